@@ -1,0 +1,1 @@
+//! Derive macros of `dust-orm`. Use them through `dust_orm::entity::prelude`.

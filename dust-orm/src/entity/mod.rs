@@ -1,0 +1,72 @@
+//! Entities: SeaORM models that live in Dust, and how a record becomes leaves and leaves become a record.
+
+pub mod fields;
+pub mod prelude;
+
+use sea_orm::{EntityTrait, IntoActiveModel, PrimaryKeyTrait, TryIntoModel};
+
+pub use fields::{Field, FieldState, Fields};
+
+use crate::protocol::{Path, PathError};
+
+/// The type of an entity's primary key, as SeaORM's `find_by_id` takes it.
+pub type KeyOf<E> = <<E as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueType;
+
+/// A SeaORM entity whose records live in Dust, at `<prefix>/<key>/<field>`.
+///
+/// Derive it with `#[derive(DeriveDustEntity)]` beside `DeriveEntityModel`; nothing here is meant to be written by hand.
+pub trait DustEntity:
+    EntityTrait<
+        Model: IntoActiveModel<Self::ActiveModel> + Send + Sync,
+        ActiveModel: Fields<Entity = Self> + TryIntoModel<Self::Model> + Send + Sync,
+    >
+{
+    /// The segments under which all records of this entity live.
+    const PREFIX: &'static [&'static str];
+    /// How a record is written.
+    const MODE: StorageMode;
+    /// Which keys are accepted.
+    const KEY_CASE: KeyCase;
+
+    /// The key as the path segment that names a record.
+    fn key_to_segment(key: &KeyOf<Self>) -> String;
+
+    /// The key of an ActiveModel as a path segment; `None` when it is `NotSet`.
+    fn key_segment(model: &Self::ActiveModel) -> Option<String>;
+
+    /// Reads the key from a path segment into the ActiveModel, as `Unchanged`; the error says why it is no such key.
+    fn set_key(model: &mut Self::ActiveModel, segment: &str) -> Result<(), String>;
+
+    /// The columns without which a record is not one: those that are not an `Option`, and those named by
+    /// `#[dust(required(..))]`. The changeset and the guard on reads share this list.
+    fn required_columns() -> Vec<Self::Column> {
+        Self::ActiveModel::FIELDS.iter().filter(|field| field.required).map(|field| field.column).collect()
+    }
+
+    /// The path under which all records live.
+    fn prefix_path() -> Result<Path, PathError> {
+        Path::from_segments(Self::PREFIX)
+    }
+}
+
+/// How the records of an entity are written (`#[dust(mode = "..")]`). They are read the same way in both modes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StorageMode {
+    /// One leaf per field: other writers can change a single field, and an update writes only what changed.
+    #[default]
+    Flat,
+    /// The whole record at once: every write replaces it, all its leaves share one revision.
+    Map,
+}
+
+/// Which keys an entity accepts (`#[dust(key_case = "..")]`).
+///
+/// A Dust server ignores ASCII case when it removes a subtree, so two keys that differ only in case destroy each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyCase {
+    /// Keys without ASCII upper-case letters; others are refused before anything is sent.
+    #[default]
+    Lower,
+    /// Any key: the application promises that no two differ only in case.
+    Any,
+}

@@ -1,0 +1,10 @@
+//! What an entity file needs: `use dust_orm::entity::prelude::*;` brings SeaORM's own entity prelude, serde, and the
+//! Dust traits and derives.
+
+pub use sea_orm;
+pub use sea_orm::ActiveValue::{self, NotSet, Set, Unchanged};
+pub use sea_orm::entity::prelude::*;
+pub use sea_orm::{IntoActiveModel, TryIntoModel};
+pub use serde::{Deserialize, Serialize};
+
+pub use super::{DustEntity, KeyCase, StorageMode};

@@ -1,0 +1,240 @@
+//! Errors: what can go wrong, and what a caller can do about it.
+
+mod kind;
+mod record;
+mod validation;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::DbErr;
+
+pub use kind::ErrKind;
+pub use record::InvalidRecord;
+pub use validation::{Errors, FieldError, Param};
+
+/// Everything a [`DustRepo`](crate::DustRepo) can answer instead of a result.
+///
+/// `?` carries it into SeaORM code (`From<DustErr> for DbErr`) and back (`From<DbErr> for DustErr`). Branch on
+/// [`kind`](DustErr::kind), or match the variants; new ones may come.
+///
+/// | kind | when | what it tells | [retryable](DustErr::is_retryable) |
+/// |---|---|---|---|
+/// | `Network` | the server was not reached: nothing was applied | cause | yes |
+/// | `Http` | an answer outside the protocol, such as a 5xx | status, body | 5xx yes |
+/// | `Conflict` | a guarded leaf has changed | path, current revision, op index | no: read again first |
+/// | `Exists` | `if_absent`, and something is there | path, current revision | no |
+/// | `NotSupported` | this transport cannot do it; nothing was sent | operation, way out | no |
+/// | `NotImplemented` | the server lacks the route | operation | no |
+/// | `NothingToWrite` | a write without any field | entity | no |
+/// | `Timeout` | no answer in time; the write **may have been applied** | operation | no |
+/// | `Unauthorized` | token refused or scope missing | scope | no |
+/// | `InvalidParams` | the request itself is wrong | which part, way out | no |
+/// | `RateLimited` | too many requests | [`retry_after`](DustErr::retry_after) | yes |
+/// | `NotFound` | no such record, store or file | what | no |
+/// | `Invalid` | the changeset has errors | [`Errors`] by field | no |
+/// | `Decode` | a stored record does not fit the entity | [`InvalidRecord`] | no |
+/// | `Fenced` | the lease named by the fence is lost | lease key | no |
+/// | `Held` | somebody else holds the lease | lease key | yes |
+/// | `NotHeld` | the lease to renew has expired, or was stolen or released | lease key | no |
+/// | `Occupied` | something that is not a lease is in the lease's place | lease key | no |
+/// | `Database` | a SeaORM hook, or SQL beside Dust, failed | the [`DbErr`] | no |
+/// | `Storage` | the embedded store's file failed | cause | no |
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DustErr {
+    /// The server was not reached; nothing was applied.
+    #[error("the Dust server was not reached: {0}")]
+    Network(String),
+    /// An answer outside the protocol.
+    #[error("the Dust server answered {status}: {message}")]
+    Http {
+        /// The HTTP status.
+        status: u16,
+        /// What the body said, shortened.
+        message: String,
+    },
+    /// A guarded leaf has changed since it was read.
+    #[error("conflict at `{path}`: {}; read the record again and retry", current_text(*.current))]
+    Conflict {
+        /// The leaf or record whose revision differs.
+        path: String,
+        /// Its revision now; `None` when it is gone.
+        current: Option<u64>,
+        /// Which op of a batch, counted from 0.
+        op_index: Option<usize>,
+    },
+    /// Something is already there.
+    #[error("`{path}` already exists ({})", current_text(*.current))]
+    Exists {
+        /// What exists.
+        path: String,
+        /// Its revision.
+        current: Option<u64>,
+    },
+    /// The transport cannot do this; nothing was sent.
+    #[error("{operation} is not supported by the {transport} transport: {hint}")]
+    NotSupported {
+        /// What was asked for.
+        operation: String,
+        /// Who cannot do it.
+        transport: &'static str,
+        /// The way out.
+        hint: String,
+    },
+    /// The server lacks the route.
+    #[error("this Dust server does not implement {operation}")]
+    NotImplemented {
+        /// What was asked for.
+        operation: String,
+    },
+    /// A write without any field to write.
+    #[error("nothing to write for {what}: {hint}")]
+    NothingToWrite {
+        /// The record or batch.
+        what: String,
+        /// The way out.
+        hint: String,
+    },
+    /// No answer in time. A write may have been applied or not.
+    #[error("{operation} got no answer in time; it may have been applied")]
+    Timeout {
+        /// What was under way.
+        operation: String,
+    },
+    /// The token was refused, or lacks a scope.
+    #[error("unauthorized: {message}{}", scope_text(.scope.as_deref()))]
+    Unauthorized {
+        /// The scope that is missing, where the server says it.
+        scope: Option<String>,
+        /// What the server said.
+        message: String,
+    },
+    /// The request itself is wrong.
+    #[error("{0}")]
+    InvalidParams(String),
+    /// Too many requests.
+    #[error("rate limited; try again in {} s", .retry_after.as_secs())]
+    RateLimited {
+        /// How long to wait, at least one second.
+        retry_after: Duration,
+    },
+    /// There is no such record, store or file.
+    #[error("{what} was not found")]
+    NotFound {
+        /// What was looked for.
+        what: String,
+    },
+    /// The changeset has errors.
+    #[error("{0}")]
+    Invalid(Errors),
+    /// A stored record does not fit the entity.
+    #[error("{0}")]
+    Decode(Box<InvalidRecord>),
+    /// The lease named by the fence is not held any more.
+    #[error("fenced: the lease at `{key}` is no longer held with this token")]
+    Fenced {
+        /// The lease.
+        key: String,
+    },
+    /// Somebody holds the lease.
+    #[error("the lease at `{key}` is held by someone else")]
+    Held {
+        /// The lease.
+        key: String,
+    },
+    /// The lease is not held with this token.
+    #[error("the lease at `{key}` is not held with this token: it expired, or was stolen or released")]
+    NotHeld {
+        /// The lease.
+        key: String,
+    },
+    /// A value that is not a lease is in the lease's place.
+    #[error("`{key}` holds a value that is not a lease")]
+    Occupied {
+        /// The lease.
+        key: String,
+    },
+    /// A hook, or SQL beside Dust, failed.
+    #[error(transparent)]
+    Database(Box<DbErr>),
+    /// The embedded store's file failed.
+    #[error("the embedded store failed: {0}")]
+    Storage(Arc<str>),
+}
+
+fn current_text(current: Option<u64>) -> String {
+    match current {
+        Some(revision) => format!("the revision is now {revision}"),
+        None => "it is no longer there".to_owned(),
+    }
+}
+
+fn scope_text(scope: Option<&str>) -> String {
+    scope.map(|scope| format!(" (the token lacks the scope `{scope}`)")).unwrap_or_default()
+}
+
+impl DustErr {
+    /// Whether the same call may simply be made again. Never true for a write that may have been applied.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            DustErr::Network(_) | DustErr::RateLimited { .. } | DustErr::Held { .. } => true,
+            DustErr::Http { status, .. } => *status >= 500,
+            _ => false,
+        }
+    }
+
+    /// How long to wait before another try, where the server said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            DustErr::RateLimited { retry_after } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
+    /// The validation errors of a refused changeset.
+    ///
+    /// ```
+    /// use dust_orm::{DustErr, Errors};
+    ///
+    /// let mut errors = Errors::default();
+    /// errors.add("title", "can't be blank", "required");
+    /// let error = DustErr::from(errors);
+    /// assert_eq!(error.errors().unwrap().get("title")[0].message(), "can't be blank");
+    /// ```
+    pub fn errors(&self) -> Option<&Errors> {
+        match self {
+            DustErr::Invalid(errors) => Some(errors),
+            _ => None,
+        }
+    }
+}
+
+impl From<Errors> for DustErr {
+    fn from(errors: Errors) -> DustErr {
+        DustErr::Invalid(errors)
+    }
+}
+
+impl From<InvalidRecord> for DustErr {
+    fn from(record: InvalidRecord) -> DustErr {
+        DustErr::Decode(Box::new(record))
+    }
+}
+
+/// A `DustErr` that travelled through SeaORM code as [`DbErr::Custom`] comes back as [`DustErr::Database`].
+impl From<DbErr> for DustErr {
+    fn from(error: DbErr) -> DustErr {
+        DustErr::Database(Box::new(error))
+    }
+}
+
+impl From<DustErr> for DbErr {
+    fn from(error: DustErr) -> DbErr {
+        match error {
+            DustErr::Database(error) => *error,
+            DustErr::NotFound { what } => DbErr::RecordNotFound(what),
+            other => DbErr::Custom(other.to_string()),
+        }
+    }
+}

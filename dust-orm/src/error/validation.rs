@@ -1,0 +1,252 @@
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// The validation errors of a changeset: fields in the order in which they failed, each with its errors.
+///
+/// Serializes as `{"title":["can't be blank"]}`, displays as one line, and is a [`std::error::Error`].
+///
+/// ```
+/// use dust_orm::Errors;
+///
+/// let mut errors = Errors::default();
+/// errors.add("title", "should be at least %{count} character(s)", "length").param("count", 3);
+/// assert_eq!(serde_json::to_string(&errors).unwrap(), r#"{"title":["should be at least 3 character(s)"]}"#);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Errors {
+    fields: Vec<(Cow<'static, str>, Vec<FieldError>)>,
+}
+
+/// One error of one field: a message template, a code, and the parameters that fill the template.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldError {
+    template: Cow<'static, str>,
+    code: Cow<'static, str>,
+    params: Vec<(Cow<'static, str>, Param)>,
+}
+
+/// A parameter of a [`FieldError`], such as the bound that a length missed.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Param {
+    /// A whole number.
+    Int(i64),
+    /// Any other number.
+    Float(f64),
+    /// A text.
+    Text(Cow<'static, str>),
+    /// A list of texts, such as the values that are allowed.
+    List(Vec<String>),
+}
+
+impl Errors {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// How many errors there are in all.
+    pub fn len(&self) -> usize {
+        self.fields.iter().map(|(_, errors)| errors.len()).sum()
+    }
+
+    /// Adds an error to a field, behind those it has. `code` names the rule: `required`, `cast`, `length`, …
+    pub fn add(
+        &mut self,
+        field: impl Into<Cow<'static, str>>,
+        template: impl Into<Cow<'static, str>>,
+        code: impl Into<Cow<'static, str>>,
+    ) -> &mut FieldError {
+        self.push(field, FieldError::new(template, code))
+    }
+
+    /// Adds a ready error to a field.
+    pub fn push(&mut self, field: impl Into<Cow<'static, str>>, error: FieldError) -> &mut FieldError {
+        let field = field.into();
+        let at = match self.fields.iter().position(|(name, _)| *name == field) {
+            Some(at) => at,
+            None => {
+                self.fields.push((field, Vec::new()));
+                self.fields.len() - 1
+            }
+        };
+        let errors = &mut self.fields[at].1;
+        errors.push(error);
+        let last = errors.len() - 1;
+        &mut errors[last]
+    }
+
+    /// The errors of one field, in the order in which they were added.
+    pub fn get(&self, field: &str) -> &[FieldError] {
+        self.fields.iter().find(|(name, _)| name == field).map_or(&[], |(_, errors)| errors)
+    }
+
+    /// The fields that have errors, with them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[FieldError])> {
+        self.fields.iter().map(|(name, errors)| (&**name, &**errors))
+    }
+
+    /// Adds all errors of another set.
+    pub fn merge(&mut self, other: Errors) {
+        for (field, errors) in other.fields {
+            for error in errors {
+                self.push(field.clone(), error);
+            }
+        }
+    }
+
+    /// The messages by field, each made by `translate`: Ecto's `traverse_errors`, and the place for gettext or fluent.
+    ///
+    /// ```
+    /// # use dust_orm::Errors;
+    /// let mut errors = Errors::default();
+    /// errors.add("title", "can't be blank", "required");
+    /// let german = errors.traverse(|_field, error| match error.code() {
+    ///     "required" => "darf nicht leer sein".to_owned(),
+    ///     _ => error.message(),
+    /// });
+    /// assert_eq!(german[0], ("title".to_owned(), vec!["darf nicht leer sein".to_owned()]));
+    /// ```
+    pub fn traverse(&self, mut translate: impl FnMut(&str, &FieldError) -> String) -> Vec<(String, Vec<String>)> {
+        self.iter()
+            .map(|(field, errors)| {
+                let messages = errors.iter().map(|error| translate(field, error)).collect();
+                (field.to_owned(), messages)
+            })
+            .collect()
+    }
+}
+
+impl FieldError {
+    /// An error with a message template, in which `%{name}` stands for a parameter, and a code.
+    pub fn new(template: impl Into<Cow<'static, str>>, code: impl Into<Cow<'static, str>>) -> FieldError {
+        FieldError { template: template.into(), code: code.into(), params: Vec::new() }
+    }
+
+    /// Adds a parameter.
+    pub fn param(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Param>) -> &mut FieldError {
+        self.params.push((name.into(), value.into()));
+        self
+    }
+
+    /// The same error with one more parameter.
+    pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Param>) -> FieldError {
+        self.param(name, value);
+        self
+    }
+
+    /// The message, its parameters filled in.
+    pub fn message(&self) -> String {
+        let mut message = self.template.clone().into_owned();
+        for (name, value) in &self.params {
+            if message.contains("%{") {
+                message = message.replace(&format!("%{{{name}}}"), &value.to_string());
+            }
+        }
+        message
+    }
+
+    /// The message with `%{name}` in place of each parameter: the key for a translation.
+    pub fn template(&self) -> &str {
+        &self.template
+    }
+
+    /// The rule that failed: `required`, `cast`, `length`, `number`, …
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The parameters, in the order in which they were added.
+    pub fn params(&self) -> impl Iterator<Item = (&str, &Param)> {
+        self.params.iter().map(|(name, value)| (&**name, value))
+    }
+
+    /// One parameter.
+    pub fn get(&self, name: &str) -> Option<&Param> {
+        self.params.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+}
+
+impl fmt::Display for Param {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Param::Int(number) => number.fmt(f),
+            Param::Float(number) => number.fmt(f),
+            Param::Text(text) => f.write_str(text),
+            Param::List(items) => f.write_str(&items.join(", ")),
+        }
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message())
+    }
+}
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (field, errors)) in self.fields.iter().enumerate() {
+            let messages: Vec<String> = errors.iter().map(FieldError::message).collect();
+            write!(f, "{}{field} {}", if index > 0 { "; " } else { "" }, messages.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Errors {}
+
+impl Serialize for Errors {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.fields.len()))?;
+        for (field, errors) in &self.fields {
+            let messages: Vec<String> = errors.iter().map(FieldError::message).collect();
+            map.serialize_entry(field, &messages)?;
+        }
+        map.end()
+    }
+}
+
+impl From<i64> for Param {
+    fn from(number: i64) -> Param {
+        Param::Int(number)
+    }
+}
+
+impl From<i32> for Param {
+    fn from(number: i32) -> Param {
+        Param::Int(number.into())
+    }
+}
+
+impl From<usize> for Param {
+    fn from(number: usize) -> Param {
+        Param::Int(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<f64> for Param {
+    fn from(number: f64) -> Param {
+        Param::Float(number)
+    }
+}
+
+impl From<&'static str> for Param {
+    fn from(text: &'static str) -> Param {
+        Param::Text(text.into())
+    }
+}
+
+impl From<String> for Param {
+    fn from(text: String) -> Param {
+        Param::Text(text.into())
+    }
+}
+
+impl From<Vec<String>> for Param {
+    fn from(items: Vec<String>) -> Param {
+        Param::List(items)
+    }
+}

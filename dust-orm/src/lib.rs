@@ -1,0 +1,10 @@
+//! SeaORM entities that live in [Dust](https://dustlayer.io), a hosted, reactive key-value store.
+
+pub mod entity;
+pub mod error;
+pub mod protocol;
+pub mod transport;
+
+pub use error::{DustErr, ErrKind, Errors, FieldError, InvalidRecord};
+pub use sea_orm;
+pub use transport::{Capabilities, Transport};

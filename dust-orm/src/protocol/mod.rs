@@ -1,0 +1,18 @@
+//! Dust's language: paths, patterns, leaf values, ops and requests. No I/O and no clock.
+//!
+//! Everything above this module (the embedded store, the transports, the entity layer) speaks in these types, and
+//! everything a Dust server says is parsed into them first.
+
+pub mod entry;
+pub mod glob;
+pub mod json;
+pub mod list;
+pub mod op;
+pub mod path;
+
+pub use entry::{Entry, LeafKind};
+pub use glob::{Glob, GlobError};
+pub use json::RawJson;
+pub use list::{ListItem, ListRequest, Order, Page, Select, Selector};
+pub use op::{BatchOp, CommittedOp, Fence, Op, OpKind, Precondition, Write};
+pub use path::{Path, PathError};

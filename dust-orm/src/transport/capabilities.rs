@@ -1,0 +1,27 @@
+use crate::error::DustErr;
+
+/// What a transport can do beyond reading, `set`, `delete` and atomic batches, which all of them can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Whether an op of a batch may carry [`IfAbsent`](crate::protocol::Precondition::IfAbsent). A Dust server ignores
+    /// it there without a word; the embedded store honours it.
+    pub batch_if_absent: bool,
+    /// Whether writes may carry a [`Fence`](crate::protocol::Fence).
+    pub fences: bool,
+    /// Whether `merge`, `increment`, `add`, `remove`, leases and files can be written.
+    pub typed_ops: bool,
+    /// Whether committed ops can be subscribed to.
+    pub subscribe: bool,
+}
+
+impl Capabilities {
+    /// The error for an operation that `transport` lacks.
+    pub fn refuse(self, transport: &'static str, operation: &str) -> DustErr {
+        DustErr::NotSupported {
+            operation: operation.to_owned(),
+            transport,
+            hint: "use the realtime client, or the embedded store for tests and development".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Transports: the ways to a Dust store. [`Transport`] speaks Dust's language, not that of entities.
+
+mod capabilities;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+
+pub use capabilities::Capabilities;
+
+use crate::error::DustErr;
+use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, Glob, ListRequest, Page, Path, Write};
+
+/// A way to one Dust store: embedded, HTTP or realtime.
+///
+/// Object-safe, so that a repo can hold any. What a transport cannot do is absent from its [`Capabilities`] and answered
+/// with [`DustErr::NotSupported`] before anything is sent.
+///
+/// Dropping a future cancels the wait, not the effect: a write that was already handed over may still be applied.
+#[async_trait]
+pub trait Transport: fmt::Debug + Send + Sync {
+    /// The name in errors, logs and `repo.transport()`.
+    fn name(&self) -> &'static str;
+
+    /// What this transport can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// One page of leaves, keys or prefixes.
+    async fn list(&self, request: &ListRequest) -> Result<Page, DustErr>;
+
+    /// One leaf, or the object assembled from the leaves below an interior path. `None` when there is neither.
+    ///
+    /// Entities are never read this way: for an interior path a server ignores ASCII case.
+    async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr>;
+
+    /// The leaves at exactly these paths, in the same order; at most [`MAX_PAGE`](crate::protocol::list::MAX_PAGE).
+    async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr>;
+
+    /// Whether there is a leaf below `path`. Exact in case.
+    async fn exists(&self, path: &Path) -> Result<bool, DustErr>;
+
+    /// One write.
+    async fn write(&self, write: Write) -> Result<Receipt, DustErr>;
+
+    /// Several `set` and `delete` ops, all applied or none, each with its own `store_seq`; at most
+    /// [`MAX_PAGE`](crate::protocol::list::MAX_PAGE). Answers the `store_seq` of the last.
+    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr>;
+
+    /// The committed ops that match the pattern, from now on. Dropping the stream ends the subscription.
+    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, CommittedOp>, DustErr> {
+        let _ = pattern;
+        Err(self.capabilities().refuse(self.name(), "subscribe"))
+    }
+}
+
+/// What a store answers to a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The op's place in the store's order; the revision of the leaves it wrote. `None` when nothing was committed,
+    /// which happens only when a lease is released with a token that no longer matches.
+    pub store_seq: Option<u64>,
+    /// For `lease` and `renew` the lease as the store has it.
+    pub lease: Option<crate::protocol::RawJson>,
+}
