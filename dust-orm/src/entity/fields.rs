@@ -12,6 +12,8 @@ pub struct Field<Column: 'static> {
     pub name: &'static str,
     /// Whether a record without it is not one.
     pub required: bool,
+    /// Whether its type is an `Option`: `null` and an absent leaf are both `None`.
+    pub nullable: bool,
     /// Whether it is the primary key, which is the record's path and never a leaf.
     pub key: bool,
     /// Whether serde skips it: it is never written, and read as its default.
