@@ -5,6 +5,12 @@ pub mod error;
 pub mod protocol;
 pub mod transport;
 
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __private;
+
+#[cfg(feature = "macros")]
+pub use entity::{DeriveChangeset, DeriveDustEntity};
 pub use error::{DustErr, ErrKind, Errors, FieldError, InvalidRecord};
 pub use sea_orm;
 pub use transport::{Capabilities, Transport};

@@ -1,10 +1,14 @@
 //! Entities: SeaORM models that live in Dust, and how a record becomes leaves and leaves become a record.
 
+#[cfg(feature = "macros")]
+mod derives;
 pub mod fields;
 pub mod prelude;
 
 use sea_orm::{EntityTrait, IntoActiveModel, PrimaryKeyTrait, TryIntoModel};
 
+#[cfg(feature = "macros")]
+pub use derives::{DeriveChangeset, DeriveDustEntity};
 pub use fields::{Field, FieldState, Fields};
 
 use crate::protocol::{Path, PathError};

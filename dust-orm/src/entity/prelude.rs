@@ -7,4 +7,6 @@ pub use sea_orm::entity::prelude::*;
 pub use sea_orm::{IntoActiveModel, TryIntoModel};
 pub use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "macros")]
+pub use super::{DeriveChangeset, DeriveDustEntity};
 pub use super::{DustEntity, KeyCase, StorageMode};

@@ -1,0 +1,196 @@
+//! `#[dust(..)]`: what the user says about the entity.
+
+use syn::meta::ParseNestedMeta;
+use syn::parse::Parse;
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Error, Ident, LitStr, Path, Result, Token, parenthesized, parse_quote};
+
+/// Which derive is at work: they take different attributes and promise different impls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Derive {
+    /// `DeriveDustEntity`
+    Entity,
+    /// `DeriveChangeset`
+    Changeset,
+}
+
+impl Derive {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Derive::Entity => "DeriveDustEntity",
+            Derive::Changeset => "DeriveChangeset",
+        }
+    }
+
+    fn allowed(self) -> &'static [&'static str] {
+        match self {
+            Derive::Entity => &["prefix", "mode", "required", "key_case", "crate"],
+            Derive::Changeset => &["required", "crate"],
+        }
+    }
+}
+
+/// The attributes of one struct. What was not written has its default.
+pub(crate) struct Attributes {
+    pub(crate) prefix: Option<Vec<String>>,
+    /// The variant of `StorageMode`.
+    pub(crate) mode: &'static str,
+    /// The variant of `KeyCase`.
+    pub(crate) key_case: &'static str,
+    pub(crate) required: Vec<Ident>,
+    /// Where `dust-orm` is.
+    pub(crate) krate: Path,
+}
+
+const MODES: [(&str, &str); 2] = [("flat", "Flat"), ("map", "Map")];
+const KEY_CASES: [(&str, &str); 2] = [("lower", "Lower"), ("any", "Any")];
+
+/// Reads all `#[dust(..)]` of a struct, as if they were one.
+pub(crate) fn parse(attrs: &[Attribute], derive: Derive) -> Result<Attributes> {
+    let mut attributes = Attributes {
+        prefix: None,
+        mode: MODES[0].1,
+        key_case: KEY_CASES[0].1,
+        required: Vec::new(),
+        krate: parse_quote!(::dust_orm),
+    };
+    let mut seen = Vec::new();
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident("dust")) {
+        attr.parse_nested_meta(|meta| {
+            let name = meta.path.get_ident().map(Ident::to_string).unwrap_or_default();
+            if !derive.allowed().contains(&name.as_str()) {
+                return Err(unknown_attribute(&meta, derive));
+            }
+            if seen.contains(&name) {
+                return Err(meta.error(format!("`{name}` is given twice; keep one")));
+            }
+            match name.as_str() {
+                "prefix" => attributes.prefix = Some(prefix(&meta)?),
+                "mode" => attributes.mode = one_of(&meta, &MODES)?,
+                "key_case" => attributes.key_case = one_of(&meta, &KEY_CASES)?,
+                "required" => attributes.required = required(&meta)?,
+                _ => attributes.krate = krate(&meta)?,
+            }
+            seen.push(name);
+            Ok(())
+        })?;
+    }
+    Ok(attributes)
+}
+
+fn unknown_attribute(meta: &ParseNestedMeta<'_>, derive: Derive) -> Error {
+    let path = &meta.path;
+    let name = quote::quote!(#path).to_string().replace(' ', "");
+    let allowed = quoted_list(derive.allowed());
+    let mut message = format!("unknown attribute `{name}`: `#[dust(..)]` takes {allowed} under `{}`", derive.name());
+    if derive == Derive::Changeset && Derive::Entity.allowed().contains(&name.as_str()) {
+        message.push_str("; an entity that lives in Dust derives `DeriveDustEntity` instead");
+    }
+    meta.error(message)
+}
+
+/// `prefix = "links"`, or `prefix("reading", "links")`.
+fn prefix(meta: &ParseNestedMeta<'_>) -> Result<Vec<String>> {
+    if !meta.input.peek(syn::token::Paren) {
+        let literal = string(meta, "write `prefix = \"links\"`, or `prefix(\"reading\", \"links\")`")?;
+        return single_segment(&literal).map(|segment| vec![segment]);
+    }
+    let segments = list::<LitStr>(meta, "the segments of a prefix are strings: `prefix(\"reading\", \"links\")`")?;
+    if segments.is_empty() {
+        return Err(meta.error("a prefix needs at least one segment, as in `prefix(\"reading\", \"links\")`"));
+    }
+    segments
+        .iter()
+        .map(|segment| match segment.value() {
+            value if value.is_empty() => {
+                Err(Error::new(segment.span(), "a segment of a prefix cannot be empty; leave it out"))
+            }
+            value => Ok(value),
+        })
+        .collect()
+}
+
+fn single_segment(literal: &LitStr) -> Result<String> {
+    let value = literal.value();
+    if value.is_empty() {
+        return Err(Error::new(
+            literal.span(),
+            "the prefix is empty: name the segment under which all records live, as in `prefix = \"links\"`",
+        ));
+    }
+    if !value.contains('/') {
+        return Ok(value);
+    }
+    let parts: Vec<_> = value.split('/').filter(|part| !part.is_empty()).map(|part| format!("{part:?}")).collect();
+    let suggestion = match parts.as_slice() {
+        [] => "prefix = \"links\"".to_owned(),
+        [one] => format!("prefix = {one}"),
+        several => format!("prefix({})", several.join(", ")),
+    };
+    Err(Error::new(literal.span(), format!("a prefix of one segment holds no `/`: write `{suggestion}`")))
+}
+
+/// `required(note, title)`
+fn required(meta: &ParseNestedMeta<'_>) -> Result<Vec<Ident>> {
+    const HINT: &str = "list the fields that are required although their type is an `Option`: `required(note)`";
+    if !meta.input.peek(syn::token::Paren) {
+        return Err(meta.error(HINT));
+    }
+    let fields = list::<Ident>(meta, HINT)?;
+    if fields.is_empty() {
+        return Err(meta.error(HINT));
+    }
+    for (index, field) in fields.iter().enumerate() {
+        if fields[..index].contains(field) {
+            return Err(Error::new(field.span(), format!("`{field}` is named twice; keep one")));
+        }
+    }
+    Ok(fields)
+}
+
+/// `crate = "path::to::dust_orm"`
+fn krate(meta: &ParseNestedMeta<'_>) -> Result<Path> {
+    const HINT: &str = "write the path of the `dust-orm` crate as a string: `crate = \"my_app::dust_orm\"`";
+    let literal = string(meta, HINT)?;
+    literal.parse_with(Path::parse_mod_style).map_err(|_| Error::new(literal.span(), HINT))
+}
+
+/// A string that is one of a few words; gives the variant it stands for.
+fn one_of(meta: &ParseNestedMeta<'_>, choices: &[(&str, &'static str)]) -> Result<&'static str> {
+    let name = meta.path.require_ident()?;
+    let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{name} = \"{word}\"`")).collect();
+    let allowed = words.join(" or ");
+    let literal = string(meta, &format!("write {allowed}"))?;
+    let value = literal.value();
+    match choices.iter().find(|(word, _)| *word == value) {
+        Some((_, variant)) => Ok(variant),
+        None => Err(Error::new(literal.span(), format!("unknown {name} {value:?}: write {allowed}"))),
+    }
+}
+
+/// The string of `name = ".."`; any other form is answered with the hint.
+fn string(meta: &ParseNestedMeta<'_>, hint: &str) -> Result<LitStr> {
+    if !meta.input.peek(Token![=]) {
+        return Err(meta.error(hint));
+    }
+    meta.value()?.parse().map_err(|error: Error| Error::new(error.span(), hint))
+}
+
+/// The items of `name(a, b)`; items of another kind are answered with the hint.
+fn list<T: Parse>(meta: &ParseNestedMeta<'_>, hint: &str) -> Result<Vec<T>> {
+    let content;
+    parenthesized!(content in meta.input);
+    Punctuated::<T, Token![,]>::parse_terminated(&content)
+        .map(|items| items.into_iter().collect())
+        .map_err(|error| Error::new(error.span(), hint))
+}
+
+/// `a`, `b` and `c`, in back-quotes.
+pub(crate) fn quoted_list<S: AsRef<str>>(names: &[S]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        Some((last, _)) => last.clone(),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,86 @@
+//! What a Dust entity cannot be, beyond what each attribute checks by itself.
+
+use std::collections::HashMap;
+
+use syn::{DeriveInput, Error, Result};
+
+use crate::attributes::Attributes;
+use crate::model::{Field, Model};
+use crate::serde_attributes::{metas, text};
+
+/// The prefix, which an entity must have.
+pub(crate) fn prefix<'a>(attributes: &'a Attributes, input: &DeriveInput) -> Result<&'a [String]> {
+    attributes.prefix.as_deref().ok_or_else(|| {
+        let table = metas(&input.attrs, "sea_orm")
+            .iter()
+            .find(|meta| meta.path().is_ident("table_name"))
+            .and_then(text)
+            .map_or_else(|| "links".to_owned(), |name| name.value());
+        Error::new(
+            input.ident.span(),
+            format!("where do the records live? Add their prefix to the struct: `#[dust(prefix = {table:?})]`"),
+        )
+    })
+}
+
+/// The key of a model that can live in Dust.
+pub(crate) fn entity(model: &Model) -> Result<&Field> {
+    let mut keys = model.fields.iter().filter_map(|field| field.key.map(|span| (field, span)));
+    let Some((key, _)) = keys.next() else {
+        return Err(Error::new(
+            model.ident.span(),
+            "no primary key: mark the field that names a record with `#[sea_orm(primary_key, auto_increment = false)]`",
+        ));
+    };
+    if let Some((second, span)) = keys.next() {
+        return Err(Error::new(
+            span,
+            format!(
+                "a composite primary key is not supported yet: the key is one path segment. Keep `{}` alone, or make \
+                 both one newtype that implements `Display` and `FromStr`, instead of adding `{}`",
+                key.ident, second.ident
+            ),
+        ));
+    }
+    if let Some(span) = key.serde.skip {
+        return Err(Error::new(
+            span,
+            format!("`{}` is the key, which is the record's path and cannot be skipped: remove `skip`", key.ident),
+        ));
+    }
+    leaves(model)?;
+    Ok(key)
+}
+
+/// The leaves must be there, have names, and not destroy each other.
+fn leaves(model: &Model) -> Result<()> {
+    let mut names = HashMap::new();
+    for field in model.fields.iter().filter(|field| field.stored()) {
+        if field.name.is_empty() {
+            return Err(Error::new(field.name_span, "a leaf needs a name: `rename` cannot be empty"));
+        }
+        if let Some(other) = names.insert(field.name.to_ascii_lowercase(), field) {
+            return Err(Error::new(field.name_span, same_name(other, field)));
+        }
+    }
+    if names.is_empty() {
+        return Err(Error::new(
+            model.ident.span(),
+            "only the key is stored here, and in Dust a record is its other fields: one without any does not exist. \
+             Add a field, such as `pub present: bool`",
+        ));
+    }
+    Ok(())
+}
+
+fn same_name(first: &Field, second: &Field) -> String {
+    let (first_name, name) = (&first.name, &second.name);
+    let clash = match first_name == name {
+        true => format!("the fields `{}` and `{}` are both called `{name}`", first.ident, second.ident),
+        false => format!(
+            "`{first_name}` and `{name}` differ only in case, which a Dust server ignores when it removes what is under \
+             a path: writing one would remove the other"
+        ),
+    };
+    format!("{clash}. Give one of them another name with `#[serde(rename = \"..\")]`")
+}

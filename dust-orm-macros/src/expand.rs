@@ -1,0 +1,209 @@
+//! The impls. What they do is in `dust_orm::__private`; here every field is one short match arm, so that an entity costs
+//! little to compile.
+//!
+//! Locals have the hygiene of the macro, so no item of the user's module can be mistaken for one. Whatever depends on
+//! the type of a field carries the place of that type, so the compiler points at the field.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::Path;
+use syn::spanned::Spanned;
+
+use crate::attributes::Attributes;
+use crate::model::{Field, Model};
+use crate::serde_attributes::FieldDefault;
+
+/// Puts impls where `__dust` means `dust_orm::__private`, whatever the user's module is called or imports.
+pub(crate) fn in_scope(krate: &Path, impls: &[TokenStream]) -> TokenStream {
+    quote! {
+        const _: () = {
+            use #krate::__private as __dust;
+            #(#impls)*
+        };
+    }
+}
+
+/// `impl Fields for ActiveModel`
+pub(crate) fn fields(model: &Model) -> TokenStream {
+    let fields = &model.fields;
+    let at = Span::mixed_site();
+    let descriptions = fields.iter().map(description);
+    let positions = fields.iter().enumerate().map(|(position, field)| {
+        let column = &field.column;
+        quote!(Column::#column => #position,)
+    });
+    let state = arms(fields, |_, value| quote_spanned!(at=> __dust::state(&self.#value)));
+    let same_value = arms(fields, |_, value| quote_spanned!(at=> __dust::same_value(&self.#value, &other.#value)));
+    let copy = arms(fields, |_, value| quote_spanned!(at=> __dust::copy(&mut self.#value, &from.#value)));
+    let set_state = arms(fields, |_, value| quote_spanned!(at=> __dust::set_state(&mut self.#value, state)));
+    let serialize = arms(fields, |field, _| serialize(field));
+    let deserialize = arms(fields, |field, _| deserialize(field));
+    let set_absent = set_absent(fields);
+    quote_spanned! {at=>
+        #[automatically_derived]
+        impl __dust::Fields for ActiveModel {
+            const FIELDS: &'static [__dust::Field<Column>] = &[#(#descriptions),*];
+
+            fn position(column: Column) -> usize {
+                match column {
+                    #(#positions)*
+                    #[allow(unreachable_patterns)]
+                    _ => usize::MAX,
+                }
+            }
+
+            fn state(&self, position: usize) -> __dust::FieldState {
+                match position {
+                    #state
+                    _ => __dust::FieldState::NotSet,
+                }
+            }
+
+            fn serialize_field<S: __dust::Serializer>(
+                &self,
+                position: usize,
+                serializer: S,
+            ) -> ::core::result::Result<S::Ok, S::Error> {
+                match position {
+                    #serialize
+                    _ => __dust::not_serialized(position),
+                }
+            }
+
+            fn deserialize_field<'de, D: __dust::Deserializer<'de>>(
+                &mut self,
+                position: usize,
+                deserializer: D,
+            ) -> ::core::result::Result<(), D::Error> {
+                match position {
+                    #deserialize
+                    _ => __dust::not_deserialized(position),
+                }
+            }
+
+            #set_absent
+
+            fn same_value(&self, other: &Self, position: usize) -> bool {
+                match position {
+                    #same_value
+                    _ => false,
+                }
+            }
+
+            fn copy_field(&mut self, from: &Self, position: usize) {
+                match position {
+                    #copy
+                    _ => {}
+                }
+            }
+
+            fn set_state(&mut self, position: usize, state: __dust::FieldState) {
+                match position {
+                    #set_state
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// `impl DustEntity for Entity`
+pub(crate) fn entity(attributes: &Attributes, prefix: &[String], key: &Field) -> TokenStream {
+    let mode = syn::Ident::new(attributes.mode, Span::mixed_site());
+    let key_case = syn::Ident::new(attributes.key_case, Span::mixed_site());
+    let ident = &key.ident;
+    let at = place(key);
+    let to_segment = quote_spanned!(at=> __dust::key_to_segment(key));
+    let segment = quote_spanned!(at=> __dust::key_segment(&model.#ident));
+    let set = quote_spanned!(at=> __dust::set_key(&mut model.#ident, segment));
+    quote_spanned! {Span::mixed_site()=>
+        #[automatically_derived]
+        impl __dust::DustEntity for Entity {
+            const PREFIX: &'static [&'static str] = &[#(#prefix),*];
+            const MODE: __dust::StorageMode = __dust::StorageMode::#mode;
+            const KEY_CASE: __dust::KeyCase = __dust::KeyCase::#key_case;
+
+            fn key_to_segment(key: &__dust::KeyOf<Self>) -> __dust::String {
+                #to_segment
+            }
+
+            fn key_segment(model: &ActiveModel) -> ::core::option::Option<__dust::String> {
+                #segment
+            }
+
+            fn set_key(model: &mut ActiveModel, segment: &str) -> ::core::result::Result<(), __dust::String> {
+                #set
+            }
+        }
+    }
+}
+
+fn description(field: &Field) -> TokenStream {
+    let Field { column, name, required, nullable, .. } = field;
+    let (key, skipped) = (field.key.is_some(), field.skipped());
+    quote! {
+        __dust::Field {
+            column: Column::#column,
+            name: #name,
+            required: #required,
+            nullable: #nullable,
+            key: #key,
+            skipped: #skipped,
+        }
+    }
+}
+
+/// One arm per field: its position, and what `body` makes of it. A field without a body has no arm.
+fn arms(fields: &[Field], body: impl Fn(&Field, &syn::Ident) -> TokenStream) -> TokenStream {
+    let arms = fields.iter().enumerate().filter_map(|(position, field)| {
+        let body = body(field, &field.ident);
+        (!body.is_empty()).then(|| quote!(#position => #body,))
+    });
+    quote!(#(#arms)*)
+}
+
+fn serialize(field: &Field) -> TokenStream {
+    let ident = &field.ident;
+    let at = place(field);
+    match &field.serde.serialize_with {
+        _ if field.skipped() => TokenStream::new(),
+        None => quote_spanned!(at=> __dust::serialize(&self.#ident, serializer)),
+        Some(function) => quote_spanned!(at=> #function(__dust::value::<_, S::Error>(&self.#ident)?, serializer)),
+    }
+}
+
+fn deserialize(field: &Field) -> TokenStream {
+    let ident = &field.ident;
+    let at = place(field);
+    match &field.serde.deserialize_with {
+        _ if field.skipped() => TokenStream::new(),
+        None => quote_spanned!(at=> __dust::deserialize(&mut self.#ident, deserializer)),
+        Some(function) => quote_spanned!(at=> __dust::set(&mut self.#ident, #function(deserializer)?)),
+    }
+}
+
+fn set_absent(fields: &[Field]) -> TokenStream {
+    let arms = arms(fields, |field, ident| {
+        let at = place(field);
+        match FieldDefault::of(field) {
+            None => TokenStream::new(),
+            Some(FieldDefault::Trait) => quote_spanned!(at=> __dust::set_default(&mut self.#ident)),
+            Some(FieldDefault::Function(function)) => {
+                quote_spanned!(at=> __dust::set_to(&mut self.#ident, #function()))
+            }
+        }
+    });
+    quote_spanned! {Span::mixed_site()=>
+        fn set_absent(&mut self, position: usize) -> bool {
+            match position {
+                #arms
+                _ => false,
+            }
+        }
+    }
+}
+
+/// The place of a field's type, with the hygiene of the macro's locals.
+fn place(field: &Field) -> Span {
+    field.ty.span().resolved_at(Span::mixed_site())
+}

@@ -1,0 +1,186 @@
+//! `#[serde(..)]`: the names of the leaves and the functions that read and write them.
+//!
+//! Serde's own derive reads the same attributes and reports those it does not know, so here an attribute of an unknown
+//! name or form is passed over.
+
+use proc_macro2::Span;
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{Attribute, Error, Expr, ExprPath, Lit, LitStr, Meta, Result, Token};
+
+use crate::case::RenameRule;
+
+/// What serde's attributes say of one field.
+#[derive(Default)]
+pub(crate) struct SerdeField {
+    pub(crate) rename: Option<LitStr>,
+    /// Where `skip` is written.
+    pub(crate) skip: Option<Span>,
+    pub(crate) default: Option<FieldDefault>,
+    /// The function that serializes the value.
+    pub(crate) serialize_with: Option<ExprPath>,
+    /// The function that deserializes the value.
+    pub(crate) deserialize_with: Option<ExprPath>,
+}
+
+/// `#[serde(default)]`
+pub(crate) enum FieldDefault {
+    /// `Default::default()`
+    Trait,
+    /// The function of `default = "path"`.
+    Function(ExprPath),
+}
+
+/// The `rename_all` of the struct. Attributes that would make a record something other than the sum of its fields are
+/// errors.
+pub(crate) fn container(attrs: &[Attribute]) -> Result<Option<RenameRule>> {
+    let mut rename_all = None;
+    for meta in metas(attrs, "serde") {
+        let Some(name) = meta.path().get_ident() else { continue };
+        match name.to_string().as_str() {
+            "rename_all" => {
+                let (serialize, deserialize) = both_ways(&meta);
+                let rule =
+                    |literal: &Option<LitStr>| literal.as_ref().and_then(|rule| RenameRule::parse(&rule.value()));
+                if rule(&serialize) != rule(&deserialize) {
+                    return Err(asymmetric(&meta, "rename_all = \"camelCase\""));
+                }
+                rename_all = rule(&deserialize);
+            }
+            "default" => {
+                return Err(Error::new(
+                    meta.span(),
+                    "every field is read by itself, so the struct's default is never used: \
+                     write `#[serde(default)]` on the fields that have one",
+                ));
+            }
+            shape @ ("tag" | "content" | "untagged" | "transparent" | "from" | "try_from" | "into" | "remote") => {
+                return Err(Error::new(
+                    meta.span(),
+                    format!(
+                        "every field is read and written by itself, which `{shape}` would change: \
+                         remove it, or derive serde on a type of your own and convert between the two",
+                    ),
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(rename_all)
+}
+
+/// Reads the attributes of a field whose name is `default_name` where nothing renames it.
+pub(crate) fn field(attrs: &[Attribute], default_name: &str) -> Result<SerdeField> {
+    let mut field = SerdeField::default();
+    let (mut skip_serializing, mut skip_deserializing) = (None, None);
+    for meta in metas(attrs, "serde") {
+        let Some(name) = meta.path().get_ident() else { continue };
+        match name.to_string().as_str() {
+            "flatten" => {
+                return Err(Error::new(
+                    meta.span(),
+                    "`flatten` would spread this field over leaves that belong to no column: \
+                     write its fields here, or keep it as one JSON leaf without `flatten`",
+                ));
+            }
+            "rename" => {
+                let (serialize, deserialize) = both_ways(&meta);
+                let name = |literal: &Option<LitStr>| literal.as_ref().map_or(default_name.to_owned(), LitStr::value);
+                if name(&serialize) != name(&deserialize) {
+                    return Err(asymmetric(&meta, "rename = \"name\""));
+                }
+                field.rename = deserialize.or(serialize);
+            }
+            "skip" => field.skip = Some(meta.span()),
+            "skip_serializing" => skip_serializing = Some(meta.span()),
+            "skip_deserializing" => skip_deserializing = Some(meta.span()),
+            "default" => {
+                let path = text(&meta).and_then(|literal| literal.parse().ok());
+                field.default = Some(path.map_or(FieldDefault::Trait, FieldDefault::Function));
+            }
+            "with" => {
+                field.serialize_with = function_in(&meta, "serialize");
+                field.deserialize_with = function_in(&meta, "deserialize");
+            }
+            "serialize_with" => field.serialize_with = text(&meta).and_then(|literal| literal.parse().ok()),
+            "deserialize_with" => field.deserialize_with = text(&meta).and_then(|literal| literal.parse().ok()),
+            // `skip_serializing_if` and `alias` are for JSON: a leaf is always written, and under one name.
+            _ => {}
+        }
+    }
+    match (skip_serializing, skip_deserializing) {
+        (Some(span), Some(_)) => field.skip = Some(span),
+        (Some(span), None) => return Err(half_skip(span, "skip_serializing")),
+        (None, Some(span)) => return Err(half_skip(span, "skip_deserializing")),
+        (None, None) => {}
+    }
+    Ok(field)
+}
+
+fn half_skip(span: Span, attribute: &str) -> Error {
+    Error::new(
+        span,
+        format!(
+            "with `{attribute}` alone the value would not come back as it was: write `skip` to keep it out of Dust"
+        ),
+    )
+}
+
+fn asymmetric(meta: &Meta, suggestion: &str) -> Error {
+    Error::new(
+        meta.span(),
+        format!("a leaf is read and written under one name: give both the same, as in `{suggestion}`"),
+    )
+}
+
+/// The metas of all attributes of this name; an attribute that does not parse is left to the derive that owns it.
+pub(crate) fn metas(attrs: &[Attribute], name: &str) -> Vec<Meta> {
+    attrs
+        .iter()
+        .filter(|attr| attr.path().is_ident(name))
+        .filter_map(|attr| attr.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).ok())
+        .flatten()
+        .collect()
+}
+
+/// The string of `name = ".."`.
+pub(crate) fn text(meta: &Meta) -> Option<LitStr> {
+    let Meta::NameValue(pair) = meta else { return None };
+    let mut value = &pair.value;
+    // A literal that came through a `macro_rules!` variable is wrapped in an invisible group.
+    while let Expr::Group(group) = value {
+        value = &group.expr;
+    }
+    match value {
+        Expr::Lit(literal) => match &literal.lit {
+            Lit::Str(text) => Some(text.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The strings of `name = ".."` or `name(serialize = "..", deserialize = "..")`, for each direction.
+fn both_ways(meta: &Meta) -> (Option<LitStr>, Option<LitStr>) {
+    let Meta::List(list) = meta else {
+        let both = text(meta);
+        return (both.clone(), both);
+    };
+    let (mut serialize, mut deserialize) = (None, None);
+    for nested in list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).into_iter().flatten() {
+        if nested.path().is_ident("serialize") {
+            serialize = text(&nested);
+        } else if nested.path().is_ident("deserialize") {
+            deserialize = text(&nested);
+        }
+    }
+    (serialize, deserialize)
+}
+
+/// `function` in the module or type that `with = ".."` names.
+fn function_in(meta: &Meta, function: &str) -> Option<ExprPath> {
+    let literal = text(meta)?;
+    let mut path: ExprPath = literal.parse().ok()?;
+    path.path.segments.push(syn::Ident::new(function, literal.span()).into());
+    Some(path)
+}

@@ -1,0 +1,86 @@
+//! The derives, with their documentation.
+
+/// Makes a SeaORM entity a Dust entity: derive it on `Model`, beside `DeriveEntityModel`.
+///
+/// It only adds `impl DustEntity for Entity` and `impl Fields for ActiveModel`; nothing of SeaORM's is generated twice, so
+/// the same `ActiveModel` can be written to SQL and to Dust.
+///
+/// ```
+/// use dust_orm::entity::prelude::*;
+///
+/// #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveDustEntity, Serialize, Deserialize)]
+/// #[sea_orm(table_name = "links")]
+/// #[dust(prefix = "links")]
+/// pub struct Model {
+///     #[sea_orm(primary_key, auto_increment = false)]
+///     pub slug: String,
+///     pub title: String,
+///     pub note: Option<String>,
+/// }
+/// #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+/// pub enum Relation {}
+/// impl ActiveModelBehavior for ActiveModel {}
+///
+/// // A link lives at links/<slug>, as the leaves links/<slug>/title and links/<slug>/note.
+/// assert_eq!(Entity::PREFIX, ["links"]);
+/// let link = ActiveModel { slug: Set("dust".into()), ..Default::default() };
+/// assert_eq!(Entity::key_segment(&link).as_deref(), Some("dust"));
+/// ```
+///
+/// # Attributes
+///
+/// | `#[dust(..)]` on the struct | |
+/// |---|---|
+/// | `prefix = "links"`, `prefix("reading", "links")` | Where the records live: one path segment, or several. Needed. |
+/// | `mode = "flat"` (default), `mode = "map"` | How a record is written: [`StorageMode`](crate::entity::StorageMode). |
+/// | `required(note, ..)` | Fields without which a record is not one, although their type is an `Option` or they have a default. |
+/// | `key_case = "lower"` (default), `key_case = "any"` | Which keys are accepted: [`KeyCase`](crate::entity::KeyCase). |
+/// | `crate = "path"` | Where `dust-orm` is, when it is only re-exported by another crate. |
+///
+/// # Fields
+///
+/// * The key is the one field with `#[sea_orm(primary_key)]`. Its type writes itself as a path segment with `ToString`
+///   and reads itself with `FromStr`. A segment that the key would write otherwise (`007` for the number 7) is no key.
+/// * Every other field is a leaf. Its type implements serde's `Serialize` and `Deserialize` (both directions pass through
+///   them, never through SeaORM's `Value`). The leaf has serde's name: `#[serde(rename)]` on the field and
+///   `#[serde(rename_all)]` on the struct are followed, and so are `with`, `serialize_with` and `deserialize_with`.
+/// * A field is required unless its type is an `Option`, or serde gives it a value by `default` or `skip`.
+/// * An absent leaf is read as `None`, or as the value of `#[serde(default)]`. With `#[serde(skip)]` there is no leaf.
+///   `skip_serializing_if` and `alias` concern JSON only: a leaf is always written, and has one name.
+/// * A field with `#[sea_orm(ignore)]` is no column and no leaf.
+/// * `Option` is recognised by that name: an alias for it is not.
+///
+/// The model need not derive serde's traits itself, unless it uses `#[serde(..)]`. What cannot work is an error at compile
+/// time: `flatten`, names that differ between reading and writing, attributes that change the shape of the whole struct,
+/// a composite key, fields whose names differ only in ASCII case.
+pub use dust_orm_macros::DeriveDustEntity;
+
+/// Gives a SeaORM entity that lives in SQL only what changesets need: derive it on `Model`, beside `DeriveEntityModel`.
+///
+/// It adds `impl Fields for ActiveModel` and nothing else. [`DeriveDustEntity`] includes it.
+///
+/// ```
+/// use dust_orm::entity::prelude::*;
+///
+/// #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveChangeset)]
+/// #[sea_orm(table_name = "users")]
+/// #[dust(required(nickname))]
+/// pub struct Model {
+///     #[sea_orm(primary_key)]
+///     pub id: i32,
+///     pub email: String,
+///     pub nickname: Option<String>,
+/// }
+/// #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+/// pub enum Relation {}
+/// impl ActiveModelBehavior for ActiveModel {}
+///
+/// use dust_orm::entity::Fields;
+///
+/// let required: Vec<_> = ActiveModel::FIELDS.iter().filter(|field| field.required).map(|field| field.name).collect();
+/// assert_eq!(required, ["email", "nickname"]);
+/// ```
+///
+/// `#[dust(..)]` is optional and takes `required(..)` and `crate = ".."`. Serde's attributes are followed as by
+/// [`DeriveDustEntity`]. Any primary key will do, also a composite one; a key that the database makes is not required.
+pub use dust_orm_macros::DeriveChangeset;

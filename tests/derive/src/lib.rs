@@ -1,0 +1,1 @@
+//! Tests of the derives of `dust-orm`, in `tests/`.
