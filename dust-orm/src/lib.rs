@@ -1,5 +1,6 @@
 //! SeaORM entities that live in [Dust](https://dustlayer.io), a hosted, reactive key-value store.
 
+pub mod changeset;
 pub mod entity;
 pub mod error;
 pub mod protocol;
@@ -9,6 +10,7 @@ pub mod transport;
 #[doc(hidden)]
 pub mod __private;
 
+pub use changeset::Changeset;
 #[cfg(feature = "macros")]
 pub use entity::{DeriveChangeset, DeriveDustEntity};
 pub use error::{DustErr, ErrKind, Errors, FieldError, InvalidRecord};

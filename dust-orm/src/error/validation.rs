@@ -83,6 +83,11 @@ impl Errors {
         self.fields.iter().find(|(name, _)| name == field).map_or(&[], |(_, errors)| errors)
     }
 
+    /// The errors of one field, to be changed.
+    pub fn get_mut(&mut self, field: &str) -> &mut [FieldError] {
+        self.fields.iter_mut().find(|(name, _)| name == field).map_or(&mut [], |(_, errors)| errors)
+    }
+
     /// The fields that have errors, with them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[FieldError])> {
         self.fields.iter().map(|(name, errors)| (&**name, &**errors))
@@ -90,7 +95,7 @@ impl Errors {
 
     /// Adds all errors of another set.
     pub fn merge(&mut self, other: Errors) {
-        for (field, errors) in other.fields {
+        for (field, errors) in other {
             for error in errors {
                 self.push(field.clone(), error);
             }
@@ -153,6 +158,11 @@ impl FieldError {
         &self.template
     }
 
+    /// Replaces the message template.
+    pub fn set_template(&mut self, template: impl Into<Cow<'static, str>>) {
+        self.template = template.into();
+    }
+
     /// The rule that failed: `required`, `cast`, `length`, `number`, …
     pub fn code(&self) -> &str {
         &self.code
@@ -166,6 +176,29 @@ impl FieldError {
     /// One parameter.
     pub fn get(&self, name: &str) -> Option<&Param> {
         self.params.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+}
+
+impl IntoIterator for Errors {
+    type Item = (Cow<'static, str>, Vec<FieldError>);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.fields.into_iter()
+    }
+}
+
+/// A message of the application's own, with the code `custom`.
+impl From<&'static str> for FieldError {
+    fn from(message: &'static str) -> FieldError {
+        FieldError::new(message, "custom")
+    }
+}
+
+/// A message of the application's own, with the code `custom`.
+impl From<String> for FieldError {
+    fn from(message: String) -> FieldError {
+        FieldError::new(message, "custom")
     }
 }
 

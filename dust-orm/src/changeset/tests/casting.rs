@@ -1,0 +1,179 @@
+use serde::Serialize;
+use serde_json::json;
+
+use super::*;
+use crate::error::Param;
+
+#[test]
+fn takes_permitted_columns_and_ignores_the_rest() {
+    let changeset = Changeset::cast(
+        post::ActiveModel::default(),
+        json!({"title": "hello", "text": "world", "upvotes": 3, "nonsense": true}),
+        [Post::Title, Post::Body],
+    );
+    assert!(changeset.is_valid());
+    assert_eq!(changes(&changeset), json!({"title": "hello", "text": "world"}));
+    assert_eq!(changeset.params().unwrap()["nonsense"], true);
+    assert_eq!(changeset.data(), &post::ActiveModel::default());
+}
+
+#[test]
+fn takes_any_serializable_object() {
+    #[derive(Serialize)]
+    struct Form<'a> {
+        title: &'a str,
+        upvotes: i32,
+    }
+    let form = Form { title: "hello", upvotes: 3 };
+    let changeset = Changeset::cast(post::ActiveModel::default(), &form, all());
+    assert_eq!(changes(&changeset), json!({"title": "hello", "upvotes": 3}));
+
+    let posted = std::collections::HashMap::from([("title", "hello"), ("upvotes", "3")]);
+    let changeset = Changeset::cast(post::ActiveModel::default(), posted, all());
+    assert_eq!(changes(&changeset), json!({"title": "hello", "upvotes": 3}));
+}
+
+#[test]
+fn parameters_that_are_no_object_are_an_error_of_base() {
+    for params in [json!(null), json!([1]), json!("title")] {
+        let changeset = posted(params);
+        assert_eq!(errors(&changeset), json!({"base": ["is invalid"]}));
+        assert_eq!(changeset.params(), None);
+        assert_eq!(changeset.errors().get("base")[0].get("type"), Some(&Param::from("map")));
+    }
+    let base = posted(json!({"title": "sample"}));
+    let changeset = Changeset::cast(base, json!(1), [Post::Body]);
+    assert_eq!(changes(&changeset), json!({"title": "sample"}));
+    assert_eq!(changeset.params().unwrap()["title"], "sample");
+    assert!(!changeset.is_valid());
+}
+
+#[test]
+fn the_present_value_is_no_change() {
+    let changeset =
+        edited(json!({"slug": "dust", "title": "Dust", "text": "A store", "upvotes": "5", "topics": ["db"]}));
+    assert_eq!(changes(&changeset), json!({}));
+    assert!(changeset.is_valid() && !changeset.changed(Post::Title));
+    assert_eq!(changes(&edited(json!({"title": "Rust"}))), json!({"title": "Rust"}));
+}
+
+#[test]
+fn the_primary_key_is_a_column_like_any_other() {
+    assert_eq!(changes(&posted(json!({"slug": "new"}))), json!({"slug": "new"}));
+    let changeset = Changeset::cast(post::ActiveModel::default(), json!({"slug": "new"}), [Post::Title]);
+    assert_eq!(changes(&changeset), json!({}));
+}
+
+#[test]
+fn a_wrong_type_is_an_error_that_names_the_type() {
+    for (params, column, kind) in [
+        (json!({"title": 1}), Post::Title, "string"),
+        (json!({"title": ["a"]}), Post::Title, "string"),
+        (json!({"text": false}), Post::Body, "string"),
+        (json!({"upvotes": "many"}), Post::Upvotes, "integer"),
+        (json!({"upvotes": "4.5"}), Post::Upvotes, "integer"),
+        (json!({"upvotes": 4.5}), Post::Upvotes, "integer"),
+        (json!({"upvotes": 3_000_000_000_u32}), Post::Upvotes, "integer"),
+        (json!({"size": "256"}), Post::Size, "integer"),
+        (json!({"size": -1}), Post::Size, "integer"),
+        (json!({"rating": "NaN"}), Post::Rating, "float"),
+        (json!({"rating": "inf"}), Post::Rating, "float"),
+        (json!({"rating": true}), Post::Rating, "float"),
+        (json!({"public": "yes"}), Post::Public, "boolean"),
+        (json!({"public": 1}), Post::Public, "boolean"),
+        (json!({"mood": "furious"}), Post::Mood, "enum"),
+        (json!({"mood": 1}), Post::Mood, "enum"),
+        (json!({"topics": "db"}), Post::Topics, "array"),
+        (json!({"topics": [1]}), Post::Topics, "array"),
+        (json!({"topics": {"a": "b"}}), Post::Topics, "array"),
+        (json!({"price": 3}), Post::Price, "string"),
+    ] {
+        let changeset = posted(params.clone());
+        let error = error(&changeset, column);
+        assert_eq!((error.message().as_str(), error.code()), ("is invalid", "cast"), "{params}");
+        assert_eq!(error.get("type"), Some(&Param::from(kind)), "{params}");
+        assert_eq!(changes(&changeset), json!({}), "{params}");
+    }
+}
+
+#[test]
+fn form_texts_become_numbers_and_truth_values() {
+    for (params, expected) in [
+        (json!({"upvotes": "42"}), json!({"upvotes": 42})),
+        (json!({"upvotes": "-7", "size": "+255"}), json!({"upvotes": -7, "size": 255})),
+        (json!({"views": "9223372036854775807"}), json!({"views": i64::MAX})),
+        (json!({"rating": "0.5"}), json!({"rating": 0.5})),
+        (json!({"rating": 3}), json!({"rating": 3.0})),
+        (json!({"public": "true"}), json!({"public": true})),
+        (json!({"public": "0"}), json!({"public": false})),
+        (json!({"mood": "sad"}), json!({"mood": "sad"})),
+        (json!({"price": "12.5"}), json!({"price": "12.50"})),
+        (json!({"title": "42"}), json!({"title": "42"})),
+    ] {
+        let changeset = posted(params.clone());
+        assert!(changeset.is_valid(), "{params}: {}", changeset.errors());
+        assert_eq!(changes(&changeset), expected);
+    }
+}
+
+#[test]
+fn null_and_blank_texts_clear_what_can_be_cleared() {
+    for nothing in [json!(null), json!(""), json!(" \t\n")] {
+        let params = json!({"text": nothing, "size": nothing, "mood": nothing, "colour": nothing, "meta": nothing});
+        let changeset = edited(params);
+        assert!(changeset.is_valid());
+        assert_eq!(changes(&changeset), json!({"text": null, "size": null, "mood": null, "colour": "", "meta": null}));
+    }
+    assert_eq!(changes(&edited(json!({"text": " kept as it is "}))), json!({"text": " kept as it is "}));
+}
+
+#[test]
+fn what_cannot_be_cleared_is_emptied_and_refused() {
+    for nothing in [json!(null), json!(""), json!("  ")] {
+        let changeset = edited(json!({"title": nothing, "upvotes": nothing, "text": "x"}));
+        assert_eq!(changes(&changeset), json!({"text": "x"}));
+        assert!(changeset.field_missing(Post::Title) && changeset.get_field::<String>(Post::Title).is_none());
+        let refused = changeset.clone().apply().unwrap_err();
+        assert_eq!(json!(refused), json!({"title": ["can't be blank"], "upvotes": ["can't be blank"]}));
+        let validated = changeset.validate_required([Post::Title]);
+        assert_eq!(errors(&validated), json!({"title": ["can't be blank"]}));
+    }
+    // A later value, or taking the change back, ends it.
+    let emptied = edited(json!({"title": ""}));
+    assert!(emptied.clone().put_change(Post::Title, "Rust").apply().is_ok());
+    assert!(emptied.clone().put_change(Post::Title, "Dust").apply().is_ok());
+    assert!(emptied.clone().force_change(Post::Title, "Dust").apply().is_ok());
+    assert!(emptied.delete_change(Post::Title).apply().is_ok());
+}
+
+#[test]
+fn blank_entries_of_a_list_are_left_out_but_not_those_of_json() {
+    let changeset = posted(json!({"topics": ["", "bar", " "], "meta": ["", {"a": ""}]}));
+    assert_eq!(changes(&changeset), json!({"topics": ["bar"], "meta": ["", {"a": ""}]}));
+    assert_eq!(changes(&posted(json!({"topics": []}))), json!({"topics": []}));
+}
+
+#[test]
+fn fields_that_serde_skips_are_never_cast() {
+    let changeset = posted(json!({"secret": "mine"}));
+    assert!(changeset.is_valid() && changes(&changeset) == json!({}));
+}
+
+#[test]
+fn casts_more_onto_a_changeset() {
+    let base = Changeset::cast(stored(), json!({"title": "Rust", "text": "x"}), all());
+    let changeset = Changeset::cast(base, json!({"text": null, "upvotes": 6}), [Post::Body]);
+    assert_eq!(changes(&changeset), json!({"title": "Rust", "text": null}));
+    assert_eq!(json!(changeset.params()), json!({"title": "Rust", "text": null, "upvotes": 6}));
+    let changeset = Changeset::cast(changeset, json!({"text": "A store"}), all());
+    assert_eq!(changes(&changeset), json!({"title": "Rust"}), "back to what the data has");
+    let changeset = Changeset::cast(changeset, json!({"title": 1}), all());
+    assert_eq!(changes(&changeset), json!({"title": "Rust"}), "a wrong type leaves the change as it was");
+    assert_eq!(errors(&changeset), json!({"title": ["is invalid"]}));
+}
+
+#[test]
+fn a_required_field_of_a_wrong_type_has_one_error() {
+    let changeset = posted(json!({"title": 1})).validate_required([Post::Title]);
+    assert_eq!(errors(&changeset), json!({"title": ["is invalid"]}));
+}

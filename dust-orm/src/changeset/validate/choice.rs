@@ -1,0 +1,69 @@
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::changeset::read::{Manner, Read, read_field};
+use crate::changeset::value::{View, untouched, view};
+use crate::changeset::{Changeset, ColumnOf};
+use crate::entity::Fields;
+use crate::error::FieldError;
+
+impl<A: Fields> Changeset<A> {
+    /// The value must be one of these: `is invalid`.
+    ///
+    /// They are compared as values of the field's own type, so a decimal equals itself with more zeros. For a range of
+    /// numbers [`validate_number`](Changeset::validate_number) is faster.
+    pub fn validate_inclusion<T: Serialize>(self, column: ColumnOf<A>, values: impl IntoIterator<Item = T>) -> Self {
+        let values: Vec<T> = values.into_iter().collect();
+        let included = self.is_one_of(A::position(column), &values);
+        self.check(column, |_| (!included).then(|| choice_error("is invalid", "inclusion", &values)))
+    }
+
+    /// The value must be none of these: `is reserved`.
+    pub fn validate_exclusion<T: Serialize>(self, column: ColumnOf<A>, values: impl IntoIterator<Item = T>) -> Self {
+        let values: Vec<T> = values.into_iter().collect();
+        let included = self.is_one_of(A::position(column), &values);
+        self.check(column, |_| included.then(|| choice_error("is reserved", "exclusion", &values)))
+    }
+
+    /// Every item of a list must be one of these: `has an invalid entry`. A field that is no list is refused with the
+    /// same error.
+    pub fn validate_subset<T: Serialize>(self, column: ColumnOf<A>, values: impl IntoIterator<Item = T>) -> Self {
+        let values: Vec<T> = values.into_iter().collect();
+        self.check(column, |list| {
+            let fits = match list {
+                View::Json(Value::Array(items)) => {
+                    let allowed: Vec<Value> =
+                        values.iter().filter_map(|value| serde_json::to_value(value).ok()).collect();
+                    items.iter().all(|item| allowed.iter().any(|value| same(value, item)))
+                }
+                _ => false,
+            };
+            (!fits).then(|| choice_error("has an invalid entry", "subset", &values))
+        })
+    }
+
+    /// Whether a field has changed to one of the values, each read as the field's type.
+    fn is_one_of<T: Serialize>(&self, position: usize, values: &[T]) -> bool {
+        if !self.is_changed(position) {
+            return false;
+        }
+        let mut scratch: A = untouched();
+        values.iter().any(|value| {
+            let read = view(value, |value| read_field(&mut scratch, position, value, Manner::Strict));
+            matches!(read, Ok(Read::Value)) && self.changes.same_value(&scratch, position)
+        })
+    }
+}
+
+/// JSON keeps `1` and `1.0` apart; a list of numbers does not.
+fn same(one: &Value, other: &Value) -> bool {
+    one == other || (one.is_number() && one.as_f64() == other.as_f64() && (one.is_f64() != other.is_f64()))
+}
+
+fn choice_error<T: Serialize>(message: &'static str, code: &'static str, values: &[T]) -> FieldError {
+    let texts = values.iter().filter_map(|value| match serde_json::to_value(value).ok()? {
+        Value::String(text) => Some(text),
+        value => Some(value.to_string()),
+    });
+    FieldError::new(message, code).with("enum", texts.collect::<Vec<String>>())
+}

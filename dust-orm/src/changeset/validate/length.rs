@@ -1,0 +1,129 @@
+use std::ops::{Bound, Range, RangeBounds, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
+
+use serde_json::Value;
+use unicode_segmentation::UnicodeSegmentation;
+
+use crate::changeset::value::View;
+use crate::changeset::{Changeset, ColumnOf};
+use crate::entity::Fields;
+use crate::error::FieldError;
+
+/// How long a value may be, for [`validate_length`](Changeset::validate_length): a range or an exact count, and what of a
+/// text is counted.
+///
+/// A range or a number alone counts characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Length {
+    min: Option<usize>,
+    max: Option<usize>,
+    unit: Unit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    Characters,
+    Codepoints,
+    Bytes,
+}
+
+impl Length {
+    /// Characters as people count them (extended grapheme clusters): `é` is one, however it is encoded.
+    pub fn characters(range: impl RangeBounds<usize>) -> Length {
+        Length::new(range, Unit::Characters)
+    }
+
+    /// Unicode code points, as most databases count.
+    pub fn codepoints(range: impl RangeBounds<usize>) -> Length {
+        Length::new(range, Unit::Codepoints)
+    }
+
+    /// Bytes in UTF-8.
+    pub fn bytes(range: impl RangeBounds<usize>) -> Length {
+        Length::new(range, Unit::Bytes)
+    }
+
+    fn new(range: impl RangeBounds<usize>, unit: Unit) -> Length {
+        let min = match range.start_bound() {
+            Bound::Included(min) => Some(*min),
+            Bound::Excluded(below) => Some(below.saturating_add(1)),
+            Bound::Unbounded => None,
+        };
+        let max = match range.end_bound() {
+            Bound::Included(max) => Some(*max),
+            Bound::Excluded(above) => Some(above.saturating_sub(1)),
+            Bound::Unbounded => None,
+        };
+        Length { min, max, unit }
+    }
+
+    /// The first bound that a length misses.
+    fn missed(self, length: usize) -> Option<(&'static str, usize)> {
+        match (self.min, self.max) {
+            (Some(min), Some(max)) if min == max => (length != max).then_some(("is", max)),
+            (Some(min), _) if length < min => Some(("min", min)),
+            (_, Some(max)) if length > max => Some(("max", max)),
+            _ => None,
+        }
+    }
+
+    fn check(self, value: View<'_>) -> Option<FieldError> {
+        let (kind_of_value, length) = match (value, self.unit) {
+            (View::Str(text), Unit::Characters) => ("string", characters(text)),
+            (View::Str(text), Unit::Codepoints) => ("string", text.chars().count()),
+            (View::Str(text), Unit::Bytes) => ("binary", text.len()),
+            (View::Json(Value::Array(items)), _) => ("list", items.len()),
+            (View::Json(Value::Object(entries)), _) => ("map", entries.len()),
+            _ => return Some(FieldError::new("is invalid", "length")),
+        };
+        let (kind, count) = self.missed(length)?;
+        let template = match (kind_of_value, kind) {
+            ("string", "is") => "should be %{count} character(s)",
+            ("string", "min") => "should be at least %{count} character(s)",
+            ("string", _) => "should be at most %{count} character(s)",
+            ("binary", "is") => "should be %{count} byte(s)",
+            ("binary", "min") => "should be at least %{count} byte(s)",
+            ("binary", _) => "should be at most %{count} byte(s)",
+            (_, "is") => "should have %{count} item(s)",
+            (_, "min") => "should have at least %{count} item(s)",
+            _ => "should have at most %{count} item(s)",
+        };
+        let error = FieldError::new(template, "length");
+        Some(error.with("count", count).with("kind", kind).with("type", kind_of_value))
+    }
+}
+
+/// Extended grapheme clusters. In ASCII only a line end in the manner of Windows is more than one byte.
+fn characters(text: &str) -> usize {
+    if text.is_ascii() { text.len() - text.matches("\r\n").count() } else { text.graphemes(true).count() }
+}
+
+/// Exactly so many characters.
+impl From<usize> for Length {
+    fn from(count: usize) -> Length {
+        Length::characters(count..=count)
+    }
+}
+
+macro_rules! from_ranges {
+    ($($range:ty)*) => {
+        $(impl From<$range> for Length {
+            fn from(range: $range) -> Length {
+                Length::characters(range)
+            }
+        })*
+    };
+}
+
+from_ranges! { Range<usize> RangeInclusive<usize> RangeFrom<usize> RangeTo<usize> RangeToInclusive<usize> RangeFull }
+from_ranges! { (Bound<usize>, Bound<usize>) }
+
+impl<A: Fields> Changeset<A> {
+    /// A text, list or map must be of a certain length: `should be at least %{count} character(s)` and so on.
+    ///
+    /// The length is a range or a number of characters, or a [`Length`] in other units; of lists and maps the items are
+    /// counted, whatever the unit. A field that is none of these is refused with `is invalid`.
+    pub fn validate_length(self, column: ColumnOf<A>, length: impl Into<Length>) -> Self {
+        let length = length.into();
+        self.check(column, |value| length.check(value))
+    }
+}

@@ -1,0 +1,58 @@
+//! The rules, one file per family.
+
+mod choice;
+mod format;
+mod length;
+mod number;
+mod params;
+mod required;
+mod slug;
+
+use serde::de::DeserializeOwned;
+
+use super::read::read;
+use super::value::{View, view_field};
+use super::{Changeset, ColumnOf, name};
+use crate::entity::Fields;
+use crate::error::FieldError;
+
+pub use length::Length;
+pub use number::{Amount, Number};
+pub(super) use required::blank_error;
+
+impl<A: Fields> Changeset<A> {
+    /// A rule of your own: the function gets the new value and answers its errors, as an `Option`, an array or a `Vec`
+    /// of messages or [`FieldError`]s.
+    ///
+    /// `T` is the field's type, or the type inside its `Option`; a value that is no `T` is the error `is invalid`.
+    /// Like every rule it looks only at a field that has changed, and not to `null`.
+    pub fn validate_change<T, E>(self, column: ColumnOf<A>, rule: impl FnOnce(T) -> E) -> Self
+    where
+        T: DeserializeOwned,
+        E: IntoIterator<Item: Into<FieldError>>,
+    {
+        self.check(column, |value| match read(value) {
+            Some(value) => rule(value).into_iter().map(Into::into).collect(),
+            None => vec![FieldError::new("is invalid", "change")],
+        })
+    }
+
+    /// Runs a rule on a field that has changed to something other than null.
+    fn check<E>(mut self, column: ColumnOf<A>, rule: impl FnOnce(View<'_>) -> E) -> Self
+    where
+        E: IntoIterator<Item = FieldError> + Default,
+    {
+        self.fresh.clear();
+        let position = A::position(column);
+        if !self.is_changed(position) {
+            return self;
+        }
+        let rule = |value: View<'_>| if value == View::Null { E::default() } else { rule(value) };
+        match view_field(&self.changes, position, rule) {
+            Ok(errors) => errors.into_iter().for_each(|error| self.fail(name::<A>(position), error)),
+            // Only a type whose own `Serialize` fails comes here. It could not be written either.
+            Err(_) => self.fail(name::<A>(position), super::cast::cast_error(None)),
+        }
+        self
+    }
+}

@@ -1,0 +1,268 @@
+use std::cmp::Ordering;
+use std::fmt;
+use std::ops::{Range, RangeFrom, RangeInclusive, RangeTo, RangeToInclusive};
+
+use crate::changeset::value::View;
+use crate::changeset::{Changeset, ColumnOf};
+use crate::entity::Fields;
+use crate::error::{FieldError, Param};
+
+/// Which numbers are accepted, for [`validate_number`](Changeset::validate_number): a range, or comparisons joined with
+/// [`and`](Number::and).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Number {
+    /// One bound per comparison, in the order of [`COMPARISONS`].
+    bounds: [Option<Amount>; COMPARISONS.len()],
+}
+
+/// A whole or floating-point number to compare with. Made from any Rust number by `into`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Amount(Inner);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Inner {
+    Int(i128),
+    Float(f64),
+}
+
+struct Comparison {
+    kind: &'static str,
+    message: &'static str,
+    holds: fn(Ordering) -> bool,
+}
+
+const LESS: usize = 0;
+const GREATER: usize = 1;
+const AT_MOST: usize = 2;
+const AT_LEAST: usize = 3;
+const EQUAL: usize = 4;
+const NOT_EQUAL: usize = 5;
+
+const COMPARISONS: [Comparison; 6] = [
+    Comparison { kind: "less_than", message: "must be less than %{number}", holds: Ordering::is_lt },
+    Comparison { kind: "greater_than", message: "must be greater than %{number}", holds: Ordering::is_gt },
+    Comparison {
+        kind: "less_than_or_equal_to",
+        message: "must be less than or equal to %{number}",
+        holds: Ordering::is_le,
+    },
+    Comparison {
+        kind: "greater_than_or_equal_to",
+        message: "must be greater than or equal to %{number}",
+        holds: Ordering::is_ge,
+    },
+    Comparison { kind: "equal_to", message: "must be equal to %{number}", holds: Ordering::is_eq },
+    Comparison { kind: "not_equal_to", message: "must be not equal to %{number}", holds: Ordering::is_ne },
+];
+
+impl Number {
+    /// Below a number.
+    pub fn less_than(number: impl Into<Amount>) -> Number {
+        Number::only(LESS, number)
+    }
+
+    /// Above a number.
+    pub fn greater_than(number: impl Into<Amount>) -> Number {
+        Number::only(GREATER, number)
+    }
+
+    /// A number, or below it.
+    pub fn less_than_or_equal_to(number: impl Into<Amount>) -> Number {
+        Number::only(AT_MOST, number)
+    }
+
+    /// A number, or above it.
+    pub fn greater_than_or_equal_to(number: impl Into<Amount>) -> Number {
+        Number::only(AT_LEAST, number)
+    }
+
+    /// A number itself.
+    pub fn equal_to(number: impl Into<Amount>) -> Number {
+        Number::only(EQUAL, number)
+    }
+
+    /// Anything but a number.
+    pub fn not_equal_to(number: impl Into<Amount>) -> Number {
+        Number::only(NOT_EQUAL, number)
+    }
+
+    /// Both conditions. Of two comparisons of the same kind the second one counts.
+    pub fn and(mut self, other: Number) -> Number {
+        for (bound, more) in self.bounds.iter_mut().zip(other.bounds) {
+            *bound = more.or(*bound);
+        }
+        self
+    }
+
+    fn only(comparison: usize, number: impl Into<Amount>) -> Number {
+        let mut number_rule = Number::default();
+        number_rule.bounds[comparison] = Some(number.into());
+        number_rule
+    }
+
+    fn check(self, value: View<'_>) -> Option<FieldError> {
+        for (comparison, bound) in COMPARISONS.iter().zip(self.bounds) {
+            let Some(bound) = bound else { continue };
+            let Some(order) = compare(value, bound) else {
+                return Some(FieldError::new("is invalid", "number"));
+            };
+            if !(comparison.holds)(order) {
+                let error = FieldError::new(comparison.message, "number").with("kind", comparison.kind);
+                return Some(error.with("number", bound));
+            }
+        }
+        None
+    }
+}
+
+/// How a value compares with a number, exactly; `None` when it is no number.
+fn compare(value: View<'_>, with: Amount) -> Option<Ordering> {
+    match (value, with.0) {
+        (View::Int(one), Inner::Int(other)) => Some(one.cmp(&other)),
+        (View::Float(one), Inner::Float(other)) => one.partial_cmp(&other),
+        (View::Int(one), Inner::Float(other)) => compare_mixed(one, other),
+        (View::Float(one), Inner::Int(other)) => compare_mixed(other, one).map(Ordering::reverse),
+        // Decimals are written as texts, so that no digit is lost.
+        (View::Str(text), _) => Decimal::read(text)?.compare(Decimal::read(&with.to_string())?),
+        _ => None,
+    }
+}
+
+/// Compares without rounding either number to the type of the other.
+fn compare_mixed(int: i128, float: f64) -> Option<Ordering> {
+    // 2^127: every i128 is below it, and not below its negative. Both have exact floats.
+    const LIMIT: f64 = 170_141_183_460_469_231_731_687_303_715_884_105_728.0;
+    if float.is_nan() {
+        return None;
+    }
+    if float >= LIMIT {
+        return Some(Ordering::Less);
+    }
+    if float < -LIMIT {
+        return Some(Ordering::Greater);
+    }
+    let whole = int.cmp(&(float.trunc() as i128));
+    Some(whole.then(0.0_f64.partial_cmp(&float.fract())?))
+}
+
+/// A number written out: its sign, and its digits without needless zeros.
+#[derive(Clone, Copy)]
+struct Decimal<'a> {
+    negative: bool,
+    whole: &'a str,
+    fraction: &'a str,
+}
+
+impl<'a> Decimal<'a> {
+    fn read(text: &'a str) -> Option<Decimal<'a>> {
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let mut all = whole.bytes().chain(fraction.bytes());
+        if !all.all(|byte| byte.is_ascii_digit()) || (whole.is_empty() && fraction.is_empty()) {
+            return None;
+        }
+        let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+        Some(Decimal { negative: negative && !(whole.is_empty() && fraction.is_empty()), whole, fraction })
+    }
+
+    fn compare(self, other: Decimal<'_>) -> Option<Ordering> {
+        let sign = other.negative.cmp(&self.negative);
+        let size = self.whole.len().cmp(&other.whole.len());
+        let size = size.then(self.whole.cmp(other.whole)).then(self.fraction.cmp(other.fraction));
+        Some(sign.then(if self.negative { size.reverse() } else { size }))
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Inner::Int(number) => number.fmt(f),
+            Inner::Float(number) => number.fmt(f),
+        }
+    }
+}
+
+impl From<Amount> for Param {
+    fn from(amount: Amount) -> Param {
+        match amount.0 {
+            Inner::Float(number) => Param::Float(number),
+            Inner::Int(number) => i64::try_from(number).map_or_else(|_| Param::from(number.to_string()), Param::Int),
+        }
+    }
+}
+
+macro_rules! from_ints {
+    ($($int:ty)*) => {
+        $(impl From<$int> for Amount {
+            fn from(number: $int) -> Amount {
+                Amount(Inner::Int(number.into()))
+            }
+        })*
+    };
+}
+
+from_ints! { i8 i16 i32 i64 i128 u8 u16 u32 u64 }
+
+impl From<usize> for Amount {
+    fn from(number: usize) -> Amount {
+        // No `From<usize> for i128` exists, but no `usize` is too large either.
+        Amount(Inner::Int(number as i128))
+    }
+}
+
+impl From<f32> for Amount {
+    fn from(number: f32) -> Amount {
+        Amount(Inner::Float(number.into()))
+    }
+}
+
+impl From<f64> for Amount {
+    fn from(number: f64) -> Amount {
+        Amount(Inner::Float(number))
+    }
+}
+
+impl<T: Into<Amount>> From<RangeInclusive<T>> for Number {
+    fn from(range: RangeInclusive<T>) -> Number {
+        let (min, max) = range.into_inner();
+        Number::greater_than_or_equal_to(min).and(Number::less_than_or_equal_to(max))
+    }
+}
+
+impl<T: Into<Amount>> From<Range<T>> for Number {
+    fn from(range: Range<T>) -> Number {
+        Number::greater_than_or_equal_to(range.start).and(Number::less_than(range.end))
+    }
+}
+
+impl<T: Into<Amount>> From<RangeFrom<T>> for Number {
+    fn from(range: RangeFrom<T>) -> Number {
+        Number::greater_than_or_equal_to(range.start)
+    }
+}
+
+impl<T: Into<Amount>> From<RangeTo<T>> for Number {
+    fn from(range: RangeTo<T>) -> Number {
+        Number::less_than(range.end)
+    }
+}
+
+impl<T: Into<Amount>> From<RangeToInclusive<T>> for Number {
+    fn from(range: RangeToInclusive<T>) -> Number {
+        Number::less_than_or_equal_to(range.end)
+    }
+}
+
+impl<A: Fields> Changeset<A> {
+    /// A number must be within bounds: `must be greater than %{number}` and so on, for the first bound that it misses.
+    ///
+    /// The bounds are a range, or a [`Number`]. Whole and floating-point numbers are compared exactly, and so are
+    /// decimals, which serialize as texts; any other field is refused with `is invalid`.
+    pub fn validate_number(self, column: ColumnOf<A>, number: impl Into<Number>) -> Self {
+        let number = number.into();
+        self.check(column, |value| number.check(value))
+    }
+}

@@ -1,0 +1,57 @@
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::required::blank_error;
+use crate::changeset::{Changeset, ColumnOf, name};
+use crate::entity::Fields;
+use crate::error::FieldError;
+
+impl<A: Fields> Changeset<A> {
+    /// A parameter, such as a tick box for the terms of service, must say yes: `must be accepted`.
+    ///
+    /// It is looked up in the parameters that were cast and need not be a field: `true`, `"true"` and `"1"` are yes;
+    /// anything else, or nothing, is not. A changeset without parameters is not asked.
+    pub fn validate_acceptance(mut self, param: impl Into<Cow<'static, str>>) -> Self {
+        self.fresh.clear();
+        let param = param.into();
+        let Some(params) = &self.params else { return self };
+        let accepted = match params.get(&*param) {
+            Some(Value::Bool(accepted)) => *accepted,
+            Some(Value::String(text)) => matches!(text.as_str(), "true" | "1"),
+            _ => false,
+        };
+        if !accepted {
+            self.fail(param, FieldError::new("must be accepted", "acceptance"));
+        }
+        self
+    }
+
+    /// The parameter `<field>_confirmation`, if there is one, must equal the field's parameter: `does not match
+    /// confirmation`, an error of `<field>_confirmation`.
+    ///
+    /// Only the parameters that were cast are compared, never the data.
+    pub fn validate_confirmation(self, column: ColumnOf<A>) -> Self {
+        self.confirm(column, false)
+    }
+
+    /// Like [`validate_confirmation`](Changeset::validate_confirmation), but the confirmation must be there: `can't be
+    /// blank`.
+    pub fn require_confirmation(self, column: ColumnOf<A>) -> Self {
+        self.confirm(column, true)
+    }
+
+    fn confirm(mut self, column: ColumnOf<A>, required: bool) -> Self {
+        self.fresh.clear();
+        let Some(params) = &self.params else { return self };
+        let field = name::<A>(A::position(column));
+        let confirmation = format!("{field}_confirmation");
+        match params.get(&confirmation) {
+            Some(repeated) if params.get(field).unwrap_or(&Value::Null) == repeated => {}
+            Some(_) => self.fail(confirmation, FieldError::new("does not match confirmation", "confirmation")),
+            None if required => self.fail(confirmation, blank_error()),
+            None => {}
+        }
+        self
+    }
+}

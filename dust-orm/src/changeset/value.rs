@@ -1,0 +1,236 @@
+//! A borrowed look at a value through serde, so that rules can read fields without knowing their types.
+
+use std::fmt;
+
+use sea_orm::ActiveModelTrait;
+use serde::ser::{self, Impossible, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::entity::Fields;
+
+/// A value in serde's terms. Scalars are copied and texts borrowed; lists and maps are built as JSON first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum View<'a> {
+    Null,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Str(&'a str),
+    /// A list or a map.
+    Json(&'a Value),
+}
+
+impl<'a> View<'a> {
+    pub(super) fn of(value: &'a Value) -> View<'a> {
+        match value {
+            Value::Null => View::Null,
+            Value::Bool(flag) => View::Bool(*flag),
+            Value::String(text) => View::Str(text),
+            Value::Number(number) => match (number.as_i128(), number.as_f64()) {
+                (Some(int), _) => View::Int(int),
+                (None, Some(float)) => View::Float(float),
+                (None, None) => View::Json(value),
+            },
+            Value::Array(_) | Value::Object(_) => View::Json(value),
+        }
+    }
+
+    /// Whether it is a text of white space only.
+    pub(super) fn is_blank(self) -> bool {
+        matches!(self, View::Str(text) if text.trim_start().is_empty())
+    }
+}
+
+/// Looks at any value.
+pub(super) fn view<T: Serialize + ?Sized, R>(value: &T, look: impl FnOnce(View<'_>) -> R) -> Result<R, Opaque> {
+    let mut look = Some(look);
+    match value.serialize(Probe(&mut look)) {
+        Err(Opaque) => by_way_of_json(look, serde_json::to_value(value)),
+        seen => seen,
+    }
+}
+
+/// Looks at a field's value; an error when it is `NotSet`, or cannot be serialized.
+pub(super) fn view_field<A: Fields, R>(
+    model: &A,
+    position: usize,
+    look: impl FnOnce(View<'_>) -> R,
+) -> Result<R, Opaque> {
+    let mut look = Some(look);
+    match model.serialize_field(position, Probe(&mut look)) {
+        Err(Opaque) => by_way_of_json(look, model.serialize_field(position, serde_json::value::Serializer)),
+        seen => seen,
+    }
+}
+
+/// A model without any field. `Default` would run the application's `ActiveModelBehavior::new`.
+pub(super) fn untouched<A: Fields>() -> A {
+    <A as ActiveModelTrait>::default()
+}
+
+fn by_way_of_json<R>(
+    look: Option<impl FnOnce(View<'_>) -> R>,
+    value: Result<Value, serde_json::Error>,
+) -> Result<R, Opaque> {
+    match (look, value) {
+        (Some(look), Ok(value)) => Ok(look(View::of(&value))),
+        _ => Err(Opaque),
+    }
+}
+
+/// The value is no scalar, or could not be serialized.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opaque;
+
+impl fmt::Display for Opaque {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the value cannot be looked at")
+    }
+}
+
+impl std::error::Error for Opaque {}
+
+impl ser::Error for Opaque {
+    fn custom<T: fmt::Display>(_: T) -> Opaque {
+        Opaque
+    }
+}
+
+/// A serializer that hands a scalar to a closure, and fails on anything else without having called it.
+struct Probe<'f, F>(&'f mut Option<F>);
+
+impl<F> Probe<'_, F> {
+    fn show<R>(self, view: View<'_>) -> Result<R, Opaque>
+    where
+        F: FnOnce(View<'_>) -> R,
+    {
+        self.0.take().map(|look| look(view)).ok_or(Opaque)
+    }
+}
+
+macro_rules! show {
+    ($($method:ident($type:ty) => $view:expr;)*) => {
+        $(fn $method(self, value: $type) -> Result<R, Opaque> {
+            let view: fn($type) -> View<'static> = $view;
+            self.show(view(value))
+        })*
+    };
+}
+
+impl<R, F: FnOnce(View<'_>) -> R> Serializer for Probe<'_, F> {
+    type Ok = R;
+    type Error = Opaque;
+    type SerializeSeq = Impossible<R, Opaque>;
+    type SerializeTuple = Impossible<R, Opaque>;
+    type SerializeTupleStruct = Impossible<R, Opaque>;
+    type SerializeTupleVariant = Impossible<R, Opaque>;
+    type SerializeMap = Impossible<R, Opaque>;
+    type SerializeStruct = Impossible<R, Opaque>;
+    type SerializeStructVariant = Impossible<R, Opaque>;
+
+    show! {
+        serialize_bool(bool) => View::Bool;
+        serialize_i8(i8) => |number| View::Int(number.into());
+        serialize_i16(i16) => |number| View::Int(number.into());
+        serialize_i32(i32) => |number| View::Int(number.into());
+        serialize_i64(i64) => |number| View::Int(number.into());
+        serialize_i128(i128) => View::Int;
+        serialize_u8(u8) => |number| View::Int(number.into());
+        serialize_u16(u16) => |number| View::Int(number.into());
+        serialize_u32(u32) => |number| View::Int(number.into());
+        serialize_u64(u64) => |number| View::Int(number.into());
+        serialize_f32(f32) => |number| View::Float(number.into());
+        serialize_f64(f64) => View::Float;
+    }
+
+    fn serialize_u128(self, value: u128) -> Result<R, Opaque> {
+        let view = i128::try_from(value).map(View::Int).map_err(|_| Opaque)?;
+        self.show(view)
+    }
+
+    fn serialize_char(self, value: char) -> Result<R, Opaque> {
+        self.show(View::Str(value.encode_utf8(&mut [0; 4])))
+    }
+
+    fn serialize_str(self, value: &str) -> Result<R, Opaque> {
+        self.show(View::Str(value))
+    }
+
+    fn serialize_bytes(self, _: &[u8]) -> Result<R, Opaque> {
+        Err(Opaque)
+    }
+
+    fn serialize_none(self) -> Result<R, Opaque> {
+        self.show(View::Null)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<R, Opaque> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<R, Opaque> {
+        self.show(View::Null)
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<R, Opaque> {
+        self.show(View::Null)
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<R, Opaque> {
+        self.show(View::Str(variant))
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<R, Opaque> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<R, Opaque> {
+        Err(Opaque)
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Self::SerializeSeq, Opaque> {
+        Err(Opaque)
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, Opaque> {
+        Err(Opaque)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeTupleStruct, Opaque> {
+        Err(Opaque)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeTupleVariant, Opaque> {
+        Err(Opaque)
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Self::SerializeMap, Opaque> {
+        Err(Opaque)
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeStruct, Opaque> {
+        Err(Opaque)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeStructVariant, Opaque> {
+        Err(Opaque)
+    }
+}
