@@ -4,6 +4,8 @@ pub mod changeset;
 pub mod entity;
 pub mod error;
 pub mod protocol;
+#[cfg(feature = "embedded")]
+pub mod store;
 pub mod transport;
 
 #[cfg(feature = "macros")]

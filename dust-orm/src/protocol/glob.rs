@@ -91,7 +91,12 @@ impl Glob {
 
     /// Whether the pattern matches the path. Exact in case.
     pub fn matches(&self, path: &Path) -> bool {
-        let mut segments = path.as_str().split('/');
+        self.matches_rendered(path.as_str())
+    }
+
+    /// As [`matches`](Glob::matches), for a path in its rendered form.
+    pub(crate) fn matches_rendered(&self, rendered: &str) -> bool {
+        let mut segments = rendered.split('/');
         for token in &self.tokens {
             match (token, segments.next()) {
                 (_, None) => return false,

@@ -3,16 +3,24 @@
 //! Everything above this module (the embedded store, the transports, the entity layer) speaks in these types, and
 //! everything a Dust server says is parsed into them first.
 
+pub mod apply;
 pub mod entry;
+pub mod envelope;
+pub mod flatten;
 pub mod glob;
 pub mod json;
 pub mod list;
 pub mod op;
 pub mod path;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod value;
 
+pub use apply::{Leaf, Leaves, OpError};
 pub use entry::{Entry, LeafKind};
 pub use glob::{Glob, GlobError};
 pub use json::RawJson;
 pub use list::{ListItem, ListRequest, Order, Page, Select, Selector};
 pub use op::{BatchOp, CommittedOp, Fence, Op, OpKind, Precondition, Write};
 pub use path::{Path, PathError};
+pub use value::ValueError;

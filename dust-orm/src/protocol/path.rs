@@ -89,6 +89,11 @@ impl Path {
         Ok(Path(rendered.into()))
     }
 
+    /// Keeps a rendered form that is known to be one, because it was a path before.
+    pub(crate) fn from_trusted(rendered: &str) -> Path {
+        Path(rendered.into())
+    }
+
     /// The rendered form.
     pub fn as_str(&self) -> &str {
         &self.0
