@@ -1,0 +1,119 @@
+//! The feed: who hears of committed ops.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::protocol::CommittedOp;
+
+type Call = Box<dyn Fn(&CommittedOp) + Send + Sync>;
+
+struct Listener {
+    call: Call,
+    /// Ops up to this one were committed before it began to listen.
+    since: u64,
+    active: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    listeners: Vec<Arc<Listener>>,
+    queue: VecDeque<CommittedOp>,
+    last_seq: u64,
+    delivering: bool,
+}
+
+/// Ops wait here between their commit and their delivery, so that listeners are called in order, one op at a time, and
+/// under no lock: a listener may read and even write.
+#[derive(Default)]
+pub(super) struct Feed(Mutex<State>);
+
+impl Feed {
+    pub(super) fn starting_at(last_seq: u64) -> Feed {
+        Feed(Mutex::new(State { last_seq, ..State::default() }))
+    }
+
+    pub(super) fn listen(self: &Arc<Feed>, call: Call) -> Subscription {
+        let mut state = self.lock();
+        let listener = Arc::new(Listener { call, since: state.last_seq, active: AtomicBool::new(true) });
+        state.listeners.push(Arc::clone(&listener));
+        Subscription { feed: Arc::clone(self), listener }
+    }
+
+    /// Queues committed ops. Called while the writer's lock is held, which keeps them in order.
+    pub(super) fn queue(&self, ops: &[CommittedOp]) {
+        let mut state = self.lock();
+        if let Some(last) = ops.last() {
+            state.last_seq = last.store_seq;
+        }
+        if !state.listeners.is_empty() {
+            state.queue.extend(ops.iter().cloned());
+        }
+    }
+
+    /// Delivers what is queued, unless another call is at it, which will then deliver this, too.
+    pub(super) fn deliver(&self) {
+        loop {
+            let (op, listeners) = {
+                let mut state = self.lock();
+                if state.delivering {
+                    return;
+                }
+                let Some(op) = state.queue.pop_front() else { return };
+                state.delivering = true;
+                (op, state.listeners.clone())
+            };
+            let _done = Delivered(self);
+            for listener in listeners {
+                if op.store_seq > listener.since && listener.active.load(Ordering::Acquire) {
+                    (listener.call)(&op);
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing is called under the lock, so a panic elsewhere cannot have left the state half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets the next op be delivered, even if a listener panicked.
+struct Delivered<'f>(&'f Feed);
+
+impl Drop for Delivered<'_> {
+    fn drop(&mut self) {
+        self.0.lock().delivering = false;
+    }
+}
+
+/// Keeps a listener of a [`Store`](super::Store) listening; dropping it ends that.
+///
+/// A call that is under way on another thread when it is dropped still ends in its own time.
+#[must_use = "dropping the subscription ends it"]
+pub struct Subscription {
+    feed: Arc<Feed>,
+    listener: Arc<Listener>,
+}
+
+impl Subscription {
+    /// The last `store_seq` before the listener began: it hears of every op after this one. Whatever is read from the
+    /// store from now on holds at least the ops up to it.
+    pub fn since(&self) -> u64 {
+        self.listener.since
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.listener.active.store(false, Ordering::Release);
+        self.feed.lock().listeners.retain(|other| !Arc::ptr_eq(other, &self.listener));
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").field("since", &self.listener.since).finish_non_exhaustive()
+    }
+}

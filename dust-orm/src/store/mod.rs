@@ -1,0 +1,234 @@
+//! The embedded store: what a Dust server does to one store, in this process.
+//!
+//! [`Store`] keeps leaves, a log of committed ops and an optional snapshot in [redb](https://docs.rs/redb), in memory or
+//! in one file. Every write or batch changes leaves, log and sequence in one transaction. What was acknowledged
+//! survives a crash. Readers see the last commit and never wait for a writer. It is synchronous and has no clock of its
+//! own.
+//!
+//! ```
+//! use dust_orm::protocol::{Glob, ListRequest, Op, Path, RawJson, Write};
+//! use dust_orm::store::{Origin, Store};
+//!
+//! let store = Store::in_memory()?;
+//! let record = RawJson::parse(r#"{"title":"Dust","url":"https://dustlayer.io"}"#)?;
+//! store.write(Write::new(Path::parse("links/dust")?, Op::Set(record)), &Origin::new("laptop", "1"))?;
+//!
+//! let page = store.list(&ListRequest::pattern(Glob::parse("links/*/title")?))?;
+//! assert_eq!(page.items[0].path().as_str(), "links/dust/title");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where it differs from a server
+//!
+//! It speaks the server's language, its oddities included (case-folded subtrees, sets that are newest first, an empty
+//! object that deletes). But where the server breaks, it refuses or answers:
+//!
+//! | what | a Dust server | here |
+//! |---|---|---|
+//! | a decimal or datetime envelope that does not parse | stores it; every later read fails with 500 | `invalid_value` |
+//! | an empty key in an object | crashes the channel, or 400 | `empty_segment` |
+//! | a value nested deeper than 100 | stores it | `invalid_value` |
+//! | an integer beyond the range of a double | stores it | `invalid_value` |
+//! | `increment` of a string or another value without a number | an exception's text | `not_a_number` |
+//! | `increment` beyond 128-bit integers or finite floats | an integer of any size, or an exception | `number_out_of_range` |
+//! | a negative `ttl_ms` | a lease that has expired already | `invalid_lease_op` |
+//! | a fence on a lease op | ignored | `invalid_precondition` |
+//! | `if_absent` in a batch | ignored | honoured |
+//! | a fence on a batch | ignored | honoured |
+//! | reading an object in which a leaf has leaves below it | 500 | the leaf counts, what is below it does not |
+//! | `put_file` with something else than a file reference | stores it | `invalid_file` |
+//! | a lease written by `set` over an older lease at its path | keeps the older one's deadline | its own `expires_at` |
+//! | a batch | slower the larger the store is, its outcome unknown past 5 s | neither |
+//! | a plan's limits and the rate limit | enforced | none |
+//!
+//! Numbers keep the text they were written with: where a server answers `1.0e3`, this answers `1e3`.
+
+mod clock;
+mod error;
+mod feed;
+mod lease;
+mod log;
+mod read;
+mod tables;
+mod write;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use redb::{Database, DatabaseError, ReadableDatabase, TableHandle};
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use error::{StoreError, StoreErrorKind};
+pub use feed::Subscription;
+pub use log::Snapshot;
+pub use write::Origin;
+
+use feed::Feed;
+use lease::Deadlines;
+use tables::{FOLDED, FORMAT, LEAVES, LOG, LeafRow, META, SNAPSHOT, View};
+
+/// The format of the file that this version writes, and the newest it reads.
+const SUPPORTED_FORMAT: u64 = 1;
+
+/// How much of a file is kept in memory at the most, in bytes.
+const CACHE_SIZE: usize = 128 * 1024 * 1024;
+
+/// A Dust store in this process. Cheap to clone: clones are the same store.
+///
+/// The file is closed when the last clone is dropped.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// The last commit, for readers. Declared before the database, because it has to go first.
+    view: RwLock<Arc<View>>,
+    /// Held by the one writer.
+    writer: Mutex<Writer>,
+    feed: Arc<Feed>,
+    clock: Arc<dyn Clock>,
+    db: Database,
+}
+
+struct Writer {
+    deadlines: Deadlines,
+}
+
+/// How a [`Store`] is opened.
+#[derive(Clone)]
+pub struct StoreBuilder {
+    clock: Arc<dyn Clock>,
+}
+
+impl StoreBuilder {
+    /// Uses this clock for leases. The default is the operating system's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> StoreBuilder {
+        self.clock = clock;
+        self
+    }
+
+    /// An empty store that is gone when its last clone is dropped.
+    pub fn in_memory(self) -> Result<Store, StoreError> {
+        let backend = redb::backends::InMemoryBackend::new();
+        let db = Database::builder().create_with_backend(backend).map_err(|error| opening(error, "the memory"))?;
+        self.start(db, "the memory")
+    }
+
+    /// The store in a file, which is created if it is not there. Its directory must be.
+    ///
+    /// Fails if the file is open already, here or in another process, if it is something else than a store, and if a
+    /// later version wrote it.
+    pub fn open(self, file: impl AsRef<std::path::Path>) -> Result<Store, StoreError> {
+        let file = file.as_ref();
+        let name = file.display().to_string();
+        let db = Database::builder().set_cache_size(CACHE_SIZE).create(file).map_err(|error| opening(error, &name))?;
+        self.start(db, &name)
+    }
+
+    fn start(self, db: Database, file: &str) -> Result<Store, StoreError> {
+        prepare(&db, file)?;
+        let view = View::open(&db.begin_read()?)?;
+        let feed = Arc::new(Feed::starting_at(view.seq));
+        let writer = Mutex::new(Writer { deadlines: Deadlines::default() });
+        let view = RwLock::new(Arc::new(view));
+        Ok(Store { inner: Arc::new(Inner { view, writer, feed, clock: self.clock, db }) })
+    }
+}
+
+impl Store {
+    /// An empty store that is gone when its last clone is dropped.
+    pub fn in_memory() -> Result<Store, StoreError> {
+        Store::builder().in_memory()
+    }
+
+    /// The store in a file, which is created if it is not there. See [`StoreBuilder::open`].
+    pub fn open(file: impl AsRef<std::path::Path>) -> Result<Store, StoreError> {
+        Store::builder().open(file)
+    }
+
+    /// A store with a clock of your own.
+    pub fn builder() -> StoreBuilder {
+        StoreBuilder { clock: Arc::new(SystemClock::default()) }
+    }
+
+    /// The store as of the last commit.
+    fn view(&self) -> Arc<View> {
+        // Held only to copy or replace a pointer, so a panic cannot have left it half changed.
+        Arc::clone(&self.inner.view.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Shows the last commit to readers. Called by the one writer.
+    fn refresh(&self) -> Result<(), StoreError> {
+        let view = Arc::new(View::open(&self.inner.db.begin_read()?)?);
+        let before = std::mem::replace(&mut *self.inner.view.write().unwrap_or_else(PoisonError::into_inner), view);
+        drop(before);
+        Ok(())
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        // A writer that panicked has not committed, and deadlines change only after a commit.
+        self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("seq", &self.current_seq()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreBuilder").finish_non_exhaustive()
+    }
+}
+
+fn opening(error: DatabaseError, file: &str) -> StoreError {
+    let file = file.to_owned();
+    match error {
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+            StoreErrorKind::Locked { file }.into()
+        }
+        DatabaseError::UpgradeRequired(version) => {
+            StoreErrorKind::NotAStore { file, reason: format!("redb file format {version}") }.into()
+        }
+        DatabaseError::Storage(redb::StorageError::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+            StoreErrorKind::NotAStore { file, reason: "not a redb file".to_owned() }.into()
+        }
+        other => StoreErrorKind::Storage(format!("cannot open {file}: {other}").into()).into(),
+    }
+}
+
+/// Checks that a database is a store of a known format, and makes an empty one a store.
+fn prepare(db: &Database, file: &str) -> Result<(), StoreError> {
+    let reading = db.begin_read()?;
+    let tables: Vec<_> = reading.list_tables()?.collect();
+    if !tables.is_empty() {
+        let not_a_store = |reason: &str| StoreErrorKind::NotAStore { file: file.to_owned(), reason: reason.to_owned() };
+        if !tables.iter().any(|table| table.name() == META.name()) {
+            return Err(not_a_store("a redb file of another program").into());
+        }
+        let meta = reading.open_table(META).map_err(|_| not_a_store("a redb file of another program"))?;
+        return match meta.get(FORMAT)?.map(|row| row.value()) {
+            Some(SUPPORTED_FORMAT) => Ok(()),
+            Some(found) if found > SUPPORTED_FORMAT => {
+                let file = file.to_owned();
+                Err(StoreErrorKind::NewerFormat { file, found, supported: SUPPORTED_FORMAT }.into())
+            }
+            _ => Err(not_a_store("it does not say its format").into()),
+        };
+    }
+    drop(reading);
+    let txn = db.begin_write()?;
+    txn.open_table(META)?.insert(FORMAT, SUPPORTED_FORMAT)?;
+    txn.open_table(LEAVES)?;
+    txn.open_table(FOLDED)?;
+    txn.open_table(LOG)?;
+    txn.open_table(SNAPSHOT)?;
+    txn.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

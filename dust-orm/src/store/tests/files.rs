@@ -1,0 +1,89 @@
+use super::*;
+
+#[test]
+fn a_file_keeps_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("dev.redb");
+    let clock = Arc::new(ManualClock::new(1_000));
+    let open = || Store::builder().clock(clock.clone()).open(&file).unwrap();
+    let before = {
+        let store = open();
+        store.set("links/Dust", r#"{"title":"T","n":1.50}"#);
+        store.run("lock", Op::Lease { holder: None, ttl_ms: 5_000 });
+        store.run("ctr", Op::Increment(raw("1")));
+        (leaves(&store), store.ops_since(0, 10).unwrap())
+    };
+    let store = open();
+    assert_eq!((leaves(&store), store.ops_since(0, 10).unwrap()), before);
+    // Nothing is known of the monotonic clock any more: the wall clock decides.
+    assert_eq!(store.refuse("lock", Op::Lease { holder: None, ttl_ms: 1 }).name(), "held");
+    clock.set_wall(6_000);
+    store.run("lock", Op::Lease { holder: None, ttl_ms: 1 });
+    assert_eq!(store.current_seq(), 4);
+    store.delete("LINKS");
+    assert_eq!(paths(&store), ["ctr", "lock"]);
+    store.compact().unwrap();
+    drop(store);
+    let store = open();
+    assert_eq!((store.current_seq(), store.snapshot().unwrap().unwrap().seq), (5, 5));
+    assert_eq!(store.set("x", "1"), 6);
+}
+
+#[test]
+fn a_file_is_open_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("dev.redb");
+    let store = Store::open(&file).unwrap();
+    let refused = Store::open(&file).unwrap_err();
+    assert_eq!(refused.name(), "locked");
+    assert!(refused.to_string().contains("dev.redb"), "{refused}");
+    assert_eq!(DustErr::from(refused).kind(), ErrKind::Storage);
+    drop(store);
+    Store::open(&file).unwrap();
+}
+
+#[test]
+fn other_files_are_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = dir.path().join("notes.txt");
+    for content in ["hello\n".to_owned(), "x".repeat(100_000)] {
+        std::fs::write(&text, &content).unwrap();
+        let refused = Store::open(&text).unwrap_err();
+        assert_eq!(refused.name(), "not_a_store", "{refused}");
+        assert_eq!(std::fs::read_to_string(&text).unwrap(), content);
+    }
+
+    let other = dir.path().join("other.redb");
+    let db = redb::Database::create(&other).unwrap();
+    let table: redb::TableDefinition<'_, u64, u64> = redb::TableDefinition::new("theirs");
+    let txn = db.begin_write().unwrap();
+    txn.open_table(table).unwrap().insert(1, 2).unwrap();
+    txn.commit().unwrap();
+    drop(db);
+    assert_eq!(Store::open(&other).unwrap_err().name(), "not_a_store");
+
+    let theirs: redb::TableDefinition<'_, u64, u64> = redb::TableDefinition::new("meta");
+    let db = redb::Database::open(&other).unwrap();
+    let txn = db.begin_write().unwrap();
+    txn.open_table(theirs).unwrap();
+    txn.commit().unwrap();
+    drop(db);
+    assert_eq!(Store::open(&other).unwrap_err().name(), "not_a_store");
+    assert_eq!(Store::open(dir.path().join("no/such/dir")).unwrap_err().name(), "storage");
+    assert_eq!(Store::open(dir.path()).unwrap_err().name(), "storage");
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("dev.redb");
+    drop(Store::open(&file).unwrap());
+    let db = redb::Database::open(&file).unwrap();
+    let txn = db.begin_write().unwrap();
+    txn.open_table(META).unwrap().insert(FORMAT, 2).unwrap();
+    txn.commit().unwrap();
+    drop(db);
+    let refused = Store::open(&file).unwrap_err();
+    assert_eq!(refused.name(), "newer_format");
+    assert!(refused.to_string().contains("has store format 2, this version reads up to 1"), "{refused}");
+}
