@@ -82,7 +82,7 @@ fn unknown_attribute(meta: &ParseNestedMeta<'_>, derive: Derive) -> Error {
     let path = &meta.path;
     let name = quote::quote!(#path).to_string().replace(' ', "");
     let allowed = quoted_list(derive.allowed());
-    let mut message = format!("unknown attribute `{name}`: `#[dust(..)]` takes {allowed} under `{}`", derive.name());
+    let mut message = format!("unknown attribute `{name}`: `{}` knows {allowed}", derive.name());
     if derive == Derive::Changeset && Derive::Entity.allowed().contains(&name.as_str()) {
         message.push_str("; an entity that lives in Dust derives `DeriveDustEntity` instead");
     }
@@ -192,5 +192,76 @@ pub(crate) fn quoted_list<S: AsRef<str>>(names: &[S]) -> String {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
         Some((last, _)) => last.clone(),
         None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entity(attrs: &[Attribute]) -> Result<Attributes> {
+        parse(attrs, Derive::Entity)
+    }
+
+    fn error(attr: Attribute) -> String {
+        entity(&[attr]).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_not_written_has_its_default() {
+        let attributes = entity(&[]).unwrap();
+        assert_eq!((attributes.mode, attributes.key_case), ("Flat", "Lower"));
+        assert!(attributes.prefix.is_none() && attributes.required.is_empty());
+        assert_eq!(attributes.krate, parse_quote!(::dust_orm));
+    }
+
+    #[test]
+    fn several_attributes_read_as_one() {
+        let attributes = entity(&[
+            parse_quote!(#[dust(prefix("reading", "a/b"), mode = "map")]),
+            parse_quote!(#[serde(rename_all = "camelCase")]),
+            parse_quote!(#[dust(key_case = "any", required(note, r#type,), crate = "crate::dust")]),
+        ])
+        .unwrap();
+        assert_eq!(attributes.prefix.unwrap(), ["reading", "a/b"]);
+        assert_eq!((attributes.mode, attributes.key_case), ("Map", "Any"));
+        assert_eq!(attributes.required.iter().map(Ident::to_string).collect::<Vec<_>>(), ["note", "r#type"]);
+        assert_eq!(attributes.krate, parse_quote!(crate::dust));
+    }
+
+    #[test]
+    fn a_slash_in_a_single_segment_names_the_way_out() {
+        assert!(error(parse_quote!(#[dust(prefix = "/a//b/")])).ends_with("write `prefix(\"a\", \"b\")`"));
+        assert!(error(parse_quote!(#[dust(prefix = "a/")])).ends_with("write `prefix = \"a\"`"));
+        assert!(error(parse_quote!(#[dust(prefix = "/")])).ends_with("write `prefix = \"links\"`"));
+    }
+
+    #[test]
+    fn only_the_first_mistake_is_reported() {
+        let error = entity(&[parse_quote!(#[dust(mode = "tree", prefx = "a", key_case = 1)])]).map(|_| ()).unwrap_err();
+        assert_eq!(error.into_iter().count(), 1);
+    }
+
+    #[test]
+    fn a_path_is_no_attribute_name() {
+        assert!(error(parse_quote!(#[dust(a::prefix = "links")])).starts_with("unknown attribute `a::prefix`"));
+    }
+
+    #[test]
+    fn changesets_take_less() {
+        let attr: Attribute = parse_quote!(#[dust(mode = "map")]);
+        let error = parse(&[attr], Derive::Changeset).map(|_| ()).unwrap_err().to_string();
+        assert!(
+            error.contains("knows `required` and `crate`") && error.contains("`DeriveDustEntity` instead"),
+            "{error}"
+        );
+        assert!(parse(&[parse_quote!(#[dust(required(note))])], Derive::Changeset).is_ok());
+    }
+
+    #[test]
+    fn lists_read_as_english() {
+        assert_eq!(quoted_list::<&str>(&[]), "");
+        assert_eq!(quoted_list(&["a"]), "`a`");
+        assert_eq!(quoted_list(&["a", "b", "c"]), "`a`, `b` and `c`");
     }
 }

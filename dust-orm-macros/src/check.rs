@@ -18,7 +18,7 @@ pub(crate) fn prefix<'a>(attributes: &'a Attributes, input: &DeriveInput) -> Res
             .map_or_else(|| "links".to_owned(), |name| name.value());
         Error::new(
             input.ident.span(),
-            format!("where do the records live? Add their prefix to the struct: `#[dust(prefix = {table:?})]`"),
+            format!("no prefix: say under which path the records live, as in `#[dust(prefix = {table:?})]`"),
         )
     })
 }

@@ -1,8 +1,8 @@
 //! The impls. What they do is in `dust_orm::__private`; here every field is one short match arm, so that an entity costs
 //! little to compile.
 //!
-//! Locals have the hygiene of the macro, so no item of the user's module can be mistaken for one. Whatever depends on
-//! the type of a field carries the place of that type, so the compiler points at the field.
+//! Locals have the hygiene of the macro, so a function that an attribute names is never mistaken for one of them.
+//! Whatever depends on the type of a field carries the place of that type, so the compiler points at the field.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -114,8 +114,8 @@ pub(crate) fn entity(attributes: &Attributes, prefix: &[String], key: &Field) ->
     let ident = &key.ident;
     let at = place(key);
     let to_segment = quote_spanned!(at=> __dust::key_to_segment(key));
-    let segment = quote_spanned!(at=> __dust::key_segment(&model.#ident));
-    let set = quote_spanned!(at=> __dust::set_key(&mut model.#ident, segment));
+    let segment = quote_spanned!(at=> __dust::key_segment(&model.#ident, Self::key_to_segment));
+    let set = quote_spanned!(at=> __dust::set_key(&mut model.#ident, segment, Self::key_to_segment));
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
         impl __dust::DustEntity for Entity {

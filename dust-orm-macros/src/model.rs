@@ -82,9 +82,11 @@ pub(crate) fn parse(input: &DeriveInput, derive: Derive) -> Result<Model> {
             format!("`{derive}` is for a struct with named fields, the `Model` of a SeaORM entity"),
         ));
     };
-    let rename_all = serde_attributes::container(&input.attrs)?;
+    let rename_all = serde_attributes::container(&input.attrs, derive)?;
+    let sea_orm: Vec<_> = named.named.iter().map(SeaOrmField::parse).collect();
+    let composite = sea_orm.iter().filter(|field| field.key.is_some()).count() > 1;
     let mut fields = Vec::new();
-    for field in &named.named {
+    for (field, sea_orm) in named.named.iter().zip(sea_orm) {
         // A field of a struct with named fields has a name; the compiler gives syn no other.
         let Some(ident) = &field.ident else { continue };
         if let Some(attr) = field.attrs.iter().find(|attr| attr.path().is_ident("dust")) {
@@ -93,22 +95,21 @@ pub(crate) fn parse(input: &DeriveInput, derive: Derive) -> Result<Model> {
                 "`#[dust(..)]` belongs on the struct, where `required(..)` names fields",
             ));
         }
-        let sea_orm = SeaOrmField::parse(field);
         if sea_orm.ignored {
             continue;
         }
         let rust_name = ident.unraw().to_string();
         let default_name = rename_all.map_or_else(|| rust_name.clone(), |rule| rule.apply(&rust_name));
-        let serde = serde_attributes::field(&field.attrs, &default_name)?;
+        let serde = serde_attributes::field(&field.attrs, &default_name, derive)?;
         let nullable = is_option(&field.ty);
-        // A key that the database makes is not asked of anybody.
-        let given = sea_orm.key.is_none() || derive == Derive::Entity || !sea_orm.generated(&field.ty);
+        // A key that the database makes is asked of nobody.
+        let generated = derive == Derive::Changeset && !composite && sea_orm.generated_key(&field.ty);
         fields.push(Field {
             column: column(&rust_name, sea_orm.enum_name, ident.span()),
             name: serde.rename.as_ref().map_or(default_name, |name| name.value()),
             name_span: serde.rename.as_ref().map_or(ident.span(), |name| name.span()),
             key: sea_orm.key,
-            required: !nullable && given && serde.default.is_none() && serde.skip.is_none(),
+            required: !nullable && !generated && serde.default.is_none() && serde.skip.is_none(),
             nullable,
             ident: ident.clone(),
             ty: field.ty.clone(),
@@ -143,10 +144,10 @@ impl SeaOrmField {
         parsed
     }
 
-    /// SeaORM's rule for a key whose attribute does not say who makes it.
-    fn generated(&self, ty: &Type) -> bool {
-        self.auto_increment
-            .unwrap_or_else(|| !last_segment(ty).is_some_and(|last| last.ends_with("String") || last.ends_with("Uuid")))
+    /// Whether it is a key that the database makes, by SeaORM's rule where the attribute does not say so.
+    fn generated_key(&self, ty: &Type) -> bool {
+        let by_type = || !last_segment(ty).is_some_and(|last| last.ends_with("String") || last.ends_with("Uuid"));
+        self.key.is_some() && self.auto_increment.unwrap_or_else(by_type)
     }
 }
 
@@ -197,5 +198,67 @@ impl FieldDefault {
             None if field.nullable || field.skipped() => Some(&FieldDefault::Trait),
             None => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use syn::parse_quote;
+
+    use super::*;
+
+    fn fields(input: &DeriveInput) -> Vec<Field> {
+        parse(input, Derive::Entity).unwrap().fields
+    }
+
+    #[test]
+    fn columns_are_named_as_by_seaorm() {
+        let model: DeriveInput = parse_quote! {
+            struct Model {
+                id: i32, r#type: i32, _x: i32, is_2d: i32, line_1: i32, self_: i32, cakeID: i32,
+                #[sea_orm(enum_name = "Other")] named: i32,
+            }
+        };
+        let columns: Vec<_> = fields(&model).iter().map(|field| field.column.to_string()).collect();
+        assert_eq!(columns, ["Id", "Type", "X", "Is2d", "Line1", "Self_", "CakeId", "Other"]);
+    }
+
+    #[test]
+    fn options_are_known_by_their_last_segment() {
+        let model: DeriveInput = parse_quote! {
+            struct Model { a: Option<i32>, b: std::option::Option<i32>, c: (::core::option::Option<i32>), d: Vec<Option<i32>> }
+        };
+        assert_eq!(fields(&model).iter().map(|field| field.nullable).collect::<Vec<_>>(), [true, true, true, false]);
+    }
+
+    #[test]
+    fn ignored_fields_and_relations_are_no_columns() {
+        let model: DeriveInput = parse_quote! {
+            struct Model {
+                id: i32,
+                #[sea_orm(default_value = "x", ignore)] a: i32,
+                b: HasMany<super::fruit::Entity>,
+                c: sea_orm::HasOne<super::fruit::Entity>,
+                d: BelongsTo<Option<super::fruit::Entity>>,
+            }
+        };
+        assert_eq!(fields(&model).len(), 1);
+    }
+
+    #[test]
+    fn an_attribute_that_another_derive_refuses_is_left_to_it() {
+        let model: DeriveInput = parse_quote! {
+            #[serde(rename_all = "no such case", 7)]
+            struct Model { #[sea_orm(primary key)] #[serde(rename = 3, with = "not a path", what = "?")] id: i32 }
+        };
+        assert_eq!(fields(&model)[0].name, "id");
+    }
+
+    #[test]
+    fn both_halves_of_skip_are_skip() {
+        let model: DeriveInput = parse_quote! {
+            struct Model { #[serde(skip_serializing, skip_deserializing)] a: i32, #[serde(skip)] b: i32 }
+        };
+        assert!(fields(&model).iter().all(Field::skipped));
     }
 }

@@ -2,12 +2,16 @@
 //!
 //! Serde's own derive reads the same attributes and reports those it does not know, so here an attribute of an unknown
 //! name or form is passed over.
+//!
+//! A record in Dust is its fields, written and read back one by one, so an entity that lives there cannot have attributes
+//! by which the two differ. A changeset only reads, and takes a SQL entity as it is.
 
 use proc_macro2::Span;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, Expr, ExprPath, Lit, LitStr, Meta, Result, Token};
 
+use crate::attributes::Derive;
 use crate::case::RenameRule;
 
 /// What serde's attributes say of one field.
@@ -33,7 +37,8 @@ pub(crate) enum FieldDefault {
 
 /// The `rename_all` of the struct. Attributes that would make a record something other than the sum of its fields are
 /// errors.
-pub(crate) fn container(attrs: &[Attribute]) -> Result<Option<RenameRule>> {
+pub(crate) fn container(attrs: &[Attribute], derive: Derive) -> Result<Option<RenameRule>> {
+    let stored = derive == Derive::Entity;
     let mut rename_all = None;
     for meta in metas(attrs, "serde") {
         let Some(name) = meta.path().get_ident() else { continue };
@@ -42,19 +47,19 @@ pub(crate) fn container(attrs: &[Attribute]) -> Result<Option<RenameRule>> {
                 let (serialize, deserialize) = both_ways(&meta);
                 let rule =
                     |literal: &Option<LitStr>| literal.as_ref().and_then(|rule| RenameRule::parse(&rule.value()));
-                if rule(&serialize) != rule(&deserialize) {
+                if stored && rule(&serialize) != rule(&deserialize) {
                     return Err(asymmetric(&meta, "rename_all = \"camelCase\""));
                 }
                 rename_all = rule(&deserialize);
             }
-            "default" => {
+            "default" if stored => {
                 return Err(Error::new(
                     meta.span(),
                     "every field is read by itself, so the struct's default is never used: \
                      write `#[serde(default)]` on the fields that have one",
                 ));
             }
-            shape @ ("tag" | "content" | "untagged" | "transparent" | "from" | "try_from" | "into" | "remote") => {
+            shape @ ("tag" | "from" | "try_from" | "into" | "remote") if stored => {
                 return Err(Error::new(
                     meta.span(),
                     format!(
@@ -63,6 +68,7 @@ pub(crate) fn container(attrs: &[Attribute]) -> Result<Option<RenameRule>> {
                     ),
                 ));
             }
+            // Serde itself refuses `untagged`, and `transparent` on a struct of several fields.
             _ => {}
         }
     }
@@ -70,7 +76,8 @@ pub(crate) fn container(attrs: &[Attribute]) -> Result<Option<RenameRule>> {
 }
 
 /// Reads the attributes of a field whose name is `default_name` where nothing renames it.
-pub(crate) fn field(attrs: &[Attribute], default_name: &str) -> Result<SerdeField> {
+pub(crate) fn field(attrs: &[Attribute], default_name: &str, derive: Derive) -> Result<SerdeField> {
+    let stored = derive == Derive::Entity;
     let mut field = SerdeField::default();
     let (mut skip_serializing, mut skip_deserializing) = (None, None);
     for meta in metas(attrs, "serde") {
@@ -79,17 +86,17 @@ pub(crate) fn field(attrs: &[Attribute], default_name: &str) -> Result<SerdeFiel
             "flatten" => {
                 return Err(Error::new(
                     meta.span(),
-                    "`flatten` would spread this field over leaves that belong to no column: \
-                     write its fields here, or keep it as one JSON leaf without `flatten`",
+                    "`flatten` would spread this field over names that belong to no column: \
+                     write its fields here, or keep it as one JSON value without `flatten`",
                 ));
             }
             "rename" => {
                 let (serialize, deserialize) = both_ways(&meta);
                 let name = |literal: &Option<LitStr>| literal.as_ref().map_or(default_name.to_owned(), LitStr::value);
-                if name(&serialize) != name(&deserialize) {
+                if stored && name(&serialize) != name(&deserialize) {
                     return Err(asymmetric(&meta, "rename = \"name\""));
                 }
-                field.rename = deserialize.or(serialize);
+                field.rename = deserialize;
             }
             "skip" => field.skip = Some(meta.span()),
             "skip_serializing" => skip_serializing = Some(meta.span()),
@@ -110,9 +117,11 @@ pub(crate) fn field(attrs: &[Attribute], default_name: &str) -> Result<SerdeFiel
     }
     match (skip_serializing, skip_deserializing) {
         (Some(span), Some(_)) => field.skip = Some(span),
-        (Some(span), None) => return Err(half_skip(span, "skip_serializing")),
-        (None, Some(span)) => return Err(half_skip(span, "skip_deserializing")),
-        (None, None) => {}
+        (Some(span), None) if stored => return Err(half_skip(span, "skip_serializing")),
+        (None, Some(span)) if stored => return Err(half_skip(span, "skip_deserializing")),
+        // What JSON must not set, `cast` must not set either.
+        (None, Some(span)) => field.skip = Some(span),
+        (_, None) => {}
     }
     Ok(field)
 }
@@ -129,7 +138,7 @@ fn half_skip(span: Span, attribute: &str) -> Error {
 fn asymmetric(meta: &Meta, suggestion: &str) -> Error {
     Error::new(
         meta.span(),
-        format!("a leaf is read and written under one name: give both the same, as in `{suggestion}`"),
+        format!("a field is read and written under one name: give both the same, as in `{suggestion}`"),
     )
 }
 

@@ -89,22 +89,23 @@ pub fn not_deserialized<E: de::Error>(position: usize) -> Result<(), E> {
     Err(E::custom(format_args!("no field to deserialize at position {position}")))
 }
 
+/// The one place that needs `ToString` of a key: a type without it is one error, not one for each method.
 pub fn key_to_segment<K: ToString>(key: &K) -> String {
     key.to_string()
 }
 
-pub fn key_segment<K: Into<Value> + ToString>(key: &ActiveValue<K>) -> Option<String> {
-    key.try_as_ref().map(K::to_string)
+pub fn key_segment<K: Into<Value>>(key: &ActiveValue<K>, write: fn(&K) -> String) -> Option<String> {
+    key.try_as_ref().map(write)
 }
 
 /// Reads a key. A segment that the key itself would write otherwise is refused: `007` is the number 7, but not the path
 /// of the record 7, which a later write would create beside it.
-pub fn set_key<K>(key: &mut ActiveValue<K>, segment: &str) -> Result<(), String>
+pub fn set_key<K>(key: &mut ActiveValue<K>, segment: &str, write: fn(&K) -> String) -> Result<(), String>
 where
-    K: Into<Value> + ToString + FromStr<Err: Display>,
+    K: Into<Value> + FromStr<Err: Display>,
 {
     let value = segment.parse::<K>().map_err(|error| error.to_string())?;
-    let written = value.to_string();
+    let written = write(&value);
     if written != segment {
         return Err(format!("this key is written {written:?}"));
     }

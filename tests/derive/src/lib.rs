@@ -1,1 +1,63 @@
-//! Tests of the derives of `dust-orm`, in `tests/`.
+//! Tests of the derives of `dust-orm`, in `tests/`; here is what they share.
+
+#![allow(clippy::expect_used, reason = "a panic here is a test that fails")]
+
+use std::fmt::Debug;
+
+use dust_orm::entity::{DustEntity, Fields};
+use dust_orm::sea_orm::{ActiveModelTrait, IntoActiveModel, TryIntoModel};
+use serde::Serialize;
+
+/// Writes every field of a model as JSON and reads it back, field by field, as text and as a value; also the key.
+///
+/// The model that comes back is the one that went in, and what is written is what serde writes of the whole model.
+pub fn round_trip<E>(model: &E::Model)
+where
+    E: DustEntity,
+    E::Model: Serialize + PartialEq + Debug,
+{
+    // Through the text, because `serde_json::to_value` widens an `f32`, which its text does not.
+    let whole = serde_json::to_string(model).expect("the model serializes");
+    let whole: serde_json::Value = serde_json::from_str(&whole).expect("the model is JSON");
+    let written = model.clone().into_active_model();
+    let mut from_text = <E::ActiveModel as ActiveModelTrait>::default();
+    let mut from_value = from_text.clone();
+    let key = E::key_segment(&written).expect("the key is set");
+    for read in [&mut from_text, &mut from_value] {
+        E::set_key(read, &key).expect("the key reads what it writes");
+    }
+    for (position, field) in E::ActiveModel::FIELDS.iter().enumerate().filter(|(_, field)| !field.key) {
+        if field.skipped {
+            assert!(from_text.set_absent(position) && from_value.set_absent(position), "{}", field.name);
+            assert_eq!(whole.get(field.name), None);
+            continue;
+        }
+        let mut text = Vec::new();
+        written.serialize_field(position, &mut serde_json::Serializer::new(&mut text)).expect(field.name);
+        let value: serde_json::Value = serde_json::from_slice(&text).expect(field.name);
+        assert_eq!(Some(&value), whole.get(field.name), "{}", field.name);
+        from_text.deserialize_field(position, &mut serde_json::Deserializer::from_slice(&text)).expect(field.name);
+        from_value.deserialize_field(position, value).expect(field.name);
+        assert!(from_text.same_value(&written, position), "{}", field.name);
+        assert!(from_value.same_value(&written, position), "{}", field.name);
+    }
+    assert_eq!(&from_text.try_into_model().expect("every field is set"), model);
+    assert_eq!(&from_value.try_into_model().expect("every field is set"), model);
+}
+
+/// The JSON text of one field of a model.
+pub fn field_text<E: DustEntity>(model: &E::Model, column: E::Column) -> String {
+    let mut text = Vec::new();
+    let position = E::ActiveModel::position(column);
+    let active = model.clone().into_active_model();
+    active.serialize_field(position, &mut serde_json::Serializer::new(&mut text)).expect("the field serializes");
+    String::from_utf8(text).expect("JSON is UTF-8")
+}
+
+/// Reads one field from JSON text into an `ActiveModel`.
+pub fn read_field<E: DustEntity>(column: E::Column, text: &str) -> Result<E::ActiveModel, serde_json::Error> {
+    let mut model = <E::ActiveModel as ActiveModelTrait>::default();
+    let position = E::ActiveModel::position(column);
+    model.deserialize_field(position, &mut serde_json::Deserializer::from_str(text))?;
+    Ok(model)
+}

@@ -1,0 +1,28 @@
+use dust_orm::entity::prelude::*;
+
+#[derive(Serialize)]
+pub struct Line(String);
+
+impl From<Model> for Line {
+    fn from(model: Model) -> Line {
+        Line(model.title)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, DeriveDustEntity, Serialize, Deserialize)]
+#[sea_orm(table_name = "links")]
+#[dust(prefix = "links")]
+#[serde(into = "Line")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub slug: String,
+    pub title: String,
+    pub note: Option<String>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use dust_orm::entity::prelude::*;
+
+#[derive(DeriveChangeset)]
+pub struct Model;
+
+fn main() {}
