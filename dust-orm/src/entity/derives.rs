@@ -41,9 +41,15 @@
 ///
 /// * The key is the one field with `#[sea_orm(primary_key)]`. Its type writes itself as a path segment with `ToString`
 ///   and reads itself with `FromStr`. A segment that the key would write otherwise (`007` for the number 7) is no key.
+///   A newtype also implements SeaORM's `TryFromU64`, which its `DeriveValueType` gives to numbers only.
 /// * Every other field is a leaf. Its type implements serde's `Serialize` and `Deserialize` (both directions pass through
 ///   them, never through SeaORM's `Value`). The leaf has serde's name: `#[serde(rename)]` on the field and
 ///   `#[serde(rename_all)]` on the struct are followed, and so are `with`, `serialize_with` and `deserialize_with`.
+/// * Types of `chrono`, `time`, `uuid` and `rust_decimal` come with the features `with-chrono`, `with-time`, `with-uuid` and
+///   `with-rust_decimal`, and are written as strings. `time` has a form of its own (`2026-01-02 03:04:05.0 +00:00:00`): for
+///   one that other readers of the store expect, add `#[serde(with = "time::serde::rfc3339")]` to an `OffsetDateTime`.
+/// * `Vec<String>` needs SeaORM's feature `postgres-array`. A list or struct in a type of its own, with
+///   `FromJsonQueryResult`, does not, but that derive needs `serde_json` among the dependencies.
 /// * A field is required unless its type is an `Option`, or serde gives it a value by `default` or `skip`.
 /// * An absent leaf is read as `None`, or as the value of `#[serde(default)]`. With `#[serde(skip)]` there is no leaf.
 ///   `skip_serializing_if` and `alias` concern JSON only: a leaf is always written, and has one name.
