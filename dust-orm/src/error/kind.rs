@@ -23,6 +23,7 @@ pub enum ErrKind {
     Held,
     NotHeld,
     Occupied,
+    Partial,
     Database,
     Storage,
 }
@@ -49,6 +50,7 @@ impl DustErr {
             DustErr::Held { .. } => ErrKind::Held,
             DustErr::NotHeld { .. } => ErrKind::NotHeld,
             DustErr::Occupied { .. } => ErrKind::Occupied,
+            DustErr::Partial { .. } => ErrKind::Partial,
             DustErr::Database(_) => ErrKind::Database,
             DustErr::Storage(_) => ErrKind::Storage,
         }

@@ -38,6 +38,7 @@ pub use validation::{Errors, FieldError, Param};
 /// | `Held` | somebody else holds the lease | lease key | yes |
 /// | `NotHeld` | the lease to renew has expired, or was stolen or released | lease key | no |
 /// | `Occupied` | something that is not a lease is in the lease's place | lease key | no |
+/// | `Partial` | `insert_many` failed after some chunks | how many are written, the cause | no |
 /// | `Database` | a SeaORM hook, or SQL beside Dust, failed | the [`DbErr`] | no |
 /// | `Storage` | the embedded store's file failed | cause | no |
 #[derive(Clone, Debug, thiserror::Error)]
@@ -154,6 +155,14 @@ pub enum DustErr {
     Occupied {
         /// The lease.
         key: String,
+    },
+    /// A write of many records failed on the way: some are written.
+    #[error("after {done} records were written: {cause}")]
+    Partial {
+        /// How many records, from the first on, are written.
+        done: usize,
+        /// Why the next was not.
+        cause: Box<DustErr>,
     },
     /// A hook, or SQL beside Dust, failed.
     #[error(transparent)]

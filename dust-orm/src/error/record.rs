@@ -19,6 +19,11 @@ impl InvalidRecord {
     pub fn is_invalid(&self) -> bool {
         !self.missing.is_empty() || !self.undecodable.is_empty()
     }
+
+    /// An error when anything keeps the record from being read.
+    pub(crate) fn into_result(self) -> Result<(), InvalidRecord> {
+        if self.is_invalid() { Err(self) } else { Ok(()) }
+    }
 }
 
 impl fmt::Display for InvalidRecord {

@@ -1,0 +1,116 @@
+//! From the leaves of a record to a Model.
+
+use sea_orm::{ActiveModelTrait, TryIntoModel};
+
+use super::encode::is_leaf;
+use super::escape::unescape;
+use super::record::StoredRecord;
+use super::{DustEntity, FieldState, Fields};
+use crate::error::InvalidRecord;
+use crate::protocol::{Entry, RawJson, envelope, flatten, path};
+
+/// Reads a record. Leaves that no field claims are no obstacle; a required field without a leaf is, and so is a value
+/// that does not fit its field.
+pub(crate) fn decode<E: DustEntity>(record: &StoredRecord) -> Result<E::Model, InvalidRecord> {
+    decode_active::<E>(record)?.try_into_model().map_err(|error| InvalidRecord {
+        path: record.path.to_string(),
+        undecodable: vec![("model".to_owned(), error.to_string())],
+        ..InvalidRecord::default()
+    })
+}
+
+/// The same as an ActiveModel, every field `Unchanged`.
+fn decode_active<E: DustEntity>(record: &StoredRecord) -> Result<E::ActiveModel, InvalidRecord> {
+    let mut active = <E::ActiveModel as ActiveModelTrait>::default();
+    let key = E::set_key(&mut active, &record.key());
+    let mut invalid = fill(&mut active, Some(record));
+    if let Err(reason) = key {
+        invalid.undecodable.insert(0, ("key".to_owned(), reason));
+    }
+    invalid.into_result().map(|()| active)
+}
+
+/// Completes an ActiveModel from the record as it is stored, so that it becomes a whole Model: fields that are `NotSet`
+/// get what is stored or what an absent leaf stands for, and `Unchanged` ones are brought up to date. What is `Set` stays.
+/// Answers what could not be filled.
+pub(crate) fn fill<A: Fields>(active: &mut A, record: Option<&StoredRecord>) -> InvalidRecord {
+    let mut invalid = InvalidRecord::default();
+    let mut sources: Vec<Source<'_>> = A::FIELDS.iter().map(|_| Source::Absent).collect();
+    if let Some(record) = record {
+        invalid.path = record.path.to_string();
+        find_sources::<A>(record, &mut sources, &mut invalid);
+    }
+    for (position, field) in A::FIELDS.iter().enumerate() {
+        let state = active.state(position);
+        if field.key || state == FieldState::Set {
+            continue;
+        }
+        let read = match (&sources[position], record) {
+            (Source::Leaf(leaf), _) => read_field(active, position, &leaf.value),
+            (Source::Subtree(leaves), Some(record)) => read_field(active, position, &assemble(record, leaves)),
+            _ => Ok(false),
+        };
+        match read {
+            Ok(true) => {}
+            // An absent field may have a value all the same: `None`, or the default of `#[serde(default)]`.
+            Ok(false) if !field.required && active.set_absent(position) => {}
+            _ if state == FieldState::Unchanged => {}
+            Ok(false) => invalid.missing.push(field.name.to_owned()),
+            Err(error) => invalid.undecodable.push((field.name.to_owned(), error.to_string())),
+        }
+        active.set_state(position, FieldState::Unchanged);
+    }
+    invalid
+}
+
+/// Where the value of a field comes from.
+enum Source<'a> {
+    Absent,
+    Leaf(&'a Entry),
+    /// An object, as the leaves below the field.
+    Subtree(Vec<&'a Entry>),
+}
+
+/// Finds the source of each field, by position.
+fn find_sources<'a, A: Fields>(record: &'a StoredRecord, sources: &mut [Source<'a>], invalid: &mut InvalidRecord) {
+    for leaf in &record.leaves {
+        let name = record.name(leaf);
+        let (head, is_below) = name.split_once('/').map_or((name, false), |(head, _)| (head, true));
+        let head = path::unescape(head);
+        let Some(position) = A::FIELDS.iter().position(|field| is_leaf(field) && field.name == head) else {
+            // The key may stand in the record as well: other clients write it as a field.
+            let is_key = A::FIELDS.iter().any(|field| field.key && field.name == head);
+            if !is_key && invalid.unrecognised.last().is_none_or(|last| *last != head) {
+                invalid.unrecognised.push(head.into_owned());
+            }
+            continue;
+        };
+        match &mut sources[position] {
+            Source::Subtree(leaves) => leaves.push(leaf),
+            // The leaf at the field itself comes first. Where there are children too, the newer was written last.
+            Source::Leaf(exact) if is_below && exact.revision >= leaf.revision => {}
+            source if is_below => *source = Source::Subtree(vec![leaf]),
+            source => *source = Source::Leaf(leaf),
+        }
+    }
+}
+
+/// Reads one field. `false` when there is no value: a `null` for a field that must have one.
+fn read_field<A: Fields>(active: &mut A, position: usize, leaf: &RawJson) -> Result<bool, serde_json::Error> {
+    let field = &A::FIELDS[position];
+    let value = unescape(leaf);
+    if field.nullable && field.required && value == "null" {
+        return Ok(false);
+    }
+    match active.deserialize_field(position, &mut serde_json::Deserializer::from_str(&value)) {
+        Ok(()) => Ok(true),
+        Err(_) if value == "null" => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The object that the leaves below a field stand for.
+fn assemble(record: &StoredRecord, leaves: &[&Entry]) -> RawJson {
+    let leaves = leaves.iter().map(|leaf| (leaf.path.clone(), envelope::bare(&leaf.value)));
+    flatten::assemble(record.path.depth() + 1, leaves)
+}

@@ -1,0 +1,86 @@
+//! From the fields of an ActiveModel to the values of leaves.
+
+use serde_json::Serializer;
+
+use super::escape::escape;
+use super::finite::Finite;
+use super::{Field, FieldState, Fields};
+use crate::error::{DustErr, Errors};
+use crate::protocol::RawJson;
+
+/// Which fields of an ActiveModel a write takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Take {
+    /// Those that were set, as an update does.
+    Set,
+    /// Those that have a value, as an insert does.
+    Known,
+}
+
+impl Take {
+    pub(crate) fn takes(self, state: FieldState) -> bool {
+        match self {
+            Take::Set => state == FieldState::Set,
+            Take::Known => state != FieldState::NotSet,
+        }
+    }
+}
+
+/// A field's value as the text of its leaf, or of its subtree.
+pub(crate) fn encode_field<A: Fields>(model: &A, position: usize) -> Result<RawJson, DustErr> {
+    let field = &A::FIELDS[position];
+    let mut text = Vec::with_capacity(32);
+    let unwritable =
+        |reason: String| DustErr::InvalidParams(format!("field `{}` cannot be written: {reason}", field.name));
+    model
+        .serialize_field(position, Finite(&mut Serializer::new(&mut text)))
+        .map_err(|error| unwritable(error.to_string()))?;
+    let text = String::from_utf8(text).map_err(|error| unwritable(error.to_string()))?;
+    Ok(RawJson::from_trusted(escape(text, field.nullable)))
+}
+
+/// The fields a write takes, by position, each with its text. Never the key, which is the record's path.
+pub(crate) fn encode_fields<A: Fields>(model: &A, take: Take) -> Result<Vec<(usize, RawJson)>, DustErr> {
+    let mut fields = Vec::with_capacity(A::FIELDS.len());
+    for (position, field) in A::FIELDS.iter().enumerate() {
+        if is_leaf(field) && take.takes(model.state(position)) {
+            fields.push((position, encode_field(model, position)?));
+        }
+    }
+    Ok(fields)
+}
+
+/// The record as one object: every field that has a value.
+pub(crate) fn encode_object<A: Fields>(model: &A) -> Result<RawJson, DustErr> {
+    let mut object = String::from("{");
+    for (position, text) in encode_fields(model, Take::Known)? {
+        if object.len() > 1 {
+            object.push(',');
+        }
+        // A string always serializes.
+        object.push_str(&serde_json::Value::from(A::FIELDS[position].name).to_string());
+        object.push(':');
+        object.push_str(text.as_str());
+    }
+    object.push('}');
+    Ok(RawJson::from_trusted(object))
+}
+
+/// Whether a field has a leaf of its own.
+pub(crate) fn is_leaf<C>(field: &Field<C>) -> bool {
+    !field.key && !field.skipped
+}
+
+/// Names every required field that has no value: those left `NotSet`, and options that are required but `None`.
+pub(crate) fn check_required<A: Fields>(model: &A) -> Result<(), DustErr> {
+    let mut errors = Errors::default();
+    for (position, field) in A::FIELDS.iter().enumerate() {
+        let is_blank = field.required
+            && (model.state(position) == FieldState::NotSet
+                || (field.nullable && encode_field(model, position)?.is_null()));
+        if is_blank {
+            errors.add(field.name, "can't be blank", "required");
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors.into()) }
+}

@@ -1,0 +1,35 @@
+//! Keys: which strings may name a record, and where the record is.
+
+use super::{DustEntity, KeyCase};
+use crate::error::DustErr;
+use crate::protocol::Path;
+
+/// The path of the record with this key. Refuses a key that cannot name one, and says why.
+///
+/// A key is one segment, whatever it contains: it is escaped and can never reach outside of its prefix.
+pub(crate) fn record_path<E: DustEntity>(segment: &str) -> Result<Path, DustErr> {
+    let refuse = |reason: &str| {
+        let prefix = E::PREFIX.join("/");
+        Err(DustErr::InvalidParams(format!("{segment:?} cannot be a key under `{prefix}`: {reason}")))
+    };
+    match segment {
+        "" => refuse("a key needs at least one character"),
+        "\\*" | "\\**" => refuse("no pattern can name it, so the record could not be read"),
+        _ if E::KEY_CASE == KeyCase::Lower && segment.bytes().any(|byte| byte.is_ascii_uppercase()) => refuse(
+            "it has upper-case letters, and the server ignores case when it removes a record, so that keys which differ \
+             in case destroy each other; use lower case, or `#[dust(key_case = \"any\")]` if no two keys differ in case",
+        ),
+        _ => Ok(E::prefix_path()?.child(segment)?),
+    }
+}
+
+/// The path of the record that an ActiveModel is about.
+pub(crate) fn active_path<E: DustEntity>(model: &E::ActiveModel) -> Result<Path, DustErr> {
+    match E::key_segment(model) {
+        Some(segment) => record_path::<E>(&segment),
+        None => Err(DustErr::InvalidParams(format!(
+            "the primary key is not set: a record under `{}` is named by it",
+            E::PREFIX.join("/")
+        ))),
+    }
+}

@@ -1,0 +1,63 @@
+//! Revisions of records, for compare-and-swap.
+
+use serde::{Deserialize, Serialize};
+
+use super::record::StoredRecord;
+use crate::protocol::{Path, PathError};
+
+/// The state in which a record was read, to be handed to `if_match`.
+///
+/// Opaque: it remembers the revision of the record and of every leaf that was read, because a store compares leaves, not
+/// records. It serializes, so that it can travel in a form and come back. A bare number, such as another client's
+/// revision of the whole record, converts into one; it can be matched in map mode only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    record: u64,
+    /// The leaves by their rendered name inside the record; `None` for a bare number.
+    leaves: Option<Vec<(String, u64)>>,
+}
+
+impl Revision {
+    pub(crate) fn of(record: &StoredRecord) -> Revision {
+        let leaves = record.leaves.iter().map(|leaf| (record.name(leaf).to_owned(), leaf.revision)).collect();
+        Revision { record: record.leaves.iter().map(|leaf| leaf.revision).max().unwrap_or(0), leaves: Some(leaves) }
+    }
+
+    /// The revision of the record: the largest of its leaves'.
+    pub fn number(&self) -> u64 {
+        self.record
+    }
+
+    /// Whether this is a bare number, which names no leaves.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.leaves.is_none()
+    }
+
+    /// The revisions of the leaves below a record, with their paths; `None` for a bare number.
+    pub(crate) fn leaves(&self, record: &Path) -> Result<Option<Vec<(Path, u64)>>, PathError> {
+        let Some(leaves) = &self.leaves else { return Ok(None) };
+        let paths = leaves.iter().map(|(name, revision)| Ok((Path::parse(&format!("{record}/{name}"))?, *revision)));
+        paths.collect::<Result<_, _>>().map(Some)
+    }
+}
+
+impl From<u64> for Revision {
+    fn from(record: u64) -> Revision {
+        Revision { record, leaves: None }
+    }
+}
+
+impl From<&Revision> for Revision {
+    fn from(revision: &Revision) -> Revision {
+        revision.clone()
+    }
+}
+
+/// A Model together with the state in which it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versioned<M> {
+    /// The record.
+    pub model: M,
+    /// Its revision.
+    pub revision: Revision,
+}

@@ -1,0 +1,207 @@
+//! Atomic batches over several records and entities.
+
+use std::fmt;
+use std::future::IntoFuture;
+
+use async_trait::async_trait;
+use futures_core::future::BoxFuture;
+use sea_orm::EntityTrait;
+
+use super::DustRepo;
+use super::input::IntoActive;
+use super::job::{Deleting, Saving};
+use super::options::{Condition, Options};
+use super::send::send;
+use crate::entity::{DustEntity, KeyOf, Revision};
+use crate::error::DustErr;
+use crate::protocol::{BatchOp, Fence};
+use crate::transport::Transport;
+
+impl DustRepo {
+    /// Writes several records, of one entity or of several, all or nothing.
+    ///
+    /// Every entry is checked, and its hooks run, before anything is sent; an invalid changeset anywhere means that nothing
+    /// is. A batch holds at most 1000 ops: one per field in flat mode, one per record in map mode, one per delete, and under
+    /// `if_match` one more per leaf that was read. An empty batch is fine. A record should be in a batch once.
+    ///
+    /// ```
+    /// # use dust_orm::{BatchEntry, DustRepo, entity::prelude::*, tests_cfg::link};
+    /// # async fn example(repo: DustRepo, new: link::ActiveModel, edit: link::ActiveModel) -> Result<(), dust_orm::DustErr> {
+    /// let written = repo
+    ///     .batch_write([
+    ///         BatchEntry::insert(new),
+    ///         BatchEntry::update(edit),
+    ///         BatchEntry::delete_by_id::<link::Entity>("old"),
+    ///     ])
+    ///     .await?;
+    /// println!("{} ops, the last is {:?}", written.ops, written.store_seq);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "a write happens when it is awaited"]
+    pub fn batch_write(&self, entries: impl IntoIterator<Item = BatchEntry>) -> BatchWrite<'_> {
+        BatchWrite { repo: self, entries: entries.into_iter().collect(), fence: None }
+    }
+}
+
+/// One write of a [`batch`](DustRepo::batch_write).
+pub struct BatchEntry {
+    options: Options,
+    write: Box<dyn Pending>,
+}
+
+impl BatchEntry {
+    /// As [`DustRepo::insert`].
+    pub fn insert<I: IntoActive>(input: I) -> BatchEntry {
+        BatchEntry::new(Verb::<I::Entity>::Insert(input.into_active()))
+    }
+
+    /// As [`DustRepo::update`].
+    pub fn update<I: IntoActive>(input: I) -> BatchEntry {
+        BatchEntry::new(Verb::<I::Entity>::Update(input.into_active()))
+    }
+
+    /// As [`DustRepo::delete`].
+    pub fn delete<I: IntoActive>(input: I) -> BatchEntry {
+        BatchEntry::new(Verb::<I::Entity>::Delete(input.into_active()))
+    }
+
+    /// As [`DustRepo::delete_by_id`].
+    pub fn delete_by_id<E: DustEntity>(key: impl Into<KeyOf<E>>) -> BatchEntry {
+        BatchEntry::new(Verb::<E>::DeleteById(E::key_to_segment(&key.into())))
+    }
+
+    fn new<E: DustEntity>(verb: Verb<E>) -> BatchEntry {
+        BatchEntry { options: Options::default(), write: Box::new(verb) }
+    }
+
+    /// Applies the whole batch only if what this entry touches has not changed since `revision` was read, as
+    /// [`Update::if_match`](super::Update::if_match).
+    #[must_use]
+    pub fn if_match(mut self, revision: impl Into<Revision>) -> BatchEntry {
+        self.options.condition = Condition::IfMatch(revision.into());
+        self
+    }
+
+    /// Applies the whole batch only if there is no such record, as [`Insert::if_absent`](super::Insert::if_absent). For an
+    /// insert only.
+    #[must_use]
+    pub fn if_absent(mut self) -> BatchEntry {
+        self.options.condition = Condition::IfAbsent;
+        self
+    }
+}
+
+impl fmt::Debug for BatchEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BatchEntry").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// A batch, made by [`DustRepo::batch_write`]: `.await` it.
+#[must_use = "a write happens when it is awaited"]
+#[derive(Debug)]
+pub struct BatchWrite<'r> {
+    repo: &'r DustRepo,
+    entries: Vec<BatchEntry>,
+    fence: Option<Fence>,
+}
+
+impl BatchWrite<'_> {
+    /// Applies the batch only while the lease at `fence.key` is held with `fence.token`.
+    pub fn fence(mut self, fence: Fence) -> Self {
+        self.fence = Some(fence);
+        self
+    }
+}
+
+/// What a batch answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchResult {
+    /// The place of the last op in the store's order; `None` when there was nothing to write.
+    pub store_seq: Option<u64>,
+    /// How many ops were written.
+    pub ops: usize,
+}
+
+impl<'r> IntoFuture for BatchWrite<'r> {
+    type Output = Result<BatchResult, DustErr>;
+    type IntoFuture = BoxFuture<'r, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let transport = &*self.repo.active();
+            let mut ops = Vec::new();
+            let mut prepared = Vec::with_capacity(self.entries.len());
+            for entry in self.entries {
+                let (entry_ops, after) =
+                    entry.write.prepare(Options { fence: self.fence.clone(), ..entry.options }, transport).await?;
+                ops.extend(entry_ops);
+                prepared.push(after);
+            }
+            let count = ops.len();
+            let store_seq = send(ops, self.fence, transport).await?;
+            for after in prepared {
+                after.finish().await?;
+            }
+            Ok(BatchResult { store_seq, ops: count })
+        })
+    }
+}
+
+/// A verb of an entity that the batch does not know by type.
+#[async_trait]
+trait Pending: Send {
+    async fn prepare(
+        self: Box<Self>,
+        options: Options,
+        transport: &dyn Transport,
+    ) -> Result<(Vec<BatchOp>, Box<dyn Finish>), DustErr>;
+}
+
+/// What is left to do for an entry once the batch is written.
+#[async_trait]
+trait Finish: Send {
+    async fn finish(self: Box<Self>) -> Result<(), DustErr>;
+}
+
+enum Verb<E: DustEntity> {
+    Insert(Result<<E as EntityTrait>::ActiveModel, DustErr>),
+    Update(Result<<E as EntityTrait>::ActiveModel, DustErr>),
+    Delete(Result<<E as EntityTrait>::ActiveModel, DustErr>),
+    DeleteById(String),
+}
+
+#[async_trait]
+impl<E: DustEntity> Pending for Verb<E> {
+    async fn prepare(
+        self: Box<Self>,
+        options: Options,
+        transport: &dyn Transport,
+    ) -> Result<(Vec<BatchOp>, Box<dyn Finish>), DustErr> {
+        Ok(match *self {
+            Verb::Insert(active) => boxed(Saving::<E>::insert(active?, &options, transport).await?),
+            Verb::Update(active) => boxed(Saving::<E>::update(active?, &options, transport).await?),
+            Verb::Delete(active) => boxed(Deleting::<E>::prepare(active?, &options, transport).await?),
+            Verb::DeleteById(segment) => boxed(Deleting::<E>::by_key(&segment, &options, transport).await?),
+        })
+    }
+}
+
+fn boxed<F: Finish + 'static>((ops, after): (Vec<BatchOp>, F)) -> (Vec<BatchOp>, Box<dyn Finish>) {
+    (ops, Box::new(after))
+}
+
+#[async_trait]
+impl<E: DustEntity> Finish for Saving<E> {
+    async fn finish(self: Box<Self>) -> Result<(), DustErr> {
+        Saving::finish(*self).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl<E: DustEntity> Finish for Deleting<E> {
+    async fn finish(self: Box<Self>) -> Result<(), DustErr> {
+        Deleting::finish(*self).await
+    }
+}

@@ -1,0 +1,133 @@
+//! Writes of many records that need not be one transaction.
+
+use std::future::IntoFuture;
+
+use futures_core::future::BoxFuture;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use sea_orm::EntityTrait;
+
+use super::DustRepo;
+use super::input::IntoActive;
+use super::job::Saving;
+use super::options::Options;
+use super::plan::check_size;
+use super::send::send;
+use super::write::DeleteResult;
+use crate::entity::DustEntity;
+use crate::error::DustErr;
+use crate::protocol::list::MAX_PAGE;
+use crate::protocol::{BatchOp, Fence};
+
+/// How many records are prepared, and if need be read, at a time.
+const CONCURRENT_READS: usize = 8;
+
+impl DustRepo {
+    /// Inserts many records of one entity in as few requests as possible, and answers their Models in order.
+    ///
+    /// All are validated before anything is sent. They are sent in chunks of at most 1000 ops (one per field in flat mode,
+    /// one per record in map mode). **Atomic per chunk, not as a whole**: when a chunk fails, those before it are written, and
+    /// the error is [`Partial`](DustErr::Partial), which says how many records that was. An empty list is fine.
+    ///
+    /// As with a single insert, a record whose optional fields are `NotSet` is read first; set them, to `None` if need be,
+    /// to save those reads.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, tests_cfg::link};
+    /// # async fn example(repo: DustRepo, links: Vec<link::ActiveModel>) -> Result<(), dust_orm::DustErr> {
+    /// let links: Vec<link::Model> = repo.insert_many(links).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "a write happens when it is awaited"]
+    pub fn insert_many<I: IntoActive>(&self, inputs: impl IntoIterator<Item = I>) -> InsertMany<'_, I::Entity> {
+        InsertMany { repo: self, actives: inputs.into_iter().map(IntoActive::into_active).collect(), fence: None }
+    }
+
+    /// Deletes every record of an entity, and whatever else is stored below its prefix, in one op. Hooks do not run, as no
+    /// record is read.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, tests_cfg::link};
+    /// # async fn example(repo: DustRepo) -> Result<(), dust_orm::DustErr> {
+    /// let deleted = repo.delete_all::<link::Entity>().await?;
+    /// println!("deleted by op {}", deleted.store_seq);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn delete_all<E: DustEntity>(&self) -> Result<DeleteResult, DustErr> {
+        let ops = vec![BatchOp::delete(E::prefix_path()?)];
+        let store_seq = send(ops, None, &*self.active()).await?.unwrap_or_default();
+        Ok(DeleteResult { store_seq })
+    }
+}
+
+/// An insert of many records, made by [`DustRepo::insert_many`]: `.await` it.
+#[must_use = "a write happens when it is awaited"]
+#[derive(Debug)]
+pub struct InsertMany<'r, E: DustEntity> {
+    repo: &'r DustRepo,
+    actives: Vec<Result<<E as EntityTrait>::ActiveModel, DustErr>>,
+    fence: Option<Fence>,
+}
+
+impl<E: DustEntity> InsertMany<'_, E> {
+    /// Applies each chunk only while the lease at `fence.key` is held with `fence.token`.
+    pub fn fence(mut self, fence: Fence) -> Self {
+        self.fence = Some(fence);
+        self
+    }
+}
+
+impl<'r, E: DustEntity> IntoFuture for InsertMany<'r, E> {
+    type Output = Result<Vec<E::Model>, DustErr>;
+    type IntoFuture = BoxFuture<'r, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let transport = &*self.repo.active();
+            let options = Options { fence: self.fence, ..Options::default() };
+            let options = &options;
+            let prepared: Vec<(Vec<BatchOp>, Saving<E>)> = stream::iter(self.actives)
+                .map(async |active| {
+                    let (ops, saving) = Saving::<E>::insert(active?, options, transport).await?;
+                    check_size(&ops)?;
+                    Ok::<_, DustErr>((ops, saving))
+                })
+                .buffered(CONCURRENT_READS)
+                .try_collect()
+                .await?;
+            let mut models = Vec::with_capacity(prepared.len());
+            for chunk in chunks(prepared) {
+                let (ops, savings): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
+                let done = models.len();
+                send(ops.concat(), options.fence.clone(), transport).await.map_err(|cause| {
+                    if done == 0 { cause } else { DustErr::Partial { done, cause: Box::new(cause) } }
+                })?;
+                for saving in savings {
+                    models.push(saving.finish().await?);
+                }
+            }
+            Ok(models)
+        })
+    }
+}
+
+/// Cuts records into chunks of at most [`MAX_PAGE`] ops, never through a record.
+fn chunks<T>(prepared: Vec<(Vec<BatchOp>, T)>) -> Vec<Vec<(Vec<BatchOp>, T)>> {
+    let mut chunks: Vec<Vec<(Vec<BatchOp>, T)>> = Vec::new();
+    let mut room = 0;
+    for record in prepared {
+        let ops = record.0.len();
+        match chunks.last_mut() {
+            Some(chunk) if ops <= room => {
+                room -= ops;
+                chunk.push(record);
+            }
+            _ => {
+                room = MAX_PAGE.saturating_sub(ops);
+                chunks.push(vec![record]);
+            }
+        }
+    }
+    chunks
+}

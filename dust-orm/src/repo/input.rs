@@ -1,0 +1,40 @@
+//! What the write verbs accept.
+
+use sea_orm::{ActiveModelTrait, EntityTrait};
+
+use crate::entity::{DustEntity, Fields};
+use crate::error::DustErr;
+
+/// What `insert`, `update` and `delete` take: an `ActiveModel`, SeaORM's builder (`ActiveModel::builder()`), or a
+/// `Changeset` of one.
+pub trait IntoActive: Send {
+    /// The entity it belongs to.
+    type Entity: DustEntity;
+
+    /// The ActiveModel to write, or why there is none: an invalid changeset, or children nested in a builder.
+    fn into_active(self) -> Result<<Self::Entity as EntityTrait>::ActiveModel, DustErr>;
+}
+
+impl<A> IntoActive for A
+where
+    A: ActiveModelTrait + Into<<A::Entity as EntityTrait>::ActiveModel> + Send,
+    A::Entity: DustEntity,
+{
+    type Entity = A::Entity;
+
+    fn into_active(self) -> Result<<A::Entity as EntityTrait>::ActiveModel, DustErr> {
+        // What is still changed when every column is taken away are related models, which SeaORM would write in the same
+        // transaction and the conversion below would drop.
+        let mut without_columns = self.clone();
+        for field in <A::Entity as EntityTrait>::ActiveModel::FIELDS {
+            without_columns.not_set(field.column);
+        }
+        if without_columns.is_changed() {
+            return Err(DustErr::InvalidParams(
+                "the builder holds related models, and a Dust record has no relations: write each on its own"
+                    .to_owned(),
+            ));
+        }
+        Ok(self.into())
+    }
+}

@@ -1,0 +1,59 @@
+//! [`DustRepo`]: the verbs, one file per family.
+
+mod batch;
+mod bulk;
+mod hooks;
+mod input;
+mod job;
+mod options;
+mod plan;
+mod read;
+mod records;
+mod send;
+mod write;
+
+use std::sync::Arc;
+
+pub use batch::{BatchEntry, BatchResult, BatchWrite};
+pub use bulk::InsertMany;
+pub use input::IntoActive;
+pub use write::{Delete, DeleteResult, Insert, Put, Update};
+
+use crate::transport::Transport;
+
+/// A Dust store seen as records: SeaORM-shaped verbs for [`DustEntity`](crate::DustEntity)s.
+///
+/// Deliberately small: no queries, no joins. Cheap to clone, and safe to share between tasks.
+///
+/// | SeaORM | Dust |
+/// |---|---|
+/// | `Entity::find().all(&db)` | [`repo.all::<Entity>()`](DustRepo::all), [`stream`](DustRepo::stream) |
+/// | `Entity::find_by_id(key).one(&db)` | [`repo.find_by_id::<Entity>(key)`](DustRepo::find_by_id) |
+/// | `active.insert(&db)` | [`repo.insert(active)`](DustRepo::insert), which is an upsert |
+/// | `active.update(&db)` | [`repo.update(active)`](DustRepo::update) |
+/// | `active.delete(&db)`, `Entity::delete_by_id(key)` | [`repo.delete(active)`](DustRepo::delete), [`delete_by_id`](DustRepo::delete_by_id) |
+/// | `Entity::insert_many(..)` | [`repo.insert_many(..)`](DustRepo::insert_many) |
+/// | `Entity::delete_many()` | [`repo.delete_all::<Entity>()`](DustRepo::delete_all) |
+/// | a transaction | [`repo.batch_write(..)`](DustRepo::batch_write) |
+/// | a version column | [`find_versioned`](DustRepo::find_versioned) and `.if_match(&revision)` |
+#[derive(Clone, Debug)]
+pub struct DustRepo {
+    transport: Arc<dyn Transport>,
+}
+
+impl DustRepo {
+    /// A repo over a transport of one's own choice.
+    pub fn with_transport(transport: Arc<dyn Transport>) -> DustRepo {
+        DustRepo { transport }
+    }
+
+    /// The transport that answers calls now.
+    pub fn transport(&self) -> &dyn Transport {
+        &*self.transport
+    }
+
+    /// The transport for one call.
+    fn active(&self) -> Arc<dyn Transport> {
+        Arc::clone(&self.transport)
+    }
+}

@@ -1,0 +1,23 @@
+//! The conditions of a write.
+
+use crate::entity::Revision;
+use crate::protocol::Fence;
+
+/// What was chained to a verb before it was awaited.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Options {
+    pub(super) condition: Condition,
+    pub(super) fence: Option<Fence>,
+}
+
+/// When a write applies.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Condition {
+    /// Always.
+    #[default]
+    None,
+    /// When what is written has not changed since it was read.
+    IfMatch(Revision),
+    /// When there is no such record.
+    IfAbsent,
+}

@@ -1,0 +1,197 @@
+//! From records and conditions to ops: what a write sends.
+
+use super::options::Condition;
+use crate::entity::{
+    DustEntity, FieldState, Fields, Revision, StorageMode, StoredRecord, Take, encode_fields, encode_object, is_leaf,
+};
+use crate::error::DustErr;
+use crate::protocol::flatten::flatten;
+use crate::protocol::list::MAX_PAGE;
+use crate::protocol::{BatchOp, Path, Precondition, RawJson};
+
+/// The condition of a write, resolved to leaves.
+#[derive(Clone, Debug)]
+pub(super) enum Guard {
+    None,
+    Absent,
+    /// The leaves that were read, with their revisions.
+    Leaves(Vec<(Path, u64)>),
+}
+
+impl Guard {
+    /// Resolves a condition. `stored` is the record now, where the caller has read it.
+    pub(super) fn resolve(
+        condition: &Condition,
+        record: &Path,
+        mode: StorageMode,
+        stored: Option<&StoredRecord>,
+    ) -> Result<Guard, DustErr> {
+        let revision = match condition {
+            Condition::None => return Ok(Guard::None),
+            Condition::IfAbsent => return Ok(Guard::Absent),
+            Condition::IfMatch(revision) => revision,
+        };
+        if let Some(leaves) = revision.leaves(record)? {
+            return Ok(Guard::Leaves(leaves));
+        }
+        if mode == StorageMode::Flat {
+            return Err(DustErr::InvalidParams(format!(
+                "`{record}` is stored in flat mode, where each field has a revision of its own and the number {} names \
+                 none of them: read the record with `find_versioned` and pass its `revision`",
+                revision.number()
+            )));
+        }
+        let now = stored.map(Revision::of);
+        match now {
+            Some(now) if now.number() == revision.number() => {
+                Guard::resolve(&Condition::IfMatch(now), record, mode, stored)
+            }
+            now => Err(DustErr::Conflict {
+                path: record.to_string(),
+                current: now.map(|now| now.number()),
+                op_index: None,
+            }),
+        }
+    }
+
+    /// The guarded leaves at or below a path.
+    fn at(&self, path: &Path) -> Vec<&(Path, u64)> {
+        match self {
+            Guard::Leaves(leaves) => {
+                leaves.iter().filter(|(leaf, _)| leaf == path || path.is_ancestor_of(leaf)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The ops that insert a record. In flat mode the fields that are not written stay as they are.
+pub(super) fn insert<E: DustEntity>(
+    active: &E::ActiveModel,
+    record: &Path,
+    guard: &Guard,
+) -> Result<Vec<BatchOp>, DustErr> {
+    match guard {
+        // A record that must not be there can be written as one object, whose absence is one condition.
+        Guard::Absent => replace::<E>(active, record, guard),
+        _ if E::MODE == StorageMode::Map => replace::<E>(active, record, guard),
+        _ => fields::<E>(active, record, Take::Known, guard),
+    }
+}
+
+/// The ops that update a record; none when nothing is set.
+pub(super) fn update<E: DustEntity>(
+    active: &E::ActiveModel,
+    record: &Path,
+    guard: &Guard,
+) -> Result<Vec<BatchOp>, DustErr> {
+    if E::MODE == StorageMode::Flat {
+        return fields::<E>(active, record, Take::Set, guard);
+    }
+    let names = |wanted: FieldState| {
+        let fields = E::ActiveModel::FIELDS.iter().enumerate();
+        let wanted = fields.filter(move |(position, field)| is_leaf(field) && active.state(*position) == wanted);
+        wanted.map(|(_, field)| field.name).collect::<Vec<_>>()
+    };
+    if names(FieldState::Set).is_empty() {
+        return Ok(Vec::new());
+    }
+    let missing = names(FieldState::NotSet);
+    if !missing.is_empty() {
+        return Err(DustErr::InvalidParams(format!(
+            "an update in map mode writes the whole record `{record}`, and these fields are not set: {}; start from the \
+             model that was read (`into_active_model`) or set them",
+            missing.join(", ")
+        )));
+    }
+    replace::<E>(active, record, guard)
+}
+
+/// The ops that write a record as one object, whatever was there.
+pub(super) fn replace<E: DustEntity>(
+    active: &E::ActiveModel,
+    record: &Path,
+    guard: &Guard,
+) -> Result<Vec<BatchOp>, DustErr> {
+    let object = encode_object(active)?;
+    if object.as_str() == "{}" {
+        return Err(nothing_to_write(record));
+    }
+    set(record.clone(), object, guard)
+}
+
+/// The ops that delete a record. Under a guard every leaf that was read is deleted on its own revision first.
+pub(super) fn delete(record: &Path, guard: &Guard) -> Vec<BatchOp> {
+    let mut ops: Vec<BatchOp> = guard
+        .at(record)
+        .into_iter()
+        .map(|(leaf, revision)| BatchOp::delete(leaf.clone()).on(Precondition::IfMatch(*revision)))
+        .collect();
+    ops.push(BatchOp::delete(record.clone()));
+    ops
+}
+
+fn fields<E: DustEntity>(
+    active: &E::ActiveModel,
+    record: &Path,
+    take: Take,
+    guard: &Guard,
+) -> Result<Vec<BatchOp>, DustErr> {
+    let mut ops = Vec::new();
+    for (position, value) in encode_fields(active, take)? {
+        ops.extend(set(record.child(E::ActiveModel::FIELDS[position].name)?, value, guard)?);
+    }
+    if ops.is_empty() && take == Take::Known {
+        return Err(nothing_to_write(record));
+    }
+    Ok(ops)
+}
+
+/// The ops that set one value, on condition that nothing at or below the path has changed.
+///
+/// A store compares single leaves. One leaf that stays one leaf is one guarded op. An object has no revision, so each
+/// leaf that was read is guarded by an op of its own, which already gives it its new value, and the value as a whole
+/// follows: it removes what is no longer part of it, and all its leaves share one revision.
+fn set(path: Path, value: RawJson, guard: &Guard) -> Result<Vec<BatchOp>, DustErr> {
+    let op = BatchOp::set(path.clone(), value.clone());
+    if let Guard::None = guard {
+        return Ok(vec![op]);
+    }
+    let known = guard.at(&path);
+    let leaves = flatten(&path, &value)?;
+    match (known.as_slice(), leaves.as_slice()) {
+        ([], _) => Ok(vec![op.on(Precondition::IfAbsent)]),
+        ([(leaf, revision)], [(only, _)]) if *leaf == path && *only == path => {
+            Ok(vec![op.on(Precondition::IfMatch(*revision))])
+        }
+        _ => {
+            let guarded = known.into_iter().map(|(leaf, revision)| {
+                let op = match leaves.iter().find(|(new, _)| new == leaf) {
+                    Some((_, value)) => BatchOp::set(leaf.clone(), value.clone()),
+                    None => BatchOp::delete(leaf.clone()),
+                };
+                op.on(Precondition::IfMatch(*revision))
+            });
+            Ok(guarded.chain([op]).collect())
+        }
+    }
+}
+
+fn nothing_to_write(record: &Path) -> DustErr {
+    DustErr::NothingToWrite {
+        what: format!("the record `{record}`"),
+        hint: "set at least one field besides the key".to_owned(),
+    }
+}
+
+/// Refuses more ops than one batch may hold.
+pub(super) fn check_size(ops: &[BatchOp]) -> Result<(), DustErr> {
+    if ops.len() > MAX_PAGE {
+        return Err(DustErr::InvalidParams(format!(
+            "{} ops are too many for one atomic batch, which holds {MAX_PAGE}: split it, or use `insert_many`, which is \
+             atomic per chunk",
+            ops.len()
+        )));
+    }
+    Ok(())
+}

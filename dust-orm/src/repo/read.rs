@@ -1,0 +1,175 @@
+//! The verbs that read.
+
+use futures_core::Stream;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use super::DustRepo;
+use super::records::{RecordPages, fetch, model_or_warning};
+use crate::entity::{DustEntity, KeyOf, Revision, Versioned, decode, record_path};
+use crate::error::DustErr;
+
+/// How many records `get_many` asks for at a time.
+const CONCURRENT_READS: usize = 8;
+
+impl DustRepo {
+    /// Every record of an entity, in the order of their paths.
+    ///
+    /// Records that do not fit the entity (a required field is missing, a value cannot be read) are left out, each with
+    /// a warning. Use [`stream`](DustRepo::stream) when they may be too many for memory.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, tests_cfg::link};
+    /// # async fn example(repo: DustRepo) -> Result<(), dust_orm::DustErr> {
+    /// let links: Vec<link::Model> = repo.all::<link::Entity>().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn all<E: DustEntity>(&self) -> Result<Vec<E::Model>, DustErr> {
+        let transport = self.active();
+        let mut pages = RecordPages::of::<E>()?;
+        let mut models = Vec::new();
+        while let Some(records) = pages.next(&*transport).await? {
+            models.extend(records.iter().filter_map(model_or_warning::<E>));
+        }
+        Ok(models)
+    }
+
+    /// Every record of an entity, one after the other, in the order of their paths; pages are fetched as they are needed.
+    ///
+    /// Records that do not fit the entity are left out as in [`all`](DustRepo::all). An error is an item and ends the
+    /// stream. A record that is written while the stream is under way may or may not be in it.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, tests_cfg::link};
+    /// # async fn example(repo: DustRepo) -> Result<(), dust_orm::DustErr> {
+    /// use futures_util::TryStreamExt;
+    ///
+    /// let mut links = std::pin::pin!(repo.stream::<link::Entity>());
+    /// while let Some(link) = links.try_next().await? {
+    ///     println!("{}", link.title);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream<E: DustEntity>(&self) -> impl Stream<Item = Result<E::Model, DustErr>> + Send + 'static {
+        let transport = self.active();
+        stream::once(async move { RecordPages::of::<E>().map(|pages| (transport, pages)) })
+            .map_ok(|(transport, pages)| {
+                stream::try_unfold((transport, pages), |(transport, mut pages)| async move {
+                    let records = pages.next(&*transport).await?;
+                    Ok(records.map(|records| (records, (transport, pages))))
+                })
+            })
+            .try_flatten()
+            .map_ok(|records| stream::iter(records).filter_map(async |record| model_or_warning::<E>(&record)).map(Ok))
+            .try_flatten()
+    }
+
+    /// The record with this key, or `None`. A record that does not fit the entity is `None` too, with a warning;
+    /// [`get`](DustRepo::get) says what is wrong with it.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, tests_cfg::link};
+    /// # async fn example(repo: DustRepo) -> Result<(), dust_orm::DustErr> {
+    /// let link: Option<link::Model> = repo.find_by_id::<link::Entity>("dust").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn find_by_id<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<Option<E::Model>, DustErr> {
+        let path = record_path::<E>(&E::key_to_segment(&key.into()))?;
+        let record = fetch(&*self.active(), &path).await?;
+        Ok(record.and_then(|record| model_or_warning::<E>(&record)))
+    }
+
+    /// The record with this key; a missing one is [`NotFound`](DustErr::NotFound), and one that does not fit the entity is
+    /// [`Decode`](DustErr::Decode), which names what is missing and what could not be read.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, ErrKind, tests_cfg::link};
+    /// # async fn example(repo: DustRepo) {
+    /// let error = repo.get::<link::Entity>("nobody").await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrKind::NotFound);
+    /// # }
+    /// ```
+    pub async fn get<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<E::Model, DustErr> {
+        let path = record_path::<E>(&E::key_to_segment(&key.into()))?;
+        match fetch(&*self.active(), &path).await? {
+            Some(record) => Ok(decode::<E>(&record)?),
+            None => Err(not_found(&path)),
+        }
+    }
+
+    /// The record with this key and its [`Revision`], for a later `if_match`. Otherwise like
+    /// [`find_by_id`](DustRepo::find_by_id).
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, entity::prelude::*, tests_cfg::link};
+    /// # async fn example(repo: DustRepo) -> Result<(), dust_orm::DustErr> {
+    /// if let Some(seen) = repo.find_versioned::<link::Entity>("dust").await? {
+    ///     let mut edit = seen.model.into_active_model();
+    ///     edit.note = Set(Some("read me".into()));
+    ///     repo.update(edit).if_match(&seen.revision).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn find_versioned<E: DustEntity>(
+        &self,
+        key: impl Into<KeyOf<E>>,
+    ) -> Result<Option<Versioned<E::Model>>, DustErr> {
+        let path = record_path::<E>(&E::key_to_segment(&key.into()))?;
+        let record = fetch(&*self.active(), &path).await?;
+        Ok(record.and_then(|record| {
+            let model = model_or_warning::<E>(&record)?;
+            Some(Versioned { model, revision: Revision::of(&record) })
+        }))
+    }
+
+    /// The records with these keys, in the same order, each `None` where [`find_by_id`](DustRepo::find_by_id) would be.
+    ///
+    /// One request a record, eight at a time: a Dust server has no request that reads several records.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, tests_cfg::link};
+    /// # async fn example(repo: DustRepo) -> Result<(), dust_orm::DustErr> {
+    /// let found: Vec<Option<link::Model>> = repo.get_many::<link::Entity>(["dust", "rust"]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn get_many<E: DustEntity>(
+        &self,
+        keys: impl IntoIterator<Item: Into<KeyOf<E>>>,
+    ) -> Result<Vec<Option<E::Model>>, DustErr> {
+        let segments = keys.into_iter().map(|key| E::key_to_segment(&key.into()));
+        let paths = segments.map(|segment| record_path::<E>(&segment)).collect::<Result<Vec<_>, _>>()?;
+        let transport = self.active();
+        stream::iter(paths)
+            .map(|path| {
+                let transport = transport.clone();
+                async move { fetch(&*transport, &path).await }
+            })
+            .buffered(CONCURRENT_READS)
+            .map_ok(|record| record.and_then(|record| model_or_warning::<E>(&record)))
+            .try_collect()
+            .await
+    }
+
+    /// Whether anything is stored under this key. Cheap: one key is asked for, no value.
+    ///
+    /// Unlike [`find_by_id`](DustRepo::find_by_id) it does not look whether the record fits the entity.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, tests_cfg::link};
+    /// # async fn example(repo: DustRepo) -> Result<(), dust_orm::DustErr> {
+    /// let taken: bool = repo.exists::<link::Entity>("dust").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn exists<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<bool, DustErr> {
+        self.active().exists(&record_path::<E>(&E::key_to_segment(&key.into()))?).await
+    }
+}
+
+pub(super) fn not_found(path: &crate::protocol::Path) -> DustErr {
+    DustErr::NotFound { what: format!("the record `{path}`") }
+}

@@ -1,0 +1,255 @@
+//! The verbs that write one record. Each returns a builder: chain its options, then `.await` it.
+
+use std::future::IntoFuture;
+
+use futures_core::future::BoxFuture;
+use sea_orm::{EntityTrait, ModelTrait};
+
+use super::DustRepo;
+use super::input::IntoActive;
+use super::job::{Deleting, Saving};
+use super::options::{Condition, Options};
+use super::send::send;
+use crate::entity::{DustEntity, KeyOf, Revision};
+use crate::error::DustErr;
+use crate::protocol::Fence;
+
+impl DustRepo {
+    /// Writes a record: an upsert that is validated first and, in flat mode, merges with what is there.
+    ///
+    /// Takes an `ActiveModel`, SeaORM's builder or a `Changeset`, and answers the whole `Model`. Fields that are `Set` or
+    /// `Unchanged` are written in one atomic request; `NotSet` is never written, and `Set(None)` writes `null`. A required
+    /// field that is `NotSet` is [`Invalid`](DustErr::Invalid), named. In map mode the record is replaced as a whole.
+    ///
+    /// [`if_absent`](Insert::if_absent) makes it insert-or-fail. Where optional fields are `NotSet`, the record is read
+    /// first, to answer it whole.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, ErrKind, entity::prelude::*, tests_cfg::link};
+    /// # async fn example(repo: DustRepo) -> Result<(), dust_orm::DustErr> {
+    /// let draft = link::ActiveModel {
+    ///     slug: Set("dust".into()),
+    ///     title: Set("Dust".into()),
+    ///     url: Set("https://dustlayer.io".into()),
+    ///     ..Default::default()
+    /// };
+    /// let link: link::Model = repo.insert(draft.clone()).await?;
+    /// let error = repo.insert(draft).if_absent().await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrKind::Exists);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "a write happens when it is awaited"]
+    pub fn insert<I: IntoActive>(&self, input: I) -> Insert<'_, I::Entity> {
+        Insert { repo: self, active: input.into_active(), options: Options::default() }
+    }
+
+    /// Writes what has changed of a record: the fields that are `Set`, never the key.
+    ///
+    /// Takes an `ActiveModel`, SeaORM's builder or a `Changeset`, and answers the whole `Model`. A record that is not there
+    /// is [`NotFound`](DustErr::NotFound). With nothing `Set` nothing is written. In map mode the record is written as a
+    /// whole, so that every field must be known; the error names those that are not.
+    ///
+    /// [`if_match`](Update::if_match) writes only if nobody has changed the same fields since they were read (in map mode:
+    /// the record). It also saves the read that otherwise looks whether the record is there.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, entity::prelude::*, tests_cfg::link};
+    /// # async fn example(repo: DustRepo, link: link::Model) -> Result<(), dust_orm::DustErr> {
+    /// let mut edit = link.into_active_model();
+    /// edit.title = Set("Dust, a reactive store".into());
+    /// let link: link::Model = repo.update(edit).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "a write happens when it is awaited"]
+    pub fn update<I: IntoActive>(&self, input: I) -> Update<'_, I::Entity> {
+        Update { repo: self, active: input.into_active(), options: Options::default() }
+    }
+
+    /// Writes a whole `Model` in place of whatever is there, in one op and in both storage modes: leaves that no field of
+    /// the entity claims are removed.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, tests_cfg::link};
+    /// # async fn example(repo: DustRepo, link: link::Model) -> Result<(), dust_orm::DustErr> {
+    /// let link = repo.put(link).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "a write happens when it is awaited"]
+    pub fn put<M>(&self, model: M) -> Put<'_, M::Entity>
+    where
+        M: ModelTrait,
+        M::Entity: DustEntity<Model = M>,
+    {
+        Put { repo: self, model, options: Options::default() }
+    }
+
+    /// Deletes a record, given by an `ActiveModel` or builder that has its key. Deleting what is absent succeeds.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, entity::prelude::*, tests_cfg::link};
+    /// # async fn example(repo: DustRepo, link: link::Model) -> Result<(), dust_orm::DustErr> {
+    /// repo.delete(link.into_active_model()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "a write happens when it is awaited"]
+    pub fn delete<I: IntoActive>(&self, input: I) -> Delete<'_, I::Entity> {
+        Delete {
+            repo: self,
+            target: input.into_active().map(|active| Target::Active(Box::new(active))),
+            options: Options::default(),
+        }
+    }
+
+    /// Deletes the record with this key. Deleting what is absent succeeds. Hooks see an `ActiveModel` with the key only.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, tests_cfg::link};
+    /// # async fn example(repo: DustRepo) -> Result<(), dust_orm::DustErr> {
+    /// let deleted = repo.delete_by_id::<link::Entity>("dust").await?;
+    /// println!("deleted by op {}", deleted.store_seq);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "a write happens when it is awaited"]
+    pub fn delete_by_id<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Delete<'_, E> {
+        let target = Target::Key(E::key_to_segment(&key.into()));
+        Delete { repo: self, target: Ok(target), options: Options::default() }
+    }
+}
+
+/// What a delete answers: SeaORM counts rows, Dust numbers the op.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeleteResult {
+    /// The place of the op in the store's order.
+    pub store_seq: u64,
+}
+
+/// An insert, made by [`DustRepo::insert`]: `.await` it.
+#[must_use = "a write happens when it is awaited"]
+#[derive(Debug)]
+pub struct Insert<'r, E: DustEntity> {
+    repo: &'r DustRepo,
+    active: Result<<E as EntityTrait>::ActiveModel, DustErr>,
+    options: Options,
+}
+
+/// An update, made by [`DustRepo::update`]: `.await` it.
+#[must_use = "a write happens when it is awaited"]
+#[derive(Debug)]
+pub struct Update<'r, E: DustEntity> {
+    repo: &'r DustRepo,
+    active: Result<<E as EntityTrait>::ActiveModel, DustErr>,
+    options: Options,
+}
+
+/// A write of a whole Model, made by [`DustRepo::put`]: `.await` it.
+#[must_use = "a write happens when it is awaited"]
+#[derive(Debug)]
+pub struct Put<'r, E: DustEntity> {
+    repo: &'r DustRepo,
+    model: E::Model,
+    options: Options,
+}
+
+/// A delete, made by [`DustRepo::delete`] or [`DustRepo::delete_by_id`]: `.await` it.
+#[must_use = "a write happens when it is awaited"]
+#[derive(Debug)]
+pub struct Delete<'r, E: DustEntity> {
+    repo: &'r DustRepo,
+    target: Result<Target<E>, DustErr>,
+    options: Options,
+}
+
+#[derive(Debug)]
+enum Target<E: DustEntity> {
+    Active(Box<<E as EntityTrait>::ActiveModel>),
+    Key(String),
+}
+
+macro_rules! options {
+    ($verb:ident: $($option:ident)*) => {
+        impl<'r, E: DustEntity> $verb<'r, E> {
+            $(options!(@$option);)*
+
+            /// Applies the write only while the lease at `fence.key` is held with `fence.token`; otherwise it is
+            /// [`Fenced`](DustErr::Fenced).
+            pub fn fence(mut self, fence: Fence) -> Self {
+                self.options.fence = Some(fence);
+                self
+            }
+        }
+    };
+    (@if_match) => {
+        /// Applies the write only if what it touches has not changed since `revision` was read; otherwise it is a
+        /// [`Conflict`](DustErr::Conflict) that tells the revision now.
+        ///
+        /// In flat mode that is the fields being written, in map mode, and for a delete or put, the whole record. A leaf
+        /// that someone has added beside those that were read is not noticed, as Dust compares leaves. A bare number, the
+        /// revision of the whole record, works in map mode only.
+        pub fn if_match(mut self, revision: impl Into<Revision>) -> Self {
+            self.options.condition = Condition::IfMatch(revision.into());
+            self
+        }
+    };
+    (@if_absent) => {
+        /// Applies the write only if there is no such record; otherwise it is [`Exists`](DustErr::Exists).
+        pub fn if_absent(mut self) -> Self {
+            self.options.condition = Condition::IfAbsent;
+            self
+        }
+    };
+}
+
+options!(Insert: if_match if_absent);
+options!(Update: if_match);
+options!(Put: if_match if_absent);
+options!(Delete: if_match);
+
+macro_rules! into_future {
+    ($verb:ident -> $output:ty, |$this:ident, $transport:ident| $body:block) => {
+        impl<'r, E: DustEntity> IntoFuture for $verb<'r, E> {
+            type Output = Result<$output, DustErr>;
+            type IntoFuture = BoxFuture<'r, Self::Output>;
+
+            fn into_future(self) -> Self::IntoFuture {
+                let $this = self;
+                Box::pin(async move {
+                    let $transport = &*$this.repo.active();
+                    $body
+                })
+            }
+        }
+    };
+}
+
+into_future!(Insert -> E::Model, |this, transport| {
+    let (ops, saving) = Saving::<E>::insert(this.active?, &this.options, transport).await?;
+    send(ops, this.options.fence, transport).await?;
+    saving.finish().await
+});
+
+into_future!(Update -> E::Model, |this, transport| {
+    let (ops, saving) = Saving::<E>::update(this.active?, &this.options, transport).await?;
+    send(ops, this.options.fence, transport).await?;
+    saving.finish().await
+});
+
+into_future!(Put -> E::Model, |this, transport| {
+    let (ops, saving) = Saving::<E>::put(this.model, &this.options, transport).await?;
+    send(ops, this.options.fence, transport).await?;
+    saving.finish().await
+});
+
+into_future!(Delete -> DeleteResult, |this, transport| {
+    let (ops, deleting) = match this.target? {
+        Target::Active(active) => Deleting::<E>::prepare(*active, &this.options, transport).await?,
+        Target::Key(segment) => Deleting::<E>::by_key(&segment, &this.options, transport).await?,
+    };
+    let store_seq = send(ops, this.options.fence, transport).await?.unwrap_or_default();
+    deleting.finish().await?;
+    Ok(DeleteResult { store_seq })
+});
