@@ -1,13 +1,10 @@
 //! Entities: SeaORM models that live in Dust, and how a record becomes leaves and leaves become a record.
 
-<<<<<<< HEAD
+mod decode;
 #[cfg(feature = "macros")]
 mod derives;
-=======
-mod decode;
 mod encode;
 mod escape;
->>>>>>> c8d459e (Read and write records through a transport: the codec and the verbs of DustRepo)
 pub mod fields;
 mod finite;
 mod key;
@@ -17,13 +14,10 @@ mod revision;
 
 use sea_orm::{EntityTrait, IntoActiveModel, PrimaryKeyTrait, TryIntoModel};
 
-<<<<<<< HEAD
+pub(crate) use decode::{decode, fill};
+pub(crate) use encode::{Take, check_required, encode_fields, encode_object, is_leaf};
 #[cfg(feature = "macros")]
 pub use derives::{DeriveChangeset, DeriveDustEntity};
-=======
-pub(crate) use decode::{decode, fill};
-pub(crate) use encode::{Take, check_required, encode_field, encode_fields, encode_object, is_leaf};
->>>>>>> c8d459e (Read and write records through a transport: the codec and the verbs of DustRepo)
 pub use fields::{Field, FieldState, Fields};
 pub(crate) use key::{active_path, record_path};
 pub(crate) use record::{Regrouper, StoredRecord};

@@ -126,7 +126,7 @@ impl<E: DustEntity> Deleting<E> {
         let path = active_path::<E>(&active)?;
         let stored = if needs_stored::<E>(options) { fetch(transport, &path).await? } else { None };
         let guard = Guard::resolve(&options.condition, &path, E::MODE, stored.as_ref())?;
-        Ok(DeleteJob { ops: plan::delete(&path, &guard), active, entity: PhantomData })
+        Ok((plan::delete(&path, &guard), Deleting { active }))
     }
 
     /// The job of deleting the record with this key: the hooks see an ActiveModel that has the key only.

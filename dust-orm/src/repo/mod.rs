@@ -1,6 +1,7 @@
 //! [`DustRepo`]: the verbs, one file per family.
 
 mod batch;
+mod builder;
 mod bulk;
 mod hooks;
 mod input;
@@ -15,6 +16,7 @@ mod write;
 use std::sync::Arc;
 
 pub use batch::{BatchEntry, BatchResult, BatchWrite};
+pub use builder::DustRepoBuilder;
 pub use bulk::InsertMany;
 pub use input::IntoActive;
 pub use write::{Delete, DeleteResult, Insert, Put, Update};
@@ -42,11 +44,6 @@ pub struct DustRepo {
 }
 
 impl DustRepo {
-    /// A repo over a transport of one's own choice.
-    pub fn with_transport(transport: Arc<dyn Transport>) -> DustRepo {
-        DustRepo { transport }
-    }
-
     /// The transport that answers calls now.
     pub fn transport(&self) -> &dyn Transport {
         &*self.transport

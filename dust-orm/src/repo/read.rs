@@ -57,7 +57,7 @@ impl DustRepo {
             .map_ok(|(transport, pages)| {
                 stream::try_unfold((transport, pages), |(transport, mut pages)| async move {
                     let records = pages.next(&*transport).await?;
-                    Ok(records.map(|records| (records, (transport, pages))))
+                    Ok::<_, DustErr>(records.map(|records| (records, (transport, pages))))
                 })
             })
             .try_flatten()

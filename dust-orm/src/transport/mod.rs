@@ -1,6 +1,8 @@
 //! Transports: the ways to a Dust store. [`Transport`] speaks Dust's language, not that of entities.
 
 mod capabilities;
+#[cfg(feature = "embedded")]
+mod embedded;
 
 use std::fmt;
 
@@ -8,6 +10,8 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 
 pub use capabilities::Capabilities;
+#[cfg(feature = "embedded")]
+pub use embedded::EmbeddedTransport;
 
 use crate::error::DustErr;
 use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, Glob, ListRequest, Page, Path, Write};

@@ -1,0 +1,104 @@
+//! Ways to open a repo.
+
+use std::sync::Arc;
+
+use super::DustRepo;
+use crate::error::DustErr;
+use crate::transport::Transport;
+#[cfg(feature = "embedded")]
+use crate::{store::Store, transport::EmbeddedTransport};
+
+/// Builds a [`DustRepo`]; made by [`DustRepo::builder`].
+#[derive(Debug, Default)]
+pub struct DustRepoBuilder {
+    transport: Option<Arc<dyn Transport>>,
+}
+
+impl DustRepo {
+    /// A repo over a new, empty store in this process's memory: for tests, examples and trying things out.
+    ///
+    /// ```
+    /// use dust_orm::DustRepo;
+    ///
+    /// let repo = DustRepo::embedded();
+    /// assert_eq!(repo.transport().name(), "embedded");
+    /// ```
+    #[cfg(feature = "embedded")]
+    pub fn embedded() -> DustRepo {
+        DustRepo::with_store(Store::in_memory())
+    }
+
+    /// A repo over a store in one file, which is made when it is not there. One process at a time can open it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), dust_orm::DustErr> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("dev.redb");
+    /// let repo = dust_orm::DustRepo::open(path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "embedded")]
+    pub fn open(path: impl AsRef<std::path::Path>) -> Result<DustRepo, DustErr> {
+        Ok(DustRepo::with_store(Store::open(path.as_ref())?))
+    }
+
+    /// A repo over an embedded store that the caller has built, to share it or to give it a clock.
+    ///
+    /// ```
+    /// use dust_orm::{DustRepo, store::Store};
+    ///
+    /// let store = Store::in_memory();
+    /// let repo = DustRepo::with_store(store.clone());
+    /// assert_eq!(store.current_seq().unwrap(), 0);
+    /// ```
+    #[cfg(feature = "embedded")]
+    pub fn with_store(store: Store) -> DustRepo {
+        DustRepo::with_transport(Arc::new(EmbeddedTransport::new(store)))
+    }
+
+    /// A repo over a transport of one's own choice.
+    pub fn with_transport(transport: Arc<dyn Transport>) -> DustRepo {
+        DustRepo { transport }
+    }
+
+    /// Chooses how the store is reached, step by step.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), dust_orm::DustErr> {
+    /// use dust_orm::{DustRepo, store::Store};
+    ///
+    /// let repo = DustRepo::builder().store(Store::in_memory()).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> DustRepoBuilder {
+        DustRepoBuilder::default()
+    }
+}
+
+impl DustRepoBuilder {
+    /// Uses an embedded store.
+    #[cfg(feature = "embedded")]
+    #[must_use]
+    pub fn store(self, store: Store) -> DustRepoBuilder {
+        self.transport(Arc::new(EmbeddedTransport::new(store)))
+    }
+
+    /// Uses this transport.
+    #[must_use]
+    pub fn transport(mut self, transport: Arc<dyn Transport>) -> DustRepoBuilder {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// The repo, or an error that says what was not chosen.
+    pub fn build(self) -> Result<DustRepo, DustErr> {
+        match self.transport {
+            Some(transport) => Ok(DustRepo::with_transport(transport)),
+            None => Err(DustErr::InvalidParams(
+                "the builder was not told where the store is: call `store` for an embedded one, or `transport`".to_owned(),
+            )),
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! A bookmark: flat mode, one optional field.
+
+use crate::entity::prelude::*;
+
+/// A bookmark.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveDustEntity, Serialize, Deserialize)]
+#[sea_orm(table_name = "links")]
+#[dust(prefix = "links", crate = "crate")]
+pub struct Model {
+    /// Its key.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub slug: String,
+    /// What it is called.
+    pub title: String,
+    /// Where it leads.
+    pub url: String,
+    /// What there is to say about it.
+    pub note: Option<String>,
+}
+
+/// No relations.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,118 @@
+//! The transport over the embedded store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+
+use super::{Capabilities, Receipt, Transport};
+use crate::error::DustErr;
+use crate::protocol::{BatchOp, Entry, Fence, ListRequest, Op, Page, Path, Write};
+use crate::store::{Origin, Store, StoreError};
+
+/// Calls the [`Store`] in this process. Reads and writes in memory are done at once, on the caller's thread; writes to a
+/// file, which wait for the disk, are done on a thread of tokio's blocking pool where there is a tokio runtime.
+///
+/// Dropping a write to a file does not stop it: it is applied all the same.
+#[derive(Clone, Debug)]
+pub struct EmbeddedTransport {
+    store: Store,
+    device_id: Arc<str>,
+    ops: Arc<AtomicU64>,
+}
+
+impl EmbeddedTransport {
+    /// A transport over a store, which may be shared with others.
+    pub fn new(store: Store) -> EmbeddedTransport {
+        EmbeddedTransport { store, device_id: "embedded".into(), ops: Arc::default() }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn origin(&self) -> Origin {
+        let op = self.ops.fetch_add(1, Ordering::Relaxed);
+        Origin { device_id: Arc::clone(&self.device_id), client_op_id: format!("embedded-{op}").into() }
+    }
+
+    /// Runs a write where it may wait for the disk.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, DustErr> {
+        if !self.store.is_persistent() {
+            return Ok(write(&self.store)?);
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return Ok(write(&self.store)?) };
+        let store = self.store.clone();
+        match runtime.spawn_blocking(move || write(&store)).await {
+            Ok(result) => Ok(result?),
+            Err(stopped) => Err(DustErr::Timeout { operation: format!("a write to the embedded store ({stopped})") }),
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for EmbeddedTransport {
+    fn name(&self) -> &'static str {
+        "embedded"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { batch_if_absent: true, fences: true, typed_ops: true, subscribe: false }
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
+        Ok(self.store.list(request)?)
+    }
+
+    async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
+        Ok(self.store.get(path)?)
+    }
+
+    async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
+        Ok(self.store.get_many(paths)?)
+    }
+
+    async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
+        Ok(self.store.exists(path)?)
+    }
+
+    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
+        let origin = self.origin();
+        let is_lease = matches!(write.op, Op::Lease { .. } | Op::Renew { .. });
+        let committed = self.blocking(move |store| store.write(write, &origin)).await?;
+        Ok(match committed {
+            Some(op) => Receipt { store_seq: Some(op.store_seq), lease: is_lease.then_some(op.value) },
+            None => Receipt { store_seq: None, lease: None },
+        })
+    }
+
+    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
+        let origin = self.origin();
+        let committed = self.blocking(move |store| store.batch_write(ops, fence, &origin)).await?;
+        Ok(committed.last().map(|op| op.store_seq).unwrap_or_default())
+    }
+}
+
+impl From<StoreError> for DustErr {
+    fn from(error: StoreError) -> DustErr {
+        let message = error.to_string();
+        match error {
+            StoreError::Conflict { path, current_revision, op_index } => {
+                DustErr::Conflict { path: path.to_string(), current: current_revision, op_index }
+            }
+            StoreError::Exists { path, current_revision, .. } => {
+                DustErr::Exists { path: path.to_string(), current: current_revision }
+            }
+            StoreError::Fenced { key } => DustErr::Fenced { key: key.to_string() },
+            StoreError::Held { key } => DustErr::Held { key: key.to_string() },
+            StoreError::NotHeld { key } => DustErr::NotHeld { key: key.to_string() },
+            StoreError::Occupied { key } => DustErr::Occupied { key: key.to_string() },
+            StoreError::Storage(_) => DustErr::Storage(message.into()),
+            _ => DustErr::InvalidParams(message),
+        }
+    }
+}

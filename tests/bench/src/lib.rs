@@ -1,0 +1,1 @@
+//! Benchmarks of dust-orm: `cargo bench -p bench`.

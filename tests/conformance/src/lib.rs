@@ -1,0 +1,15 @@
+//! What `DustRepo` and every `Transport` must do, whatever the store behind them: a library of tests.
+//!
+//! A [`Backend`] makes stores to test against; [`trials`] turns the tests into those of a test binary, named
+//! `<backend>::<module>::<test>`. See `tests/conformance.rs` for the backends of this workspace.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod backend;
+mod context;
+mod entities;
+mod scoped;
+mod suite;
+
+pub use backend::{Backend, EmbeddedFile, EmbeddedMemory};
+pub use suite::trials;

@@ -1,0 +1,115 @@
+//! A transport that keeps to one subtree of a store, so that tests can share a store, a real one included.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dust_orm::protocol::{
+    BatchOp, CommittedOp, Entry, Fence, Glob, ListItem, ListRequest, Page, Path, Selector, Write,
+};
+use dust_orm::transport::Receipt;
+use dust_orm::{Capabilities, DustErr, Transport};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+
+/// Puts a segment before every path on the way in and takes it away on the way out.
+#[derive(Debug)]
+pub(crate) struct Scoped {
+    inner: Arc<dyn Transport>,
+    scope: String,
+}
+
+impl Scoped {
+    pub(crate) fn new(inner: Arc<dyn Transport>, scope: String) -> Scoped {
+        Scoped { inner, scope }
+    }
+
+    fn enter(&self, path: &Path) -> Path {
+        Path::parse(&format!("{}/{path}", self.scope)).unwrap()
+    }
+
+    fn leave(&self, path: &Path) -> Path {
+        leave(&self.scope, path)
+    }
+
+    fn leave_entry(&self, entry: Entry) -> Entry {
+        Entry { path: self.leave(&entry.path), ..entry }
+    }
+
+    fn enter_fence(&self, fence: Option<Fence>) -> Option<Fence> {
+        fence.map(|fence| Fence { key: self.enter(&fence.key), ..fence })
+    }
+
+    /// Errors name paths; tests compare them.
+    fn leave_error(&self, error: DustErr) -> DustErr {
+        let leave = |text: String| text.replace(&format!("{}/", self.scope), "");
+        match error {
+            DustErr::Conflict { path, current, op_index } => DustErr::Conflict { path: leave(path), current, op_index },
+            DustErr::Exists { path, current } => DustErr::Exists { path: leave(path), current },
+            DustErr::InvalidParams(text) => DustErr::InvalidParams(leave(text)),
+            other => other,
+        }
+    }
+}
+
+fn leave(scope: &str, path: &Path) -> Path {
+    Path::parse(path.as_str().strip_prefix(scope).and_then(|rest| rest.strip_prefix('/')).unwrap()).unwrap()
+}
+
+#[async_trait]
+impl Transport for Scoped {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
+        let selector = match &request.selector {
+            Selector::Pattern(glob) => Selector::Pattern(Glob::parse(&format!("{}/{glob}", self.scope)).unwrap()),
+            Selector::Range { from, to } => Selector::Range { from: self.enter(from), to: self.enter(to) },
+        };
+        let after = request.after.as_ref().filter(|after| !after.is_empty()).map(|after| format!("{}/{after}", self.scope));
+        let request = ListRequest { selector, after, ..request.clone() };
+        let page = self.inner.list(&request).await.map_err(|error| self.leave_error(error))?;
+        let items = page.items.into_iter().map(|item| match item {
+            ListItem::Entry(entry) => ListItem::Entry(self.leave_entry(entry)),
+            ListItem::Path(path) => ListItem::Path(self.leave(&path)),
+        });
+        let next_cursor = page.next_cursor.map(|cursor| leave(&self.scope, &Path::parse(&cursor).unwrap()).to_string());
+        Ok(Page { items: items.collect(), next_cursor })
+    }
+
+    async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
+        let entry = self.inner.get(&self.enter(path)).await.map_err(|error| self.leave_error(error))?;
+        Ok(entry.map(|entry| self.leave_entry(entry)))
+    }
+
+    async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
+        let paths: Vec<Path> = paths.iter().map(|path| self.enter(path)).collect();
+        let entries = self.inner.get_many(&paths).await.map_err(|error| self.leave_error(error))?;
+        Ok(entries.into_iter().map(|entry| entry.map(|entry| self.leave_entry(entry))).collect())
+    }
+
+    async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
+        self.inner.exists(&self.enter(path)).await.map_err(|error| self.leave_error(error))
+    }
+
+    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
+        let path = self.enter(&write.path);
+        let fence = self.enter_fence(write.fence);
+        self.inner.write(Write { path, fence, ..write }).await.map_err(|error| self.leave_error(error))
+    }
+
+    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
+        let ops = ops.into_iter().map(|op| BatchOp { path: self.enter(&op.path), ..op }).collect();
+        self.inner.batch_write(ops, self.enter_fence(fence)).await.map_err(|error| self.leave_error(error))
+    }
+
+    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, CommittedOp>, DustErr> {
+        let scope = self.scope.clone();
+        let ops = self.inner.subscribe(Glob::parse(&format!("{scope}/{pattern}")).unwrap()).await?;
+        Ok(ops.map(move |op| CommittedOp { path: leave(&scope, &op.path), ..op }).boxed())
+    }
+}
