@@ -15,9 +15,9 @@ mod revision;
 use sea_orm::{EntityTrait, IntoActiveModel, PrimaryKeyTrait, TryIntoModel};
 
 pub(crate) use decode::{decode, fill};
-pub(crate) use encode::{Take, check_required, encode_fields, encode_object, is_leaf};
 #[cfg(feature = "macros")]
 pub use derives::{DeriveChangeset, DeriveDustEntity};
+pub(crate) use encode::{Take, check_required, encode_fields, encode_object, is_leaf};
 pub use fields::{Field, FieldState, Fields};
 pub(crate) use key::{active_path, record_path};
 pub(crate) use record::{Regrouper, StoredRecord};

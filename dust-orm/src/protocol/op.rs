@@ -123,6 +123,9 @@ pub enum Precondition {
     IfMatch(u64),
     /// There is no leaf at exactly this path.
     IfAbsent,
+    /// There is no leaf at or below this path. No server knows this one; the embedded store does, and it is what makes the
+    /// insert of a whole record conditional.
+    IfVacant,
 }
 
 /// Applies a write only while a lease is still held.

@@ -11,7 +11,7 @@ use super::DustRepo;
 use super::input::IntoActive;
 use super::job::{Deleting, Saving};
 use super::options::{Condition, Options};
-use super::send::send;
+use super::send::Outgoing;
 use crate::entity::{DustEntity, KeyOf, Revision};
 use crate::error::DustErr;
 use crate::protocol::{BatchOp, Fence};
@@ -131,20 +131,20 @@ impl<'r> IntoFuture for BatchWrite<'r> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let transport = &*self.repo.active();
-            let mut ops = Vec::new();
+            let mut outgoing = Outgoing::default();
             let mut prepared = Vec::with_capacity(self.entries.len());
             for entry in self.entries {
-                let (entry_ops, after) =
-                    entry.write.prepare(Options { fence: self.fence.clone(), ..entry.options }, transport).await?;
-                ops.extend(entry_ops);
+                let options = Options { fence: self.fence.clone(), ..entry.options };
+                let (ops, after) = entry.write.prepare(&options, transport).await?;
+                outgoing.add(ops, &options.condition);
                 prepared.push(after);
             }
-            let count = ops.len();
-            let store_seq = send(ops, self.fence, transport).await?;
+            let ops = outgoing.len();
+            let store_seq = outgoing.send(self.fence, transport).await?;
             for after in prepared {
                 after.finish().await?;
             }
-            Ok(BatchResult { store_seq, ops: count })
+            Ok(BatchResult { store_seq, ops })
         })
     }
 }
@@ -154,7 +154,7 @@ impl<'r> IntoFuture for BatchWrite<'r> {
 trait Pending: Send {
     async fn prepare(
         self: Box<Self>,
-        options: Options,
+        options: &Options,
         transport: &dyn Transport,
     ) -> Result<(Vec<BatchOp>, Box<dyn Finish>), DustErr>;
 }
@@ -176,14 +176,14 @@ enum Verb<E: DustEntity> {
 impl<E: DustEntity> Pending for Verb<E> {
     async fn prepare(
         self: Box<Self>,
-        options: Options,
+        options: &Options,
         transport: &dyn Transport,
     ) -> Result<(Vec<BatchOp>, Box<dyn Finish>), DustErr> {
         Ok(match *self {
-            Verb::Insert(active) => boxed(Saving::<E>::insert(active?, &options, transport).await?),
-            Verb::Update(active) => boxed(Saving::<E>::update(active?, &options, transport).await?),
-            Verb::Delete(active) => boxed(Deleting::<E>::prepare(active?, &options, transport).await?),
-            Verb::DeleteById(segment) => boxed(Deleting::<E>::by_key(&segment, &options, transport).await?),
+            Verb::Insert(active) => boxed(Saving::<E>::insert(active?, options, transport).await?),
+            Verb::Update(active) => boxed(Saving::<E>::update(active?, options, transport).await?),
+            Verb::Delete(active) => boxed(Deleting::<E>::prepare(active?, options, transport).await?),
+            Verb::DeleteById(segment) => boxed(Deleting::<E>::by_key(&segment, options, transport).await?),
         })
     }
 }

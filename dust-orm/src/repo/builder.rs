@@ -24,8 +24,9 @@ impl DustRepo {
     /// assert_eq!(repo.transport().name(), "embedded");
     /// ```
     #[cfg(feature = "embedded")]
+    #[expect(clippy::expect_used, reason = "an empty store in memory does no I/O that could fail")]
     pub fn embedded() -> DustRepo {
-        DustRepo::with_store(Store::in_memory())
+        DustRepo::with_store(Store::in_memory().expect("a store in memory can be made"))
     }
 
     /// A repo over a store in one file, which is made when it is not there. One process at a time can open it.
@@ -48,9 +49,10 @@ impl DustRepo {
     /// ```
     /// use dust_orm::{DustRepo, store::Store};
     ///
-    /// let store = Store::in_memory();
+    /// let store = Store::in_memory()?;
     /// let repo = DustRepo::with_store(store.clone());
-    /// assert_eq!(store.current_seq().unwrap(), 0);
+    /// assert_eq!(store.current_seq(), 0);
+    /// # Ok::<(), dust_orm::DustErr>(())
     /// ```
     #[cfg(feature = "embedded")]
     pub fn with_store(store: Store) -> DustRepo {
@@ -68,7 +70,7 @@ impl DustRepo {
     /// # fn main() -> Result<(), dust_orm::DustErr> {
     /// use dust_orm::{DustRepo, store::Store};
     ///
-    /// let repo = DustRepo::builder().store(Store::in_memory()).build()?;
+    /// let repo = DustRepo::builder().store(Store::in_memory()?).build()?;
     /// # Ok(())
     /// # }
     /// ```
@@ -97,7 +99,8 @@ impl DustRepoBuilder {
         match self.transport {
             Some(transport) => Ok(DustRepo::with_transport(transport)),
             None => Err(DustErr::InvalidParams(
-                "the builder was not told where the store is: call `store` for an embedded one, or `transport`".to_owned(),
+                "the builder was not told where the store is: call `store` for an embedded one, or `transport`"
+                    .to_owned(),
             )),
         }
     }

@@ -56,7 +56,7 @@ impl DustRepo {
     /// ```
     pub async fn delete_all<E: DustEntity>(&self) -> Result<DeleteResult, DustErr> {
         let ops = vec![BatchOp::delete(E::prefix_path()?)];
-        let store_seq = send(ops, None, &*self.active()).await?.unwrap_or_default();
+        let store_seq = send(ops, Options::default(), &*self.active()).await?.unwrap_or_default();
         Ok(DeleteResult { store_seq })
     }
 }
@@ -100,7 +100,7 @@ impl<'r, E: DustEntity> IntoFuture for InsertMany<'r, E> {
             for chunk in chunks(prepared) {
                 let (ops, savings): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
                 let done = models.len();
-                send(ops.concat(), options.fence.clone(), transport).await.map_err(|cause| {
+                send(ops.concat(), options.clone(), transport).await.map_err(|cause| {
                     if done == 0 { cause } else { DustErr::Partial { done, cause: Box::new(cause) } }
                 })?;
                 for saving in savings {

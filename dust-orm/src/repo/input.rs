@@ -2,6 +2,7 @@
 
 use sea_orm::{ActiveModelTrait, EntityTrait};
 
+use crate::changeset::Changeset;
 use crate::entity::{DustEntity, Fields};
 use crate::error::DustErr;
 
@@ -36,5 +37,17 @@ where
             ));
         }
         Ok(self.into())
+    }
+}
+
+impl<A> IntoActive for Changeset<A>
+where
+    A: Fields + Into<<A::Entity as EntityTrait>::ActiveModel> + Send,
+    A::Entity: DustEntity,
+{
+    type Entity = A::Entity;
+
+    fn into_active(self) -> Result<<A::Entity as EntityTrait>::ActiveModel, DustErr> {
+        Ok(self.prepare().apply()?.into())
     }
 }

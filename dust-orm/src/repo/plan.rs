@@ -160,7 +160,7 @@ fn set(path: Path, value: RawJson, guard: &Guard) -> Result<Vec<BatchOp>, DustEr
     let known = guard.at(&path);
     let leaves = flatten(&path, &value)?;
     match (known.as_slice(), leaves.as_slice()) {
-        ([], _) => Ok(vec![op.on(Precondition::IfAbsent)]),
+        ([], _) => Ok(vec![op.on(Precondition::IfVacant)]),
         ([(leaf, revision)], [(only, _)]) if *leaf == path && *only == path => {
             Ok(vec![op.on(Precondition::IfMatch(*revision))])
         }

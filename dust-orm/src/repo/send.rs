@@ -3,7 +3,7 @@
 use super::options::{Condition, Options};
 use super::plan::check_size;
 use crate::error::DustErr;
-use crate::protocol::{BatchOp, Fence, Op, Precondition, Write};
+use crate::protocol::{BatchOp, Fence, Op, Path, Precondition, Write};
 use crate::transport::Transport;
 
 /// Refuses what the transport cannot do before anything is read or sent.
@@ -12,29 +12,71 @@ pub(super) fn check(options: &Options, transport: &dyn Transport) -> Result<(), 
     if options.fence.is_some() && !capabilities.fences {
         return Err(capabilities.refuse(transport.name(), "a fenced write"));
     }
-    if matches!(options.condition, Condition::IfAbsent) && !capabilities.batch_if_absent {
+    if matches!(options.condition, Condition::IfAbsent) && !capabilities.if_vacant {
         return Err(capabilities.refuse(transport.name(), "`if_absent` for a whole record"));
     }
     Ok(())
 }
 
-/// Sends ops as one request: a single one as itself, several as one atomic batch. Answers the `store_seq` of the last,
-/// or `None` when there was nothing to send.
+/// Ops on their way to a transport.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    ops: Vec<BatchOp>,
+    /// What was absent when it was read, and has to be so still: finding it there is a conflict, and not a record that
+    /// exists where none was asked for.
+    absent_when_read: Vec<Path>,
+}
+
+impl Outgoing {
+    /// Adds the ops of one record, which were planned under a condition.
+    pub(super) fn add(&mut self, ops: Vec<BatchOp>, condition: &Condition) {
+        if let Condition::IfMatch(_) = condition {
+            let absent = ops.iter().filter(|op| op.precondition == Some(Precondition::IfVacant));
+            self.absent_when_read.extend(absent.map(|op| op.path.clone()));
+        }
+        self.ops.extend(ops);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Sends everything as one request: a single op as itself, several as one atomic batch. Answers the `store_seq` of the
+    /// last, or `None` when there was nothing to send.
+    pub(super) async fn send(
+        mut self,
+        fence: Option<Fence>,
+        transport: &dyn Transport,
+    ) -> Result<Option<u64>, DustErr> {
+        check_size(&self.ops)?;
+        let sent = match self.ops.len() {
+            0 => return Ok(None),
+            1 => self.send_one(fence, transport).await,
+            _ => transport.batch_write(std::mem::take(&mut self.ops), fence).await.map(Some),
+        };
+        sent.map_err(|error| match error {
+            DustErr::Exists { path, current } if self.absent_when_read.iter().any(|absent| absent.as_str() == path) => {
+                DustErr::Conflict { path, current, op_index: None }
+            }
+            other => other,
+        })
+    }
+
+    async fn send_one(&mut self, fence: Option<Fence>, transport: &dyn Transport) -> Result<Option<u64>, DustErr> {
+        let Some(op) = self.ops.pop() else { return Ok(None) };
+        let write =
+            Write { path: op.path, op: op.value.map_or(Op::Delete, Op::Set), precondition: op.precondition, fence };
+        Ok(transport.write(write).await?.store_seq)
+    }
+}
+
+/// Sends the ops of one record.
 pub(super) async fn send(
-    mut ops: Vec<BatchOp>,
-    fence: Option<Fence>,
+    ops: Vec<BatchOp>,
+    options: Options,
     transport: &dyn Transport,
 ) -> Result<Option<u64>, DustErr> {
-    if ops.is_empty() {
-        return Ok(None);
-    }
-    check_size(&ops)?;
-    // A single op cannot carry the absence of a whole record.
-    let single = match &*ops {
-        [op] if op.precondition != Some(Precondition::IfAbsent) => ops.pop(),
-        _ => None,
-    };
-    let Some(op) = single else { return transport.batch_write(ops, fence).await.map(Some) };
-    let write = Write { path: op.path, op: op.value.map_or(Op::Delete, Op::Set), precondition: op.precondition, fence };
-    Ok(transport.write(write).await?.store_seq)
+    let mut outgoing = Outgoing::default();
+    outgoing.add(ops, &options.condition);
+    outgoing.send(options.fence, transport).await
 }

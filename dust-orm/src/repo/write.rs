@@ -228,19 +228,19 @@ macro_rules! into_future {
 
 into_future!(Insert -> E::Model, |this, transport| {
     let (ops, saving) = Saving::<E>::insert(this.active?, &this.options, transport).await?;
-    send(ops, this.options.fence, transport).await?;
+    send(ops, this.options, transport).await?;
     saving.finish().await
 });
 
 into_future!(Update -> E::Model, |this, transport| {
     let (ops, saving) = Saving::<E>::update(this.active?, &this.options, transport).await?;
-    send(ops, this.options.fence, transport).await?;
+    send(ops, this.options, transport).await?;
     saving.finish().await
 });
 
 into_future!(Put -> E::Model, |this, transport| {
     let (ops, saving) = Saving::<E>::put(this.model, &this.options, transport).await?;
-    send(ops, this.options.fence, transport).await?;
+    send(ops, this.options, transport).await?;
     saving.finish().await
 });
 
@@ -249,7 +249,7 @@ into_future!(Delete -> DeleteResult, |this, transport| {
         Target::Active(active) => Deleting::<E>::prepare(*active, &this.options, transport).await?,
         Target::Key(segment) => Deleting::<E>::by_key(&segment, &this.options, transport).await?,
     };
-    let store_seq = send(ops, this.options.fence, transport).await?.unwrap_or_default();
+    let store_seq = send(ops, this.options, transport).await?.unwrap_or_default();
     deleting.finish().await?;
     Ok(DeleteResult { store_seq })
 });

@@ -34,6 +34,7 @@
 //! | a negative `ttl_ms` | a lease that has expired already | `invalid_lease_op` |
 //! | a fence on a lease op | ignored | `invalid_precondition` |
 //! | `if_absent` in a batch | ignored | honoured |
+//! | "nothing at or below the path" ([`IfVacant`](crate::protocol::Precondition::IfVacant)) | unknown | honoured, for objects too |
 //! | a fence on a batch | ignored | honoured |
 //! | reading an object in which a leaf has leaves below it | 500 | the leaf counts, what is below it does not |
 //! | `put_file` with something else than a file reference | stores it | `invalid_file` |
@@ -88,6 +89,8 @@ struct Inner {
     writer: Mutex<Writer>,
     feed: Arc<Feed>,
     clock: Arc<dyn Clock>,
+    /// Whether there is a file, so that a write waits for the disk.
+    persistent: bool,
     db: Database,
 }
 
@@ -112,7 +115,7 @@ impl StoreBuilder {
     pub fn in_memory(self) -> Result<Store, StoreError> {
         let backend = redb::backends::InMemoryBackend::new();
         let db = Database::builder().create_with_backend(backend).map_err(|error| opening(error, "the memory"))?;
-        self.start(db, "the memory")
+        self.start(db, "the memory", false)
     }
 
     /// The store in a file, which is created if it is not there. Its directory must be.
@@ -123,16 +126,16 @@ impl StoreBuilder {
         let file = file.as_ref();
         let name = file.display().to_string();
         let db = Database::builder().set_cache_size(CACHE_SIZE).create(file).map_err(|error| opening(error, &name))?;
-        self.start(db, &name)
+        self.start(db, &name, true)
     }
 
-    fn start(self, db: Database, file: &str) -> Result<Store, StoreError> {
+    fn start(self, db: Database, file: &str, persistent: bool) -> Result<Store, StoreError> {
         prepare(&db, file)?;
         let view = View::open(&db.begin_read()?)?;
         let feed = Arc::new(Feed::starting_at(view.seq));
         let writer = Mutex::new(Writer { deadlines: Deadlines::default() });
         let view = RwLock::new(Arc::new(view));
-        Ok(Store { inner: Arc::new(Inner { view, writer, feed, clock: self.clock, db }) })
+        Ok(Store { inner: Arc::new(Inner { view, writer, feed, clock: self.clock, persistent, db }) })
     }
 }
 
@@ -145,6 +148,11 @@ impl Store {
     /// The store in a file, which is created if it is not there. See [`StoreBuilder::open`].
     pub fn open(file: impl AsRef<std::path::Path>) -> Result<Store, StoreError> {
         Store::builder().open(file)
+    }
+
+    /// Whether the store lies in a file: its writes wait for the disk.
+    pub fn is_persistent(&self) -> bool {
+        self.inner.persistent
     }
 
     /// A store with a clock of your own.

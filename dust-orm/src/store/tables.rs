@@ -108,6 +108,12 @@ impl<'t> WriteTables<'t> {
         Ok(WriteTables { leaves: txn.open_table(LEAVES)?, folded: txn.open_table(FOLDED)?, log: txn.open_table(LOG)? })
     }
 
+    /// Whether there is a leaf below a path, exact in case.
+    pub(super) fn any_below(&self, path: &Path) -> Result<bool, StoreError> {
+        let prefix = path.descendant_prefix();
+        Ok(self.leaves.range(prefix.as_str()..prefix_end(&prefix).as_str())?.next().transpose()?.is_some())
+    }
+
     pub(super) fn append(&mut self, op: &CommittedOp) -> Result<(), StoreError> {
         let row = (code(&OP_KINDS, &op.op), op.path.as_str(), op.value.as_str(), &*op.device_id, &*op.client_op_id);
         self.log.insert(op.store_seq, row)?;

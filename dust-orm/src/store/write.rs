@@ -147,8 +147,8 @@ fn check_precondition(op: &Op, precondition: Option<Precondition>) -> Result<(),
         (Some(Precondition::IfMatch(_)), Op::Set(_) | Op::Delete) => return Ok(()),
         (Some(Precondition::IfMatch(_)), op) => StoreErrorKind::IfMatchUnsupportedOp(op.kind()),
         (Some(Precondition::IfAbsent), Op::Set(value)) if value::is_subtree(value) => StoreErrorKind::IfAbsentMultiLeaf,
-        (Some(Precondition::IfAbsent), Op::Set(_)) => return Ok(()),
-        (Some(Precondition::IfAbsent), op) => StoreErrorKind::IfAbsentUnsupportedOp(op.kind()),
+        (Some(Precondition::IfAbsent | Precondition::IfVacant), Op::Set(_)) => return Ok(()),
+        (Some(Precondition::IfAbsent | Precondition::IfVacant), op) => StoreErrorKind::IfAbsentUnsupportedOp(op.kind()),
     };
     Err(kind.into())
 }
@@ -169,7 +169,8 @@ fn check_guard(
             Err(StoreErrorKind::Conflict { current_revision: current_revision()? }.at(path))
         }
         (Precondition::IfAbsent, None) => Ok(()),
-        (Precondition::IfAbsent, Some(_)) => {
+        (Precondition::IfVacant, None) if !tables.any_below(path)? => Ok(()),
+        (Precondition::IfAbsent | Precondition::IfVacant, _) => {
             Err(StoreErrorKind::Exists { current_revision: current_revision()? }.at(path))
         }
     }

@@ -4,9 +4,9 @@ use crate::error::DustErr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Whether an op of a batch may carry [`IfAbsent`](crate::protocol::Precondition::IfAbsent). A Dust server ignores
-    /// it there without a word; the embedded store honours it.
-    pub batch_if_absent: bool,
+    /// Whether a `set` may carry [`IfVacant`](crate::protocol::Precondition::IfVacant). A Dust server knows only
+    /// `IfAbsent` of a single leaf, and ignores even that in a batch without a word.
+    pub if_vacant: bool,
     /// Whether writes may carry a [`Fence`](crate::protocol::Fence).
     pub fences: bool,
     /// Whether `merge`, `increment`, `add`, `remove`, leases and files can be written.

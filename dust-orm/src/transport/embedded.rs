@@ -34,7 +34,7 @@ impl EmbeddedTransport {
 
     fn origin(&self) -> Origin {
         let op = self.ops.fetch_add(1, Ordering::Relaxed);
-        Origin { device_id: Arc::clone(&self.device_id), client_op_id: format!("embedded-{op}").into() }
+        Origin::new(Arc::clone(&self.device_id), format!("embedded-{op}"))
     }
 
     /// Runs a write where it may wait for the disk.
@@ -61,7 +61,7 @@ impl Transport for EmbeddedTransport {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { batch_if_absent: true, fences: true, typed_ops: true, subscribe: false }
+        Capabilities { if_vacant: true, fences: true, typed_ops: true, subscribe: false }
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
@@ -94,25 +94,5 @@ impl Transport for EmbeddedTransport {
         let origin = self.origin();
         let committed = self.blocking(move |store| store.batch_write(ops, fence, &origin)).await?;
         Ok(committed.last().map(|op| op.store_seq).unwrap_or_default())
-    }
-}
-
-impl From<StoreError> for DustErr {
-    fn from(error: StoreError) -> DustErr {
-        let message = error.to_string();
-        match error {
-            StoreError::Conflict { path, current_revision, op_index } => {
-                DustErr::Conflict { path: path.to_string(), current: current_revision, op_index }
-            }
-            StoreError::Exists { path, current_revision, .. } => {
-                DustErr::Exists { path: path.to_string(), current: current_revision }
-            }
-            StoreError::Fenced { key } => DustErr::Fenced { key: key.to_string() },
-            StoreError::Held { key } => DustErr::Held { key: key.to_string() },
-            StoreError::NotHeld { key } => DustErr::NotHeld { key: key.to_string() },
-            StoreError::Occupied { key } => DustErr::Occupied { key: key.to_string() },
-            StoreError::Storage(_) => DustErr::Storage(message.into()),
-            _ => DustErr::InvalidParams(message),
-        }
     }
 }

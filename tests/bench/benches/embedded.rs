@@ -3,10 +3,9 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use divan::{Bencher, black_box};
+use dust_orm::DustRepo;
 use dust_orm::entity::prelude::*;
 use dust_orm::tests_cfg::link;
-use dust_orm::{Changeset, DustRepo};
-use serde_json::json;
 
 const RECORDS: usize = 10_000;
 
@@ -80,7 +79,7 @@ fn all_of_10_000(bencher: Bencher) {
 #[divan::bench]
 fn insert_many_10_000(bencher: Bencher) {
     let runtime = runtime();
-    bencher.with_inputs(|| (DustRepo::embedded(), (0..RECORDS).map(draft).collect::<Vec<_>>())).bench_local_values(
-        |(repo, drafts)| runtime.block_on(async { repo.insert_many(drafts).await }).unwrap().len(),
-    );
+    bencher
+        .with_inputs(|| (DustRepo::embedded(), (0..RECORDS).map(draft).collect::<Vec<_>>()))
+        .bench_local_values(|(repo, drafts)| runtime.block_on(async { repo.insert_many(drafts).await }).unwrap().len());
 }

@@ -31,7 +31,7 @@ impl Backend for EmbeddedMemory {
     }
 
     async fn connect(&self) -> (Arc<dyn Transport>, Box<dyn Send>) {
-        (Arc::new(EmbeddedTransport::new(Store::in_memory())), Box::new(()))
+        (Arc::new(EmbeddedTransport::new(Store::in_memory().unwrap())), Box::new(()))
     }
 }
 

@@ -44,11 +44,6 @@ impl Context {
         self.transport.write(write).await.unwrap().store_seq.unwrap()
     }
 
-    /// Deletes as another client would.
-    pub(crate) async fn delete(&self, at: &str) {
-        self.transport.write(Write::new(path(at), Op::Delete)).await.unwrap();
-    }
-
     /// Every leaf below a path, in order, with its value.
     pub(crate) async fn leaves(&self, below: &str) -> Vec<(String, Value)> {
         self.entries(below).await.into_iter().map(|leaf| (leaf.path.to_string(), leaf.value.to().unwrap())).collect()

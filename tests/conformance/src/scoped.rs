@@ -70,7 +70,8 @@ impl Transport for Scoped {
             Selector::Pattern(glob) => Selector::Pattern(Glob::parse(&format!("{}/{glob}", self.scope)).unwrap()),
             Selector::Range { from, to } => Selector::Range { from: self.enter(from), to: self.enter(to) },
         };
-        let after = request.after.as_ref().filter(|after| !after.is_empty()).map(|after| format!("{}/{after}", self.scope));
+        let after =
+            request.after.as_ref().filter(|after| !after.is_empty()).map(|after| format!("{}/{after}", self.scope));
         let request = ListRequest { selector, after, ..request.clone() };
         let page = self.inner.list(&request).await.map_err(|error| self.leave_error(error))?;
         let items = page.items.into_iter().map(|item| match item {

@@ -10,6 +10,7 @@ super::tests![
     of_two_writers_who_saw_the_same_one_wins_in_flat_mode,
     of_two_writers_who_saw_the_same_one_wins_in_map_mode,
     other_fields_may_change_in_flat_mode,
+    a_field_that_was_absent_when_read_must_be_so_still,
     a_bare_number_names_nothing_in_flat_mode,
     insert_if_absent_fails_where_a_record_is,
 ];
@@ -62,9 +63,19 @@ async fn other_fields_may_change_in_flat_mode(cx: &Context) {
     assert_eq!((now.title.as_str(), now.note.as_deref()), ("mine", Some("by another")));
 }
 
+async fn a_field_that_was_absent_when_read_must_be_so_still(cx: &Context) {
+    cx.repo.insert(link::ActiveModel { note: NotSet, ..new_link("dust") }).await.unwrap();
+    let seen = cx.repo.find_versioned::<link::Entity>("dust").await.unwrap().unwrap();
+    let revision = cx.set("links/dust/note", json!("by another")).await;
+    let mut edit = seen.model.into_active_model();
+    edit.note = Set(Some("mine".to_owned()));
+    let error = cx.repo.update(edit).if_match(&seen.revision).await.unwrap_err();
+    assert!(matches!(&error, DustErr::Conflict { current, .. } if *current == Some(revision)), "{error:?}");
+}
+
 async fn a_bare_number_names_nothing_in_flat_mode(cx: &Context) {
     cx.repo.insert(new_link("dust")).await.unwrap();
-    let error = cx.repo.update(new_link("dust")).if_match(1).await.unwrap_err();
+    let error = cx.repo.update(new_link("dust")).if_match(1u64).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::InvalidParams);
     assert!(error.to_string().contains("find_versioned"), "{error}");
 }

@@ -29,7 +29,8 @@ async fn insert_answers_the_whole_model(cx: &Context) {
     let draft = link::ActiveModel { note: NotSet, ..new_link("dust") };
     let inserted = cx.repo.insert(draft).await.unwrap();
     assert_eq!(inserted, link::Model { note: None, ..link("dust") });
-    let leaves = [("links/dust/title".to_owned(), json!(inserted.title)), ("links/dust/url".to_owned(), json!(inserted.url))];
+    let leaves =
+        [("links/dust/title".to_owned(), json!(inserted.title)), ("links/dust/url".to_owned(), json!(inserted.url))];
     assert_eq!(cx.leaves("links").await, leaves);
 }
 
@@ -63,8 +64,7 @@ async fn update_writes_only_what_is_set(cx: &Context) {
     let updated = cx.repo.update(edit).await.unwrap();
     assert_eq!(updated, link::Model { title: "New".into(), ..link("dust") });
     let after = cx.entries("links/dust").await;
-    let changed: Vec<&str> =
-        before.iter().zip(&after).filter(|(b, a)| b != a).map(|(_, a)| a.path.as_str()).collect();
+    let changed: Vec<&str> = before.iter().zip(&after).filter(|(b, a)| b != a).map(|(_, a)| a.path.as_str()).collect();
     assert_eq!(changed, ["links/dust/title"]);
 }
 
