@@ -50,8 +50,15 @@ impl<A: Fields> Changeset<A> {
 
     /// Reads a value into the changes. A value that the data has already is no change.
     pub(super) fn read(&mut self, position: usize, view: View<'_>, manner: Manner) {
+        self.force(position, view, manner);
+        if self.changes.same_value(&self.data, position) {
+            self.forget(position);
+        }
+    }
+
+    /// Reads a value into the changes, whatever the data has.
+    pub(super) fn force(&mut self, position: usize, view: View<'_>, manner: Manner) {
         match read_field(&mut self.changes, position, view, manner) {
-            Read::Value if self.changes.same_value(&self.data, position) => self.forget(position),
             Read::Value => self.emptied.retain(|emptied| *emptied != position),
             Read::Nothing => {
                 self.forget(position);

@@ -2,7 +2,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::cast::cast_error;
-use super::read::{Manner, Read, read_field};
+use super::read::Manner;
 use super::value::view;
 use super::{Changeset, ColumnOf, IntoChangeset, name};
 use crate::entity::Fields;
@@ -30,15 +30,8 @@ impl<A: Fields> Changeset<A> {
     pub fn force_change(mut self, column: ColumnOf<A>, value: impl Serialize) -> Self {
         self.fresh.clear();
         let position = A::position(column);
-        let read = view(&value, |value| read_field(&mut self.changes, position, value, Manner::Strict));
-        match read {
-            Ok(Read::Value) => self.emptied.retain(|emptied| *emptied != position),
-            Ok(Read::Nothing) => {
-                self.forget(position);
-                self.emptied.push(position);
-            }
-            Ok(Read::Mismatch(expected)) => self.fail(name::<A>(position), cast_error(expected)),
-            Err(_) => self.fail(name::<A>(position), cast_error(None)),
+        if view(&value, |value| self.force(position, value, Manner::Strict)).is_err() {
+            self.fail(name::<A>(position), cast_error(None));
         }
         self
     }

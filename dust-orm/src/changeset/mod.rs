@@ -7,6 +7,45 @@
 //! | `look` | what has changed, and to what |
 //! | `finish` | `prepare_changes`, `merge`, `apply` |
 //! | `validate/` | the rules |
+//!
+//! An entity that lives in SQL only derives `DeriveChangeset` and has them too:
+//!
+//! ```
+//! use dust_orm::Changeset;
+//! use dust_orm::entity::prelude::*;
+//! use serde_json::json;
+//!
+//! #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveChangeset)]
+//! #[sea_orm(table_name = "accounts")]
+//! pub struct Model {
+//!     #[sea_orm(primary_key)]
+//!     pub id: i32,
+//!     pub email: String,
+//!     pub password: String,
+//!     pub age: Option<i16>,
+//! }
+//! #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+//! pub enum Relation {}
+//! impl ActiveModelBehavior for ActiveModel {}
+//!
+//! fn registration(params: serde_json::Value) -> Changeset<ActiveModel> {
+//!     Changeset::cast(ActiveModel::default(), params, [Column::Email, Column::Password, Column::Age])
+//!         .validate_required([Column::Email, Column::Password])
+//!         .validate_email(Column::Email)
+//!         .validate_confirmation(Column::Password)
+//!         .validate_acceptance("terms")
+//!         .validate_number(Column::Age, 18..)
+//!         .message("is for adults")
+//! }
+//!
+//! // As a form sends it.
+//! let form = json!({"email": "a@example.com", "password": "s3cret", "password_confirmation": "s3cret", "age": "17"});
+//! let refused = registration(form).apply().unwrap_err();
+//! assert_eq!(json!(refused), json!({"terms": ["must be accepted"], "age": ["is for adults"]}));
+//!
+//! let account = registration(json!({"email": "a@example.com", "password": "s3cret", "terms": true})).apply().unwrap();
+//! assert_eq!(account.email, Set("a@example.com".into())); // account.insert(&db).await?
+//! ```
 
 mod cast;
 mod change;
@@ -44,6 +83,33 @@ pub const BASE: &str = "base";
 /// Named and shaped after `Ecto.Changeset`. A changeset holds the model as it was ([`data`](Changeset::data)), the
 /// fields that differ, and the [`errors`](Changeset::errors) found so far. Every method takes the changeset and gives it
 /// back, so that a changeset function is one chain; nothing in it panics on input.
+///
+/// ```
+/// use dust_orm::Changeset;
+/// use dust_orm::sea_orm::{IntoActiveModel, Set, Unchanged};
+/// use dust_orm::tests_cfg::link::{ActiveModel, Column, Model};
+/// use serde_json::{Value, json};
+///
+/// fn changeset(link: ActiveModel, params: Value) -> Changeset<ActiveModel> {
+///     Changeset::cast(link, params, [Column::Slug, Column::Title, Column::Url, Column::Note])
+///         .validate_required([Column::Slug, Column::Title])
+///         .validate_slug()
+///         .validate_length(Column::Title, 1..=200)
+///         .validate_url(Column::Url)
+/// }
+///
+/// let new = changeset(ActiveModel::default(), json!({"slug": "Dust", "url": "dust", "admin": true}));
+/// assert!(!new.is_valid());
+/// assert_eq!(new.errors().get("title")[0].message(), "can't be blank");
+/// assert_eq!(new.errors().get("url")[0].message(), "has invalid format");
+/// assert_eq!(new.errors().get("slug")[0].code(), "slug"); // upper case
+///
+/// let link = Model { slug: "dust".into(), title: "Dust".into(), url: "https://dustlayer.io".into(), note: None };
+/// let edit = changeset(link.into_active_model(), json!({"title": "Dust", "note": "read me"}));
+/// assert_eq!(Value::Object(edit.changes()), json!({"note": "read me"}));
+/// let link = edit.apply().unwrap();
+/// assert_eq!((link.note, link.title), (Set(Some("read me".into())), Unchanged("Dust".into())));
+/// ```
 ///
 /// Rules look at fields that have **changed**, and to something other than `null`; a field that is `NotSet` is untouched
 /// by all but [`validate_required`](Changeset::validate_required). It works for every entity whose `ActiveModel` has

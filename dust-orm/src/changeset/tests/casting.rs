@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde::Serialize;
 use serde_json::json;
 
@@ -176,4 +177,45 @@ fn casts_more_onto_a_changeset() {
 fn a_required_field_of_a_wrong_type_has_one_error() {
     let changeset = posted(json!({"title": 1})).validate_required([Post::Title]);
     assert_eq!(errors(&changeset), json!({"title": ["is invalid"]}));
+}
+
+/// JSON of the shapes that forms and programs send, and of those that they should not.
+fn any_param() -> impl Strategy<Value = Value> {
+    let scalar = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (-9_i64..9).prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "[ \t]{0,3}".prop_map(Value::from),
+        "[+-]?[0-9]{0,3}(\\.[0-9]{0,3})?(e[0-9])?".prop_map(Value::from),
+        prop_oneof!["true", "happy", "sad", "inf", ".{0,6}"].prop_map(Value::from),
+    ];
+    let list = proptest::collection::vec(scalar.clone(), 0..4).prop_map(Value::from);
+    let map = proptest::collection::btree_map("[a-c]", scalar.clone(), 0..3).prop_map(|map| json!(map));
+    prop_oneof![6 => scalar, 1 => list, 1 => map]
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_sent_is_a_change_an_error_or_nothing(values in proptest::collection::vec(any_param(), 14)) {
+        let names = <post::ActiveModel as Fields>::FIELDS.iter().map(|field| field.name.to_owned());
+        let params = Value::Object(names.zip(values).collect());
+        let changeset = edited(params.clone());
+        let mut accepted = serde_json::Map::new();
+        for field in <post::ActiveModel as Fields>::FIELDS.iter().filter(|field| !field.skipped) {
+            let wrong = !changeset.errors().get(field.name).is_empty();
+            let emptied = changeset.field_missing(field.column) && !changeset.changed(field.column);
+            let before = Changeset::change(stored()).get_field::<Value>(field.column);
+            let kept = before == changeset.get_field::<Value>(field.column);
+            prop_assert!(wrong || emptied || kept || changeset.changed(field.column), "{}", field.name);
+            prop_assert!(!(wrong && changeset.changed(field.column)), "{}", field.name);
+            if !wrong && !emptied {
+                accepted.insert(field.name.to_owned(), params[field.name].clone());
+            }
+        }
+        // What was accepted is what the model then has, so sending it again changes nothing.
+        let model = edited(accepted.clone().into()).apply().unwrap();
+        prop_assert_eq!(changes(&Changeset::cast(model, accepted, all())), json!({}));
+    }
 }

@@ -1,4 +1,4 @@
-//! Two toy entities: a post in Dust with fields of many shapes, and an account that lives in SQL only.
+//! Toy entities: a post in Dust with fields of many shapes, a page, and an account that lives in SQL only.
 
 #![allow(unreachable_pub, reason = "entities are written as in an application")]
 
@@ -81,6 +81,25 @@ pub(super) mod post {
             Ok(Some(Price((euros * 100.0).round() as i64)))
         }
     }
+}
+
+/// Its keys may have upper-case letters.
+pub(super) mod page {
+    use crate::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveDustEntity, Serialize, Deserialize)]
+    #[sea_orm(table_name = "pages")]
+    #[dust(prefix = "pages", key_case = "any", crate = "crate")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub title: String,
+        pub text: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
 }
 
 pub(super) mod account {

@@ -277,5 +277,10 @@ fn a_slug_names_a_record() {
         assert_refused(slug(bad));
     }
     assert_valid(posted(json!({})).validate_slug());
+    let page = |title: &str| {
+        Changeset::cast(page::ActiveModel::default(), json!({"title": title}), [page::Column::Title]).validate_slug()
+    };
+    assert!(page("Dust").is_valid() && page("dust").is_valid());
+    assert!(!page("").put_change(page::Column::Title, "").validate_slug().is_valid());
     assert_refused(edited(json!({"slug": ""})).validate_required([Post::Slug]).validate_slug());
 }

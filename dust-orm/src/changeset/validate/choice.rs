@@ -1,6 +1,9 @@
+use std::cmp::Ordering;
+
 use serde::Serialize;
 use serde_json::Value;
 
+use super::number::compare_mixed;
 use crate::changeset::read::{Manner, Read, read_field};
 use crate::changeset::value::{View, untouched, view};
 use crate::changeset::{Changeset, ColumnOf};
@@ -12,6 +15,19 @@ impl<A: Fields> Changeset<A> {
     ///
     /// They are compared as values of the field's own type, so a decimal equals itself with more zeros. For a range of
     /// numbers [`validate_number`](Changeset::validate_number) is faster.
+    ///
+    /// ```
+    /// use dust_orm::Changeset;
+    /// use dust_orm::tests_cfg::link::{ActiveModel, Column};
+    ///
+    /// let link = Changeset::change(ActiveModel::default())
+    ///     .put_change(Column::Slug, "admin")
+    ///     .put_change(Column::Note, "later")
+    ///     .validate_exclusion(Column::Slug, ["admin", "new"])
+    ///     .validate_inclusion(Column::Note, ["read", "unread"])
+    ///     .message("is none of %{enum}");
+    /// assert_eq!(link.errors().to_string(), "slug is reserved; note is none of read, unread");
+    /// ```
     pub fn validate_inclusion<T: Serialize>(self, column: ColumnOf<A>, values: impl IntoIterator<Item = T>) -> Self {
         let values: Vec<T> = values.into_iter().collect();
         let included = self.is_one_of(A::position(column), &values);
@@ -57,7 +73,12 @@ impl<A: Fields> Changeset<A> {
 
 /// JSON keeps `1` and `1.0` apart; a list of numbers does not.
 fn same(one: &Value, other: &Value) -> bool {
-    one == other || (one.is_number() && one.as_f64() == other.as_f64() && (one.is_f64() != other.is_f64()))
+    match (View::of(one), View::of(other)) {
+        (View::Int(int), View::Float(float)) | (View::Float(float), View::Int(int)) => {
+            compare_mixed(int, float) == Some(Ordering::Equal)
+        }
+        _ => one == other,
+    }
 }
 
 fn choice_error<T: Serialize>(message: &'static str, code: &'static str, values: &[T]) -> FieldError {

@@ -12,6 +12,20 @@ use crate::error::FieldError;
 /// text is counted.
 ///
 /// A range or a number alone counts characters.
+///
+/// ```
+/// use dust_orm::Changeset;
+/// use dust_orm::changeset::Length;
+/// use dust_orm::tests_cfg::link::{ActiveModel, Column};
+///
+/// let link = Changeset::change(ActiveModel::default())
+///     .put_change(Column::Slug, "été")
+///     .put_change(Column::Title, "Dust")
+///     .validate_length(Column::Slug, 3)
+///     .validate_length(Column::Slug, Length::bytes(..=3))
+///     .validate_length(Column::Title, 5..=200);
+/// assert_eq!(link.errors().to_string(), "slug should be at most 3 byte(s); title should be at least 5 character(s)");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Length {
     min: Option<usize>,

@@ -26,6 +26,23 @@ impl<A: Fields> Changeset<A> {
     ///
     /// `T` is the field's type, or the type inside its `Option`; a value that is no `T` is the error `is invalid`.
     /// Like every rule it looks only at a field that has changed, and not to `null`.
+    ///
+    /// ```
+    /// use dust_orm::tests_cfg::link::{ActiveModel, Column};
+    /// use dust_orm::{Changeset, FieldError};
+    ///
+    /// let link = Changeset::change(ActiveModel::default())
+    ///     .put_change(Column::Title, "dust")
+    ///     .put_change(Column::Note, "fix me")
+    ///     .validate_change(Column::Title, |title: String| {
+    ///         title.starts_with(char::is_lowercase).then_some("should start with a capital")
+    ///     })
+    ///     .validate_change(Column::Note, |note: String| {
+    ///         let words = note.split(' ').filter(|word| ["fix", "todo"].contains(word));
+    ///         words.map(|word| FieldError::new("says %{word}", "todo").with("word", word.to_owned())).collect::<Vec<_>>()
+    ///     });
+    /// assert_eq!(link.errors().to_string(), "title should start with a capital; note says fix");
+    /// ```
     pub fn validate_change<T, E>(self, column: ColumnOf<A>, rule: impl FnOnce(T) -> E) -> Self
     where
         T: DeserializeOwned,

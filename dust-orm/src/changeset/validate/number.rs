@@ -9,13 +9,22 @@ use crate::error::{FieldError, Param};
 
 /// Which numbers are accepted, for [`validate_number`](Changeset::validate_number): a range, or comparisons joined with
 /// [`and`](Number::and).
+///
+/// ```
+/// use dust_orm::changeset::Number;
+///
+/// let price = Number::greater_than(0).and(Number::less_than(9.99));
+/// let stars = Number::from(1..=5);
+/// assert_eq!(stars, Number::greater_than_or_equal_to(1).and(Number::less_than_or_equal_to(5)));
+/// # assert_ne!(price, stars);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Number {
     /// One bound per comparison, in the order of [`COMPARISONS`].
     bounds: [Option<Amount>; COMPARISONS.len()],
 }
 
-/// A whole or floating-point number to compare with. Made from any Rust number by `into`.
+/// A whole or floating-point number to compare with. `into` makes it from any Rust number but `u128`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Amount(Inner);
 
@@ -129,7 +138,7 @@ fn compare(value: View<'_>, with: Amount) -> Option<Ordering> {
 }
 
 /// Compares without rounding either number to the type of the other.
-fn compare_mixed(int: i128, float: f64) -> Option<Ordering> {
+pub(super) fn compare_mixed(int: i128, float: f64) -> Option<Ordering> {
     // 2^127: every i128 is below it, and not below its negative. Both have exact floats.
     const LIMIT: f64 = 170_141_183_460_469_231_731_687_303_715_884_105_728.0;
     if float.is_nan() {
@@ -206,12 +215,18 @@ macro_rules! from_ints {
 
 from_ints! { i8 i16 i32 i64 i128 u8 u16 u32 u64 }
 
-impl From<usize> for Amount {
-    fn from(number: usize) -> Amount {
-        // No `From<usize> for i128` exists, but no `usize` is too large either.
-        Amount(Inner::Int(number as i128))
-    }
+/// The standard library has no `From` for these, but no pointer is wider than 128 bits.
+macro_rules! from_sizes {
+    ($($int:ty)*) => {
+        $(impl From<$int> for Amount {
+            fn from(number: $int) -> Amount {
+                Amount(Inner::Int(number as i128))
+            }
+        })*
+    };
 }
+
+from_sizes! { isize usize }
 
 impl From<f32> for Amount {
     fn from(number: f32) -> Amount {
