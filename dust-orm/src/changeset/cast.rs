@@ -13,7 +13,7 @@ impl<A: Fields> Changeset<A> {
     /// - `data` is an `ActiveModel`, or a changeset to which more is cast.
     /// - `params` is anything that serializes as an object: `serde_json::Value`, a form struct, a map of texts. Its keys
     ///   are the serde names of the fields; unknown and unpermitted keys are ignored. Anything else than an object is
-    ///   an error of [`BASE`].
+    ///   an error of [`BASE`]. They are taken as JSON, which has no number that is not finite: it would be `null`.
     /// - A value equal to the present one is no change. A value of a wrong type is the error `is invalid` (code `cast`,
     ///   parameter `type`) on its field.
     /// - `null` clears an `Option`. So does a text of white space only, whatever the field's type is; blank entries of a

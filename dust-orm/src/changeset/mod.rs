@@ -11,7 +11,6 @@
 //! An entity that lives in SQL only derives `DeriveChangeset` and has them too:
 //!
 //! ```
-//! use dust_orm::Changeset;
 //! use dust_orm::entity::prelude::*;
 //! use serde_json::json;
 //!
@@ -28,8 +27,8 @@
 //! pub enum Relation {}
 //! impl ActiveModelBehavior for ActiveModel {}
 //!
-//! fn registration(params: serde_json::Value) -> Changeset<ActiveModel> {
-//!     Changeset::cast(ActiveModel::default(), params, [Column::Email, Column::Password, Column::Age])
+//! fn registration(account: ActiveModel, params: serde_json::Value) -> Changeset<ActiveModel> {
+//!     Changeset::cast(account, params, [Column::Email, Column::Password, Column::Age])
 //!         .validate_required([Column::Email, Column::Password])
 //!         .validate_email(Column::Email)
 //!         .validate_confirmation(Column::Password)
@@ -40,10 +39,11 @@
 //!
 //! // As a form sends it.
 //! let form = json!({"email": "a@example.com", "password": "s3cret", "password_confirmation": "s3cret", "age": "17"});
-//! let refused = registration(form).apply().unwrap_err();
+//! let refused = registration(Default::default(), form).apply().unwrap_err();
 //! assert_eq!(json!(refused), json!({"terms": ["must be accepted"], "age": ["is for adults"]}));
 //!
-//! let account = registration(json!({"email": "a@example.com", "password": "s3cret", "terms": true})).apply().unwrap();
+//! let params = json!({"email": "a@example.com", "password": "s3cret", "terms": true});
+//! let account = registration(Default::default(), params).apply().unwrap();
 //! assert_eq!(account.email, Set("a@example.com".into())); // account.insert(&db).await?
 //! ```
 

@@ -1,5 +1,5 @@
-//! What an entity file needs: `use dust_orm::entity::prelude::*;` brings SeaORM's own entity prelude, serde, and the
-//! Dust traits and derives.
+//! What an entity file needs: `use dust_orm::entity::prelude::*;` brings SeaORM's own entity prelude, serde, changesets,
+//! and the Dust traits and derives.
 
 pub use sea_orm;
 pub use sea_orm::ActiveValue::{self, NotSet, Set, Unchanged};
@@ -10,3 +10,4 @@ pub use serde::{Deserialize, Serialize};
 #[cfg(feature = "macros")]
 pub use super::{DeriveChangeset, DeriveDustEntity};
 pub use super::{DustEntity, KeyCase, StorageMode};
+pub use crate::changeset::Changeset;
