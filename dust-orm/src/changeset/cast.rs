@@ -20,7 +20,8 @@ impl<A: Fields> Changeset<A> {
     ///   list are left out. A field with `#[serde(default)]` gets its default. Any other field is emptied, which
     ///   [`validate_required`](Changeset::validate_required) reports.
     /// - Form posts know only texts: `"42"`, `"0.5"`, `"true"`, `"1"` are read as numbers and truth values where the field
-    ///   is one. Dates, decimals, enums and ids are read as serde reads them.
+    ///   is one. Dates, decimals, enums and ids are read as serde reads them; for the dates of the crate `time` to be read as
+    ///   `2026-11-22T20:30:00Z`, say so with `#[serde(with = "time::serde::rfc3339")]`.
     ///
     /// The primary key is cast like any other column, if it is permitted. Fields that serde skips are never cast.
     pub fn cast<D>(data: D, params: impl Serialize, permitted: impl IntoIterator<Item = ColumnOf<A>>) -> Changeset<A>
