@@ -4,6 +4,7 @@
 
 use std::fmt::Debug;
 
+use dust_orm::DustRepo;
 use dust_orm::entity::{DustEntity, Fields};
 use dust_orm::sea_orm::{ActiveModelTrait, IntoActiveModel, TryIntoModel};
 use serde::Serialize;
@@ -60,4 +61,28 @@ pub fn read_field<E: DustEntity>(column: E::Column, text: &str) -> Result<E::Act
     let position = E::ActiveModel::position(column);
     model.deserialize_field(position, &mut serde_json::Deserializer::from_str(text))?;
     Ok(model)
+}
+
+/// Runs something on a store in memory, which is that of the thread: a new one for every case of a property takes long.
+pub fn embedded<T>(run: impl AsyncFnOnce(&DustRepo) -> T) -> T {
+    thread_local! {
+        static REPO: DustRepo = DustRepo::embedded();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
+    REPO.with(|repo| runtime.block_on(run(repo)))
+}
+
+/// Writes a whole model to a store, reads it back, and leaves the store empty.
+pub fn record_round_trip<E>(model: &E::Model)
+where
+    E: DustEntity,
+    E::Model: PartialEq + Debug,
+{
+    embedded(async |repo| {
+        let answered = repo.put(model.clone()).await.expect("the model is written");
+        assert_eq!(&answered, model);
+        let stored = repo.all::<E>().await.expect("the store is read");
+        assert_eq!(stored, std::slice::from_ref(model));
+        repo.delete_all::<E>().await.expect("the store is emptied");
+    });
 }

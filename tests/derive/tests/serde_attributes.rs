@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "the strategies below are part of the tests")]
 #![allow(unreachable_pub, reason = "entities are written as in an application")]
 
-use derive_tests::{field_text, read_field, round_trip};
+use derive_tests::{field_text, read_field, record_round_trip, round_trip};
 use dust_orm::entity::{DustEntity, Fields};
 use dust_orm::sea_orm::{NotSet, Set};
 use proptest::prelude::*;
@@ -147,6 +147,15 @@ proptest! {
     #[test]
     fn books_come_back(model in book()) {
         round_trip::<book::Entity>(&model);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn whole_books_come_back(model in book()) {
+        record_round_trip::<book::Entity>(&model);
     }
 }
 
