@@ -3,6 +3,8 @@
 //! Two steps, because a committed op carries its outcome: [`outcome`] turns what a writer asks for into the value that
 //! is committed, and [`apply`] does a committed op to the leaves, when it happens and whenever the log is replayed.
 
+use std::collections::{BTreeMap, HashSet};
+
 use super::entry::LeafKind;
 use super::flatten::flatten;
 use super::json::RawJson;
@@ -37,6 +39,30 @@ pub trait Leaves {
 
     /// Removes every leaf below this path, **ignoring ASCII case**, as a Dust server does.
     fn remove_below(&mut self, path: &Path) -> Result<(), Self::Error>;
+}
+
+/// For small sets and for tests: removing a subtree looks at every leaf.
+impl Leaves for BTreeMap<Path, Leaf> {
+    type Error = OpError;
+
+    fn leaf(&self, path: &Path) -> Result<Option<Leaf>, OpError> {
+        Ok(self.get(path).cloned())
+    }
+
+    fn put(&mut self, path: &Path, leaf: Leaf) -> Result<(), OpError> {
+        self.insert(path.clone(), leaf);
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &Path) -> Result<(), OpError> {
+        BTreeMap::remove(self, path);
+        Ok(())
+    }
+
+    fn remove_below(&mut self, path: &Path) -> Result<(), OpError> {
+        self.retain(|other, _| !path.is_ancestor_ignoring_case(other));
+        Ok(())
+    }
 }
 
 /// Why an op does not fit its value or its leaf. [`name`](OpError::name) is the server's name where it has one.
@@ -246,7 +272,7 @@ fn number(value: &RawJson) -> Option<Result<Number, OpError>> {
 /// The newest member first, each once.
 fn added(leaf: Option<Leaf>, member: &RawJson) -> Result<RawJson, OpError> {
     let member = value::normalise(member)?;
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let mut set = Vec::new();
     for item in std::iter::once(member).chain(set_members(leaf)?) {
         if seen.insert(value::comparable(item.as_str())?) {
@@ -300,3 +326,6 @@ fn member(object: &RawJson, key: &str) -> Option<String> {
     let members = value::members(object.as_str()).ok()?;
     members.get(key).map(|value| value.get().to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -166,3 +166,158 @@ impl From<GlobError> for DustErr {
         DustErr::InvalidParams(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::testing::segment;
+    use super::*;
+
+    fn matches(pattern: &str, path: &[&str]) -> bool {
+        Glob::parse(pattern).unwrap().matches(&Path::from_segments(path).unwrap())
+    }
+
+    #[test]
+    fn one_star_is_one_segment_and_two_are_one_or_more() {
+        for (pattern, path, expected) in [
+            ("**", &["x"][..], true),
+            ("**", &["x", "y", "z"], true),
+            ("*", &["x"], true),
+            ("*", &["x", "y"], false),
+            ("links/*", &["links", "dust"], true),
+            ("links/*", &["links"], false),
+            ("links/*", &["links", "dust", "title"], false),
+            ("links/**", &["links", "dust", "title"], true),
+            ("links/**", &["links"], false),
+            ("links/*/**", &["links", "dust"], false),
+            ("links/*/title", &["links", "dust", "title"], true),
+            ("links/*/title", &["links", "dust", "url"], false),
+            ("x/y", &["x", "y"], true),
+            ("x/y", &["x", "z"], false),
+            ("X/y", &["x", "y"], false),
+            ("dust.layer", &["dust.layer"], true),
+            ("dust.layer", &["dust", "layer"], false),
+            ("docs/img~1logo", &["docs", "img/logo"], true),
+            ("x/\\*", &["x", "*"], true),
+            ("x/\\*", &["x", "y"], false),
+            ("x/\\**", &["x", "**"], true),
+            ("x/\\**", &["x", "y", "z"], false),
+            ("x/1*", &["x", "1*"], true),
+            ("x/1*", &["x", "12"], false),
+        ] {
+            assert_eq!(matches(pattern, path), expected, "{pattern} {path:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_named_as_a_server_names_it() {
+        for (pattern, name) in [
+            ("x/**/y", "wildcard_many_not_tail"),
+            ("**/y", "wildcard_many_not_tail"),
+            ("**/**", "wildcard_many_not_tail"),
+            ("", "empty_path"),
+            ("x//y", "empty_segment"),
+            ("x/", "empty_segment"),
+            ("x~y/*", "invalid_escape"),
+        ] {
+            assert_eq!(Glob::parse(pattern).unwrap_err().name(), name, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn the_literal_prefix_ends_before_the_first_segment_with_a_star() {
+        for (pattern, prefix, star) in [
+            ("links/**", "links/", true),
+            ("links/a~1b/*/x", "links/a~1b/", true),
+            ("*/x", "", true),
+            ("links/1*", "links/", true),
+            ("links/\\*/x", "links/", true),
+            ("links/dust", "links/dust", false),
+        ] {
+            let glob = Glob::parse(pattern).unwrap();
+            assert_eq!((glob.literal_prefix(), glob.has_star()), (prefix, star), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn below_takes_stars_literally() {
+        let below = |path: &str| Glob::below(&Path::parse(path).unwrap()).map(|glob| glob.to_string());
+        assert_eq!(below("links/dust").as_deref(), Some("links/dust/**"));
+        assert_eq!(below("links/*/**").as_deref(), Some("links/\\*/\\**/**"));
+        assert_eq!(below("links/1*").as_deref(), Some("links/1*/**"));
+        assert_eq!(below("links/\\*"), None);
+    }
+
+    fn naive(pattern: &[String], path: &[String]) -> bool {
+        match (pattern, path) {
+            ([], []) => true,
+            ([], _) | (_, []) => false,
+            ([many], _) if many == "**" => true,
+            ([first, pattern @ ..], [segment, path @ ..]) => {
+                let literal = match first.as_str() {
+                    "*" => return naive(pattern, path),
+                    "\\*" => "*",
+                    "\\**" => "**",
+                    other => other,
+                };
+                literal == segment && naive(pattern, path)
+            }
+        }
+    }
+
+    fn pattern() -> impl Strategy<Value = Vec<String>> {
+        let piece = prop_oneof![3 => segment(), 2 => Just("*".to_owned()), 1 => Just("a".to_owned())];
+        (prop::collection::vec(piece, 0..4), prop_oneof![Just("**".to_owned()), Just("*".to_owned()), segment()])
+            .prop_map(|(mut pieces, last)| {
+                pieces.retain(|piece| piece != "**");
+                pieces.push(last);
+                pieces
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn matching_is_that_of_a_naive_matcher(
+            pattern in pattern(),
+            path in prop::collection::vec(prop_oneof![Just("a".to_owned()), segment()], 1..5),
+        ) {
+            // A pattern's segments are escaped as a path's are.
+            let rendered = Path::from_segments(&pattern).unwrap();
+            let glob = Glob::parse(rendered.as_str()).unwrap();
+            let at = Path::from_segments(&path).unwrap();
+            prop_assert_eq!(glob.matches(&at), naive(&pattern, &path));
+            if glob.matches(&at) {
+                prop_assert!(!glob.has_star() || at.as_str().starts_with(glob.literal_prefix()));
+            }
+        }
+
+        #[test]
+        fn a_pattern_drawn_from_a_path_matches_it(path in prop::collection::vec(segment(), 1..5), holes in any::<u8>()) {
+            let at = Path::from_segments(&path).unwrap();
+            let pieces = path.iter().enumerate().map(|(index, segment)| {
+                if holes >> index & 1 == 1 || segment.starts_with('\\') {
+                    "*".to_owned()
+                } else if segment == "*" || segment == "**" {
+                    format!("\\{segment}")
+                } else {
+                    segment.clone()
+                }
+            });
+            let rendered = Path::from_segments(pieces.collect::<Vec<_>>()).unwrap();
+            prop_assert!(Glob::parse(rendered.as_str()).unwrap().matches(&at));
+        }
+
+        #[test]
+        fn below_matches_what_is_below(
+            base in prop::collection::vec(segment(), 1..4),
+            rest in prop::collection::vec(segment(), 1..3),
+        ) {
+            let base = Path::from_segments(&base).unwrap();
+            let below = Path::from_segments(base.segments().map(String::from).chain(rest)).unwrap();
+            if let Some(glob) = Glob::below(&base) {
+                prop_assert!(glob.matches(&below) && !glob.matches(&base));
+            }
+        }
+    }
+}

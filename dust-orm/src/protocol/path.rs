@@ -136,6 +136,12 @@ impl Path {
         other.0.strip_prefix(&*self.0).is_some_and(|rest| rest.starts_with('/'))
     }
 
+    /// As [`is_ancestor_of`](Path::is_ancestor_of), ignoring ASCII case, as a store does when it removes a subtree.
+    pub fn is_ancestor_ignoring_case(&self, other: &Path) -> bool {
+        let (own, other) = (self.0.as_bytes(), other.0.as_bytes());
+        other.get(own.len()) == Some(&b'/') && other[..own.len()].eq_ignore_ascii_case(own)
+    }
+
     /// The form for a URL: each rendered segment percent-encoded, joined by `/`.
     ///
     /// Everything but RFC 3986's unreserved characters is encoded. A `/` inside a segment is already `~1` here and never
@@ -210,5 +216,165 @@ impl std::str::FromStr for Path {
 impl From<PathError> for DustErr {
     fn from(error: PathError) -> DustErr {
         DustErr::InvalidParams(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::testing::segment;
+    use super::*;
+
+    fn path(rendered: &str) -> Path {
+        Path::parse(rendered).unwrap()
+    }
+
+    #[test]
+    fn segments_and_rendered_forms_match() {
+        let table: [(&[&str], &str); 10] = [
+            (&["one"], "one"),
+            (&["links", "dust", "title"], "links/dust/title"),
+            (&["v1.2", "dust.layer"], "v1.2/dust.layer"),
+            (&["docs", "img/logo"], "docs/img~1logo"),
+            (&["x~y"], "x~0y"),
+            (&["x/y~z"], "x~1y~0z"),
+            (&["~1"], "~01"),
+            (&["~~", "//"], "~0~0/~1~1"),
+            (&["npm", "@org", "*"], "npm/@org/*"),
+            (&["..", ".", " ", "\u{0}", "\n"], ".././ /\u{0}/\n"),
+        ];
+        for (segments, rendered) in table {
+            let made = Path::from_segments(segments).unwrap();
+            assert_eq!(made.as_str(), rendered);
+            assert_eq!(path(rendered).segments().collect::<Vec<_>>(), segments);
+            assert_eq!(made.depth(), segments.len());
+        }
+    }
+
+    #[test]
+    fn what_is_no_path_is_named_as_a_server_names_it() {
+        for (rendered, name) in [
+            ("", "empty_path"),
+            ("/links", "empty_segment"),
+            ("links/", "empty_segment"),
+            ("links//dust", "empty_segment"),
+            ("/", "empty_segment"),
+            ("x~", "invalid_escape"),
+            ("~", "invalid_escape"),
+            ("x~y", "invalid_escape"),
+            ("x~2", "invalid_escape"),
+            ("x~/y", "invalid_escape"),
+            ("x~~01", "invalid_escape"),
+        ] {
+            assert_eq!(Path::parse(rendered).unwrap_err().name(), name, "{rendered}");
+        }
+        assert_eq!(Path::from_segments([""; 0]), Err(PathError::EmptyPath));
+        assert_eq!(Path::from_segments(["a", ""]), Err(PathError::EmptySegment));
+        assert_eq!(Path::from_segments([""]), Err(PathError::EmptySegment));
+        assert_eq!(path("a").child(""), Err(PathError::EmptySegment));
+    }
+
+    #[test]
+    fn urls_encode_everything_but_what_is_unreserved() {
+        for (rendered, url) in [
+            ("links/dust", "links/dust"),
+            ("a~1b/a~0b", "a~1b/a~0b"),
+            ("sp ace", "sp%20ace"),
+            ("plus+plus", "plus%2Bplus"),
+            ("été", "%C3%A9t%C3%A9"),
+            ("a%b?c#d", "a%25b%3Fc%23d"),
+            ("q\"q\\", "q%22q%5C"),
+            ("../.", "../."),
+            ("*", "%2A"),
+            ("\u{0}", "%00"),
+        ] {
+            assert_eq!(path(rendered).to_url(), url);
+        }
+    }
+
+    #[test]
+    fn ancestors_are_whole_segments() {
+        assert!(path("links").is_ancestor_of(&path("links/dust")));
+        assert!(path("links").is_ancestor_of(&path("links/dust/title")));
+        for other in ["links", "links-2/x", "Links/dust", "link/dust", "l"] {
+            assert!(!path("links").is_ancestor_of(&path(other)), "{other}");
+        }
+        assert!(path("links/É").is_ancestor_ignoring_case(&path("LINKS/É/x")));
+        for other in ["links/é/x", "links/É", "links/Éx/y", "x"] {
+            assert!(!path("links/É").is_ancestor_ignoring_case(&path(other)), "{other}");
+        }
+        assert_eq!(path("a/b~1c").parent(), Some(path("a")));
+        assert_eq!(path("a").parent(), None);
+    }
+
+    #[test]
+    fn paths_order_by_the_bytes_of_their_rendered_form() {
+        let ordered = ["B/1", "a", "a/x", "b/1", "b/10", "b/2", "c", "c-1", "c.d", "c/1", "z/%", "z/e", "z/~0", "z/é"];
+        let mut paths: Vec<Path> = ordered.iter().rev().map(|rendered| path(rendered)).collect();
+        paths.sort();
+        assert_eq!(paths.iter().map(Path::as_str).collect::<Vec<_>>(), ordered);
+    }
+
+    /// What a server does to a URL: decode, then split.
+    fn percent_decode(url: &str) -> String {
+        let (mut bytes, mut decoded) = (url.bytes(), Vec::new());
+        while let Some(byte) = bytes.next() {
+            if byte == b'%' {
+                let digits = [bytes.next().unwrap(), bytes.next().unwrap()];
+                decoded.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
+            } else {
+                decoded.push(byte);
+            }
+        }
+        String::from_utf8(decoded).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn any_segments_come_back(segments in prop::collection::vec(segment(), 1..6)) {
+            let path = Path::from_segments(&segments).unwrap();
+            prop_assert_eq!(path.segments().collect::<Vec<_>>(), segments.clone());
+            prop_assert_eq!(&Path::parse(path.as_str()).unwrap(), &path);
+            let (last, above) = segments.split_last().unwrap();
+            if above.is_empty() {
+                prop_assert_eq!(path.parent(), None);
+            } else {
+                let parent = path.parent().unwrap();
+                prop_assert_eq!(&parent, &Path::from_segments(above).unwrap());
+                prop_assert!(parent.is_ancestor_of(&path) && !path.is_ancestor_of(&parent));
+                prop_assert_eq!(parent.child(last).unwrap(), path);
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_path_or_refused(text in "[ab~01/\\PC]{0,12}") {
+            if let Ok(path) = Path::parse(&text) {
+                prop_assert_eq!(path.as_str(), &text);
+                prop_assert_eq!(&Path::from_segments(path.segments()).unwrap(), &path);
+            }
+        }
+
+        #[test]
+        fn urls_decode_to_the_rendered_form(segments in prop::collection::vec(segment(), 1..6)) {
+            let path = Path::from_segments(&segments).unwrap();
+            let url = path.to_url();
+            prop_assert!(url.is_ascii() && !url.contains("%2F"));
+            prop_assert_eq!(percent_decode(&url), path.as_str());
+        }
+
+        #[test]
+        fn order_is_that_of_bytes(left in prop::collection::vec(segment(), 1..4), right in prop::collection::vec(segment(), 1..4)) {
+            let (left, right) = (Path::from_segments(&left).unwrap(), Path::from_segments(&right).unwrap());
+            prop_assert_eq!(left.cmp(&right), left.as_str().as_bytes().cmp(right.as_str().as_bytes()));
+        }
+
+        #[test]
+        fn case_is_ignored_only_in_ascii(left in prop::collection::vec(segment(), 1..3), right in prop::collection::vec(segment(), 1..4)) {
+            let (left, right) = (Path::from_segments(&left).unwrap(), Path::from_segments(&right).unwrap());
+            let prefix = left.descendant_prefix().to_ascii_lowercase();
+            let expected = right.as_str().to_ascii_lowercase().starts_with(&prefix);
+            prop_assert_eq!(left.is_ancestor_ignoring_case(&right), expected);
+        }
     }
 }

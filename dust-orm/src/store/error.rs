@@ -104,6 +104,14 @@ pub enum StoreErrorKind {
         /// What speaks against it.
         reason: String,
     },
+    /// The file was cut or changed by something else.
+    #[error("{file} is damaged ({reason}); restore a copy of it, or delete it to begin anew")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// What speaks for it.
+        reason: String,
+    },
     /// The file was written by a later version.
     #[error("{file} has store format {found}, this version reads up to {supported}; update dust-orm")]
     NewerFormat {
@@ -152,6 +160,7 @@ impl StoreErrorKind {
             StoreErrorKind::UnsupportedSelect => "unsupported_select",
             StoreErrorKind::Locked { .. } => "locked",
             StoreErrorKind::NotAStore { .. } => "not_a_store",
+            StoreErrorKind::Damaged { .. } => "damaged",
             StoreErrorKind::NewerFormat { .. } => "newer_format",
             StoreErrorKind::Storage(_) => "storage",
         }
@@ -257,9 +266,10 @@ impl From<StoreError> for DustErr {
             StoreErrorKind::NotHeld => DustErr::NotHeld { key: path() },
             StoreErrorKind::Occupied => DustErr::Occupied { key: path() },
             StoreErrorKind::Storage(message) => DustErr::Storage(message.clone()),
-            StoreErrorKind::Locked { .. } | StoreErrorKind::NotAStore { .. } | StoreErrorKind::NewerFormat { .. } => {
-                DustErr::Storage(error.to_string().into())
-            }
+            StoreErrorKind::Locked { .. }
+            | StoreErrorKind::NotAStore { .. }
+            | StoreErrorKind::Damaged { .. }
+            | StoreErrorKind::NewerFormat { .. } => DustErr::Storage(error.to_string().into()),
             _ => DustErr::InvalidParams(error.to_string()),
         }
     }

@@ -7,7 +7,7 @@ use crate::protocol::{Leaf, LeafKind, Leaves, Op, Path};
 use super::error::{StoreError, StoreErrorKind};
 
 /// How many deadlines are kept before those of leases that are gone are looked for.
-const SWEEP_AT_LEAST: usize = 1024;
+const SWEEP_AT_LEAST: usize = 256;
 
 /// One moment on both clocks.
 #[derive(Clone, Copy)]

@@ -1,11 +1,13 @@
 //! The log of committed ops, its compaction to a snapshot, and its feed.
 
-use crate::protocol::{CommittedOp, Entry, Path};
+use redb::ReadableTable;
+
+use crate::protocol::{CommittedOp, Entry};
 
 use super::Store;
 use super::error::StoreError;
 use super::feed::Subscription;
-use super::tables::{LEAVES, LOG, META, SNAPSHOT, SNAPSHOT_SEQ, to_leaf, to_op};
+use super::tables::{LEAVES, LOG, META, SNAPSHOT, SNAPSHOT_SEQ, to_leaf, to_op, to_path};
 
 /// The leaves of a store after one op: what compaction keeps of the log before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +39,6 @@ impl Store {
 
     /// The `store_seq` of the oldest op in the log; `None` when the log is empty.
     pub fn earliest_op_seq(&self) -> Result<Option<u64>, StoreError> {
-        use redb::ReadableTable;
         Ok(self.view().log.first()?.map(|(seq, _)| seq.value()))
     }
 
@@ -47,10 +48,10 @@ impl Store {
         if view.snapshot_seq == 0 {
             return Ok(None);
         }
-        let leaves = view.snapshot.range::<&str>(..)?.map(|row| {
+        let leaves = view.snapshot.range::<&[u8]>(..)?.map(|row| {
             let (path, leaf) = row?;
-            let leaf = to_leaf(leaf.value());
-            let path = Path::from_trusted(path.value());
+            let leaf = to_leaf(leaf.value())?;
+            let path = to_path(path.value())?;
             Ok(Entry { path, value: leaf.value, kind: leaf.kind, revision: leaf.revision })
         });
         let leaves = leaves.collect::<Result<_, StoreError>>()?;
@@ -61,18 +62,14 @@ impl Store {
     /// empty already. Leaves and the sequence stay as they are.
     pub fn compact(&self) -> Result<Option<u64>, StoreError> {
         let _writer = self.writer();
-        let seq = self.current_seq();
-        if self.earliest_op_seq()?.is_none() {
-            return Ok(None);
-        }
         let txn = self.inner.db.begin_write()?;
+        let Some(seq) = txn.open_table(LOG)?.last()?.map(|(seq, _)| seq.value()) else { return Ok(None) };
         txn.delete_table(SNAPSHOT)?;
         txn.delete_table(LOG)?;
         {
-            use redb::ReadableTable;
             let leaves = txn.open_table(LEAVES)?;
             let mut snapshot = txn.open_table(SNAPSHOT)?;
-            for row in leaves.range::<&str>(..)? {
+            for row in leaves.range::<&[u8]>(..)? {
                 let (path, leaf) = row?;
                 snapshot.insert(path.value(), leaf.value())?;
             }

@@ -71,7 +71,7 @@ use tables::{FOLDED, FORMAT, LEAVES, LOG, LeafRow, META, SNAPSHOT, View};
 /// The format of the file that this version writes, and the newest it reads.
 const SUPPORTED_FORMAT: u64 = 1;
 
-/// How much of a file is kept in memory at the most, in bytes.
+/// How much redb keeps of its pages beside the file or the memory they are in, at the most, in bytes.
 const CACHE_SIZE: usize = 128 * 1024 * 1024;
 
 /// A Dust store in this process. Cheap to clone: clones are the same store.
@@ -114,14 +114,18 @@ impl StoreBuilder {
     /// An empty store that is gone when its last clone is dropped.
     pub fn in_memory(self) -> Result<Store, StoreError> {
         let backend = redb::backends::InMemoryBackend::new();
-        let db = Database::builder().create_with_backend(backend).map_err(|error| opening(error, "the memory"))?;
+        let db = Database::builder()
+            .set_cache_size(CACHE_SIZE)
+            .create_with_backend(backend)
+            .map_err(|error| opening(error, "the memory"))?;
         self.start(db, "the memory", false)
     }
 
     /// The store in a file, which is created if it is not there. Its directory must be.
     ///
-    /// Fails if the file is open already, here or in another process, if it is something else than a store, and if a
-    /// later version wrote it.
+    /// Fails if the file is open already, here or in another process, if it is something else than a store, if it was
+    /// cut, and if a later version wrote it. A file that something else changed in its middle may be opened, and its reads
+    /// then fail, or worse.
     pub fn open(self, file: impl AsRef<std::path::Path>) -> Result<Store, StoreError> {
         let file = file.as_ref();
         let name = file.display().to_string();
@@ -203,6 +207,9 @@ fn opening(error: DatabaseError, file: &str) -> StoreError {
         }
         DatabaseError::Storage(redb::StorageError::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
             StoreErrorKind::NotAStore { file, reason: "not a redb file".to_owned() }.into()
+        }
+        DatabaseError::Storage(redb::StorageError::Corrupted(reason)) => {
+            StoreErrorKind::Damaged { file, reason }.into()
         }
         other => StoreErrorKind::Storage(format!("cannot open {file}: {other}").into()).into(),
     }

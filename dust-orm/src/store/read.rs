@@ -12,7 +12,7 @@ use crate::protocol::{
 };
 
 use super::error::{StoreError, StoreErrorKind};
-use super::tables::{View, prefix_bounds, to_leaf};
+use super::tables::{View, prefix_bounds, to_leaf, to_text};
 use super::{LeafRow, Store};
 
 impl Store {
@@ -31,7 +31,10 @@ impl Store {
             return Err(StoreErrorKind::TooManyPaths(paths.len()).into());
         }
         let view = self.view();
-        paths.iter().map(|path| Ok(view.leaf(path.as_str())?.map(|leaf| to_entry(path.clone(), leaf)))).collect()
+        paths
+            .iter()
+            .map(|path| Ok(view.leaf(path.as_str().as_bytes())?.map(|leaf| to_entry(path.clone(), leaf))))
+            .collect()
     }
 
     /// Whether there is a leaf below a path, exact in case.
@@ -72,7 +75,7 @@ impl Store {
         };
         let view = self.view();
         let range =
-            view.leaves.range::<&str>((lower.as_ref().map(String::as_str), upper.as_ref().map(String::as_str)))?;
+            view.leaves.range::<&[u8]>((lower.as_ref().map(String::as_bytes), upper.as_ref().map(String::as_bytes)))?;
         let mut collector = Collector::new(request);
         match request.order {
             Order::Ascending => collector.run(range, filter)?,
@@ -89,7 +92,7 @@ impl Store {
 
 impl View {
     pub(super) fn entry(&self, path: &Path) -> Result<Option<Entry>, StoreError> {
-        if let Some(leaf) = self.leaf(path.as_str())? {
+        if let Some(leaf) = self.leaf(path.as_str().as_bytes())? {
             return Ok(Some(to_entry(path.clone(), leaf)));
         }
         let below = self.below(path)?;
@@ -150,7 +153,7 @@ fn narrow((mut lower, mut upper): Bounds, order: Order, after: Option<&str>) -> 
     (!empty).then_some((lower, upper))
 }
 
-type Row = Result<(AccessGuard<'static, &'static str>, AccessGuard<'static, LeafRow>), redb::StorageError>;
+type Row = Result<(AccessGuard<'static, &'static [u8]>, AccessGuard<'static, LeafRow>), redb::StorageError>;
 
 /// Collects one page.
 struct Collector<'r> {
@@ -171,31 +174,32 @@ impl<'r> Collector<'r> {
 
     fn run(&mut self, rows: impl Iterator<Item = Row>, filter: Option<&Glob>) -> Result<(), StoreError> {
         let mut prefixes = BTreeSet::new();
-        let (mut count, mut last) = (0, None);
+        let (mut count, mut last) = (0, None::<AccessGuard<'static, &'static [u8]>>);
         for row in rows {
-            let (path, leaf) = row?;
-            if filter.is_some_and(|pattern| !pattern.matches_rendered(path.value())) {
+            let (key, leaf) = row?;
+            let path = to_text(key.value())?;
+            if filter.is_some_and(|pattern| !pattern.matches_rendered(path)) {
                 continue;
             }
             if count == self.request.limit {
-                self.page.next_cursor = last.map(|path: AccessGuard<'static, &'static str>| path.value().to_owned());
+                self.page.next_cursor = last.as_ref().map(|key| to_text(key.value()).map(str::to_owned)).transpose()?;
                 break;
             }
             count += 1;
             match self.request.select {
                 Select::Entries => {
-                    let entry = to_entry(Path::from_trusted(path.value()), to_leaf(leaf.value()));
+                    let entry = to_entry(Path::from_trusted(path), to_leaf(leaf.value())?);
                     self.page.items.push(ListItem::Entry(entry));
                 }
-                Select::Keys => self.page.items.push(ListItem::Path(Path::from_trusted(path.value()))),
+                Select::Keys => self.page.items.push(ListItem::Path(Path::from_trusted(path))),
                 Select::Prefixes => {
-                    if let Some(rest) = path.value().strip_prefix(self.base) {
+                    if let Some(rest) = path.strip_prefix(self.base) {
                         let first = rest.split('/').next().unwrap_or(rest);
                         prefixes.insert(format!("{}{first}", self.base));
                     }
                 }
             }
-            last = Some(path);
+            last = Some(key);
         }
         let prefixes = prefixes.iter().map(|prefix| ListItem::Path(Path::from_trusted(prefix)));
         match self.request.order {

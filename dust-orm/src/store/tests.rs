@@ -1,5 +1,6 @@
 //! The recorded behaviour of a Dust server, case by case.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::{DustErr, ErrKind};
@@ -14,6 +15,7 @@ mod files;
 mod leases;
 mod lists;
 mod log;
+mod model;
 mod reads;
 mod writes;
 

@@ -64,7 +64,7 @@ impl Store {
             }
             check_guard(&tables, &view, &path, precondition)?;
             check_fence(&tables, &writer, fence.as_ref(), now).map_err(|error| error.at(&path))?;
-            let stamp = Stamp { store_seq: view.seq + 1, wall_ms: now.wall_ms };
+            let stamp = Stamp { store_seq: tables.last_seq + 1, wall_ms: now.wall_ms };
             let committed = commit_op(&mut tables, &path, &op, stamp, origin).map_err(|error| error.at(&path))?;
             if is_lease_op {
                 writer.deadlines.sweep(&tables)?;
@@ -111,7 +111,7 @@ impl Store {
             let mut tables = WriteTables::open(&txn)?;
             check_fence(&tables, &writer, fence.as_ref(), now)?;
             for (index, (path, op, precondition)) in ops.iter().enumerate() {
-                let stamp = Stamp { store_seq: view.seq + 1 + index as u64, wall_ms: now.wall_ms };
+                let stamp = Stamp { store_seq: tables.last_seq + 1 + index as u64, wall_ms: now.wall_ms };
                 let op = check_guard(&tables, &view, path, *precondition)
                     .and_then(|()| commit_op(&mut tables, path, op, stamp, origin))
                     .map_err(|error| error.in_batch(index, path))?;

@@ -87,3 +87,34 @@ fn a_newer_format_is_refused() {
     assert_eq!(refused.name(), "newer_format");
     assert!(refused.to_string().contains("has store format 2, this version reads up to 1"), "{refused}");
 }
+
+#[test]
+fn a_damaged_file_is_refused_or_fails_to_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("dev.redb");
+    let store = Store::open(&file).unwrap();
+    for index in 0..50 {
+        store.set(&format!("links/{index}"), &format!(r#"{{"title":"{}"}}"#, "x".repeat(500)));
+    }
+    drop(store);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let damaged = dir.path().join("damaged.redb");
+    for at in (1..20).map(|part| bytes.len() * part / 20) {
+        std::fs::write(&damaged, &bytes[..at]).unwrap();
+        let refused = Store::open(&damaged).unwrap_err();
+        assert_eq!(refused.name(), "damaged", "{refused}");
+    }
+
+    // Every long run of the values' letter: in the leaves, in the log, and in pages that are no longer used.
+    for at in 0..bytes.len() - 64 {
+        if bytes[at..at + 64].iter().all(|byte| *byte == b'x') {
+            bytes[at + 8] = 0xff;
+        }
+    }
+    std::fs::write(&damaged, &bytes).unwrap();
+    let failed = match Store::open(&damaged) {
+        Ok(store) => store.list(&ListRequest::pattern(Glob::parse("**").unwrap())).unwrap_err(),
+        Err(refused) => refused,
+    };
+    assert!(["damaged", "storage"].contains(&failed.name()), "{failed}");
+}

@@ -360,6 +360,26 @@ fn if_absent_looks_at_the_exact_leaf() {
 }
 
 #[test]
+fn if_vacant_looks_below_too() {
+    let store = Store::in_memory().unwrap();
+    let vacant = Precondition::IfVacant;
+    let record = r#"{"title":"T","n":1}"#;
+    assert_eq!(store.set_on("rec", record, vacant), Ok(1));
+    for at in ["rec", "rec/title"] {
+        let error = store.set_on(at, record, vacant).unwrap_err();
+        assert_eq!((error.name(), error.current_revision()), ("exists", Some(1)));
+    }
+    // What is beside it, or above it, or there in another case, is not in the way.
+    for at in ["rec-2", "rec/title/deep", "r", "REC/x"] {
+        store.set_on(at, "1", vacant).unwrap();
+    }
+    store.delete("rec");
+    assert_eq!(store.set_on("rec", "1", vacant), Ok(7));
+    let delete = Write { precondition: Some(vacant), ..op("none", Op::Delete) };
+    assert_eq!(store.try_do(delete).unwrap_err().name(), "if_absent_unsupported_op");
+}
+
+#[test]
 fn a_batch_is_all_or_nothing() {
     let store = Store::in_memory().unwrap();
     let set = |at: &str, value: &str| BatchOp::set(path(at), raw(value));

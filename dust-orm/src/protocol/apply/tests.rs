@@ -1,0 +1,89 @@
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::super::testing::{Model, near_op, near_path};
+use super::*;
+
+type Set = BTreeMap<Path, Leaf>;
+
+fn raw(text: &str) -> RawJson {
+    RawJson::parse(text).unwrap()
+}
+
+fn commit(leaves: &mut Set, store_seq: u64, path: &Path, op: &Op) -> Result<CommittedOp, OpError> {
+    let value = outcome(leaves, path, op, Stamp { store_seq, wall_ms: 1000 })?;
+    let (device_id, client_op_id) = ("d".into(), "c".into());
+    let committed = CommittedOp { store_seq, op: op.kind(), path: path.clone(), value, device_id, client_op_id };
+    apply(leaves, &committed)?;
+    Ok(committed)
+}
+
+fn as_model(leaves: &Set) -> Model {
+    let leaves = leaves
+        .iter()
+        .map(|(path, leaf)| (path.to_string(), (leaf.value.to::<Value>().unwrap(), leaf.kind.name(), leaf.revision)));
+    Model(leaves.collect())
+}
+
+#[test]
+fn a_merge_goes_through_its_children_in_order() {
+    // The second child's subtree is removed ignoring case, and the first's with it.
+    let mut leaves = Set::new();
+    commit(&mut leaves, 1, &"m".parse().unwrap(), &Op::Merge(raw(r#"{"a":{"y":2},"A":{"x":1}}"#))).unwrap();
+    assert_eq!(leaves.keys().map(Path::as_str).collect::<Vec<_>>(), ["m/a/y"]);
+    // A scalar child removes nothing but its leaf.
+    commit(&mut leaves, 2, &"m".parse().unwrap(), &Op::Merge(raw(r#"{"A":1}"#))).unwrap();
+    assert_eq!(leaves.keys().map(Path::as_str).collect::<Vec<_>>(), ["m/A", "m/a/y"]);
+}
+
+#[test]
+fn a_merge_takes_an_envelope_apart() {
+    let mut leaves = Set::new();
+    commit(&mut leaves, 1, &"m".parse().unwrap(), &Op::Merge(raw(r#"{"_type":"x","_typed":1}"#))).unwrap();
+    assert_eq!(leaves.keys().map(Path::as_str).collect::<Vec<_>>(), ["m/_type", "m/_typed"]);
+}
+
+#[test]
+fn leases_are_stamped() {
+    let mut leaves = Set::new();
+    let lock: Path = "lock".parse().unwrap();
+    let holder = Some("a \"name\"".to_owned());
+    let taken = commit(&mut leaves, 7, &lock, &Op::Lease { holder, ttl_ms: 50 }).unwrap();
+    assert_eq!(taken.value.as_str(), r#"{"_type":"lease","expires_at":1050,"holder":"a \"name\"","token":7}"#);
+    let renewed = commit(&mut leaves, 8, &lock, &Op::Renew { token: 7, ttl_ms: 60 }).unwrap();
+    assert_eq!(renewed.value.as_str(), r#"{"_type":"lease","expires_at":1060,"holder":"a \"name\"","token":7}"#);
+    assert_eq!(leaves[&lock], Leaf { value: renewed.value, kind: LeafKind::Lease, revision: 8 });
+    commit(&mut leaves, 9, &lock, &Op::Release { token: 7 }).unwrap();
+    assert!(leaves.is_empty());
+}
+
+#[test]
+fn a_committed_op_that_this_store_would_refuse_is_applied() {
+    // Another store's log may hold an envelope that does not parse.
+    let mut leaves = Set::new();
+    let value = raw(r#"{"a":{"_type":"decimal","_typed":"abc"}}"#);
+    let (device_id, client_op_id) = ("d".into(), "c".into());
+    let path = "p".parse().unwrap();
+    apply(&mut leaves, &CommittedOp { store_seq: 1, op: OpKind::Set, path, value, device_id, client_op_id }).unwrap();
+    assert_eq!(leaves.len(), 1);
+}
+
+proptest! {
+    #[test]
+    fn ops_do_what_the_model_does(ops in prop::collection::vec((near_path(), near_op()), 1..25)) {
+        let (mut leaves, mut model, mut log) = (Set::new(), Model::default(), Vec::new());
+        for (path, op) in ops {
+            let seq = log.len() as u64 + 1;
+            let expected = model.run(seq, &path, &op);
+            let committed = commit(&mut leaves, seq, &path, &op);
+            prop_assert_eq!(committed.as_ref().map(|_| ()).map_err(OpError::name), expected, "{:?}", op);
+            log.extend(committed);
+            prop_assert_eq!(&as_model(&leaves), &model);
+        }
+        let mut replayed = Set::new();
+        for op in &log {
+            apply(&mut replayed, op).unwrap();
+        }
+        prop_assert_eq!(replayed, leaves);
+    }
+}
