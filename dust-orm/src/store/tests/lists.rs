@@ -183,10 +183,15 @@ fn limits_and_cursors() {
     assert_eq!(list(&store, &after("a", keys("b/*"))), "b/1 b/10 b/2");
     assert_eq!(list(&store, &after("z", keys("b/*"))), "");
     assert_eq!(list(&store, &after("b/", keys("b/*"))), "b/1 b/10 b/2");
+    assert_eq!(list(&store, &after("b/1", range("b/1", "b/2"))), "b/10");
+    assert_eq!(list(&store, &after("b/2", range("b/1", "b/2"))), "");
     assert_eq!(list(&store, &after("z/~01", keys("**"))), "z/~1 z/é");
     let down = ListRequest { order: Order::Descending, ..keys("b/*") };
     assert_eq!(list(&store, &after("a", down.clone())), "");
     assert_eq!(list(&store, &after("z", down)), "b/2 b/10 b/1");
+    let down = ListRequest { order: Order::Descending, ..range("b/1", "b/2") };
+    assert_eq!(list(&store, &after("b/2", down.clone())), "b/10 b/1");
+    assert_eq!(list(&store, &after("b/1", down)), "");
 }
 
 #[test]
