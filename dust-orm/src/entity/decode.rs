@@ -54,7 +54,8 @@ pub(crate) fn fill<A: Fields>(active: &mut A, record: Option<&StoredRecord>) -> 
             Ok(true) => {}
             // An absent field may have a value all the same: `None`, or the default of `#[serde(default)]`.
             Ok(false) if !field.required && active.set_absent(position) => {}
-            _ if state == FieldState::Unchanged => {}
+            // Nothing was read that could speak against it.
+            _ if state == FieldState::Unchanged && record.is_none() => {}
             Ok(false) => invalid.missing.push(field.name.to_owned()),
             Err(error) => invalid.undecodable.push((field.name.to_owned(), error.to_string())),
         }

@@ -71,14 +71,16 @@ pub(crate) fn is_leaf<C>(field: &Field<C>) -> bool {
     !field.key && !field.skipped
 }
 
-/// Names every required field that has no value: those left `NotSet`, and options that are required but `None`.
-pub(crate) fn check_required<A: Fields>(model: &A) -> Result<(), DustErr> {
+/// Names every required field that a write would leave without a value: options that are required and set to `None`, and,
+/// where the write is to make the record whole, fields left `NotSet`.
+pub(crate) fn check_required<A: Fields>(model: &A, take: Take) -> Result<(), DustErr> {
     let mut errors = Errors::default();
     for (position, field) in A::FIELDS.iter().enumerate() {
-        let is_blank = field.required
-            && (model.state(position) == FieldState::NotSet
-                || (field.nullable && encode_field(model, position)?.is_null()));
-        if is_blank {
+        let is_blank = match model.state(position) {
+            FieldState::NotSet => take == Take::Known,
+            state => field.required && field.nullable && take.takes(state) && encode_field(model, position)?.is_null(),
+        };
+        if field.required && is_blank {
             errors.add(field.name, "can't be blank", "required");
         }
     }

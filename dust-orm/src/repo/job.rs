@@ -12,10 +12,11 @@ use super::read::not_found;
 use super::records::fetch;
 use super::{hooks, send};
 use crate::entity::{
-    DustEntity, FieldState, Fields, StorageMode, StoredRecord, active_path, check_required, fill, is_leaf,
+    DustEntity, FieldState, Fields, Revision, StorageMode, StoredRecord, Take, active_path, check_required, fill,
+    is_leaf,
 };
 use crate::error::DustErr;
-use crate::protocol::BatchOp;
+use crate::protocol::{BatchOp, Path};
 use crate::transport::Transport;
 
 /// A record being saved, once its ops are known.
@@ -39,7 +40,7 @@ impl<E: DustEntity> Saving<E> {
     ) -> Result<(Vec<BatchOp>, Saving<E>), DustErr> {
         send::check(options, transport)?;
         let mut active = hooks::before_save::<E>(active, true).await?;
-        check_required(&active)?;
+        check_required(&active, Take::Known)?;
         let path = active_path::<E>(&active)?;
         // What the insert leaves alone, it merges with.
         let merges = E::MODE == StorageMode::Flat && !matches!(options.condition, Condition::IfAbsent);
@@ -61,27 +62,37 @@ impl<E: DustEntity> Saving<E> {
         transport: &dyn Transport,
     ) -> Result<(Vec<BatchOp>, Saving<E>), DustErr> {
         send::check(options, transport)?;
-        let active = hooks::before_save::<E>(active, false).await?;
+        let mut active = hooks::before_save::<E>(active, false).await?;
+        check_required(&active, Take::Set)?;
         let path = active_path::<E>(&active)?;
-        if let Condition::IfAbsent = options.condition {
-            return Err(DustErr::InvalidParams(format!(
-                "an update of `{path}` cannot ask for its absence: use `insert`"
-            )));
-        }
-        // A revision proves that the record is there; otherwise it is looked at, as an update creates nothing.
-        let by_revision = matches!(options.condition, Condition::IfMatch(_));
-        let stored = if !by_revision || !is_complete(&active) || needs_stored::<E>(options) {
-            match fetch(transport, &path).await? {
-                None if !by_revision => return Err(not_found(&path)),
-                stored => stored,
+        let stored = match &options.condition {
+            Condition::IfAbsent => {
+                return Err(DustErr::InvalidParams(format!(
+                    "an update of `{path}` cannot ask for its absence: use `insert`"
+                )));
             }
-        } else {
-            None
+            // An update creates nothing.
+            Condition::None => Some(fetch(transport, &path).await?.ok_or_else(|| not_found(&path))?),
+            // A leaf's revision proves that the record is there.
+            Condition::IfMatch(revision)
+                if is_complete(&active) && proves_existence::<E>(&active, &path, revision)? =>
+            {
+                None
+            }
+            Condition::IfMatch(_) => Some(fetch(transport, &path).await?.ok_or_else(|| DustErr::Conflict {
+                path: path.to_string(),
+                current: None,
+                op_index: None,
+            })?),
         };
         let guard = Guard::resolve(&options.condition, &path, E::MODE, stored.as_ref())?;
         let ops = plan::update::<E>(&active, &path, &guard)?;
-        let model = complete::<E>(active, stored.as_ref())?;
         let insert = (!ops.is_empty()).then_some(false);
+        if E::MODE == StorageMode::Map && insert.is_some() {
+            // The whole record is written, what is unchanged included.
+            set_known(&mut active);
+        }
+        let model = complete::<E>(active, stored.as_ref())?;
         Ok((ops, Saving { model, insert }))
     }
 
@@ -94,7 +105,7 @@ impl<E: DustEntity> Saving<E> {
         let mut active: E::ActiveModel = sea_orm::IntoActiveModel::into_active_model(model);
         set_known(&mut active);
         let active = hooks::before_save::<E>(active, true).await?;
-        check_required(&active)?;
+        check_required(&active, Take::Known)?;
         let path = active_path::<E>(&active)?;
         let stored = match &options.condition {
             Condition::IfMatch(_) if needs_stored::<E>(options) => fetch(transport, &path).await?,
@@ -153,6 +164,29 @@ fn needs_stored<E: DustEntity>(options: &Options) -> bool {
     }
 }
 
+/// Whether a write that is guarded by this revision can only apply to a record that is there: at least one leaf that it
+/// replaces was read. (A field that was absent is guarded by its absence, and a deleted record has that too.)
+fn proves_existence<E: DustEntity>(
+    active: &E::ActiveModel,
+    record: &Path,
+    revision: &Revision,
+) -> Result<bool, DustErr> {
+    let Some(leaves) = revision.leaves(record)? else { return Ok(false) };
+    if E::MODE == StorageMode::Map {
+        return Ok(!leaves.is_empty());
+    }
+    for (position, field) in E::ActiveModel::FIELDS.iter().enumerate() {
+        let path = record.child(field.name)?;
+        if is_leaf(field)
+            && active.state(position) == FieldState::Set
+            && leaves.iter().any(|(leaf, _)| *leaf == path || path.is_ancestor_of(leaf))
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Whether every stored field has a value.
 fn is_complete<A: Fields>(active: &A) -> bool {
     A::FIELDS
@@ -166,6 +200,12 @@ fn set_known<A: Fields>(active: &mut A) {
     for position in 0..A::FIELDS.len() {
         active.set_state(position, FieldState::Set);
     }
+}
+
+/// The whole Model of a record that was not there before: what has no value is absent.
+pub(super) fn complete_new<E: DustEntity>(mut active: E::ActiveModel) -> Result<E::Model, DustErr> {
+    set_known(&mut active);
+    complete::<E>(active, None)
 }
 
 /// The whole Model: what is set, and for the rest what is stored.

@@ -3,6 +3,7 @@
 mod batch;
 mod builder;
 mod bulk;
+mod claim;
 mod hooks;
 mod input;
 mod job;

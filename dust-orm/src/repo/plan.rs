@@ -177,7 +177,7 @@ fn set(path: Path, value: RawJson, guard: &Guard) -> Result<Vec<BatchOp>, DustEr
     }
 }
 
-fn nothing_to_write(record: &Path) -> DustErr {
+pub(super) fn nothing_to_write(record: &Path) -> DustErr {
     DustErr::NothingToWrite {
         what: format!("the record `{record}`"),
         hint: "set at least one field besides the key".to_owned(),

@@ -1,5 +1,6 @@
 //! Handing ops to a transport.
 
+use super::claim::claim_absent;
 use super::options::{Condition, Options};
 use super::plan::check_size;
 use crate::error::DustErr;
@@ -13,7 +14,7 @@ pub(super) fn check(options: &Options, transport: &dyn Transport) -> Result<(), 
         return Err(capabilities.refuse(transport.name(), "a fenced write"));
     }
     if matches!(options.condition, Condition::IfAbsent) && !capabilities.if_vacant {
-        return Err(capabilities.refuse(transport.name(), "`if_absent` for a whole record"));
+        return Err(capabilities.refuse(transport.name(), "`if_absent` in a batch or with `put`"));
     }
     Ok(())
 }
@@ -21,7 +22,7 @@ pub(super) fn check(options: &Options, transport: &dyn Transport) -> Result<(), 
 /// Ops on their way to a transport.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    ops: Vec<BatchOp>,
+    pub(super) ops: Vec<BatchOp>,
     /// What was absent when it was read, and has to be so still: finding it there is a conflict, and not a record that
     /// exists where none was asked for.
     absent_when_read: Vec<Path>,
@@ -48,6 +49,10 @@ impl Outgoing {
         fence: Option<Fence>,
         transport: &dyn Transport,
     ) -> Result<Option<u64>, DustErr> {
+        check_size(&self.ops)?;
+        if !self.absent_when_read.is_empty() && !transport.capabilities().if_vacant {
+            claim_absent(&mut self, transport).await?;
+        }
         check_size(&self.ops)?;
         let sent = match self.ops.len() {
             0 => return Ok(None),

@@ -6,6 +6,7 @@ use futures_core::future::BoxFuture;
 use sea_orm::{EntityTrait, ModelTrait};
 
 use super::DustRepo;
+use super::claim::insert_if_absent;
 use super::input::IntoActive;
 use super::job::{Deleting, Saving};
 use super::options::{Condition, Options};
@@ -21,7 +22,8 @@ impl DustRepo {
     /// `Unchanged` are written in one atomic request; `NotSet` is never written, and `Set(None)` writes `null`. A required
     /// field that is `NotSet` is [`Invalid`](DustErr::Invalid), named. In map mode the record is replaced as a whole.
     ///
-    /// [`if_absent`](Insert::if_absent) makes it insert-or-fail. Where optional fields are `NotSet`, the record is read
+    /// [`if_absent`](Insert::if_absent) makes it insert-or-fail; over HTTP that takes three requests and not one, as a server
+    /// can compare single leaves only. Where optional fields are `NotSet`, the record is read
     /// first, to answer it whole.
     ///
     /// ```
@@ -227,6 +229,9 @@ macro_rules! into_future {
 }
 
 into_future!(Insert -> E::Model, |this, transport| {
+    if matches!(this.options.condition, Condition::IfAbsent) && !transport.capabilities().if_vacant {
+        return insert_if_absent::<E>(this.active?, this.options, transport).await;
+    }
     let (ops, saving) = Saving::<E>::insert(this.active?, &this.options, transport).await?;
     send(ops, this.options, transport).await?;
     saving.finish().await

@@ -8,8 +8,10 @@
 mod backend;
 mod context;
 mod entities;
+mod plain;
 mod scoped;
 mod suite;
 
 pub use backend::{Backend, EmbeddedFile, EmbeddedMemory};
+pub use plain::PlainServer;
 pub use suite::trials;

@@ -1,0 +1,108 @@
+//! Conditions on absence, for a server that compares single leaves only.
+//!
+//! A Dust server can set one leaf on condition that it is absent, but not an object, and not in a batch. So a leaf is
+//! claimed first, and the batch that follows is guarded by the claim's revision: it applies only while nobody else has
+//! written there.
+
+use sea_orm::EntityTrait;
+
+use super::hooks;
+use super::job::complete_new;
+use super::options::{Condition, Options};
+use super::plan::{self, Guard};
+use super::records::fetch;
+use super::send::{Outgoing, send};
+use crate::entity::{DustEntity, Fields, Revision, Take, active_path, check_required, decode, encode_object};
+use crate::error::{DustErr, ErrKind};
+use crate::protocol::flatten::flatten;
+use crate::protocol::{BatchOp, Op, Path, Precondition, RawJson, Write, value};
+use crate::transport::Transport;
+
+/// How often an insert looks again after somebody else wrote in between.
+const ATTEMPTS: usize = 5;
+
+/// Inserts a record if there is none, on a transport that cannot compare a whole record: two requests, or three where
+/// something is in the way. Between the claim and the batch the record is incomplete, and so invisible to the reads of an
+/// entity that has more than one required field. What a writer left behind that stopped there is taken over.
+pub(super) async fn insert_if_absent<E: DustEntity>(
+    active: <E as EntityTrait>::ActiveModel,
+    options: Options,
+    transport: &dyn Transport,
+) -> Result<E::Model, DustErr> {
+    let active = hooks::before_save::<E>(active, true).await?;
+    check_required(&active, Take::Known)?;
+    let record = active_path::<E>(&active)?;
+    let (claim, claimed_value) = claim_of::<E>(&active, &record)?;
+    let model = complete_new::<E>(active.clone())?;
+    for _ in 0..ATTEMPTS {
+        let stored = fetch(transport, &record).await?;
+        let guard = match &stored {
+            Some(stored) if decode::<E>(stored).is_ok() => {
+                let current = Some(Revision::of(stored).number());
+                return Err(DustErr::Exists { path: record.to_string(), current });
+            }
+            Some(stored) => {
+                Guard::Leaves(stored.leaves.iter().map(|leaf| (leaf.path.clone(), leaf.revision)).collect())
+            }
+            None => match set_if_absent(&claim, &claimed_value, transport).await? {
+                Some(revision) => Guard::Leaves(vec![(claim.clone(), revision)]),
+                None => continue,
+            },
+        };
+        let ops = plan::replace::<E>(&active, &record, &guard)?;
+        match send(ops, Options { condition: Condition::None, ..options.clone() }, transport).await {
+            Ok(_) => return hooks::after_save::<E>(model, true).await,
+            Err(error) if error.kind() == ErrKind::Conflict => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(DustErr::Conflict { path: record.to_string(), current: None, op_index: None })
+}
+
+/// The leaf to claim: preferably one of a field that is not required, so that the claim alone is no record.
+fn claim_of<E: DustEntity>(active: &E::ActiveModel, record: &Path) -> Result<(Path, RawJson), DustErr> {
+    let leaves = flatten(record, &encode_object(active)?)?;
+    let is_required = |leaf: &Path| {
+        E::ActiveModel::FIELDS
+            .iter()
+            .filter(|field| field.required)
+            .any(|field| record.child(field.name).is_ok_and(|field| field == *leaf || field.is_ancestor_of(leaf)))
+    };
+    let claim = leaves.iter().find(|(leaf, _)| !is_required(leaf)).or_else(|| leaves.first()).cloned();
+    claim.ok_or_else(|| plan::nothing_to_write(record))
+}
+
+/// Sets a leaf if it is absent, and gives its revision; `None` when something is there.
+async fn set_if_absent(path: &Path, value: &RawJson, transport: &dyn Transport) -> Result<Option<u64>, DustErr> {
+    let mut write = Write::new(path.clone(), Op::Set(value.clone()));
+    write.precondition = Some(Precondition::IfAbsent);
+    match transport.write(write).await {
+        Ok(receipt) => Ok(receipt.store_seq),
+        Err(DustErr::Exists { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Turns "absent, as it was when it was read" into a revision: writes `null`, which reads like an absent leaf, on condition
+/// that nothing is there, and guards the op by that. Where the batch then fails, the `null` stays and does no harm.
+pub(super) async fn claim_absent(outgoing: &mut Outgoing, transport: &dyn Transport) -> Result<(), DustErr> {
+    let mut claimed = Vec::with_capacity(outgoing.ops.len());
+    for mut op in std::mem::take(&mut outgoing.ops) {
+        if op.precondition == Some(Precondition::IfVacant) {
+            let Some(revision) = set_if_absent(&op.path, &RawJson::null(), transport).await? else {
+                let current = transport.get(&op.path).await?.map(|entry| entry.revision);
+                return Err(DustErr::Conflict { path: op.path.to_string(), current, op_index: None });
+            };
+            let guard = Precondition::IfMatch(revision);
+            if op.value.as_ref().is_some_and(value::is_subtree) {
+                claimed.push(BatchOp::delete(op.path.clone()).on(guard));
+                op.precondition = None;
+            } else {
+                op.precondition = Some(guard);
+            }
+        }
+        claimed.push(op);
+    }
+    outgoing.ops = claimed;
+    Ok(())
+}

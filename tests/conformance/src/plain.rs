@@ -1,0 +1,83 @@
+//! The embedded store with the abilities of a server over HTTP, and no more: what the repo falls back to is tested with it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dust_orm::protocol::{BatchOp, Entry, Fence, ListRequest, Op, Page, Path, Precondition, Write};
+use dust_orm::store::Store;
+use dust_orm::transport::{EmbeddedTransport, Receipt};
+use dust_orm::{Capabilities, DustErr, Transport};
+
+use crate::backend::Backend;
+
+/// A store that can do what every Dust server can do over HTTP.
+pub struct PlainServer;
+
+#[async_trait]
+impl Backend for PlainServer {
+    fn name(&self) -> &'static str {
+        "plain"
+    }
+
+    async fn connect(&self) -> (Arc<dyn Transport>, Box<dyn Send>) {
+        (Arc::new(Plain(EmbeddedTransport::new(Store::in_memory().unwrap()))), Box::new(()))
+    }
+}
+
+#[derive(Debug)]
+struct Plain(EmbeddedTransport);
+
+impl Plain {
+    fn refuse<T>(&self, operation: &str) -> Result<T, DustErr> {
+        Err(self.capabilities().refuse(self.name(), operation))
+    }
+}
+
+#[async_trait]
+impl Transport for Plain {
+    fn name(&self) -> &'static str {
+        "plain"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = self.0.capabilities();
+        capabilities.if_vacant = false;
+        capabilities.fences = false;
+        capabilities.typed_ops = false;
+        capabilities
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
+        self.0.list(request).await
+    }
+
+    async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
+        self.0.get(path).await
+    }
+
+    async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
+        self.0.get_many(paths).await
+    }
+
+    async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
+        self.0.exists(path).await
+    }
+
+    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
+        if write.fence.is_some() || write.precondition == Some(Precondition::IfVacant) {
+            return self.refuse("this condition");
+        }
+        if !matches!(write.op, Op::Set(_) | Op::Delete) {
+            return self.refuse("this op");
+        }
+        self.0.write(write).await
+    }
+
+    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
+        let is_known = |op: &BatchOp| matches!(op.precondition, None | Some(Precondition::IfMatch(_)));
+        if fence.is_some() || !ops.iter().all(is_known) {
+            return self.refuse("this condition in a batch");
+        }
+        self.0.batch_write(ops, fence).await
+    }
+}
