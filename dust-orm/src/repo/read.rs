@@ -25,10 +25,9 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn all<E: DustEntity>(&self) -> Result<Vec<E::Model>, DustErr> {
-        let transport = self.active();
-        let mut pages = RecordPages::of::<E>()?;
+        let mut pages = RecordPages::of::<E>(self.active())?;
         let mut models = Vec::new();
-        while let Some(records) = pages.next(&*transport).await? {
+        while let Some(records) = pages.next().await? {
             models.extend(records.iter().filter_map(model_or_warning::<E>));
         }
         Ok(models)
@@ -53,11 +52,10 @@ impl DustRepo {
     /// ```
     pub fn stream<E: DustEntity>(&self) -> impl Stream<Item = Result<E::Model, DustErr>> + Send + 'static {
         let transport = self.active();
-        stream::once(async move { RecordPages::of::<E>().map(|pages| (transport, pages)) })
-            .map_ok(|(transport, pages)| {
-                stream::try_unfold((transport, pages), |(transport, mut pages)| async move {
-                    let records = pages.next(&*transport).await?;
-                    Ok::<_, DustErr>(records.map(|records| (records, (transport, pages))))
+        stream::once(async move { RecordPages::of::<E>(transport) })
+            .map_ok(|pages| {
+                stream::try_unfold(pages, |mut pages| async move {
+                    Ok::<_, DustErr>(pages.next().await?.map(|records| (records, pages)))
                 })
             })
             .try_flatten()

@@ -1,8 +1,13 @@
 //! Reading records through a transport: every read of an entity goes through here.
 
+use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
+use futures_util::FutureExt;
+
 use crate::entity::{DustEntity, Regrouper, StoredRecord, decode};
 use crate::error::{DustErr, InvalidRecord};
-use crate::protocol::{Glob, ListRequest, Path};
+use crate::protocol::{Glob, ListRequest, Page, Path};
 use crate::transport::Transport;
 
 /// The leaves below one record's path; `None` when there are none.
@@ -44,31 +49,54 @@ fn warn(record: &StoredRecord, invalid: &InvalidRecord) {
     );
 }
 
-/// The pages of an entity's leaves, one after the other, regrouped into records.
+/// The pages of an entity's leaves, one after the other, regrouped into records. Over a network the next page is asked for
+/// before the records of this one are decoded, so that at most two pages are held.
 pub(super) struct RecordPages {
-    request: Option<ListRequest>,
+    transport: Arc<dyn Transport>,
+    next: Option<NextPage>,
     regrouper: Regrouper,
 }
 
+struct NextPage {
+    request: ListRequest,
+    /// The answer, where the page was asked for ahead of time.
+    answer: Option<BoxFuture<'static, Result<Page, DustErr>>>,
+}
+
 impl RecordPages {
-    pub(super) fn of<E: DustEntity>() -> Result<RecordPages, DustErr> {
+    pub(super) fn of<E: DustEntity>(transport: Arc<dyn Transport>) -> Result<RecordPages, DustErr> {
         let prefix = E::prefix_path()?;
-        Ok(RecordPages { request: Some(ListRequest::pattern(below(&prefix)?)), regrouper: Regrouper::new(&prefix) })
+        let next = NextPage { request: ListRequest::pattern(below(&prefix)?), answer: None };
+        Ok(RecordPages { transport, next: Some(next), regrouper: Regrouper::new(&prefix) })
     }
 
-    /// The records that the next page completes; `None` when there are no more pages.
-    pub(super) async fn next(&mut self, transport: &dyn Transport) -> Result<Option<Vec<StoredRecord>>, DustErr> {
-        let Some(request) = &mut self.request else { return Ok(None) };
-        let page = transport.list(request).await?;
+    /// The records that the next page completes; `None` when there are no more pages, and after an error.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<StoredRecord>>, DustErr> {
+        let Some(NextPage { mut request, answer }) = self.next.take() else { return Ok(None) };
+        let page = match answer {
+            Some(answer) => answer.await?,
+            None => self.transport.list(&request).await?,
+        };
+        request.after = page.next_cursor;
+        if request.after.is_some() {
+            let answer = self.transport.capabilities().remote.then(|| self.ask(request.clone()));
+            self.next = Some(NextPage { request, answer });
+        }
         let leaves = page.items.into_iter().filter_map(|item| item.into_entry());
         let mut records: Vec<StoredRecord> = leaves.filter_map(|leaf| self.regrouper.push(leaf)).collect();
-        match page.next_cursor {
-            Some(cursor) => request.after = Some(cursor),
-            None => {
-                self.request = None;
-                records.extend(self.regrouper.finish());
-            }
+        if self.next.is_none() {
+            records.extend(self.regrouper.finish());
         }
         Ok(Some(records))
+    }
+
+    /// Asks for a page without waiting for it: a future does nothing until it is polled, so it is polled once.
+    fn ask(&self, request: ListRequest) -> BoxFuture<'static, Result<Page, DustErr>> {
+        let transport = Arc::clone(&self.transport);
+        let mut answer = async move { transport.list(&request).await }.boxed();
+        match (&mut answer).now_or_never() {
+            Some(ready) => std::future::ready(ready).boxed(),
+            None => answer,
+        }
     }
 }

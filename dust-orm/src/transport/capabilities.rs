@@ -13,6 +13,8 @@ pub struct Capabilities {
     pub typed_ops: bool,
     /// Whether committed ops can be subscribed to.
     pub subscribe: bool,
+    /// Whether a call crosses a network, so that it pays to ask for the next page ahead of time.
+    pub remote: bool,
 }
 
 impl Capabilities {

@@ -61,7 +61,7 @@ impl Transport for EmbeddedTransport {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { if_vacant: true, fences: true, typed_ops: true, subscribe: false }
+        Capabilities { if_vacant: true, fences: true, typed_ops: true, subscribe: false, remote: false }
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {

@@ -44,6 +44,7 @@ impl Transport for Plain {
         capabilities.if_vacant = false;
         capabilities.fences = false;
         capabilities.typed_ops = false;
+        capabilities.remote = true;
         capabilities
     }
 
