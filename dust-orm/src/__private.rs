@@ -112,3 +112,31 @@ where
     *key = ActiveValue::Unchanged(value);
     Ok(())
 }
+
+/// The record codec on its own, for the benchmarks.
+pub mod codec {
+    use sea_orm::EntityTrait;
+
+    use crate::entity::{DustEntity, StoredRecord, Take, decode, encode_fields};
+    use crate::error::DustErr;
+    use crate::protocol::{Entry, LeafKind, Path, RawJson};
+
+    /// A record as it is stored.
+    pub struct Stored(StoredRecord);
+
+    /// The texts of a record's leaves.
+    pub fn encode<E: DustEntity>(active: &<E as EntityTrait>::ActiveModel) -> Result<Vec<(usize, RawJson)>, DustErr> {
+        encode_fields(active, Take::Known)
+    }
+
+    /// A record with these leaves.
+    pub fn stored(path: Path, leaves: impl IntoIterator<Item = (Path, RawJson)>) -> Stored {
+        let leaves = leaves.into_iter().map(|(path, value)| Entry { path, value, kind: LeafKind::String, revision: 1 });
+        Stored(StoredRecord { path, leaves: leaves.collect() })
+    }
+
+    /// Reads a record.
+    pub fn read<E: DustEntity>(stored: &Stored) -> Result<E::Model, DustErr> {
+        Ok(decode::<E>(&stored.0)?)
+    }
+}

@@ -1,4 +1,4 @@
-//! The embedded store in memory, the record codec, and changesets: `cargo bench -p bench`.
+//! The verbs on the embedded store in memory, over ten thousand records of four fields: `cargo bench -p bench --bench store`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -26,7 +26,7 @@ fn draft(number: usize) -> link::ActiveModel {
     }
 }
 
-/// A repo with ten thousand records of three leaves each.
+/// A repo with ten thousand records, a key and three leaves each.
 fn filled(runtime: &tokio::runtime::Runtime) -> DustRepo {
     let repo = DustRepo::embedded();
     runtime.block_on(async { repo.insert_many((0..RECORDS).map(draft)).await }).unwrap();
