@@ -1,4 +1,73 @@
 //! SeaORM entities that live in [Dust](https://dustlayer.io), a hosted, reactive key-value store.
+//!
+//! An application that uses SeaORM can keep some of its entities in Dust: the same `Model` and `ActiveModel`, one more
+//! derive, and a [`DustRepo`] in place of a database connection.
+//!
+//! ```
+//! use dust_orm::DustRepo;
+//! use dust_orm::entity::prelude::*;
+//! use serde_json::json;
+//!
+//! mod link {
+//!     use dust_orm::entity::prelude::*;
+//!
+//!     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveDustEntity, Serialize, Deserialize)]
+//!     #[sea_orm(table_name = "links")]
+//!     #[dust(prefix = "links")]
+//!     pub struct Model {
+//!         #[sea_orm(primary_key, auto_increment = false)]
+//!         pub slug: String,
+//!         pub title: String,
+//!         pub note: Option<String>,
+//!     }
+//!
+//!     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+//!     pub enum Relation {}
+//!
+//!     impl ActiveModelBehavior for ActiveModel {}
+//!
+//!     pub fn changeset(link: ActiveModel, params: serde_json::Value) -> Changeset<ActiveModel> {
+//!         Changeset::cast(link, params, [Column::Slug, Column::Title, Column::Note])
+//!             .validate_required(Entity::required_columns())
+//!             .validate_length(Column::Title, 1..=200)
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), dust_orm::DustErr> {
+//! let repo = DustRepo::embedded();
+//! let params = json!({"slug": "dust", "title": "Dust"});
+//! let link = repo.insert(link::changeset(Default::default(), params)).await?;
+//!
+//! let mut edit = link.into_active_model();
+//! edit.note = Set(Some("read me".into()));
+//! repo.update(edit).await?;
+//!
+//! let found = repo.find_by_id::<link::Entity>("dust").await?;
+//! assert_eq!(found.unwrap().note.as_deref(), Some("read me"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The map of the crate
+//!
+//! | module | what |
+//! |---|---|
+//! | [`repo`] | [`DustRepo`] and its verbs |
+//! | [`changeset`] | [`Changeset`]: cast and validate before writing |
+//! | [`entity`] | [`DustEntity`] and its derive, storage modes, revisions; [`entity::prelude`] for entity files |
+//! | [`error`] | [`DustErr`], with a table of its kinds |
+//! | [`transport`] | the ways to a store, for those who bring their own |
+//! | [`store`] | the embedded store |
+//! | [`protocol`] | Dust's language: paths, patterns, values, ops |
+//!
+//! # Features
+//!
+//! | feature | default | what |
+//! |---|---|---|
+//! | `embedded` | yes | the embedded store |
+//! | `macros` | yes | the derives, SeaORM's included |
+//! | `with-chrono`, `with-time`, `with-uuid`, `with-rust_decimal` | no | SeaORM's support for these types, and serde's |
 
 #[cfg(feature = "macros")]
 #[doc(hidden)]

@@ -7,6 +7,7 @@ use super::finite::Finite;
 use super::{Field, FieldState, Fields};
 use crate::error::{DustErr, Errors};
 use crate::protocol::RawJson;
+use crate::protocol::value::push_string;
 
 /// Which fields of an ActiveModel a write takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,8 +58,7 @@ pub(crate) fn encode_object<A: Fields>(model: &A) -> Result<RawJson, DustErr> {
         if object.len() > 1 {
             object.push(',');
         }
-        // A string always serializes.
-        object.push_str(&serde_json::Value::from(A::FIELDS[position].name).to_string());
+        push_string(A::FIELDS[position].name, &mut object);
         object.push(':');
         object.push_str(text.as_str());
     }

@@ -54,11 +54,12 @@ impl Guard {
         }
     }
 
-    /// The guarded leaves at or below a path.
+    /// The guarded leaves at or below a path, children before their parents: an op on a leaf removes what is below it, and
+    /// with that the revision that the child's own op is to compare.
     fn at(&self, path: &Path) -> Vec<&(Path, u64)> {
         match self {
             Guard::Leaves(leaves) => {
-                leaves.iter().filter(|(leaf, _)| leaf == path || path.is_ancestor_of(leaf)).collect()
+                leaves.iter().rev().filter(|(leaf, _)| leaf == path || path.is_ancestor_of(leaf)).collect()
             }
             _ => Vec::new(),
         }
