@@ -73,6 +73,8 @@
 #[doc(hidden)]
 pub mod __private;
 pub mod changeset;
+#[cfg(feature = "http")]
+pub mod config;
 pub mod entity;
 pub mod error;
 pub mod protocol;
@@ -85,6 +87,8 @@ pub mod tests_cfg;
 pub mod transport;
 
 pub use changeset::Changeset;
+#[cfg(feature = "http")]
+pub use config::{DustConfig, RetryPolicy};
 #[cfg(feature = "macros")]
 pub use entity::{DeriveChangeset, DeriveDustEntity};
 pub use entity::{DustEntity, KeyCase, Revision, StorageMode, Versioned};

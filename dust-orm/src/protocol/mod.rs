@@ -8,6 +8,7 @@ pub mod entry;
 pub mod envelope;
 pub mod flatten;
 pub mod glob;
+pub mod http;
 pub mod json;
 pub mod list;
 pub mod op;

@@ -149,17 +149,7 @@ impl Path {
     /// becomes `%2F`, which a server would decode before it splits the path.
     pub fn to_url(&self) -> String {
         let mut url = String::with_capacity(self.0.len());
-        for byte in self.0.bytes() {
-            match byte {
-                b'/' | b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => url.push(byte.into()),
-                _ => {
-                    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-                    url.push('%');
-                    url.push(HEX[usize::from(byte >> 4)].into());
-                    url.push(HEX[usize::from(byte & 15)].into());
-                }
-            }
-        }
+        percent_encode_into(&self.0, &mut url);
         url
     }
 }
@@ -175,6 +165,21 @@ pub(crate) fn escape_into(segment: &str, rendered: &mut String) {
             '~' => rendered.push_str("~0"),
             '/' => rendered.push_str("~1"),
             other => rendered.push(other),
+        }
+    }
+}
+
+/// Appends a text as part of a URL: all but `/` and RFC 3986's unreserved characters is encoded.
+pub(crate) fn percent_encode_into(text: &str, url: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text.bytes() {
+        match byte {
+            b'/' | b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => url.push(byte.into()),
+            _ => {
+                url.push('%');
+                url.push(HEX[usize::from(byte >> 4)].into());
+                url.push(HEX[usize::from(byte & 15)].into());
+            }
         }
     }
 }

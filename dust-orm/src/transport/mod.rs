@@ -3,6 +3,8 @@
 mod capabilities;
 #[cfg(feature = "embedded")]
 mod embedded;
+#[cfg(feature = "http")]
+mod http;
 
 use std::fmt;
 
@@ -12,6 +14,8 @@ use futures_core::stream::BoxStream;
 pub use capabilities::Capabilities;
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedTransport;
+#[cfg(feature = "http")]
+pub use http::HttpTransport;
 
 use crate::error::DustErr;
 use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, Glob, ListRequest, Page, Path, Write};

@@ -1,0 +1,156 @@
+//! Configuration of a way to a Dust server: which store, with which token, and how patiently.
+
+mod builder;
+mod retry;
+mod token;
+
+use std::fmt;
+use std::time::Duration;
+
+use url::Url;
+
+pub use builder::DustConfigBuilder;
+pub use retry::RetryPolicy;
+pub(crate) use token::Token;
+
+use crate::error::DustErr;
+
+/// Where Dust is hosted, and what [`DustConfig`] assumes unless told otherwise.
+pub const DEFAULT_BASE_URL: &str = "https://dustlayer.io";
+
+/// How to reach one store on a Dust server. Checked when it is built: what it holds is well-formed.
+///
+/// | builder | environment | default | |
+/// |---|---|---|---|
+/// | [`store`](DustConfigBuilder::store) | `DUST_STORE` | required | the store, `org/name` |
+/// | [`token`](DustConfigBuilder::token) | `DUST_TOKEN` | required | the access token; never printed |
+/// | [`base_url`](DustConfigBuilder::base_url) | `DUST_BASE_URL` | [`DEFAULT_BASE_URL`] | the server |
+/// | [`connect_timeout`](DustConfigBuilder::connect_timeout) | | 30 s | how long a connection may take to open |
+/// | [`request_timeout`](DustConfigBuilder::request_timeout) | | 15 s | how long the server may take over one request |
+/// | [`deadline`](DustConfigBuilder::deadline) | | 45 s | how long a call may take, retries included |
+/// | [`retry`](DustConfigBuilder::retry) | | [`RetryPolicy::default`] | how often and how eagerly to try again |
+/// | [`http1_only`](DustConfigBuilder::http1_only) | | off | never speak HTTP/2 |
+/// | [`pool_size`](DustConfigBuilder::pool_size) | | 32 | idle connections kept open |
+/// | [`pace_writes`](DustConfigBuilder::pace_writes) | | off | wait instead of running into the rate limit |
+/// | [`log_values`](DustConfigBuilder::log_values) | | off | whether traces show what is written |
+///
+/// Any number of configurations, for different stores and tokens, live side by side in one process.
+///
+/// ```
+/// use dust_orm::DustConfig;
+///
+/// let config = DustConfig::builder().store("acme/reading").token("dust_tok_example").build()?;
+/// assert_eq!(config.store(), "acme/reading");
+/// assert!(!format!("{config:?}").contains("dust_tok_example"));
+/// # Ok::<(), dust_orm::DustErr>(())
+/// ```
+#[derive(Clone)]
+pub struct DustConfig {
+    org: Box<str>,
+    name: Box<str>,
+    token: Token,
+    base_url: Url,
+    connect_timeout: Duration,
+    request_timeout: Duration,
+    deadline: Duration,
+    retry: RetryPolicy,
+    http1_only: bool,
+    pool_size: usize,
+    pace_writes: bool,
+    log_values: bool,
+}
+
+impl DustConfig {
+    /// The configuration that the environment describes: `DUST_STORE`, `DUST_TOKEN` and, if it is set, `DUST_BASE_URL`.
+    ///
+    /// A variable that is missing or malformed is an [`InvalidParams`](DustErr::InvalidParams) that names it and shows an
+    /// example.
+    ///
+    /// ```no_run
+    /// let config = dust_orm::DustConfig::from_env()?;
+    /// # Ok::<(), dust_orm::DustErr>(())
+    /// ```
+    pub fn from_env() -> Result<DustConfig, DustErr> {
+        DustConfig::builder().env().build()
+    }
+
+    /// Starts a configuration; `store` and `token` have to follow.
+    pub fn builder() -> DustConfigBuilder {
+        DustConfigBuilder::default()
+    }
+
+    /// The store, as `org/name`.
+    pub fn store(&self) -> String {
+        format!("{}/{}", self.org, self.name)
+    }
+
+    /// The server, without a trailing slash.
+    pub fn base_url(&self) -> &str {
+        self.base_url.as_str().trim_end_matches('/')
+    }
+
+    /// How long a connection may take to open.
+    pub fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    /// How long the server may take over one request.
+    pub fn request_timeout(&self) -> Duration {
+        self.request_timeout
+    }
+
+    /// How long a call may take, retries and waits included.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// How often and how eagerly to try again.
+    pub fn retry(&self) -> RetryPolicy {
+        self.retry
+    }
+
+    /// Whether HTTP/2 is never spoken.
+    pub fn http1_only(&self) -> bool {
+        self.http1_only
+    }
+
+    /// How many idle connections are kept open.
+    pub fn pool_size(&self) -> usize {
+        self.pool_size
+    }
+
+    /// Whether writes wait for the next window instead of running into the rate limit.
+    pub fn pace_writes(&self) -> bool {
+        self.pace_writes
+    }
+
+    /// Whether traces show what is written.
+    pub fn log_values(&self) -> bool {
+        self.log_values
+    }
+
+    pub(crate) fn token(&self) -> &Token {
+        &self.token
+    }
+}
+
+impl fmt::Debug for DustConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DustConfig")
+            .field("store", &format_args!("{}/{}", self.org, self.name))
+            .field("token", &self.token)
+            .field("base_url", &self.base_url())
+            .field("connect_timeout", &self.connect_timeout)
+            .field("request_timeout", &self.request_timeout)
+            .field("deadline", &self.deadline)
+            .field("retry", &self.retry)
+            .field("http1_only", &self.http1_only)
+            .field("pool_size", &self.pool_size)
+            .field("pace_writes", &self.pace_writes)
+            .field("log_values", &self.log_values)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! Reading answers. A value stays the text it is, so that no digit is lost; only what surrounds it is taken apart.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::protocol::{Entry, LeafKind, ListItem, Page, Path, RawJson, Select};
+
+/// Why a body is not the answer that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(String);
+
+#[derive(Deserialize)]
+struct EntryBody<'a> {
+    #[serde(borrow)]
+    path: Cow<'a, str>,
+    #[serde(borrow)]
+    value: &'a RawValue,
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    revision: u64,
+}
+
+#[derive(Deserialize)]
+struct LeafBody<'a> {
+    #[serde(borrow)]
+    value: &'a RawValue,
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    revision: u64,
+}
+
+/// A string that stays in the body unless it holds an escape.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Deserialize)]
+struct EntriesBody<'a> {
+    #[serde(borrow)]
+    items: Vec<EntryBody<'a>>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct PathsBody<'a> {
+    #[serde(borrow)]
+    items: Vec<Text<'a>>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct LeavesBody<'a> {
+    #[serde(borrow)]
+    entries: HashMap<String, LeafBody<'a>>,
+}
+
+#[derive(Deserialize)]
+struct SeqBody {
+    store_seq: u64,
+}
+
+/// The answer to `GET entries/<path>`.
+pub fn entry(body: &[u8]) -> Result<Entry, Unreadable> {
+    read::<EntryBody<'_>>(body)?.into_entry()
+}
+
+/// The answer to `GET entries`.
+pub fn page(body: &[u8], select: Select) -> Result<Page, Unreadable> {
+    match select {
+        Select::Entries => {
+            let EntriesBody { items, next_cursor } = read(body)?;
+            let items = items.into_iter().map(|item| item.into_entry().map(ListItem::Entry));
+            Ok(Page { items: items.collect::<Result<_, _>>()?, next_cursor })
+        }
+        Select::Keys | Select::Prefixes => {
+            let PathsBody { items, next_cursor } = read(body)?;
+            let items = items.iter().map(|Text(path)| parse_path(path).map(ListItem::Path));
+            Ok(Page { items: items.collect::<Result<_, _>>()?, next_cursor })
+        }
+    }
+}
+
+/// The answer to `POST entries/batch`, in the order of the paths that were asked for.
+pub fn leaves(body: &[u8], paths: &[Path]) -> Result<Vec<Option<Entry>>, Unreadable> {
+    let LeavesBody { entries } = read(body)?;
+    let entry = |path: &Path| {
+        let leaf = entries.get(path.as_str())?;
+        Some(leaf_entry(path.clone(), leaf.value, &leaf.kind, leaf.revision))
+    };
+    Ok(paths.iter().map(entry).collect())
+}
+
+/// The answer to a write: the `store_seq` of its last op.
+pub fn store_seq(body: &[u8]) -> Result<u64, Unreadable> {
+    Ok(read::<SeqBody>(body)?.store_seq)
+}
+
+impl EntryBody<'_> {
+    fn into_entry(self) -> Result<Entry, Unreadable> {
+        Ok(leaf_entry(parse_path(&self.path)?, self.value, &self.kind, self.revision))
+    }
+}
+
+fn leaf_entry(path: Path, value: &RawValue, kind: &str, revision: u64) -> Entry {
+    Entry { path, value: RawJson::from_trusted(value.get()), kind: LeafKind::from_name(kind), revision }
+}
+
+fn parse_path(path: &str) -> Result<Path, Unreadable> {
+    Path::parse(path).map_err(|error| Unreadable(format!("the path {path:?}: {error}")))
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unreadable> {
+    // One check of the whole text is faster than one of every value.
+    let text = str::from_utf8(body).map_err(|error| Unreadable(error.to_string()))?;
+    serde_json::from_str(text).map_err(|error| Unreadable(error.to_string()))
+}

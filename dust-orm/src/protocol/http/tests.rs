@@ -1,0 +1,407 @@
+//! Every recorded exchange is read; nothing a server may answer makes the reader panic.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::error::{DustErr, ErrKind};
+use crate::protocol::{BatchOp, Glob, ListItem, Path, Precondition, RawJson, Select, Selector};
+
+/// A recorded exchange.
+#[derive(Clone, Debug)]
+struct Exchange {
+    file: String,
+    /// The line that begins with `$ curl`.
+    command: String,
+    status: u16,
+    retry_after: Option<String>,
+    body: String,
+}
+
+impl Exchange {
+    fn method(&self) -> &str {
+        if self.command.contains("curl -I ") {
+            return "HEAD";
+        }
+        let named = self.command.split_once("-X ").map(|(_, rest)| rest);
+        ["PUT", "POST", "DELETE", "PATCH", "OPTIONS"]
+            .into_iter()
+            .find(|method| named.is_some_and(|named| named.starts_with(method)))
+            .unwrap_or("GET")
+    }
+
+    /// What follows `/entries`, or `None` for another route.
+    fn target(&self) -> Option<&str> {
+        let (_, url) = self.command.rsplit_once("/api/stores/")?;
+        let (_, target) = url.split_once("/entries")?;
+        Some(target.trim_end_matches('\''))
+    }
+
+    fn operation(&self) -> Option<Operation> {
+        Some(match (self.method(), self.target()?) {
+            ("GET", "" | "/") => Operation::List,
+            ("GET", target) if target.starts_with('?') => Operation::List,
+            ("GET", _) => Operation::Get,
+            ("POST", "/batch") => Operation::GetMany,
+            ("POST", "/batch_write") => Operation::BatchWrite,
+            ("PUT", _) | ("POST", "") => Operation::Set,
+            ("DELETE", _) => Operation::Delete,
+            _ => return None,
+        })
+    }
+
+    fn select(&self) -> Select {
+        let target = self.target().unwrap_or_default();
+        match target.split_once("select=").map(|(_, select)| select.split('&').next().unwrap_or_default()) {
+            Some("keys") => Select::Keys,
+            Some("prefixes") => Select::Prefixes,
+            _ => Select::Entries,
+        }
+    }
+
+    /// Whether the recording gives the beginning only.
+    fn is_cut(&self) -> bool {
+        self.body.ends_with(" chars)")
+    }
+
+    fn error(&self) -> DustErr {
+        let path = Path::parse("some/path").unwrap();
+        let call = Call {
+            store: "acme/reading",
+            operation: self.operation().unwrap_or(Operation::Get),
+            about: About::Path(&path),
+        };
+        let refusal = Refusal {
+            status: self.status,
+            retry_after: self.retry_after.as_deref(),
+            location: None,
+            body: self.body.as_bytes(),
+        };
+        refusal.error(&call)
+    }
+}
+
+fn recordings() -> Vec<Exchange> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/wire");
+    let mut exchanges: Vec<Exchange> = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let file = entry.unwrap().path();
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with('g') || !name.ends_with(".txt") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut open = false;
+        for line in text.lines() {
+            if line.starts_with("$ curl") {
+                open = true;
+                exchanges.push(Exchange {
+                    file: name.clone(),
+                    command: line.to_owned(),
+                    status: 0,
+                    retry_after: None,
+                    body: String::new(),
+                });
+            } else if line.is_empty() {
+                open = false;
+            } else if let Some(exchange) = exchanges.last_mut().filter(|_| open) {
+                match line.strip_prefix("< ") {
+                    Some(head) => match (head.strip_prefix("HTTP/1.1 "), head.strip_prefix("retry-after: ")) {
+                        (Some(status), _) => exchange.status = status[..3].parse().unwrap(),
+                        (_, Some(seconds)) => exchange.retry_after = Some(seconds.to_owned()),
+                        _ => {}
+                    },
+                    None => exchange.body.push_str(line),
+                }
+            }
+        }
+    }
+    assert!(exchanges.len() > 400, "only {} exchanges were found", exchanges.len());
+    exchanges
+}
+
+#[test]
+fn every_recorded_success_is_read() {
+    let mut read = 0;
+    for exchange in recordings() {
+        let Some(operation) = exchange.operation().filter(|_| exchange.status == 200 && !exchange.is_cut()) else {
+            continue;
+        };
+        let body = exchange.body.as_bytes();
+        let fails = |why: Unreadable| -> ! { panic!("{}: {}: {why}", exchange.file, exchange.command) };
+        match operation {
+            Operation::Get => {
+                let entry = entry(body).unwrap_or_else(|why| fails(why));
+                let value = format!(r#""value":{}}}"#, entry.value.as_str());
+                assert!(exchange.body.ends_with(&value), "{}: {value}", exchange.command);
+                assert_ne!(entry.kind.name(), "other", "{}", exchange.command);
+            }
+            Operation::List => {
+                let page = page(body, exchange.select()).unwrap_or_else(|why| fails(why));
+                let entries = page.items.iter().all(|item| matches!(item, ListItem::Entry(_)));
+                assert!(page.items.is_empty() || entries == (exchange.select() == Select::Entries));
+            }
+            Operation::GetMany => {
+                let paths = ["items/01", "nope", "items/02", "items/01"].map(|path| Path::parse(path).unwrap());
+                let leaves = leaves(body, &paths).unwrap_or_else(|why| fails(why));
+                assert_eq!(leaves.len(), 4);
+                assert_eq!(leaves[0], leaves[3]);
+                assert!(leaves[1].is_none());
+            }
+            _ => assert!(store_seq(body).unwrap_or_else(|why| fails(why)) > 0),
+        }
+        read += 1;
+    }
+    assert!(read > 250, "only {read} were read");
+}
+
+#[test]
+fn every_recorded_refusal_has_its_kind() {
+    let mut seen = 0;
+    for exchange in recordings() {
+        if exchange.status == 200 || exchange.status == 201 || exchange.is_cut() || exchange.method() == "HEAD" {
+            continue;
+        }
+        let writes = exchange.operation().is_some_and(Operation::writes);
+        let expected = match (exchange.status, &*exchange.body) {
+            (400 | 413 | 422, _) => ErrKind::InvalidParams,
+            (401 | 403, _) => ErrKind::Unauthorized,
+            (404, "Not Found") => ErrKind::NotImplemented,
+            (404, r#"{"error":"not_found"}"#) => ErrKind::NotFound,
+            (412, body) if body.contains("conflict") => ErrKind::Conflict,
+            (412, body) if body.contains("exists") => ErrKind::Exists,
+            (429, _) => ErrKind::RateLimited,
+            (500, _) if writes => ErrKind::Timeout,
+            (402 | 406 | 426 | 500, _) => ErrKind::Http,
+            (status, body) => panic!("{}: {status} {body}", exchange.command),
+        };
+        let error = exchange.error();
+        assert_eq!(error.kind(), expected, "{}: {error}", exchange.command);
+        assert!(!error.to_string().is_empty());
+        seen += 1;
+    }
+    assert!(seen > 100, "only {seen} refusals were found");
+}
+
+fn call(operation: Operation, about: About<'_>) -> Call<'_> {
+    Call { store: "acme/reading", operation, about }
+}
+
+fn refuse(operation: Operation, status: u16, body: &str) -> DustErr {
+    let path = Path::parse("links/dust").unwrap();
+    let refusal = Refusal { status, retry_after: None, location: None, body: body.as_bytes() };
+    refusal.error(&call(operation, About::Path(&path)))
+}
+
+#[test]
+fn a_conflict_tells_where_and_what_is_there() {
+    let single = refuse(Operation::Set, 412, r#"{"current_revision":2,"error":"conflict"}"#);
+    let DustErr::Conflict { path, current: Some(2), op_index: None } = &single else { panic!("{single:?}") };
+    assert_eq!(path, "links/dust");
+    let gone = refuse(Operation::Delete, 412, r#"{"current_revision":null,"error":"conflict"}"#);
+    assert!(matches!(gone, DustErr::Conflict { current: None, .. }), "{gone:?}");
+    let batch = r#"{"current_revision":4,"error":"conflict","op_index":2,"path":"r/b"}"#;
+    let batch = refuse(Operation::BatchWrite, 412, batch);
+    let DustErr::Conflict { path, current: Some(4), op_index: Some(2) } = &batch else { panic!("{batch:?}") };
+    assert_eq!(path, "r/b");
+    let exists = refuse(Operation::Set, 412, r#"{"current_revision":3,"error":"exists"}"#);
+    let DustErr::Exists { path, current: Some(3) } = &exists else { panic!("{exists:?}") };
+    assert_eq!(path, "links/dust");
+}
+
+#[test]
+fn bad_input_says_which_op_and_why() {
+    let body = r#"{"detail":"If-Match requires a leaf value","error":"if_match_multi_leaf","op_index":1,"path":"r"}"#;
+    assert_eq!(
+        refuse(Operation::BatchWrite, 400, body).to_string(),
+        "batch_write of `links/dust`: op 1 (`r`): If-Match requires a leaf value (if_match_multi_leaf)"
+    );
+    assert_eq!(refuse(Operation::Set, 400, "Bad Request").to_string(), "set of `links/dust`: Bad Request");
+    assert!(refuse(Operation::Set, 413, "<html>…").to_string().contains("8000000 bytes"));
+}
+
+#[test]
+fn an_unavailable_writer_leaves_the_outcome_open() {
+    let body = r#"{"error":"invalid_params","detail":"{:writer_unavailable, {:timeout, {GenServer, :call, []}}}"}"#;
+    let error = refuse(Operation::BatchWrite, 400, body);
+    assert_eq!(error.kind(), ErrKind::Timeout);
+    assert!(!error.is_retryable());
+    let other = r#"{"error":"invalid_params","detail":"{:writer_unavailable, :noproc}"}"#;
+    assert_eq!(refuse(Operation::Set, 400, other).kind(), ErrKind::Timeout);
+    assert_eq!(refuse(Operation::List, 400, other).kind(), ErrKind::InvalidParams);
+}
+
+#[test]
+fn a_missing_scope_is_named() {
+    let body = r#"{"error":"forbidden","scope":"entries:write","message":"needs entries:write"}"#;
+    let error = refuse(Operation::Set, 403, body);
+    let DustErr::Unauthorized { scope: Some(scope), message } = &error else { panic!("{error:?}") };
+    assert_eq!((&**scope, &**message), ("entries:write", "set of `links/dust`: needs entries:write"));
+    let bare = refuse(Operation::Set, 403, r#"{"error":"forbidden"}"#);
+    assert!(matches!(bare, DustErr::Unauthorized { scope: None, .. }));
+}
+
+#[test]
+fn a_route_that_is_missing_differs_from_a_store_that_is() {
+    assert_eq!(refuse(Operation::BatchWrite, 404, "Not Found").kind(), ErrKind::NotImplemented);
+    assert_eq!(refuse(Operation::BatchWrite, 405, "Method Not Allowed").kind(), ErrKind::NotImplemented);
+    assert_eq!(refuse(Operation::BatchWrite, 404, "").kind(), ErrKind::NotImplemented);
+    assert_eq!(
+        refuse(Operation::List, 404, r#"{"error":"not_found"}"#).to_string(),
+        "the store `acme/reading` was not found"
+    );
+}
+
+#[test]
+fn a_server_error_may_have_applied_a_write_but_not_a_read() {
+    for status in [500, 502, 503, 504, 599] {
+        let read = refuse(Operation::List, status, r#"{"errors":{"detail":"Internal Server Error"}}"#);
+        assert!(matches!(read, DustErr::Http { .. }) && read.is_retryable(), "{read:?}");
+        let write = refuse(Operation::Set, status, "<html>Bad Gateway</html>");
+        assert_eq!(write.kind(), ErrKind::Timeout, "{write}");
+        assert!(write.to_string().contains("an HTML page"), "{write}");
+    }
+}
+
+#[test]
+fn the_pause_after_a_429_is_at_least_a_second() {
+    let path = Path::parse("a").unwrap();
+    for (header, expected) in [
+        (Some("56"), 56),
+        (Some("0"), 1),
+        (None, 1),
+        (Some("Wed, 21 Oct 2026 07:28:00 GMT"), 1),
+        (Some("-5"), 1),
+        (Some("18446744073709551615"), 86_400),
+    ] {
+        let refusal = Refusal { status: 429, retry_after: header, location: None, body: b"" };
+        let error = refusal.error(&call(Operation::Set, About::Path(&path)));
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(expected)), "{header:?}");
+    }
+}
+
+#[test]
+fn what_is_not_understood_is_shown_short() {
+    let long = "é\n".repeat(10_000);
+    let error = refuse(Operation::List, 418, &long).to_string();
+    assert!(error.len() < 1000 && !error.contains('\n'), "{error}");
+    let DustErr::Http { message, .. } = refuse(Operation::Get, 302, "") else { panic!() };
+    assert!(message.contains("redirect"), "{message}");
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_leaves_a_write_open() {
+    let why = store_seq(b"{\"revision\":1").unwrap_err();
+    let ops = call(Operation::BatchWrite, About::Ops(3)).unreadable(200, &why);
+    assert_eq!(ops.kind(), ErrKind::Timeout);
+    let read = call(Operation::GetMany, About::Paths(2)).unreadable(200, &why);
+    assert!(matches!(read, DustErr::Http { status: 200, .. }));
+    assert!(read.to_string().contains("get_many of 2 paths"), "{read}");
+}
+
+#[test]
+fn a_call_says_what_it_is_about() {
+    let selector = Selector::Pattern(Glob::parse("links/**").unwrap());
+    let error = call(Operation::List, About::Selection(&selector)).network("gone");
+    assert_eq!(error.to_string(), "the Dust server was not reached: list of `links/**`: gone");
+    let (from, to) = (Path::parse("a").unwrap(), Path::parse("b").unwrap());
+    let selector = Selector::Range { from, to };
+    assert!(call(Operation::List, About::Selection(&selector)).invalid("x").to_string().contains("`a` to `b`"));
+}
+
+#[test]
+fn bodies_are_what_the_recordings_show() {
+    let path = |text: &str| Path::parse(text).unwrap();
+    let json = |text: &str| RawJson::parse(text).unwrap();
+    let ops = [
+        BatchOp::set(path("w/a"), json("1")),
+        BatchOp::set(path("w/b"), json("123456789012345678901234567890")).on(Precondition::IfMatch(7)),
+        BatchOp::delete(path("items/05")),
+        BatchOp::delete(path("r/b")).on(Precondition::IfMatch(1)),
+    ];
+    assert_eq!(
+        batch_write_body(&ops),
+        r#"{"ops":[{"op":"set","path":"w/a","value":1},{"op":"set","path":"w/b","value":123456789012345678901234567890,"if_match":7},{"op":"delete","path":"items/05"},{"op":"delete","path":"r/b","if_match":1}]}"#
+    );
+    assert_eq!(batch_body(&[path("a"), path("b/c")]), r#"{"paths":["a","b/c"]}"#);
+    assert_eq!(
+        put_body(&path("body/one"), &json("43"), Some(Condition::IfMatch(1))),
+        r#"{"path":"body/one","value":43,"if_match":1}"#
+    );
+    assert_eq!(
+        put_body(&path("a"), &json("{}"), Some(Condition::IfAbsent)),
+        r#"{"path":"a","value":{},"if_absent":true}"#
+    );
+    assert_eq!(delete_body(&path("a"), None), r#"{"path":"a"}"#);
+    assert_eq!(delete_body(&path("a"), Some(2)), r#"{"path":"a","if_match":2}"#);
+}
+
+#[test]
+fn a_page_of_a_thousand_leaves_is_read_whole() {
+    let items: Vec<String> = (0..1000)
+        .map(|n| format!(r#"{{"path":"links/{n:04}/note","revision":{n},"type":"string","value":"text {n} é \" "}}"#))
+        .collect();
+    let body = format!(r#"{{"items":[{}],"next_cursor":"links/0999/note"}}"#, items.join(","));
+    let page = page(body.as_bytes(), Select::Entries).unwrap();
+    assert_eq!((page.items.len(), page.next_cursor.as_deref()), (1000, Some("links/0999/note")));
+    let last = page.items.into_iter().next_back().and_then(ListItem::into_entry).unwrap();
+    assert_eq!((last.revision, last.value.as_str()), (999, r#""text 999 é \" ""#));
+}
+
+/// Reads bytes as every answer there is.
+fn read_as_anything(status: u16, body: &[u8]) {
+    let path = Path::parse("a/b").unwrap();
+    let _ = (entry(body), store_seq(body), leaves(body, std::slice::from_ref(&path)));
+    for select in [Select::Entries, Select::Keys, Select::Prefixes] {
+        let _ = page(body, select);
+    }
+    let header = String::from_utf8_lossy(body);
+    for operation in [Operation::Get, Operation::Set, Operation::BatchWrite] {
+        let refusal = Refusal { status, retry_after: Some(&header), location: Some(&header), body };
+        let error = refusal.error(&call(operation, About::Path(&path)));
+        assert!(!(operation.writes() && status >= 500 && error.is_retryable()), "{error:?}");
+        let _ = error.to_string();
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_an_answer_or_an_error(status in 0_u16..1000, body in prop::collection::vec(any::<u8>(), 0..200)) {
+        read_as_anything(status, &body);
+    }
+
+    #[test]
+    fn paths_in_bodies_are_json(segments in prop::collection::vec(".{1,8}", 1..4)) {
+        let path = Path::from_segments(&segments).unwrap();
+        let body = batch_body(std::slice::from_ref(&path));
+        let read: serde_json::Value = serde_json::from_str(&body).unwrap();
+        prop_assert_eq!(read["paths"][0].as_str(), Some(path.as_str()));
+        let body = batch_write_body(&[BatchOp::delete(path.clone())]);
+        let read: serde_json::Value = serde_json::from_str(&body).unwrap();
+        prop_assert_eq!(read["ops"][0]["path"].as_str(), Some(path.as_str()));
+    }
+}
+
+#[test]
+fn mutated_recordings_are_an_answer_or_an_error() {
+    let mut runner = proptest::test_runner::TestRunner::default();
+    let recordings = recordings();
+    let mutation = (0..recordings.len(), any::<prop::sample::Index>(), any::<u8>(), 0..4_u8, 100..600_u16);
+    let outcome = runner.run(&mutation, |(which, at, byte, how, status)| {
+        let mut body = recordings[which].body.clone().into_bytes();
+        if !body.is_empty() {
+            let at = at.index(body.len());
+            match how {
+                0 => body.truncate(at),
+                1 => body[at] = byte,
+                2 => body.insert(at, byte),
+                _ => drop(body.remove(at)),
+            }
+        }
+        read_as_anything(status, &body);
+        read_as_anything(recordings[which].status, &body);
+        Ok(())
+    });
+    outcome.unwrap();
+}

@@ -1,0 +1,172 @@
+//! One try: a request is sent once, and either answered or lost.
+
+use std::error::Error;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
+use reqwest::{Client, Url};
+
+use super::body::{Progress, WatchedBody};
+use super::request::Request;
+use super::world::World;
+use crate::protocol::http::Condition;
+
+/// The largest answer that is read, in bytes after decompression. A page of 1000 leaves of 60 kB each fits.
+pub(super) const MAX_ANSWER: usize = 64 << 20;
+/// How much of a refusal is read: more than any error body, and not the whole of somebody's error page.
+const MAX_REFUSAL: usize = 64 << 10;
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the server said.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Lost {
+    /// The request has provably not reached the server.
+    NotSent(String),
+    /// It may have.
+    Unanswered(String),
+    /// It may have, and there was time enough to answer.
+    TimedOut(String),
+    /// There was an answer, too large to read.
+    TooLarge,
+}
+
+/// How long a try may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) connect: Duration,
+    pub(super) answer: Duration,
+}
+
+pub(super) async fn attempt(
+    client: &Client,
+    url: Url,
+    request: &Request,
+    id: &str,
+    limits: Limits,
+    world: &dyn World,
+) -> Result<Answer, Lost> {
+    let mut builder = client.request(request.method.clone(), url).header(&X_REQUEST_ID, id);
+    builder = match request.condition {
+        Some(Condition::IfMatch(revision)) => builder.header(IF_MATCH, revision),
+        Some(Condition::IfAbsent) => builder.header(IF_NONE_MATCH, HeaderValue::from_static("*")),
+        None => builder,
+    };
+    let progress = request.body.as_ref().map(|_| Progress::default());
+    if let (Some(body), Some(progress)) = (&request.body, &progress) {
+        let body = WatchedBody::new(body.clone(), progress.clone());
+        builder =
+            builder.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(reqwest::Body::wrap(body));
+    }
+    let not_sent = || progress.as_ref().is_some_and(Progress::give_up);
+
+    let mut answer = pin!(receive(builder));
+    if let Some(progress) = &progress {
+        // Until the body leaves, this is about the connection. A server is given its time only from then on.
+        let sending = pin!(progress.sending());
+        let begun = select(sending, world.limit(limits.connect));
+        match select(answer.as_mut(), begun).await {
+            Either::Left((answer, _)) => return answer.map_err(|error| error.into_lost(not_sent())),
+            Either::Right((Either::Right(_), _)) if not_sent() => {
+                return Err(Lost::NotSent(format!("no connection within {:?}", limits.connect)));
+            }
+            Either::Right(_) => {}
+        }
+    }
+    match select(answer, world.limit(limits.answer)).await {
+        Either::Left((answer, _)) => answer.map_err(|error| error.into_lost(not_sent())),
+        Either::Right(_) => Err(Lost::TimedOut(format!("no answer within {:?}", limits.answer))),
+    }
+}
+
+/// Sends the request and reads the whole answer.
+async fn receive(request: reqwest::RequestBuilder) -> Result<Answer, Broken> {
+    let mut response = request.send().await?;
+    let status = response.status().as_u16();
+    let success = response.status().is_success();
+    let headers = std::mem::take(response.headers_mut());
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let most = if success { MAX_ANSWER } else { MAX_REFUSAL };
+    let mut body = Vec::with_capacity(announced.min(most));
+    loop {
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break,
+            // The status of a refusal says enough.
+            Err(_) if !success => break,
+            Err(error) => return Err(error.into()),
+        };
+        let room = most - body.len();
+        match chunk.get(..room) {
+            Some(_) if success && chunk.len() > room => return Err(Broken::TooLarge),
+            Some(fitting) if !success => {
+                body.extend_from_slice(fitting);
+                break;
+            }
+            _ => body.extend_from_slice(&chunk),
+        }
+    }
+    Ok(Answer { status, headers, body })
+}
+
+/// Why [`receive`] did not finish.
+enum Broken {
+    Client(reqwest::Error),
+    TooLarge,
+}
+
+impl From<reqwest::Error> for Broken {
+    fn from(error: reqwest::Error) -> Broken {
+        Broken::Client(error)
+    }
+}
+
+impl Broken {
+    /// `body_kept`: the request has a body, and it never left.
+    fn into_lost(self, body_kept: bool) -> Lost {
+        match self {
+            Broken::TooLarge => Lost::TooLarge,
+            Broken::Client(error) if body_kept || error.is_connect() || error.is_builder() => {
+                Lost::NotSent(reason(error))
+            }
+            Broken::Client(error) if error.is_timeout() => Lost::TimedOut(reason(error)),
+            Broken::Client(error) => Lost::Unanswered(reason(error)),
+        }
+    }
+}
+
+/// What went wrong, from the inside out to the cause, without the URL.
+fn reason(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,161 @@
+//! A call: a request with its retries, its deadline and its trace.
+
+use std::time::Duration;
+
+use super::HttpTransport;
+use super::attempt::{Answer, Limits, Lost, MAX_ANSWER, attempt};
+use super::budget::Cost;
+use super::request::Request;
+use super::trace::Trace;
+use super::world::jitter;
+use crate::error::DustErr;
+use crate::protocol::http::{Call, Refusal, Unreadable};
+
+/// What is added to a pause that the server asks for, at the most, so that those who wait do not all come back at once.
+const RATE_LIMIT_JITTER: Duration = Duration::from_millis(500);
+
+/// What may follow a try that failed.
+enum Next {
+    /// Nothing: it would fail again, or may have been applied.
+    GiveUp,
+    /// Another try, as nothing was applied.
+    Retry(Cost),
+    /// Another try once the server takes requests again.
+    Wait(Duration),
+}
+
+impl HttpTransport {
+    /// Sends a request until it is answered or its time is up, and reads the answer.
+    pub(super) async fn call<T>(
+        &self,
+        call: Call<'_>,
+        request: Request,
+        read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
+    ) -> Result<T, DustErr> {
+        let id = self.request_id();
+        let mut trace = Trace::start(&*self.world, &self.config, &call, &request, &id);
+        let result = match self.answer(&call, &request, &id, &mut trace).await {
+            Ok(answer) => read(&answer.body).map_err(|why| call.unreadable(answer.status, &why)),
+            Err(error) => Err(error),
+        };
+        trace.finish(result.as_ref().err());
+        result
+    }
+
+    async fn answer(
+        &self,
+        call: &Call<'_>,
+        request: &Request,
+        id: &str,
+        trace: &mut Trace<'_>,
+    ) -> Result<Answer, DustErr> {
+        request.check_size(call)?;
+        let url = self.url(&request.target).map_err(|error| call.invalid(&error.to_string()))?;
+        let policy = self.config.retry();
+        let deadline = self.world.now().saturating_add(self.config.deadline());
+        let mut tries = 0;
+        loop {
+            self.pace(call, deadline).await?;
+            tries += 1;
+            let left = deadline.saturating_sub(self.world.now());
+            let limits = Limits {
+                connect: self.config.connect_timeout().min(left),
+                answer: self.config.request_timeout().min(left),
+            };
+            let outcome = attempt(&self.client, url.clone(), request, id, limits, &*self.world).await;
+            let (error, next) = match outcome {
+                Ok(answer) => {
+                    trace.status(answer.status);
+                    self.learn(call, &answer);
+                    if answer.is_success() {
+                        self.budget.success();
+                        return Ok(answer);
+                    }
+                    self.refused(call, &answer)
+                }
+                Err(lost) => without_answer(call, lost),
+            };
+            let pause = match next {
+                Next::GiveUp => return Err(error),
+                Next::Wait(_) if policy.max_tries == 1 => return Err(error),
+                Next::Wait(duration) => {
+                    // The server counts these, we do not.
+                    tries -= 1;
+                    duration.saturating_add(jitter(&*self.world, RATE_LIMIT_JITTER))
+                }
+                Next::Retry(_) if tries >= policy.max_tries => return Err(error),
+                Next::Retry(cost) if !self.budget.pay(cost) => return Err(error),
+                Next::Retry(_) => {
+                    let most = policy.base_delay.saturating_mul(1_u32.checked_shl(tries - 1).unwrap_or(u32::MAX));
+                    jitter(&*self.world, most.min(policy.max_delay))
+                }
+            };
+            if self.world.now().saturating_add(pause) >= deadline {
+                return Err(error);
+            }
+            trace.retry();
+            self.world.pause(pause).await;
+        }
+    }
+
+    fn refused(&self, call: &Call<'_>, answer: &Answer) -> (DustErr, Next) {
+        let token = self.config.token();
+        let body = token.redact(String::from_utf8_lossy(&answer.body).into_owned());
+        let location = answer.header("location").map(|location| token.redact(location.to_owned()));
+        let refusal = Refusal {
+            status: answer.status,
+            retry_after: answer.header("retry-after"),
+            location: location.as_deref(),
+            body: body.as_bytes(),
+        };
+        let error = refusal.error(call);
+        let next = match &error {
+            DustErr::RateLimited { retry_after } => Next::Wait(*retry_after),
+            DustErr::Http { status: 500.., .. } if !call.operation.writes() => Next::Retry(Cost::Retry),
+            _ => Next::GiveUp,
+        };
+        (error, next)
+    }
+
+    /// Holds a write back while this minute's are used up, if that is wanted and there is time.
+    async fn pace(&self, call: &Call<'_>, deadline: Duration) -> Result<(), DustErr> {
+        let Some(pacer) = self.pacer.as_ref().filter(|_| call.operation.counts_as_write()) else { return Ok(()) };
+        while let Err(wait) = pacer.take(self.world.unix_time()) {
+            let pause = wait.saturating_add(jitter(&*self.world, RATE_LIMIT_JITTER));
+            if self.world.now().saturating_add(pause) >= deadline {
+                return Err(DustErr::RateLimited { retry_after: wait.max(Duration::from_secs(1)) });
+            }
+            self.world.pause(pause).await;
+        }
+        Ok(())
+    }
+
+    /// Tells the pacer what the server says about the rate limit.
+    fn learn(&self, call: &Call<'_>, answer: &Answer) {
+        let Some(pacer) = self.pacer.as_ref().filter(|_| call.operation.counts_as_write()) else { return };
+        let number = |name| answer.header(name).and_then(|number| number.trim().parse::<u32>().ok());
+        let refused_for = (answer.status == 429)
+            .then(|| Duration::from_secs(number("retry-after").unwrap_or(0).into()).max(Duration::from_secs(1)));
+        pacer.learn(self.world.unix_time(), number("x-ratelimit-remaining"), refused_for);
+    }
+
+    /// A new id for the server's log. A server replaces one of fewer than 20 characters.
+    fn request_id(&self) -> String {
+        format!("dust-orm-{:016x}{:016x}", self.world.random(), self.world.random())
+    }
+}
+
+fn without_answer(call: &Call<'_>, lost: Lost) -> (DustErr, Next) {
+    let writes = call.operation.writes();
+    match lost {
+        Lost::NotSent(why) => (call.network(&why), Next::Retry(Cost::Retry)),
+        Lost::TimedOut(why) | Lost::Unanswered(why) if writes => (call.unknown_outcome(&why), Next::GiveUp),
+        Lost::TimedOut(why) => (call.network(&why), Next::Retry(Cost::AfterTimeout)),
+        Lost::Unanswered(why) => (call.network(&why), Next::Retry(Cost::Retry)),
+        Lost::TooLarge => {
+            let why = format!("the answer is larger than {MAX_ANSWER} bytes; ask for less at a time");
+            let error = if writes { call.unknown_outcome(&why) } else { DustErr::Http { status: 200, message: why } };
+            (error, Next::GiveUp)
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Holding writes back instead of running into the rate limit.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long a window of the server's rate limit is. It begins with a minute of the wall clock.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// Knows how many writes the server still takes in this window.
+///
+/// A server says it exactly with every answer; in between, writes that are under way are counted here. Times are those of
+/// this machine's wall clock. A refusal says when the server's window ends, and so how far its clock is off.
+#[derive(Debug, Default)]
+pub(super) struct Pacer {
+    window: Mutex<Window>,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    /// When it ends, since 1970.
+    end: Duration,
+    /// `None` until the server has said how many.
+    left: Option<u32>,
+}
+
+impl Pacer {
+    /// Takes one of the writes that are left, or says how long to wait for the next window.
+    pub(super) fn take(&self, unix_time: Duration) -> Result<(), Duration> {
+        let mut window = self.window();
+        window.roll(unix_time);
+        match &mut window.left {
+            Some(0) => Err(window.end - unix_time),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Learns from an answer to a write: how many are left, and after a refusal when the next window begins.
+    pub(super) fn learn(&self, unix_time: Duration, remaining: Option<u32>, refused_for: Option<Duration>) {
+        let mut window = self.window();
+        window.roll(unix_time);
+        if let Some(wait) = refused_for {
+            window.end = unix_time.saturating_add(wait);
+            window.left = Some(0);
+        } else if let Some(remaining) = remaining {
+            // Answers may arrive in another order than they were given; within a window the number only falls.
+            window.left = Some(window.left.map_or(remaining, |left| left.min(remaining)));
+        }
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Window {
+    /// Begins another window where this one has ended.
+    fn roll(&mut self, unix_time: Duration) {
+        if unix_time < self.end {
+            return;
+        }
+        // The windows before this one ended at the same second of a minute.
+        let phase = self.end.as_secs() % WINDOW.as_secs();
+        let since = (unix_time.as_secs() + WINDOW.as_secs() - phase) % WINDOW.as_secs();
+        self.end = Duration::from_secs(unix_time.as_secs() - since) + WINDOW;
+        self.left = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A minute past a full hour, and some seconds.
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(1_800_000_000 + seconds)
+    }
+
+    #[test]
+    fn writes_go_through_until_the_server_says_how_many_are_left() {
+        let pacer = Pacer::default();
+        assert_eq!(pacer.take(at(1)), Ok(()));
+        assert_eq!(pacer.take(at(2)), Ok(()));
+    }
+
+    #[test]
+    fn writes_wait_for_the_next_minute_once_they_are_used_up() {
+        let pacer = Pacer::default();
+        pacer.learn(at(3), Some(1), None);
+        assert_eq!(pacer.take(at(4)), Ok(()));
+        assert_eq!(pacer.take(at(5)), Err(Duration::from_secs(55)));
+        assert_eq!(pacer.take(at(60)), Ok(()));
+    }
+
+    #[test]
+    fn answers_that_overtake_each_other_do_not_give_writes_back() {
+        let pacer = Pacer::default();
+        pacer.learn(at(1), Some(0), None);
+        pacer.learn(at(2), Some(5), None);
+        assert!(pacer.take(at(3)).is_err());
+    }
+
+    #[test]
+    fn a_refusal_tells_when_the_servers_minute_ends() {
+        let pacer = Pacer::default();
+        pacer.learn(at(20), Some(0), Some(Duration::from_secs(30)));
+        assert_eq!(pacer.take(at(20)), Err(Duration::from_secs(30)));
+        assert_eq!(pacer.take(at(50)), Ok(()));
+        pacer.learn(at(51), Some(0), None);
+        assert_eq!(pacer.take(at(80)), Err(Duration::from_secs(30)), "windows keep the server's phase");
+    }
+
+    #[test]
+    fn a_clock_near_the_epoch_does_no_harm() {
+        assert_eq!(Pacer::default().take(Duration::ZERO), Ok(()));
+    }
+}

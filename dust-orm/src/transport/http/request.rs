@@ -1,0 +1,126 @@
+//! What is asked for, as HTTP: method, URL, preconditions and body.
+
+use bytes::Bytes;
+use reqwest::Method;
+
+use crate::error::DustErr;
+use crate::protocol::http::{Call, Condition, MAX_BODY, batch_body, batch_write_body, delete_body, put_body};
+use crate::protocol::path::percent_encode_into;
+use crate::protocol::{BatchOp, ListRequest, Order, Path, RawJson, Select, Selector};
+
+/// A request, relative to the entries of the store.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) method: Method,
+    /// What follows `…/entries` in the URL: a `/` and a path, a `?` and a query, or nothing.
+    pub(super) target: String,
+    pub(super) condition: Option<Condition>,
+    pub(super) body: Option<Bytes>,
+}
+
+/// From this length on, in bytes, a path goes into the body: servers and proxies limit the request line to 8 or 10 kB.
+const LONG_TARGET: usize = 7_000;
+
+impl Request {
+    fn new(method: Method, target: String) -> Request {
+        Request { method, target, condition: None, body: None }
+    }
+
+    fn post(target: &str, body: String) -> Request {
+        Request { body: Some(body.into()), ..Request::new(Method::POST, target.to_owned()) }
+    }
+
+    pub(super) fn list(request: &ListRequest) -> Request {
+        let mut query = String::from("?");
+        match &request.selector {
+            Selector::Pattern(pattern) => parameter(&mut query, "pattern", pattern.as_str()),
+            Selector::Range { from, to } => {
+                parameter(&mut query, "from", from.as_str());
+                parameter(&mut query, "to", to.as_str());
+            }
+        }
+        parameter(&mut query, "limit", &request.limit.to_string());
+        if request.order == Order::Descending {
+            parameter(&mut query, "order", "desc");
+        }
+        match request.select {
+            Select::Entries => {}
+            Select::Keys => parameter(&mut query, "select", "keys"),
+            Select::Prefixes => parameter(&mut query, "select", "prefixes"),
+        }
+        if let Some(after) = &request.after {
+            parameter(&mut query, "after", after);
+        }
+        Request::new(Method::GET, query)
+    }
+
+    /// `None` when the path cannot be in a URL.
+    pub(super) fn get(path: &Path) -> Option<Request> {
+        target(path).map(|target| Request::new(Method::GET, target))
+    }
+
+    pub(super) fn get_many(paths: &[Path]) -> Request {
+        Request::post("/batch", batch_body(paths))
+    }
+
+    pub(super) fn set(path: &Path, value: &RawJson, condition: Option<Condition>) -> Request {
+        match target(path) {
+            Some(target) => Request {
+                condition,
+                body: Some(Bytes::copy_from_slice(value.as_str().as_bytes())),
+                ..Request::new(Method::PUT, target)
+            },
+            None => Request::post("", put_body(path, value, condition)),
+        }
+    }
+
+    pub(super) fn delete(path: &Path, if_match: Option<u64>) -> Request {
+        match target(path) {
+            Some(target) => {
+                let condition = if_match.map(Condition::IfMatch);
+                Request { condition, ..Request::new(Method::DELETE, target) }
+            }
+            None => Request {
+                body: Some(delete_body(path, if_match).into()),
+                ..Request::new(Method::DELETE, String::new())
+            },
+        }
+    }
+
+    pub(super) fn batch_write(ops: &[BatchOp]) -> Request {
+        Request::post("/batch_write", batch_write_body(ops))
+    }
+
+    /// Refuses a body that the server would refuse, before it is sent.
+    pub(super) fn check_size(&self, call: &Call<'_>) -> Result<(), DustErr> {
+        match self.body.as_ref().map_or(0, Bytes::len) {
+            size if size > MAX_BODY => Err(call.invalid(&format!(
+                "the body is {size} bytes, and a server takes at most {MAX_BODY}; write less at a time"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A path as the rest of a URL, if it can be there.
+///
+/// It cannot when a segment is `.` or `..`: URL libraries and proxies resolve these, and `%2E` too, and would ask for another
+/// path. Nor when it is too long for a request line. Such paths travel in a body, or in a query.
+fn target(path: &Path) -> Option<String> {
+    if path.as_str().split('/').any(|segment| matches!(segment, "." | "..")) {
+        return None;
+    }
+    let target = format!("/{}", path.to_url());
+    (target.len() < LONG_TARGET).then_some(target)
+}
+
+/// Appends `name=value` to a query. Everything but unreserved characters is encoded, so that nothing is left to interpret;
+/// a `+` would be read as a space.
+fn parameter(query: &mut String, name: &str, value: &str) {
+    if query.len() > 1 {
+        query.push('&');
+    }
+    query.push_str(name);
+    query.push('=');
+    percent_encode_into(value, query);
+}
