@@ -5,6 +5,8 @@ mod builder;
 mod bulk;
 mod claim;
 mod hooks;
+#[cfg(feature = "http")]
+mod http;
 mod input;
 mod job;
 mod options;

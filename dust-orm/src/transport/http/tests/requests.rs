@@ -232,6 +232,11 @@ async fn what_http_cannot_do_is_refused_before_it_is_sent() {
             .batch_write(vec![BatchOp::set(path("a"), value("1")).on(Precondition::IfAbsent)], None)
             .await
             .unwrap_err(),
+        transport.write(Write { precondition: Some(Precondition::IfVacant), ..set("a", "1") }).await.unwrap_err(),
+        transport
+            .batch_write(vec![BatchOp::set(path("a"), value("1")).on(Precondition::IfVacant)], None)
+            .await
+            .unwrap_err(),
         transport.subscribe(Glob::parse("**").unwrap()).await.err().unwrap(),
     ];
     for error in refused {
