@@ -4,6 +4,7 @@
 //! everything a Dust server says is parsed into them first.
 
 pub mod apply;
+pub mod channel;
 pub mod entry;
 pub mod envelope;
 pub mod flatten;

@@ -1,0 +1,110 @@
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::MAX_INCOMING;
+use crate::protocol::value::push_string;
+
+/// One frame: `[join_ref, ref, topic, event, payload]`, either way.
+///
+/// ```
+/// use dust_orm::protocol::channel::Frame;
+///
+/// let frame = Frame::decode(r#"["1","2","store:acme/main","write",{"op":"delete","path":"a","client_op_id":"x"}]"#)?;
+/// assert_eq!((frame.join_ref.as_deref(), frame.reference.as_deref()), (Some("1"), Some("2")));
+/// assert_eq!((&*frame.topic, &*frame.event), ("store:acme/main", "write"));
+/// # Ok::<(), dust_orm::protocol::channel::FrameError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Frame<'a> {
+    /// The join it belongs to. Live events have none.
+    pub join_ref: Option<Cow<'a, str>>,
+    /// What a reply answers.
+    pub reference: Option<Cow<'a, str>>,
+    /// The channel: `store:org/name`, or `phoenix` for heartbeats.
+    pub topic: Cow<'a, str>,
+    /// What happened or is wanted.
+    pub event: Cow<'a, str>,
+    /// The particulars, as text.
+    pub payload: &'a RawValue,
+}
+
+/// Why a text is not a frame, or a frame not the message its event promises.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a frame that cannot be read: {0}")]
+pub struct FrameError(pub(super) String);
+
+#[derive(Deserialize)]
+struct Wire<'a>(
+    #[serde(borrow)] Id<'a>,
+    #[serde(borrow)] Id<'a>,
+    #[serde(borrow)] Text<'a>,
+    #[serde(borrow)] Text<'a>,
+    #[serde(borrow)] &'a RawValue,
+);
+
+/// A string that stays in the frame unless it holds an escape.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// An id: any JSON scalar, because a server gives back whatever a client chose. A string is its text, `null` none.
+pub(super) struct Id<'a>(pub(super) Option<Cow<'a, str>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Id<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Id<'a>, D::Error> {
+        let Some(raw) = Option::<&'de RawValue>::deserialize(deserializer)? else { return Ok(Id(None)) };
+        let text = raw.get();
+        Ok(Id(Some(match text.as_bytes().first() {
+            Some(b'"') => serde_json::from_str::<Text<'de>>(text).map_err(serde::de::Error::custom)?.0,
+            _ => Cow::Borrowed(text),
+        })))
+    }
+}
+
+impl<'a> Frame<'a> {
+    /// Reads a text frame.
+    pub fn decode(text: &'a str) -> Result<Frame<'a>, FrameError> {
+        if text.len() > MAX_INCOMING {
+            return Err(FrameError(format!("{} bytes, where {MAX_INCOMING} is the most", text.len())));
+        }
+        let Wire(Id(join_ref), Id(reference), Text(topic), Text(event), payload) = read(text)?;
+        Ok(Frame { join_ref, reference, topic, event, payload })
+    }
+
+    /// The frame as text.
+    pub fn encode(&self) -> String {
+        encode(self.join_ref.as_deref(), self.reference.as_deref(), &self.topic, &self.event, self.payload.get())
+    }
+}
+
+/// A frame as text; the payload is JSON already.
+pub(super) fn encode(
+    join_ref: Option<&str>,
+    reference: Option<&str>,
+    topic: &str,
+    event: &str,
+    payload: &str,
+) -> String {
+    let mut out = String::with_capacity(payload.len() + topic.len() + event.len() + 32);
+    out.push('[');
+    for id in [join_ref, reference] {
+        match id {
+            Some(id) => push_string(id, &mut out),
+            None => out.push_str("null"),
+        }
+        out.push(',');
+    }
+    for text in [topic, event] {
+        push_string(text, &mut out);
+        out.push(',');
+    }
+    out.push_str(payload);
+    out.push(']');
+    out
+}
+
+/// Reads a JSON text into a type that may borrow from it.
+pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, FrameError> {
+    serde_json::from_str(text).map_err(|error| FrameError(error.to_string()))
+}

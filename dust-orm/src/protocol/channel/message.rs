@@ -1,0 +1,268 @@
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::frame::{Frame, FrameError, Id, read};
+use super::refusal::Refusal;
+use crate::protocol::{CommittedOp, Entry, LeafKind, OpKind, Path, RawJson, envelope};
+
+/// What a server says in one frame.
+///
+/// ```
+/// use dust_orm::protocol::channel::{Incoming, Message};
+///
+/// let text = r#"[null,null,"store:acme/main","event",{"client_op_id":"x","device_id":"d","op":"set","path":"n",
+///     "path_segments":["n"],"store_seq":7,"value":123456789012345678901234567890}]"#;
+/// let Message::Event(op) = Incoming::decode(text)?.message else { panic!("it is an event") };
+/// assert_eq!((op.store_seq, op.value.as_str()), (7, "123456789012345678901234567890"));
+/// # Ok::<(), dust_orm::protocol::channel::FrameError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Incoming<'a> {
+    /// The join it belongs to; live events have none.
+    pub join_ref: Option<Cow<'a, str>>,
+    /// The channel.
+    pub topic: Cow<'a, str>,
+    /// The message.
+    pub message: Message<'a>,
+}
+
+/// The kinds of messages.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Message<'a> {
+    /// The answer to a request.
+    Reply {
+        /// The request's reference.
+        reference: Option<Cow<'a, str>>,
+        /// What was answered; what it holds depends on the request.
+        outcome: Result<Response<'a>, Refusal>,
+    },
+    /// The whole store, because the log no longer reaches back far enough.
+    Snapshot(Snapshot),
+    /// A committed op: live when the frame has no `join_ref`, else of a catch-up.
+    Event(CommittedOp),
+    /// The catch-up of a join is over. Whatever number the server names is the client's own, and is not looked at.
+    CaughtUp,
+    /// The channel crashed (`phx_error`): join again.
+    Crashed,
+    /// The channel was closed (`phx_close`): left, or replaced by another join.
+    Closed,
+    /// Something this version does not know.
+    Unknown,
+}
+
+/// The whole store as of one op.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The `store_seq` it speaks for.
+    pub seq: u64,
+    /// The leaves with their values unwrapped. A snapshot does not tell their revisions: each has `seq` here, which is the
+    /// most it can be.
+    pub leaves: Vec<Entry>,
+}
+
+/// The body of a successful reply.
+#[derive(Clone, Copy, Debug)]
+pub struct Response<'a>(&'a RawValue);
+
+/// The answer to a join.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Joined {
+    /// The store's last `store_seq`.
+    pub store_seq: u64,
+    /// What the token may do.
+    #[serde(default)]
+    pub permissions: Permissions,
+    /// The token's scopes, such as `entries:write`.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+}
+
+/// What a token may do with a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Permissions {
+    /// Read.
+    pub read: bool,
+    /// Write.
+    pub write: bool,
+}
+
+/// The answer to a write or a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The op's place in the store's order; `None` when a release changed nothing.
+    pub store_seq: Option<u64>,
+    /// For `lease` and `renew` the lease as the store has it.
+    pub lease: Option<RawJson>,
+    /// For a file its hash, such as `sha256:…`.
+    pub hash: Option<String>,
+}
+
+/// The answer to `status`, as far as it is needed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct StatusReport {
+    /// The store's last `store_seq`.
+    pub current_seq: u64,
+    /// How many leaves it has.
+    #[serde(default)]
+    pub entry_count: u64,
+}
+
+#[derive(Deserialize)]
+struct ReplyBody<'a> {
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    #[serde(borrow)]
+    response: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct EventBody<'a> {
+    store_seq: u64,
+    #[serde(borrow)]
+    op: Cow<'a, str>,
+    #[serde(borrow)]
+    path: Cow<'a, str>,
+    #[serde(borrow, default)]
+    value: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    device_id: Option<Id<'a>>,
+    #[serde(borrow, default)]
+    client_op_id: Option<Id<'a>>,
+}
+
+#[derive(Deserialize)]
+struct SnapshotBody<'a> {
+    snapshot_seq: u64,
+    #[serde(borrow)]
+    entries: Entries<'a>,
+}
+
+#[derive(Deserialize)]
+struct SnapshotLeaf<'a> {
+    #[serde(borrow)]
+    value: &'a RawValue,
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+}
+
+/// The members of an object in their order, without a map in between.
+struct Entries<'a>(Vec<(Cow<'a, str>, SnapshotLeaf<'a>)>);
+
+#[derive(Deserialize)]
+struct WrittenBody<'a> {
+    store_seq: Option<u64>,
+    hash: Option<String>,
+    token: Option<u64>,
+    expires_at: Option<i64>,
+    #[serde(borrow, default)]
+    holder: Option<&'a RawValue>,
+}
+
+impl<'a> Incoming<'a> {
+    /// Reads a text frame.
+    pub fn decode(text: &'a str) -> Result<Incoming<'a>, FrameError> {
+        let Frame { join_ref, reference, topic, event, payload } = Frame::decode(text)?;
+        let message = match &*event {
+            "phx_reply" => Message::Reply { reference, outcome: reply(payload)? },
+            "event" => Message::Event(committed(payload)?),
+            "snapshot" => Message::Snapshot(snapshot(payload)?),
+            "catch_up_complete" => Message::CaughtUp,
+            "phx_error" => Message::Crashed,
+            "phx_close" => Message::Closed,
+            _ => Message::Unknown,
+        };
+        Ok(Incoming { join_ref, topic, message })
+    }
+}
+
+fn reply(payload: &RawValue) -> Result<Result<Response<'_>, Refusal>, FrameError> {
+    let body: ReplyBody<'_> = read(payload.get())?;
+    Ok(if body.status == "ok" { Ok(Response(body.response)) } else { Err(Refusal::read(body.response.get())) })
+}
+
+fn committed(payload: &RawValue) -> Result<CommittedOp, FrameError> {
+    let body: EventBody<'_> = read(payload.get())?;
+    let op = OpKind::from_name(&body.op).ok_or_else(|| FrameError(format!("the op {:?} is not known", body.op)))?;
+    let id = |id: Option<Id<'_>>| id.and_then(|Id(text)| text).unwrap_or_default().into();
+    Ok(CommittedOp {
+        store_seq: body.store_seq,
+        op,
+        path: path(&body.path)?,
+        value: body.value.map_or_else(RawJson::null, |value| RawJson::from_trusted(value.get())),
+        device_id: id(body.device_id),
+        client_op_id: id(body.client_op_id),
+    })
+}
+
+fn snapshot(payload: &RawValue) -> Result<Snapshot, FrameError> {
+    let SnapshotBody { snapshot_seq: seq, entries: Entries(entries) } = read(payload.get())?;
+    let leaves = entries.into_iter().map(|(rendered, leaf)| {
+        let value = envelope::unwrap(&RawJson::from_trusted(leaf.value.get()));
+        Ok(Entry { path: path(&rendered)?, value, kind: LeafKind::from_name(&leaf.kind), revision: seq })
+    });
+    Ok(Snapshot { seq, leaves: leaves.collect::<Result<_, FrameError>>()? })
+}
+
+fn path(rendered: &str) -> Result<Path, FrameError> {
+    Path::parse(rendered).map_err(|error| FrameError(format!("the path {rendered:?}: {error}")))
+}
+
+impl Response<'_> {
+    /// Reads the answer to a join.
+    pub fn joined(self) -> Result<Joined, FrameError> {
+        read(self.0.get())
+    }
+
+    /// Reads the answer to `status`.
+    pub fn status(self) -> Result<StatusReport, FrameError> {
+        read(self.0.get())
+    }
+
+    /// Reads the answer to a write or a file.
+    pub fn written(self) -> Result<Written, FrameError> {
+        let body: WrittenBody<'_> = read(self.0.get())?;
+        let lease = match (body.token, body.expires_at) {
+            (Some(token), Some(expires_at)) => {
+                let holder = body.holder.map_or("null", RawValue::get);
+                let lease =
+                    format!(r#"{{"_type":"lease","expires_at":{expires_at},"holder":{holder},"token":{token}}}"#);
+                Some(RawJson::from_trusted(lease))
+            }
+            _ => None,
+        };
+        Ok(Written { store_seq: body.store_seq, lease, hash: body.hash })
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entries<'a>, D::Error> {
+        struct EntriesVisitor;
+
+        #[derive(Deserialize)]
+        struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Vec<(Cow<'de, str>, SnapshotLeaf<'de>)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of leaves by path")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some((Key(path), leaf)) = map.next_entry::<Key<'de>, SnapshotLeaf<'de>>()? {
+                    entries.push((path, leaf));
+                }
+                Ok(entries)
+            }
+        }
+
+        deserializer.deserialize_map(EntriesVisitor).map(Entries)
+    }
+}

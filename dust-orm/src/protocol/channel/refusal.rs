@@ -1,0 +1,123 @@
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::error::DustErr;
+use crate::protocol::{OpKind, Path};
+
+/// The shortest pause after `rate_limited`.
+const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The longest pause that is believed.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// How much of a reason that is not known an error shows, in characters.
+const SHOWN: usize = 200;
+
+/// Why a server refused a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The server's name for it (`conflict`, `missing_scope`, …), or an exception of its own as text.
+    pub reason: String,
+    /// A sentence.
+    pub message: Option<String>,
+    /// The scope that the token lacks.
+    pub scope: Option<String>,
+    /// How long to wait, in milliseconds: always the full window.
+    pub retry_after_ms: Option<u64>,
+    /// The limit of the plan that is reached, such as `keys`.
+    pub dimension: Option<String>,
+    /// That limit.
+    pub limit: Option<u64>,
+}
+
+/// The write that was refused, as far as the error tells of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// Where.
+    pub path: &'a Path,
+    /// What.
+    pub op: OpKind,
+    /// The lease it was fenced with.
+    pub fence: Option<&'a Path>,
+    /// The revision of the leaf as far as the writer knows: a refusal does not tell it.
+    pub current: Option<u64>,
+}
+
+impl Refusal {
+    /// Reads the body of an error reply. What is not one is a reason in itself.
+    pub(super) fn read(body: &str) -> Refusal {
+        serde_json::from_str(body).unwrap_or_else(|_| Refusal { reason: shorten(body), ..Refusal::default() })
+    }
+
+    /// Whether the channel was not joined, so that nothing happened.
+    pub fn is_not_joined(&self) -> bool {
+        self.reason == "unmatched topic"
+    }
+
+    /// Whether joining again soon cannot help.
+    pub fn is_final(&self) -> bool {
+        matches!(self.reason.as_str(), "unauthorized" | "store_not_allowed" | "missing_scope" | "store_archived")
+    }
+
+    /// The error of a join that was refused.
+    pub fn of_join(&self, store: &str) -> DustErr {
+        match self.reason.as_str() {
+            "unauthorized" => DustErr::NotFound { what: format!("the store `{store}`") },
+            "store_not_allowed" | "missing_scope" => self.unauthorized(&format!("the store `{store}`")),
+            "rate_limited" => self.rate_limited(),
+            _ => DustErr::Http { status: 500, message: format!("the store `{store}`: {}", self.said()) },
+        }
+    }
+
+    /// The error of a write that was refused.
+    pub fn of_write(&self, attempt: &Attempt<'_>) -> DustErr {
+        let path = || attempt.path.to_string();
+        let what = || format!("{} of `{}`", attempt.op.name(), attempt.path);
+        match self.reason.as_str() {
+            "conflict" => DustErr::Conflict { path: path(), current: attempt.current, op_index: None },
+            "exists" => DustErr::Exists { path: path(), current: attempt.current },
+            "held" => DustErr::Held { key: path() },
+            "not_held" => DustErr::NotHeld { key: path() },
+            "occupied" => DustErr::Occupied { key: path() },
+            "fenced" => DustErr::Fenced { key: attempt.fence.unwrap_or(attempt.path).to_string() },
+            "rate_limited" => self.rate_limited(),
+            "missing_scope" | "store_not_allowed" | "unauthorized" => self.unauthorized(&what()),
+            "unmatched topic" => DustErr::Network(format!("{}: the channel of the store was not open", what())),
+            // The writer did not answer the channel in time, and may apply the write all the same.
+            reason if reason.starts_with("{:writer_unavailable") => {
+                DustErr::Timeout { operation: format!("{} (the server's writer did not answer it)", what()) }
+            }
+            _ => DustErr::InvalidParams(format!("{}: {}", what(), self.said())),
+        }
+    }
+
+    fn rate_limited(&self) -> DustErr {
+        let told = Duration::from_millis(self.retry_after_ms.unwrap_or(0));
+        DustErr::RateLimited { retry_after: told.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER) }
+    }
+
+    fn unauthorized(&self, what: &str) -> DustErr {
+        let said = self.message.clone().unwrap_or_else(|| shorten(&self.reason));
+        DustErr::Unauthorized { scope: self.scope.clone(), message: format!("{what}: {said}") }
+    }
+
+    /// What the server said, short.
+    fn said(&self) -> String {
+        let reason = shorten(&self.reason);
+        match (&self.message, &self.dimension, self.limit) {
+            (Some(message), _, _) => format!("{} ({reason})", shorten(message)),
+            (None, Some(dimension), Some(limit)) => format!("{reason} (the plan allows {limit} {dimension})"),
+            _ if reason.is_empty() => "refused without a reason".to_owned(),
+            _ => reason,
+        }
+    }
+}
+
+fn shorten(text: &str) -> String {
+    let line: String = text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
+    match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
