@@ -1,12 +1,14 @@
 //! Writes of many records that need not be one transaction.
 
 use std::future::IntoFuture;
+use std::time::Instant;
 
 use futures_core::future::BoxFuture;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sea_orm::EntityTrait;
 
 use super::DustRepo;
+use super::chunks::ChunkSize;
 use super::input::IntoActive;
 use super::job::Saving;
 use super::options::Options;
@@ -15,7 +17,6 @@ use super::send::send;
 use super::write::DeleteResult;
 use crate::entity::DustEntity;
 use crate::error::DustErr;
-use crate::protocol::list::MAX_PAGE;
 use crate::protocol::{BatchOp, Fence};
 
 /// How many records are prepared, and if need be read, at a time.
@@ -25,7 +26,7 @@ impl DustRepo {
     /// Inserts many records of one entity in as few requests as possible, and answers their Models in order.
     ///
     /// All are validated before anything is sent. They are sent in chunks of at most 1000 ops (one per field in flat mode,
-    /// one per record in map mode). **Atomic per chunk, not as a whole**: when a chunk fails, those before it are written, and
+    /// one per record in map mode) and of the size that the transport takes, and of fewer while the server is slow. **Atomic per chunk, not as a whole**: when a chunk fails, those before it are written, and
     /// the error is [`Partial`](DustErr::Partial), which says how many records that was. An empty list is fine.
     ///
     /// As with a single insert, a record whose optional fields are `NotSet` is read first; set them, to `None` if need be,
@@ -97,12 +98,17 @@ impl<'r, E: DustEntity> IntoFuture for InsertMany<'r, E> {
                 .try_collect()
                 .await?;
             let mut models = Vec::with_capacity(prepared.len());
-            for chunk in chunks(prepared) {
-                let (ops, savings): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
+            let mut size = ChunkSize::new(transport.capabilities().batch_bytes);
+            let mut left = prepared;
+            while !left.is_empty() {
+                let rest = left.split_off(size.take(&left));
+                let (ops, savings): (Vec<_>, Vec<_>) = std::mem::replace(&mut left, rest).into_iter().unzip();
                 let done = models.len();
+                let started = Instant::now();
                 send(ops.concat(), options.clone(), transport).await.map_err(|cause| {
                     if done == 0 { cause } else { DustErr::Partial { done, cause: Box::new(cause) } }
                 })?;
+                size.took(started.elapsed());
                 for saving in savings {
                     models.push(saving.finish().await?);
                 }
@@ -110,24 +116,4 @@ impl<'r, E: DustEntity> IntoFuture for InsertMany<'r, E> {
             Ok(models)
         })
     }
-}
-
-/// Cuts records into chunks of at most [`MAX_PAGE`] ops, never through a record.
-fn chunks<T>(prepared: Vec<(Vec<BatchOp>, T)>) -> Vec<Vec<(Vec<BatchOp>, T)>> {
-    let mut chunks: Vec<Vec<(Vec<BatchOp>, T)>> = Vec::new();
-    let mut room = 0;
-    for record in prepared {
-        let ops = record.0.len();
-        match chunks.last_mut() {
-            Some(chunk) if ops <= room => {
-                room -= ops;
-                chunk.push(record);
-            }
-            _ => {
-                room = MAX_PAGE.saturating_sub(ops);
-                chunks.push(vec![record]);
-            }
-        }
-    }
-    chunks
 }

@@ -3,6 +3,7 @@
 mod batch;
 mod builder;
 mod bulk;
+mod chunks;
 mod claim;
 mod hooks;
 #[cfg(feature = "http")]

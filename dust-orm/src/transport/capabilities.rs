@@ -15,6 +15,8 @@ pub struct Capabilities {
     pub subscribe: bool,
     /// Whether a call crosses a network, so that it pays to ask for the next page ahead of time.
     pub remote: bool,
+    /// How many bytes of paths and values one batch may hold at the most, with some room for what stands around them.
+    pub batch_bytes: usize,
 }
 
 impl Capabilities {

@@ -61,7 +61,14 @@ impl Transport for EmbeddedTransport {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { if_vacant: true, fences: true, typed_ops: true, subscribe: false, remote: false }
+        Capabilities {
+            if_vacant: true,
+            fences: true,
+            typed_ops: true,
+            subscribe: false,
+            remote: false,
+            batch_bytes: usize::MAX,
+        }
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {

@@ -221,7 +221,14 @@ impl Transport for HttpTransport {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { if_vacant: false, fences: false, typed_ops: false, subscribe: false, remote: true }
+        Capabilities {
+            if_vacant: false,
+            fences: false,
+            typed_ops: false,
+            subscribe: false,
+            remote: true,
+            batch_bytes: wire::MAX_BODY,
+        }
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {

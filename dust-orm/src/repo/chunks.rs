@@ -1,0 +1,93 @@
+//! How many records go into one request of a bulk write.
+
+use std::time::Duration;
+
+use crate::protocol::BatchOp;
+use crate::protocol::list::MAX_PAGE;
+
+/// A server takes time per op that grows with its store, and past 5 s leaves the outcome of a batch unknown.
+const SLOW: Duration = Duration::from_secs(2);
+/// From here on there is room for more.
+const FAST: Duration = Duration::from_millis(500);
+/// Fewer ops than this in a request help nobody.
+const FEWEST: usize = 50;
+/// What a batch adds to the path and the value of an op, at the most.
+const AROUND_AN_OP: usize = 64;
+
+/// The size of the next chunk: at most what one batch may hold, less while the server is slow.
+#[derive(Debug)]
+pub(super) struct ChunkSize {
+    ops: usize,
+    bytes: usize,
+}
+
+impl ChunkSize {
+    pub(super) fn new(bytes: usize) -> ChunkSize {
+        ChunkSize { ops: MAX_PAGE, bytes }
+    }
+
+    /// How many of these records, from the first on, go together. Never none, and never a part of one: a record that is too
+    /// large for any batch goes alone, and is refused as such.
+    pub(super) fn take<T>(&self, records: &[(Vec<BatchOp>, T)]) -> usize {
+        let (mut ops, mut bytes) = (0, 0);
+        let fits = |(record, _): &&(Vec<BatchOp>, T)| {
+            ops += record.len();
+            bytes += record.iter().map(size).sum::<usize>();
+            ops <= self.ops && bytes <= self.bytes
+        };
+        records.iter().take_while(fits).count().max(1)
+    }
+
+    /// Learns from how long a chunk took.
+    pub(super) fn took(&mut self, time: Duration) {
+        if time >= SLOW {
+            self.ops = (self.ops / 2).max(FEWEST);
+        } else if time <= FAST {
+            self.ops = (self.ops * 2).min(MAX_PAGE);
+        }
+    }
+}
+
+fn size(op: &BatchOp) -> usize {
+    AROUND_AN_OP + op.path.as_str().len() + op.value.as_ref().map_or(0, |value| value.as_str().len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Path, RawJson};
+
+    fn records(count: usize, ops: usize, value: usize) -> Vec<(Vec<BatchOp>, ())> {
+        let op = BatchOp::set(Path::parse("a").unwrap(), RawJson::from(serde_json::Value::from("x".repeat(value))));
+        vec![(vec![op; ops], ()); count]
+    }
+
+    #[test]
+    fn fills_a_batch_and_never_cuts_a_record() {
+        let size = ChunkSize::new(usize::MAX);
+        assert_eq!(size.take(&records(10, 3, 1)), 10);
+        assert_eq!(size.take(&records(2000, 3, 1)), 333);
+        assert_eq!(size.take(&records(2, 1001, 1)), 1);
+    }
+
+    #[test]
+    fn minds_the_bytes() {
+        let size = ChunkSize::new(10_000);
+        assert_eq!(size.take(&records(20, 1, 900)), 10_000 / (AROUND_AN_OP + 1 + 902));
+        assert_eq!(size.take(&records(2, 1, 20_000)), 1);
+    }
+
+    #[test]
+    fn takes_less_while_the_server_is_slow() {
+        let mut size = ChunkSize::new(usize::MAX);
+        let all = records(2000, 1, 1);
+        let mut sizes = Vec::new();
+        for time in [3000, 3000, 1000, 100, 100, 100] {
+            size.took(Duration::from_millis(time));
+            sizes.push(size.take(&all));
+        }
+        assert_eq!(sizes, [500, 250, 250, 500, 1000, 1000]);
+        (0..10).for_each(|_| size.took(Duration::from_secs(9)));
+        assert_eq!(size.take(&all), FEWEST);
+    }
+}
