@@ -42,6 +42,12 @@ impl Store {
         Ok(self.view().log.first()?.map(|(seq, _)| seq.value()))
     }
 
+    /// When an op was committed, in milliseconds since 1970 by the store's wall clock; `None` for an op that is not in the
+    /// log.
+    pub fn committed_at(&self, store_seq: u64) -> Result<Option<i64>, StoreError> {
+        Ok(self.view().log.get(store_seq)?.map(|row| row.value().5))
+    }
+
     /// The snapshot that the last compaction made.
     pub fn snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
         let view = self.view();

@@ -15,8 +15,8 @@ use super::error::{StoreError, StoreErrorKind};
 type Text = &'static [u8];
 /// A leaf by its rendered path: kind, revision, value.
 pub(super) type LeafRow = (u8, u64, Text);
-/// An op by its `store_seq`: kind, path, value, device, client's id.
-type OpRow = (u8, Text, Text, Text, Text);
+/// An op by its `store_seq`: kind, path, value, device, client's id, and when it was committed in milliseconds since 1970.
+type OpRow = (u8, Text, Text, Text, Text, i64);
 
 pub(super) const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");
 pub(super) const LEAVES: TableDefinition<'static, Text, LeafRow> = TableDefinition::new("leaves");
@@ -84,8 +84,8 @@ fn to_row(leaf: &Leaf) -> (u8, u64, &[u8]) {
     (code(&LEAF_KINDS, &leaf.kind), leaf.revision, leaf.value.as_str().as_bytes())
 }
 
-pub(super) fn to_op(store_seq: u64, row: (u8, &[u8], &[u8], &[u8], &[u8])) -> Result<CommittedOp, StoreError> {
-    let (kind, path, value, device_id, client_op_id) = row;
+pub(super) fn to_op(store_seq: u64, row: (u8, &[u8], &[u8], &[u8], &[u8], i64)) -> Result<CommittedOp, StoreError> {
+    let (kind, path, value, device_id, client_op_id, _) = row;
     let op = OP_KINDS.get(usize::from(kind)).copied().ok_or_else(|| {
         StoreErrorKind::Storage(format!("the log holds an unknown op ({kind}) at {store_seq}").into())
     })?;
@@ -131,10 +131,10 @@ impl<'t> WriteTables<'t> {
         Ok(self.leaves.range(prefix.as_bytes()..end.as_bytes())?.next().transpose()?.is_some())
     }
 
-    pub(super) fn append(&mut self, op: &CommittedOp) -> Result<(), StoreError> {
+    pub(super) fn append(&mut self, op: &CommittedOp, wall_ms: i64) -> Result<(), StoreError> {
         let texts = [op.path.as_str(), op.value.as_str(), &*op.device_id, &*op.client_op_id];
         let [path, value, device_id, client_op_id] = texts.map(str::as_bytes);
-        let row = (code(&OP_KINDS, &op.op), path, value, device_id, client_op_id);
+        let row = (code(&OP_KINDS, &op.op), path, value, device_id, client_op_id, wall_ms);
         self.log.insert(op.store_seq, row)?;
         Ok(())
     }
@@ -304,9 +304,9 @@ mod tests {
         }
         for name in ["set", "delete", "merge", "increment", "add", "remove", "lease", "renew", "release", "put_file"] {
             let kind = OpKind::from_name(name).unwrap();
-            assert_eq!(to_op(1, (code(&OP_KINDS, &kind), b"p", b"1", b"d", b"c")).unwrap().op, kind);
+            assert_eq!(to_op(1, (code(&OP_KINDS, &kind), b"p", b"1", b"d", b"c", 0)).unwrap().op, kind);
         }
-        assert!(to_op(1, (200, b"p", b"1", b"d", b"c")).is_err());
+        assert!(to_op(1, (200, b"p", b"1", b"d", b"c", 0)).is_err());
     }
 
     #[test]

@@ -82,6 +82,8 @@ impl Store {
     /// Does several `set` and `delete` ops, all or none, each with its own `store_seq`: 1 to 1000 of them. Later ops see
     /// what earlier ones did, so a guard may name a revision that the batch itself makes. One fence guards the whole.
     ///
+    /// In the log each op has the client's id with its place in the batch: `id:0`, `id:1`, …
+    ///
     /// The error says which op was refused and why. Unlike a Dust server, `if_absent` is honoured.
     pub fn batch_write(
         &self,
@@ -111,9 +113,10 @@ impl Store {
             let mut tables = WriteTables::open(&txn)?;
             check_fence(&tables, &writer, fence.as_ref(), now)?;
             for (index, (path, op, precondition)) in ops.iter().enumerate() {
+                let numbered = Origin::new(Arc::clone(&origin.device_id), format!("{}:{index}", origin.client_op_id));
                 let stamp = Stamp { store_seq: tables.last_seq + 1 + index as u64, wall_ms: now.wall_ms };
                 let op = check_guard(&tables, &view, path, *precondition)
-                    .and_then(|()| commit_op(&mut tables, path, op, stamp, origin))
+                    .and_then(|()| commit_op(&mut tables, path, op, stamp, &numbered))
                     .map_err(|error| error.in_batch(index, path))?;
                 committed.push(op);
             }
@@ -200,7 +203,7 @@ fn commit_op(
         device_id: Arc::clone(&origin.device_id),
         client_op_id: Arc::clone(&origin.client_op_id),
     };
-    tables.append(&committed)?;
+    tables.append(&committed, stamp.wall_ms)?;
     apply(tables, &committed)?;
     Ok(committed)
 }

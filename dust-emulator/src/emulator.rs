@@ -1,0 +1,309 @@
+//! The emulator as tests and the binary see it.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dust_orm::protocol::{Op, Path, RawJson, Write};
+use dust_orm::store::{Clock, Origin, Store, SystemClock};
+
+use crate::auth::{Token, Tokens};
+use crate::dump;
+use crate::error::EmulatorError;
+use crate::faults::Faults;
+use crate::journal::{Journal, RequestRecord};
+use crate::json::Object;
+use crate::limits::{Limits, RateLimit};
+use crate::server::Listening;
+use crate::state::State;
+use crate::stores::{StoreName, Stores};
+use crate::{ids, time};
+
+/// The store an emulator has when none is named.
+const DEFAULT_STORE: &str = "local/dev";
+
+/// A Dust server on this machine.
+///
+/// Dropping it stops it soon; [`stop`](Emulator::stop) stops it and waits until it has.
+pub struct Emulator {
+    state: Arc<State>,
+    listening: Option<Listening>,
+    address: SocketAddr,
+    idle: Duration,
+    token: String,
+    store: StoreName,
+}
+
+/// How an [`Emulator`] is started.
+#[derive(Clone)]
+pub struct EmulatorBuilder {
+    address: SocketAddr,
+    data: Option<PathBuf>,
+    stores: Vec<String>,
+    seeds: Vec<(String, String)>,
+    secret: Option<String>,
+    tokens: Vec<Token>,
+    limit: Option<RateLimit>,
+    clock: Option<Arc<dyn Clock>>,
+    idle: Duration,
+}
+
+impl EmulatorBuilder {
+    /// Listens on this address. The default is 127.0.0.1 and any port that is free.
+    pub fn address(mut self, address: SocketAddr) -> EmulatorBuilder {
+        self.address = address;
+        self
+    }
+
+    /// Listens on this port; 0 is any that is free.
+    pub fn port(mut self, port: u16) -> EmulatorBuilder {
+        self.address.set_port(port);
+        self
+    }
+
+    /// Keeps the stores in files in this directory, which is created if it is not there. The default is memory. Stores
+    /// that are in it already are opened. Tokens are not kept.
+    pub fn data_dir(mut self, directory: impl Into<PathBuf>) -> EmulatorBuilder {
+        self.data = Some(directory.into());
+        self
+    }
+
+    /// Has a store, `org/name`, or one more. The first is [`Emulator::store`]; the default is `local/dev`.
+    pub fn store(mut self, name: impl Into<String>) -> EmulatorBuilder {
+        self.stores.push(name.into());
+        self
+    }
+
+    /// Has a store that holds this before the first request, see [`Emulator::import`]. A store that holds something
+    /// already, because it lies in a [`data_dir`](EmulatorBuilder::data_dir), is left as it is.
+    pub fn seed(mut self, store: impl Into<String>, text: impl Into<String>) -> EmulatorBuilder {
+        self.seeds.push((store.into(), text.into()));
+        self
+    }
+
+    /// The secret of the token that may do everything. The default is made up.
+    pub fn secret(mut self, secret: impl Into<String>) -> EmulatorBuilder {
+        self.secret = Some(secret.into());
+        self
+    }
+
+    /// Knows one more token.
+    pub fn token(mut self, token: Token) -> EmulatorBuilder {
+        self.tokens.push(token);
+        self
+    }
+
+    /// Limits how many requests a token may make in a minute. The default is no limit.
+    pub fn rate_limit(mut self, limit: RateLimit) -> EmulatorBuilder {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Uses this clock for the rate limit, for the end of tokens, for leases and for whatever shows a time. The default
+    /// is the operating system's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> EmulatorBuilder {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Closes connections on which nothing happens for this long. The default is 60 seconds, as in production.
+    pub fn idle_timeout(mut self, time: Duration) -> EmulatorBuilder {
+        self.idle = time;
+        self
+    }
+
+    /// Starts the emulator, in the tokio runtime of the caller.
+    pub async fn start(self) -> Result<Emulator, EmulatorError> {
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::default()));
+        let stores = Stores::open(self.data, Arc::clone(&clock))?;
+        let first = self.stores.first().map_or(DEFAULT_STORE, String::as_str);
+        let store = StoreName::parse(first)?;
+        stores.open_or_create(&store)?;
+        for name in &self.stores {
+            stores.open_or_create(&StoreName::parse(name)?)?;
+        }
+        for (name, text) in &self.seeds {
+            let held = stores.open_or_create(&StoreName::parse(name)?)?;
+            if held.store.current_seq() == 0 {
+                dump::import(&held.store, text)?;
+            }
+        }
+        let tokens = Tokens::default();
+        let secret = self.secret.unwrap_or_else(ids::secret);
+        tokens.add(Token::new(&secret));
+        for token in self.tokens {
+            tokens.add(token);
+        }
+        let state = Arc::new(State {
+            clock,
+            stores,
+            tokens,
+            limits: Limits::new(self.limit),
+            faults: Faults::default(),
+            journal: Journal::default(),
+        });
+        let listening = Listening::on(self.address, Arc::clone(&state), self.idle).await?;
+        let address = listening.address;
+        Ok(Emulator { state, listening: Some(listening), address, idle: self.idle, token: secret, store })
+    }
+}
+
+impl Emulator {
+    /// Starts an emulator with one empty store in memory, on a free port of 127.0.0.1.
+    pub async fn start() -> Result<Emulator, EmulatorError> {
+        Emulator::builder().start().await
+    }
+
+    /// How an emulator with something else is started.
+    pub fn builder() -> EmulatorBuilder {
+        EmulatorBuilder {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            data: None,
+            stores: Vec::new(),
+            seeds: Vec::new(),
+            secret: None,
+            tokens: Vec::new(),
+            limit: None,
+            clock: None,
+            idle: Duration::from_secs(60),
+        }
+    }
+
+    /// Where it listens, such as `http://127.0.0.1:7755`: for `DUST_BASE_URL`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The secret of the token that may do everything, in every store: for `DUST_TOKEN`.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The name of the first store, `org/name`: for `DUST_STORE`.
+    pub fn store(&self) -> String {
+        self.store.to_string()
+    }
+
+    /// A store in this process, past the protocol; it is created if it is not there. What is written to it, clients see.
+    pub fn store_handle(&self, name: &str) -> Result<Store, EmulatorError> {
+        Ok(self.state.stores.open_or_create(&StoreName::parse(name)?)?.store)
+    }
+
+    /// The names of all stores, in order.
+    pub fn stores(&self) -> Vec<String> {
+        self.state.stores.all().iter().map(|held| held.name.to_string()).collect()
+    }
+
+    /// Knows one more token from now on, in place of one with the same secret.
+    pub fn add_token(&self, token: Token) {
+        self.state.tokens.add(token);
+    }
+
+    /// Forgets the token with a secret, and tells whether there was one.
+    pub fn revoke_token(&self, secret: &str) -> bool {
+        self.state.tokens.revoke(|token| token.secret() == secret)
+    }
+
+    /// What goes wrong on demand.
+    pub fn faults(&self) -> &Faults {
+        &self.state.faults
+    }
+
+    /// The last 10,000 requests, oldest first. Those to the emulator's own endpoints are not among them.
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.state.journal.all()
+    }
+
+    /// Forgets the requests so far.
+    pub fn clear_requests(&self) {
+        self.state.journal.clear();
+    }
+
+    /// Writes what a text holds to a store, and answers how many entries it held.
+    ///
+    /// The text is an object of paths and values, `{"links/dust": {"title": "Dust"}}`, each of which is one `set`, in
+    /// batches of 1000; or what a server exports, one JSON object a line.
+    pub fn import(&self, store: &str, text: &str) -> Result<usize, EmulatorError> {
+        dump::import(&self.store_handle(store)?, text)
+    }
+
+    /// Every leaf of a store as an object of paths and values, decimals and datetimes as plain strings.
+    pub fn export(&self, store: &str) -> Result<String, EmulatorError> {
+        Ok(dump::export_object(&self.store_handle(store)?)?)
+    }
+
+    /// A store in the form in which a server exports it: a header, then a line for each leaf with its type.
+    pub fn export_lines(&self, store: &str) -> Result<String, EmulatorError> {
+        let handle = self.store_handle(store)?;
+        Ok(dump::export_lines(store, &handle, self.state.clock.wall_ms())?)
+    }
+
+    /// Stores a file and refers to it at a path, as the `put_file` of the WebSocket does. Answers its hash, under which
+    /// `GET /api/files/:hash` gives the bytes.
+    pub fn put_file(
+        &self,
+        store: &str,
+        path: &Path,
+        content: impl Into<Bytes>,
+        filename: &str,
+        content_type: &str,
+    ) -> Result<String, EmulatorError> {
+        let content: Bytes = content.into();
+        let handle = self.store_handle(store)?;
+        let size = content.len() as u64;
+        let hash = self.state.stores.keep_file(content)?;
+        let reference = Object::new()
+            .string("_type", "file")
+            .string("content_type", content_type)
+            .string("filename", filename)
+            .string("hash", &hash)
+            .number("size", size)
+            .string("uploaded_at", &time::iso(self.state.clock.wall_ms(), 6))
+            .end();
+        let reference = RawJson::parse(&reference).map_err(|error| EmulatorError::Import(error.to_string()))?;
+        handle.write(Write::new(path.clone(), Op::PutFile(reference)), &Origin::new("emulator", ids::uuid()))?;
+        Ok(hash)
+    }
+
+    /// Closes the port and every connection, after the requests under way, and keeps everything else:
+    /// [`come_up`](Emulator::come_up) listens on the same port again. What a client sees of a server that restarts.
+    pub async fn go_down(&mut self) {
+        if let Some(listening) = self.listening.take() {
+            listening.stop().await;
+        }
+    }
+
+    /// Listens again after [`go_down`](Emulator::go_down). Does nothing while it listens.
+    pub async fn come_up(&mut self) -> Result<(), EmulatorError> {
+        if self.listening.is_none() {
+            self.listening = Some(Listening::on(self.address, Arc::clone(&self.state), self.idle).await?);
+        }
+        Ok(())
+    }
+
+    /// Stops: no new connections, requests under way end, all connections close. The files of its stores are closed
+    /// too, unless a [`store_handle`](Emulator::store_handle) lives on.
+    pub async fn stop(mut self) {
+        self.go_down().await;
+    }
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emulator").field("url", &self.url()).field("stores", &self.stores()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for EmulatorBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmulatorBuilder").field("address", &self.address).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,44 @@
+//! What can go wrong before an emulator answers anything.
+
+use std::path::{Path, PathBuf};
+
+use dust_orm::store::StoreError;
+
+/// Why an emulator could not start, or could not do what a test asked of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmulatorError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another port, or 0 for any that is free")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The name is none a store can have.
+    #[error(
+        "`{0}` is not the name of a store: write org/name, such as acme/main, in lower-case letters, digits and `-`"
+    )]
+    StoreName(String),
+    /// A file or a directory failed.
+    #[error("{}: {source}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What is to be imported is not what an import takes.
+    #[error("{0}")]
+    Import(String),
+    /// A store failed or refused a write.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl EmulatorError {
+    pub(crate) fn file(file: &Path, source: std::io::Error) -> EmulatorError {
+        EmulatorError::File { file: file.to_owned(), source }
+    }
+}

@@ -1,0 +1,385 @@
+//! Faults on demand: what a test needs a server to do wrong.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::http::{Answer, reason};
+use crate::json::Object;
+use crate::routes::Route;
+
+/// Something that goes wrong: which requests it meets, how often, and what they get.
+///
+/// Without any of the narrowing methods it meets the next request of the API, once. Requests to the page, the health
+/// checks and the emulator's own endpoints are never met.
+///
+/// ```
+/// use dust_emulator::{Fault, Route};
+/// use std::time::Duration;
+///
+/// let refused = Fault::rate_limited(3).writes().times(2);
+/// let lost = Fault::close().applied().route(Route::BatchWrite);
+/// let slow = Fault::delay(Duration::from_millis(200)).method("GET").forever();
+/// # let _ = (refused, lost, slow);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// What happens to the answer.
+    effect: Effect,
+    /// How long the request waits first, in milliseconds.
+    #[serde(default)]
+    delay_ms: u64,
+    /// Whether the request is done all the same, its answer thrown away.
+    #[serde(default)]
+    applied: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    method: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    route: Option<Route>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    only: Option<Only>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    path_contains: Option<String>,
+    /// How many matching requests are let through first.
+    #[serde(default)]
+    skip: u64,
+    /// How many are met after that; `null` is all of them.
+    #[serde(default = "once")]
+    times: Option<u64>,
+}
+
+/// What a fault does to the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Effect {
+    /// Nothing: the answer is late, not wrong.
+    Delay,
+    /// Another answer.
+    Status {
+        status: u16,
+        #[serde(default)]
+        body: Option<String>,
+        #[serde(default)]
+        content_type: Option<String>,
+        #[serde(default)]
+        retry_after: Option<u64>,
+    },
+    /// The connection is closed instead.
+    Close,
+    /// The first bytes of the answer, then the connection is closed.
+    Truncate { bytes: usize },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Only {
+    Reads,
+    Writes,
+}
+
+fn once() -> Option<u64> {
+    Some(1)
+}
+
+impl Fault {
+    fn new(effect: Effect) -> Fault {
+        Fault {
+            effect,
+            delay_ms: 0,
+            applied: false,
+            method: None,
+            route: None,
+            only: None,
+            path_contains: None,
+            skip: 0,
+            times: once(),
+        }
+    }
+
+    /// The request waits before it is done.
+    pub fn delay(time: Duration) -> Fault {
+        Fault::new(Effect::Delay).after(time)
+    }
+
+    /// The answer has this status, with the body that a server gives for it. The request is not done.
+    pub fn status(status: u16) -> Fault {
+        Fault::new(Effect::Status { status, body: None, content_type: None, retry_after: None })
+    }
+
+    /// 429 with `Retry-After`, in seconds.
+    pub fn rate_limited(retry_after: u64) -> Fault {
+        Fault::new(Effect::Status { status: 429, body: None, content_type: None, retry_after: Some(retry_after) })
+    }
+
+    /// 400 with the detail of a writer that did not answer in time, which leaves open whether the write was applied. Add
+    /// [`applied`](Fault::applied) to have it applied.
+    pub fn writer_unavailable() -> Fault {
+        let detail = "{:writer_unavailable, {:timeout, {GenServer, :call, [\"writer\", :write, 5000]}}}";
+        Fault::status(400).body(Object::new().string("detail", detail).string("error", "invalid_params").end())
+    }
+
+    /// The connection is closed without an answer. The request is not done unless [`applied`](Fault::applied) says so.
+    pub fn close() -> Fault {
+        Fault::new(Effect::Close)
+    }
+
+    /// The request is done, and the connection is closed after this many bytes of the body, although `Content-Length`
+    /// promised all of them. An answer that is not longer is cut by one byte.
+    pub fn truncate(bytes: usize) -> Fault {
+        let mut fault = Fault::new(Effect::Truncate { bytes });
+        fault.applied = true;
+        fault
+    }
+
+    /// Has the request done before the fault happens to its answer.
+    pub fn applied(mut self) -> Fault {
+        self.applied = true;
+        self
+    }
+
+    /// Another body for [`status`](Fault::status). One that begins with `{` is sent as JSON, any other as HTML.
+    pub fn body(mut self, text: impl Into<String>) -> Fault {
+        if let Effect::Status { body, .. } = &mut self.effect {
+            *body = Some(text.into());
+        }
+        self
+    }
+
+    /// Waits before the fault happens.
+    pub fn after(mut self, time: Duration) -> Fault {
+        self.delay_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// Meets only requests with this method; HEAD and GET are different here.
+    pub fn method(mut self, method: &str) -> Fault {
+        self.method = Some(method.to_ascii_uppercase());
+        self
+    }
+
+    /// Meets only requests of one route.
+    pub fn route(mut self, route: Route) -> Fault {
+        self.route = Some(route);
+        self
+    }
+
+    /// Meets only requests that change something: PUT, DELETE and POST, but for `entries/batch`, which reads.
+    pub fn writes(mut self) -> Fault {
+        self.only = Some(Only::Writes);
+        self
+    }
+
+    /// Meets only requests that change nothing.
+    pub fn reads(mut self) -> Fault {
+        self.only = Some(Only::Reads);
+        self
+    }
+
+    /// Meets only requests whose path and query, as they were sent, contain a text.
+    pub fn path_contains(mut self, text: impl Into<String>) -> Fault {
+        self.path_contains = Some(text.into());
+        self
+    }
+
+    /// Lets this many matching requests through first.
+    pub fn skip(mut self, requests: u64) -> Fault {
+        self.skip = requests;
+        self
+    }
+
+    /// Meets this many requests; one without it.
+    pub fn times(mut self, requests: u64) -> Fault {
+        self.times = Some(requests);
+        self
+    }
+
+    /// Meets every matching request from then on.
+    pub fn forever(mut self) -> Fault {
+        self.times = None;
+        self
+    }
+
+    fn matches(&self, met: &Met<'_>) -> bool {
+        self.method.as_ref().is_none_or(|method| method.eq_ignore_ascii_case(met.method))
+            && self.route.is_none_or(|route| route == met.route)
+            && self.only.is_none_or(|only| (only == Only::Writes) == met.route.is_write())
+            && self.path_contains.as_ref().is_none_or(|text| met.target.contains(text.as_str()))
+    }
+
+    pub(crate) fn effect(&self) -> &Effect {
+        &self.effect
+    }
+
+    pub(crate) fn wait(&self) -> Duration {
+        Duration::from_millis(self.delay_ms)
+    }
+
+    /// Whether the request is done, whatever becomes of its answer.
+    pub(crate) fn lets_through(&self) -> bool {
+        self.applied || matches!(self.effect, Effect::Delay | Effect::Truncate { .. })
+    }
+
+    /// For the log of requests.
+    pub(crate) fn name(&self) -> String {
+        match self.effect {
+            Effect::Delay => "delay".to_owned(),
+            Effect::Status { status, .. } => format!("status {status}"),
+            Effect::Close => "close".to_owned(),
+            Effect::Truncate { bytes } => format!("truncate {bytes}"),
+        }
+    }
+}
+
+impl Effect {
+    /// The answer in place of the right one, if there is another.
+    pub(crate) fn answer(&self) -> Option<Answer> {
+        let Effect::Status { status, body, content_type, retry_after } = self else { return None };
+        let mut answer = match (body, status) {
+            (Some(body), _) if body.starts_with('{') => Answer::json(*status, body.clone()),
+            (Some(body), _) => Answer::html(*status, body.clone()),
+            (None, 401) => Answer::error(401, "unauthorized"),
+            (None, 403) => Answer::forbidden(),
+            (None, 404) => Answer::not_found(),
+            (None, 429) => Answer::error(429, "rate_limited"),
+            (None, 500..) => Answer::broken(*status),
+            (None, _) => Answer::html(*status, reason(*status).to_owned()),
+        };
+        if let Some(content_type) = content_type {
+            answer.headers.retain(|(name, _)| *name != "content-type");
+            answer = answer.with("content-type", content_type.clone());
+        }
+        if let Some(seconds) = retry_after {
+            answer = answer.with("retry-after", seconds.to_string());
+        }
+        Some(answer)
+    }
+}
+
+/// What of a request a fault looks at.
+pub(crate) struct Met<'r> {
+    pub(crate) method: &'r str,
+    pub(crate) route: Route,
+    pub(crate) target: &'r str,
+}
+
+/// The faults of an emulator, in the order they were added. A request is met by the first that matches.
+#[derive(Debug, Default)]
+pub struct Faults(Mutex<Vec<Fault>>);
+
+impl Faults {
+    /// Adds a fault.
+    pub fn add(&self, fault: Fault) {
+        self.lock().push(fault);
+    }
+
+    /// Takes all faults away.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
+    /// The faults that have not happened as often as they should.
+    pub fn pending(&self) -> Vec<Fault> {
+        self.lock().clone()
+    }
+
+    /// The fault that meets a request, counted.
+    pub(crate) fn meet(&self, met: &Met<'_>) -> Option<Fault> {
+        let mut faults = self.lock();
+        let (at, fault) =
+            faults.iter_mut().enumerate().find(|(_, fault)| fault.times != Some(0) && fault.matches(met))?;
+        if fault.skip > 0 {
+            fault.skip -= 1;
+            return None;
+        }
+        let happens = fault.clone();
+        if let Some(times) = &mut fault.times {
+            *times -= 1;
+            if *times == 0 {
+                faults.remove(at);
+            }
+        }
+        Some(happens)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Fault>> {
+        // Counters change in one step, so a panic elsewhere leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn met(method: &'static str, route: Route) -> Met<'static> {
+        Met { method, route, target: "/api/stores/acme/main/entries/links/dust" }
+    }
+
+    #[test]
+    fn a_fault_happens_as_often_as_it_should() {
+        let faults = Faults::default();
+        faults.add(Fault::status(503).writes().skip(1).times(2));
+        let write = || faults.meet(&met("PUT", Route::Put)).is_some();
+        assert!(faults.meet(&met("GET", Route::Get)).is_none());
+        assert_eq!([write(), write(), write(), write()], [false, true, true, false]);
+        assert_eq!(faults.pending(), []);
+    }
+
+    #[test]
+    fn a_fault_meets_what_it_should() {
+        let matches = |fault: Fault, method, route| {
+            let faults = Faults::default();
+            faults.add(fault);
+            faults.meet(&met(method, route)).is_some()
+        };
+        assert!(matches(Fault::close(), "GET", Route::List));
+        assert!(matches(Fault::close().method("put"), "PUT", Route::Put));
+        assert!(!matches(Fault::close().method("HEAD"), "GET", Route::Get));
+        assert!(matches(Fault::close().route(Route::Batch).reads(), "POST", Route::Batch));
+        assert!(!matches(Fault::close().route(Route::Batch).writes(), "POST", Route::Batch));
+        assert!(matches(Fault::close().path_contains("links/"), "GET", Route::Get));
+        assert!(!matches(Fault::close().path_contains("links2"), "GET", Route::Get));
+        assert!(!matches(Fault::close().times(0), "GET", Route::Get));
+    }
+
+    #[test]
+    fn the_first_that_matches_happens() {
+        let faults = Faults::default();
+        faults.add(Fault::status(500).writes());
+        faults.add(Fault::status(503).forever());
+        let status = |method, route| match faults.meet(&met(method, route)).unwrap().effect {
+            Effect::Status { status, .. } => status,
+            _ => 0,
+        };
+        assert_eq!(status("GET", Route::Get), 503);
+        assert_eq!(status("PUT", Route::Put), 500);
+        assert_eq!(status("PUT", Route::Put), 503);
+        assert_eq!(faults.pending().len(), 1);
+        faults.clear();
+        assert!(faults.meet(&met("GET", Route::Get)).is_none());
+    }
+
+    #[test]
+    fn faults_are_json_too() {
+        let fault: Fault = serde_json::from_str(r#"{"effect":{"status":{"status":503}},"only":"writes"}"#).unwrap();
+        assert_eq!(fault, Fault::status(503).writes());
+        let fault: Fault = serde_json::from_str(r#"{"effect":"close","route":"batch_write","times":null}"#).unwrap();
+        assert_eq!(fault, Fault::close().route(Route::BatchWrite).forever());
+        assert!(serde_json::from_str::<Fault>(r#"{"effect":"close","tims":1}"#).is_err());
+        let text = serde_json::to_string(&Fault::truncate(3)).unwrap();
+        assert_eq!(serde_json::from_str::<Fault>(&text).unwrap(), Fault::truncate(3));
+    }
+
+    #[test]
+    fn answers_of_faults() {
+        let answer = |fault: Fault| fault.effect().answer().unwrap();
+        assert_eq!(answer(Fault::status(502)).body, r#"{"errors":{"detail":"Bad Gateway"}}"#);
+        assert_eq!(answer(Fault::rate_limited(7)).header("retry-after"), Some("7"));
+        assert_eq!(answer(Fault::rate_limited(7)).body, r#"{"error":"rate_limited"}"#);
+        assert_eq!(answer(Fault::status(404).body("<p>")).header("content-type"), Some("text/html; charset=utf-8"));
+        assert_eq!(Fault::close().effect().answer(), None);
+        assert!(Fault::truncate(1).lets_through() && !Fault::close().lets_through());
+    }
+}

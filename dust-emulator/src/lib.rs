@@ -1,0 +1,96 @@
+//! A Dust server for laptops and tests: the HTTP protocol of [Dust](https://dustlayer.io) in front of the embedded store.
+//!
+//! In a test it listens on a free port, with one empty store in memory and one token that may do everything:
+//!
+//! ```
+//! use dust_emulator::{Emulator, Fault};
+//! # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! # async fn get(emulator: &Emulator, path: &str) -> std::io::Result<String> {
+//! #     let mut stream = tokio::net::TcpStream::connect(emulator.address()).await?;
+//! #     let token = emulator.token();
+//! #     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
+//! #     stream.write_all(request.as_bytes()).await?;
+//! #     let mut answer = String::new();
+//! #     stream.read_to_string(&mut answer).await?;
+//! #     Ok(answer)
+//! # }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let emulator = Emulator::start().await?;
+//! emulator.import(&emulator.store(), r#"{"links/dust": {"title": "Dust"}}"#)?;
+//!
+//! // Give `emulator.url()`, `emulator.store()` and `emulator.token()` to the client; here is one made by hand.
+//! let path = format!("/api/stores/{}/entries/links/dust/title", emulator.store());
+//! assert!(get(&emulator, &path).await?.ends_with(r#"{"path":"links/dust/title","revision":1,"type":"string","value":"Dust"}"#));
+//!
+//! // What a client does when the server breaks.
+//! emulator.faults().add(Fault::status(503).times(1));
+//! assert!(get(&emulator, &path).await?.starts_with("HTTP/1.1 503"));
+//! assert_eq!(emulator.requests().len(), 2);
+//! emulator.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! For development there is a binary: `cargo run -p dust-emulator` listens on <http://127.0.0.1:7755>, prints what to export,
+//! and shows its stores on a page.
+//!
+//! # What it answers
+//!
+//! What a Dust server answers, byte for byte where that has been recorded: every status, body and header of entries,
+//! lists, batches, the log, exports, files, stores and tokens. It differs where it says so on purpose:
+//!
+//! | what | a Dust server | here |
+//! |---|---|---|
+//! | a path that is not UTF-8 once decoded | 500 | 400 `invalid_params` |
+//! | an object in which a leaf has leaves below it | 500 | the leaf counts |
+//! | values that would poison later reads | stored | 400 `invalid_params`, see [`dust_orm::store`] |
+//! | webhooks, plan limits, exports to SQLite, the rest of the web site | there | not there |
+//!
+//! # Its own endpoints
+//!
+//! They need no token. Do not let an emulator listen where others can reach it.
+//!
+//! | call | |
+//! |---|---|
+//! | `GET /` | a page: stores, their keys as a tree, values, types, revisions |
+//! | `GET`, `POST`, `DELETE /_emulator/faults` | faults that are waiting; add one; take all away |
+//! | `GET`, `DELETE /_emulator/requests` | the last requests; forget them |
+//!
+//! A fault in JSON has an `effect` and whatever narrows it; the fields are those of [`Fault`]'s methods:
+//!
+//! ```json
+//! {"effect": {"status": {"status": 503}}, "only": "writes", "times": 2}
+//! {"effect": {"status": {"status": 429, "retry_after": 3}}, "method": "PUT", "path_contains": "links/"}
+//! {"effect": "close", "applied": true, "route": "batch_write"}
+//! {"effect": {"truncate": {"bytes": 20}}, "skip": 1}
+//! {"effect": "delay", "delay_ms": 200, "times": null}
+//! ```
+
+mod address;
+mod auth;
+mod body;
+mod dump;
+mod emulator;
+mod error;
+mod faults;
+mod http;
+mod ids;
+mod journal;
+mod json;
+mod limits;
+mod page;
+mod routes;
+mod server;
+mod state;
+mod stores;
+mod time;
+
+pub use auth::{SCOPES, Token};
+pub use emulator::{Emulator, EmulatorBuilder};
+pub use error::EmulatorError;
+pub use faults::{Fault, Faults};
+pub use journal::RequestRecord;
+pub use limits::RateLimit;
+pub use routes::Route;

@@ -1,0 +1,268 @@
+//! The server itself: connections, bodies, faults, compression.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::body::MAX_BODY;
+use crate::error::EmulatorError;
+use crate::faults::{Effect, Fault, Met};
+use crate::http::{Answer, Payload, Request, reason};
+use crate::journal::RequestRecord;
+use crate::routes::{self, Matched, Route};
+use crate::state::State;
+
+/// How long requests under way may take to end once the server is to stop.
+const GRACE: Duration = Duration::from_secs(5);
+/// How much of a body that is too long is read and thrown away, so that its sender gets to read the answer.
+const DRAINED: usize = 64 * 1024 * 1024;
+/// Answers shorter than this are not worth compressing.
+const COMPRESSED_FROM: usize = 256;
+
+/// A server that listens.
+pub(crate) struct Listening {
+    pub(crate) address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Listening {
+    pub(crate) async fn on(address: SocketAddr, state: Arc<State>, idle: Duration) -> Result<Listening, EmulatorError> {
+        let failed = |source| EmulatorError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(accept(listener, state, idle, stopped));
+        Ok(Listening { address, stop, task })
+    }
+
+    /// Closes the port, lets requests under way end, and closes every connection.
+    pub(crate) async fn stop(self) {
+        // Fails only if the task has ended already.
+        let _ = self.stop.send(true);
+        let _ = self.task.await;
+    }
+}
+
+async fn accept(listener: TcpListener, state: Arc<State>, idle: Duration, mut stopped: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            // An error means that whoever could stop it is gone, which is the same.
+            _ = stopped.changed() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(serve(stream, Arc::clone(&state), idle, stopped.clone()));
+                }
+                // Too many open files, for one: others may close theirs.
+                Err(error) => {
+                    tracing::warn!(target: "dust_emulator", %error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn serve(stream: TcpStream, state: Arc<State>, idle: Duration, mut stopped: watch::Receiver<bool>) {
+    // Small answers should not wait for more.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| respond(Arc::clone(&state), request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(idle)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    tokio::select! {
+        // How a connection ends is the client's business, or a fault's.
+        _ = connection.as_mut() => return,
+        _ = stopped.changed() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = tokio::time::timeout(GRACE, connection).await;
+}
+
+/// Ends a connection without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is closed")]
+struct Closed;
+
+async fn respond(state: Arc<State>, request: hyper::Request<Incoming>) -> Result<hyper::Response<Sent>, Closed> {
+    let (parts, body) = request.into_parts();
+    let body = read(body).await?;
+    let body_bytes = if let Payload::Whole(bytes) = &body { bytes.len() } else { MAX_BODY };
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let method = parts.method.clone();
+    let request = Request::new(parts.method, target, parts.headers, body);
+    let matched = Matched::of(&request.method, request.segments.as_deref().unwrap_or_default());
+
+    let met = Met { method: method.as_str(), route: matched.route, target: &request.target };
+    let fault = if matched.route.can_fail() { state.faults.meet(&met) } else { None };
+    let mut record = RequestRecord {
+        number: 0,
+        at_ms: state.clock.wall_ms(),
+        method: method.to_string(),
+        target: request.target.clone(),
+        route: matched.route,
+        request_id: request.id.clone(),
+        body_bytes,
+        status: None,
+        fault: fault.as_ref().map(Fault::name),
+    };
+    if let Some(fault) = &fault {
+        tokio::time::sleep(fault.wait()).await;
+    }
+    let gzip = !request.head && accepts_gzip(&request);
+    let id = request.id.clone();
+    let answer = match &fault {
+        Some(fault) if !fault.lets_through() => None,
+        _ => Some(answer(&state, matched, request).await),
+    };
+    let effect = fault.as_ref().map(Fault::effect);
+    let answer = match effect {
+        Some(Effect::Close) => None,
+        Some(effect) => effect.answer().or(answer),
+        None => answer,
+    };
+    record.status = answer.as_ref().map(|answer| answer.status);
+    if record.route != Route::Control {
+        state.journal.add(record);
+    }
+    let answer = answer.ok_or(Closed)?.with("x-request-id", id);
+    let answer = if gzip { compressed(answer) } else { answer };
+    let cut = if let Some(Effect::Truncate { bytes }) = effect { Some(*bytes) } else { None };
+    Ok(response(answer, cut))
+}
+
+/// Answers where waiting for the disk holds nobody up.
+async fn answer(state: &Arc<State>, matched: Matched, request: Request) -> Answer {
+    if !state.stores.persistent() {
+        return routes::answer(state, &matched, &request);
+    }
+    let state = Arc::clone(state);
+    let answer = tokio::task::spawn_blocking(move || routes::answer(&state, &matched, &request)).await;
+    answer.unwrap_or_else(|_| Answer::broken(500))
+}
+
+async fn read(mut body: Incoming) -> Result<Payload, Closed> {
+    let mut bytes = BytesMut::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Closed)?.into_data() else { continue };
+        length += data.len();
+        if length <= MAX_BODY {
+            bytes.extend_from_slice(&data);
+        } else if length > DRAINED {
+            break;
+        }
+    }
+    Ok(if length <= MAX_BODY { Payload::Whole(bytes.freeze()) } else { Payload::TooLarge })
+}
+
+fn accepts_gzip(request: &Request) -> bool {
+    request.header("accept-encoding").is_some_and(|header| {
+        header.split(',').any(|coding| {
+            let mut parts = coding.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            let refused = parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"));
+            (name.eq_ignore_ascii_case("gzip") || name == "*") && !refused
+        })
+    })
+}
+
+/// The answer in gzip, where that is shorter. One with an `ETag` is not: the tag speaks for its bytes.
+fn compressed(mut answer: Answer) -> Answer {
+    if answer.body.len() < COMPRESSED_FROM || answer.header("etag").is_some() {
+        return answer;
+    }
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    match encoder.write_all(&answer.body).and_then(|()| encoder.finish()) {
+        Ok(bytes) if bytes.len() < answer.body.len() => {
+            answer.body = bytes.into();
+            answer.with("content-encoding", "gzip").with("vary", "accept-encoding")
+        }
+        _ => answer,
+    }
+}
+
+fn response(answer: Answer, cut: Option<usize>) -> hyper::Response<Sent> {
+    let body = match cut {
+        None => Sent::Whole(Some(answer.body)),
+        Some(bytes) => {
+            let length = answer.body.len();
+            Sent::Cut { start: Some(answer.body.slice(..bytes.min(length.saturating_sub(1)))), length, flushed: false }
+        }
+    };
+    let mut response = hyper::Response::new(body);
+    let status = hyper::StatusCode::from_u16(answer.status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = status;
+    if status.canonical_reason() != Some(reason(answer.status)) {
+        response.extensions_mut().insert(hyper::ext::ReasonPhrase::from_static(reason(answer.status).as_bytes()));
+    }
+    let headers = response.headers_mut();
+    headers.insert("cache-control", HeaderValue::from_static("max-age=0, private, must-revalidate"));
+    for (name, value) in answer.headers {
+        // What cannot be said in a header, such as a line break in the name of a file, is left out.
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    response
+}
+
+/// The body of an answer, whole or cut short.
+enum Sent {
+    Whole(Option<Bytes>),
+    Cut { start: Option<Bytes>, length: usize, flushed: bool },
+}
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = Closed;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Closed>>> {
+        match &mut *self {
+            Sent::Whole(bytes) => {
+                Poll::Ready(bytes.take().filter(|bytes| !bytes.is_empty()).map(|b| Ok(Frame::data(b))))
+            }
+            Sent::Cut { start, flushed, .. } => match start.take().filter(|start| !start.is_empty()) {
+                Some(start) => Poll::Ready(Some(Ok(Frame::data(start)))),
+                // Waiting once makes the connection send what it has.
+                None if !*flushed => {
+                    *flushed = true;
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                None => Poll::Ready(Some(Err(Closed))),
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Sent::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(match self {
+            Sent::Whole(bytes) => bytes.as_ref().map_or(0, |bytes| bytes.len() as u64),
+            Sent::Cut { length, .. } => *length as u64,
+        })
+    }
+}

@@ -1,0 +1,20 @@
+//! What all requests share.
+
+use std::sync::Arc;
+
+use dust_orm::store::Clock;
+
+use crate::auth::Tokens;
+use crate::faults::Faults;
+use crate::journal::Journal;
+use crate::limits::Limits;
+use crate::stores::Stores;
+
+pub(crate) struct State {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) stores: Stores,
+    pub(crate) tokens: Tokens,
+    pub(crate) limits: Limits,
+    pub(crate) faults: Faults,
+    pub(crate) journal: Journal,
+}
