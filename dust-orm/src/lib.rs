@@ -57,6 +57,7 @@
 //! | [`changeset`] | [`Changeset`]: cast and validate before writing |
 //! | [`entity`] | [`DustEntity`] and its derive, storage modes, revisions; [`entity::prelude`] for entity files |
 //! | [`error`] | [`DustErr`], with a table of its kinds |
+//! | [`config`] | [`DustConfig`]: which store on which server, with which token |
 //! | [`transport`] | the ways to a store, for those who bring their own |
 //! | [`store`] | the embedded store |
 //! | [`protocol`] | Dust's language: paths, patterns, values, ops |
@@ -66,6 +67,9 @@
 //! | feature | default | what |
 //! |---|---|---|
 //! | `embedded` | yes | the embedded store |
+//! | `http` | yes | a store on a Dust server: [`DustRepo::from_env`] |
+//! | `rustls` | yes | `https` by rustls, with the provider the application installed or else ring |
+//! | `native-tls` | no | `https` by the system's library; wins over `rustls` where both are on |
 //! | `macros` | yes | the derives, SeaORM's included |
 //! | `with-chrono`, `with-time`, `with-uuid`, `with-rust_decimal` | no | SeaORM's support for these types, and serde's |
 

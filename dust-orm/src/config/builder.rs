@@ -22,6 +22,7 @@ pub struct DustConfigBuilder {
     retry: RetryPolicy,
     http1_only: bool,
     pool_size: usize,
+    max_answer: usize,
     pace_writes: bool,
     log_values: bool,
 }
@@ -95,6 +96,7 @@ impl Default for DustConfigBuilder {
             retry: RetryPolicy::default(),
             http1_only: false,
             pool_size: 32,
+            max_answer: 64 << 20,
             pace_writes: false,
             log_values: false,
         }
@@ -162,6 +164,12 @@ impl DustConfigBuilder {
         self
     }
 
+    /// The largest answer that is read, in bytes after decompression: a page of 1000 leaves has to fit.
+    pub fn max_answer(mut self, bytes: usize) -> Self {
+        self.max_answer = bytes;
+        self
+    }
+
     /// Makes writes wait for the next minute once the server says that this minute's are used up, instead of sending one
     /// that it refuses. It counts what this configuration's transport sends; others may use the same token.
     pub fn pace_writes(mut self, pace: bool) -> Self {
@@ -223,6 +231,7 @@ impl DustConfigBuilder {
             retry: self.retry,
             http1_only: self.http1_only,
             pool_size: self.pool_size,
+            max_answer: self.max_answer,
             pace_writes: self.pace_writes,
             log_values: self.log_values,
         })

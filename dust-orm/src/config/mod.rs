@@ -7,7 +7,7 @@ mod token;
 use std::fmt;
 use std::time::Duration;
 
-use url::Url;
+use url::{Host, Url};
 
 pub use builder::DustConfigBuilder;
 pub use retry::RetryPolicy;
@@ -31,6 +31,7 @@ pub const DEFAULT_BASE_URL: &str = "https://dustlayer.io";
 /// | [`retry`](DustConfigBuilder::retry) | | [`RetryPolicy::default`] | how often and how eagerly to try again |
 /// | [`http1_only`](DustConfigBuilder::http1_only) | | off | never speak HTTP/2 |
 /// | [`pool_size`](DustConfigBuilder::pool_size) | | 32 | idle connections kept open |
+/// | [`max_answer`](DustConfigBuilder::max_answer) | | 64 MiB | the largest answer that is read |
 /// | [`pace_writes`](DustConfigBuilder::pace_writes) | | off | wait instead of running into the rate limit |
 /// | [`log_values`](DustConfigBuilder::log_values) | | off | whether traces show what is written |
 ///
@@ -56,6 +57,7 @@ pub struct DustConfig {
     retry: RetryPolicy,
     http1_only: bool,
     pool_size: usize,
+    max_answer: usize,
     pace_writes: bool,
     log_values: bool,
 }
@@ -119,6 +121,11 @@ impl DustConfig {
         self.pool_size
     }
 
+    /// The largest answer that is read, in bytes after decompression.
+    pub fn max_answer(&self) -> usize {
+        self.max_answer
+    }
+
     /// Whether writes wait for the next window instead of running into the rate limit.
     pub fn pace_writes(&self) -> bool {
         self.pace_writes
@@ -127,6 +134,16 @@ impl DustConfig {
     /// Whether traces show what is written.
     pub fn log_values(&self) -> bool {
         self.log_values
+    }
+
+    /// Whether the server is on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        match self.base_url.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
     }
 
     pub(crate) fn token(&self) -> &Token {
@@ -146,6 +163,7 @@ impl fmt::Debug for DustConfig {
             .field("retry", &self.retry)
             .field("http1_only", &self.http1_only)
             .field("pool_size", &self.pool_size)
+            .field("max_answer", &self.max_answer)
             .field("pace_writes", &self.pace_writes)
             .field("log_values", &self.log_values)
             .finish()

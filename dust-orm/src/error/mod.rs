@@ -21,13 +21,13 @@ pub use validation::{Errors, FieldError, Param};
 /// | kind | when | what it tells | [retryable](DustErr::is_retryable) |
 /// |---|---|---|---|
 /// | `Network` | the server was not reached: nothing was applied | cause | yes |
-/// | `Http` | an answer outside the protocol, such as a 5xx | status, body | 5xx yes |
+/// | `Http` | an answer outside the protocol, such as a 5xx to a read | status, body | 5xx yes |
 /// | `Conflict` | a guarded leaf has changed | path, current revision, op index | no: read again first |
 /// | `Exists` | `if_absent`, and something is there | path, current revision | no |
 /// | `NotSupported` | this transport cannot do it; nothing was sent | operation, way out | no |
 /// | `NotImplemented` | the server lacks the route | operation | no |
 /// | `NothingToWrite` | a write without any field | entity | no |
-/// | `Timeout` | no answer in time; the write **may have been applied** | operation | no |
+/// | `Timeout` | no clear answer: too late, lost, or a 5xx; the write **may have been applied** | operation | no |
 /// | `Unauthorized` | token refused or scope missing | scope | no |
 /// | `InvalidParams` | the request itself is wrong | which part, way out | no |
 /// | `RateLimited` | too many requests | [`retry_after`](DustErr::retry_after) | yes |
@@ -97,8 +97,8 @@ pub enum DustErr {
         /// The way out.
         hint: String,
     },
-    /// No answer in time. A write may have been applied or not.
-    #[error("{operation} got no answer in time; it may have been applied")]
+    /// No clear answer. A write may have been applied or not.
+    #[error("no clear answer to {operation}; it may have been applied")]
     Timeout {
         /// What was under way.
         operation: String,

@@ -150,6 +150,14 @@ impl Call<'_> {
         DustErr::InvalidParams(format!("{}: {what}", self.text()))
     }
 
+    /// What a 404 is about: a read of one leaf does not tell a missing leaf from a missing store.
+    fn missing(&self) -> String {
+        match (self.operation, self.about) {
+            (Operation::Get, About::Path(path)) => format!("`{path}` in `{}`", self.store),
+            _ => format!("the store `{}`", self.store),
+        }
+    }
+
     fn unauthorized(&self, body: &ErrorBody<'_>, otherwise: &str) -> DustErr {
         let said = body.message.clone().or_else(|| body.detail.clone());
         let message = format!("{}: {}", self.text(), said.as_deref().unwrap_or(otherwise));
@@ -168,7 +176,7 @@ impl Refusal<'_> {
             400 | 422 => call.invalid(&self.detail(&body)),
             401 => call.unauthorized(&body, "the server does not accept the token: it is wrong, expired or revoked"),
             403 => call.unauthorized(&body, "the token lacks the scope for this, or has no access to the store"),
-            404 if !body.error.is_empty() => DustErr::NotFound { what: format!("the store `{}`", call.store) },
+            404 if !body.error.is_empty() => DustErr::NotFound { what: call.missing() },
             404 | 405 => DustErr::NotImplemented { operation: call.operation.name().to_owned() },
             412 if body.error == "conflict" => {
                 DustErr::Conflict { path: body.path_or(call), current: body.current_revision, op_index: body.op_index }

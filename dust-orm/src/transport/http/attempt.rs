@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -13,8 +14,6 @@ use super::request::Request;
 use super::world::World;
 use crate::protocol::http::Condition;
 
-/// The largest answer that is read, in bytes after decompression. A page of 1000 leaves of 60 kB each fits.
-pub(super) const MAX_ANSWER: usize = 64 << 20;
 /// How much of a refusal is read: more than any error body, and not the whole of somebody's error page.
 const MAX_REFUSAL: usize = 64 << 10;
 
@@ -51,11 +50,14 @@ pub(super) enum Lost {
     TooLarge,
 }
 
-/// How long a try may take.
+/// How long a try may take, and how much it may bring.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) connect: Duration,
     pub(super) answer: Duration,
+    pub(super) total: Duration,
+    /// Of a success, after decompression.
+    pub(super) bytes: usize,
 }
 
 pub(super) async fn attempt(
@@ -64,7 +66,7 @@ pub(super) async fn attempt(
     request: &Request,
     id: &str,
     limits: Limits,
-    world: &dyn World,
+    world: &Arc<dyn World>,
 ) -> Result<Answer, Lost> {
     let mut builder = client.request(request.method.clone(), url).header(&X_REQUEST_ID, id);
     builder = match request.condition {
@@ -72,7 +74,7 @@ pub(super) async fn attempt(
         Some(Condition::IfAbsent) => builder.header(IF_NONE_MATCH, HeaderValue::from_static("*")),
         None => builder,
     };
-    let progress = request.body.as_ref().map(|_| Progress::default());
+    let progress = request.body.as_ref().map(|_| Progress::new(Arc::clone(world)));
     if let (Some(body), Some(progress)) = (&request.body, &progress) {
         let body = WatchedBody::new(body.clone(), progress.clone());
         builder =
@@ -80,34 +82,42 @@ pub(super) async fn attempt(
     }
     let not_sent = || progress.as_ref().is_some_and(Progress::give_up);
 
-    let mut answer = pin!(receive(builder));
-    if let Some(progress) = &progress {
-        // Until the body leaves, this is about the connection. A server is given its time only from then on.
-        let sending = pin!(progress.sending());
-        let begun = select(sending, world.limit(limits.connect));
-        match select(answer.as_mut(), begun).await {
-            Either::Left((answer, _)) => return answer.map_err(|error| error.into_lost(not_sent())),
-            Either::Right((Either::Right(_), _)) if not_sent() => {
-                return Err(Lost::NotSent(format!("no connection within {:?}", limits.connect)));
+    let started = world.now();
+    let mut answer = pin!(receive(builder, limits.bytes));
+    loop {
+        // A server is given its time from the moment on that the body leaves; until then it is about the connection.
+        let begun = progress.as_ref().map_or(Some(started), Progress::begun);
+        let (since, most) = begun.map_or((started, limits.connect), |begun| (begun, limits.answer));
+        let end = since.saturating_add(most).min(started.saturating_add(limits.total));
+        let now = world.now();
+        if now >= end {
+            let time = end.saturating_sub(since);
+            match begun {
+                Some(_) => return Err(Lost::TimedOut(format!("no answer within {time:?}"))),
+                None if not_sent() => return Err(Lost::NotSent(format!("no connection within {time:?}"))),
+                // It has begun to leave just now.
+                None => continue,
             }
-            Either::Right(_) => {}
         }
-    }
-    match select(answer, world.limit(limits.answer)).await {
-        Either::Left((answer, _)) => answer.map_err(|error| error.into_lost(not_sent())),
-        Either::Right(_) => Err(Lost::TimedOut(format!("no answer within {:?}", limits.answer))),
+        // Nothing tells when the body begins to leave. To look this often is enough not to be late.
+        let wait = (end - now).min(limits.answer);
+        answer = match select(answer, world.limit(wait)).await {
+            Either::Left((answer, _)) => return answer.map_err(|error| error.into_lost(not_sent())),
+            Either::Right((_, answer)) => answer,
+        };
     }
 }
 
 /// Sends the request and reads the whole answer.
-async fn receive(request: reqwest::RequestBuilder) -> Result<Answer, Broken> {
+async fn receive(request: reqwest::RequestBuilder, max_answer: usize) -> Result<Answer, Broken> {
     let mut response = request.send().await?;
     let status = response.status().as_u16();
     let success = response.status().is_success();
     let headers = std::mem::take(response.headers_mut());
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-    let most = if success { MAX_ANSWER } else { MAX_REFUSAL };
-    let mut body = Vec::with_capacity(announced.min(most));
+    let most = if success { max_answer } else { MAX_REFUSAL };
+    // Not more than a little on a server's word.
+    let mut body = Vec::with_capacity(announced.min(most).min(1 << 20));
     loop {
         let chunk = match response.chunk().await {
             Ok(Some(chunk)) => chunk,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::HttpTransport;
-use super::attempt::{Answer, Limits, Lost, MAX_ANSWER, attempt};
+use super::attempt::{Answer, Limits, Lost, attempt};
 use super::budget::Cost;
 use super::request::Request;
 use super::trace::Trace;
@@ -13,6 +13,10 @@ use crate::protocol::http::{Call, Refusal, Unreadable};
 
 /// What is added to a pause that the server asks for, at the most, so that those who wait do not all come back at once.
 const RATE_LIMIT_JITTER: Duration = Duration::from_millis(500);
+
+/// A moment of the [`World`](super::world::World)'s time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline(Duration);
 
 /// What may follow a try that failed.
 enum Next {
@@ -25,16 +29,22 @@ enum Next {
 }
 
 impl HttpTransport {
+    /// When an operation that begins now has to be over, all its requests together.
+    pub(super) fn deadline(&self) -> Deadline {
+        Deadline(self.world.now().saturating_add(self.config.deadline()))
+    }
+
     /// Sends a request until it is answered or its time is up, and reads the answer.
     pub(super) async fn call<T>(
         &self,
         call: Call<'_>,
+        deadline: Deadline,
         request: Request,
         read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
     ) -> Result<T, DustErr> {
         let id = self.request_id();
         let mut trace = Trace::start(&*self.world, &self.config, &call, &request, &id);
-        let result = match self.answer(&call, &request, &id, &mut trace).await {
+        let result = match self.answer(&call, deadline, &request, &id, &mut trace).await {
             Ok(answer) => read(&answer.body).map_err(|why| call.unreadable(answer.status, &why)),
             Err(error) => Err(error),
         };
@@ -45,6 +55,7 @@ impl HttpTransport {
     async fn answer(
         &self,
         call: &Call<'_>,
+        Deadline(deadline): Deadline,
         request: &Request,
         id: &str,
         trace: &mut Trace<'_>,
@@ -52,17 +63,17 @@ impl HttpTransport {
         request.check_size(call)?;
         let url = self.url(&request.target).map_err(|error| call.invalid(&error.to_string()))?;
         let policy = self.config.retry();
-        let deadline = self.world.now().saturating_add(self.config.deadline());
         let mut tries = 0;
         loop {
             self.pace(call, deadline).await?;
             tries += 1;
-            let left = deadline.saturating_sub(self.world.now());
             let limits = Limits {
-                connect: self.config.connect_timeout().min(left),
-                answer: self.config.request_timeout().min(left),
+                connect: self.config.connect_timeout(),
+                answer: self.config.request_timeout(),
+                total: deadline.saturating_sub(self.world.now()),
+                bytes: self.config.max_answer(),
             };
-            let outcome = attempt(&self.client, url.clone(), request, id, limits, &*self.world).await;
+            let outcome = attempt(&self.client, url.clone(), request, id, limits, &self.world).await;
             let (error, next) = match outcome {
                 Ok(answer) => {
                     trace.status(answer.status);
@@ -73,7 +84,7 @@ impl HttpTransport {
                     }
                     self.refused(call, &answer)
                 }
-                Err(lost) => without_answer(call, lost),
+                Err(lost) => without_answer(call, lost, limits),
             };
             let pause = match next {
                 Next::GiveUp => return Err(error),
@@ -145,7 +156,7 @@ impl HttpTransport {
     }
 }
 
-fn without_answer(call: &Call<'_>, lost: Lost) -> (DustErr, Next) {
+fn without_answer(call: &Call<'_>, lost: Lost, limits: Limits) -> (DustErr, Next) {
     let writes = call.operation.writes();
     match lost {
         Lost::NotSent(why) => (call.network(&why), Next::Retry(Cost::Retry)),
@@ -153,7 +164,7 @@ fn without_answer(call: &Call<'_>, lost: Lost) -> (DustErr, Next) {
         Lost::TimedOut(why) => (call.network(&why), Next::Retry(Cost::AfterTimeout)),
         Lost::Unanswered(why) => (call.network(&why), Next::Retry(Cost::Retry)),
         Lost::TooLarge => {
-            let why = format!("the answer is larger than {MAX_ANSWER} bytes; ask for less at a time");
+            let why = format!("the answer is larger than the {} bytes of `max_answer`", limits.bytes);
             let error = if writes { call.unknown_outcome(&why) } else { DustErr::Http { status: 200, message: why } };
             (error, Next::GiveUp)
         }

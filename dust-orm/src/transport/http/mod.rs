@@ -29,6 +29,7 @@ use crate::protocol::{
     Selector, Write, flatten,
 };
 use budget::Budget;
+use call::Deadline;
 use pacer::Pacer;
 use request::Request;
 use world::{RealWorld, World};
@@ -43,7 +44,10 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// [`deadline`](crate::config::DustConfigBuilder::deadline) of the configuration; dropping its future ends it at once, and
 /// a write that was under way may or may not be applied.
 ///
-/// Every call is one `tracing` event of level debug and target `dust_orm::op`, in the span of the caller.
+/// The proxies that `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name are used, but not for a server on this machine.
+///
+/// Every request, with its retries, is one `tracing` event of level debug and target `dust_orm::op`, in the span of the
+/// caller; it has OpenTelemetry's `db.*` fields, `duration_ms`, `retries` and `outcome`.
 ///
 /// # A server without `batch_write`
 ///
@@ -125,21 +129,28 @@ impl HttpTransport {
         self.capabilities().refuse(self.name(), operation)
     }
 
-    async fn page(&self, operation: Operation, about: About<'_>, request: &ListRequest) -> Result<Page, DustErr> {
+    async fn page(
+        &self,
+        operation: Operation,
+        about: About<'_>,
+        deadline: Deadline,
+        request: &ListRequest,
+    ) -> Result<Page, DustErr> {
         let call = self.about(operation, about);
-        self.call(call, Request::list(request), |body| wire::page(body, request.select)).await
+        self.call(call, deadline, Request::list(request), |body| wire::page(body, request.select)).await
     }
 
     /// [`get`](Transport::get) of a path that no URL can hold: as one of many, or by a list of what is below it.
     async fn get_otherwise(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
-        if let Some(leaf) = self.get_many(std::slice::from_ref(path)).await?.pop().flatten() {
+        let deadline = self.deadline();
+        if let Some(leaf) = self.leaves(std::slice::from_ref(path), deadline).await?.pop().flatten() {
             return Ok(Some(leaf));
         }
         let about = About::Path(path);
         let mut request = all_below(path)?;
         let (mut leaves, mut revision) = (Vec::new(), 0);
         loop {
-            let page = self.page(Operation::Get, about, &request).await?;
+            let page = self.page(Operation::Get, about, deadline, &request).await?;
             for entry in page.items.into_iter().filter_map(ListItem::into_entry) {
                 revision = revision.max(entry.revision);
                 leaves.push((entry.path, entry.value));
@@ -154,14 +165,26 @@ impl HttpTransport {
         Ok(Some(Entry { path: path.clone(), value, kind: LeafKind::Map, revision }))
     }
 
-    async fn set(&self, path: &Path, value: &RawJson, condition: Option<Condition>) -> Result<u64, DustErr> {
-        let call = self.about(Operation::Set, About::Path(path));
-        self.call(call, Request::set(path, value, condition), wire::store_seq).await
+    /// The leaves at so many paths as one request may name.
+    async fn leaves(&self, paths: &[Path], deadline: Deadline) -> Result<Vec<Option<Entry>>, DustErr> {
+        let call = self.about(Operation::GetMany, About::Paths(paths.len()));
+        self.call(call, deadline, Request::get_many(paths), |body| wire::leaves(body, paths)).await
     }
 
-    async fn delete(&self, path: &Path, if_match: Option<u64>) -> Result<u64, DustErr> {
+    async fn set(
+        &self,
+        path: &Path,
+        value: &RawJson,
+        condition: Option<Condition>,
+        deadline: Deadline,
+    ) -> Result<u64, DustErr> {
+        let call = self.about(Operation::Set, About::Path(path));
+        self.call(call, deadline, Request::set(path, value, condition), wire::store_seq).await
+    }
+
+    async fn delete(&self, path: &Path, if_match: Option<u64>, deadline: Deadline) -> Result<u64, DustErr> {
         let call = self.about(Operation::Delete, About::Path(path));
-        self.call(call, Request::delete(path, if_match), wire::store_seq).await
+        self.call(call, deadline, Request::delete(path, if_match), wire::store_seq).await
     }
 
     async fn batch(&self, ops: &[BatchOp]) -> Result<u64, DustErr> {
@@ -172,8 +195,9 @@ impl HttpTransport {
         if ops.iter().any(|op| !matches!(op.precondition, None | Some(Precondition::IfMatch(_)))) {
             return Err(self.refuse("a condition on absence in a batch"));
         }
+        let deadline = self.deadline();
         if !self.lacks_batch_write.load(Ordering::Relaxed) {
-            match self.call(call, Request::batch_write(ops), wire::store_seq).await {
+            match self.call(call, deadline, Request::batch_write(ops), wire::store_seq).await {
                 Err(DustErr::NotImplemented { .. }) => {
                     tracing::warn!(
                         store = &*self.store,
@@ -186,20 +210,20 @@ impl HttpTransport {
             }
         }
         if is_plain_record(ops) {
-            self.one_by_one(&call, ops).await
+            self.one_by_one(&call, ops, deadline).await
         } else {
             Err(DustErr::NotImplemented { operation: call.operation.name().to_owned() })
         }
     }
 
     /// The ops of a batch as so many requests.
-    async fn one_by_one(&self, call: &Call<'_>, ops: &[BatchOp]) -> Result<u64, DustErr> {
+    async fn one_by_one(&self, call: &Call<'_>, ops: &[BatchOp], deadline: Deadline) -> Result<u64, DustErr> {
         let mut last = 0;
         for (done, op) in ops.iter().enumerate() {
             let written = match &op.value {
                 // To set an empty object is to delete.
-                Some(value) if !is_empty_object(value) => self.set(&op.path, value, None).await,
-                _ => self.delete(&op.path, None).await,
+                Some(value) if !is_empty_object(value) => self.set(&op.path, value, None, deadline).await,
+                _ => self.delete(&op.path, None, deadline).await,
             };
             last = match written {
                 Ok(store_seq) => store_seq,
@@ -232,13 +256,13 @@ impl Transport for HttpTransport {
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
-        self.page(Operation::List, About::Selection(&request.selector), request).await
+        self.page(Operation::List, About::Selection(&request.selector), self.deadline(), request).await
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
         let Some(request) = Request::get(path) else { return self.get_otherwise(path).await };
         let call = self.about(Operation::Get, About::Path(path));
-        match self.call(call, request, wire::entry).await {
+        match self.call(call, self.deadline(), request, wire::entry).await {
             Ok(entry) => Ok(Some(entry)),
             // A store that does not exist looks the same.
             Err(DustErr::NotFound { .. }) => Ok(None),
@@ -247,18 +271,17 @@ impl Transport for HttpTransport {
     }
 
     async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
+        let deadline = self.deadline();
         let mut entries = Vec::with_capacity(paths.len());
         for chunk in paths.chunks(MAX_PAGE) {
-            let call = self.about(Operation::GetMany, About::Paths(chunk.len()));
-            let read = |body: &[u8]| wire::leaves(body, chunk);
-            entries.append(&mut self.call(call, Request::get_many(chunk), read).await?);
+            entries.append(&mut self.leaves(chunk, deadline).await?);
         }
         Ok(entries)
     }
 
     async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
         let request = ListRequest { limit: 1, select: Select::Keys, ..all_below(path)? };
-        Ok(!self.page(Operation::Exists, About::Path(path), &request).await?.items.is_empty())
+        Ok(!self.page(Operation::Exists, About::Path(path), self.deadline(), &request).await?.items.is_empty())
     }
 
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
@@ -282,9 +305,11 @@ impl Transport for HttpTransport {
             (Op::Set(value), _) if is_empty_object(&value) => {
                 self.batch(&[BatchOp::set(path, value).on(precondition)]).await?
             }
-            (Op::Set(value), condition) => self.set(&path, &value, condition).await?,
-            (Op::Delete, None) => self.delete(&path, None).await?,
-            (Op::Delete, Some(Condition::IfMatch(revision))) => self.delete(&path, Some(revision)).await?,
+            (Op::Set(value), condition) => self.set(&path, &value, condition, self.deadline()).await?,
+            (Op::Delete, None) => self.delete(&path, None, self.deadline()).await?,
+            (Op::Delete, Some(Condition::IfMatch(revision))) => {
+                self.delete(&path, Some(revision), self.deadline()).await?
+            }
             (Op::Delete, Some(Condition::IfAbsent)) => {
                 return Err(DustErr::InvalidParams(format!("delete of `{path}`: it cannot ask for absence")));
             }
@@ -317,12 +342,17 @@ fn client(config: &DustConfig) -> Result<Client, DustErr> {
         .user_agent(concat!("dust-orm/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers)
         .redirect(reqwest::redirect::Policy::none())
+        // What may be sent again is decided here, by what it would do.
         .retry(reqwest::retry::never())
         .connect_timeout(config.connect_timeout())
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .pool_max_idle_per_host(config.pool_size());
     if config.http1_only() {
         builder = builder.http1_only();
+    }
+    if config.is_local() {
+        // What runs on this machine is never beyond a proxy.
+        builder = builder.no_proxy();
     }
     let https = config.base_url().starts_with("https:");
     tls::choose(builder, https, config.http1_only())?.build().map_err(|error| unusable(&error))

@@ -43,7 +43,7 @@ impl Pacer {
         let mut window = self.window();
         window.roll(unix_time);
         if let Some(wait) = refused_for {
-            window.end = unix_time.saturating_add(wait);
+            window.end = unix_time.saturating_add(wait.min(WINDOW));
             window.left = Some(0);
         } else if let Some(remaining) = remaining {
             // Answers may arrive in another order than they were given; within a window the number only falls.
@@ -57,15 +57,15 @@ impl Pacer {
 }
 
 impl Window {
-    /// Begins another window where this one has ended.
+    /// Begins another window where this one has ended, or where the clock was set back.
     fn roll(&mut self, unix_time: Duration) {
-        if unix_time < self.end {
+        if self.end > unix_time && self.end - unix_time <= WINDOW {
             return;
         }
-        // The windows before this one ended at the same second of a minute.
+        // Windows end at the same second of a minute as those before.
         let phase = self.end.as_secs() % WINDOW.as_secs();
         let since = (unix_time.as_secs() + WINDOW.as_secs() - phase) % WINDOW.as_secs();
-        self.end = Duration::from_secs(unix_time.as_secs() - since) + WINDOW;
+        self.end = Duration::from_secs(unix_time.as_secs() + WINDOW.as_secs() - since);
         self.left = None;
     }
 }
@@ -114,7 +114,13 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_near_the_epoch_does_no_harm() {
-        assert_eq!(Pacer::default().take(Duration::ZERO), Ok(()));
+    fn a_clock_that_is_set_back_does_no_harm() {
+        let pacer = Pacer::default();
+        pacer.learn(at(20), None, Some(Duration::from_secs(u64::MAX)));
+        assert_eq!(pacer.take(at(20)), Err(WINDOW), "a window is no longer than that");
+        assert_eq!(pacer.take(Duration::from_secs(3)), Ok(()));
+        pacer.learn(Duration::from_secs(3), Some(0), None);
+        assert_eq!(pacer.take(Duration::from_secs(4)), Err(Duration::from_secs(16)));
+        assert_eq!(pacer.take(Duration::ZERO), Err(Duration::from_secs(20)));
     }
 }

@@ -64,7 +64,7 @@ impl Request {
     }
 
     pub(super) fn set(path: &Path, value: &RawJson, condition: Option<Condition>) -> Request {
-        match target(path) {
+        match target(path).filter(|_| !is_misread(value)) {
             Some(target) => Request {
                 condition,
                 body: Some(Bytes::copy_from_slice(value.as_str().as_bytes())),
@@ -112,6 +112,12 @@ fn target(path: &Path) -> Option<String> {
     }
     let target = format!("/{}", path.to_url());
     (target.len() < LONG_TARGET).then_some(target)
+}
+
+/// Whether a server would take something else from a body that is nothing but this value: of an object with a member
+/// `_json` it keeps that member only. An escape may spell that name, too.
+fn is_misread(value: &RawJson) -> bool {
+    value.is_object() && (value.as_str().contains("_json") || value.as_str().contains("\\u"))
 }
 
 /// Appends `name=value` to a query. Everything but unreserved characters is encoded, so that nothing is left to interpret;

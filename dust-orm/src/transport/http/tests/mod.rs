@@ -63,7 +63,7 @@ impl World for TestWorld {
     }
 
     fn limit(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        let end = self.now() + duration;
+        let end = self.now().saturating_add(duration);
         let mut now = self.now.subscribe();
         Box::pin(async move {
             let _ = now.wait_for(|now| *now >= end).await;

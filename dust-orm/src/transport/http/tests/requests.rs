@@ -348,10 +348,10 @@ async fn answers_that_are_no_http_are_errors() {
 
 #[tokio::test]
 async fn an_answer_without_an_end_is_not_read_for_ever() {
-    let huge = vec![b' '; super::super::attempt::MAX_ANSWER + 1];
-    let (peer, transport, _) = scripted([Step::AnswerAndClose(bytes(200, &[], &huge))]).await;
+    let page = bytes(200, &[], &[b' '; 1001]);
+    let (peer, transport, _) = configured([Step::AnswerAndClose(page)], |config| config.max_answer(1000)).await;
     let error = transport.get(&path("a")).await.unwrap_err();
-    assert!(error.to_string().contains("larger than 67108864 bytes"), "{error}");
+    assert!(error.to_string().contains("larger than the 1000 bytes of `max_answer`"), "{error}");
     assert_eq!(peer.received().len(), 1, "not tried again");
 }
 
@@ -374,6 +374,16 @@ async fn a_base_url_keeps_its_path() {
     let config = config(&format!("{}/dust/", peer.url())).build().unwrap();
     HttpTransport::new(config).unwrap().exists(&path("a")).await.unwrap();
     assert!(peer.lines()[0].starts_with("GET /dust/api/stores/acme/reading/entries?"), "{:?}", peer.lines());
+}
+
+#[tokio::test]
+async fn an_object_that_a_server_would_misread_is_sent_inside_another() {
+    for text in [r#"{"_json":5}"#, r#"{"a":1,"\u005fjson":2}"#] {
+        let (peer, transport, _) = scripted([json(200, WRITTEN)]).await;
+        transport.write(set("mm", text)).await.unwrap();
+        assert_eq!(peer.lines(), ["POST /api/stores/acme/reading/entries HTTP/1.1"]);
+        assert_eq!(peer.received()[0].body, format!(r#"{{"path":"mm","value":{text}}}"#));
+    }
 }
 
 mod without_batch_write {

@@ -137,6 +137,17 @@ async fn a_write_that_found_no_server_is_tried_again() {
     assert_eq!(world.pauses(), [50, 100, 50, 100]);
 }
 
+#[tokio::test]
+async fn limits_without_end_are_fine() {
+    let (_, transport, _) = configured([json(200, WRITTEN), json(200, FOUND)], |config| {
+        let ever = Duration::MAX;
+        config.connect_timeout(ever).request_timeout(ever).deadline(ever)
+    })
+    .await;
+    transport.write(set()).await.unwrap();
+    transport.get(&path("a")).await.unwrap();
+}
+
 #[cfg(feature = "rustls")]
 #[tokio::test]
 async fn a_write_whose_connection_never_opened_is_tried_again() {
@@ -205,6 +216,18 @@ async fn the_deadline_covers_all_tries() {
     assert_eq!(peer.received().len(), 3);
     assert!(world.now() <= Duration::from_secs(46), "{:?}", world.now());
     assert!(error.to_string().contains("no answer within 9.85"), "{error}");
+}
+
+#[tokio::test]
+async fn the_deadline_covers_all_requests_of_an_operation() {
+    let found = r#"{"entries":{},"missing":[]}"#;
+    let (peer, transport, world) =
+        scripted([limited("20"), limited("20"), json(200, found), limited("20"), json(200, found)]).await;
+    let paths: Vec<_> = (0..1001).map(|n| path(&n.to_string())).collect();
+    let error = transport.get_many(&paths).await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(20)));
+    assert_eq!(world.pauses(), [20_500, 20_500]);
+    assert_eq!(peer.received().len(), 4);
 }
 
 #[tokio::test]
