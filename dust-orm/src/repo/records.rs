@@ -74,7 +74,11 @@ impl RecordPages {
     pub(super) async fn next(&mut self) -> Result<Option<Vec<StoredRecord>>, DustErr> {
         let Some(NextPage { mut request, answer }) = self.next.take() else { return Ok(None) };
         let page = match answer {
-            Some(answer) => answer.await?,
+            // It may have been left waiting past its deadline by a reader that took its time.
+            Some(answer) => match answer.await {
+                Err(error) if error.is_retryable() => self.transport.list(&request).await?,
+                answer => answer?,
+            },
             None => self.transport.list(&request).await?,
         };
         request.after = page.next_cursor;

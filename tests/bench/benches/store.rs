@@ -1,6 +1,6 @@
 //! The verbs on the embedded store in memory, over ten thousand records of four fields: `cargo bench -p bench --bench store`.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 use divan::{Bencher, black_box};
 use dust_orm::DustRepo;

@@ -1,6 +1,6 @@
 //! The record codec and changesets, without a store: `cargo bench -p bench --bench values`.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod account;
 
