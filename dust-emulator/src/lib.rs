@@ -45,6 +45,7 @@
 //! |---|---|---|
 //! | a path that is not UTF-8 once decoded | 500 | 400 `invalid_params` |
 //! | an object in which a leaf has leaves below it | 500 | the leaf counts |
+//! | a write at a path with a NUL in it | also removes the leaf at the part before the NUL | does not |
 //! | values that would poison later reads | stored | 400 `invalid_params`, see [`dust_orm::store`] |
 //! | webhooks, plan limits, exports to SQLite, the rest of the web site | there | not there |
 //!

@@ -84,7 +84,7 @@ fn to_row(leaf: &Leaf) -> (u8, u64, &[u8]) {
     (code(&LEAF_KINDS, &leaf.kind), leaf.revision, leaf.value.as_str().as_bytes())
 }
 
-pub(super) fn to_op(store_seq: u64, row: (u8, &[u8], &[u8], &[u8], &[u8], i64)) -> Result<CommittedOp, StoreError> {
+pub(super) fn to_op(store_seq: u64, row: <OpRow as redb::Value>::SelfType<'_>) -> Result<CommittedOp, StoreError> {
     let (kind, path, value, device_id, client_op_id, _) = row;
     let op = OP_KINDS.get(usize::from(kind)).copied().ok_or_else(|| {
         StoreErrorKind::Storage(format!("the log holds an unknown op ({kind}) at {store_seq}").into())

@@ -31,6 +31,28 @@ fn the_log_has_every_op_as_it_was_committed() {
 }
 
 #[test]
+fn the_log_tells_when_an_op_was_committed() {
+    let clock = std::sync::Arc::new(ManualClock::new(5_000));
+    let store = Store::builder().clock(std::sync::Arc::clone(&clock) as _).in_memory().unwrap();
+    store.set("a", "1");
+    clock.advance(250);
+    store.set("a", "2");
+    let at = |seq| store.committed_at(seq).unwrap();
+    assert_eq!([at(0), at(1), at(2), at(3)], [None, Some(5_000), Some(5_250), None]);
+    store.compact().unwrap();
+    assert_eq!(at(2), None);
+}
+
+#[test]
+fn the_ops_of_a_batch_are_numbered() {
+    let store = Store::in_memory().unwrap();
+    let ops = ["a", "b"].map(|at| BatchOp::delete(path(at)));
+    store.batch_write(ops.to_vec(), None, &Origin::new("phone", "77")).unwrap();
+    let ids: Vec<_> = store.ops_since(0, 10).unwrap().iter().map(|op| op.client_op_id.to_string()).collect();
+    assert_eq!(ids, ["77:0", "77:1"]);
+}
+
+#[test]
 fn compaction_keeps_leaves_and_sequence() {
     let store = Store::in_memory().unwrap();
     assert_eq!(store.compact().unwrap(), None);

@@ -1,0 +1,39 @@
+//! Every place where the emulator answers something else than the recorded server, and why.
+
+pub(crate) struct Difference {
+    pub(crate) file: &'static str,
+    /// The method and the end of the address.
+    pub(crate) request: (&'static str, &'static str),
+    /// What the server answered.
+    pub(crate) recorded: u16,
+    /// What the emulator answers instead: the status and a part of the body.
+    pub(crate) ours: (u16, &'static str),
+    pub(crate) reason: &'static str,
+}
+
+const POISON: &str =
+    "a server stores an envelope that does not parse and breaks on every later read; the store refuses it";
+const NOT_POISONED: &str = "a server breaks on an envelope that was refused here";
+const LEAF_AND_CHILDREN: &str =
+    "a server breaks on an object in which a leaf has leaves below it; here the leaf counts";
+const NOT_UTF8: &str = "a server breaks on a path that is not UTF-8; here it is bad input";
+
+#[rustfmt::skip]
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference { file: "a-map-put-if-match.txt", request: ("GET", "/entries/rec"), recorded: 500, ours: (200, r#""value":{"title":"T3"}"#), reason: LEAF_AND_CHILDREN },
+    Difference { file: "a-map-put-if-match.txt", request: ("GET", "/entries/zz"), recorded: 500, ours: (200, r#""value":{"a":1}"#), reason: LEAF_AND_CHILDREN },
+    Difference { file: "e-paths.txt", request: ("PUT", "/entries/%FF"), recorded: 500, ours: (400, "UTF-8"), reason: NOT_UTF8 },
+    Difference { file: "e-paths.txt", request: ("GET", "/entries/%FF"), recorded: 500, ours: (400, "UTF-8"), reason: NOT_UTF8 },
+    Difference { file: "e-paths.txt", request: ("GET", "/entries?limit=1000&select=keys"), recorded: 200, ours: (200, r#","a","a\u0000b","#), reason: "a server cuts a path at a NUL when it removes what is below it, so its write of `a\\u0000b` took `a` away (the list is 4 characters shorter)" },
+    Difference { file: "h-values-http.txt", request: ("PUT", "/entries/v32"), recorded: 200, ours: (400, "is not a decimal"), reason: POISON },
+    Difference { file: "h-values-http.txt", request: ("GET", "/entries/v32"), recorded: 500, ours: (404, "not_found"), reason: NOT_POISONED },
+    Difference { file: "h-values-http.txt", request: ("PUT", "/entries/v33"), recorded: 200, ours: (400, "is not a decimal"), reason: POISON },
+    Difference { file: "h-values-http.txt", request: ("GET", "/entries/v33"), recorded: 500, ours: (404, "not_found"), reason: NOT_POISONED },
+    Difference { file: "h-values-http.txt", request: ("PUT", "/entries/v40"), recorded: 200, ours: (400, "is not a datetime"), reason: POISON },
+    Difference { file: "h-values-http.txt", request: ("GET", "/entries/v40"), recorded: 500, ours: (404, "not_found"), reason: NOT_POISONED },
+    Difference { file: "h-values-http.txt", request: ("GET", "/entries?limit=1000"), recorded: 500, ours: (200, r#"{"items":[{"path":"v01""#), reason: NOT_POISONED },
+    Difference { file: "h-values-http.txt", request: ("GET", "/export"), recorded: 500, ours: (200, r#"{"_header":true"#), reason: NOT_POISONED },
+    Difference { file: "g3-ws-catchup-snapshot.txt", request: ("PUT", "/g3badeee754/entries/d"), recorded: 200, ours: (400, "is not a decimal"), reason: POISON },
+    Difference { file: "g3-ws-catchup-snapshot.txt", request: ("GET", "/entries/ts"), recorded: 200, ours: (200, r#""type":"string""#), reason: "it was written as a MessagePack timestamp, which the recording shows as a string" },
+    Difference { file: "f-auth-errors.txt", request: ("POST", "/api/stores"), recorded: 402, ours: (201, r#""name":"two""#), reason: "the emulator has no plans, and so no limits of plans" },
+];

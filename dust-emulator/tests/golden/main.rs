@@ -1,0 +1,212 @@
+//! Replays every recorded exchange with a real server against the emulator: statuses, headers and bodies have to be the
+//! same, byte for byte, but for what the server makes up and for the places in `differences.rs`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is the failure we want to see")]
+#![allow(clippy::print_stdout, reason = "it tells what differs")]
+
+mod differences;
+mod elided;
+mod recording;
+mod scenery;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use differences::{DIFFERENCES, Difference};
+use recording::{Exchange, Step};
+use regex::Regex;
+use scenery::Scenery;
+use support::Answer;
+
+/// The headers that the recordings show.
+const SHOWN: [&str; 6] =
+    ["content-disposition", "etag", "retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
+
+#[derive(Default)]
+struct Outcome {
+    replayed: usize,
+    wrong: Vec<String>,
+    used: BTreeSet<usize>,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_emulator_answers_as_the_recorded_server() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/wire");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
+    files.sort();
+    let mut outcome = Outcome::default();
+    let mut commands = 0;
+    for file in files {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&file).unwrap();
+        commands += text.lines().filter(|line| line.starts_with("$ curl")).count();
+        let recording = recording::read(&text);
+        let scenery = Scenery::of(&name, &recording.stores).await;
+        let before = outcome.replayed;
+        tokio::task::block_in_place(|| replay(&scenery, &recording.steps, &mut outcome));
+        println!("{name}: {} exchanges", outcome.replayed - before);
+        scenery.emulator.stop().await;
+    }
+    for (at, difference) in DIFFERENCES.iter().enumerate() {
+        if !outcome.used.contains(&at) {
+            let Difference { file, request, .. } = difference;
+            outcome.wrong.push(format!("{file}: the difference of {} {} was not met", request.0, request.1));
+        }
+    }
+    println!("{} exchanges, {} allowed differences:", outcome.replayed, outcome.used.len());
+    for difference in DIFFERENCES {
+        println!("  {}: {} {}: {}", difference.file, difference.request.0, difference.request.1, difference.reason);
+    }
+    assert!(outcome.wrong.is_empty(), "{} differences:\n\n{}", outcome.wrong.len(), outcome.wrong.join("\n\n"));
+    assert_eq!(outcome.replayed, commands, "not every recorded command was replayed");
+}
+
+fn replay(scenery: &Scenery, steps: &[Step], outcome: &mut Outcome) {
+    let mut section = "";
+    // The token and its id that the recording made, and those that were made here.
+    let mut made: Option<(String, String)> = None;
+    for step in steps {
+        match step {
+            Step::Section(title) => {
+                section = title;
+                scenery.before(title);
+            }
+            Step::Acknowledged { topic, event, payload } => scenery.acknowledged(topic, event, payload),
+            Step::Exchange(exchange) => {
+                let answer = ask(scenery, section, exchange, made.as_ref());
+                outcome.replayed += 1;
+                if exchange.target == "/api/tokens" && answer.status() == 201 {
+                    let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+                    let field = |name: &str| body.get(name).unwrap().as_str().unwrap().to_owned();
+                    made = Some((field("raw_token"), field("id")));
+                }
+                judge(scenery, section, exchange, &answer, outcome);
+            }
+        }
+    }
+}
+
+fn ask(scenery: &Scenery, section: &str, exchange: &Exchange, made: Option<&(String, String)>) -> Answer {
+    let without_token = ["without Authorization", "without a token", "token in the query"];
+    let mut headers = exchange.headers.clone();
+    if !headers.iter().any(|(name, _)| name == "authorization")
+        && !without_token.iter().any(|text| section.contains(text))
+    {
+        headers.push(("authorization".to_owned(), "Bearer $TOKEN".to_owned()));
+    }
+    let mut target = exchange.target.clone();
+    if let Some(whole) = elided::restore(section, &target, &exchange.answer) {
+        target = whole;
+    }
+    if let (Some((_, id)), Some(recorded)) = (made, target.strip_prefix("/api/tokens/")) {
+        target = target.replace(recorded, id);
+    }
+    let target = target.replace("$TOKEN", "TOKEN");
+    let mut body = exchange.body.clone();
+    if let Some(recorded) = &exchange.body {
+        if !headers.iter().any(|(name, _)| name == "content-type") {
+            headers.push(("content-type".to_owned(), "application/json".to_owned()));
+        }
+        if recorded == "@-" {
+            body = elided::big(section);
+        } else if elided::split(recorded).is_some() {
+            body = elided::restore(section, recorded, &exchange.answer);
+            assert!(body.is_some(), "{} line {}: nobody knows this body", scenery.file, exchange.line);
+        }
+    }
+    // Recorded ids of stores are not those of here.
+    let body = body.map(|body| {
+        body.replace("\"store_ids\":[\"01a20229-2f91-7e85-ba25-3a72f4622a6a\"]", "\"store_names\":[\"g3snapeee754\"]")
+    });
+    for (_, value) in &mut headers {
+        if let Some((secret, _)) = made {
+            *value = value.replace("$TMP", secret);
+        }
+        *value = value.replace('$', "");
+    }
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let body = body.as_deref().map(str::as_bytes);
+    support::send(scenery.emulator.address(), &exchange.method, &target, &headers, body).unwrap()
+}
+
+fn judge(scenery: &Scenery, section: &str, exchange: &Exchange, answer: &Answer, outcome: &mut Outcome) {
+    let recorded_status = exchange.status_line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let difference = DIFFERENCES.iter().position(|difference| {
+        let Difference { file, request: (method, target), recorded, .. } = difference;
+        *file == scenery.file
+            && *method == exchange.method
+            && *recorded == recorded_status
+            && exchange.target.ends_with(target)
+    });
+    let place = format!(
+        "{} line {} ({section}): {} {}",
+        scenery.file,
+        exchange.line,
+        exchange.method,
+        shorten(&exchange.target)
+    );
+    if let Some(at) = difference {
+        outcome.used.insert(at);
+        let (status, part) = DIFFERENCES[at].ours;
+        if answer.status() != status || !answer.text().contains(part) {
+            outcome.wrong.push(format!(
+                "{place}\n  allowed: {status} {part}\n  now:     {} {}",
+                answer.status_line,
+                answer.text()
+            ));
+        }
+        if recorded_status == 200 && status == 400 {
+            scenery.skip_seq();
+        }
+        return;
+    }
+    let headers: Vec<(String, String)> =
+        answer.headers.iter().filter(|(name, _)| SHOWN.contains(&name.as_str())).cloned().collect();
+    let (mut ours, mut theirs) = (headers, exchange.answer_headers.clone());
+    ours.sort();
+    theirs.sort();
+    let own_address = format!("ws://{}", scenery.emulator.address());
+    let body = settled(answer.text().trim_end_matches('\n').replace(&own_address, "").as_str());
+    let recorded = settled(&exchange.answer);
+    let same_body = match elided::split(&recorded) {
+        // The length is that of the whole, made-up values and all, of which long answers have none.
+        Some((start, length)) => body.starts_with(start) && body.chars().count() == length,
+        None => body == recorded,
+    };
+    if answer.status_line != exchange.status_line || ours != theirs || !same_body {
+        outcome.wrong.push(format!(
+            "{place}\n  recorded: {} {theirs:?}\n            {}\n  now:      {} {ours:?}\n            {}",
+            exchange.status_line,
+            shorten(&recorded),
+            answer.status_line,
+            shorten(&body),
+        ));
+        if let Some((_, length)) = elided::split(&recorded) {
+            outcome.wrong.push(format!("{place}: {length} characters were recorded, now {}", body.chars().count()));
+        }
+    }
+}
+
+/// What a server makes up: ids, times, secrets.
+static MADE_UP: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    let patterns = [
+        (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<id>"),
+        (r#""device_id":"http:[^"]*""#, r#""device_id":"http:<id>""#),
+        (r#""(inserted_at|exported_at|uploaded_at)":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z""#, r#""$1":"<ms>""#),
+        (r#""(inserted_at|exported_at|uploaded_at)":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z""#, r#""$1":"<us>""#),
+        (r#""expires_at":\d{13}"#, r#""expires_at":<ms>"#),
+        (r#""raw_token":"[^"]*""#, r#""raw_token":"<secret>""#),
+    ];
+    patterns.map(|(pattern, name)| (Regex::new(pattern).unwrap(), name)).into()
+});
+
+/// A body without what a server makes up.
+fn settled(body: &str) -> String {
+    MADE_UP.iter().fold(body.to_owned(), |body, (pattern, name)| pattern.replace_all(&body, *name).into_owned())
+}
+
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= 700 { text.to_owned() } else { text.chars().take(700).chain("…".chars()).collect() }
+}
