@@ -42,7 +42,8 @@ pub(crate) fn fill<A: Fields>(active: &mut A, record: Option<&StoredRecord>) -> 
     }
     for (position, field) in A::FIELDS.iter().enumerate() {
         let state = active.state(position);
-        if field.key || state == FieldState::Set {
+        // Without a record nothing was read that could speak against what is unchanged.
+        if field.key || state == FieldState::Set || (state == FieldState::Unchanged && record.is_none()) {
             continue;
         }
         let read = match (&sources[position], record) {
@@ -54,8 +55,6 @@ pub(crate) fn fill<A: Fields>(active: &mut A, record: Option<&StoredRecord>) -> 
             Ok(true) => {}
             // An absent field may have a value all the same: `None`, or the default of `#[serde(default)]`.
             Ok(false) if !field.required && active.set_absent(position) => {}
-            // Nothing was read that could speak against it.
-            _ if state == FieldState::Unchanged && record.is_none() => {}
             Ok(false) => invalid.missing.push(field.name.to_owned()),
             Err(error) => invalid.undecodable.push((field.name.to_owned(), error.to_string())),
         }

@@ -60,7 +60,7 @@ impl<'de> Visitor<'de> for IsLost {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
         let (mut empty, mut lost, mut kept_whole) = (true, false, false);
-        let (mut has_type, mut has_typed) = (false, false);
+        let (mut has_type, mut has_typed, mut taken_apart) = (false, false, false);
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             empty = false;
             match &*key {
@@ -73,14 +73,17 @@ impl<'de> Visitor<'de> for IsLost {
                     continue;
                 }
                 "_typed" => has_typed = true,
-                // The server takes a body `{"_json": x}` for `x`.
-                "" | "_json" => lost = true,
+                // A server keeps a leaf that is no object as `{"_scalar": x}`, and takes every leaf with that key for one.
+                "_scalar" => taken_apart = true,
+                // It takes a body `{"_json": x}` for `x`.
+                "_json" => (lost, taken_apart) = (true, true),
+                "" => lost = true,
                 _ => {}
             }
             let value: &RawValue = map.next_value()?;
             lost |= value.get().starts_with('{') && object_is_lost(value.get());
         }
-        Ok(empty || (has_type && has_typed) || (lost && !kept_whole))
+        Ok(empty || (has_type && has_typed) || if kept_whole { taken_apart } else { lost })
     }
 }
 
@@ -107,6 +110,7 @@ mod tests {
             json!({"a": {"b": []}}),
             json!({"_type": "other"}),
             json!({"_type": "file", "meta": {}}),
+            json!({"_scalar": 1}),
         ] {
             assert_eq!(escape(value.to_string(), true), value.to_string());
         }
@@ -123,6 +127,8 @@ mod tests {
             json!({"_json": 5}),
             json!({"_type": "decimal", "_typed": "1.20"}),
             json!({"at": {"_typed": "x", "_type": {}}}),
+            json!({"_type": "file", "_scalar": 1}),
+            json!({"_json": 1, "_type": "lease"}),
             json!(["$json", 1]),
         ] {
             let written = escape(value.to_string(), true);

@@ -107,8 +107,8 @@ pub(crate) fn is_envelope_of(members: &Members<'_>) -> bool {
 /// equal keys, strings unescaped where JSON allows it. Every digit of a number stays.
 ///
 /// Refuses what would break readers: strings that are not Unicode, numbers beyond a double, values nested deeper than
-/// [`MAX_DEPTH`], and decimal and datetime envelopes that do not parse. It does not mind empty keys, which matter only
-/// where keys become path segments.
+/// [`MAX_DEPTH`], and decimal and datetime envelopes that do not parse. Inside a list nothing is an envelope. It does not
+/// mind empty keys, which matter only where keys become path segments.
 pub fn normalise(value: &RawJson) -> Result<RawJson, ValueError> {
     render(value.as_str(), true).map(RawJson::from_trusted)
 }
@@ -168,7 +168,7 @@ fn not_json(error: serde_json::Error) -> ValueError {
 
 fn render(text: &str, floats_as_written: bool) -> Result<String, ValueError> {
     check_depth(text)?;
-    let mut renderer = Renderer { out: String::with_capacity(text.len()), floats_as_written };
+    let mut renderer = Renderer { out: String::with_capacity(text.len()), floats_as_written, lists: 0 };
     renderer.render(text)?;
     Ok(renderer.out)
 }
@@ -176,6 +176,8 @@ fn render(text: &str, floats_as_written: bool) -> Result<String, ValueError> {
 struct Renderer {
     out: String,
     floats_as_written: bool,
+    /// How many lists are open.
+    lists: usize,
 }
 
 impl Renderer {
@@ -184,12 +186,14 @@ impl Renderer {
             Some(b'{') => self.object(text),
             Some(b'[') => {
                 self.out.push('[');
+                self.lists += 1;
                 for (index, item) in items(text)?.into_iter().enumerate() {
                     if index > 0 {
                         self.out.push(',');
                     }
                     self.render(item.get())?;
                 }
+                self.lists -= 1;
                 self.out.push(']');
                 Ok(())
             }
@@ -204,7 +208,9 @@ impl Renderer {
 
     fn object(&mut self, text: &str) -> Result<(), ValueError> {
         let members = members(text)?;
-        envelope::check(&members)?;
+        if self.lists == 0 {
+            envelope::check(&members)?;
+        }
         self.out.push('{');
         for (index, (key, value)) in members.into_iter().enumerate() {
             if index > 0 {
@@ -386,10 +392,17 @@ mod tests {
             r#"{"_type":"decimal","_typed":"abc"}"#,
             r#"{"_type":"decimal","_typed":1.5}"#,
             r#"{"_type":"datetime","_typed":"nope"}"#,
-            r#"[{"_type":"datetime","_typed":null}]"#,
+            r#"{"at":{"_type":"datetime","_typed":null}}"#,
         ] {
             assert!(matches!(error(text), ValueError::BadEnvelope { .. }), "{text}");
             assert_eq!(error(text).name(), "invalid_value");
+        }
+    }
+
+    #[test]
+    fn nothing_is_an_envelope_inside_a_list() {
+        for text in [r#"[{"_type":"decimal","_typed":"abc"}]"#, r#"{"a":[[{"_type":"datetime","_typed":null}]]}"#] {
+            assert_eq!(normal(text), text);
         }
     }
 

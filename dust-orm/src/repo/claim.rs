@@ -11,11 +11,13 @@ use super::job::complete_new;
 use super::options::{Condition, Options};
 use super::plan::{self, Guard};
 use super::records::fetch;
-use super::send::{Outgoing, send};
-use crate::entity::{DustEntity, Fields, Revision, Take, active_path, check_required, decode, encode_object};
+use super::send::{self, Outgoing};
+use crate::entity::{
+    DustEntity, Fields, Revision, StoredRecord, Take, active_path, check_required, decode, encode_object, is_leaf,
+};
 use crate::error::{DustErr, ErrKind};
 use crate::protocol::flatten::flatten;
-use crate::protocol::{BatchOp, Op, Path, Precondition, RawJson, Write, value};
+use crate::protocol::{BatchOp, Fence, Op, Path, Precondition, RawJson, Write, value};
 use crate::transport::Transport;
 
 /// How often an insert looks again after somebody else wrote in between.
@@ -23,12 +25,15 @@ const ATTEMPTS: usize = 5;
 
 /// Inserts a record if there is none, on a transport that cannot compare a whole record: two requests, or three where
 /// something is in the way. Between the claim and the batch the record is incomplete, and so invisible to the reads of an
-/// entity that has more than one required field. What a writer left behind that stopped there is taken over.
+/// entity that has more than one required field. What a writer left behind that stopped there is taken over; anything else
+/// that is there stays, also where it does not fit the entity.
 pub(super) async fn insert_if_absent<E: DustEntity>(
     active: <E as EntityTrait>::ActiveModel,
     options: Options,
     transport: &dyn Transport,
 ) -> Result<E::Model, DustErr> {
+    let options = Options { condition: Condition::None, ..options };
+    send::check(&options, transport)?;
     let active = hooks::before_save::<E>(active, true).await?;
     check_required(&active, Take::Known)?;
     let record = active_path::<E>(&active)?;
@@ -37,26 +42,37 @@ pub(super) async fn insert_if_absent<E: DustEntity>(
     for _ in 0..ATTEMPTS {
         let stored = fetch(transport, &record).await?;
         let guard = match &stored {
-            Some(stored) if decode::<E>(stored).is_ok() => {
+            Some(stored) if !is_claim::<E>(stored) => {
                 let current = Some(Revision::of(stored).number());
                 return Err(DustErr::Exists { path: record.to_string(), current });
             }
             Some(stored) => {
                 Guard::Leaves(stored.leaves.iter().map(|leaf| (leaf.path.clone(), leaf.revision)).collect())
             }
-            None => match set_if_absent(&claim, &claimed_value, transport).await? {
+            None => match set_if_absent(&claim, &claimed_value, options.fence.as_ref(), transport).await? {
                 Some(revision) => Guard::Leaves(vec![(claim.clone(), revision)]),
                 None => continue,
             },
         };
         let ops = plan::replace::<E>(&active, &record, &guard)?;
-        match send(ops, Options { condition: Condition::None, ..options.clone() }, transport).await {
+        match send::send(ops, options.clone(), transport).await {
             Ok(_) => return hooks::after_save::<E>(model, true).await,
             Err(error) if error.kind() == ErrKind::Conflict => {}
             Err(error) => return Err(error),
         }
     }
     Err(DustErr::Conflict { path: record.to_string(), current: None, op_index: None })
+}
+
+/// Whether a record is no more than what [`insert_if_absent`] leaves behind where it stops half-way: one field of an entity
+/// that has others without which it is no record.
+fn is_claim<E: DustEntity>(stored: &StoredRecord) -> bool {
+    let [leaf] = stored.leaves.as_slice() else { return false };
+    let mut fields = E::ActiveModel::FIELDS.iter().filter(|field| is_leaf(field));
+    let of_a_field = fields.any(|field| {
+        stored.path.child(field.name).is_ok_and(|field| field == leaf.path || field.is_ancestor_of(&leaf.path))
+    });
+    of_a_field && decode::<E>(stored).is_err()
 }
 
 /// The leaf to claim: preferably one of a field that is not required, so that the claim alone is no record.
@@ -73,9 +89,15 @@ fn claim_of<E: DustEntity>(active: &E::ActiveModel, record: &Path) -> Result<(Pa
 }
 
 /// Sets a leaf if it is absent, and gives its revision; `None` when something is there.
-async fn set_if_absent(path: &Path, value: &RawJson, transport: &dyn Transport) -> Result<Option<u64>, DustErr> {
+async fn set_if_absent(
+    path: &Path,
+    value: &RawJson,
+    fence: Option<&Fence>,
+    transport: &dyn Transport,
+) -> Result<Option<u64>, DustErr> {
     let mut write = Write::new(path.clone(), Op::Set(value.clone()));
     write.precondition = Some(Precondition::IfAbsent);
+    write.fence = fence.cloned();
     match transport.write(write).await {
         Ok(receipt) => Ok(receipt.store_seq),
         Err(DustErr::Exists { .. }) => Ok(None),
@@ -84,15 +106,29 @@ async fn set_if_absent(path: &Path, value: &RawJson, transport: &dyn Transport) 
 }
 
 /// Turns "absent, as it was when it was read" into a revision: writes `null`, which reads like an absent leaf, on condition
-/// that nothing is there, and guards the op by that. Where the batch then fails, the `null` stays and does no harm.
-pub(super) async fn claim_absent(outgoing: &mut Outgoing, transport: &dyn Transport) -> Result<(), DustErr> {
+/// that nothing is there, and guards the op by that. Answers the claims, for [`take_back`].
+pub(super) async fn claim_absent(
+    outgoing: &mut Outgoing,
+    fence: Option<&Fence>,
+    transport: &dyn Transport,
+) -> Result<Vec<(Path, u64)>, DustErr> {
+    let mut claims = Vec::new();
     let mut claimed = Vec::with_capacity(outgoing.ops.len());
     for mut op in std::mem::take(&mut outgoing.ops) {
         if op.precondition == Some(Precondition::IfVacant) {
-            let Some(revision) = set_if_absent(&op.path, &RawJson::null(), transport).await? else {
-                let current = transport.get(&op.path).await?.map(|entry| entry.revision);
-                return Err(DustErr::Conflict { path: op.path.to_string(), current, op_index: None });
+            let revision = match set_if_absent(&op.path, &RawJson::null(), fence, transport).await {
+                Ok(Some(revision)) => revision,
+                Ok(None) => {
+                    take_back(claims, transport).await;
+                    let current = transport.get(&op.path).await?.map(|entry| entry.revision);
+                    return Err(DustErr::Conflict { path: op.path.to_string(), current, op_index: None });
+                }
+                Err(error) => {
+                    take_back(claims, transport).await;
+                    return Err(error);
+                }
             };
+            claims.push((op.path.clone(), revision));
             let guard = Precondition::IfMatch(revision);
             if op.value.as_ref().is_some_and(value::is_subtree) {
                 claimed.push(BatchOp::delete(op.path.clone()).on(guard));
@@ -104,5 +140,17 @@ pub(super) async fn claim_absent(outgoing: &mut Outgoing, transport: &dyn Transp
         claimed.push(op);
     }
     outgoing.ops = claimed;
-    Ok(())
+    Ok(claims)
+}
+
+/// Removes claims after a batch that failed, as far as nobody, and not the batch either, has written there since: a `null` does no harm in a
+/// record, but it would be all that is left of one that was deleted. Where this fails, the `null` stays.
+pub(super) async fn take_back(claims: Vec<(Path, u64)>, transport: &dyn Transport) {
+    for (path, revision) in claims {
+        let mut delete = Write::new(path, Op::Delete);
+        delete.precondition = Some(Precondition::IfMatch(revision));
+        if let Err(error) = transport.write(delete).await {
+            tracing::debug!(target: "dust_orm", %error, "a claim could not be taken back");
+        }
+    }
 }

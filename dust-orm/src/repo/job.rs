@@ -132,6 +132,12 @@ impl<E: DustEntity> Deleting<E> {
         options: &Options,
         transport: &dyn Transport,
     ) -> Result<(Vec<BatchOp>, Deleting<E>), DustErr> {
+        if let Condition::IfAbsent = options.condition {
+            return Err(DustErr::InvalidParams(format!(
+                "a delete under `{}` cannot ask for absence: `if_absent` is for inserts",
+                E::PREFIX.join("/")
+            )));
+        }
         send::check(options, transport)?;
         let active = hooks::before_delete::<E>(active).await?;
         let path = active_path::<E>(&active)?;

@@ -1,5 +1,7 @@
 //! From records and conditions to ops: what a write sends.
 
+use std::cmp::Reverse;
+
 use super::options::Condition;
 use crate::entity::{
     DustEntity, FieldState, Fields, Revision, StorageMode, StoredRecord, Take, encode_fields, encode_object, is_leaf,
@@ -7,6 +9,7 @@ use crate::entity::{
 use crate::error::DustErr;
 use crate::protocol::flatten::flatten;
 use crate::protocol::list::MAX_PAGE;
+use crate::protocol::value::is_envelope;
 use crate::protocol::{BatchOp, Path, Precondition, RawJson};
 
 /// The condition of a write, resolved to leaves.
@@ -54,15 +57,13 @@ impl Guard {
         }
     }
 
-    /// The guarded leaves at or below a path, children before their parents: an op on a leaf removes what is below it, and
-    /// with that the revision that the child's own op is to compare.
+    /// The guarded leaves at or below a path, the deepest first: an op on a leaf removes what is below it, whatever the
+    /// case of its letters, and with that the revisions that the ops on those leaves are to compare.
     fn at(&self, path: &Path) -> Vec<&(Path, u64)> {
-        match self {
-            Guard::Leaves(leaves) => {
-                leaves.iter().rev().filter(|(leaf, _)| leaf == path || path.is_ancestor_of(leaf)).collect()
-            }
-            _ => Vec::new(),
-        }
+        let Guard::Leaves(leaves) = self else { return Vec::new() };
+        let mut below: Vec<_> = leaves.iter().filter(|(leaf, _)| leaf == path || path.is_ancestor_of(leaf)).collect();
+        below.sort_by_key(|(leaf, _)| Reverse(leaf.depth()));
+        below
     }
 }
 
@@ -117,6 +118,14 @@ pub(super) fn replace<E: DustEntity>(
     let object = encode_object(active)?;
     if object.as_str() == "{}" {
         return Err(nothing_to_write(record));
+    }
+    let has = |name| E::ActiveModel::FIELDS.iter().any(|field| is_leaf(field) && field.name == name);
+    if has("_json") || (has("_type") && is_envelope(&object)) {
+        return Err(DustErr::InvalidParams(format!(
+            "the record `{record}` cannot be written as one object: a server takes an object with `_json`, with `_type` and \
+             `_typed`, or with the `_type` \"file\" or \"lease\" for something else; give the field another name with \
+             `#[serde(rename)]`"
+        )));
     }
     set(record.clone(), object, guard)
 }

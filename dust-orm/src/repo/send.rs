@@ -1,6 +1,6 @@
 //! Handing ops to a transport.
 
-use super::claim::claim_absent;
+use super::claim::{claim_absent, take_back};
 use super::options::{Condition, Options};
 use super::plan::check_size;
 use crate::error::DustErr;
@@ -50,15 +50,20 @@ impl Outgoing {
         transport: &dyn Transport,
     ) -> Result<Option<u64>, DustErr> {
         check_size(&self.ops)?;
-        if !self.absent_when_read.is_empty() && !transport.capabilities().if_vacant {
-            claim_absent(&mut self, transport).await?;
-        }
-        check_size(&self.ops)?;
-        let sent = match self.ops.len() {
-            0 => return Ok(None),
-            1 => self.send_one(fence, transport).await,
-            _ => transport.batch_write(std::mem::take(&mut self.ops), fence).await.map(Some),
+        let claims = if self.absent_when_read.is_empty() || transport.capabilities().if_vacant {
+            Vec::new()
+        } else {
+            claim_absent(&mut self, fence.as_ref(), transport).await?
         };
+        let sent = match (check_size(&self.ops), self.ops.len()) {
+            (Err(too_many), _) => Err(too_many),
+            (Ok(()), 0) => return Ok(None),
+            (Ok(()), 1) => self.send_one(fence, transport).await,
+            (Ok(()), _) => transport.batch_write(std::mem::take(&mut self.ops), fence).await.map(Some),
+        };
+        if sent.is_err() {
+            take_back(claims, transport).await;
+        }
         sent.map_err(|error| match error {
             DustErr::Exists { path, current } if self.absent_when_read.iter().any(|absent| absent.as_str() == path) => {
                 DustErr::Conflict { path, current, op_index: None }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use dust_orm::protocol::{Entry, ListRequest, Op, Path, RawJson, Write};
-use dust_orm::{DustRepo, Transport};
+use dust_orm::protocol::{BatchOp, Entry, ListRequest, Op, Path, RawJson, Write};
+use dust_orm::{Capabilities, DustErr, DustRepo, Transport};
 use serde_json::Value;
 
 use crate::backend::Backend;
+use crate::probe::Probe;
 use crate::scoped::Scoped;
 
 /// A repo over an empty store, or an empty part of one.
@@ -38,10 +39,43 @@ impl Context {
         self.outer.write(Write::new(self.scope.clone(), Op::Delete)).await.unwrap();
     }
 
+    /// A repo over the same store, and what looks at its requests.
+    pub(crate) fn probe(&self) -> (DustRepo, Arc<Probe>) {
+        self.limited(|_| {})
+    }
+
+    /// The same, with other capabilities.
+    pub(crate) fn limited(&self, change: impl FnOnce(&mut Capabilities)) -> (DustRepo, Arc<Probe>) {
+        let mut capabilities = self.transport.capabilities();
+        change(&mut capabilities);
+        let probe = Arc::new(Probe::new(Arc::clone(&self.transport), capabilities));
+        (DustRepo::with_transport(Arc::clone(&probe) as Arc<dyn Transport>), probe)
+    }
+
     /// Writes a value as another client would, and gives its revision.
     pub(crate) async fn set(&self, at: &str, value: Value) -> u64 {
-        let write = Write::new(path(at), Op::Set(RawJson::from(value)));
-        self.transport.write(write).await.unwrap().store_seq.unwrap()
+        self.write(set(at, value)).await.unwrap()
+    }
+
+    /// Writes several values at once, as another client would.
+    pub(crate) async fn set_all<'a>(&self, values: impl IntoIterator<Item = (&'a str, Value)>) {
+        let ops = values.into_iter().map(|(at, value)| BatchOp::set(path(at), RawJson::from(value))).collect();
+        self.transport.batch_write(ops, None).await.unwrap();
+    }
+
+    /// Deletes as another client would.
+    pub(crate) async fn delete(&self, at: &str) -> u64 {
+        self.write(Write::new(path(at), Op::Delete)).await.unwrap()
+    }
+
+    /// Does a write that commits something, and gives its place in the store's order.
+    pub(crate) async fn write(&self, write: Write) -> Result<u64, DustErr> {
+        Ok(self.transport.write(write).await?.store_seq.unwrap())
+    }
+
+    /// The value at a path.
+    pub(crate) async fn value(&self, at: &str) -> Option<Value> {
+        self.transport.get(&path(at)).await.unwrap().map(|entry| entry.value.to().unwrap())
     }
 
     /// Every leaf below a path, in order, with its value.
@@ -49,9 +83,19 @@ impl Context {
         self.entries(below).await.into_iter().map(|leaf| (leaf.path.to_string(), leaf.value.to().unwrap())).collect()
     }
 
+    /// Every leaf there is, in order, with its value.
+    pub(crate) async fn leaves_of_all(&self) -> Vec<(String, Value)> {
+        let leaves = self.matching("**").await;
+        leaves.into_iter().map(|leaf| (leaf.path.to_string(), leaf.value.to().unwrap())).collect()
+    }
+
     /// Every leaf below a path, in order.
     pub(crate) async fn entries(&self, below: &str) -> Vec<Entry> {
-        let mut request = ListRequest::pattern(format!("{below}/**").parse().unwrap());
+        self.matching(&format!("{below}/**")).await
+    }
+
+    async fn matching(&self, pattern: &str) -> Vec<Entry> {
+        let mut request = ListRequest::pattern(pattern.parse().unwrap());
         let mut leaves = Vec::new();
         loop {
             let page = self.transport.list(&request).await.unwrap();
@@ -67,6 +111,11 @@ impl Context {
 /// A path, from its rendered form.
 pub(crate) fn path(rendered: &str) -> Path {
     Path::parse(rendered).unwrap()
+}
+
+/// A `set` without conditions.
+pub(crate) fn set(at: &str, value: Value) -> Write {
+    Write::new(path(at), Op::Set(RawJson::from(value)))
 }
 
 /// A number no other test run has: std's hasher is seeded at random in each process.

@@ -1,10 +1,20 @@
-//! The entities of the tests: the toy entities of the library, under shorter names.
+//! The entities of the tests: the toy entities of the library, under shorter names, and odd ones.
 
-pub(crate) use dust_orm::entity::prelude::*;
-pub(crate) use dust_orm::tests_cfg::{link, setting};
+pub mod cased;
+pub mod docs;
+pub mod guarded;
+pub mod hooked;
+pub mod keys;
+pub mod library;
+pub mod renamed;
+pub mod sample;
+pub mod shelves;
+
+pub use dust_orm::entity::prelude::*;
+pub use dust_orm::tests_cfg::{link, setting};
 
 /// A link with every field set.
-pub(crate) fn link(slug: &str) -> link::Model {
+pub fn link(slug: &str) -> link::Model {
     link::Model {
         slug: slug.to_owned(),
         title: format!("Title of {slug}"),
@@ -14,12 +24,17 @@ pub(crate) fn link(slug: &str) -> link::Model {
 }
 
 /// The same, to be written.
-pub(crate) fn new_link(slug: &str) -> link::ActiveModel {
+pub fn new_link(slug: &str) -> link::ActiveModel {
     link(slug).into_active_model().reset_all()
 }
 
+/// A link as it was read, with another title.
+pub fn retitled(slug: &str, title: &str) -> link::ActiveModel {
+    link::ActiveModel { title: Set(title.to_owned()), ..link(slug).into_active_model() }
+}
+
 /// A setting with every field set.
-pub(crate) fn setting(name: &str) -> setting::Model {
+pub fn setting(name: &str) -> setting::Model {
     setting::Model {
         name: name.to_owned(),
         enabled: true,
@@ -29,6 +44,11 @@ pub(crate) fn setting(name: &str) -> setting::Model {
 }
 
 /// The same, to be written.
-pub(crate) fn new_setting(name: &str) -> setting::ActiveModel {
+pub fn new_setting(name: &str) -> setting::ActiveModel {
     setting(name).into_active_model().reset_all()
+}
+
+/// A setting as it was read, with another owner.
+pub fn owned_by(name: &str, owner: &str) -> setting::ActiveModel {
+    setting::ActiveModel { owner: Set(Some(owner.to_owned())), ..setting(name).into_active_model() }
 }

@@ -7,11 +7,14 @@
 
 mod backend;
 mod context;
-mod entities;
+pub mod entities;
 mod plain;
+mod probe;
 mod scoped;
+mod server;
 mod suite;
 
 pub use backend::{Backend, EmbeddedFile, EmbeddedMemory};
 pub use plain::PlainServer;
+pub use server::{EmulatorHttp, RealServer};
 pub use suite::trials;

@@ -45,6 +45,10 @@ impl Scoped {
         match error {
             DustErr::Conflict { path, current, op_index } => DustErr::Conflict { path: leave(path), current, op_index },
             DustErr::Exists { path, current } => DustErr::Exists { path: leave(path), current },
+            DustErr::Fenced { key } => DustErr::Fenced { key: leave(key) },
+            DustErr::Held { key } => DustErr::Held { key: leave(key) },
+            DustErr::NotHeld { key } => DustErr::NotHeld { key: leave(key) },
+            DustErr::Occupied { key } => DustErr::Occupied { key: leave(key) },
             DustErr::InvalidParams(text) => DustErr::InvalidParams(leave(text)),
             other => other,
         }

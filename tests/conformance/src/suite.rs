@@ -1,7 +1,24 @@
 //! From test functions to the trials of a test binary.
 
+mod batch;
+mod bulk;
 mod cas;
+mod changesets;
+mod children;
 mod crud;
+mod errors;
+mod fields;
+mod guard;
+mod hooks;
+mod keys;
+mod objects;
+mod paging;
+mod prefixes;
+mod races;
+mod requests;
+mod rules;
+mod transport;
+mod values;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -23,13 +40,39 @@ struct Test {
 /// Names the tests of a module. One that is forgotten here is dead code, which the lints refuse.
 macro_rules! tests {
     ($($test:ident),* $(,)?) => {
-        pub(super) const TESTS: &[super::Test] =
-            &[$(super::Test { name: stringify!($test), run: |cx| Box::pin($test(cx)) }),*];
+        pub(in crate::suite) const TESTS: &[$crate::suite::Test] =
+            &[$($crate::suite::Test { name: stringify!($test), run: |cx| Box::pin($test(cx)) }),*];
     };
 }
 use tests;
 
-const MODULES: &[(&str, &[Test])] = &[("crud", crud::TESTS), ("cas", cas::TESTS)];
+const MODULES: &[(&str, &[Test])] = &[
+    ("transport::reads", transport::reads::TESTS),
+    ("transport::lists", transport::lists::TESTS),
+    ("transport::writes", transport::writes::TESTS),
+    ("transport::conditions", transport::conditions::TESTS),
+    ("transport::batches", transport::batches::TESTS),
+    ("transport::typed", transport::typed::TESTS),
+    ("transport::leases", transport::leases::TESTS),
+    ("crud", crud::TESTS),
+    ("keys", keys::TESTS),
+    ("values", values::TESTS),
+    ("fields", fields::TESTS),
+    ("rules", rules::TESTS),
+    ("guard", guard::TESTS),
+    ("objects", objects::TESTS),
+    ("children", children::TESTS),
+    ("cas", cas::TESTS),
+    ("races", races::TESTS),
+    ("batch", batch::TESTS),
+    ("bulk", bulk::TESTS),
+    ("paging", paging::TESTS),
+    ("prefixes", prefixes::TESTS),
+    ("hooks", hooks::TESTS),
+    ("changesets", changesets::TESTS),
+    ("requests", requests::TESTS),
+    ("errors", errors::TESTS),
+];
 
 /// Every test, against one backend.
 pub fn trials(backend: impl Backend) -> Vec<Trial> {
@@ -49,7 +92,8 @@ pub fn trials(backend: impl Backend) -> Vec<Trial> {
 }
 
 fn run(test: Test, backend: &dyn Backend) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // The test itself stays on this thread; the tasks that it spawns run beside it.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap();
     runtime.block_on(async {
         let context = Context::new(backend).await;
         let outcome = AssertUnwindSafe((test.run)(&context)).catch_unwind().await;

@@ -1,0 +1,149 @@
+//! A transport that looks at what passes through it, and can make it fail.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use dust_orm::protocol::{BatchOp, CommittedOp, Entry, Fence, Glob, ListRequest, Page, Path, Write};
+use dust_orm::transport::Receipt;
+use dust_orm::{Capabilities, DustErr, Transport};
+use futures_util::stream::BoxStream;
+
+/// Counts requests, and fails those it was told to fail before they are sent.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    inner: Arc<dyn Transport>,
+    capabilities: Capabilities,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    calls: Vec<Call>,
+    failures: Vec<Failure>,
+    intruder: Option<Write>,
+}
+
+/// The n-th request of a kind is to fail.
+#[derive(Debug)]
+struct Failure {
+    is_write: bool,
+    to_pass: usize,
+    error: DustErr,
+}
+
+/// A request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    List,
+    Get,
+    GetMany,
+    Exists,
+    Write,
+    /// With so many ops.
+    Batch(usize),
+}
+
+impl Call {
+    fn is_write(self) -> bool {
+        matches!(self, Call::Write | Call::Batch(_))
+    }
+}
+
+impl Probe {
+    pub(crate) fn new(inner: Arc<dyn Transport>, capabilities: Capabilities) -> Probe {
+        Probe { inner, capabilities, state: Mutex::default() }
+    }
+
+    /// The requests since the last time this was asked, those that failed included.
+    pub(crate) fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.state().calls)
+    }
+
+    /// Lets the `nth` write from now on fail, counted from 0.
+    pub(crate) fn fail_write(&self, nth: usize, error: DustErr) {
+        self.state().failures.push(Failure { is_write: true, to_pass: nth, error });
+    }
+
+    /// Lets the `nth` read from now on fail, counted from 0.
+    pub(crate) fn fail_read(&self, nth: usize, error: DustErr) {
+        self.state().failures.push(Failure { is_write: false, to_pass: nth, error });
+    }
+
+    /// Does this write just before the next one, as another client that comes in between would.
+    pub(crate) fn intrude(&self, write: Write) {
+        self.state().intruder = Some(write);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    async fn pass(&self, call: Call) -> Result<(), DustErr> {
+        let intruder = {
+            let mut state = self.state();
+            state.calls.push(call);
+            let mut due = None;
+            for (index, failure) in state.failures.iter_mut().enumerate() {
+                if failure.is_write == call.is_write() {
+                    match failure.to_pass {
+                        0 => due = Some(index),
+                        _ => failure.to_pass -= 1,
+                    }
+                }
+            }
+            if let Some(index) = due {
+                return Err(state.failures.remove(index).error);
+            }
+            if call.is_write() { state.intruder.take() } else { None }
+        };
+        if let Some(write) = intruder {
+            self.inner.write(write).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Transport for Probe {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
+        self.pass(Call::List).await?;
+        self.inner.list(request).await
+    }
+
+    async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
+        self.pass(Call::Get).await?;
+        self.inner.get(path).await
+    }
+
+    async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
+        self.pass(Call::GetMany).await?;
+        self.inner.get_many(paths).await
+    }
+
+    async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
+        self.pass(Call::Exists).await?;
+        self.inner.exists(path).await
+    }
+
+    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
+        self.pass(Call::Write).await?;
+        self.inner.write(write).await
+    }
+
+    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
+        self.pass(Call::Batch(ops.len())).await?;
+        self.inner.batch_write(ops, fence).await
+    }
+
+    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, CommittedOp>, DustErr> {
+        self.inner.subscribe(pattern).await
+    }
+}

@@ -1,0 +1,106 @@
+//! Leases and fences, where the transport has them.
+
+use dust_orm::protocol::{BatchOp, Fence, LeafKind, Op, RawJson, Write};
+use dust_orm::transport::Receipt;
+use dust_orm::{DustErr, ErrKind};
+use serde_json::{Value, json};
+
+use crate::context::{Context, path, set};
+
+super::tests![
+    a_lease_is_taken_once,
+    a_released_lease_is_free_again,
+    a_release_with_another_token_changes_nothing,
+    only_the_holder_renews,
+    a_value_that_is_no_lease_is_not_replaced,
+    a_fenced_write_is_applied_while_the_lease_is_held,
+    a_fenced_batch_is_all_or_nothing,
+];
+
+const LONG: i64 = 600_000;
+
+/// Takes the lease `locks/r`; `None`, once it is seen to be refused, where the transport has no leases.
+async fn take(cx: &Context) -> Option<u64> {
+    let taken = lease(cx, "me").await;
+    if !cx.transport.capabilities().typed_ops {
+        assert_eq!(taken.unwrap_err().kind(), ErrKind::NotSupported);
+        return None;
+    }
+    let receipt = taken.unwrap();
+    let token = receipt.store_seq.unwrap();
+    let lease: Value = receipt.lease.unwrap().to().unwrap();
+    assert_eq!((&lease["holder"], &lease["token"]), (&json!("me"), &json!(token)));
+    Some(token)
+}
+
+async fn lease(cx: &Context, holder: &str) -> Result<Receipt, DustErr> {
+    lock(cx, Op::Lease { holder: Some(holder.to_owned()), ttl_ms: LONG }).await
+}
+
+async fn lock(cx: &Context, op: Op) -> Result<Receipt, DustErr> {
+    cx.transport.write(Write::new(path("locks/r"), op)).await
+}
+
+async fn a_lease_is_taken_once(cx: &Context) {
+    let Some(_) = take(cx).await else { return };
+    let error = lease(cx, "you").await.unwrap_err();
+    assert!(matches!(&error, DustErr::Held { key } if key == "locks/r"), "{error:?}");
+    assert_eq!(cx.entries("locks").await[0].kind, LeafKind::Lease);
+}
+
+async fn a_released_lease_is_free_again(cx: &Context) {
+    let Some(token) = take(cx).await else { return };
+    assert!(lock(cx, Op::Release { token }).await.unwrap().store_seq.is_some());
+    lease(cx, "you").await.unwrap();
+}
+
+async fn a_release_with_another_token_changes_nothing(cx: &Context) {
+    let Some(token) = take(cx).await else { return };
+    assert_eq!(lock(cx, Op::Release { token: token + 1 }).await.unwrap().store_seq, None);
+    assert_eq!(lease(cx, "you").await.unwrap_err().kind(), ErrKind::Held);
+}
+
+async fn only_the_holder_renews(cx: &Context) {
+    let Some(token) = take(cx).await else { return };
+    let renewed = lock(cx, Op::Renew { token, ttl_ms: LONG }).await.unwrap();
+    assert_eq!(renewed.lease.unwrap().to::<Value>().unwrap()["token"], json!(token));
+    let error = lock(cx, Op::Renew { token: token + 1, ttl_ms: LONG }).await.unwrap_err();
+    assert!(matches!(&error, DustErr::NotHeld { key } if key == "locks/r"), "{error:?}");
+}
+
+async fn a_value_that_is_no_lease_is_not_replaced(cx: &Context) {
+    cx.set("locks/r", json!("mine")).await;
+    let error = lease(cx, "you").await.unwrap_err();
+    if cx.transport.capabilities().typed_ops {
+        assert!(matches!(&error, DustErr::Occupied { key } if key == "locks/r"), "{error:?}");
+    } else {
+        assert_eq!(error.kind(), ErrKind::NotSupported);
+    }
+    assert_eq!(cx.value("locks/r").await, Some(json!("mine")));
+}
+
+async fn a_fenced_write_is_applied_while_the_lease_is_held(cx: &Context) {
+    let Some(token) = take(cx).await else { return };
+    let fenced = |value| Write { fence: Some(Fence { key: path("locks/r"), token }), ..set("r/a", value) };
+    cx.write(fenced(json!(1))).await.unwrap();
+    lock(cx, Op::Release { token }).await.unwrap();
+    let error = cx.write(fenced(json!(2))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrKind::Fenced, "{error}");
+    assert_eq!(cx.value("r/a").await, Some(json!(1)));
+}
+
+async fn a_fenced_batch_is_all_or_nothing(cx: &Context) {
+    let ops = || vec![BatchOp::set(path("r/a"), RawJson::null()), BatchOp::set(path("r/b"), RawJson::null())];
+    let lost = Some(Fence { key: path("locks/r"), token: 1 });
+    let error = cx.transport.batch_write(ops(), lost).await.unwrap_err();
+    let fences = cx.transport.capabilities().fences;
+    assert_eq!(error.kind(), if fences { ErrKind::Fenced } else { ErrKind::NotSupported }, "{error}");
+    assert_eq!(cx.leaves("r").await, []);
+    let Some(token) = take(cx).await else { return };
+    let held = Some(Fence { key: path("locks/r"), token });
+    match cx.transport.batch_write(ops(), held).await {
+        Ok(_) => assert_eq!(cx.leaves("r").await.len(), 2),
+        // The realtime protocol has fences, and no batches.
+        Err(error) => assert_eq!(error.kind(), ErrKind::NotSupported),
+    }
+}
