@@ -30,8 +30,8 @@ use crate::state::State;
 const GRACE: Duration = Duration::from_secs(5);
 /// How much of a body that is too long is read and thrown away, so that its sender gets to read the answer.
 const DRAINED: usize = 64 * 1024 * 1024;
-/// Answers shorter than this are not worth compressing.
-const COMPRESSED_FROM: usize = 256;
+/// Answers shorter than this are not worth compressing: they fit into one packet, and the compressor costs more than a write.
+const COMPRESSED_FROM: usize = 1400;
 
 /// A server that listens.
 pub(crate) struct Listening {

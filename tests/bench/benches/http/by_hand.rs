@@ -1,5 +1,7 @@
 //! The client that a careful programmer writes by hand for one entity: reqwest, serde, and the same requests as dust-orm.
 
+use std::time::Duration;
+
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, IF_MATCH};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -36,7 +38,11 @@ impl ByHand {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, format!("Bearer {token}").parse()?);
         headers.insert(ACCEPT, "application/json".parse()?);
-        let http = reqwest::Client::builder().default_headers(headers).build()?;
+        let http = reqwest::Client::builder()
+            .default_headers(headers)
+            .connect_timeout(Duration::from_secs(30))
+            .timeout(Duration::from_secs(15))
+            .build()?;
         Ok(ByHand { http, entries: format!("{url}/api/stores/{store}/entries") })
     }
 
