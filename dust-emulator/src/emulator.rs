@@ -7,20 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dust_orm::protocol::{Op, Path, RawJson, Write};
+use dust_orm::protocol::{Op, Path, Write};
 use dust_orm::store::{Clock, Origin, Store, SystemClock};
 
 use crate::auth::{Token, Tokens};
 use crate::dump;
 use crate::error::EmulatorError;
 use crate::faults::Faults;
+use crate::files::{self, Kept};
+use crate::ids;
 use crate::journal::{Journal, RequestRecord};
-use crate::json::Object;
 use crate::limits::{Limits, RateLimit};
 use crate::server::Listening;
+use crate::socket::Hub;
 use crate::state::State;
 use crate::stores::{StoreName, Stores};
-use crate::{ids, time};
 
 /// The store an emulator has when none is named.
 const DEFAULT_STORE: &str = "local/dev";
@@ -144,6 +145,7 @@ impl EmulatorBuilder {
             limits: Limits::new(self.limit),
             faults: Faults::default(),
             journal: Journal::default(),
+            hub: Hub::default(),
         });
         let listening = Listening::on(self.address, Arc::clone(&state), self.idle).await?;
         let address = listening.address;
@@ -256,21 +258,39 @@ impl Emulator {
         filename: &str,
         content_type: &str,
     ) -> Result<String, EmulatorError> {
-        let content: Bytes = content.into();
         let handle = self.store_handle(store)?;
-        let size = content.len() as u64;
-        let hash = self.state.stores.keep_file(content)?;
-        let reference = Object::new()
-            .string("_type", "file")
-            .string("content_type", content_type)
-            .string("filename", filename)
-            .string("hash", &hash)
-            .number("size", size)
-            .string("uploaded_at", &time::iso(self.state.clock.wall_ms(), 6))
-            .end();
-        let reference = RawJson::parse(&reference).map_err(|error| EmulatorError::Import(error.to_string()))?;
+        let Kept { hash, reference } = files::keep(&self.state, content.into(), Some(filename), content_type)?;
         handle.write(Write::new(path.clone(), Op::PutFile(reference)), &Origin::new("emulator", ids::uuid()))?;
         Ok(hash)
+    }
+
+    /// How many WebSockets are open.
+    pub fn open_sockets(&self) -> usize {
+        self.state.hub.open_sockets()
+    }
+
+    /// Drops the connection of every WebSocket, as a network does that fails: without a word.
+    pub fn disconnect_all(&self) {
+        self.state.hub.disconnect_all();
+    }
+
+    /// Crashes every channel that is joined: clients get `phx_error` and have to join again.
+    pub fn crash_channels(&self) {
+        self.state.hub.crash_channels();
+    }
+
+    /// Stops every catch-up after so many of its events, until [`release_catch_ups`](Emulator::release_catch_ups). An op
+    /// that is written on a WebSocket meanwhile is pushed in the middle of it, before older ones, and comes again in its
+    /// place.
+    ///
+    /// A snapshot is not an event: with 0 it is sent, and what follows is not.
+    pub fn hold_catch_ups(&self, events: usize) {
+        self.state.hub.hold_catch_ups(Some(events));
+    }
+
+    /// Lets catch-ups go on.
+    pub fn release_catch_ups(&self) {
+        self.state.hub.hold_catch_ups(None);
     }
 
     /// Closes the port and every connection, after the requests under way, and keeps everything else:

@@ -14,6 +14,9 @@ use crate::routes::Route;
 /// Without any of the narrowing methods it meets the next request of the API, once. Requests to the page, the health
 /// checks and the emulator's own endpoints are never met.
 ///
+/// The handshake of a WebSocket is a request ([`Route::Socket`]). A message on a WebSocket is met by the faults that say so,
+/// and by [`close`](Fault::close) and [`delay`](Fault::delay) when their [`route`](Fault::route) is that of a message.
+///
 /// ```
 /// use dust_emulator::{Fault, Route};
 /// use std::time::Duration;
@@ -21,7 +24,9 @@ use crate::routes::Route;
 /// let refused = Fault::rate_limited(3).writes().times(2);
 /// let lost = Fault::close().applied().route(Route::BatchWrite);
 /// let slow = Fault::delay(Duration::from_millis(200)).method("GET").forever();
-/// # let _ = (refused, lost, slow);
+/// let offline = Fault::status(503).route(Route::Socket).times(3);
+/// let silent = Fault::close().applied().route(Route::SocketWrite);
+/// # let _ = (refused, lost, slow, offline, silent);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,6 +75,18 @@ pub(crate) enum Effect {
     Close,
     /// The first bytes of the answer, then the connection is closed.
     Truncate { bytes: usize },
+    /// A message on a WebSocket is done, and its reply is not sent.
+    SwallowReply,
+    /// The event of a write on a WebSocket is sent to nobody.
+    SwallowEvent,
+    /// The event of a write on a WebSocket is sent twice to everybody.
+    DuplicateEvent,
+    /// The reply to a write on a WebSocket is sent before its event.
+    ReplyFirst,
+    /// The channel of a message crashes.
+    Crash,
+    /// A message is refused, with this as the body of the reply.
+    Refuse { response: String },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +148,37 @@ impl Fault {
         let mut fault = Fault::new(Effect::Truncate { bytes });
         fault.applied = true;
         fault
+    }
+
+    /// On a WebSocket: the message is done and its reply is lost.
+    pub fn swallow_reply() -> Fault {
+        Fault::new(Effect::SwallowReply)
+    }
+
+    /// On a WebSocket: the write is done, and its event is lost on every socket.
+    pub fn swallow_event() -> Fault {
+        Fault::new(Effect::SwallowEvent).writes()
+    }
+
+    /// On a WebSocket: the write is done, and its event comes twice on every socket.
+    pub fn duplicate_event() -> Fault {
+        Fault::new(Effect::DuplicateEvent).writes()
+    }
+
+    /// On a WebSocket: the write is done, and its reply comes before its event.
+    pub fn reply_first() -> Fault {
+        Fault::new(Effect::ReplyFirst).writes()
+    }
+
+    /// On a WebSocket: the channel crashes with `phx_error`. The message is not done unless [`applied`](Fault::applied) says
+    /// so.
+    pub fn crash() -> Fault {
+        Fault::new(Effect::Crash)
+    }
+
+    /// On a WebSocket: the message is not done, and refused for this reason.
+    pub fn refuse(reason: &str) -> Fault {
+        Fault::new(Effect::Refuse { response: Object::new().string("reason", reason).end() })
     }
 
     /// Has the request done before the fault happens to its answer.
@@ -202,7 +250,13 @@ impl Fault {
     }
 
     fn matches(&self, met: &Met<'_>) -> bool {
-        self.method.as_ref().is_none_or(|method| method.eq_ignore_ascii_case(met.method))
+        let fits = match &self.effect {
+            // A message has no status and no body.
+            Effect::Status { .. } | Effect::Truncate { .. } => !met.route.is_message(),
+            Effect::Close | Effect::Delay => !met.route.is_message() || self.route.is_some(),
+            _ => met.route.is_message(),
+        };
+        fits && self.method.as_ref().is_none_or(|method| method.eq_ignore_ascii_case(met.method))
             && self.route.is_none_or(|route| route == met.route)
             && self.only.is_none_or(|only| (only == Only::Writes) == met.route.is_write())
             && self.path_contains.as_ref().is_none_or(|text| met.target.contains(text.as_str()))
@@ -218,7 +272,11 @@ impl Fault {
 
     /// Whether the request is done, whatever becomes of its answer.
     pub(crate) fn lets_through(&self) -> bool {
-        self.applied || matches!(self.effect, Effect::Delay | Effect::Truncate { .. })
+        match self.effect {
+            Effect::Status { .. } | Effect::Close | Effect::Crash => self.applied,
+            Effect::Refuse { .. } => false,
+            _ => true,
+        }
     }
 
     /// For the log of requests.
@@ -228,6 +286,8 @@ impl Fault {
             Effect::Status { status, .. } => format!("status {status}"),
             Effect::Close => "close".to_owned(),
             Effect::Truncate { bytes } => format!("truncate {bytes}"),
+            // A message is not in the log.
+            _ => "on a message".to_owned(),
         }
     }
 }

@@ -38,6 +38,16 @@ pub(crate) fn number_or_null(number: Option<u64>) -> String {
     number.map_or_else(|| "null".to_owned(), |number| number.to_string())
 }
 
+/// An integer as a value.
+pub(crate) fn integer(number: u64) -> RawJson {
+    RawJson::from(serde_json::Value::from(number))
+}
+
+/// A text as a value.
+pub(crate) fn text(text: &str) -> RawJson {
+    RawJson::from(serde_json::Value::from(text))
+}
+
 /// Appends a stored value: its text with floats and strings in the server's style.
 pub(crate) fn push_value(value: &RawJson, out: &mut String) {
     let text = value.as_str();

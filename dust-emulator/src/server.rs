@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::body::MAX_BODY;
@@ -24,6 +24,7 @@ use crate::faults::{Effect, Fault, Met};
 use crate::http::{Answer, Payload, Request, reason};
 use crate::journal::RequestRecord;
 use crate::routes::{self, Matched, Route};
+use crate::socket::{self, Stops};
 use crate::state::State;
 
 /// How long requests under way may take to end once the server is to stop.
@@ -46,7 +47,8 @@ impl Listening {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(accept(listener, state, idle, stopped));
+        let (alive, ended) = mpsc::channel(1);
+        let task = tokio::spawn(accept(listener, state, idle, Stops { stopped, _alive: alive }, ended));
         Ok(Listening { address, stop, task })
     }
 
@@ -58,15 +60,21 @@ impl Listening {
     }
 }
 
-async fn accept(listener: TcpListener, state: Arc<State>, idle: Duration, mut stopped: watch::Receiver<bool>) {
+async fn accept(
+    listener: TcpListener,
+    state: Arc<State>,
+    idle: Duration,
+    mut stops: Stops,
+    mut sockets_ended: mpsc::Receiver<()>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             // An error means that whoever could stop it is gone, which is the same.
-            _ = stopped.changed() => break,
+            _ = stops.stopped.changed() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve(stream, Arc::clone(&state), idle, stopped.clone()));
+                    connections.spawn(serve(stream, Arc::clone(&state), idle, stops.clone()));
                 }
                 // Too many open files, for one: others may close theirs.
                 Err(error) => {
@@ -79,12 +87,16 @@ async fn accept(listener: TcpListener, state: Arc<State>, idle: Duration, mut st
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
+    drop(stops);
+    // `None` once all sockets have dropped their ends.
+    let _ = tokio::time::timeout(GRACE, sockets_ended.recv()).await;
 }
 
-async fn serve(stream: TcpStream, state: Arc<State>, idle: Duration, mut stopped: watch::Receiver<bool>) {
+async fn serve(stream: TcpStream, state: Arc<State>, idle: Duration, stops: Stops) {
     // Small answers should not wait for more.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| respond(Arc::clone(&state), request));
+    let mut stopped = stops.stopped.clone();
+    let service = service_fn(move |request| respond(Arc::clone(&state), request, stops.clone()));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(idle)
@@ -104,7 +116,12 @@ async fn serve(stream: TcpStream, state: Arc<State>, idle: Duration, mut stopped
 #[error("the connection is closed")]
 struct Closed;
 
-async fn respond(state: Arc<State>, request: hyper::Request<Incoming>) -> Result<hyper::Response<Sent>, Closed> {
+async fn respond(
+    state: Arc<State>,
+    mut request: hyper::Request<Incoming>,
+    stops: Stops,
+) -> Result<hyper::Response<Sent>, Closed> {
+    let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
     let body = read(body).await?;
     let body_bytes = if let Payload::Whole(bytes) = &body { bytes.len() } else { MAX_BODY };
@@ -131,8 +148,16 @@ async fn respond(state: Arc<State>, request: hyper::Request<Incoming>) -> Result
     }
     let gzip = !request.head && accepts_gzip(&request);
     let id = request.id.clone();
+    let mut client = None;
     let answer = match &fault {
         Some(fault) if !fault.lets_through() => None,
+        _ if matched.route == Route::Socket => Some(match socket::accept(&state, &request) {
+            Ok((accepted, answer)) => {
+                client = Some(accepted);
+                answer
+            }
+            Err(answer) => answer,
+        }),
         _ => Some(answer(&state, matched, request).await),
     };
     let effect = fault.as_ref().map(Fault::effect);
@@ -146,6 +171,9 @@ async fn respond(state: Arc<State>, request: hyper::Request<Incoming>) -> Result
         state.journal.add(record);
     }
     let answer = answer.ok_or(Closed)?.with("x-request-id", id);
+    if let Some(client) = client.filter(|_| answer.status == 101) {
+        tokio::spawn(socket::serve(state, client, upgrade, stops));
+    }
     let answer = if gzip { compressed(answer) } else { answer };
     let cut = if let Some(Effect::Truncate { bytes }) = effect { Some(*bytes) } else { None };
     Ok(response(answer, cut))

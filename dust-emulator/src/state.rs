@@ -8,6 +8,7 @@ use crate::auth::Tokens;
 use crate::faults::Faults;
 use crate::journal::Journal;
 use crate::limits::Limits;
+use crate::socket::Hub;
 use crate::stores::Stores;
 
 pub(crate) struct State {
@@ -17,4 +18,5 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
+    pub(crate) hub: Hub,
 }

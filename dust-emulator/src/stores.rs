@@ -51,6 +51,14 @@ impl FromStr for StoreName {
     }
 }
 
+impl Held {
+    /// Waits for whoever is pushing an op to sockets.
+    pub(crate) fn push_in_order(&self) -> MutexGuard<'_, ()> {
+        // It guards an order and no data.
+        self.pushing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl fmt::Display for StoreName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.org, self.name)
@@ -64,6 +72,8 @@ pub(crate) struct Held {
     pub(crate) id: String,
     pub(crate) since_ms: i64,
     pub(crate) store: Store,
+    /// Held by whoever writes on a WebSocket until the op is pushed: ops are pushed in their order.
+    pub(crate) pushing: Arc<Mutex<()>>,
 }
 
 /// All stores, by name.
@@ -95,6 +105,10 @@ impl Stores {
         self.lock().get(&name).cloned()
     }
 
+    pub(crate) fn by_id(&self, id: &str) -> Option<Held> {
+        self.lock().values().find(|held| held.id == id).cloned()
+    }
+
     /// The stores, in the order of their names.
     pub(crate) fn all(&self) -> Vec<Held> {
         self.lock().values().cloned().collect()
@@ -114,7 +128,13 @@ impl Stores {
                 builder.open(directory.join(format!("{}.{EXTENSION}", name.name())))?
             }
         };
-        let opened = Held { name: name.clone(), id: ids::uuid(), since_ms: self.clock.wall_ms(), store };
+        let opened = Held {
+            name: name.clone(),
+            id: ids::uuid(),
+            since_ms: self.clock.wall_ms(),
+            store,
+            pushing: Arc::default(),
+        };
         held.insert(name.clone(), opened.clone());
         Ok(opened)
     }

@@ -10,6 +10,39 @@ pub(crate) fn iso(wall_ms: i64, digits: usize) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:03}{zeros}Z")
 }
 
+/// A moment in ISO 8601, UTC, with the digits of the second that it has, down to microseconds. `None` outside the years 0
+/// to 9999.
+pub(crate) fn iso_moment(seconds: i64, nanos: u32) -> Option<String> {
+    let whole = iso(seconds.checked_mul(1000)?, 3);
+    let whole = whole.strip_suffix(".000Z").filter(|whole| whole.len() == "2026-01-02T03:04:05".len())?;
+    let micros = format!("{:06}", nanos / 1000);
+    let fraction = micros.trim_end_matches('0');
+    Some(if fraction.is_empty() { format!("{whole}Z") } else { format!("{whole}.{fraction}Z") })
+}
+
+/// The seconds since 1970 and the nanoseconds of a moment that is written as ISO 8601 in UTC.
+pub(crate) fn moment(text: &str) -> Option<(i64, u32)> {
+    let (whole, fraction) = text.strip_suffix('Z')?.split_at_checked("2026-01-02T03:04:05".len())?;
+    let number = |at: std::ops::Range<usize>| {
+        let digits = whole.get(at)?;
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<i64>().ok()).flatten()
+    };
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    let nanos = match fraction.strip_prefix('.') {
+        None if fraction.is_empty() => 0,
+        Some(digits) if (1..=9).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("{digits:0<9}").parse().ok()?
+        }
+        _ => return None,
+    };
+    // A year that begins in March ends with its leap day.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let days = 365 * year + leap_days + (153 * month + 2) / 5 + day - 1 - 719_468;
+    Some((days * 86_400 + hour * 3600 + minute * 60 + second, nanos))
+}
+
 /// The date of a day counted from 1970-01-01, in the Gregorian calendar.
 fn civil(days: i64) -> (i64, u32, u32) {
     let leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
@@ -48,5 +81,21 @@ mod tests {
         assert_eq!(iso(-1, 3), "1969-12-31T23:59:59.999Z");
         assert_eq!(iso(253_402_300_799_999, 3), "9999-12-31T23:59:59.999Z");
         assert_eq!(iso(4_102_444_800_000, 3), "2100-01-01T00:00:00.000Z");
+    }
+    #[test]
+    fn moments_are_read_back() {
+        for seconds in [0, -1, 951_782_400, 1_795_332_467, 253_402_300_799, -62_167_219_200, 68_169_600] {
+            let text = iso_moment(seconds, 0).unwrap();
+            assert_eq!(moment(&text), Some((seconds, 0)), "{text}");
+        }
+        assert_eq!(moment("1970-01-01T00:00:01.120000Z"), Some((1, 120_000_000)));
+        assert_eq!(iso_moment(1, 120_000_000).unwrap(), "1970-01-01T00:00:01.12Z");
+        for text in
+            ["", "Z", "1970-01-01T00:00:01", "1970-01-01T00:00:01.Z", "1970-01-01Tx0:00:01Z", "é970-01-01T00:00:01Z"]
+        {
+            assert_eq!(moment(text), None, "{text}");
+        }
+        assert_eq!(iso_moment(i64::MAX, 0), None);
+        assert_eq!(iso_moment(253_402_300_800, 0), None);
     }
 }

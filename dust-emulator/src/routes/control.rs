@@ -1,10 +1,11 @@
-//! The emulator's own endpoints, for tests in other languages: `/_emulator/faults` and `/_emulator/requests`.
+//! The emulator's own endpoints, for tests in other languages, below `/_emulator`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Matched;
 use crate::faults::Fault;
 use crate::http::{Answer, Payload, Reply, Request};
+use crate::json::Object;
 use crate::state::State;
 
 pub(super) fn answer(state: &State, matched: &Matched, request: &Request) -> Reply {
@@ -27,9 +28,43 @@ pub(super) fn answer(state: &State, matched: &Matched, request: &Request) -> Rep
             state.journal.clear();
             json(200, &state.journal.all())
         }
-        (_, ["faults" | "requests"]) => Err(Answer::plain(405)),
+        ("GET", ["sockets"]) => Ok(sockets(state)),
+        ("DELETE", ["sockets"]) => {
+            state.hub.disconnect_all();
+            Ok(sockets(state))
+        }
+        ("DELETE", ["channels"]) => {
+            state.hub.crash_channels();
+            Ok(sockets(state))
+        }
+        ("POST", ["catch-ups"]) => {
+            let Payload::Whole(bytes) = &request.body else { return Err(Answer::plain(413)) };
+            let wrong =
+                |error| Answer::invalid(&format!("not a number of events, such as {{\"hold_after\":3}}: {error}"));
+            let Hold { hold_after } = serde_json::from_slice(bytes).map_err(wrong)?;
+            state.hub.hold_catch_ups(Some(hold_after));
+            Ok(sockets(state))
+        }
+        ("DELETE", ["catch-ups"]) => {
+            state.hub.hold_catch_ups(None);
+            Ok(sockets(state))
+        }
+        (_, ["faults" | "requests" | "sockets" | "channels" | "catch-ups"]) => Err(Answer::plain(405)),
         _ => Err(Answer::plain(404)),
     }
+}
+
+/// After how many events catch-ups wait.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hold {
+    hold_after: usize,
+}
+
+/// How many sockets are open and how many channels they have joined.
+fn sockets(state: &State) -> Answer {
+    let (open, channels) = (state.hub.open_sockets() as u64, state.hub.channels() as u64);
+    Answer::ok(Object::new().number("channels", channels).number("open", open).end())
 }
 
 fn json(status: u16, value: &impl Serialize) -> Reply {

@@ -1,14 +1,14 @@
 //! The log of a store's ops, and what changed between two moments of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use dust_orm::protocol::apply::{Leaf, Leaves, OpError, apply};
 use dust_orm::protocol::{CommittedOp, Glob, Path, RawJson, envelope};
 use dust_orm::store::{Store, StoreError};
 
 use super::Call;
 use super::entries::refused;
 use crate::address::{self, Params, positive};
+use crate::history::History;
 use crate::http::{Answer, Reply};
 use crate::json::{self, Object};
 use crate::time;
@@ -162,81 +162,4 @@ fn changes(store: &Store, from: i64, to: i64) -> Result<Reply, StoreError> {
     let changes = json::array(changes);
     let body = Object::new().raw("changes", &changes).raw("from_seq", &from.to_string()).raw("to_seq", &to.to_string());
     Ok(Ok(Answer::ok(body.end())))
-}
-
-/// The leaves of a store as they were after an op.
-#[derive(Default)]
-struct History {
-    leaves: BTreeMap<Path, Leaf>,
-}
-
-/// Why the log cannot be done again.
-enum Replay {
-    Store(StoreError),
-    Op(OpError),
-}
-
-impl From<OpError> for Replay {
-    fn from(error: OpError) -> Replay {
-        Replay::Op(error)
-    }
-}
-
-impl Leaves for History {
-    type Error = Replay;
-
-    fn leaf(&self, path: &Path) -> Result<Option<Leaf>, Replay> {
-        Ok(self.leaves.get(path).cloned())
-    }
-
-    fn put(&mut self, path: &Path, leaf: Leaf) -> Result<(), Replay> {
-        self.leaves.insert(path.clone(), leaf);
-        Ok(())
-    }
-
-    fn remove(&mut self, path: &Path) -> Result<(), Replay> {
-        self.leaves.remove(path);
-        Ok(())
-    }
-
-    fn remove_below(&mut self, path: &Path) -> Result<(), Replay> {
-        let prefix = path.descendant_prefix().to_ascii_lowercase();
-        self.leaves.retain(|path, _| !path.as_str().to_ascii_lowercase().starts_with(&prefix));
-        Ok(())
-    }
-}
-
-impl History {
-    fn at(store: &Store, seq: u64) -> Result<History, StoreError> {
-        History::replayed(store, seq).map_err(|error| match error {
-            Replay::Store(error) => error,
-            Replay::Op(error) => error.into(),
-        })
-    }
-
-    fn replayed(store: &Store, seq: u64) -> Result<History, Replay> {
-        let mut history = History::default();
-        let mut done = 0;
-        if let Some(snapshot) = store.snapshot().map_err(Replay::Store)? {
-            done = snapshot.seq;
-            for entry in snapshot.leaves {
-                let leaf = Leaf { value: entry.value, kind: entry.kind, revision: entry.revision };
-                history.leaves.insert(entry.path, leaf);
-            }
-        }
-        while done < seq {
-            let ops = store.ops_since(done, CHUNK).map_err(Replay::Store)?;
-            let Some(last) = ops.last() else { break };
-            done = last.store_seq;
-            for op in ops.iter().take_while(|op| op.store_seq <= seq) {
-                apply(&mut history, op)?;
-            }
-        }
-        Ok(history)
-    }
-
-    /// A leaf's value; `null` where there is none, which is how a change from or to nothing is told.
-    fn value(&self, path: &Path) -> RawJson {
-        self.leaves.get(path).map_or_else(RawJson::null, |leaf| envelope::bare(&leaf.value))
-    }
 }

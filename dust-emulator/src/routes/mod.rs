@@ -65,6 +65,24 @@ pub enum Route {
     Tokens,
     /// `GET /api/files/:hash`.
     File,
+    /// The handshake of a WebSocket, `GET /ws/sync/websocket`.
+    Socket,
+    /// `phx_join` on a WebSocket.
+    SocketJoin,
+    /// `phx_leave` on a WebSocket.
+    SocketLeave,
+    /// `heartbeat` on a WebSocket.
+    SocketHeartbeat,
+    /// `write` on a WebSocket.
+    SocketWrite,
+    /// `put_file` on a WebSocket.
+    SocketPutFile,
+    /// `rollback` on a WebSocket.
+    SocketRollback,
+    /// `status` on a WebSocket.
+    SocketStatus,
+    /// Any other message on a WebSocket.
+    SocketOther,
     /// `GET /healthz` and `GET /readyz`.
     Health,
     /// The emulator's own page.
@@ -79,7 +97,15 @@ impl Route {
     /// Whether requests to it change something.
     pub(crate) fn is_write(self) -> bool {
         use Route::*;
-        matches!(self, Put | Delete | Create | Destroy | BatchWrite | Import | Clone)
+        let http = matches!(self, Put | Delete | Create | Destroy | BatchWrite | Import | Clone);
+        http || matches!(self, SocketWrite | SocketPutFile | SocketRollback)
+    }
+
+    /// Whether it is a message on a WebSocket.
+    pub(crate) fn is_message(self) -> bool {
+        use Route::*;
+        let kept_open = matches!(self, SocketJoin | SocketLeave | SocketHeartbeat | SocketStatus | SocketOther);
+        kept_open || matches!(self, SocketWrite | SocketPutFile | SocketRollback)
     }
 
     /// Whether faults may happen here.
@@ -110,6 +136,7 @@ impl Matched {
         match (method.as_str(), segments.as_slice()) {
             ("GET", []) => plain(Route::Page, &[]),
             ("GET", ["healthz" | "readyz"]) => plain(Route::Health, &segments),
+            ("GET", ["ws", "sync", "websocket"]) => plain(Route::Socket, &[]),
             (_, ["_emulator", rest @ ..]) => plain(Route::Control, rest),
             ("GET", ["api", "files", hash]) => plain(Route::File, &[hash]),
             ("GET" | "POST", ["api", "stores"]) => plain(Route::Stores, &[]),
@@ -248,7 +275,8 @@ fn dispatch(call: &Call<'_>) -> Reply {
         Route::Stores => admin::stores(call),
         Route::Tokens => admin::tokens(call),
         Route::File => files::get(call),
-        Route::Health | Route::Page | Route::Control | Route::Unknown => Err(Answer::plain(404)),
+        // The others are answered before, or elsewhere.
+        _ => Err(Answer::plain(404)),
     }
 }
 
@@ -307,6 +335,7 @@ mod tests {
         }
         assert_eq!(route("GET", &at("/entries/a/b%2Fc")), (Route::Get, vec!["a".to_owned(), "b/c".to_owned()]));
         assert_eq!(route("GET", "/"), (Route::Page, vec![]));
+        assert_eq!(route("GET", dust_orm::protocol::channel::SOCKET_PATH).0, Route::Socket);
         assert_eq!(route("GET", "/api/nope").0, Route::Unknown);
         assert_eq!(route("DELETE", "/api/tokens/x").0, Route::Tokens);
     }

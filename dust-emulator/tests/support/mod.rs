@@ -3,6 +3,7 @@
 // Every test crate uses another part of it.
 #![allow(dead_code)]
 
+pub(crate) mod socket;
 pub(crate) mod world;
 
 use std::io::{Read, Write};

@@ -1,0 +1,183 @@
+//! A channel: how it is joined, and how it catches up.
+
+use std::sync::Arc;
+
+use dust_orm::protocol::channel::CAPVER;
+use dust_orm::protocol::{CommittedOp, OpKind, RawJson, envelope};
+use dust_orm::store::StoreError;
+use tokio::sync::mpsc;
+
+use super::connection::Client;
+use super::frame::{Frame, Outgoing, Vsn};
+use super::hub::{Membership, Order};
+use super::seat::{self, Crash, Refused};
+use super::status::Capabilities;
+use crate::address::Params;
+use crate::json::{self, Object};
+use crate::state::State;
+use crate::stores::Held;
+use crate::time;
+
+/// How many ops a catch-up sends at a time.
+const BATCH: usize = 1000;
+
+/// A channel that is joined.
+pub(super) struct Channel {
+    pub(super) topic: Arc<str>,
+    pub(super) join_ref: RawJson,
+    pub(super) held: Held,
+    pub(super) membership: Membership,
+    pub(super) catch_up: Option<CatchUp>,
+}
+
+/// Where a catch-up is.
+#[derive(Clone)]
+pub(super) struct CatchUp {
+    /// What the client said, or the last op it was sent.
+    last: RawJson,
+    sent: usize,
+    begun: bool,
+}
+
+/// Joins a store, and answers that. An error is the body of the refusal.
+pub(super) fn join(
+    state: &Arc<State>,
+    client: &Client,
+    frame: &Frame,
+    queue: &mpsc::UnboundedSender<Order>,
+    no_reply: bool,
+) -> Result<Channel, Refused> {
+    let topic: Arc<str> = frame.topic.as_str().into();
+    let crashed = || Refused::because("join crashed");
+    let last = frame.payload.to::<Params>().ok().and_then(|payload| payload.get("last_store_seq").cloned());
+    let last = last.ok_or_else(crashed)?;
+    let held = find(state, topic.strip_prefix("store:").unwrap_or_default())?;
+    seat::authorise(&client.token, &held, "entries:read")?;
+
+    // Every op is either in the answer's `store_seq` or pushed after it.
+    let order = held.push_in_order();
+    let Capabilities { permissions, scopes, store_access } = Capabilities::of(state, &client.token);
+    let response = Object::new()
+        .number("capver", CAPVER.into())
+        .number("capver_min", CAPVER.into())
+        .raw("permissions", &permissions)
+        .raw("scopes", &scopes)
+        .raw("store_access", &store_access)
+        .number("store_seq", held.store.current_seq())
+        .end();
+    if !no_reply {
+        let reply = seat::reply(Some(frame.join_ref.clone()), frame.reference.clone(), &topic, true, &response);
+        let _ = queue.send(Order::Send(reply));
+    }
+    let membership = Membership::of(state, &topic, queue.clone());
+    drop(order);
+    let catch_up = Some(CatchUp { last, sent: 0, begun: false });
+    Ok(Channel { topic, join_ref: frame.join_ref.clone(), held, membership, catch_up })
+}
+
+/// The store of a topic: by its name, or by its id.
+fn find(state: &State, reference: &str) -> Result<Held, Refused> {
+    let found = match reference.split_once('/') {
+        Some((org, name)) => state.stores.get(org, name),
+        None if !is_uuid(reference) => return Err(Refused::because("join crashed")),
+        None => state.stores.by_id(reference),
+    };
+    found.ok_or_else(|| Refused::because("unauthorized"))
+}
+
+fn is_uuid(text: &str) -> bool {
+    let groups: Vec<usize> = text.split('-').map(str::len).collect();
+    groups == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+}
+
+impl Channel {
+    /// A frame that belongs to the join.
+    fn frame(&self, event: &'static str, payload: String) -> Outgoing {
+        Outgoing {
+            join_ref: Some(self.join_ref.clone()),
+            reference: None,
+            topic: Arc::clone(&self.topic),
+            event,
+            payload: payload.into(),
+            moment: None,
+        }
+    }
+
+    /// `phx_close` or `phx_error`.
+    pub(super) fn ended(&self, event: &'static str) -> Outgoing {
+        Outgoing { reference: Some(self.join_ref.clone()), ..self.frame(event, "{}".to_owned()) }
+    }
+
+    /// Whether the catch-up waits for a test: it has begun, and sent what it may.
+    pub(super) fn is_held(&self, hold: Option<usize>) -> bool {
+        self.catch_up.as_ref().is_some_and(|catch_up| catch_up.begun && hold.is_some_and(|most| catch_up.sent >= most))
+    }
+
+    /// The next frames of the catch-up. A crash is that of the channel.
+    pub(super) fn step(&mut self, vsn: Vsn, hold: Option<usize>) -> Result<Vec<Outgoing>, Crash> {
+        let Some(CatchUp { mut last, mut sent, .. }) = self.catch_up.take() else { return Ok(Vec::new()) };
+        let failed = |error: StoreError| Crash(format!("the store cannot be read: {error}"));
+        let store = &self.held.store;
+        let mut frames = Vec::new();
+        if let Some(snapshot) = store.snapshot().map_err(failed)?
+            && is_behind(&last, snapshot.seq)
+        {
+            let mut entries = Object::new();
+            for leaf in &snapshot.leaves {
+                let wrapped = envelope::wrap(&leaf.value);
+                let entry = Object::new().string("type", leaf.kind.name()).value("value", &wrapped);
+                entries = entries.raw(leaf.path.as_str(), &entry.end());
+            }
+            let payload = Object::new().raw("entries", &entries.end()).number("snapshot_seq", snapshot.seq);
+            frames.push(self.frame("snapshot", payload.end()));
+            last = json::integer(snapshot.seq);
+        }
+        let room = hold.map_or(BATCH, |after| after.saturating_sub(sent).min(BATCH));
+        let ops = match after(&last) {
+            Some(seq) => store.ops_since(seq, room).map_err(failed)?,
+            None => Vec::new(),
+        };
+        for op in &ops {
+            frames.push(self.event(vsn, op)?);
+            last = json::integer(op.store_seq);
+            sent += 1;
+        }
+        let all = ops.len() < room;
+        if all {
+            let payload = Object::new().value("through_seq", &last).end();
+            frames.push(self.frame("catch_up_complete", payload));
+        } else {
+            self.catch_up = Some(CatchUp { last, sent, begun: true });
+        }
+        Ok(frames)
+    }
+
+    /// An op as a catch-up gives it: a decimal or datetime bare.
+    fn event(&self, vsn: Vsn, op: &CommittedOp) -> Result<Outgoing, Crash> {
+        let client_op_id = json::text(&op.client_op_id);
+        let value = envelope::bare(&op.value);
+        let mut event = seat::event(&self.topic, Some(self.join_ref.clone()), op, &client_op_id, &value);
+        let is_envelope = op.value.is_object() && value != op.value && op.op == OpKind::Set;
+        if is_envelope && vsn == Vsn::MessagePack {
+            let moment = value.to::<String>().ok().and_then(|text| time::moment(&text));
+            event.moment = Some(moment.ok_or_else(|| {
+                Crash(format!(
+                    "a decimal envelope crashes a catch-up in MessagePack: `{}` at op {}",
+                    op.path, op.store_seq
+                ))
+            })?);
+        }
+        Ok(event)
+    }
+}
+
+/// Whether what a client has is older than a snapshot. What is no number never is.
+fn is_behind(last: &RawJson, seq: u64) -> bool {
+    last.to::<f64>().is_ok_and(|last| last < seq as f64)
+}
+
+/// The op after which a catch-up begins; `None` where none comes after.
+fn after(last: &RawJson) -> Option<u64> {
+    let number = last.to::<f64>().or_else(|_| last.to::<String>().map(|text| text.parse().unwrap_or(f64::MAX)));
+    number.ok().map(|number| number.max(0.0) as u64)
+}

@@ -1,0 +1,144 @@
+//! Frames as a server reads and writes them: `[join_ref, ref, topic, event, payload]`.
+
+use std::sync::Arc;
+
+use dust_orm::protocol::RawJson;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::msgpack::{self, Decoded, Moment};
+use crate::json;
+
+/// The form of the frames on one socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Vsn {
+    /// `2.0.0`: JSON in text frames.
+    Json,
+    /// `3.0.0`: MessagePack in binary frames. JSON in text frames is read too.
+    MessagePack,
+}
+
+/// A frame from a client.
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    /// Any JSON: a server gives back what it got.
+    pub(super) join_ref: RawJson,
+    pub(super) reference: RawJson,
+    pub(super) topic: String,
+    pub(super) event: String,
+    pub(super) payload: RawJson,
+    /// A string in it is not UTF-8: how a server refuses to store it.
+    pub(super) not_utf8: Option<String>,
+}
+
+/// A frame for a client.
+#[derive(Clone, Debug)]
+pub(super) struct Outgoing {
+    pub(super) join_ref: Option<RawJson>,
+    pub(super) reference: Option<RawJson>,
+    pub(super) topic: Arc<str>,
+    pub(super) event: &'static str,
+    /// An object.
+    pub(super) payload: Arc<str>,
+    /// What the member `value` of the payload is in MessagePack, where that is a moment.
+    pub(super) moment: Option<Moment>,
+}
+
+impl Vsn {
+    pub(super) fn of(vsn: &str) -> Option<Vsn> {
+        let patch = vsn.strip_prefix("2.0.").filter(|patch| !patch.is_empty());
+        match patch {
+            Some(patch) if patch.bytes().all(|byte| byte.is_ascii_digit()) => Some(Vsn::Json),
+            _ => (vsn == "3.0.0").then_some(Vsn::MessagePack),
+        }
+    }
+
+    /// Reads a frame of text; `None` where a server crashes.
+    pub(super) fn decode_text(text: &str) -> Option<Frame> {
+        Frame::read(text, None)
+    }
+
+    /// Reads a frame of bytes; `None` where a server crashes.
+    pub(super) fn decode_binary(self, bytes: &[u8]) -> Option<Frame> {
+        if self == Vsn::Json {
+            return None;
+        }
+        let Decoded { json, not_utf8 } = msgpack::decode(bytes)?;
+        Frame::read(&json, not_utf8)
+    }
+
+    pub(super) fn encode(self, frame: &Outgoing) -> Result<Message, serde_json::Error> {
+        let id = |id: &Option<RawJson>| id.as_ref().map_or_else(|| "null".to_owned(), RawJson::to_string);
+        let mut head = format!("{},{},", id(&frame.join_ref), id(&frame.reference));
+        json::push_string(&frame.topic, &mut head);
+        head.push(',');
+        json::push_string(frame.event, &mut head);
+        if self == Vsn::Json {
+            return Ok(Message::text(format!("[{head},{}]", frame.payload)));
+        }
+        let mut out = Vec::with_capacity(head.len() + frame.payload.len());
+        msgpack::encode(&format!("[{head}]"), &mut out)?;
+        // An array of four, with a fifth item to come.
+        if let Some(marker) = out.first_mut() {
+            *marker += 1;
+        }
+        msgpack::encode_with_moment(&frame.payload, frame.moment, &mut out)?;
+        Ok(Message::binary(out))
+    }
+}
+
+impl Frame {
+    fn read(text: &str, not_utf8: Option<String>) -> Option<Frame> {
+        let (join_ref, reference, topic, event, payload) = serde_json::from_str(text).ok()?;
+        Some(Frame { join_ref, reference, topic, event, payload, not_utf8 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        for (vsn, expected) in [
+            ("2.0.0", Some(Vsn::Json)),
+            ("2.0.1", Some(Vsn::Json)),
+            ("3.0.0", Some(Vsn::MessagePack)),
+            ("3.0.1", None),
+            ("1.0.0", None),
+            ("2.1.0", None),
+            ("2.0.", None),
+            ("2.0.x", None),
+            ("", None),
+        ] {
+            assert_eq!(Vsn::of(vsn), expected, "{vsn}");
+        }
+    }
+
+    #[test]
+    fn frames_are_read_or_refused() {
+        let frame = Vsn::decode_text(r#"[1, "2", "phoenix", "heartbeat", {"a": 1}]"#).unwrap();
+        assert_eq!((frame.join_ref.as_str(), frame.reference.as_str()), ("1", "\"2\""));
+        assert_eq!((&*frame.topic, &*frame.event, frame.payload.as_str()), ("phoenix", "heartbeat", "{\"a\": 1}"));
+        for text in ["not json", "{}", "[]", "[1,2,\"a\",\"b\"]", "[1,2,\"a\",\"b\",{},6]", "[1,2,3,\"b\",{}]"] {
+            assert!(Vsn::decode_text(text).is_none(), "{text}");
+        }
+        assert!(Vsn::Json.decode_binary(&[0x95, 1, 2, 0xa1, b'a', 0xa1, b'b', 0x80]).is_none());
+        assert_eq!(Vsn::MessagePack.decode_binary(&[0x95, 1, 2, 0xa1, b'a', 0xa1, b'b', 0x80]).unwrap().topic, "a");
+    }
+
+    #[test]
+    fn both_forms_say_the_same() {
+        let frame = Outgoing {
+            join_ref: None,
+            reference: Some(RawJson::parse("\"7\"").unwrap()),
+            topic: "store:acme/main".into(),
+            event: "phx_reply",
+            payload: r#"{"response":{},"status":"ok"}"#.into(),
+            moment: None,
+        };
+        let text = r#"[null,"7","store:acme/main","phx_reply",{"response":{},"status":"ok"}]"#;
+        assert_eq!(Vsn::Json.encode(&frame).unwrap(), Message::text(text));
+        let binary = Vsn::MessagePack.encode(&frame).unwrap().into_data();
+        assert_eq!(msgpack::decode(&binary).unwrap().json, text);
+    }
+}

@@ -1,0 +1,54 @@
+//! How a request becomes a socket.
+
+use std::sync::Arc;
+
+use dust_orm::protocol::channel::CAPVER;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::connection::{Client, Connection, Stops};
+use super::frame::Vsn;
+use crate::address;
+use crate::http::{Answer, Request};
+use crate::state::State;
+
+/// Who connects, or the answer that says no: 403 without a word for whatever is missing or wrong.
+pub(crate) fn accept(state: &State, request: &Request) -> Result<(Client, Answer), Answer> {
+    let refused = || Answer::html(403, String::new());
+    let query = request.query.as_ref().map_err(|_| refused())?;
+    let text = |name: &str| address::text(query, name).ok_or_else(refused);
+    let vsn = Vsn::of(&text("vsn")?).ok_or_else(refused)?;
+    let token = state.tokens.by_secret(&text("token")?, state.clock.wall_ms()).ok_or_else(refused)?;
+    let device_id = text("device_id")?;
+    let capver = address::positive(&text("capver")?);
+    if capver.is_none_or(|capver| capver < u64::from(CAPVER)) {
+        return Err(refused());
+    }
+    let is = |name: &str, wanted: &str| {
+        let header = request.header(name).unwrap_or_default();
+        header.split(',').any(|part| part.trim().eq_ignore_ascii_case(wanted))
+    };
+    let key = request.header("sec-websocket-key").filter(|key| !key.is_empty());
+    match key.filter(|_| is("upgrade", "websocket") && is("connection", "upgrade") && is("sec-websocket-version", "13"))
+    {
+        Some(key) => {
+            let answer = Answer::html(101, String::new())
+                .with("upgrade", "websocket")
+                .with("connection", "Upgrade")
+                .with("sec-websocket-accept", derive_accept_key(key.as_bytes()));
+            Ok((Client { vsn, token, device_id: device_id.into() }, answer))
+        }
+        None => Err(Answer::plain(400)),
+    }
+}
+
+/// Serves a client once its connection is a socket.
+pub(crate) async fn serve(state: Arc<State>, client: Client, upgrade: OnUpgrade, stops: Stops) {
+    // Fails if the client is gone before it has its answer.
+    let Ok(upgraded) = upgrade.await else { return };
+    let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
+    Connection::new(state, client, socket, stops).run().await;
+}

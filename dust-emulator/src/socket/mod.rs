@@ -1,0 +1,22 @@
+//! The WebSocket: Phoenix channels, one for each store a client has joined.
+//!
+//! One task has the connection ([`connection`]). What it is to send stands in one queue, so that an event, a reply and
+//! the steps of a catch-up leave in the order in which they were decided. Ops that are written on a WebSocket reach the
+//! channels of their topic through the [`Hub`]; ops that are written over HTTP are not pushed.
+
+mod base64;
+mod channel;
+mod connection;
+mod frame;
+mod handshake;
+mod hub;
+mod msgpack;
+mod put_file;
+mod rollback;
+mod seat;
+mod status;
+mod write;
+
+pub(crate) use connection::Stops;
+pub(crate) use handshake::{accept, serve};
+pub(crate) use hub::Hub;
