@@ -3,7 +3,7 @@
 /// The bytes, or `None` for a text that is not base64.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     let bytes = text.as_bytes();
-    if bytes.len() % 4 != 0 {
+    if !bytes.len().is_multiple_of(4) {
         return None;
     }
     let padding = bytes.iter().rev().take(2).take_while(|byte| **byte == b'=').count();

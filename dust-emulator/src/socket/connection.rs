@@ -33,6 +33,8 @@ const SILENCE_MS: u64 = 60_000;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long the end of a socket may take that its client does not read.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long a client is waited for that has been told of the end. One that does not answer may not get to read that.
+const LINGER: Duration = Duration::from_millis(100);
 
 /// Who is at the other end.
 #[derive(Clone)]
@@ -105,7 +107,7 @@ impl Connection {
             let frame = CloseFrame { code, reason: "".into() };
             let _ = tokio::time::timeout(GRACE, self.socket.close(Some(frame))).await;
             // The client answers with its own close frame, and sees an orderly end.
-            let _ = tokio::time::timeout(GRACE, async { while let Some(Ok(_)) = self.socket.next().await {} }).await;
+            let _ = tokio::time::timeout(LINGER, async { while let Some(Ok(_)) = self.socket.next().await {} }).await;
         }
     }
 
