@@ -178,15 +178,15 @@ fn proves_existence<E: DustEntity>(
     revision: &Revision,
 ) -> Result<bool, DustErr> {
     let Some(leaves) = revision.leaves(record)? else { return Ok(false) };
-    if E::MODE == StorageMode::Map {
-        return Ok(!leaves.is_empty());
-    }
     for (position, field) in E::ActiveModel::FIELDS.iter().enumerate() {
-        let path = record.child(field.name)?;
-        if is_leaf(field)
-            && active.state(position) == FieldState::Set
-            && leaves.iter().any(|(leaf, _)| *leaf == path || path.is_ancestor_of(leaf))
-        {
+        if !is_leaf(field) || active.state(position) != FieldState::Set {
+            continue;
+        }
+        let replaced = match E::MODE {
+            StorageMode::Map => record.clone(),
+            StorageMode::Flat => record.child(field.name)?,
+        };
+        if leaves.iter().any(|(leaf, _)| *leaf == replaced || replaced.is_ancestor_of(leaf)) {
             return Ok(true);
         }
     }

@@ -34,8 +34,15 @@ impl Guard {
             Condition::IfAbsent => return Ok(Guard::Absent),
             Condition::IfMatch(revision) => revision,
         };
-        if let Some(leaves) = revision.leaves(record)? {
-            return Ok(Guard::Leaves(leaves));
+        match revision.leaves(record)? {
+            // It was not read from a record, and a guard without leaves would guard nothing.
+            Some(leaves) if leaves.is_empty() => {
+                return Err(DustErr::InvalidParams(format!(
+                    "this revision of `{record}` names no leaf: pass one that `find_versioned` gave"
+                )));
+            }
+            Some(leaves) => return Ok(Guard::Leaves(leaves)),
+            None => {}
         }
         if mode == StorageMode::Flat {
             return Err(DustErr::InvalidParams(format!(

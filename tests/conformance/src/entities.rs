@@ -7,6 +7,7 @@ pub mod hooked;
 pub mod keys;
 pub mod library;
 pub mod renamed;
+pub mod reserved;
 pub mod sample;
 pub mod shelves;
 

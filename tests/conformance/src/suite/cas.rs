@@ -27,8 +27,12 @@ super::tests![
     an_update_by_revision_answers_what_it_wrote,
     an_update_by_revision_keeps_what_was_not_edited,
     a_conflict_leaves_nothing_of_a_deleted_record,
+    an_update_of_nothing_by_revision_looks_for_the_record,
+    a_revision_that_names_nothing_matches_nothing,
     insert_if_absent_fails_where_a_record_is,
     insert_if_absent_works_again_after_a_delete,
+    insert_if_absent_replaces_nothing,
+    what_an_insert_if_absent_left_behind_is_taken_over,
 ];
 
 async fn of_two_writers_who_saw_the_same_one_wins_in_flat_mode(cx: &Context) {
@@ -310,4 +314,69 @@ async fn a_conflict_leaves_nothing_of_a_deleted_record(cx: &Context) {
     assert_eq!(error.kind(), ErrKind::Conflict, "{error}");
     assert_eq!(cx.leaves("links").await, []);
     assert!(!cx.repo.exists::<link::Entity>("dust").await.unwrap());
+}
+
+async fn an_update_of_nothing_by_revision_looks_for_the_record(cx: &Context) {
+    cx.repo.insert(new_link("dust")).await.unwrap();
+    cx.repo.insert(new_setting("theme")).await.unwrap();
+    let link_seen = cx.repo.find_versioned::<link::Entity>("dust").await.unwrap().unwrap();
+    let setting_seen = cx.repo.find_versioned::<setting::Entity>("theme").await.unwrap().unwrap();
+    let (same_link, same_setting) = (link("dust").into_active_model(), setting("theme").into_active_model());
+    cx.repo.update(same_link.clone()).if_match(&link_seen.revision).await.unwrap();
+    cx.repo.update(same_setting.clone()).if_match(&setting_seen.revision).await.unwrap();
+    cx.repo.delete_by_id::<link::Entity>("dust").await.unwrap();
+    cx.repo.delete_by_id::<setting::Entity>("theme").await.unwrap();
+    for error in [
+        cx.repo.update(same_link).if_match(&link_seen.revision).await.unwrap_err(),
+        cx.repo.update(same_setting).if_match(&setting_seen.revision).await.unwrap_err(),
+    ] {
+        assert!(matches!(&error, DustErr::Conflict { current: None, .. }), "{error:?}");
+    }
+}
+
+/// It cannot be read from a record, but it can come back in a form.
+async fn a_revision_that_names_nothing_matches_nothing(cx: &Context) {
+    cx.repo.insert(new_link("dust")).await.unwrap();
+    cx.repo.insert(new_setting("theme")).await.unwrap();
+    let nothing: Revision = serde_json::from_value(json!({"record": 1, "leaves": []})).unwrap();
+    for error in [
+        cx.repo.update(retitled("dust", "x")).if_match(&nothing).await.unwrap_err(),
+        cx.repo.put(link("dust")).if_match(&nothing).await.unwrap_err(),
+        cx.repo.delete_by_id::<link::Entity>("dust").if_match(&nothing).await.unwrap_err(),
+        cx.repo.update(owned_by("theme", "x")).if_match(&nothing).await.unwrap_err(),
+        cx.repo.delete_by_id::<setting::Entity>("theme").if_match(&nothing).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
+    }
+    assert_eq!(cx.leaves_of_all().await.len(), 3 + 4);
+}
+
+async fn insert_if_absent_replaces_nothing(cx: &Context) {
+    let strangers = [
+        ("links/dust/stray", json!("no field has this name")),
+        ("links/other/title", json!(5)),
+        ("links/other/url", json!("u")),
+    ];
+    cx.set_all(strangers.clone()).await;
+    for slug in ["dust", "other"] {
+        let error = cx.repo.insert(new_link(slug)).if_absent().await.unwrap_err();
+        assert_eq!(error.kind(), ErrKind::Exists, "{error}");
+    }
+    assert_eq!(cx.leaves("links").await, strangers.map(|(at, value)| (at.to_owned(), value)));
+}
+
+/// Where a record cannot be compared as a whole, its insert begins with one leaf; a writer may stop right after it.
+async fn what_an_insert_if_absent_left_behind_is_taken_over(cx: &Context) {
+    let begun = [("links/dust/note", json!("begun")), ("app/settings/theme/owner", json!("begun"))];
+    cx.set_all(begun).await;
+    let link_inserted = cx.repo.insert(new_link("dust")).if_absent().await;
+    let setting_inserted = cx.repo.insert(new_setting("theme")).if_absent().await;
+    if cx.transport.capabilities().if_vacant {
+        assert_eq!(link_inserted.unwrap_err().kind(), ErrKind::Exists);
+        assert_eq!(setting_inserted.unwrap_err().kind(), ErrKind::Exists);
+    } else {
+        assert_eq!((link_inserted.unwrap(), setting_inserted.unwrap()), (link("dust"), setting("theme")));
+        assert_eq!(cx.repo.get::<link::Entity>("dust").await.unwrap(), link("dust"));
+        assert_eq!(cx.repo.get::<setting::Entity>("theme").await.unwrap(), setting("theme"));
+    }
 }

@@ -1,5 +1,6 @@
 //! Fields: every type, serde's attributes, the dense format.
 
+use dust_orm::ErrKind;
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -20,6 +21,7 @@ super::tests![
     functions_of_serde_write_and_read,
     the_dense_format_is_stored_without_relations,
     builders_are_written,
+    names_that_a_server_takes_for_its_own,
 ];
 
 async fn every_type_comes_back_in_flat_mode(cx: &Context) {
@@ -150,4 +152,26 @@ async fn builders_are_written(cx: &Context) {
     assert_eq!(cx.repo.update(builder).await.unwrap().title, "Dune Messiah");
     cx.repo.delete(book::ActiveModel::builder().set_isbn("1")).await.unwrap();
     assert!(cx.repo.all::<book::Entity>().await.unwrap().is_empty());
+}
+
+/// In flat mode each is a leaf like any other; as one object the record would come back as something else.
+async fn names_that_a_server_takes_for_its_own(cx: &Context) {
+    use reserved::{json_map, typed_flat, typed_map};
+    let flat = typed_flat::reserved("file");
+    cx.repo.insert(flat.clone().into_active_model()).await.unwrap();
+    assert_eq!(cx.repo.get::<typed_flat::Entity>("a").await.unwrap(), flat);
+    let map = typed_map::reserved("page");
+    cx.repo.insert(map.clone().into_active_model()).await.unwrap();
+    assert_eq!(cx.repo.get::<typed_map::Entity>("a").await.unwrap(), map);
+    let before = cx.leaves_of_all().await;
+    for error in [
+        cx.repo.put(typed_flat::reserved("lease")).await.unwrap_err(),
+        cx.repo.put(typed_map::reserved("file")).await.unwrap_err(),
+        cx.repo.update(typed_map::reserved("lease").into_active_model().reset_all()).await.unwrap_err(),
+        cx.repo.put(json_map::reserved("any")).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrKind::InvalidParams);
+        assert!(error.to_string().contains("#[serde(rename)]"), "{error}");
+    }
+    assert_eq!(cx.leaves_of_all().await, before);
 }

@@ -47,11 +47,17 @@ fn won<T>(outcome: Result<T, DustErr>) -> bool {
     }
 }
 
+/// Whoever loses has lost against a winner, and there are not so many of those.
+fn assert_could_lose(times: usize) {
+    assert!(times < WRITERS * ROUNDS, "lost {times} times, which is once too often");
+}
+
 async fn no_increment_is_lost_in_flat_mode(cx: &Context) {
     cx.repo.put(sample::flat::Model { integer: 0, ..sample::flat::bare("n") }).await.unwrap();
     writers(cx, |repo, _| async move {
         for _ in 0..ROUNDS {
-            loop {
+            for tries in 0.. {
+                assert_could_lose(tries);
                 let seen = repo.find_versioned::<sample::flat::Entity>("n").await.unwrap().unwrap();
                 tokio::task::yield_now().await;
                 let integer = Set(seen.model.integer + 1);
@@ -71,7 +77,8 @@ async fn no_increment_is_lost_in_map_mode(cx: &Context) {
     cx.repo.put(sample::map::Model { integer: 0, ..sample::map::bare("n") }).await.unwrap();
     writers(cx, |repo, writer| async move {
         for _ in 0..ROUNDS {
-            loop {
+            for tries in 0.. {
+                assert_could_lose(tries);
                 let seen = repo.find_versioned::<sample::map::Entity>("n").await.unwrap().unwrap();
                 tokio::task::yield_now().await;
                 let integer = Set(seen.model.integer + 1);
@@ -97,7 +104,8 @@ async fn no_increment_is_lost_inside_an_object(cx: &Context) {
     cx.repo.put(docs::flat::doc("n", &json!({"n": 0, "deep": {"n": 0}}))).await.unwrap();
     writers(cx, |repo, _| async move {
         for _ in 0..ROUNDS {
-            loop {
+            for tries in 0.. {
+                assert_could_lose(tries);
                 let seen = repo.find_versioned::<docs::flat::Entity>("n").await.unwrap().unwrap();
                 tokio::task::yield_now().await;
                 let n = seen.model.value["n"].as_i64().unwrap() + 1;
@@ -149,7 +157,8 @@ async fn transfers_in_batches_keep_the_sum(cx: &Context) {
     cx.repo.put(account("b", 0)).await.unwrap();
     let moved: Vec<i64> = writers(cx, |repo, n| async move {
         let amount = n as i64 + 1;
-        loop {
+        for tries in 0.. {
+            assert_could_lose(tries);
             let from = repo.find_versioned::<sample::map::Entity>("a").await.unwrap().unwrap();
             let to = repo.find_versioned::<sample::map::Entity>("b").await.unwrap().unwrap();
             tokio::task::yield_now().await;
@@ -160,9 +169,10 @@ async fn transfers_in_batches_keep_the_sum(cx: &Context) {
             let transfer =
                 [BatchEntry::update(less).if_match(from.revision), BatchEntry::update(more).if_match(to.revision)];
             if won(repo.batch_write(transfer).await) {
-                return amount;
+                break;
             }
         }
+        amount
     })
     .await;
     let accounts = cx.repo.all::<sample::map::Entity>().await.unwrap();
