@@ -105,9 +105,20 @@ fn prefix(meta: &ParseNestedMeta<'_>) -> Result<Vec<String>> {
             value if value.is_empty() => {
                 Err(Error::new(segment.span(), "a segment of a prefix cannot be empty; leave it out"))
             }
-            value => Ok(value),
+            value => addressable(segment, value),
         })
         .collect()
+}
+
+/// Refuses the two texts that a pattern reads as an escaped wildcard: records below them could be written but not listed.
+fn addressable(literal: &LitStr, value: String) -> Result<String> {
+    match value.as_str() {
+        "\\*" | "\\**" => Err(Error::new(
+            literal.span(),
+            format!("no pattern can name the segment `{value}`, so that its records could not be read; choose another"),
+        )),
+        _ => Ok(value),
+    }
 }
 
 fn single_segment(literal: &LitStr) -> Result<String> {
@@ -119,7 +130,7 @@ fn single_segment(literal: &LitStr) -> Result<String> {
         ));
     }
     if !value.contains('/') {
-        return Ok(value);
+        return addressable(literal, value);
     }
     let parts: Vec<_> = value.split('/').filter(|part| !part.is_empty()).map(|part| format!("{part:?}")).collect();
     let suggestion = match parts.as_slice() {

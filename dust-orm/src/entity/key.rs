@@ -2,12 +2,20 @@
 
 use super::{DustEntity, KeyCase};
 use crate::error::DustErr;
-use crate::protocol::Path;
+use crate::protocol::{Path, PathError};
 
-/// The path of the record with this key. Refuses a key that cannot name one, and says why.
+/// The path at which to look for the record with this key; `None` for a key that can name none.
 ///
 /// A key is one segment, whatever it contains: it is escaped and can never reach outside of its prefix.
-pub(crate) fn record_path<E: DustEntity>(segment: &str) -> Result<Path, DustErr> {
+pub(crate) fn lookup_path<E: DustEntity>(segment: &str) -> Result<Option<Path>, PathError> {
+    match segment {
+        "" | "\\*" | "\\**" => Ok(None),
+        _ => E::prefix_path()?.child(segment).map(Some),
+    }
+}
+
+/// The path at which to write the record with this key. Refuses a key that must not name one, and says why.
+fn record_path<E: DustEntity>(segment: &str) -> Result<Path, DustErr> {
     let refuse = |reason: &str| {
         let prefix = E::PREFIX.join("/");
         Err(DustErr::InvalidParams(format!("{segment:?} cannot be a key under `{prefix}`: {reason}")))
@@ -23,7 +31,7 @@ pub(crate) fn record_path<E: DustEntity>(segment: &str) -> Result<Path, DustErr>
     }
 }
 
-/// The path of the record that an ActiveModel is about.
+/// The path at which to write the record that an ActiveModel is about.
 pub(crate) fn active_path<E: DustEntity>(model: &E::ActiveModel) -> Result<Path, DustErr> {
     match E::key_segment(model) {
         Some(segment) => record_path::<E>(&segment),

@@ -19,7 +19,7 @@ pub(crate) use decode::{decode, fill};
 pub use derives::{DeriveChangeset, DeriveDustEntity};
 pub(crate) use encode::{Take, check_required, encode_fields, encode_object, is_leaf};
 pub use fields::{Field, FieldState, Fields};
-pub(crate) use key::{active_path, record_path};
+pub(crate) use key::{active_path, lookup_path};
 pub(crate) use record::{Regrouper, StoredRecord};
 pub use revision::{Revision, Versioned};
 

@@ -99,21 +99,28 @@ impl<'r, E: DustEntity> IntoFuture for InsertMany<'r, E> {
                 .await?;
             let mut models = Vec::with_capacity(prepared.len());
             let mut size = ChunkSize::new(transport.capabilities().batch_bytes);
+            let mut written = 0;
             let mut left = prepared;
             while !left.is_empty() {
                 let rest = left.split_off(size.take(&left));
                 let (ops, savings): (Vec<_>, Vec<_>) = std::mem::replace(&mut left, rest).into_iter().unzip();
-                let done = models.len();
                 let started = Instant::now();
-                send(ops.concat(), options.clone(), transport).await.map_err(|cause| {
-                    if done == 0 { cause } else { DustErr::Partial { done, cause: Box::new(cause) } }
-                })?;
+                send(ops.concat(), options.clone(), transport).await.map_err(|cause| after(written, cause))?;
                 size.took(started.elapsed());
+                written += savings.len();
                 for saving in savings {
-                    models.push(saving.finish().await?);
+                    models.push(saving.finish().await.map_err(|cause| after(written, cause))?);
                 }
             }
             Ok(models)
         })
+    }
+}
+
+/// An error that came when some records were written already.
+fn after(written: usize, cause: DustErr) -> DustErr {
+    match written {
+        0 => cause,
+        done => DustErr::Partial { done, cause: Box::new(cause) },
     }
 }

@@ -72,7 +72,7 @@ impl<E: DustEntity> Saving<E> {
                 )));
             }
             // An update creates nothing.
-            Condition::None => Some(fetch(transport, &path).await?.ok_or_else(|| not_found(&path))?),
+            Condition::None => Some(fetch(transport, &path).await?.ok_or_else(|| not_found(path.as_str()))?),
             // A leaf's revision proves that the record is there.
             Condition::IfMatch(revision)
                 if is_complete(&active) && proves_existence::<E>(&active, &path, revision)? =>

@@ -5,7 +5,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::DustRepo;
 use super::records::{RecordPages, fetch, model_or_warning};
-use crate::entity::{DustEntity, KeyOf, Revision, Versioned, decode, record_path};
+use crate::entity::{DustEntity, KeyOf, Revision, StoredRecord, Versioned, decode, lookup_path};
 use crate::error::DustErr;
 
 /// How many records `get_many` asks for at a time.
@@ -74,8 +74,7 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn find_by_id<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<Option<E::Model>, DustErr> {
-        let path = record_path::<E>(&E::key_to_segment(&key.into()))?;
-        let record = fetch(&*self.active(), &path).await?;
+        let record = self.find_stored::<E>(&E::key_to_segment(&key.into())).await?;
         Ok(record.and_then(|record| model_or_warning::<E>(&record)))
     }
 
@@ -90,10 +89,10 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn get<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<E::Model, DustErr> {
-        let path = record_path::<E>(&E::key_to_segment(&key.into()))?;
-        match fetch(&*self.active(), &path).await? {
+        let segment = E::key_to_segment(&key.into());
+        match self.find_stored::<E>(&segment).await? {
             Some(record) => Ok(decode::<E>(&record)?),
-            None => Err(not_found(&path)),
+            None => Err(not_found(&format!("{}/{segment}", E::prefix_path()?))),
         }
     }
 
@@ -115,8 +114,7 @@ impl DustRepo {
         &self,
         key: impl Into<KeyOf<E>>,
     ) -> Result<Option<Versioned<E::Model>>, DustErr> {
-        let path = record_path::<E>(&E::key_to_segment(&key.into()))?;
-        let record = fetch(&*self.active(), &path).await?;
+        let record = self.find_stored::<E>(&E::key_to_segment(&key.into())).await?;
         Ok(record.and_then(|record| {
             let model = model_or_warning::<E>(&record)?;
             Some(Versioned { model, revision: Revision::of(&record) })
@@ -139,13 +137,9 @@ impl DustRepo {
         keys: impl IntoIterator<Item: Into<KeyOf<E>>>,
     ) -> Result<Vec<Option<E::Model>>, DustErr> {
         let segments = keys.into_iter().map(|key| E::key_to_segment(&key.into()));
-        let paths = segments.map(|segment| record_path::<E>(&segment)).collect::<Result<Vec<_>, _>>()?;
-        let transport = self.active();
-        stream::iter(paths)
-            .map(|path| {
-                let transport = transport.clone();
-                async move { fetch(&*transport, &path).await }
-            })
+        let segments: Vec<String> = segments.collect();
+        stream::iter(segments)
+            .map(|segment| async move { self.find_stored::<E>(&segment).await })
             .buffered(CONCURRENT_READS)
             .map_ok(|record| record.and_then(|record| model_or_warning::<E>(&record)))
             .try_collect()
@@ -164,10 +158,20 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn exists<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<bool, DustErr> {
-        self.active().exists(&record_path::<E>(&E::key_to_segment(&key.into()))?).await
+        match lookup_path::<E>(&E::key_to_segment(&key.into()))? {
+            Some(path) => self.active().exists(&path).await,
+            None => Ok(false),
+        }
+    }
+
+    async fn find_stored<E: DustEntity>(&self, segment: &str) -> Result<Option<StoredRecord>, DustErr> {
+        match lookup_path::<E>(segment)? {
+            Some(path) => fetch(&*self.active(), &path).await,
+            None => Ok(None),
+        }
     }
 }
 
-pub(super) fn not_found(path: &crate::protocol::Path) -> DustErr {
+pub(super) fn not_found(path: &str) -> DustErr {
     DustErr::NotFound { what: format!("the record `{path}`") }
 }

@@ -76,7 +76,7 @@ impl RecordPages {
         let page = match answer {
             // It may have been left waiting past its deadline by a reader that took its time.
             Some(answer) => match answer.await {
-                Err(error) if error.is_retryable() => self.transport.list(&request).await?,
+                Err(DustErr::Network(_)) => self.transport.list(&request).await?,
                 answer => answer?,
             },
             None => self.transport.list(&request).await?,

@@ -29,6 +29,7 @@ super::tests![
     upper_case_keys_are_refused_before_anything_is_written,
     upper_case_keys_are_accepted_with_key_case_any,
     empty_keys_are_refused,
+    keys_that_cannot_be_written_are_not_found,
     a_key_that_is_not_set_is_refused,
     integer_keys,
     uuid_keys,
@@ -160,7 +161,6 @@ async fn keys_that_no_pattern_can_name_are_refused(cx: &Context) {
             repo.update(new_link(key)).await.unwrap_err(),
             repo.put(link(key)).await.unwrap_err(),
             repo.delete_by_id::<link::Entity>(key).await.unwrap_err(),
-            repo.find_by_id::<link::Entity>(key).await.unwrap_err(),
         ] {
             assert_eq!(error.kind(), ErrKind::InvalidParams);
             assert!(error.to_string().contains("pattern"), "{error}");
@@ -212,6 +212,16 @@ async fn empty_keys_are_refused(cx: &Context) {
         assert!(error.to_string().contains("at least one character"), "{error}");
     }
     assert_eq!(probe.take_calls(), []);
+}
+
+async fn keys_that_cannot_be_written_are_not_found(cx: &Context) {
+    cx.repo.insert(new_link("dust")).await.unwrap();
+    for key in ["", "\\*", "\\**", "Dust"] {
+        assert_eq!(cx.repo.find_by_id::<link::Entity>(key).await.unwrap(), None);
+        assert_eq!(cx.repo.get::<link::Entity>(key).await.unwrap_err().kind(), ErrKind::NotFound);
+        assert!(!cx.repo.exists::<link::Entity>(key).await.unwrap());
+    }
+    assert_eq!(cx.repo.get_many::<link::Entity>(["", "dust", "Dust"]).await.unwrap(), [None, Some(link("dust")), None]);
 }
 
 async fn a_key_that_is_not_set_is_refused(cx: &Context) {
