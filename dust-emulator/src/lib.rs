@@ -1,4 +1,5 @@
-//! A Dust server for laptops and tests: the HTTP protocol of [Dust](https://dustlayer.io) in front of the embedded store.
+//! A Dust server for laptops and tests: the HTTP and WebSocket protocols of [Dust](https://dustlayer.io) in front of the
+//! embedded store.
 //!
 //! In a test it listens on a free port, with one empty store in memory and one token that may do everything:
 //!
@@ -39,7 +40,12 @@
 //! # What it answers
 //!
 //! What a Dust server answers, byte for byte where that has been recorded: every status, body and header of entries,
-//! lists, batches, the log, exports, files, stores and tokens. It differs where it says so on purpose:
+//! lists, batches, the log, exports, files, stores and tokens; and on the WebSocket (`/ws/sync/websocket`, Phoenix channels
+//! in JSON or MessagePack) joins, snapshots, catch-ups, live events, writes, leases, files, `status` and `rollback`. As on a
+//! server, writes over HTTP are not pushed to sockets; nor are those through [`Emulator::store_handle`].
+//!
+//! What crashes a server's channel crashes it here: the client gets `phx_error`, and the reason is in the emulator's log
+//! (`tracing`, target `dust_emulator`). It differs where it says so on purpose:
 //!
 //! | what | a Dust server | here |
 //! |---|---|---|
@@ -47,6 +53,13 @@
 //! | an object in which a leaf has leaves below it | 500 | the leaf counts |
 //! | a write at a path with a NUL in it | also removes the leaf at the part before the NUL | does not |
 //! | values that would poison later reads | stored | 400 `invalid_params`, see [`dust_orm::store`] |
+//! | a write without a `client_op_id` on the WebSocket | refused when it is stored | refused before its conditions are looked at |
+//! | a lease whose `ttl_ms` is negative | has ended before it begins | ends as it begins |
+//! | a lease whose `holder` is no string | keeps the value | keeps its JSON as a string |
+//! | a timestamp in a MessagePack frame | is one in live events too | an envelope in live events |
+//! | an integer beyond 64 bits for a MessagePack client | an exception | a float |
+//! | `rollback` to what is no integer | an exception | a reason |
+//! | the size of the database and the time of the last snapshot in `status` | there | 0 and `null` |
 //! | webhooks, plan limits, exports to SQLite, the rest of the web site | there | not there |
 //!
 //! # Its own endpoints
@@ -58,6 +71,9 @@
 //! | `GET /` | a page: stores, their keys as a tree, values, types, revisions |
 //! | `GET`, `POST`, `DELETE /_emulator/faults` | faults that are waiting; add one; take all away |
 //! | `GET`, `DELETE /_emulator/requests` | the last requests; forget them |
+//! | `GET`, `DELETE /_emulator/sockets` | how many sockets and channels are open; drop all connections |
+//! | `DELETE /_emulator/channels` | crash all channels |
+//! | `POST`, `DELETE /_emulator/catch-ups` | `{"hold_after": 3}` stops catch-ups after 3 events; let them go on |
 //!
 //! A fault in JSON has an `effect` and whatever narrows it; the fields are those of [`Fault`]'s methods:
 //!
@@ -67,6 +83,10 @@
 //! {"effect": "close", "applied": true, "route": "batch_write"}
 //! {"effect": {"truncate": {"bytes": 20}}, "skip": 1}
 //! {"effect": "delay", "delay_ms": 200, "times": null}
+//! {"effect": {"status": {"status": 503}}, "route": "socket", "times": 3}
+//! {"effect": "close", "applied": true, "route": "socket_write"}
+//! {"effect": "swallow_reply", "route": "socket_write", "path_contains": "links/"}
+//! {"effect": {"refuse": {"response": "{\"reason\": \"store_archived\"}"}}, "only": "writes"}
 //! ```
 
 mod address;

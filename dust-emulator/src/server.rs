@@ -148,12 +148,12 @@ async fn respond(
     }
     let gzip = !request.head && accepts_gzip(&request);
     let id = request.id.clone();
-    let mut client = None;
+    let mut admitted = None;
     let answer = match &fault {
         Some(fault) if !fault.lets_through() => None,
         _ if matched.route == Route::Socket => Some(match socket::accept(&state, &request) {
-            Ok((accepted, answer)) => {
-                client = Some(accepted);
+            Ok((client, answer)) => {
+                admitted = Some(client);
                 answer
             }
             Err(answer) => answer,
@@ -171,7 +171,7 @@ async fn respond(
         state.journal.add(record);
     }
     let answer = answer.ok_or(Closed)?.with("x-request-id", id);
-    if let Some(client) = client.filter(|_| answer.status == 101) {
+    if let Some(client) = admitted.filter(|_| answer.status == 101) {
         tokio::spawn(socket::serve(state, client, upgrade, stops));
     }
     let answer = if gzip { compressed(answer) } else { answer };

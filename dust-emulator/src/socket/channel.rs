@@ -113,12 +113,11 @@ impl Channel {
         self.catch_up.as_ref().is_some_and(|catch_up| catch_up.begun && hold.is_some_and(|most| catch_up.sent >= most))
     }
 
-    /// The next frames of the catch-up. A crash is that of the channel.
-    pub(super) fn step(&mut self, vsn: Vsn, hold: Option<usize>) -> Result<Vec<Outgoing>, Crash> {
-        let Some(CatchUp { mut last, mut sent, .. }) = self.catch_up.take() else { return Ok(Vec::new()) };
+    /// The next frames of the catch-up. A crash is that of the channel, after the frames so far.
+    pub(super) fn step(&mut self, vsn: Vsn, hold: Option<usize>, frames: &mut Vec<Outgoing>) -> Result<(), Crash> {
+        let Some(CatchUp { mut last, mut sent, .. }) = self.catch_up.take() else { return Ok(()) };
         let failed = |error: StoreError| Crash(format!("the store cannot be read: {error}"));
         let store = &self.held.store;
-        let mut frames = Vec::new();
         if let Some(snapshot) = store.snapshot().map_err(failed)?
             && is_behind(&last, snapshot.seq)
         {
@@ -149,7 +148,7 @@ impl Channel {
         } else {
             self.catch_up = Some(CatchUp { last, sent, begun: true });
         }
-        Ok(frames)
+        Ok(())
     }
 
     /// An op as a catch-up gives it: a decimal or datetime bare.

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::channel::{self, Channel};
 use super::frame::{Frame, Outgoing, Vsn};
-use super::hub::{Order, Presence};
+use super::hub::Order;
 use super::seat::{self, Crash, Failure, Refused, Seat, Twist};
 use super::{put_file, rollback, status, write};
 use crate::address::{self, Params};
@@ -72,7 +72,6 @@ pub(super) struct Connection {
     orders: mpsc::UnboundedReceiver<Order>,
     /// When the client was last heard, on the emulator's monotonic clock.
     heard_ms: u64,
-    _presence: Presence,
 }
 
 impl Connection {
@@ -80,6 +79,7 @@ impl Connection {
         state: Arc<State>,
         client: Client,
         socket: WebSocketStream<TokioIo<Upgraded>>,
+        dropped: watch::Receiver<u64>,
         stops: Stops,
     ) -> Connection {
         let (queue, orders) = mpsc::unbounded_channel();
@@ -87,13 +87,12 @@ impl Connection {
             client,
             socket,
             stops,
-            dropped: state.hub.dropped(),
+            dropped,
             held: state.hub.held(),
             channels: HashMap::new(),
             queue,
             orders,
             heard_ms: state.clock.monotonic_ms(),
-            _presence: Presence::of(&state),
             state,
         }
     }
@@ -296,14 +295,15 @@ impl Connection {
         let Some(mut channel) = self.channels.remove(topic) else { return };
         let vsn = self.client.vsn;
         let stepped = off_thread(&self.state, move || {
-            let frames = channel.step(vsn, hold);
-            (channel, frames)
+            let mut frames = Vec::new();
+            let stepped = channel.step(vsn, hold, &mut frames);
+            (channel, frames, stepped)
         });
-        let Some((channel, frames)) = stepped.await else { return };
+        let Some((channel, frames, stepped)) = stepped.await else { return };
         self.channels.insert(topic.to_owned(), channel);
-        match frames {
-            Ok(frames) => frames.into_iter().for_each(|frame| self.queue(frame)),
-            Err(crash) => self.crash(topic, &crash),
+        frames.into_iter().for_each(|frame| self.queue(frame));
+        if let Err(crash) = stepped {
+            self.crash(topic, &crash);
         }
     }
 

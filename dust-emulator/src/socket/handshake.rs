@@ -5,18 +5,27 @@ use std::sync::Arc;
 use dust_orm::protocol::channel::CAPVER;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::sync::watch;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::connection::{Client, Connection, Stops};
 use super::frame::Vsn;
+use super::hub::Presence;
 use crate::address;
 use crate::http::{Answer, Request};
 use crate::state::State;
 
+/// A client that may connect. From its answer on the socket counts as open, and hears when all are to be dropped.
+pub(crate) struct Admitted {
+    client: Client,
+    presence: Presence,
+    dropped: watch::Receiver<u64>,
+}
+
 /// Who connects, or the answer that says no: 403 without a word for whatever is missing or wrong.
-pub(crate) fn accept(state: &State, request: &Request) -> Result<(Client, Answer), Answer> {
+pub(crate) fn accept(state: &Arc<State>, request: &Request) -> Result<(Admitted, Answer), Answer> {
     let refused = || Answer::html(403, String::new());
     let query = request.query.as_ref().map_err(|_| refused())?;
     let text = |name: &str| address::text(query, name).ok_or_else(refused);
@@ -39,16 +48,18 @@ pub(crate) fn accept(state: &State, request: &Request) -> Result<(Client, Answer
                 .with("upgrade", "websocket")
                 .with("connection", "Upgrade")
                 .with("sec-websocket-accept", derive_accept_key(key.as_bytes()));
-            Ok((Client { vsn, token, device_id: device_id.into() }, answer))
+            let client = Client { vsn, token, device_id: device_id.into() };
+            Ok((Admitted { client, presence: Presence::of(state), dropped: state.hub.dropped() }, answer))
         }
         None => Err(Answer::plain(400)),
     }
 }
 
 /// Serves a client once its connection is a socket.
-pub(crate) async fn serve(state: Arc<State>, client: Client, upgrade: OnUpgrade, stops: Stops) {
+pub(crate) async fn serve(state: Arc<State>, admitted: Admitted, upgrade: OnUpgrade, stops: Stops) {
+    let Admitted { client, presence: _open, dropped } = admitted;
     // Fails if the client is gone before it has its answer.
     let Ok(upgraded) = upgrade.await else { return };
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
-    Connection::new(state, client, socket, stops).run().await;
+    Connection::new(state, client, socket, dropped, stops).run().await;
 }

@@ -7,16 +7,18 @@ mod differences;
 mod elided;
 mod recording;
 mod scenery;
+mod sockets;
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use differences::{DIFFERENCES, Difference};
-use recording::{Exchange, Step};
+use differences::{DIFFERENCES, Difference, FRAME_DIFFERENCES, NO_PLANS, NOT_COMPARED};
+use recording::{Exchange, Line, Step};
 use regex::Regex;
 use scenery::Scenery;
+use sockets::{Seen, Sockets};
 use support::Answer;
 
 /// The headers that the recordings show.
@@ -28,6 +30,7 @@ struct Outcome {
     replayed: usize,
     wrong: Vec<String>,
     used: BTreeSet<usize>,
+    sockets: Seen,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,11 +40,12 @@ async fn the_emulator_answers_as_the_recorded_server() {
     files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
     files.sort();
     let mut outcome = Outcome::default();
-    let mut commands = 0;
+    let (mut commands, mut frames) = (0, 0);
     for file in files {
         let name = file.file_name().unwrap().to_str().unwrap().to_owned();
         let text = std::fs::read_to_string(&file).unwrap();
         commands += text.lines().filter(|line| line.starts_with("$ curl")).count();
+        frames += text.lines().filter(|line| SOCKET_LINE.is_match(line)).count();
         let recording = recording::read(&text);
         let scenery = Scenery::of(&name, &recording.stores).await;
         let before = outcome.replayed;
@@ -55,25 +59,54 @@ async fn the_emulator_answers_as_the_recorded_server() {
             outcome.wrong.push(format!("{file}: the difference of {} {} was not met", request.0, request.1));
         }
     }
-    println!("{} exchanges, {} allowed differences:", outcome.replayed, outcome.used.len());
+    for (at, difference) in FRAME_DIFFERENCES.iter().enumerate() {
+        if !outcome.sockets.used.contains(&at) {
+            outcome.wrong.push(format!("{}: the frame {} was not met", difference.file, difference.recorded));
+        }
+    }
+    let Seen { frames: replayed, skipped, not_compared, .. } = &outcome.sockets;
+    println!("{} exchanges, {replayed} frames, and these differences:", outcome.replayed);
     for difference in DIFFERENCES {
         println!("  {}: {} {}: {}", difference.file, difference.request.0, difference.request.1, difference.reason);
     }
+    for difference in FRAME_DIFFERENCES {
+        println!("  {}: {}: {}", difference.file, difference.recorded, difference.reason);
+    }
+    for (pattern, _, reason) in NOT_COMPARED {
+        println!("  frames: {pattern}: {reason}");
+    }
+    println!("  {skipped} messages with their answers: {NO_PLANS}");
+    assert_eq!(not_compared.len(), NOT_COMPARED.len());
     assert!(outcome.wrong.is_empty(), "{} differences:\n\n{}", outcome.wrong.len(), outcome.wrong.join("\n\n"));
     assert_eq!(outcome.replayed, commands, "not every recorded command was replayed");
+    // Of a message that is not replayed, the answer is missing too.
+    assert_eq!(replayed + 2 * skipped, frames, "not every recorded frame was replayed");
 }
 
 fn replay(scenery: &Scenery, steps: &[Step], outcome: &mut Outcome) {
     let mut section = "";
     // The token and its id that the recording made, and those that were made here.
     let mut made: Option<(String, String)> = None;
+    let mut sockets = Sockets::default();
+    let lines: Vec<&Line> =
+        steps.iter().filter_map(|step| if let Step::Socket(line) = step { Some(line) } else { None }).collect();
+    let mut at = 0;
     for step in steps {
         match step {
             Step::Section(title) => {
                 section = title;
                 scenery.before(title);
             }
-            Step::Acknowledged { topic, event, payload } => scenery.acknowledged(topic, event, payload),
+            Step::Store(store) => scenery.enter(store),
+            Step::Remark(remark) => sockets.remark(scenery, remark),
+            Step::Socket(line) => {
+                let secret = made.as_ref().map(|(secret, _)| secret.as_str());
+                if let Err(error) = sockets.replay(scenery, &lines, at, secret, &mut outcome.sockets) {
+                    let place = format!("{} line {} ({section}) [{}]", scenery.file, line.number, line.name);
+                    outcome.wrong.push(format!("{place}\n  {error}"));
+                }
+                at += 1;
+            }
             Step::Exchange(exchange) => {
                 let answer = ask(scenery, section, exchange, made.as_ref());
                 outcome.replayed += 1;
@@ -85,6 +118,9 @@ fn replay(scenery: &Scenery, steps: &[Step], outcome: &mut Outcome) {
                 judge(scenery, section, exchange, &answer, outcome);
             }
         }
+    }
+    if let Err(error) = sockets.end_all() {
+        outcome.wrong.push(format!("{}: {error}", scenery.file));
     }
 }
 
@@ -158,7 +194,8 @@ fn judge(scenery: &Scenery, section: &str, exchange: &Exchange, answer: &Answer,
             ));
         }
         if recorded_status == 200 && status == 400 {
-            scenery.skip_seq();
+            let store: Vec<&str> = exchange.target.split('/').skip(3).take(2).collect();
+            scenery.skip_seq(&store.join("/"));
         }
         return;
     }
@@ -188,6 +225,10 @@ fn judge(scenery: &Scenery, section: &str, exchange: &Exchange, answer: &Answer,
         }
     }
 }
+
+/// A line of a recording that is about a frame, or about the end of a socket.
+static SOCKET_LINE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^\[[^\]]+\] (->|<- (text|binary msgpack|CLOSED)) ").unwrap());
 
 /// What a server makes up: ids, times, secrets.
 static MADE_UP: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {

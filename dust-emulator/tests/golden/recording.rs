@@ -1,18 +1,16 @@
 //! Recordings of exchanges with a server, read into steps.
 
-use serde_json::Value;
-
 /// What happens in a recording, in order.
 pub(crate) enum Step {
     /// A heading.
     Section(String),
     Exchange(Exchange),
-    /// A message on a WebSocket that a server acknowledged: its topic, its event and its payload.
-    Acknowledged {
-        topic: String,
-        event: String,
-        payload: Value,
-    },
+    /// From here on the recording is about this store.
+    Store(String),
+    /// What happened on a WebSocket.
+    Socket(Line),
+    /// What the recorder says of its sockets, or did with the server itself.
+    Remark(String),
 }
 
 /// One request and the answer that was recorded for it.
@@ -41,7 +39,9 @@ pub(crate) fn read(text: &str) -> Recording {
     while at < lines.len() {
         let line = lines[at];
         if let Some(store) = line.strip_prefix("# store ") {
-            recording.stores.push(store.split(' ').next().unwrap().to_owned());
+            let store = store.split(' ').next().unwrap().to_owned();
+            recording.stores.push(store.clone());
+            recording.steps.push(Step::Store(store));
         } else if let Some(section) = line.strip_prefix("## ") {
             recording.steps.push(Step::Section(section.to_owned()));
         } else if let Some(command) = line.strip_prefix("$ curl") {
@@ -49,10 +49,10 @@ pub(crate) fn read(text: &str) -> Recording {
             recording.steps.push(Step::Exchange(exchange));
             at = next;
             continue;
-        } else if let Some(step) =
-            message(line).filter(|(.., sent)| *sent).and_then(|m| acknowledged(m.0, &lines[at..]))
-        {
-            recording.steps.push(step);
+        } else if let Some(line) = socket_line(line, at + 1) {
+            recording.steps.push(Step::Socket(line));
+        } else if line.starts_with('[') || line.starts_with("compact ") {
+            recording.steps.push(Step::Remark(line.to_owned()));
         }
         at += 1;
     }
@@ -95,10 +95,8 @@ fn exchange(command: &str, lines: &[&str], at: usize) -> (Exchange, usize) {
         next += 1;
     }
     let mut body = Vec::new();
-    while let Some(line) =
-        lines.get(next).filter(|line| !line.is_empty() && message(line).is_none() && !line.starts_with("##"))
-    {
-        // A remark of the recorder.
+    while let Some(line) = lines.get(next).filter(|line| !line.is_empty() && !line.starts_with("##")) {
+        // A socket, or a remark of the recorder.
         if line.starts_with('[') {
             break;
         }
@@ -129,25 +127,76 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// A message on a WebSocket, and whether a client sent it.
-fn message(line: &str) -> Option<(Vec<Value>, bool)> {
-    let (_, rest) = line.strip_prefix('[')?.split_once("] ")?;
-    let (sent, rest) = match rest.strip_prefix("-> ") {
-        Some(rest) => (true, rest),
-        None => (false, rest.strip_prefix("<- ")?),
-    };
-    let json = rest.strip_prefix("text").or_else(|| rest.strip_prefix("binary msgpack"))?;
-    Some((serde_json::from_str(json.trim()).ok()?, sent))
+/// One line about a WebSocket.
+pub(crate) struct Line {
+    /// The line in the file.
+    pub(crate) number: usize,
+    /// Which socket.
+    pub(crate) name: String,
+    pub(crate) what: Happened,
 }
 
-/// The message, if its reply, one of the next lines, says that it was done.
-fn acknowledged(message: Vec<Value>, after: &[&str]) -> Option<Step> {
-    let [_, reference, topic, event, payload] = <[Value; 5]>::try_from(message).ok()?;
-    let reply = after.iter().skip(1).filter_map(|line| self::message(line)).find(|(reply, sent)| {
-        !sent && reply.get(3).is_some_and(|event| event == "phx_reply") && reply.get(1) == Some(&reference)
-    })?;
-    if reply.0.get(4)?.get("status")? != "ok" {
-        return None;
+pub(crate) enum Happened {
+    /// It connected with these parameters, or tried to.
+    Connect(String),
+    Accepted,
+    Refused(u16),
+    Sent(Form, String),
+    /// Sent as it is: text, or bytes.
+    SentText(String),
+    SentBytes(Vec<u8>),
+    Received(Form, String),
+    Closed(u16),
+}
+
+/// The form of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Text,
+    Binary,
+}
+
+fn socket_line(line: &str, number: usize) -> Option<Line> {
+    let (name, rest) = line.strip_prefix('[')?.split_once("] ")?;
+    let code = |rest: &str| rest.split(|c: char| !c.is_ascii_digit()).find_map(|word| word.parse().ok());
+    let what = if let Some(target) = rest.strip_prefix("CONNECT ") {
+        Happened::Connect(target.split_once('?')?.1.to_owned())
+    } else if rest.starts_with("101 ") {
+        Happened::Accepted
+    } else if let Some(rest) = rest.strip_prefix("handshake refused: HTTP ") {
+        Happened::Refused(code(rest)?)
+    } else if let Some(bytes) = rest.strip_prefix("-> raw b'") {
+        Happened::SentBytes(unescaped(bytes.strip_suffix('\'')?))
+    } else if let Some(text) = rest.strip_prefix("-> raw '") {
+        Happened::SentText(text.strip_suffix('\'')?.to_owned())
+    } else if let Some(rest) = rest.strip_prefix("-> ") {
+        let (form, json) = framed(rest)?;
+        Happened::Sent(form, json)
+    } else if let Some(rest) = rest.strip_prefix("<- CLOSED ") {
+        Happened::Closed(code(rest)?)
+    } else {
+        let (form, json) = framed(rest.strip_prefix("<- ")?)?;
+        Happened::Received(form, json)
+    };
+    Some(Line { number, name: name.to_owned(), what })
+}
+
+fn framed(rest: &str) -> Option<(Form, String)> {
+    let (form, json) = match rest.strip_prefix("text ") {
+        Some(json) => (Form::Text, json),
+        None => (Form::Binary, rest.strip_prefix("binary msgpack ")?),
+    };
+    Some((form, json.trim().to_owned()))
+}
+
+/// The bytes of a Python literal: `\x00` is a byte, other characters are themselves.
+pub(crate) fn unescaped(literal: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut parts = literal.split("\\x");
+    bytes.extend_from_slice(parts.next().unwrap().as_bytes());
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
     }
-    Some(Step::Acknowledged { topic: topic.as_str()?.to_owned(), event: event.as_str()?.to_owned(), payload })
+    bytes
 }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use dust_emulator::{Emulator, RateLimit, Token};
-use dust_orm::protocol::{Fence, Glob, ListRequest, Op, Path, Precondition, RawJson, Write};
+use dust_orm::protocol::{BatchOp, Op, Path, RawJson, Write};
 use dust_orm::store::{ManualClock, Origin, Store};
-use serde_json::Value;
 
 use crate::support;
 
@@ -43,15 +42,7 @@ impl Scenery {
         if file.starts_with("f-429") || file.starts_with("g4") {
             builder = builder.rate_limit(RateLimit::PRODUCTION);
         }
-        // The recorder's token was for the stores of the recording.
-        let own = |name: &str| {
-            let token = Token::new(name).id(name);
-            stores.iter().fold(token, |token, store| token.only(store))
-        };
         let tokens = [
-            own("TOKEN").scopes(MEMBER),
-            own("DUST_TOKEN_RO").scopes(READER),
-            own("DUST_TOKEN_NOFILES").scopes(["entries:read"]),
             Token::new("DUST_TOKEN_WO").only("acme/main").scopes(["entries:write"]),
             Token::new("DUST_TOKEN_EXPIRED").only("acme/main").expires_at_ms(MINUTE),
             Token::new("DUST_ADMIN_TOKEN").org("acme"),
@@ -63,6 +54,11 @@ impl Scenery {
         }
         let emulator = builder.start().await.unwrap();
         let store = stores.first().cloned().unwrap_or_else(|| "freebie/main".to_owned());
+        // Recordings of sockets say what stores a token is for, so it is given from store to store.
+        let with_sockets = file.starts_with('g') || file.starts_with("h-values-ws");
+        for token in own_tokens(if with_sockets { &stores[..stores.len().min(1)] } else { stores }) {
+            emulator.add_token(token);
+        }
         let scenery = Scenery { emulator, clock, file: file.to_owned(), store };
         scenery.before_all();
         scenery
@@ -77,8 +73,43 @@ impl Scenery {
     }
 
     /// Takes a `store_seq` where the server had committed an op and the emulator refused it.
-    pub(crate) fn skip_seq(&self) {
-        run(&self.handle(&self.store), "nothing-is-here", Op::Delete);
+    pub(crate) fn skip_seq(&self, store: &str) {
+        run(&self.handle(store), "nothing-is-here", Op::Delete);
+    }
+
+    /// The recorder turned to a store, whose contents it does not show.
+    pub(crate) fn enter(&self, store: &str) {
+        if self.store == store {
+            return;
+        }
+        for token in own_tokens(&[store.to_owned()]) {
+            self.emulator.add_token(token);
+        }
+        let handle = self.handle(store);
+        if store == "acme/g3bigeee754" {
+            let ops: Vec<BatchOp> = (0..2500)
+                .map(|key| {
+                    let value = RawJson::parse(&key.to_string()).unwrap();
+                    BatchOp::set(Path::parse(&format!("n/{key:05}")).unwrap(), value)
+                })
+                .collect();
+            for (index, chunk) in ops.chunks(1000).enumerate() {
+                let id = format!("00000000-0000-0000-0000-00000000000{index}");
+                handle.batch_write(chunk.to_vec(), None, &Origin::new("http:test", id)).unwrap();
+            }
+        }
+        if store == "acme/g3snapeee754" {
+            set(&handle, "a", "1");
+            run(&handle, "ctr", Op::Increment(RawJson::parse("5").unwrap()));
+            set(&handle, "d", r#"{"_type":"decimal","_typed":"1.20"}"#);
+            set(&handle, "dt", r#"{"_type":"datetime","_typed":"2026-01-02T03:04:05Z"}"#);
+            set(&handle, "m", r#"{"x":{"y":2},"z":[1]}"#);
+            set(&handle, "nul", "null");
+            run(&handle, "tags", Op::Add(RawJson::parse("\"t1\"").unwrap()));
+            set(&handle, "gone", "1");
+            run(&handle, "gone", Op::Delete);
+            run(&handle, "lk", Op::Lease { holder: Some("h".to_owned()), ttl_ms: 600_000 });
+        }
     }
 
     fn before_all(&self) {
@@ -92,19 +123,10 @@ impl Scenery {
             }
         }
         if self.file.starts_with("g4") {
-            // The recorded writes came on a WebSocket, which shares the limit.
             self.clock.set_wall(MINUTE + 60_000 - 31_500);
-            self.repeat(100, "PUT");
         }
         if self.file.starts_with("f-429") {
             self.clock.set_wall(MINUTE + 60_000 - 59_500);
-        }
-        if self.file.starts_with("g3") {
-            let snapshot = self.handle("acme/g3snapeee754");
-            for key in 0..10 {
-                set(&snapshot, &format!("k{key}"), "1");
-            }
-            snapshot.compact().unwrap();
         }
     }
 
@@ -133,6 +155,7 @@ impl Scenery {
                 self.set("foo/b", "2");
             }
             ("c-delete-if-match.txt", "DELETE BAR (only bar/a exists)") => self.set("bar/a", "1"),
+            (_, "renew after expiry") if file.starts_with("g2") => self.clock.advance(60),
             ("f-429.txt", "write number 99 (2.7s after the first)") => {
                 self.clock.set_wall(MINUTE + 60_000 - 56_500);
                 self.repeat(96, "PUT");
@@ -155,37 +178,16 @@ impl Scenery {
             support::send(self.emulator.address(), method, &target, &headers, Some(value.as_bytes())).unwrap();
         }
     }
+}
 
-    /// Does what came on a WebSocket, past the protocol.
-    pub(crate) fn acknowledged(&self, topic: &str, event: &str, payload: &Value) {
-        let Some(name) = topic.strip_prefix("store:").filter(|name| name.contains('/')) else { return };
-        let store = self.handle(name);
-        match event {
-            "write" => {
-                if let Some(write) = write(payload) {
-                    store.write(write, &Origin::new("d-a", text(payload, "client_op_id").unwrap_or_default())).unwrap();
-                }
-            }
-            "put_file" => {
-                // The only file that was taken.
-                assert_eq!(text(payload, "content").as_deref(), Some("aGVsbG8="));
-                let path = Path::parse(&text(payload, "path").unwrap()).unwrap();
-                let (filename, kind) = (text(payload, "filename").unwrap(), text(payload, "content_type").unwrap());
-                self.emulator.put_file(name, &path, "hello", &filename, &kind).unwrap();
-            }
-            // The last state that a rollback of the recording leads to: `leaf` as it was at first.
-            "rollback" if payload.get("path").is_some() && payload.get("to_seq").unwrap() == 1 => {
-                set(&store, "leaf", "\"v\"")
-            }
-            "rollback" if payload.get("path").is_none() => {
-                let page = store.list(&ListRequest::pattern(Glob::parse("**").unwrap())).unwrap();
-                for item in page.items.iter().filter(|item| item.path().as_str() != "leaf") {
-                    run(&store, item.path().as_str(), Op::Delete);
-                }
-            }
-            _ => {}
-        }
-    }
+/// The recorder's tokens were for the stores of the recording.
+fn own_tokens(stores: &[String]) -> [Token; 3] {
+    let own = |name: &str| stores.iter().fold(Token::new(name).id(name), |token, store| token.only(store));
+    [
+        own("TOKEN").scopes(MEMBER),
+        own("DUST_TOKEN_RO").scopes(READER),
+        own("DUST_TOKEN_NOFILES").scopes(["entries:read"]),
+    ]
 }
 
 fn set(store: &Store, path: &str, value: &str) {
@@ -194,47 +196,4 @@ fn set(store: &Store, path: &str, value: &str) {
 
 fn run(store: &Store, path: &str, op: Op) {
     store.write(Write::new(Path::parse(path).unwrap(), op), &Origin::new("http:test", "test")).unwrap();
-}
-
-fn text(payload: &Value, name: &str) -> Option<String> {
-    payload.get(name)?.as_str().map(str::to_owned)
-}
-
-/// A write as a WebSocket carries it.
-fn write(payload: &Value) -> Option<Write> {
-    let path = match payload.get("path_segments").and_then(Value::as_array) {
-        Some(segments) => Path::from_segments(segments.iter().filter_map(Value::as_str)).ok()?,
-        None => Path::parse(&text(payload, "path")?).ok()?,
-    };
-    let value = || RawJson::from(payload.get("value").unwrap_or(&Value::Null));
-    let number = |name: &str| payload.get(name).and_then(Value::as_i64);
-    let token = || number("token").and_then(|token| u64::try_from(token).ok());
-    // A server takes a negative time to live for one that is over.
-    let ttl_ms = number("ttl_ms").unwrap_or(30_000).max(0);
-    let op = match payload.get("op")?.as_str()? {
-        "set" => Op::Set(value()),
-        "delete" => Op::Delete,
-        "merge" => Op::Merge(value()),
-        "increment" => Op::Increment(value()),
-        "add" => Op::Add(value()),
-        "remove" => Op::Remove(value()),
-        "lease" => Op::Lease { holder: text(payload, "holder"), ttl_ms },
-        "renew" => Op::Renew { token: token()?, ttl_ms },
-        "release" => Op::Release { token: token()? },
-        "put_file" => Op::PutFile(value()),
-        _ => return None,
-    };
-    let mut write = Write::new(path, op);
-    if let Some(revision) = payload.get("if_match").and_then(Value::as_u64) {
-        write.precondition = Some(Precondition::IfMatch(revision));
-    } else if payload.get("if_absent") == Some(&Value::Bool(true)) {
-        write.precondition = Some(Precondition::IfAbsent);
-    }
-    let fence = payload.get("fence");
-    if let (Some(key), Some(token)) =
-        (fence.and_then(|fence| text(fence, "key")), fence.and_then(|fence| fence.get("token")?.as_u64()))
-    {
-        write.fence = Some(Fence { key: Path::parse(&key).ok()?, token });
-    }
-    Some(write)
 }
