@@ -103,7 +103,8 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Uses this clock for the rate limit, for the end of tokens, for leases and for whatever shows a time. The default
+    /// Uses this clock for the rate limit, for the end of tokens, for leases, for WebSockets that are silent for a minute and
+    /// for whatever shows a time. The default
     /// is the operating system's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> EmulatorBuilder {
         self.clock = Some(clock);
@@ -194,7 +195,8 @@ impl Emulator {
         self.store.to_string()
     }
 
-    /// A store in this process, past the protocol; it is created if it is not there. What is written to it, clients see.
+    /// A store in this process, past the protocol; it is created if it is not there. What is written to it, clients see:
+    /// those on a WebSocket as they see writes over HTTP, when they catch up.
     pub fn store_handle(&self, name: &str) -> Result<Store, EmulatorError> {
         Ok(self.state.stores.open_or_create(&StoreName::parse(name)?)?.store)
     }
