@@ -53,8 +53,17 @@ pub(crate) fn encode_fields<A: Fields>(model: &A, take: Take) -> Result<Vec<(usi
 
 /// The record as one object: every field that has a value.
 pub(crate) fn encode_object<A: Fields>(model: &A) -> Result<RawJson, DustErr> {
+    object_of(model, Take::Known)
+}
+
+/// The fields that were set as one object.
+pub(crate) fn encode_set<A: Fields>(model: &A) -> Result<RawJson, DustErr> {
+    object_of(model, Take::Set)
+}
+
+fn object_of<A: Fields>(model: &A, take: Take) -> Result<RawJson, DustErr> {
     let mut object = String::from("{");
-    for (position, text) in encode_fields(model, Take::Known)? {
+    for (position, text) in encode_fields(model, take)? {
         if object.len() > 1 {
             object.push(',');
         }

@@ -15,7 +15,7 @@ pub(crate) fn lookup_path<E: DustEntity>(segment: &str) -> Result<Option<Path>, 
 }
 
 /// The path at which to write the record with this key. Refuses a key that must not name one, and says why.
-fn record_path<E: DustEntity>(segment: &str) -> Result<Path, DustErr> {
+pub(crate) fn record_path<E: DustEntity>(segment: &str) -> Result<Path, DustErr> {
     let refuse = |reason: &str| {
         let prefix = E::PREFIX.join("/");
         Err(DustErr::InvalidParams(format!("{segment:?} cannot be a key under `{prefix}`: {reason}")))

@@ -1,27 +1,34 @@
 //! Entities: SeaORM models that live in Dust, and how a record becomes leaves and leaves become a record.
 
+mod counter;
 mod decode;
 #[cfg(feature = "macros")]
 mod derives;
 mod encode;
 mod escape;
 pub mod fields;
+mod file_ref;
 mod finite;
+mod json_column;
 mod key;
 pub mod prelude;
 mod record;
 mod revision;
+mod set;
 
 use sea_orm::{EntityTrait, IntoActiveModel, PrimaryKeyTrait, TryIntoModel};
 
+pub use counter::Counter;
 pub(crate) use decode::{decode, fill};
 #[cfg(feature = "macros")]
 pub use derives::{DeriveChangeset, DeriveDustEntity};
-pub(crate) use encode::{Take, check_required, encode_fields, encode_object, is_leaf};
+pub(crate) use encode::{Take, check_required, encode_fields, encode_object, encode_set, is_leaf};
 pub use fields::{Field, FieldState, Fields};
-pub(crate) use key::{active_path, lookup_path};
+pub use file_ref::FileRef;
+pub(crate) use key::{active_path, lookup_path, record_path};
 pub(crate) use record::{Regrouper, StoredRecord};
 pub use revision::{Revision, Versioned};
+pub use set::DustSet;
 
 use crate::protocol::{Path, PathError};
 

@@ -24,6 +24,7 @@ pub enum ErrKind {
     NotHeld,
     Occupied,
     Partial,
+    Damaged,
     Database,
     Storage,
 }
@@ -51,6 +52,7 @@ impl DustErr {
             DustErr::NotHeld { .. } => ErrKind::NotHeld,
             DustErr::Occupied { .. } => ErrKind::Occupied,
             DustErr::Partial { .. } => ErrKind::Partial,
+            DustErr::Damaged { .. } => ErrKind::Damaged,
             DustErr::Database(_) => ErrKind::Database,
             DustErr::Storage(_) => ErrKind::Storage,
         }

@@ -39,6 +39,7 @@ pub use validation::{Errors, FieldError, Param};
 /// | `NotHeld` | the lease to renew has expired, or was stolen or released | lease key | no |
 /// | `Occupied` | something that is not a lease is in the lease's place | lease key | no |
 /// | `Partial` | `insert_many` failed after some chunks | how many are written, the cause | no |
+/// | `Damaged` | a file's bytes do not have their hash | which file | no |
 /// | `Database` | a SeaORM hook, or SQL beside Dust, failed | the [`DbErr`] | no |
 /// | `Storage` | the embedded store's file failed | cause | no |
 #[derive(Clone, Debug, thiserror::Error)]
@@ -163,6 +164,12 @@ pub enum DustErr {
         done: usize,
         /// Why the next was not.
         cause: Box<DustErr>,
+    },
+    /// What was fetched is not what was stored.
+    #[error("damaged: {what}")]
+    Damaged {
+        /// Which file, and what came instead.
+        what: String,
     },
     /// A hook, or SQL beside Dust, failed.
     #[error(transparent)]

@@ -184,6 +184,23 @@ fn offset_minutes(offset: &str) -> Option<i64> {
     Some(sign * (hours * 60 + minutes))
 }
 
+/// A moment, in milliseconds since 1970, as a server writes it: ISO 8601 in UTC, with as many digits of the second as are
+/// asked for, 3 or 6.
+///
+/// ```
+/// use dust_orm::protocol::envelope::iso;
+///
+/// assert_eq!(iso(1_795_332_467_168, 6), "2026-11-22T07:27:47.168000Z");
+/// ```
+pub fn iso(wall_ms: i64, digits: usize) -> String {
+    let (year, month, day) = civil_from_days(wall_ms.div_euclid(86_400_000));
+    let ms = wall_ms.rem_euclid(86_400_000);
+    let (seconds, fraction) = (ms / 1000, ms % 1000);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let zeros = "0".repeat(digits.saturating_sub(3));
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:03}{zeros}Z")
+}
+
 fn month_days(year: i64, month: i64) -> i64 {
     match month {
         4 | 6 | 9 | 11 => 30,
@@ -220,6 +237,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn moments() {
+        assert_eq!(iso(0, 3), "1970-01-01T00:00:00.000Z");
+        assert_eq!(iso(951_782_400_000, 3), "2000-02-29T00:00:00.000Z");
+        assert_eq!(iso(-1, 3), "1969-12-31T23:59:59.999Z");
+        assert_eq!(iso(253_402_300_799_999, 3), "9999-12-31T23:59:59.999Z");
+        assert_eq!(iso(4_102_444_800_000, 6), "2100-01-01T00:00:00.000000Z");
+        assert!(iso(i64::MAX, 3).ends_with('Z') && iso(i64::MIN, 3).ends_with('Z'));
+    }
 
     #[test]
     fn decimals_lose_their_exponent_and_nothing_else() {

@@ -7,6 +7,7 @@ pub mod apply;
 pub mod channel;
 pub mod entry;
 pub mod envelope;
+pub mod file;
 pub mod flatten;
 pub mod glob;
 pub mod http;
@@ -20,6 +21,7 @@ pub mod value;
 
 pub use apply::{Leaf, Leaves, OpError};
 pub use entry::{Entry, LeafKind};
+pub use file::{FileUpload, content_hash};
 pub use glob::{Glob, GlobError};
 pub use json::RawJson;
 pub use list::{ListItem, ListRequest, Order, Page, Select, Selector};

@@ -5,11 +5,14 @@ mod builder;
 mod bulk;
 mod chunks;
 mod claim;
+mod field;
+mod file;
 mod hooks;
 #[cfg(feature = "http")]
 mod http;
 mod input;
 mod job;
+mod merge;
 mod options;
 mod plan;
 mod read;
@@ -22,7 +25,10 @@ use std::sync::Arc;
 pub use batch::{BatchEntry, BatchResult, BatchWrite};
 pub use builder::DustRepoBuilder;
 pub use bulk::InsertMany;
+pub use field::{FieldWrite, Number};
+pub use file::PutFile;
 pub use input::IntoActive;
+pub use merge::Merge;
 pub use write::{Delete, DeleteResult, Insert, Put, Update};
 
 use crate::transport::Transport;
@@ -41,6 +47,7 @@ use crate::transport::Transport;
 /// | `Entity::insert_many(..)` | [`repo.insert_many(..)`](DustRepo::insert_many) |
 /// | `Entity::delete_many()` | [`repo.delete_all::<Entity>()`](DustRepo::delete_all) |
 /// | a transaction | [`repo.batch_write(..)`](DustRepo::batch_write) |
+/// | `UPDATE .. SET hits = hits + 1` | [`repo.increment(key, column, by)`](DustRepo::increment), [`add`](DustRepo::add), [`remove`](DustRepo::remove) |
 /// | a version column | [`find_versioned`](DustRepo::find_versioned) and `.if_match(&revision)` |
 #[derive(Clone, Debug)]
 pub struct DustRepo {

@@ -7,6 +7,7 @@ use crate::protocol::{CommittedOp, Entry};
 use super::Store;
 use super::error::StoreError;
 use super::feed::Subscription;
+use super::files;
 use super::tables::{LEAVES, LOG, META, SNAPSHOT, SNAPSHOT_SEQ, to_leaf, to_op, to_path};
 
 /// The leaves of a store after one op: what compaction keeps of the log before it.
@@ -65,7 +66,7 @@ impl Store {
     }
 
     /// Replaces the log by a snapshot of the leaves, and answers the `store_seq` it speaks for; `None` when the log was
-    /// empty already. Leaves and the sequence stay as they are.
+    /// empty already. Leaves and the sequence stay as they are. Files that no leaf refers to any more are removed.
     pub fn compact(&self) -> Result<Option<u64>, StoreError> {
         let _writer = self.writer();
         let txn = self.inner.db.begin_write()?;
@@ -82,6 +83,7 @@ impl Store {
             txn.open_table(META)?.insert(SNAPSHOT_SEQ, seq)?;
             txn.open_table(LOG)?;
         }
+        files::sweep(&txn)?;
         txn.commit()?;
         self.refresh()?;
         Ok(Some(seq))

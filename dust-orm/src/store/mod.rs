@@ -47,6 +47,7 @@
 mod clock;
 mod error;
 mod feed;
+mod files;
 mod lease;
 mod log;
 mod read;

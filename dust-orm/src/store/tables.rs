@@ -26,6 +26,11 @@ pub(super) const FOLDED: TableDefinition<'static, (Text, Text), ()> = TableDefin
 pub(super) const LOG: TableDefinition<'static, u64, OpRow> = TableDefinition::new("log");
 pub(super) const SNAPSHOT: TableDefinition<'static, Text, LeafRow> = TableDefinition::new("snapshot");
 
+/// The bytes of files, by their hash.
+pub(super) const FILES: TableDefinition<'static, Text, Text> = TableDefinition::new("files");
+/// Where `put_file` has referred to a file: its hash and a path. Whether the leaf still does, the leaf says.
+pub(super) const FILE_PATHS: TableDefinition<'static, (Text, Text), ()> = TableDefinition::new("file_paths");
+
 /// The key in `META` of the file's format.
 pub(super) const FORMAT: &str = "format";
 /// The key in `META` of the `store_seq` through which the snapshot speaks.

@@ -7,6 +7,7 @@ use crate::protocol::list::MAX_PAGE;
 use crate::protocol::{BatchOp, CommittedOp, Fence, Leaves, Op, OpKind, Path, Precondition, Write, value};
 
 use super::error::{StoreError, StoreErrorKind};
+use super::files;
 use super::lease::{Now, Verdict};
 use super::tables::WriteTables;
 use super::{Store, View, Writer};
@@ -45,6 +46,16 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn write(&self, write: Write, origin: &Origin) -> Result<Option<CommittedOp>, StoreError> {
+        self.write_with(write, None, origin)
+    }
+
+    /// Does one write; where it refers to a file, its bytes are kept in the same transaction.
+    pub(super) fn write_with(
+        &self,
+        write: Write,
+        content: Option<&[u8]>,
+        origin: &Origin,
+    ) -> Result<Option<CommittedOp>, StoreError> {
         let Write { path, op, precondition, fence } = write;
         check_precondition(&op, precondition).map_err(|error| error.at(&path))?;
         let is_lease_op = matches!(op.kind(), OpKind::Lease | OpKind::Renew | OpKind::Release);
@@ -71,6 +82,9 @@ impl Store {
             }
             committed
         };
+        if committed.op == OpKind::PutFile {
+            files::keep(&txn, &committed, content)?;
+        }
         txn.commit()?;
         if is_lease_op {
             writer.deadlines.remember(&path, &op, committed.store_seq, now);
@@ -126,7 +140,7 @@ impl Store {
         Ok(committed)
     }
 
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         Now { wall_ms: self.inner.clock.wall_ms(), monotonic_ms: self.inner.clock.monotonic_ms() }
     }
 

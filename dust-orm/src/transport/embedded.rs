@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::{Capabilities, Receipt, Transport};
 use crate::error::DustErr;
-use crate::protocol::{BatchOp, Entry, Fence, ListRequest, Op, Page, Path, Write};
+use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, ListRequest, OpKind, Page, Path, Write};
 use crate::store::{Origin, Store, StoreError};
 
 /// Calls the [`Store`] in this process. Reads and writes in memory are done at once, on the caller's thread; writes to a
@@ -89,12 +89,8 @@ impl Transport for EmbeddedTransport {
 
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
         let origin = self.origin();
-        let is_lease = matches!(write.op, Op::Lease { .. } | Op::Renew { .. });
         let committed = self.blocking(move |store| store.write(write, &origin)).await?;
-        Ok(match committed {
-            Some(op) => Receipt { store_seq: Some(op.store_seq), lease: is_lease.then_some(op.value) },
-            None => Receipt { store_seq: None, lease: None },
-        })
+        Ok(committed.map_or(Receipt { store_seq: None, value: None }, receipt))
     }
 
     async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
@@ -102,4 +98,24 @@ impl Transport for EmbeddedTransport {
         let committed = self.blocking(move |store| store.batch_write(ops, fence, &origin)).await?;
         Ok(committed.last().map(|op| op.store_seq).unwrap_or_default())
     }
+    async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        let origin = self.origin();
+        self.blocking(move |store| store.put_file(file, fence, &origin)).await.map(receipt)
+    }
+
+    async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
+        let content = match self.store.file_reference(hash)? {
+            Some(_) => self.store.file_content(hash)?,
+            None => None,
+        };
+        content.ok_or_else(|| DustErr::NotFound { what: format!("the file `{hash}`") })
+    }
+}
+
+fn receipt(op: CommittedOp) -> Receipt {
+    let tells = match op.op {
+        OpKind::Set | OpKind::Delete | OpKind::Merge | OpKind::Release => false,
+        OpKind::Increment | OpKind::Add | OpKind::Remove | OpKind::Lease | OpKind::Renew | OpKind::PutFile => true,
+    };
+    Receipt { store_seq: Some(op.store_seq), value: tells.then_some(op.value) }
 }

@@ -18,7 +18,7 @@ pub use embedded::EmbeddedTransport;
 pub use http::HttpTransport;
 
 use crate::error::DustErr;
-use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, Glob, ListRequest, Page, Path, Write};
+use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, ListRequest, Page, Path, RawJson, Write};
 
 /// A way to one Dust store: embedded, HTTP or realtime.
 ///
@@ -55,6 +55,20 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// [`MAX_PAGE`](crate::protocol::list::MAX_PAGE). Answers the `store_seq` of the last.
     async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr>;
 
+    /// Keeps a file's bytes and writes a reference to them, which is in the receipt.
+    async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        let _ = (file, fence);
+        Err(self.capabilities().refuse(self.name(), "put_file"))
+    }
+
+    /// The bytes of a file by their [hash](crate::protocol::content_hash), as they come: the caller checks them. A file that
+    /// nothing in the store refers to is [`NotFound`](DustErr::NotFound), or, from a server, which does not tell the two
+    /// apart, [`Unauthorized`](DustErr::Unauthorized).
+    async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
+        let _ = hash;
+        Err(self.capabilities().refuse(self.name(), "fetch_file"))
+    }
+
     /// The committed ops that match the pattern, from now on. Dropping the stream ends the subscription.
     async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, CommittedOp>, DustErr> {
         let _ = pattern;
@@ -68,6 +82,7 @@ pub struct Receipt {
     /// The op's place in the store's order; the revision of the leaves it wrote. `None` when nothing was committed,
     /// which happens only when a lease is released with a token that no longer matches.
     pub store_seq: Option<u64>,
-    /// For `lease` and `renew` the lease as the store has it.
-    pub lease: Option<crate::protocol::RawJson>,
+    /// What the op has made, where only the store knows: for `increment`, `add` and `remove` the new value of the leaf, for
+    /// `lease` and `renew` the lease, for `put_file` the reference. `None` for other ops.
+    pub value: Option<RawJson>,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dust_orm::protocol::{
-    BatchOp, CommittedOp, Entry, Fence, Glob, ListItem, ListRequest, Page, Path, Selector, Write,
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, ListItem, ListRequest, Page, Path, Selector, Write,
 };
 use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, Transport};
@@ -110,6 +110,16 @@ impl Transport for Scoped {
     async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
         let ops = ops.into_iter().map(|op| BatchOp { path: self.enter(&op.path), ..op }).collect();
         self.inner.batch_write(ops, self.enter_fence(fence)).await.map_err(|error| self.leave_error(error))
+    }
+
+    async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        let path = self.enter(&file.path);
+        let fence = self.enter_fence(fence);
+        self.inner.put_file(FileUpload { path, ..file }, fence).await.map_err(|error| self.leave_error(error))
+    }
+
+    async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
+        self.inner.fetch_file(hash).await
     }
 
     async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, CommittedOp>, DustErr> {

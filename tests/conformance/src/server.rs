@@ -108,6 +108,10 @@ impl Transport for Patient {
         patiently(|| self.0.batch_write(ops.clone(), fence.clone())).await
     }
 
+    async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
+        patiently(|| self.0.fetch_file(hash)).await
+    }
+
     async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, CommittedOp>, DustErr> {
         self.0.subscribe(pattern).await
     }

@@ -10,10 +10,11 @@ mod request;
 #[cfg(test)]
 mod tests;
 
+pub use super::file::FileUpload;
 pub use frame::{Frame, FrameError};
 pub use message::{Incoming, Joined, Message, Permissions, Response, Snapshot, StatusReport, Written};
 pub use refusal::{Attempt, Refusal};
-pub use request::{FileUpload, Request};
+pub use request::Request;
 
 /// The path of the socket on a server.
 pub const SOCKET_PATH: &str = "/ws/sync/websocket";

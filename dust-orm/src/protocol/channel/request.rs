@@ -2,7 +2,7 @@ use super::MAX_OUTGOING;
 use super::frame::encode;
 use crate::error::DustErr;
 use crate::protocol::value::push_string;
-use crate::protocol::{Op, Path, Precondition, Write};
+use crate::protocol::{FileUpload, Op, Precondition, Write};
 
 /// What a client asks for in one frame.
 ///
@@ -40,19 +40,6 @@ pub enum Request<'a> {
         /// The client's own id for it, which comes back with its event.
         client_op_id: &'a str,
     },
-}
-
-/// A file to be stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileUpload {
-    /// Where the reference goes.
-    pub path: Path,
-    /// The bytes.
-    pub content: Vec<u8>,
-    /// Its name, if it has one.
-    pub filename: Option<String>,
-    /// Its media type, if it is known.
-    pub content_type: Option<String>,
 }
 
 impl Request<'_> {

@@ -33,6 +33,7 @@ pub enum Operation {
     Set,
     Delete,
     BatchWrite,
+    FetchFile,
 }
 
 /// What an operation is about.
@@ -46,6 +47,8 @@ pub enum About<'a> {
     Paths(usize),
     /// So many ops.
     Ops(usize),
+    /// The file with this hash.
+    File(&'a str),
 }
 
 impl Operation {
@@ -59,6 +62,7 @@ impl Operation {
             Operation::Set => "set",
             Operation::Delete => "delete",
             Operation::BatchWrite => "batch_write",
+            Operation::FetchFile => "fetch_file",
         }
     }
 
@@ -81,6 +85,7 @@ impl fmt::Display for About<'_> {
             About::Selection(Selector::Range { from, to }) => write!(f, "`{from}` to `{to}`"),
             About::Paths(count) => write!(f, "{count} paths"),
             About::Ops(count) => write!(f, "{count} ops"),
+            About::File(hash) => write!(f, "`{hash}`"),
         }
     }
 }
@@ -154,6 +159,7 @@ impl Call<'_> {
     fn missing(&self) -> String {
         match (self.operation, self.about) {
             (Operation::Get, About::Path(path)) => format!("`{path}` in `{}`", self.store),
+            (_, About::File(hash)) => format!("the file `{hash}`"),
             _ => format!("the store `{}`", self.store),
         }
     }
@@ -175,6 +181,8 @@ impl Refusal<'_> {
             400 if writes && body.is_unknown_outcome() => call.unknown_outcome("the server's writer did not answer it"),
             400 | 422 => call.invalid(&self.detail(&body)),
             401 => call.unauthorized(&body, "the server does not accept the token: it is wrong, expired or revoked"),
+            403 if call.operation == Operation::FetchFile => call
+                .unauthorized(&body, "no store that the token may read refers to the file, or it lacks `files:read`"),
             403 => call.unauthorized(&body, "the token lacks the scope for this, or has no access to the store"),
             404 if !body.error.is_empty() => DustErr::NotFound { what: call.missing() },
             404 | 405 => DustErr::NotImplemented { operation: call.operation.name().to_owned() },

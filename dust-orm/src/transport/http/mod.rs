@@ -31,7 +31,7 @@ use crate::protocol::{
 use budget::Budget;
 use call::Deadline;
 use pacer::Pacer;
-use request::Request;
+use request::{Request, Root};
 use world::{RealWorld, World};
 
 /// Shorter than the 60 s after which a server closes an idle connection: a request that meets the closing is lost.
@@ -114,11 +114,12 @@ impl HttpTransport {
         &self.config
     }
 
-    fn url(&self, target: &str) -> Result<Url, url::ParseError> {
-        let mut url = String::with_capacity(self.entries.len() + target.len());
-        url.push_str(&self.entries);
-        url.push_str(target);
-        Url::parse(&url)
+    fn url(&self, request: &Request) -> Result<Url, url::ParseError> {
+        let target = &request.target;
+        match request.root {
+            Root::Entries => Url::parse(&format!("{}{target}", self.entries)),
+            Root::Files => Url::parse(&format!("{}/api/files{target}", self.config.base_url())),
+        }
     }
 
     fn about<'a>(&'a self, operation: Operation, about: About<'a>) -> Call<'a> {
@@ -315,7 +316,7 @@ impl Transport for HttpTransport {
             }
             (op, _) => return Err(self.refuse(op.kind().name())),
         };
-        Ok(Receipt { store_seq: Some(store_seq), lease: None })
+        Ok(Receipt { store_seq: Some(store_seq), value: None })
     }
 
     async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
@@ -323,6 +324,11 @@ impl Transport for HttpTransport {
             return Err(self.refuse("a fenced batch"));
         }
         self.batch(&ops).await
+    }
+
+    async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
+        let call = self.about(Operation::FetchFile, About::File(hash));
+        self.call(call, Request::fetch_file(hash), |body| Ok(body.to_vec())).await
     }
 }
 

@@ -8,14 +8,24 @@ use crate::protocol::http::{Call, Condition, MAX_BODY, batch_body, batch_write_b
 use crate::protocol::path::percent_encode_into;
 use crate::protocol::{BatchOp, ListRequest, Order, Path, RawJson, Select, Selector};
 
-/// A request, relative to the entries of the store.
+/// A request, without what is the same for all: the base URL and the store.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) method: Method,
-    /// What follows `…/entries` in the URL: a `/` and a path, a `?` and a query, or nothing.
+    pub(super) root: Root,
+    /// What follows the root in the URL: a `/` and a path, a `?` and a query, or nothing.
     pub(super) target: String,
     pub(super) condition: Option<Condition>,
     pub(super) body: Option<Bytes>,
+}
+
+/// What a request goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Root {
+    /// The entries of the store.
+    Entries,
+    /// The files of all stores.
+    Files,
 }
 
 /// From this length on, in bytes, a path goes into the body: servers and proxies limit the request line to 8 or 10 kB.
@@ -23,7 +33,7 @@ const LONG_TARGET: usize = 7_000;
 
 impl Request {
     fn new(method: Method, target: String) -> Request {
-        Request { method, target, condition: None, body: None }
+        Request { method, root: Root::Entries, target, condition: None, body: None }
     }
 
     fn post(target: &str, body: String) -> Request {
@@ -89,6 +99,12 @@ impl Request {
 
     pub(super) fn batch_write(ops: &[BatchOp]) -> Request {
         Request::post("/batch_write", batch_write_body(ops))
+    }
+
+    pub(super) fn fetch_file(hash: &str) -> Request {
+        let mut target = String::from("/");
+        percent_encode_into(hash, &mut target);
+        Request { root: Root::Files, ..Request::new(Method::GET, target) }
     }
 
     /// Refuses a body that the server would refuse, before it is sent.

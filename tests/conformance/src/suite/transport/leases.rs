@@ -28,7 +28,7 @@ async fn take(cx: &Context) -> Option<u64> {
     }
     let receipt = taken.unwrap();
     let token = receipt.store_seq.unwrap();
-    let lease: Value = receipt.lease.unwrap().to().unwrap();
+    let lease: Value = receipt.value.unwrap().to().unwrap();
     assert_eq!((&lease["holder"], &lease["token"]), (&json!("me"), &json!(token)));
     Some(token)
 }
@@ -63,7 +63,7 @@ async fn a_release_with_another_token_changes_nothing(cx: &Context) {
 async fn only_the_holder_renews(cx: &Context) {
     let Some(token) = take(cx).await else { return };
     let renewed = lock(cx, Op::Renew { token, ttl_ms: LONG }).await.unwrap();
-    assert_eq!(renewed.lease.unwrap().to::<Value>().unwrap()["token"], json!(token));
+    assert_eq!(renewed.value.unwrap().to::<Value>().unwrap()["token"], json!(token));
     let error = lock(cx, Op::Renew { token: token + 1, ttl_ms: LONG }).await.unwrap_err();
     assert!(matches!(&error, DustErr::NotHeld { key } if key == "locks/r"), "{error:?}");
 }

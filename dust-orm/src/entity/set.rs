@@ -1,0 +1,203 @@
+//! [`DustSet`]: a list without duplicates that many writers add to and remove from.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+use std::ops::Deref;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::json_column::json_column;
+
+/// A field that is changed member by member with [`add`](crate::DustRepo::add) and [`remove`](crate::DustRepo::remove), so
+/// that writers who change different members do not undo each other. Newest member first, each once.
+///
+/// In SQL it is a JSON column. With `#[serde(default)]` a record that has no such leaf reads as the empty set.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_orm::DustErr> {
+/// use dust_orm::DustRepo;
+///
+/// mod page {
+///     use dust_orm::entity::prelude::*;
+///
+///     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveDustEntity, Serialize, Deserialize)]
+///     #[sea_orm(table_name = "pages")]
+///     #[dust(prefix = "pages")]
+///     pub struct Model {
+///         #[sea_orm(primary_key, auto_increment = false)]
+///         pub slug: String,
+///         pub tags: DustSet<String>,
+///     }
+///
+///     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+///     pub enum Relation {}
+///
+///     impl ActiveModelBehavior for ActiveModel {}
+/// }
+///
+/// let repo = DustRepo::embedded();
+/// repo.add("home", page::Column::Tags, "rust").await?;
+/// repo.add("home", page::Column::Tags, "dust").await?;
+/// let tags = repo.remove("home", page::Column::Tags, "rust").await?;
+/// assert!(tags.contains(&"dust".to_owned()) && tags.len() == 1);
+/// assert_eq!(repo.get::<page::Entity>("home").await?.tags, tags);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It derefs to a slice. Two sets are equal when they have the same members in the same order. A store compares members as
+/// JSON, where `1` and `1.0` are two. The text `$json` cannot be added: it marks values that a store would not keep as they
+/// are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct DustSet<T>(Vec<T>);
+
+impl<T> DustSet<T> {
+    /// A set without members.
+    pub const fn new() -> DustSet<T> {
+        DustSet(Vec::new())
+    }
+
+    /// The members, newest first.
+    pub fn into_vec(self) -> Vec<T> {
+        self.0
+    }
+}
+
+impl<T: PartialEq> DustSet<T> {
+    /// Puts a member first, as a store does; `false` when it was there already and has only moved. To change what is
+    /// stored, use [`DustRepo::add`](crate::DustRepo::add).
+    pub fn add(&mut self, member: T) -> bool {
+        let fresh = !self.remove(&member);
+        self.0.insert(0, member);
+        fresh
+    }
+
+    /// Takes a member out; `false` when it was not there. To change what is stored, use
+    /// [`DustRepo::remove`](crate::DustRepo::remove).
+    pub fn remove(&mut self, member: &T) -> bool {
+        let at = self.0.iter().position(|known| known == member);
+        at.map(|at| self.0.remove(at)).is_some()
+    }
+}
+
+impl<T> Default for DustSet<T> {
+    fn default() -> DustSet<T> {
+        DustSet::new()
+    }
+}
+
+impl<T> Deref for DustSet<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+/// The first of equal members stays.
+impl<T: Eq + Hash> FromIterator<T> for DustSet<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(members: I) -> DustSet<T> {
+        let mut members: Vec<T> = members.into_iter().collect();
+        let mut seen = HashSet::with_capacity(members.len());
+        let fresh: Vec<bool> = members.iter().map(|member| seen.insert(member)).collect();
+        let mut fresh = fresh.into_iter();
+        members.retain(|_| fresh.next().unwrap_or(false));
+        DustSet(members)
+    }
+}
+
+impl<T: Eq + Hash> From<Vec<T>> for DustSet<T> {
+    fn from(members: Vec<T>) -> DustSet<T> {
+        members.into_iter().collect()
+    }
+}
+
+impl<T: Eq + Hash, const N: usize> From<[T; N]> for DustSet<T> {
+    fn from(members: [T; N]) -> DustSet<T> {
+        members.into_iter().collect()
+    }
+}
+
+impl<T> IntoIterator for DustSet<T> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a DustSet<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+/// Another client may have written a list with duplicates: they are left out.
+impl<'de, T: Deserialize<'de> + Eq + Hash> Deserialize<'de> for DustSet<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<DustSet<T>, D::Error> {
+        Vec::deserialize(deserializer).map(DustSet::from)
+    }
+}
+
+json_column!(impl[T: Serialize + DeserializeOwned + Eq + Hash] DustSet<T>, "DustSet");
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use sea_orm::Value;
+    use sea_orm::sea_query::{Nullable, ValueType};
+
+    use super::*;
+    use crate::protocol::apply::{Leaf, Stamp, outcome};
+    use crate::protocol::{LeafKind, Op, Path, RawJson};
+
+    #[test]
+    fn duplicates_are_left_out_on_the_way_in() {
+        let read: DustSet<u8> = serde_json::from_str("[3,1,3,2,1]").unwrap();
+        assert_eq!(read, DustSet::from([3, 1, 2]));
+        assert_eq!(serde_json::to_string(&read).unwrap(), "[3,1,2]");
+        assert!(serde_json::from_str::<DustSet<u8>>("3").is_err());
+        assert!(DustSet::<u8>::default().is_empty());
+    }
+
+    #[test]
+    fn has_a_null_in_sql() {
+        assert_eq!(<Option<DustSet<u8>> as ValueType>::try_from(DustSet::<u8>::null()).unwrap(), None);
+        assert!(<DustSet<u8> as ValueType>::try_from(Value::from(1)).is_err());
+    }
+
+    /// What a store makes of an op on a leaf that holds a set.
+    fn stored(set: &DustSet<u8>, op: &Op) -> DustSet<u8> {
+        let path = Path::parse("tags").unwrap();
+        let leaf = Leaf { value: RawJson::from_serialize(set).unwrap(), kind: LeafKind::Set, revision: 1 };
+        let leaves = std::collections::BTreeMap::from([(path.clone(), leaf)]);
+        outcome(&leaves, &path, op, Stamp { store_seq: 2, wall_ms: 0 }).unwrap().to().unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn json_and_sql_give_back_what_they_got(members: Vec<String>) {
+            let set = DustSet::from(members);
+            prop_assert_eq!(&serde_json::from_str::<DustSet<String>>(&serde_json::to_string(&set).unwrap()).unwrap(), &set);
+            prop_assert_eq!(<DustSet<String> as ValueType>::try_from(Value::from(set.clone())).unwrap(), set);
+        }
+
+        #[test]
+        fn adds_and_removes_as_a_store_does(members in proptest::collection::vec(0_u8..6, 0..8), member in 0_u8..6) {
+            let set = DustSet::from(members);
+            let text = RawJson::from_serialize(&member).unwrap();
+            let (mut added, mut removed) = (set.clone(), set.clone());
+            prop_assert_eq!(added.add(member), !set.contains(&member));
+            prop_assert_eq!(removed.remove(&member), set.contains(&member));
+            prop_assert_eq!(added, stored(&set, &Op::Add(text.clone())));
+            prop_assert_eq!(removed, stored(&set, &Op::Remove(text)));
+        }
+    }
+}

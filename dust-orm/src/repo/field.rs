@@ -1,0 +1,293 @@
+//! The verbs that change one field by what is in it: `increment`, `add`, `remove`.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::hash::Hash;
+
+use futures_core::future::BoxFuture;
+use sea_orm::{ActiveModelTrait, ColumnTrait};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::DustRepo;
+use super::options::Options;
+use super::send;
+use crate::entity::{Counter, DustEntity, DustSet, Fields, KeyOf, is_leaf, record_path};
+use crate::error::{DustErr, InvalidRecord};
+use crate::protocol::{Fence, Op, Path, RawJson, Write};
+use crate::transport::Transport;
+
+impl DustRepo {
+    /// Adds a number to a field, atomically: increments at the same time add up. Answers the number it made.
+    ///
+    /// `by` is an `i64` or an `f64`, and may be negative. A field that is absent, `null` or `false` counts from 0. The
+    /// column says which entity is meant; its type may be [`Counter`], or any number.
+    ///
+    /// It writes the one field, whether or not there is a record: an insert later merges with it (in flat mode). Hooks do
+    /// not run, as there is no `ActiveModel` of it. Not over HTTP: there it is [`NotSupported`](DustErr::NotSupported).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_orm::DustErr> {
+    /// # use dust_orm::{DustRepo, tests_cfg::page};
+    /// let repo = DustRepo::embedded();
+    /// assert_eq!(repo.increment("home", page::Column::Hits, 5).await?, 5);
+    /// assert_eq!(repo.increment("home", page::Column::Hits, -1).await?, 4);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "a write happens when it is awaited"]
+    pub fn increment<C, N>(&self, key: impl Into<KeyOf<C::EntityName>>, column: C, by: N) -> FieldWrite<'_, N>
+    where
+        C: ColumnTrait,
+        C::EntityName: DustEntity<Column = C>,
+        N: Number,
+    {
+        let write = || {
+            let field = FieldOf::find(key.into(), column)?;
+            let by = by.to_json()?;
+            // What counts is the kind of number: a field without a sign can be counted down.
+            let sample = RawJson::parse(by.as_str().trim_start_matches('-')).map_err(unserializable)?;
+            field.check("increment", &sample)?;
+            Ok(Write::new(field.path, Op::Increment(by)))
+        };
+        FieldWrite { repo: self, operation: "increment", write: write(), fence: None, read: N::read }
+    }
+
+    /// Puts a member first into the set that a field is, atomically; one that is there already moves. Answers the set it
+    /// made.
+    ///
+    /// The column says which entity is meant; its type may be [`DustSet`], or any list. Otherwise as
+    /// [`increment`](DustRepo::increment): it writes the one field, whether or not there is a record, and runs no hooks.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_orm::DustErr> {
+    /// # use dust_orm::{DustRepo, tests_cfg::page};
+    /// let repo = DustRepo::embedded();
+    /// repo.add("home", page::Column::Tags, "rust").await?;
+    /// let tags = repo.add("home", page::Column::Tags, "dust").await?;
+    /// assert_eq!(*tags, ["dust", "rust"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "a write happens when it is awaited"]
+    pub fn add<C, T>(
+        &self,
+        key: impl Into<KeyOf<C::EntityName>>,
+        column: C,
+        member: &T,
+    ) -> FieldWrite<'_, DustSet<T::Owned>>
+    where
+        C: ColumnTrait,
+        C::EntityName: DustEntity<Column = C>,
+        T: ToOwned<Owned: DeserializeOwned + Eq + Hash> + Serialize + ?Sized,
+    {
+        FieldWrite::of_member(self, "add", FieldOf::find(key.into(), column), member, Op::Add)
+    }
+
+    /// Takes a member out of the set that a field is, atomically; one that is not there is no error. Answers the set it made,
+    /// which may be empty, and is one even if there was none. Otherwise as [`add`](DustRepo::add).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_orm::DustErr> {
+    /// # use dust_orm::{DustRepo, tests_cfg::page};
+    /// let repo = DustRepo::embedded();
+    /// repo.add("home", page::Column::Tags, "rust").await?;
+    /// assert!(repo.remove("home", page::Column::Tags, "rust").await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "a write happens when it is awaited"]
+    pub fn remove<C, T>(
+        &self,
+        key: impl Into<KeyOf<C::EntityName>>,
+        column: C,
+        member: &T,
+    ) -> FieldWrite<'_, DustSet<T::Owned>>
+    where
+        C: ColumnTrait,
+        C::EntityName: DustEntity<Column = C>,
+        T: ToOwned<Owned: DeserializeOwned + Eq + Hash> + Serialize + ?Sized,
+    {
+        FieldWrite::of_member(self, "remove", FieldOf::find(key.into(), column), member, Op::Remove)
+    }
+}
+
+/// What [`increment`](DustRepo::increment) takes: `i64` and `f64`.
+pub trait Number: Serialize + Send + Sized + private::Sealed {
+    /// Its JSON text; an error when it has none.
+    #[doc(hidden)]
+    fn to_json(&self) -> Result<RawJson, DustErr>;
+
+    /// Reads what a store has made.
+    #[doc(hidden)]
+    fn read(value: &RawJson) -> Result<Self, serde_json::Error>;
+}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for i64 {}
+    impl Sealed for f64 {}
+}
+
+impl Number for i64 {
+    fn to_json(&self) -> Result<RawJson, DustErr> {
+        RawJson::from_serialize(self).map_err(unserializable)
+    }
+
+    fn read(value: &RawJson) -> Result<i64, serde_json::Error> {
+        value.to::<Counter>().map(Counter::get)
+    }
+}
+
+impl Number for f64 {
+    fn to_json(&self) -> Result<RawJson, DustErr> {
+        if !self.is_finite() {
+            return Err(DustErr::InvalidParams(format!("increment by {self}: JSON has no such number")));
+        }
+        RawJson::from_serialize(self).map_err(unserializable)
+    }
+
+    fn read(value: &RawJson) -> Result<f64, serde_json::Error> {
+        value.to()
+    }
+}
+
+/// A write of one field that answers what the field then holds, made by [`DustRepo::increment`], [`DustRepo::add`] or
+/// [`DustRepo::remove`]: `.await` it.
+#[must_use = "a write happens when it is awaited"]
+pub struct FieldWrite<'r, T> {
+    repo: &'r DustRepo,
+    operation: &'static str,
+    write: Result<Write, DustErr>,
+    fence: Option<Fence>,
+    read: fn(&RawJson) -> Result<T, serde_json::Error>,
+}
+
+impl<'r, T: DeserializeOwned + Eq + Hash> FieldWrite<'r, DustSet<T>> {
+    fn of_member<M: Serialize + ?Sized>(
+        repo: &'r DustRepo,
+        operation: &'static str,
+        field: Result<FieldOf, DustErr>,
+        member: &M,
+        op: fn(RawJson) -> Op,
+    ) -> FieldWrite<'r, DustSet<T>> {
+        let write = || {
+            let field = field?;
+            let member = RawJson::from_serialize(member).map_err(unserializable)?;
+            if matches!(member.as_str(), "null" | r#""$json""#) {
+                return Err(DustErr::InvalidParams(format!(
+                    "{operation}: {member} cannot be a member of `{}`: it has a meaning of its own",
+                    field.path
+                )));
+            }
+            field.check(operation, &RawJson::from_trusted(format!("[{member}]")))?;
+            Ok(Write::new(field.path, op(member)))
+        };
+        FieldWrite { repo, operation, write: write(), fence: None, read: |value| value.to() }
+    }
+}
+
+impl<T> FieldWrite<'_, T> {
+    /// Applies the write only while the lease at `fence.key` is held with `fence.token`; otherwise it is
+    /// [`Fenced`](DustErr::Fenced).
+    pub fn fence(mut self, fence: Fence) -> Self {
+        self.fence = Some(fence);
+        self
+    }
+}
+
+impl<'r, T: Send + 'r> IntoFuture for FieldWrite<'r, T> {
+    type Output = Result<T, DustErr>;
+    type IntoFuture = BoxFuture<'r, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let FieldWrite { repo, operation, write, fence, read } = self;
+            let transport = &*repo.active();
+            let write = Write { fence, ..write? };
+            check(operation, write.fence.as_ref(), transport)?;
+            let path = write.path.clone();
+            let value = match transport.write(write).await?.value {
+                Some(value) => value,
+                // A transport that does not tell shows it: what it has acknowledged is readable.
+                None => transport.get_many(std::slice::from_ref(&path)).await?.pop().flatten().map_or_else(
+                    || Err(DustErr::NotFound { what: format!("`{path}`, which was just written") }),
+                    |entry| Ok(entry.value),
+                )?,
+            };
+            read(&value).map_err(|error| unreadable(&path, &error))
+        })
+    }
+}
+
+impl<T> fmt::Debug for FieldWrite<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FieldWrite").field("write", &self.write).field("fence", &self.fence).finish_non_exhaustive()
+    }
+}
+
+/// The leaf of one field of one record.
+pub(super) struct FieldOf {
+    pub(super) path: Path,
+    name: &'static str,
+    /// Whether a value is one of the field's type.
+    takes: Box<dyn Fn(&RawJson) -> Result<(), serde_json::Error>>,
+}
+
+impl FieldOf {
+    pub(super) fn find<C>(key: KeyOf<C::EntityName>, column: C) -> Result<FieldOf, DustErr>
+    where
+        C: ColumnTrait,
+        C::EntityName: DustEntity<Column = C>,
+    {
+        type Active<C> = <<C as ColumnTrait>::EntityName as sea_orm::EntityTrait>::ActiveModel;
+
+        let record = record_path::<C::EntityName>(&C::EntityName::key_to_segment(&key))?;
+        let position = Active::<C>::position(column);
+        let field = Active::<C>::FIELDS.get(position).filter(|field| is_leaf(field));
+        let Some(field) = field else {
+            let name = sea_orm::IdenStatic::as_str(&column);
+            return Err(DustErr::InvalidParams(format!(
+                "the field `{name}` of `{record}` is never stored: it is the key, or skipped"
+            )));
+        };
+        let takes = move |value: &RawJson| {
+            let mut probe = <Active<C> as ActiveModelTrait>::default();
+            probe.deserialize_field(position, &mut serde_json::Deserializer::from_str(value.as_str()))
+        };
+        Ok(FieldOf { path: record.child(field.name)?, name: field.name, takes: Box::new(takes) })
+    }
+
+    /// Refuses an operation that would leave in the field what it cannot read, such as a fraction in a whole number.
+    pub(super) fn check(&self, operation: &str, sample: &RawJson) -> Result<(), DustErr> {
+        (self.takes)(sample).map_err(|error| {
+            DustErr::InvalidParams(format!(
+                "{operation}: the field `{}` of `{}` cannot hold it: {error}",
+                self.name, self.path
+            ))
+        })
+    }
+}
+
+/// Refuses what the transport cannot do before anything is sent.
+pub(super) fn check(operation: &str, fence: Option<&Fence>, transport: &dyn Transport) -> Result<(), DustErr> {
+    let capabilities = transport.capabilities();
+    if !capabilities.typed_ops {
+        return Err(capabilities.refuse(transport.name(), operation));
+    }
+    send::check(&Options { fence: fence.cloned(), ..Options::default() }, transport)
+}
+
+fn unserializable(error: serde_json::Error) -> DustErr {
+    DustErr::InvalidParams(format!("the value cannot be written as JSON: {error}"))
+}
+
+/// The error for a value that was written by the store and does not fit the caller's type.
+pub(super) fn unreadable(path: &Path, error: &serde_json::Error) -> DustErr {
+    let name = path.segments().next_back().map_or_else(String::new, |name| name.into_owned());
+    let undecodable = vec![(name, format!("{error}; the write itself was applied"))];
+    InvalidRecord { path: path.to_string(), undecodable, ..InvalidRecord::default() }.into()
+}
