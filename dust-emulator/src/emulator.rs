@@ -6,15 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use dust_orm::protocol::{Op, Path, Write};
+use dust_orm::protocol::{FileUpload, Path, content_hash};
 use dust_orm::store::{Clock, Origin, Store, SystemClock};
 
 use crate::auth::{Token, Tokens};
 use crate::dump;
 use crate::error::EmulatorError;
 use crate::faults::Faults;
-use crate::files::{self, Kept};
 use crate::ids;
 use crate::journal::{Journal, RequestRecord};
 use crate::limits::{Limits, RateLimit};
@@ -256,13 +254,18 @@ impl Emulator {
         &self,
         store: &str,
         path: &Path,
-        content: impl Into<Bytes>,
+        content: impl Into<Vec<u8>>,
         filename: &str,
         content_type: &str,
     ) -> Result<String, EmulatorError> {
-        let handle = self.store_handle(store)?;
-        let Kept { hash, reference } = files::keep(&self.state, content.into(), Some(filename), content_type)?;
-        handle.write(Write::new(path.clone(), Op::PutFile(reference)), &Origin::new("emulator", ids::uuid()))?;
+        let file = FileUpload {
+            path: path.clone(),
+            content: content.into(),
+            filename: Some(filename.to_owned()),
+            content_type: Some(content_type.to_owned()),
+        };
+        let hash = content_hash(&file.content);
+        self.store_handle(store)?.put_file(file, None, &Origin::new("emulator", ids::uuid()))?;
         Ok(hash)
     }
 

@@ -96,7 +96,6 @@ mod dump;
 mod emulator;
 mod error;
 mod faults;
-mod files;
 mod history;
 mod http;
 mod ids;

@@ -1,14 +1,12 @@
-//! The stores of an emulator, in memory or in a directory, and the files they refer to.
+//! The stores of an emulator, in memory or in a directory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path as FilePath, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
-use dust_orm::store::{Clock, Store};
-use sha2::{Digest, Sha256};
+use dust_orm::store::{Clock, Store, StoreError};
 
 use crate::error::EmulatorError;
 use crate::ids;
@@ -81,7 +79,6 @@ pub(crate) struct Stores {
     data: Option<PathBuf>,
     clock: Arc<dyn Clock>,
     held: Mutex<BTreeMap<StoreName, Held>>,
-    files: Mutex<HashMap<String, Bytes>>,
 }
 
 const EXTENSION: &str = "redb";
@@ -89,7 +86,7 @@ const EXTENSION: &str = "redb";
 impl Stores {
     /// No stores in memory, or those in a directory, which is created if it is not there.
     pub(crate) fn open(data: Option<PathBuf>, clock: Arc<dyn Clock>) -> Result<Stores, EmulatorError> {
-        let stores = Stores { data, clock, held: Mutex::default(), files: Mutex::default() };
+        let stores = Stores { data, clock, held: Mutex::default() };
         for name in stores.on_disk()? {
             stores.open_or_create(&name)?;
         }
@@ -139,36 +136,14 @@ impl Stores {
         Ok(opened)
     }
 
-    /// Keeps the bytes of a file and answers the hash they are asked for by: `sha256:` and hexadecimal digits.
-    pub(crate) fn keep_file(&self, content: Bytes) -> Result<String, EmulatorError> {
-        let digest = Sha256::digest(&content);
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        if let Some(directory) = self.file_directory() {
-            create_directory(&directory)?;
-            let file = directory.join(&hex);
-            std::fs::write(&file, &content).map_err(|error| EmulatorError::file(&file, error))?;
+    /// The bytes of a file, whichever store has them: a server keeps the files of all stores together.
+    pub(crate) fn file_content(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        for held in self.all() {
+            if let Some(content) = held.store.file_content(hash)? {
+                return Ok(Some(content));
+            }
         }
-        let hash = format!("sha256:{hex}");
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(hash.clone(), content);
-        Ok(hash)
-    }
-
-    /// The bytes of a file.
-    pub(crate) fn file(&self, hash: &str) -> Option<Bytes> {
-        if let Some(content) = self.files.lock().unwrap_or_else(PoisonError::into_inner).get(hash) {
-            return Some(content.clone());
-        }
-        let hex = hash.strip_prefix("sha256:")?;
-        // Nothing else may be read from the disk by its name.
-        if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return None;
-        }
-        std::fs::read(self.file_directory()?.join(hex)).ok().map(Bytes::from)
-    }
-
-    fn file_directory(&self) -> Option<PathBuf> {
-        // No organisation is called so: its name would begin with a letter or a digit.
-        self.data.as_ref().map(|data| data.join("_files"))
+        Ok(None)
     }
 
     fn on_disk(&self) -> Result<Vec<StoreName>, EmulatorError> {
@@ -219,20 +194,6 @@ mod tests {
         }
         for name in ["", "acme", "acme/", "/main", "Acme/main", "acme/Main", "a/b/c", "../x", "a/..", "a_b/c", "-a/b"] {
             assert!(StoreName::parse(name).is_err(), "{name}");
-        }
-    }
-
-    #[test]
-    fn only_files_are_read_by_their_hash() {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("secret"), "no").unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(dust_orm::store::ManualClock::new(0));
-        let open = || Stores::open(Some(directory.path().to_owned()), Arc::clone(&clock)).unwrap();
-        let hash = open().keep_file(Bytes::from_static(b"hello")).unwrap();
-        assert_eq!(hash, "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
-        assert_eq!(open().file(&hash).unwrap(), "hello");
-        for hash in ["sha256:../secret", "secret", "sha256:", "sha256:0000"] {
-            assert_eq!(open().file(hash), None);
         }
     }
 }

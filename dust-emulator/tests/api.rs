@@ -6,7 +6,8 @@ mod support;
 use std::sync::Arc;
 
 use dust_emulator::{Emulator, RateLimit, Token};
-use dust_orm::store::ManualClock;
+use dust_orm::protocol::{Op, Path, Write};
+use dust_orm::store::{ManualClock, Origin};
 use support::send;
 use support::world::World;
 
@@ -172,4 +173,23 @@ fn answers_outside_the_routes_are_plain() {
     assert_eq!(empty.text(), r#"{"detail":"path cannot contain empty segments","error":"invalid_params"}"#);
     assert_eq!(world.call("GET", "/api/stores/acme/main/webhooks", None).text(), r#"{"webhooks":[]}"#);
     assert_eq!(world.call("POST", "/api/stores/acme/main/webhooks", Some("{}")).status(), 501);
+}
+
+#[test]
+fn a_file_is_given_out_while_an_entry_refers_to_it() {
+    let world = World::new();
+    let hash =
+        world.emulator.put_file("acme/main", &Path::parse("a").unwrap(), "hello", "h.txt", "text/plain").unwrap();
+    let status = || world.call("GET", &format!("/api/files/{hash}"), None).status();
+    assert_eq!(status(), 200);
+    // A store without the bytes may refer to them too: a server keeps the files of all stores together.
+    let second = world.emulator.store_handle("acme/second").unwrap();
+    let reference = world.emulator.store_handle("acme/main").unwrap().file_reference(&hash).unwrap().unwrap();
+    world.call("DELETE", &world.entries("/a"), None);
+    assert_eq!(status(), 403);
+    let write = Write::new(Path::parse("b").unwrap(), Op::PutFile(reference));
+    second.write(write, &Origin::new("test", "1")).unwrap();
+    assert_eq!(status(), 200);
+    world.emulator.store_handle("acme/main").unwrap().compact().unwrap();
+    assert_eq!(status(), 404);
 }

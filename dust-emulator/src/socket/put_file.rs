@@ -1,12 +1,10 @@
 //! `put_file`: a file's bytes, and the leaf that refers to it.
 
-use bytes::Bytes;
-use dust_orm::protocol::{Op, OpKind, Path, RawJson, Write};
+use dust_orm::protocol::{FileUpload, OpKind, Path, RawJson, content_hash};
 
 use super::seat::{Crash, Failure, Refused, Seat};
 use super::{base64, status, write};
 use crate::address::{self, Params};
-use crate::files::{self, Kept};
 use crate::json::Object;
 
 pub(super) fn put_file(seat: &Seat, payload: &Params) -> Result<(), Failure> {
@@ -21,7 +19,6 @@ pub(super) fn put_file(seat: &Seat, payload: &Params) -> Result<(), Failure> {
     let content: String =
         content.to().map_err(|_| Crash("put_file whose content is no string crashes the channel".to_owned()))?;
     let content = base64::decode(&content).ok_or_else(|| Refused::because("invalid_base64"))?;
-    let failed = |error: &dyn std::fmt::Display| Failure::from(Refused::because(&error.to_string()));
     let stored = status::file_bytes(&seat.held.store).map_err(|error| write::refused(OpKind::PutFile, &error))?;
     if stored.is_none() {
         let why = "a leaf that refers to a file without its size crashes the channel at the next put_file: delete it";
@@ -30,14 +27,13 @@ pub(super) fn put_file(seat: &Seat, payload: &Params) -> Result<(), Failure> {
     let client_op_id = write::client_op_id(payload)?;
     let filename = address::text(payload, "filename");
     let content_type = address::text(payload, "content_type");
-    let content_type = content_type.as_deref().unwrap_or("application/octet-stream");
-    let Kept { hash, reference } = files::keep(&seat.state, Bytes::from(content), filename.as_deref(), content_type)
-        .map_err(|error| failed(&error))?;
+    let file = FileUpload { path, content, filename, content_type };
+    let hash = content_hash(&file.content);
     let _order = seat.held.push_in_order();
-    if let Some(op) = write::commit(seat, Write::new(path, Op::PutFile(reference)), &client_op_id)? {
-        let answer = Object::new().string("hash", &hash).number("store_seq", op.store_seq).end();
-        seat.committed(&op, &client_op_id, &answer);
-    }
+    let origin = write::origin(seat, &client_op_id);
+    let op = seat.held.store.put_file(file, None, &origin).map_err(|error| write::refused(OpKind::PutFile, &error))?;
+    let answer = Object::new().string("hash", &hash).number("store_seq", op.store_seq).end();
+    seat.committed(&op, &client_op_id, &answer);
     Ok(())
 }
 

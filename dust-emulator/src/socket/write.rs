@@ -37,9 +37,13 @@ pub(super) fn write(seat: &Seat, payload: &Params, not_utf8: Option<&str>) -> Re
 /// Writes to the store. The caller has the order of its pushes.
 pub(super) fn commit(seat: &Seat, write: Write, client_op_id: &RawJson) -> Result<Option<CommittedOp>, Failure> {
     let kind = write.op.kind();
+    seat.held.store.write(write, &origin(seat, client_op_id)).map_err(|error| refused(kind, &error))
+}
+
+/// Who writes, as the log keeps it.
+pub(super) fn origin(seat: &Seat, client_op_id: &RawJson) -> Origin {
     let logged = client_op_id.to::<String>().unwrap_or_else(|_| client_op_id.to_string());
-    let origin = Origin::new(&*seat.device_id, logged);
-    seat.held.store.write(write, &origin).map_err(|error| refused(kind, &error))
+    Origin::new(&*seat.device_id, logged)
 }
 
 /// The sender's id for an op: a live event gives it back as it was sent.

@@ -60,3 +60,15 @@ pub fn content_hash(content: &[u8]) -> String {
     }
     hash
 }
+
+/// Whether a text has the form of a [`content_hash`], and so can stand in a URL as it is.
+///
+/// ```
+/// use dust_orm::protocol::{content_hash, file::is_content_hash};
+///
+/// assert!(is_content_hash(&content_hash(b"")) && !is_content_hash("sha256:../stores"));
+/// ```
+pub fn is_content_hash(text: &str) -> bool {
+    let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    text.strip_prefix("sha256:").is_some_and(|digits| digits.len() == 64 && digits.bytes().all(digit))
+}

@@ -41,7 +41,7 @@ impl DustRepo {
     where
         C: ColumnTrait,
         C::EntityName: DustEntity<Column = C>,
-        N: Number,
+        N: Countable,
     {
         let write = || {
             let field = FieldOf::find(key.into(), column)?;
@@ -116,7 +116,7 @@ impl DustRepo {
 }
 
 /// What [`increment`](DustRepo::increment) takes: `i64` and `f64`.
-pub trait Number: Serialize + Send + Sized + private::Sealed {
+pub trait Countable: Serialize + Send + Sized + private::Sealed {
     /// Its JSON text; an error when it has none.
     #[doc(hidden)]
     fn to_json(&self) -> Result<RawJson, DustErr>;
@@ -132,7 +132,7 @@ mod private {
     impl Sealed for f64 {}
 }
 
-impl Number for i64 {
+impl Countable for i64 {
     fn to_json(&self) -> Result<RawJson, DustErr> {
         RawJson::from_serialize(self).map_err(unserializable)
     }
@@ -142,7 +142,7 @@ impl Number for i64 {
     }
 }
 
-impl Number for f64 {
+impl Countable for f64 {
     fn to_json(&self) -> Result<RawJson, DustErr> {
         if !self.is_finite() {
             return Err(DustErr::InvalidParams(format!("increment by {self}: JSON has no such number")));

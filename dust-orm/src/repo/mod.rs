@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub use batch::{BatchEntry, BatchResult, BatchWrite};
 pub use builder::DustRepoBuilder;
 pub use bulk::InsertMany;
-pub use field::{FieldWrite, Number};
+pub use field::{Countable, FieldWrite};
 pub use file::PutFile;
 pub use input::IntoActive;
 pub use merge::Merge;

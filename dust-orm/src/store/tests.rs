@@ -17,6 +17,7 @@ mod lists;
 mod log;
 mod model;
 mod reads;
+mod uploads;
 mod writes;
 
 pub(super) fn path(text: &str) -> Path {

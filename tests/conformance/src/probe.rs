@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use dust_orm::protocol::{BatchOp, CommittedOp, Entry, Fence, Glob, ListRequest, Page, Path, Write};
+use dust_orm::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, ListRequest, Page, Path, Write};
 use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, Transport};
 use futures_util::stream::BoxStream;
@@ -41,11 +41,13 @@ pub(crate) enum Call {
     Write,
     /// With so many ops.
     Batch(usize),
+    PutFile,
+    FetchFile,
 }
 
 impl Call {
     fn is_write(self) -> bool {
-        matches!(self, Call::Write | Call::Batch(_))
+        matches!(self, Call::Write | Call::Batch(_) | Call::PutFile)
     }
 }
 
@@ -141,6 +143,16 @@ impl Transport for Probe {
     async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
         self.pass(Call::Batch(ops.len())).await?;
         self.inner.batch_write(ops, fence).await
+    }
+
+    async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        self.pass(Call::PutFile).await?;
+        self.inner.put_file(file, fence).await
+    }
+
+    async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
+        self.pass(Call::FetchFile).await?;
+        self.inner.fetch_file(hash).await
     }
 
     async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, CommittedOp>, DustErr> {

@@ -18,6 +18,7 @@ mod races;
 mod requests;
 mod rules;
 mod transport;
+mod typed;
 mod values;
 
 use std::panic::AssertUnwindSafe;
@@ -67,6 +68,7 @@ const MODULES: &[(&str, &[Test])] = &[
     ("batch", batch::TESTS),
     ("bulk", bulk::TESTS),
     ("paging", paging::TESTS),
+    ("typed", typed::TESTS),
     ("prefixes", prefixes::TESTS),
     ("hooks", hooks::TESTS),
     ("changesets", changesets::TESTS),

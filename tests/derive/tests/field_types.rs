@@ -89,6 +89,17 @@ pub struct Options {
     pub names: std::collections::BTreeMap<String, Option<String>>,
 });
 
+entity!(shared, shared_map {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: i64,
+    pub hits: Counter,
+    pub maybe_hits: Option<Counter>,
+    pub tags: DustSet<String>,
+    pub ids: Option<DustSet<i64>>,
+    pub file: FileRef,
+    pub maybe_file: Option<FileRef>,
+});
+
 entity!(own_types, own_types_map {
     #[sea_orm(primary_key, auto_increment = false)]
     pub slug: Slug,
@@ -322,6 +333,44 @@ proptest! {
         record_round_trip::<documents_map::Entity>(&twin(&documents));
         record_round_trip::<own_types::Entity>(&own_types);
         record_round_trip::<own_types_map::Entity>(&twin(&own_types));
+    }
+}
+
+fn file() -> impl Strategy<Value = dust_orm::entity::FileRef> {
+    (".{0,9}", any::<u64>(), any::<Option<String>>(), any::<Option<String>>(), ".{0,9}").prop_map(
+        |(hash, size, content_type, filename, uploaded_at)| dust_orm::entity::FileRef {
+            hash,
+            size,
+            content_type,
+            filename,
+            uploaded_at,
+        },
+    )
+}
+
+fn shared() -> impl Strategy<Value = shared::Model> {
+    let member = prop_oneof!["[ab]{0,2}", Just("$json".to_owned())];
+    let tags = proptest::collection::vec(member, 0..5);
+    (any::<[i64; 2]>(), any::<Option<i64>>(), tags, any::<Option<Vec<i64>>>(), file(), proptest::option::of(file()))
+        .prop_map(|([id, hits], maybe_hits, tags, ids, file, maybe_file)| shared::Model {
+            id,
+            hits: hits.into(),
+            maybe_hits: maybe_hits.map(Into::into),
+            tags: tags.into(),
+            ids: ids.map(Into::into),
+            file,
+            maybe_file,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn shared_types_come_back_equal(shared in shared()) {
+        round_trip::<shared::Entity>(&shared);
+        record_round_trip::<shared::Entity>(&shared);
+        record_round_trip::<shared_map::Entity>(&twin(&shared));
     }
 }
 

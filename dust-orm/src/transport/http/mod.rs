@@ -22,6 +22,7 @@ use reqwest::{Client, Url};
 use super::{Capabilities, Receipt, Transport};
 use crate::config::DustConfig;
 use crate::error::DustErr;
+use crate::protocol::file::is_content_hash;
 use crate::protocol::http::{self as wire, About, Call, Condition, Operation};
 use crate::protocol::list::MAX_PAGE;
 use crate::protocol::{
@@ -328,7 +329,11 @@ impl Transport for HttpTransport {
 
     async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
         let call = self.about(Operation::FetchFile, About::File(hash));
-        self.call(call, Request::fetch_file(hash), |body| Ok(body.to_vec())).await
+        // It may come from a record that anyone wrote, and must not lead elsewhere on the server.
+        if !is_content_hash(hash) {
+            return Err(call.invalid("a file's hash is `sha256:` and 64 hexadecimal digits"));
+        }
+        self.call(call, self.deadline(), Request::fetch_file(hash), |body| Ok(body.to_vec())).await
     }
 }
 

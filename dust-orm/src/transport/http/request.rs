@@ -102,8 +102,7 @@ impl Request {
     }
 
     pub(super) fn fetch_file(hash: &str) -> Request {
-        let mut target = String::from("/");
-        percent_encode_into(hash, &mut target);
+        let target = format!("/{hash}");
         Request { root: Root::Files, ..Request::new(Method::GET, target) }
     }
 

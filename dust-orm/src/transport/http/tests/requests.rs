@@ -444,3 +444,25 @@ mod without_batch_write {
         }
     }
 }
+
+#[tokio::test]
+async fn files_are_fetched_by_their_hash() {
+    let (peer, transport, _) = scripted([
+        answer(200, &[("content-type", "text/plain; charset=utf-8")], "hello"),
+        json(403, r#"{"error":"forbidden"}"#),
+        json(404, r#"{"error":"not_found"}"#),
+    ])
+    .await;
+    let hash = crate::protocol::content_hash(b"hello");
+    assert_eq!(transport.fetch_file(&hash).await.unwrap(), b"hello");
+    assert_eq!(peer.lines(), [format!("GET /api/files/{hash} HTTP/1.1")]);
+    let forbidden = transport.fetch_file(&hash).await.unwrap_err();
+    assert_eq!(forbidden.kind(), ErrKind::Unauthorized);
+    assert!(forbidden.to_string().contains(&hash), "{forbidden}");
+    let missing = transport.fetch_file(&hash).await.unwrap_err();
+    assert!(matches!(&missing, DustErr::NotFound { what } if what.contains(&hash)), "{missing}");
+    for other in ["", "sha256:", "sha256:../stores", &hash[7..], &hash.to_uppercase(), &format!("{hash}/..")] {
+        assert_eq!(transport.fetch_file(other).await.unwrap_err().kind(), ErrKind::InvalidParams, "{other}");
+    }
+    assert_eq!(peer.lines().len(), 3);
+}
