@@ -55,7 +55,7 @@
 //! |---|---|
 //! | [`repo`] | [`DustRepo`] and its verbs |
 //! | [`changeset`] | [`Changeset`]: cast and validate before writing |
-//! | [`entity`] | [`DustEntity`] and its derive, storage modes, revisions; [`entity::prelude`] for entity files |
+//! | [`entity`] | [`DustEntity`] and its derive, storage modes, revisions, field types; [`entity::prelude`] for entity files |
 //! | [`error`] | [`DustErr`], with a table of its kinds |
 //! | [`config`] | [`DustConfig`]: which store on which server, with which token |
 //! | [`transport`] | the ways to a store, for those who bring their own |

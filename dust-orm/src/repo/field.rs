@@ -233,8 +233,9 @@ impl<T> fmt::Debug for FieldWrite<'_, T> {
 pub(super) struct FieldOf {
     pub(super) path: Path,
     name: &'static str,
-    /// Whether a value is one of the field's type.
-    takes: Box<dyn Fn(&RawJson) -> Result<(), serde_json::Error>>,
+    position: usize,
+    /// Reads a value as the type of the field at a position, to see whether it is one.
+    probe: fn(usize, &RawJson) -> Result<(), serde_json::Error>,
 }
 
 impl FieldOf {
@@ -254,22 +255,23 @@ impl FieldOf {
                 "the field `{name}` of `{record}` is never stored: it is the key, or skipped"
             )));
         };
-        let takes = move |value: &RawJson| {
-            let mut probe = <Active<C> as ActiveModelTrait>::default();
-            probe.deserialize_field(position, &mut serde_json::Deserializer::from_str(value.as_str()))
-        };
-        Ok(FieldOf { path: record.child(field.name)?, name: field.name, takes: Box::new(takes) })
+        Ok(FieldOf { path: record.child(field.name)?, name: field.name, position, probe: probe::<Active<C>> })
     }
 
     /// Refuses an operation that would leave in the field what it cannot read, such as a fraction in a whole number.
     pub(super) fn check(&self, operation: &str, sample: &RawJson) -> Result<(), DustErr> {
-        (self.takes)(sample).map_err(|error| {
+        (self.probe)(self.position, sample).map_err(|error| {
             DustErr::InvalidParams(format!(
                 "{operation}: the field `{}` of `{}` cannot hold it: {error}",
                 self.name, self.path
             ))
         })
     }
+}
+
+fn probe<A: Fields>(position: usize, value: &RawJson) -> Result<(), serde_json::Error> {
+    let mut probe = <A as ActiveModelTrait>::default();
+    probe.deserialize_field(position, &mut serde_json::Deserializer::from_str(value.as_str()))
 }
 
 /// Refuses what the transport cannot do before anything is sent.
