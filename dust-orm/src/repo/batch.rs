@@ -9,8 +9,8 @@ use sea_orm::EntityTrait;
 
 use super::DustRepo;
 use super::input::IntoActive;
-use super::job::{Deleting, Saving};
 use super::options::{Condition, Options};
+use super::prepare::{Deleting, Saving};
 use super::send::Outgoing;
 use crate::entity::{DustEntity, KeyOf, Revision};
 use crate::error::DustErr;

@@ -7,9 +7,9 @@
 use sea_orm::EntityTrait;
 
 use super::hooks;
-use super::job::complete_new;
 use super::options::{Condition, Options};
 use super::plan::{self, Guard};
+use super::prepare::complete_new;
 use super::records::fetch;
 use super::send::{self, Outgoing};
 use crate::entity::{

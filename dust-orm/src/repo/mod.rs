@@ -11,10 +11,10 @@ mod hooks;
 #[cfg(feature = "http")]
 mod http;
 mod input;
-mod job;
 mod merge;
 mod options;
 mod plan;
+mod prepare;
 mod read;
 mod records;
 mod send;

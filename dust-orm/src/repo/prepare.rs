@@ -146,7 +146,7 @@ impl<E: DustEntity> Deleting<E> {
         Ok((plan::delete(&path, &guard), Deleting { active }))
     }
 
-    /// The job of deleting the record with this key: the hooks see an ActiveModel that has the key only.
+    /// The deletion of the record with this key: the hooks see an ActiveModel that has the key only.
     pub(super) async fn by_key(
         segment: &str,
         options: &Options,
