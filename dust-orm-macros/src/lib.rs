@@ -1,7 +1,7 @@
 //! Derive macros of `dust-orm`. Use them through `dust_orm::entity::prelude`, where they are documented.
 //!
-//! Each derive reads the struct ([`model`]), with its attributes ([`attributes`], [`serde_attributes`]), refuses what
-//! cannot work ([`check`]) and writes the impls ([`expand`]). The first mistake is the only error, and nothing else is
+//! Each derive reads the struct (`model`), with its attributes (`attributes`, `serde_attributes`), refuses what
+//! cannot work (`check`) and writes the impls (`expand`). The first mistake is the only error, and nothing else is
 //! emitted beside it, so the compiler has nothing to add.
 
 mod attributes;
