@@ -85,6 +85,8 @@ pub mod protocol;
 pub mod repo;
 #[cfg(feature = "embedded")]
 pub mod store;
+#[cfg(feature = "realtime")]
+pub mod sync;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod tests_cfg;

@@ -15,6 +15,7 @@ pub mod json;
 pub mod list;
 pub mod op;
 pub mod path;
+pub mod read;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod value;

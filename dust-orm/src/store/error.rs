@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::DustErr;
 use crate::protocol::list::MAX_PAGE;
+use crate::protocol::read::ListError;
 use crate::protocol::{OpError, OpKind, Path, ValueError};
 
 /// Why a store refused a call or failed. Nothing of the call was applied.
@@ -80,13 +81,13 @@ pub enum StoreErrorKind {
     #[error("maximum {MAX_PAGE} paths per read, got {0}; split it")]
     TooManyPaths(usize),
     /// The limit of a list.
-    #[error("limit must be 1..{MAX_PAGE}, got {0}")]
+    #[error("{}", ListError::Limit(*.0))]
     Limit(usize),
     /// Prefixes of a pattern that has none.
-    #[error("prefixes are listed only for `**` and `<base>/**`, not for `{0}`; list its keys instead")]
+    #[error("{}", ListError::InvalidPatternForPrefixes(.0.clone()))]
     InvalidPatternForPrefixes(String),
     /// Prefixes of a range.
-    #[error("prefixes are not supported for a range; list its keys instead")]
+    #[error("{}", ListError::UnsupportedSelect)]
     UnsupportedSelect,
     /// The file is in use.
     #[error(
@@ -232,6 +233,17 @@ impl From<StoreErrorKind> for StoreError {
 impl From<OpError> for StoreError {
     fn from(error: OpError) -> StoreError {
         StoreErrorKind::Op(error).into()
+    }
+}
+
+impl From<ListError> for StoreError {
+    fn from(error: ListError) -> StoreError {
+        match error {
+            ListError::Limit(limit) => StoreErrorKind::Limit(limit),
+            ListError::InvalidPatternForPrefixes(pattern) => StoreErrorKind::InvalidPatternForPrefixes(pattern),
+            ListError::UnsupportedSelect => StoreErrorKind::UnsupportedSelect,
+        }
+        .into()
     }
 }
 

@@ -1,12 +1,11 @@
 //! How a store lies in redb: leaves by path, the log by `store_seq`, the last snapshot, and an index that makes
 //! ignoring ASCII case cheap.
 
-use std::ops::Bound;
-
 use redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
 };
 
+use crate::protocol::read::{fold, prefix_end};
 use crate::protocol::{CommittedOp, Leaf, LeafKind, Leaves, OpKind, Path, RawJson};
 
 use super::error::{StoreError, StoreErrorKind};
@@ -104,15 +103,6 @@ pub(super) fn to_op(store_seq: u64, row: <OpRow as redb::Value>::SelfType<'_>) -
     })
 }
 
-/// The range of the paths that begin with a prefix, which ends in `/`: `0` is the byte after it.
-pub(super) fn prefix_end(prefix: &str) -> String {
-    let mut end = prefix.to_owned();
-    if end.pop().is_some() {
-        end.push('0');
-    }
-    end
-}
-
 /// The tables of the one write transaction.
 pub(super) struct WriteTables<'t> {
     leaves: Table<'t, Text, LeafRow>,
@@ -195,11 +185,6 @@ const NOTHING: &[u8] = b"";
 
 fn bytes(path: &Path) -> &[u8] {
     path.as_str().as_bytes()
-}
-
-/// The lower-case form of a path that has ASCII upper-case letters.
-fn fold(path: &str) -> Option<String> {
-    path.bytes().any(|byte| byte.is_ascii_uppercase()).then(|| path.to_ascii_lowercase())
 }
 
 /// The last `store_seq`: that of the log's end, or of the snapshot when the log is empty.
@@ -285,15 +270,6 @@ impl View {
     }
 }
 
-/// The bounds of the paths with a prefix (all, when it is empty).
-pub(super) fn prefix_bounds(prefix: &str) -> (Bound<String>, Bound<String>) {
-    if prefix.is_empty() {
-        (Bound::Unbounded, Bound::Unbounded)
-    } else {
-        (Bound::Included(prefix.to_owned()), Bound::Excluded(prefix_end(prefix)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,13 +288,5 @@ mod tests {
             assert_eq!(to_op(1, (code(&OP_KINDS, &kind), b"p", b"1", b"d", b"c", 0)).unwrap().op, kind);
         }
         assert!(to_op(1, (200, b"p", b"1", b"d", b"c", 0)).is_err());
-    }
-
-    #[test]
-    fn a_prefix_ends_before_the_next_byte() {
-        assert_eq!(prefix_end("links/"), "links0");
-        let (inside, outside) = ("links/\u{10ffff}", ["links", "links-", "links0", "linksa"]);
-        assert!(("links/".."links0").contains(&inside));
-        assert!(outside.iter().all(|path| !("links/".."links0").contains(path)));
     }
 }

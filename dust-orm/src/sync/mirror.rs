@@ -1,0 +1,220 @@
+//! The mirror: the leaves of one store, in memory.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::ops::Bound;
+
+use crate::protocol::apply::apply;
+use crate::protocol::list::MAX_PAGE;
+use crate::protocol::read::{self, Listing, Row, fold, prefix_end};
+use crate::protocol::{CommittedOp, Entry, Leaf, Leaves, ListRequest, OpError, Page, Path};
+
+use crate::error::DustErr;
+
+/// The leaves of one store as of one op, read as a Dust server reads them.
+///
+/// It takes committed ops in their order and whole snapshots, and nothing else, so it never shows what a server has not
+/// committed. Writing goes through the server.
+///
+/// ```
+/// use dust_orm::protocol::{CommittedOp, OpKind, Path, RawJson};
+/// use dust_orm::sync::Mirror;
+///
+/// let mut mirror = Mirror::default();
+/// let path = Path::parse("links/dust")?;
+/// let value = RawJson::parse(r#"{"title":"Dust"}"#)?;
+/// let (device_id, client_op_id) = ("laptop".into(), "1".into());
+/// mirror.apply(&CommittedOp { store_seq: 1, op: OpKind::Set, path, value, device_id, client_op_id });
+/// assert_eq!(mirror.get(&Path::parse("links/dust/title")?).unwrap().value.as_str(), "\"Dust\"");
+/// assert_eq!(mirror.seq(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Mirror {
+    leaves: BTreeMap<Box<str>, Leaf>,
+    /// The paths that contain ASCII upper-case letters, by their lower-case form: with them, what lies below a path
+    /// whatever its case is found without a scan.
+    folded: BTreeMap<Box<str>, Vec<Box<str>>>,
+    seq: u64,
+    inexact_through: u64,
+}
+
+impl Mirror {
+    /// The `store_seq` of the last op it holds.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Up to which `store_seq` a revision may be too high: a snapshot does not tell the revisions of its leaves, and they
+    /// have the snapshot's own instead. 0 when every revision is exact.
+    pub fn inexact_through(&self) -> u64 {
+        self.inexact_through
+    }
+
+    /// How many leaves there are.
+    pub fn len(&self) -> usize {
+        self.leaves.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.leaves.is_empty()
+    }
+
+    /// Does the next op. One that does not fit, which no server commits, leaves nothing at its path and is warned of.
+    pub fn apply(&mut self, op: &CommittedOp) {
+        if let Err(error) = apply(self, op) {
+            tracing::warn!(path = %op.path, store_seq = op.store_seq, %error, "a committed op cannot be mirrored");
+        }
+        self.seq = op.store_seq;
+    }
+
+    /// Replaces everything by the leaves as of one op. Up to `inexact_through` their revisions may be too high, as those of
+    /// a snapshot are.
+    pub fn replace(&mut self, seq: u64, inexact_through: u64, leaves: Vec<Entry>) {
+        *self = Mirror { seq, inexact_through, ..Mirror::default() };
+        for Entry { path, value, kind, revision } in leaves {
+            self.insert(&path, Leaf { value, kind, revision });
+        }
+    }
+
+    /// The leaf at a path, else the object that the leaves below it make, ignoring ASCII case as a server does.
+    pub fn get(&self, path: &Path) -> Option<Entry> {
+        match self.leaves.get(path.as_str()) {
+            Some(leaf) => Some(read::entry(path.clone(), leaf.clone())),
+            None => read::object(path, self.below(path)),
+        }
+    }
+
+    /// The leaves at exactly these paths, in the same order: 1000 at the most.
+    pub fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
+        if paths.len() > MAX_PAGE {
+            let count = paths.len();
+            return Err(DustErr::InvalidParams(format!("maximum {MAX_PAGE} paths per read, got {count}; split it")));
+        }
+        let entry = |path: &Path| Some(read::entry(path.clone(), self.leaves.get(path.as_str())?.clone()));
+        Ok(paths.iter().map(entry).collect())
+    }
+
+    /// Whether there is a leaf below a path, exact in case.
+    pub fn exists(&self, path: &Path) -> bool {
+        let prefix = path.descendant_prefix();
+        self.leaves.range::<str, _>(between(&prefix, &prefix_end(&prefix))).next().is_some()
+    }
+
+    /// One page of leaves, their paths, or the prefixes one segment below a pattern's base; as a server answers it.
+    pub fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
+        let Some(listing) = Listing::of(request)? else { return Ok(Page::default()) };
+        let rows = self.leaves.range::<str, _>(listing.bounds()).map(Ok::<_, Infallible>);
+        match listing.page(rows) {
+            Ok(page) => Ok(page),
+            Err(never) => match never {},
+        }
+    }
+
+    /// The revision of the leaf at exactly this path.
+    pub fn revision(&self, path: &Path) -> Option<u64> {
+        self.leaves.get(path.as_str()).map(|leaf| leaf.revision)
+    }
+
+    /// Whether nothing lies below a path, whatever its case.
+    pub(crate) fn is_vacant_below(&self, path: &Path) -> bool {
+        let prefix = path.descendant_prefix().to_ascii_lowercase();
+        let end = prefix_end(&prefix);
+        let range = between(&prefix, &end);
+        self.leaves.range::<str, _>(range).next().is_none() && self.folded.range::<str, _>(range).next().is_none()
+    }
+
+    /// Every leaf in order, with its revision, envelopes as they came.
+    pub(crate) fn into_leaves(self) -> impl Iterator<Item = Entry> {
+        self.leaves.into_iter().map(|(path, Leaf { value, kind, revision })| Entry {
+            path: Path::from_trusted(&path),
+            value,
+            kind,
+            revision,
+        })
+    }
+
+    /// The leaves below a path, ignoring ASCII case, in the order of their rendered paths.
+    fn below(&self, path: &Path) -> Vec<(Path, Leaf)> {
+        let prefix = path.descendant_prefix().to_ascii_lowercase();
+        let end = prefix_end(&prefix);
+        let range = between(&prefix, &end);
+        // Those that begin with the lower-case prefix come with the others below.
+        let mixed = self.folded.range::<str, _>(range).flat_map(|(_, paths)| paths);
+        let mixed = mixed.filter(|path| !path.starts_with(&prefix));
+        let mut found: Vec<(Path, Leaf)> = mixed
+            .filter_map(|path| Some((Path::from_trusted(path), self.leaves.get(path)?.clone())))
+            .chain(self.leaves.range::<str, _>(range).map(|(path, leaf)| (Path::from_trusted(path), leaf.clone())))
+            .collect();
+        found.sort_by(|(left, _), (right, _)| left.cmp(right));
+        found
+    }
+
+    fn insert(&mut self, path: &Path, leaf: Leaf) {
+        let fresh = self.leaves.insert(path.as_str().into(), leaf).is_none();
+        if fresh && let Some(folded) = fold(path.as_str()) {
+            self.folded.entry(folded.into()).or_default().push(path.as_str().into());
+        }
+    }
+}
+
+/// From one path (included) to another (excluded).
+fn between<'p>(from: &'p str, to: &'p str) -> (Bound<&'p str>, Bound<&'p str>) {
+    (Bound::Included(from), Bound::Excluded(to))
+}
+
+impl Row for (&Box<str>, &Leaf) {
+    type Error = Infallible;
+
+    fn path(&self) -> Result<&str, Infallible> {
+        Ok(self.0)
+    }
+
+    fn leaf(&self) -> Result<Leaf, Infallible> {
+        Ok(self.1.clone())
+    }
+}
+
+impl Leaves for Mirror {
+    type Error = OpError;
+
+    fn leaf(&self, path: &Path) -> Result<Option<Leaf>, OpError> {
+        Ok(self.leaves.get(path.as_str()).cloned())
+    }
+
+    fn put(&mut self, path: &Path, leaf: Leaf) -> Result<(), OpError> {
+        self.insert(path, leaf);
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &Path) -> Result<(), OpError> {
+        let gone = self.leaves.remove(path.as_str()).is_some();
+        if gone
+            && let Some(folded) = fold(path.as_str())
+            && let Some(paths) = self.folded.get_mut(folded.as_str())
+        {
+            paths.retain(|other| **other != *path.as_str());
+            if paths.is_empty() {
+                self.folded.remove(folded.as_str());
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_below(&mut self, path: &Path) -> Result<(), OpError> {
+        let prefix = path.descendant_prefix().to_ascii_lowercase();
+        let end: Box<str> = prefix_end(&prefix).into();
+        let prefix: Box<str> = prefix.into();
+        for (_, mixed) in self.folded.extract_if(prefix.clone()..end.clone(), |_, _| true) {
+            for path in mixed {
+                self.leaves.remove(&path);
+            }
+        }
+        self.leaves.extract_if(prefix..end, |_, _| true).for_each(drop);
+        Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "embedded"))]
+mod tests;

@@ -1,0 +1,385 @@
+//! One store's channel: joining, catching up, finding holes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Output, Session, Socket, StoreId, StoreState, Timing};
+use crate::error::DustErr;
+use crate::protocol::CommittedOp;
+use crate::protocol::channel::{Permissions, Refusal, Request, Response, Snapshot, topic};
+use crate::sync::Mirror;
+
+/// How many ops may wait for earlier ones. The latest of more are dropped, and asked for again.
+const MAX_EARLY: usize = 10_000;
+
+/// The longest pause between two joins of a store.
+const MAX_JOIN_PAUSE: Duration = Duration::from_secs(10);
+/// The pause before the second join that brought nothing.
+const MIN_JOIN_PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) name: String,
+    pub(super) topic: String,
+    /// The last op that was handed on: there is no hole before it.
+    cursor: u64,
+    /// The last op that the store is known to have.
+    seen: u64,
+    /// When to join again, because it is known to have more than was handed on.
+    fetch_at: Option<Duration>,
+    /// Ops whose predecessors are missing.
+    early: BTreeMap<u64, CommittedOp>,
+    pub(super) phase: Phase,
+    /// Joins in a row that failed or left a hole.
+    vain_joins: u32,
+    /// A store that is being fetched again from its beginning, aside. `cursor` is then its.
+    resync: Option<Mirror>,
+    /// The reference of the `status` that was sent, and the cursor then.
+    pub(super) status_sent: Option<(u64, u64)>,
+    status_at: Duration,
+    permissions: Permissions,
+    announced: StoreState,
+}
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Not joined. Without a time it waits for a connection.
+    Closed {
+        join_at: Option<Duration>,
+    },
+    Joining {
+        join_ref: u64,
+        since: Duration,
+        /// The cursor when it was sent.
+        from: u64,
+    },
+    CatchingUp {
+        join_ref: u64,
+        through: u64,
+    },
+    Live {
+        join_ref: u64,
+        /// When to join again, to fill a hole that the last join left.
+        rejoin_at: Option<Duration>,
+    },
+    Refused {
+        error: DustErr,
+        retry_at: Duration,
+    },
+}
+
+impl Channel {
+    pub(super) fn new(name: String, cursor: u64) -> Channel {
+        Channel {
+            topic: topic(&name),
+            name,
+            cursor,
+            seen: cursor,
+            fetch_at: None,
+            early: BTreeMap::new(),
+            phase: Phase::Closed { join_at: None },
+            vain_joins: 0,
+            resync: None,
+            status_sent: None,
+            status_at: Duration::ZERO,
+            permissions: Permissions::default(),
+            announced: StoreState::Offline,
+        }
+    }
+
+    /// The last op that the mirror has been given.
+    pub(super) fn visible(&self) -> u64 {
+        if self.resync.is_some() { 0 } else { self.cursor }
+    }
+
+    /// Whether a frame belongs to the join that counts.
+    pub(super) fn join_ref_is(&self, text: &str) -> bool {
+        match self.phase {
+            Phase::Joining { join_ref, .. } | Phase::CatchingUp { join_ref, .. } | Phase::Live { join_ref, .. } => {
+                text.parse() == Ok(join_ref)
+            }
+            Phase::Closed { .. } | Phase::Refused { .. } => false,
+        }
+    }
+
+    /// The store is known to have this op. If it does not come by itself until `due`, it is fetched.
+    pub(super) fn know(&mut self, seq: u64, due: Duration) {
+        self.seen = self.seen.max(seq);
+        if self.cursor < seq {
+            self.fetch_at = Some(self.fetch_at.map_or(due, |earlier| earlier.min(due)));
+        }
+    }
+
+    pub(super) fn next_wake(&self, timing: &Timing) -> Option<Duration> {
+        match &self.phase {
+            Phase::Closed { join_at } => *join_at,
+            Phase::Joining { since, .. } => Some(*since + timing.join),
+            Phase::CatchingUp { .. } => None,
+            Phase::Live { rejoin_at: Some(at), .. } => Some(self.status_at.min(*at)),
+            Phase::Live { rejoin_at: None, .. } => {
+                Some(self.fetch_at.map_or(self.status_at, |at| at.min(self.status_at)))
+            }
+            Phase::Refused { retry_at, .. } => Some(*retry_at),
+        }
+    }
+
+    /// Takes what can be handed on.
+    fn take_ready(&mut self) -> Vec<CommittedOp> {
+        let mut ready = Vec::new();
+        while let Some(op) = self.early.remove(&(self.cursor + 1)) {
+            self.cursor += 1;
+            ready.push(op);
+        }
+        if self.cursor >= self.seen {
+            self.fetch_at = None;
+        }
+        ready
+    }
+
+    fn state(&self) -> StoreState {
+        match &self.phase {
+            Phase::Closed { join_at: None } => StoreState::Offline,
+            Phase::Live { .. } if self.vain_joins == 0 => StoreState::Live { permissions: self.permissions },
+            Phase::Refused { error, .. } => StoreState::Refused(error.clone()),
+            Phase::Closed { .. } | Phase::Joining { .. } | Phase::CatchingUp { .. } | Phase::Live { .. } => {
+                StoreState::CatchingUp
+            }
+        }
+    }
+}
+
+impl Session {
+    /// Tells of a store's state if it has changed.
+    pub(super) fn announce(&mut self, store: usize) {
+        let channel = &mut self.channels[store];
+        let state = channel.state();
+        if !state.is_same(&channel.announced) {
+            channel.announced = state.clone();
+            self.outputs.push_back(Output::State { store: StoreId(store), state });
+        }
+    }
+
+    /// Joins a store from the last op that was handed on.
+    pub(super) fn join(&mut self, store: usize, now: Duration) {
+        if !matches!(self.socket, Socket::Up { .. }) {
+            return;
+        }
+        let last_store_seq = self.channels[store].cursor;
+        // The reference of a join is its own join's.
+        let join_ref = self.next_reference;
+        self.send(&Request::Join { last_store_seq }, Some(join_ref), store);
+        let channel = &mut self.channels[store];
+        channel.phase = Phase::Joining { join_ref, since: now, from: last_store_seq };
+        channel.status_sent = None;
+        self.announce(store);
+    }
+
+    /// The pause before the next join: longer and longer while joins bring nothing.
+    fn join_pause(&mut self, store: usize) -> Duration {
+        let vain_joins = self.channels[store].vain_joins;
+        self.dice.pause(vain_joins.saturating_sub(1), MIN_JOIN_PAUSE, MAX_JOIN_PAUSE)
+    }
+
+    pub(super) fn join_answered(&mut self, store: usize, now: Duration, outcome: Result<Response<'_>, Refusal>) {
+        let channel = &mut self.channels[store];
+        let Phase::Joining { join_ref, from, .. } = channel.phase else { return };
+        match outcome.map(Response::joined) {
+            // The server looked after it had the join; what was pushed meanwhile does not count.
+            Ok(Ok(joined)) if joined.store_seq < from => {
+                tracing::warn!(
+                    store = %channel.name, mirror = from, server = joined.store_seq,
+                    "the store has fewer ops than its mirror: it is fetched again from the beginning"
+                );
+                self.resync(store, now, joined.store_seq);
+            }
+            Ok(Ok(joined)) => {
+                channel.seen = channel.seen.max(joined.store_seq);
+                channel.permissions = joined.permissions;
+                channel.phase = Phase::CatchingUp { join_ref, through: joined.store_seq };
+                channel.status_at = now + self.timing.status;
+                self.announce(store);
+                self.advance_all(store);
+            }
+            Err(refusal) if refusal.is_final() => {
+                let error = refusal.of_join(&channel.name);
+                channel.phase = Phase::Refused { error, retry_at: now + self.timing.refused };
+                self.lose_sent(store);
+                self.announce(store);
+                self.advance_all(store);
+            }
+            Ok(Err(_)) | Err(_) => self.channel_closed(store, now),
+        }
+    }
+
+    /// Fetches a store again from its beginning.
+    fn resync(&mut self, store: usize, now: Duration, seen: u64) {
+        let channel = &mut self.channels[store];
+        channel.resync = Some(Mirror::default());
+        channel.cursor = 0;
+        channel.seen = seen;
+        channel.fetch_at = None;
+        channel.early.clear();
+        // The numbers of the ops before mean other ops now.
+        self.snapshot_crossed(store);
+        self.join(store, now);
+    }
+
+    /// The channel is gone, or was never opened: what was sent is unknown, and the store is joined again.
+    pub(super) fn channel_closed(&mut self, store: usize, now: Duration) {
+        self.lose_sent(store);
+        let channel = &mut self.channels[store];
+        channel.vain_joins = channel.vain_joins.saturating_add(1);
+        let pause = self.join_pause(store);
+        self.channels[store].phase = Phase::Closed { join_at: Some(now + pause) };
+        self.announce(store);
+    }
+
+    /// A committed op has arrived, by whatever way.
+    pub(super) fn receive(&mut self, store: usize, now: Duration, op: CommittedOp) {
+        let channel = &mut self.channels[store];
+        if op.store_seq <= channel.cursor {
+            return;
+        }
+        channel.seen = channel.seen.max(op.store_seq);
+        channel.early.insert(op.store_seq, op);
+        if channel.early.len() > MAX_EARLY {
+            channel.early.pop_last();
+        }
+        self.hand_on(store);
+        self.close_holes(store, now);
+    }
+
+    /// Hands on the ops that come next.
+    fn hand_on(&mut self, store: usize) {
+        let channel = &mut self.channels[store];
+        let ops = channel.take_ready();
+        if ops.is_empty() {
+            return;
+        }
+        let own: Vec<CommittedOp> =
+            ops.iter().filter(|op| self.by_op_id.contains_key(&*op.client_op_id)).cloned().collect();
+        match &mut channel.resync {
+            Some(mirror) => ops.iter().for_each(|op| mirror.apply(op)),
+            None => self.outputs.push_back(Output::Apply { store: StoreId(store), ops }),
+        }
+        for op in own {
+            self.own_op(&op);
+        }
+        self.advance_all(store);
+    }
+
+    /// Joins again when ops are missing that will not come by themselves.
+    pub(super) fn close_holes(&mut self, store: usize, now: Duration) {
+        let channel = &mut self.channels[store];
+        let Phase::Live { join_ref, rejoin_at } = channel.phase else { return };
+        if channel.cursor >= channel.seen && channel.resync.is_none() {
+            if rejoin_at.is_some() {
+                channel.vain_joins = 0;
+                channel.phase = Phase::Live { join_ref, rejoin_at: None };
+                self.announce(store);
+            }
+            return;
+        }
+        let is_overdue = channel.fetch_at.is_some_and(|at| at <= now);
+        let is_due = rejoin_at.map_or(is_overdue || !channel.early.is_empty(), |at| at <= now);
+        if is_due {
+            self.join(store, now);
+        }
+    }
+
+    /// A snapshot has arrived: the whole store.
+    pub(super) fn replace(&mut self, store: usize, snapshot: Snapshot) {
+        let Snapshot { seq, leaves } = snapshot;
+        let channel = &mut self.channels[store];
+        if seq <= channel.cursor {
+            return;
+        }
+        channel.cursor = seq;
+        channel.seen = channel.seen.max(seq);
+        channel.early = channel.early.split_off(&(seq + 1));
+        match &mut channel.resync {
+            Some(mirror) => mirror.replace(seq, seq, leaves),
+            None => {
+                let store = StoreId(store);
+                self.outputs.push_back(Output::Replace { store, seq, inexact_through: seq, leaves });
+            }
+        }
+        self.snapshot_crossed(store);
+        self.hand_on(store);
+        self.advance_all(store);
+    }
+
+    pub(super) fn caught_up(&mut self, store: usize, now: Duration) {
+        let channel = &mut self.channels[store];
+        let Phase::CatchingUp { join_ref, through } = channel.phase else { return };
+        // Either ops were written over HTTP while the catch-up ran, or the server does not send what it says it has.
+        let has_hole = channel.cursor < channel.seen.max(through);
+        let is_complete = channel.cursor >= through;
+        channel.vain_joins = if has_hole { channel.vain_joins.saturating_add(1) } else { 0 };
+        if channel.vain_joins == 5 {
+            tracing::warn!(
+                store = %channel.name, after = channel.cursor,
+                "the server does not send the next op of the store; its mirror stays behind"
+            );
+            if is_complete && channel.early.is_empty() {
+                // It has no such op.
+                channel.seen = channel.cursor;
+                channel.fetch_at = None;
+            }
+        }
+        let rejoin_at = has_hole.then(|| now + self.join_pause(store));
+        let channel = &mut self.channels[store];
+        channel.phase = Phase::Live { join_ref, rejoin_at };
+        if !is_complete {
+            self.announce(store);
+            return;
+        }
+        if let Some(mirror) = channel.resync.take() {
+            let (seq, inexact_through) = (mirror.seq(), mirror.inexact_through());
+            let leaves = mirror.into_leaves().collect();
+            self.outputs.push_back(Output::Replace { store: StoreId(store), seq, inexact_through, leaves });
+        }
+        self.failures = 0;
+        self.announce(store);
+        self.advance_all(store);
+        self.settle_lost(store, now);
+        self.close_holes(store, now);
+    }
+
+    pub(super) fn status_answered(&mut self, store: usize, now: Duration, outcome: Result<Response<'_>, Refusal>) {
+        let channel = &mut self.channels[store];
+        let Some((_, cursor_then)) = channel.status_sent.take() else { return };
+        let Ok(Ok(status)) = outcome.map(Response::status) else { return };
+        if status.current_seq < cursor_then {
+            let name = &channel.name;
+            tracing::warn!(store = %name, "the store went back: it is fetched again from the beginning");
+            self.resync(store, now, status.current_seq);
+        } else {
+            // What is behind by a push is on its way.
+            channel.know(status.current_seq, now + self.timing.grace);
+        }
+    }
+
+    pub(super) fn wake_channel(&mut self, store: usize, now: Duration) {
+        if !matches!(self.socket, Socket::Up { .. }) {
+            return;
+        }
+        match &self.channels[store].phase {
+            Phase::Closed { join_at: Some(at) } if *at <= now => self.join(store, now),
+            Phase::Refused { retry_at, .. } if *retry_at <= now => self.join(store, now),
+            Phase::Joining { since, .. } if *since + self.timing.join <= now => self.channel_closed(store, now),
+            Phase::Live { join_ref, .. } => {
+                let join_ref = *join_ref;
+                if self.channels[store].status_at <= now {
+                    let cursor = self.channels[store].cursor;
+                    let sent = self.send(&Request::Status, Some(join_ref), store);
+                    let channel = &mut self.channels[store];
+                    channel.status_sent = sent.map(|reference| (reference, cursor));
+                    channel.status_at = now + self.timing.status;
+                }
+                self.close_holes(store, now);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Commands: from being asked for to being answered.
+
+use std::time::Duration;
+
+use super::channel::Phase;
+use super::{Output, Session, StoreId};
+use crate::error::DustErr;
+use crate::protocol::channel::{Attempt, FileUpload, Refusal, Request, Response, Written};
+use crate::protocol::{CommittedOp, OpKind, Path, Write};
+
+/// The driver's own number for a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CommandId(pub u64);
+
+/// What a session is asked for.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// Of which store.
+    pub store: StoreId,
+    /// What.
+    pub work: Work,
+    /// Whether to wait for a connection where there is none, instead of failing at once.
+    pub wait: bool,
+}
+
+/// The kinds of commands.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Work {
+    /// Write, and be answered when the mirror has it.
+    Write(Write),
+    /// Store a file, and be answered when the mirror has its reference.
+    PutFile(FileUpload),
+    /// Be answered when the mirror has the op of this `store_seq`, which is known to be committed.
+    CatchUp(u64),
+}
+
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) store: usize,
+    pub(super) work: Work,
+    pub(super) wait: bool,
+    pub(super) op_id: Box<str>,
+    pub(super) deadline: Duration,
+    pub(super) stage: Stage,
+}
+
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Not sent.
+    Queued,
+    Sent {
+        reference: u64,
+    },
+    /// Committed; the mirror does not have it yet.
+    Committed(Written),
+    /// The connection broke before the answer came.
+    Lost {
+        /// A snapshot was taken since, which may hide its op.
+        crossed: bool,
+        /// When to stop looking for it.
+        until: Option<Duration>,
+    },
+}
+
+impl Pending {
+    pub(super) fn through(&self) -> Option<u64> {
+        match self.work {
+            Work::CatchUp(through) => Some(through),
+            _ => None,
+        }
+    }
+
+    /// When it is given up.
+    pub(super) fn due(&self) -> Duration {
+        match self.stage {
+            Stage::Lost { until: Some(until), .. } => until.min(self.deadline),
+            _ => self.deadline,
+        }
+    }
+
+    fn target(&self) -> Option<(&Path, OpKind)> {
+        match &self.work {
+            Work::Write(write) => Some((&write.path, write.op.kind())),
+            Work::PutFile(file) => Some((&file.path, OpKind::PutFile)),
+            Work::CatchUp(_) => None,
+        }
+    }
+
+    /// Such as "set of `links/dust/title`".
+    fn text(&self) -> String {
+        match (self.target(), &self.work) {
+            (Some((path, op)), _) => format!("{} of `{path}`", op.name()),
+            (None, Work::CatchUp(through)) => format!("waiting for the op {through}"),
+            (None, _) => String::new(),
+        }
+    }
+}
+
+/// What an op tells its writer.
+fn written(op: &CommittedOp) -> Written {
+    let lease = matches!(op.op, OpKind::Lease | OpKind::Renew).then(|| op.value.clone());
+    let hash = (op.op == OpKind::PutFile)
+        .then(|| op.value.to::<serde_json::Value>().ok()?.get("hash")?.as_str().map(str::to_owned))
+        .flatten();
+    Written { store_seq: Some(op.store_seq), lease, hash }
+}
+
+impl Session {
+    /// Does what can be done for a command now.
+    pub(super) fn advance(&mut self, id: CommandId) {
+        let Some(pending) = self.pending.get(&id) else { return };
+        let store = pending.store;
+        if let Some(through) = pending.through() {
+            if self.channels[store].visible() >= through {
+                self.answer(id, Ok(Written { store_seq: Some(through), ..Written::default() }));
+            }
+            return;
+        }
+        match (&pending.stage, &self.channels[store].phase) {
+            (Stage::Queued, Phase::CatchingUp { join_ref, .. } | Phase::Live { join_ref, .. }) => {
+                let join_ref = *join_ref;
+                self.send_write(id, join_ref);
+            }
+            (Stage::Queued, Phase::Refused { error, .. }) => {
+                let error = error.clone();
+                self.answer(id, Err(error));
+            }
+            (Stage::Queued, _) if !self.is_up() && !pending.wait => self.give_up(id, "there is no connection"),
+            (Stage::Committed(written), _)
+                if written.store_seq.is_none_or(|seq| self.channels[store].visible() >= seq) =>
+            {
+                let written = written.clone();
+                self.answer(id, Ok(written));
+            }
+            _ => {}
+        }
+    }
+
+    fn send_write(&mut self, id: CommandId, join_ref: u64) {
+        let Some(pending) = self.pending.get_mut(&id) else { return };
+        let reference = self.next_reference;
+        let client_op_id = &*pending.op_id;
+        let request = match &pending.work {
+            Work::Write(write) => Request::Write { write, client_op_id },
+            Work::PutFile(file) => Request::PutFile { file, client_op_id },
+            Work::CatchUp(_) => return,
+        };
+        match request.encode(Some(join_ref), reference, &self.channels[pending.store].topic) {
+            Ok(frame) => {
+                self.next_reference += 1;
+                self.outputs.push_back(Output::Send(frame));
+                pending.stage = Stage::Sent { reference };
+                self.by_reference.insert(reference, id);
+            }
+            Err(error) => self.answer(id, Err(error)),
+        }
+    }
+
+    /// Looks at all commands of a store again, in the order they were given.
+    pub(super) fn advance_all(&mut self, store: usize) {
+        let ids: Vec<CommandId> =
+            self.pending.iter().filter(|(_, pending)| pending.store == store).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.advance(id);
+        }
+    }
+
+    pub(super) fn write_answered(
+        &mut self,
+        store: usize,
+        now: Duration,
+        id: CommandId,
+        outcome: Result<Response<'_>, Refusal>,
+    ) {
+        let Some(pending) = self.pending.get_mut(&id) else { return };
+        match outcome.map(Response::written) {
+            Ok(Ok(written)) => {
+                let seq = written.store_seq;
+                pending.stage = Stage::Committed(written);
+                if let Some(seq) = seq {
+                    self.channels[store].know(seq, now + self.timing.grace);
+                }
+                self.advance(id);
+            }
+            Ok(Err(error)) => {
+                let operation = format!("{} ({error})", pending.text());
+                self.answer(id, Err(DustErr::Timeout { operation }));
+            }
+            Err(refusal) => {
+                let Some((path, op)) = pending.target() else { return };
+                let fence = match &pending.work {
+                    Work::Write(write) => write.fence.as_ref().map(|fence| &fence.key),
+                    _ => None,
+                };
+                let error = refusal.of_write(&Attempt { path, op, fence, current: None });
+                self.answer(id, Err(error));
+                // Unless it is being joined already.
+                let is_open = matches!(self.channels[store].phase, Phase::CatchingUp { .. } | Phase::Live { .. });
+                if refusal.is_not_joined() && is_open {
+                    self.channel_closed(store, now);
+                }
+            }
+        }
+    }
+
+    /// An op was handed on: if it is one of this session's own, that answers its command.
+    pub(super) fn own_op(&mut self, op: &CommittedOp) {
+        let Some(&id) = self.by_op_id.get(&*op.client_op_id) else { return };
+        if let Some(pending) = self.pending.get_mut(&id)
+            && pending.target().is_some_and(|(path, kind)| *path == op.path && kind == op.op)
+        {
+            if let Stage::Sent { reference } = pending.stage {
+                self.by_reference.remove(&reference);
+            }
+            pending.stage = Stage::Committed(written(op));
+            self.advance(id);
+        }
+    }
+
+    /// The channel of a store is gone: what was sent there and not answered is unknown.
+    pub(super) fn lose_sent(&mut self, store: usize) {
+        for pending in self.pending.values_mut().filter(|pending| pending.store == store) {
+            if let Stage::Sent { reference } = pending.stage {
+                self.by_reference.remove(&reference);
+                pending.stage = Stage::Lost { crossed: false, until: None };
+            }
+        }
+    }
+
+    /// A snapshot hides the ops before it, and with them those of writes that were cut off.
+    pub(super) fn snapshot_crossed(&mut self, store: usize) {
+        for pending in self.pending.values_mut().filter(|pending| pending.store == store) {
+            if let Stage::Lost { crossed, .. } = &mut pending.stage {
+                *crossed = true;
+            }
+        }
+    }
+
+    /// A catch-up is complete, and did not contain the ops of these writes.
+    pub(super) fn settle_lost(&mut self, store: usize, now: Duration) {
+        let until = now + self.timing.lost_grace;
+        let mut hidden = Vec::new();
+        for (id, pending) in self.pending.iter_mut().filter(|(_, pending)| pending.store == store) {
+            match &mut pending.stage {
+                Stage::Lost { crossed: true, .. } => hidden.push(*id),
+                // The server may be about to do it: it may have the frame and not have read it.
+                Stage::Lost { until: end @ None, .. } => *end = Some(until),
+                _ => {}
+            }
+        }
+        for id in hidden {
+            self.give_up(id, "the connection was lost, and a snapshot hides whether it was applied");
+        }
+    }
+
+    /// Answers a command that will not be done, or about which nothing more will be heard.
+    pub(super) fn give_up(&mut self, id: CommandId, why: &str) {
+        let Some(pending) = self.pending.get(&id) else { return };
+        let text = pending.text();
+        let error = match &pending.stage {
+            Stage::Queued if pending.through().is_none() => DustErr::Network(format!("{text} was not sent: {why}")),
+            Stage::Committed(Written { store_seq: Some(seq), .. }) => DustErr::Timeout {
+                operation: format!("{text}, which was committed as {seq} but has not come back yet,"),
+            },
+            _ => DustErr::Timeout { operation: format!("{text} ({why})") },
+        };
+        self.answer(id, Err(error));
+    }
+
+    fn answer(&mut self, id: CommandId, result: Result<Written, DustErr>) {
+        let Some(pending) = self.pending.remove(&id) else { return };
+        self.by_op_id.remove(&pending.op_id);
+        if let Stage::Sent { reference } = pending.stage {
+            self.by_reference.remove(&reference);
+        }
+        self.outputs.push_back(Output::Answer { id, result });
+    }
+}

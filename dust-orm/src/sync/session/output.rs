@@ -1,0 +1,82 @@
+use super::CommandId;
+use crate::error::DustErr;
+use crate::protocol::channel::{Permissions, Written};
+use crate::protocol::{CommittedOp, Entry};
+
+/// A store of a session, by its place in the list the session was made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StoreId(pub usize);
+
+/// What a session wants done.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// Open a socket; then [`connected`](super::Session::connected) or [`lost`](super::Session::lost).
+    Dial,
+    /// Send a text frame.
+    Send(String),
+    /// Close the socket, without telling the session.
+    HangUp,
+    /// The next ops of a store, in order and without a hole.
+    Apply {
+        /// The store.
+        store: StoreId,
+        /// At least one.
+        ops: Vec<CommittedOp>,
+    },
+    /// A store as a whole, in place of everything that was known of it.
+    Replace {
+        /// The store.
+        store: StoreId,
+        /// The `store_seq` it speaks for.
+        seq: u64,
+        /// Up to which `store_seq` the revisions may be too high; 0 when all are exact.
+        inexact_through: u64,
+        /// The leaves.
+        leaves: Vec<Entry>,
+    },
+    /// The answer to a command. What it tells of has been handed out before.
+    Answer {
+        /// The command.
+        id: CommandId,
+        /// What was written, or why not.
+        result: Result<Written, DustErr>,
+    },
+    /// A store is in another state than before.
+    State {
+        /// The store.
+        store: StoreId,
+        /// The state.
+        state: StoreState,
+    },
+}
+
+/// How a store's mirror stands to the server.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum StoreState {
+    /// There is no connection; the mirror is what it was.
+    #[default]
+    Offline,
+    /// The ops that were missed are on their way.
+    CatchingUp,
+    /// The mirror is up to date, or behind by what is on its way.
+    Live {
+        /// What the token may do.
+        permissions: Permissions,
+    },
+    /// The server refuses the store to this token. It is asked again every half minute.
+    Refused(DustErr),
+}
+
+impl StoreState {
+    /// Whether the mirror follows the store.
+    pub fn is_live(&self) -> bool {
+        matches!(self, StoreState::Live { .. })
+    }
+
+    /// Whether the two are the same kind of state.
+    pub(super) fn is_same(&self, other: &StoreState) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
