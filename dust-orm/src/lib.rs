@@ -60,6 +60,7 @@
 //! | [`config`] | [`DustConfig`]: which store on which server, with which token |
 //! | [`transport`] | the ways to a store, for those who bring their own |
 //! | [`store`] | the embedded store |
+//! | [`sync`] | the realtime client: a local mirror of a store, kept by a WebSocket |
 //! | [`protocol`] | Dust's language: paths, patterns, values, ops |
 //!
 //! # Features
@@ -68,7 +69,8 @@
 //! |---|---|---|
 //! | `embedded` | yes | the embedded store |
 //! | `http` | yes | a store on a Dust server: [`DustRepo::from_env`] |
-//! | `rustls` | yes | `https` by rustls, with the provider the application installed or else ring |
+//! | `realtime` | yes | a local mirror of a store on a Dust server: [`sync::SyncClient`] |
+//! | `rustls` | yes | `https` and `wss` by rustls, with the provider the application installed or else ring |
 //! | `native-tls` | no | `https` by the system's library; wins over `rustls` where both are on |
 //! | `macros` | yes | the derives, SeaORM's included |
 //! | `with-chrono`, `with-time`, `with-uuid`, `with-rust_decimal` | no | SeaORM's support for these types, and serde's |

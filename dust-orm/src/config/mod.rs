@@ -2,6 +2,8 @@
 
 mod builder;
 mod retry;
+#[cfg(feature = "rustls")]
+pub(crate) mod tls;
 mod token;
 
 use std::fmt;

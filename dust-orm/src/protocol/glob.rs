@@ -109,6 +109,30 @@ impl Glob {
         segments.next().is_none()
     }
 
+    /// Whether an op at this path can change a leaf that matches: the path matches, or lies above one that does. Exact in
+    /// case.
+    ///
+    /// ```
+    /// use dust_orm::protocol::{Glob, Path};
+    ///
+    /// let titles = Glob::parse("links/*/title")?;
+    /// assert!(titles.concerns(&Path::parse("links")?));
+    /// assert!(!titles.concerns(&Path::parse("links/dust/note")?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn concerns(&self, path: &Path) -> bool {
+        let mut tokens = self.tokens.iter();
+        for segment in path.as_str().split('/') {
+            match tokens.next() {
+                Some(Token::Many) => return true,
+                Some(Token::One) => {}
+                Some(Token::Literal(literal)) if path::unescape(segment) == **literal => {}
+                Some(Token::Literal(_)) | None => return false,
+            }
+        }
+        true
+    }
+
     /// What every matching path begins with, in rendered form: the segments before the first one that contains a `*`,
     /// with a trailing `/`; empty when there are none.
     ///

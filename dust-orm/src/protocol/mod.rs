@@ -4,6 +4,7 @@
 //! everything a Dust server says is parsed into them first.
 
 pub mod apply;
+mod change;
 pub mod channel;
 pub mod entry;
 pub mod envelope;
@@ -16,11 +17,13 @@ pub mod list;
 pub mod op;
 pub mod path;
 pub mod read;
+mod said;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod value;
 
 pub use apply::{Leaf, Leaves, OpError};
+pub use change::Change;
 pub use entry::{Entry, LeafKind};
 pub use file::{FileUpload, content_hash};
 pub use glob::{Glob, GlobError};

@@ -90,7 +90,6 @@ impl Path {
     }
 
     /// Keeps a rendered form that is known to be one, because it was a path before.
-    #[cfg(feature = "embedded")]
     pub(crate) fn from_trusted(rendered: &str) -> Path {
         Path(rendered.into())
     }

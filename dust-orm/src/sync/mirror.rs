@@ -216,5 +216,5 @@ impl Leaves for Mirror {
     }
 }
 
-#[cfg(all(test, feature = "embedded"))]
+#[cfg(test)]
 mod tests;

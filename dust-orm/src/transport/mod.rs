@@ -5,6 +5,8 @@ mod capabilities;
 mod embedded;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "realtime")]
+mod realtime;
 
 use std::fmt;
 
@@ -16,9 +18,11 @@ pub use capabilities::Capabilities;
 pub use embedded::EmbeddedTransport;
 #[cfg(feature = "http")]
 pub use http::HttpTransport;
+#[cfg(feature = "realtime")]
+pub use realtime::RealtimeTransport;
 
 use crate::error::DustErr;
-use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, ListRequest, Page, Path, RawJson, Write};
+use crate::protocol::{BatchOp, Change, Entry, Fence, FileUpload, Glob, ListRequest, Page, Path, RawJson, Write};
 
 /// A way to one Dust store: embedded, HTTP or realtime.
 ///
@@ -69,8 +73,9 @@ pub trait Transport: fmt::Debug + Send + Sync {
         Err(self.capabilities().refuse(self.name(), "fetch_file"))
     }
 
-    /// The committed ops that match the pattern, from now on. Dropping the stream ends the subscription.
-    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, CommittedOp>, DustErr> {
+    /// The committed ops that concern the pattern, from now on: those at a path that matches, or above one that does.
+    /// Dropping the stream ends the subscription.
+    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, Change>, DustErr> {
         let _ = pattern;
         Err(self.capabilities().refuse(self.name(), "subscribe"))
     }

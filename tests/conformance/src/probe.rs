@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use dust_orm::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, ListRequest, Page, Path, Write};
+use dust_orm::protocol::{BatchOp, Change, Entry, Fence, FileUpload, Glob, ListRequest, Page, Path, Write};
 use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, Transport};
 use futures_util::stream::BoxStream;
@@ -155,7 +155,7 @@ impl Transport for Probe {
         self.inner.fetch_file(hash).await
     }
 
-    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, CommittedOp>, DustErr> {
+    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, Change>, DustErr> {
         self.inner.subscribe(pattern).await
     }
 }

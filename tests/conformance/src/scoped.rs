@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dust_orm::protocol::{
-    BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, ListItem, ListRequest, Page, Path, Selector, Write,
+    BatchOp, Change, CommittedOp, Entry, Fence, FileUpload, Glob, ListItem, ListRequest, Page, Path, Selector, Write,
 };
 use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, Transport};
@@ -122,9 +122,16 @@ impl Transport for Scoped {
         self.inner.fetch_file(hash).await
     }
 
-    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, CommittedOp>, DustErr> {
+    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, Change>, DustErr> {
         let scope = self.scope.clone();
-        let ops = self.inner.subscribe(Glob::parse(&format!("{scope}/{pattern}")).unwrap()).await?;
-        Ok(ops.map(move |op| CommittedOp { path: leave(&scope, &op.path), ..op }).boxed())
+        let changes = self.inner.subscribe(Glob::parse(&format!("{scope}/{pattern}")).unwrap()).await?;
+        let leave = move |change| match change {
+            Change::Op(op) => {
+                let op = CommittedOp { path: leave(&scope, &op.path), ..CommittedOp::clone(&op) };
+                Change::Op(Arc::new(op))
+            }
+            Change::Resync => Change::Resync,
+        };
+        Ok(changes.map(leave).boxed())
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dust_emulator::Emulator;
-use dust_orm::protocol::{BatchOp, CommittedOp, Entry, Fence, Glob, ListRequest, Page, Path, Write};
+use dust_orm::protocol::{BatchOp, Change, Entry, Fence, Glob, ListRequest, Page, Path, Write};
 use dust_orm::transport::{HttpTransport, Receipt};
 use dust_orm::{Capabilities, DustConfig, DustErr, Transport};
 use futures_util::stream::BoxStream;
@@ -112,7 +112,7 @@ impl Transport for Patient {
         patiently(|| self.0.fetch_file(hash)).await
     }
 
-    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, CommittedOp>, DustErr> {
+    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, Change>, DustErr> {
         self.0.subscribe(pattern).await
     }
 }

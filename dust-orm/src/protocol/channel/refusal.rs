@@ -3,14 +3,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::error::DustErr;
+use crate::protocol::said::{self, shorten};
 use crate::protocol::{OpKind, Path};
-
-/// The shortest pause after `rate_limited`.
-const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
-/// The longest pause that is believed.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// How much of a reason that is not known an error shows, in characters.
-const SHOWN: usize = 200;
 
 /// Why a server refused a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -94,7 +88,7 @@ impl Refusal {
 
     fn rate_limited(&self) -> DustErr {
         let told = Duration::from_millis(self.retry_after_ms.unwrap_or(0));
-        DustErr::RateLimited { retry_after: told.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER) }
+        DustErr::RateLimited { retry_after: said::retry_after(told) }
     }
 
     fn unauthorized(&self, what: &str) -> DustErr {
@@ -111,13 +105,5 @@ impl Refusal {
             _ if reason.is_empty() => "refused without a reason".to_owned(),
             _ => reason,
         }
-    }
-}
-
-fn shorten(text: &str) -> String {
-    let line: String = text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
-    match line.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
     }
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::answer::Unreadable;
 use crate::error::DustErr;
+use crate::protocol::said::{self, shorten};
 use crate::protocol::{Path, Selector};
 
 /// What was asked for, as far as it decides what an answer means.
@@ -117,13 +118,6 @@ struct ErrorBody<'a> {
     current_revision: Option<u64>,
     dimension: Option<String>,
 }
-
-/// The shortest pause after a 429: a server says `0` a moment before the window opens.
-const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
-/// The longest pause that is believed.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// How much of a body that is not understood an error shows, in characters.
-const SHOWN: usize = 200;
 
 impl Call<'_> {
     /// Such as "set of `links/dust/title`".
@@ -243,7 +237,7 @@ impl ErrorBody<'_> {
 /// How long to wait after a 429. A date instead of seconds, or nothing at all, counts as the shortest pause.
 fn retry_after(header: Option<&str>) -> Duration {
     let seconds = header.and_then(|seconds| seconds.trim().parse().ok()).unwrap_or(0);
-    Duration::from_secs(seconds).clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER)
+    said::retry_after(Duration::from_secs(seconds))
 }
 
 /// A body as one short line.
@@ -253,14 +247,5 @@ fn shorten_bytes(body: &[u8]) -> String {
         "" => "an empty answer".to_owned(),
         text if text.starts_with('<') => "an HTML page".to_owned(),
         text => shorten(text),
-    }
-}
-
-fn shorten(text: &str) -> String {
-    let line: String = text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
-    let line = line.trim();
-    match line.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
     }
 }

@@ -1,5 +1,7 @@
 //! The mirror of a store answers as the store does.
 
+#![cfg(feature = "embedded")]
+
 use proptest::prelude::*;
 
 use super::*;

@@ -28,7 +28,7 @@ mod channel;
 mod command;
 mod output;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;

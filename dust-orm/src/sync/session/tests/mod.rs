@@ -1,3 +1,4 @@
+mod recorded;
 mod rules;
-mod server;
+pub(crate) mod server;
 mod simulation;

@@ -12,21 +12,21 @@ use crate::sync::Mirror;
 
 /// One store, and at most one client's connection to it.
 #[derive(Debug, Default)]
-pub(super) struct Server {
-    pub(super) log: Vec<CommittedOp>,
-    pub(super) leaves: Mirror,
+pub(crate) struct Server {
+    pub(crate) log: Vec<CommittedOp>,
+    pub(crate) leaves: Mirror,
     snapshot: Option<(u64, Mirror)>,
-    pub(super) connection: Option<Connection>,
+    pub(crate) connection: Option<Connection>,
     /// How a write is told: the event first, or the reply.
-    pub(super) event_first: bool,
+    pub(crate) event_first: bool,
     /// Joins it has answered.
-    pub(super) joins: usize,
+    pub(crate) joins: usize,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Connection {
-    pub(super) to_server: VecDeque<String>,
-    pub(super) to_client: VecDeque<String>,
+pub(crate) struct Connection {
+    pub(crate) to_server: VecDeque<String>,
+    pub(crate) to_client: VecDeque<String>,
     join_ref: Option<String>,
     /// The next op of the catch-up that is under way.
     catching_up: Option<u64>,
@@ -54,12 +54,12 @@ fn event(op: &CommittedOp, join_ref: Option<&str>) -> String {
 }
 
 impl Server {
-    pub(super) fn seq(&self) -> u64 {
+    pub(crate) fn seq(&self) -> u64 {
         self.log.len() as u64
     }
 
     /// Commits an op, or says why not.
-    pub(super) fn commit(
+    pub(crate) fn commit(
         &mut self,
         path: &Path,
         op: &Op,
@@ -91,19 +91,19 @@ impl Server {
     }
 
     /// Tells the client of the last op, if it has joined.
-    pub(super) fn push_last(&mut self) {
+    pub(crate) fn push_last(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         if connection.join_ref.is_some() {
             connection.to_client.extend(self.log.last().map(|op| event(op, None)));
         }
     }
 
-    pub(super) fn compact(&mut self) {
+    pub(crate) fn compact(&mut self) {
         self.snapshot = Some((self.seq(), self.leaves.clone()));
     }
 
     /// Comes back with fewer ops than it had.
-    pub(super) fn restore(&mut self, seq: u64) {
+    pub(crate) fn restore(&mut self, seq: u64) {
         self.connection = None;
         self.log.truncate(seq as usize);
         self.snapshot = self.snapshot.take().filter(|(snapshot_seq, _)| *snapshot_seq <= seq);
@@ -114,7 +114,7 @@ impl Server {
     }
 
     /// The channel process dies.
-    pub(super) fn crash(&mut self) {
+    pub(crate) fn crash(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         connection.catching_up = None;
         if let Some(join_ref) = connection.join_ref.take() {
@@ -123,7 +123,7 @@ impl Server {
     }
 
     /// Sends a little of the catch-up that is under way.
-    pub(super) fn catch_up(&mut self) {
+    pub(crate) fn catch_up(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         let (Some(next), Some(join_ref)) = (connection.catching_up, &connection.join_ref) else { return };
         let ops = self.log.iter().skip(next as usize).take(2);
@@ -138,8 +138,13 @@ impl Server {
         }
     }
 
+    /// Whether a catch-up is under way.
+    pub(crate) fn is_catching_up(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.catching_up.is_some())
+    }
+
     /// Reads one frame.
-    pub(super) fn read(&mut self) {
+    pub(crate) fn read(&mut self) {
         let Some(text) = self.connection.as_mut().and_then(|connection| connection.to_server.pop_front()) else {
             return;
         };

@@ -39,7 +39,8 @@ enum Event {
     Compact,
     Crash,
     Restore(prop::sample::Index),
-    EventFirst(bool),
+    /// Whether the event of a write comes before its reply.
+    RepliesLast(bool),
     /// Everything under way arrives.
     Flush,
 }
@@ -61,7 +62,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Compact),
         1 => Just(Event::Crash),
         1 => any::<prop::sample::Index>().prop_map(Event::Restore),
-        1 => any::<bool>().prop_map(Event::EventFirst),
+        1 => any::<bool>().prop_map(Event::RepliesLast),
         3 => Just(Event::Flush),
     ]
 }
@@ -234,7 +235,7 @@ impl World {
                     }
                 }
             }
-            Event::EventFirst(first) => self.server.event_first = first,
+            Event::RepliesLast(first) => self.server.event_first = first,
             Event::Flush => {
                 for _ in 0..40 {
                     self.read();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dust_orm::protocol::{Glob, LeafKind, Op, OpKind, RawJson, Write};
+use dust_orm::protocol::{Change, Glob, LeafKind, Op, OpKind, RawJson, Write};
 use dust_orm::{DustErr, ErrKind};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -96,6 +96,7 @@ async fn a_subscription_hears_what_is_committed(cx: &Context) {
     cx.set("elsewhere", json!(0)).await;
     let store_seq = cx.set("r/a", json!(1)).await;
     let heard = tokio::time::timeout(Duration::from_secs(60), ops.next()).await.unwrap().unwrap();
+    let Change::Op(heard) = heard else { panic!("an op is heard, not {heard:?}") };
     assert_eq!((heard.store_seq, heard.op, heard.path.as_str()), (store_seq, OpKind::Set, "r/a"));
     assert_eq!(heard.value.as_str(), "1");
 }

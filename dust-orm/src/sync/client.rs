@@ -1,0 +1,274 @@
+//! The handle of the realtime client.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::dial::Address;
+use super::hub::Changes;
+use super::mirror::Mirror;
+use super::session::{Command, Session, StoreId, StoreState, Timing, Work};
+use super::socket::{Ask, Driver};
+use super::store::StoreShared;
+use crate::config::DustConfig;
+use crate::error::DustErr;
+use crate::protocol::Glob;
+use crate::protocol::channel::Written;
+
+/// How many commands may wait to be taken up by the task.
+const ASKS: usize = 1024;
+/// How long [`start`](SyncClientBuilder::start) waits for the first catch-up before it leaves it to go on by itself.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The realtime client: it keeps a mirror of each of its stores up to date over one WebSocket.
+///
+/// A handle: cheap to clone, and the client lives as long as any of them, or until [`shutdown`](SyncClient::shutdown).
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use dust_orm::{DustRepo, sync::SyncClient, transport::RealtimeTransport};
+///
+/// # async fn example() -> Result<(), dust_orm::DustErr> {
+/// let client = SyncClient::builder().store("acme/reading").token("dust_tok_…").start().await?;
+/// let repo = DustRepo::with_transport(Arc::new(RealtimeTransport::new(&client, "acme/reading")?));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct SyncClient {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    configs: Vec<DustConfig>,
+    stores: Vec<Arc<StoreShared>>,
+    asks: mpsc::Sender<Ask>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Builds a [`SyncClient`]; made by [`SyncClient::builder`].
+///
+/// What is not set here is taken from the environment when [`env`](SyncClientBuilder::env) is called: `DUST_STORE`,
+/// `DUST_TOKEN`, `DUST_BASE_URL`, `DUST_WS_URL`.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct SyncClientBuilder {
+    stores: Vec<String>,
+    token: Option<SecretText>,
+    base_url: Option<String>,
+    url: Option<String>,
+    device_id: Option<String>,
+    read_env: bool,
+    timing: Timing,
+}
+
+#[derive(Clone)]
+struct SecretText(String);
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// How one store of a client is doing.
+#[derive(Clone, Debug)]
+pub struct StoreStatus {
+    /// The store, `org/name`.
+    pub store: String,
+    /// How its mirror stands to the server.
+    pub state: StoreState,
+    /// The last op the mirror has.
+    pub seq: u64,
+    /// How many leaves it has.
+    pub leaves: usize,
+}
+
+impl SyncClientBuilder {
+    /// Keeps a mirror of this store, `org/name`. Call it once for each store.
+    pub fn store(mut self, store: impl Into<String>) -> Self {
+        self.stores.push(store.into());
+        self
+    }
+
+    /// The access token, which has to be good for every store.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(SecretText(token.into()));
+        self
+    }
+
+    /// The server, such as `http://127.0.0.1:7755`: for what has to go over HTTP, and for the address of the socket.
+    pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
+        self.base_url = Some(base_url.into());
+        self
+    }
+
+    /// The address of the socket, such as `ws://127.0.0.1:7755/ws/sync/websocket`, where it does not follow from the base
+    /// URL.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.url = Some(url.into());
+        self
+    }
+
+    /// The name of this device in the ops it writes. By default one that no other has.
+    pub fn device_id(mut self, device_id: impl Into<String>) -> Self {
+        self.device_id = Some(device_id.into());
+        self
+    }
+
+    /// Takes what is not set here from the environment.
+    pub fn env(mut self) -> Self {
+        self.read_env = true;
+        self
+    }
+
+    /// How patient the client is.
+    pub fn timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// Connects, and returns when every mirror is up to date.
+    ///
+    /// A malformed setting, a refused token and an unknown store are errors that say which. A server that is not reached is
+    /// none: the client keeps trying, and every call says so until it succeeds. Needs a tokio runtime.
+    pub async fn start(self) -> Result<SyncClient, DustErr> {
+        let configs = self.configs()?;
+        let Some(first) = configs.first() else {
+            return Err(DustErr::InvalidParams("the realtime client lacks a `store`".to_owned()));
+        };
+        let seed = RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now()));
+        let device_id = self.device_id.clone().unwrap_or_else(|| format!("dust-orm-{seed:016x}"));
+        let url = match (&self.url, self.read_env) {
+            (Some(url), _) => Some(url.clone()),
+            (None, true) => std::env::var("DUST_WS_URL").ok(),
+            (None, false) => None,
+        };
+        let address = Address::new(url.as_deref().unwrap_or(first.base_url()), first.token(), &device_id)?;
+        let stores: Vec<_> = configs.iter().map(|config| Arc::new(StoreShared::new(config.store()))).collect();
+        let session = Session::new(self.timing, stores.iter().map(|store| (store.name.clone(), 0)), seed);
+        let (asks, asked) = mpsc::channel(ASKS);
+        let (started, start) = oneshot::channel();
+        let driver = Driver::new(session, address, stores.clone(), asked, started);
+        let task = Mutex::new(Some(tokio::spawn(driver.run())));
+        let client = SyncClient { inner: Arc::new(Inner { configs, stores, asks, task }) };
+        match tokio::time::timeout(START_PATIENCE, start).await {
+            Ok(Ok(Err(error))) => {
+                client.shutdown().await;
+                Err(error)
+            }
+            // It is connected, or will be.
+            _ => Ok(client),
+        }
+    }
+
+    /// One configuration for each store, checked as those of HTTP are.
+    fn configs(&self) -> Result<Vec<DustConfig>, DustErr> {
+        let config = |store: Option<&String>| {
+            let mut builder = DustConfig::builder();
+            if self.read_env {
+                builder = builder.env();
+            }
+            if let Some(store) = store {
+                builder = builder.store(store);
+            }
+            if let Some(SecretText(token)) = &self.token {
+                builder = builder.token(token);
+            }
+            if let Some(base_url) = &self.base_url {
+                builder = builder.base_url(base_url);
+            }
+            builder.build()
+        };
+        if self.stores.is_empty() {
+            return Ok(vec![config(None)?]);
+        }
+        let mut names: Vec<&String> = self.stores.iter().collect();
+        names.sort();
+        names.dedup();
+        names.into_iter().map(|store| config(Some(store))).collect()
+    }
+}
+
+impl SyncClient {
+    /// Starts a client.
+    pub fn builder() -> SyncClientBuilder {
+        SyncClientBuilder::default()
+    }
+
+    /// How every store is doing.
+    pub fn status(&self) -> Vec<StoreStatus> {
+        let status = |store: &Arc<StoreShared>| {
+            let mirror = store.mirror();
+            let state = store.state().clone();
+            StoreStatus { store: store.name.clone(), state, seq: mirror.seq(), leaves: mirror.len() }
+        };
+        self.inner.stores.iter().map(status).collect()
+    }
+
+    /// The states of a store as they change. The one it begins with is the present one.
+    pub fn watch(&self, store: &str) -> Result<watch::Receiver<StoreState>, DustErr> {
+        Ok(self.inner.stores[self.find(store)?.0].watch())
+    }
+
+    /// Stops: takes no more writes, waits up to five seconds for those under way, and closes the socket. Mirrors stay
+    /// readable, subscriptions end.
+    pub async fn shutdown(&self) {
+        // If the task has ended already there is nothing to tell it.
+        let _ = self.inner.asks.send(Ask::Shutdown).await;
+        let task = self.inner.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            // It has no way to fail but a panic, which has been reported.
+            let _ = task.await;
+        }
+    }
+
+    /// A store by its name.
+    pub(crate) fn find(&self, store: &str) -> Result<StoreId, DustErr> {
+        let found = self.inner.stores.iter().position(|shared| shared.name == store);
+        found.map(StoreId).ok_or_else(|| {
+            let names: Vec<&str> = self.inner.stores.iter().map(|shared| shared.name.as_str()).collect();
+            let names = names.join("`, `");
+            DustErr::InvalidParams(format!("this realtime client has no store `{store}`, only `{names}`"))
+        })
+    }
+
+    pub(crate) fn config(&self, store: StoreId) -> &DustConfig {
+        &self.inner.configs[store.0]
+    }
+
+    /// The leaves of a store, as soon as there are any.
+    pub(crate) async fn mirror(&self, store: StoreId) -> Result<RwLockReadGuard<'_, Mirror>, DustErr> {
+        let shared = &self.inner.stores[store.0];
+        shared.filled(START_PATIENCE).await?;
+        Ok(shared.mirror())
+    }
+
+    pub(crate) fn is_offline(&self, store: StoreId) -> bool {
+        matches!(*self.inner.stores[store.0].state(), StoreState::Offline)
+    }
+
+    pub(crate) fn subscribe(&self, store: StoreId, pattern: Glob) -> Changes {
+        self.inner.stores[store.0].hub.subscribe(pattern)
+    }
+
+    /// Has something done, and waits for it. Dropping the future does not undo what was sent.
+    pub(crate) async fn command(&self, store: StoreId, work: Work) -> Result<Written, DustErr> {
+        let (answer, answered) = oneshot::channel();
+        let stopped = || DustErr::Network("the realtime client was shut down".to_owned());
+        let command = Command { store, work, wait: false };
+        self.inner.asks.send(Ask::Command { command, answer }).await.map_err(|_| stopped())?;
+        // The task answers everything it has taken up.
+        answered.await.unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+impl fmt::Debug for SyncClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyncClient").field("stores", &self.status()).finish()
+    }
+}

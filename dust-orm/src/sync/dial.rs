@@ -1,0 +1,197 @@
+//! Opening a socket.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use url::Url;
+
+use crate::config::Token;
+use crate::error::DustErr;
+use crate::protocol::channel::{CAPVER, MAX_INCOMING, SOCKET_PATH, VSN};
+
+/// How long a socket may take to open.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A stream of bytes, with or without TLS.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+pub(super) type Socket = WebSocketStream<Box<dyn Wire>>;
+
+/// Where a socket leads to, and as whom.
+#[derive(Clone)]
+pub(super) struct Address {
+    url: Url,
+    token: Token,
+    host: String,
+    port: u16,
+    #[cfg(feature = "rustls")]
+    tls: Option<tokio_rustls::TlsConnector>,
+}
+
+/// Why a socket did not open.
+#[derive(Debug)]
+pub(super) enum DialError {
+    /// The server was not reached, or is not itself.
+    Unreachable(String),
+    /// The server refused the token.
+    Refused(DustErr),
+}
+
+impl Address {
+    /// The socket of a server: `url` is the server's own address (`https://…`), or the whole address of the socket
+    /// (`wss://…/ws/sync/websocket`).
+    pub(super) fn new(url: &str, token: &Token, device_id: &str) -> Result<Address, DustErr> {
+        let malformed = |why: &str| {
+            DustErr::InvalidParams(format!(
+                "`url` (DUST_WS_URL) {why}; for example wss://dustlayer.io{SOCKET_PATH}, or nothing, as it follows from \
+                 the base URL"
+            ))
+        };
+        let mut url = Url::parse(url).map_err(|_| malformed("is not an address with a scheme and a host"))?;
+        let (scheme, whole) = match url.scheme() {
+            "ws" => ("ws", true),
+            "wss" => ("wss", true),
+            "http" => ("ws", false),
+            "https" => ("wss", false),
+            _ => return Err(malformed("must begin with `wss://` or `ws://`")),
+        };
+        if url.set_scheme(scheme).is_err() {
+            return Err(malformed("must begin with `wss://` or `ws://`"));
+        }
+        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+            return Err(malformed("holds a user, a password, a `?` or a `#`, which are not its business"));
+        }
+        if !whole || url.path().trim_matches('/').is_empty() {
+            let path = format!("{}{SOCKET_PATH}", url.path().trim_end_matches('/'));
+            url.set_path(&path);
+        }
+        let host = url.host_str().ok_or_else(|| malformed("lacks a host"))?.trim_matches(['[', ']']).to_owned();
+        let port = url.port_or_known_default().ok_or_else(|| malformed("lacks a port"))?;
+        url.query_pairs_mut()
+            .append_pair("token", token.reveal())
+            .append_pair("device_id", device_id)
+            .append_pair("capver", &CAPVER.to_string())
+            .append_pair("vsn", VSN);
+        let is_secure = scheme == "wss";
+        #[cfg(not(feature = "rustls"))]
+        if is_secure {
+            return Err(DustErr::InvalidParams(
+                "the address of the socket begins with wss, but dust-orm was built without its feature `rustls`"
+                    .to_owned(),
+            ));
+        }
+        Ok(Address {
+            url,
+            token: token.clone(),
+            host,
+            port,
+            #[cfg(feature = "rustls")]
+            tls: is_secure.then(|| crate::config::tls::client(true)).transpose()?.map(|mut config| {
+                config.alpn_protocols = vec![b"http/1.1".to_vec()];
+                std::sync::Arc::new(config).into()
+            }),
+        })
+    }
+
+    /// Opens a socket.
+    pub(super) async fn dial(&self) -> Result<Socket, DialError> {
+        match tokio::time::timeout(TIMEOUT, self.try_dial()).await {
+            Ok(result) => result,
+            Err(_) => Err(self.unreachable("it does not answer")),
+        }
+    }
+
+    async fn try_dial(&self) -> Result<Socket, DialError> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
+        let stream = stream.map_err(|error| self.unreachable(&error.to_string()))?;
+        // Frames are small, and each is waited for.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "small frames to the Dust server may be delayed");
+        }
+        let stream = self.secure(stream).await?;
+        let config = WebSocketConfig::default().max_message_size(Some(MAX_INCOMING)).max_frame_size(Some(MAX_INCOMING));
+        let opened = tokio_tungstenite::client_async_with_config(self.url.as_str(), stream, Some(config)).await;
+        match opened {
+            Ok((socket, _)) => Ok(socket),
+            Err(Error::Http(response)) if matches!(response.status().as_u16(), 401 | 403) => {
+                Err(DialError::Refused(DustErr::Unauthorized {
+                    scope: None,
+                    message: format!(
+                        "the server at {}:{} refuses the token for its WebSocket: it is wrong, expired or revoked",
+                        self.host, self.port
+                    ),
+                }))
+            }
+            Err(Error::Http(response)) => Err(self.unreachable(&format!(
+                "it answered {} where a WebSocket was expected (is `url` right?)",
+                response.status().as_u16()
+            ))),
+            Err(error) => Err(self.unreachable(&self.token.redact(error.to_string()))),
+        }
+    }
+
+    #[cfg(feature = "rustls")]
+    async fn secure(&self, stream: TcpStream) -> Result<Box<dyn Wire>, DialError> {
+        let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
+        let name = rustls::pki_types::ServerName::try_from(self.host.clone())
+            .map_err(|error| self.unreachable(&error.to_string()))?;
+        let stream = tls.connect(name, stream).await.map_err(|error| self.unreachable(&error.to_string()))?;
+        Ok(Box::new(stream))
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    async fn secure(&self, stream: TcpStream) -> Result<Box<dyn Wire>, DialError> {
+        Ok(Box::new(stream))
+    }
+
+    fn unreachable(&self, why: &str) -> DialError {
+        DialError::Unreachable(format!("{}:{}: {why}", self.host, self.port))
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Address").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(url: &str) -> Result<Address, DustErr> {
+        Address::new(url, &Token::new("dust_tok_&secret"), "d 1")
+    }
+
+    #[test]
+    fn the_address_of_the_socket_follows_from_that_of_the_server() {
+        let query = "?token=dust_tok_%26secret&device_id=d+1&capver=3&vsn=2.0.0";
+        for (url, expected) in [
+            ("http://127.0.0.1:7755", "ws://127.0.0.1:7755/ws/sync/websocket"),
+            ("https://dustlayer.io/", "wss://dustlayer.io/ws/sync/websocket"),
+            ("https://proxy/dust", "wss://proxy/dust/ws/sync/websocket"),
+            ("ws://localhost:1", "ws://localhost:1/ws/sync/websocket"),
+            ("wss://edge/sockets/dust", "wss://edge/sockets/dust"),
+        ] {
+            assert_eq!(address(url).unwrap().url.as_str(), format!("{expected}{query}"), "{url}");
+        }
+        let address = address("https://[::1]").unwrap();
+        assert_eq!((address.host.as_str(), address.port), ("::1", 443));
+        assert!(!format!("{address:?}").contains("secret"));
+    }
+
+    #[test]
+    fn an_address_that_is_none_says_so() {
+        for url in ["", "dust", "ftp://dust", "ws://user@dust", "ws://dust/?token=x"] {
+            let error = address(url).unwrap_err().to_string();
+            assert!(error.contains("DUST_WS_URL") && error.contains("for example"), "{url}: {error}");
+        }
+    }
+}

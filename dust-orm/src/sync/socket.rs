@@ -1,0 +1,273 @@
+//! The task that owns the socket: it does what the session says.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio_tungstenite::tungstenite::{self, Message};
+
+use super::dial::{Address, DialError, Socket};
+use super::session::{Command, CommandId, Output, Session, StoreState};
+use super::store::StoreShared;
+use crate::error::DustErr;
+use crate::protocol::channel::Written;
+
+/// How long the system may take to accept what is sent.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long writes that are under way are waited for when the client is shut down.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// What a handle asks of the task.
+pub(super) enum Ask {
+    Command { command: Command, answer: oneshot::Sender<Result<Written, DustErr>> },
+    Shutdown,
+}
+
+type Dialling = BoxFuture<'static, Result<Socket, DialError>>;
+
+pub(super) struct Driver {
+    session: Session,
+    address: Address,
+    stores: Vec<Arc<StoreShared>>,
+    asks: mpsc::Receiver<Ask>,
+    answers: HashMap<CommandId, oneshot::Sender<Result<Written, DustErr>>>,
+    next_id: u64,
+    /// Told once how the first connection went.
+    started: Option<oneshot::Sender<Result<(), DustErr>>>,
+    began: Instant,
+    socket: Option<Socket>,
+    dialling: Option<Dialling>,
+    /// Once it is being shut down: by when.
+    ends_at: Option<Duration>,
+}
+
+/// What the task waits for.
+enum Happened {
+    Asked(Option<Ask>),
+    Dialled(Result<Socket, DialError>),
+    Received(Option<Result<Message, tungstenite::Error>>),
+    Woke,
+}
+
+impl Driver {
+    pub(super) fn new(
+        session: Session,
+        address: Address,
+        stores: Vec<Arc<StoreShared>>,
+        asks: mpsc::Receiver<Ask>,
+        started: oneshot::Sender<Result<(), DustErr>>,
+    ) -> Driver {
+        Driver {
+            session,
+            address,
+            stores,
+            asks,
+            answers: HashMap::new(),
+            next_id: 0,
+            started: Some(started),
+            began: Instant::now(),
+            socket: None,
+            dialling: None,
+            ends_at: None,
+        }
+    }
+
+    /// Runs until it is shut down, or every handle is dropped.
+    pub(super) async fn run(mut self) {
+        self.session.start();
+        loop {
+            self.carry_out().await;
+            self.tell_start();
+            if self.ends_at.is_some_and(|at| self.session.is_quiet() || at <= self.now()) {
+                break;
+            }
+            match self.wait().await {
+                Happened::Asked(Some(Ask::Command { command, answer })) => self.command(command, answer),
+                Happened::Asked(Some(Ask::Shutdown) | None) => {
+                    self.ends_at.get_or_insert(self.began.elapsed() + SHUTDOWN_GRACE);
+                    self.asks.close();
+                }
+                Happened::Dialled(result) => self.dialled(result),
+                Happened::Received(message) => self.received(message),
+                Happened::Woke => {
+                    let now = self.now();
+                    self.session.wake(now);
+                }
+            }
+        }
+        self.session.stop();
+        self.carry_out().await;
+        for store in &self.stores {
+            store.hub.close();
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    async fn wait(&mut self) -> Happened {
+        let wake = self.session.next_wake().into_iter().chain(self.ends_at).min();
+        let wake_at = wake.map(|at| tokio::time::Instant::from_std(self.began + at));
+        let is_asked = self.ends_at.is_none();
+        tokio::select! {
+            ask = self.asks.recv(), if is_asked => Happened::Asked(ask),
+            result = dialled(self.dialling.as_mut()) => Happened::Dialled(result),
+            message = next_message(self.socket.as_mut()) => Happened::Received(message),
+            () = sleep_until(wake_at) => Happened::Woke,
+        }
+    }
+
+    fn command(&mut self, command: Command, answer: oneshot::Sender<Result<Written, DustErr>>) {
+        let id = CommandId(self.next_id);
+        self.next_id += 1;
+        self.answers.insert(id, answer);
+        let now = self.now();
+        self.session.command(now, id, command);
+    }
+
+    fn dialled(&mut self, result: Result<Socket, DialError>) {
+        self.dialling = None;
+        let now = self.now();
+        match result {
+            Ok(socket) => {
+                self.socket = Some(socket);
+                self.session.connected(now);
+            }
+            Err(DialError::Unreachable(why)) => {
+                tracing::debug!(%why, "the Dust server is not reached");
+                self.session.lost(now, &why);
+                self.start_result(Ok(()));
+            }
+            Err(DialError::Refused(error)) => {
+                tracing::warn!(%error, "the Dust server refuses the connection");
+                self.session.lost(now, &error.to_string());
+                self.start_result(Err(error));
+            }
+        }
+    }
+
+    fn received(&mut self, message: Option<Result<Message, tungstenite::Error>>) {
+        let now = self.now();
+        match message {
+            Some(Ok(Message::Text(text))) => self.session.frame(now, text.as_str()),
+            Some(Ok(Message::Close(_))) | None => self.lost("the server closed the connection"),
+            // Pings are answered by the socket itself.
+            Some(Ok(_)) => {}
+            Some(Err(error)) => self.lost(&error.to_string()),
+        }
+    }
+
+    fn lost(&mut self, why: &str) {
+        tracing::debug!(why, "the connection to the Dust server is lost");
+        self.socket = None;
+        let now = self.now();
+        self.session.lost(now, why);
+        self.start_result(Ok(()));
+    }
+
+    /// Does what the session wants done, in its order.
+    async fn carry_out(&mut self) {
+        let mut is_sending = false;
+        loop {
+            let Some(output) = self.session.next_output() else {
+                if !std::mem::take(&mut is_sending) {
+                    return;
+                }
+                self.send(None).await;
+                continue;
+            };
+            match output {
+                Output::Dial => {
+                    let address = self.address.clone();
+                    self.dialling = Some(async move { address.dial().await }.boxed());
+                }
+                Output::HangUp => {
+                    self.dialling = None;
+                    if let Some(mut socket) = self.socket.take() {
+                        // Politeness; the server notices a socket that is gone as well.
+                        let _ = tokio::time::timeout(Duration::from_millis(200), socket.close(None)).await;
+                    }
+                }
+                Output::Send(frame) => {
+                    is_sending = true;
+                    self.send(Some(frame)).await;
+                }
+                Output::Apply { store, ops } => self.stores[store.0].apply(ops),
+                Output::Replace { store, seq, inexact_through, leaves } => {
+                    self.stores[store.0].replace(seq, inexact_through, leaves);
+                }
+                Output::Answer { id, result } => {
+                    if let Some(answer) = self.answers.remove(&id) {
+                        // Whoever asked may have gone; what was done is done.
+                        let _ = answer.send(result);
+                    }
+                }
+                Output::State { store, state } => self.stores[store.0].set_state(state),
+            }
+        }
+    }
+
+    /// Hands a frame to the socket, or with `None` pushes out what was handed to it.
+    async fn send(&mut self, frame: Option<String>) {
+        let Some(socket) = &mut self.socket else { return };
+        let sent = async {
+            match frame {
+                Some(frame) => socket.feed(Message::text(frame)).await,
+                None => socket.flush().await,
+            }
+        };
+        match tokio::time::timeout(SEND_TIMEOUT, sent).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.lost(&error.to_string()),
+            Err(_) => self.lost("the server does not take what is sent"),
+        }
+    }
+
+    /// Tells [`start`](super::SyncClientBuilder::start) when every store is up to date or refused.
+    fn tell_start(&mut self) {
+        if self.started.is_none() {
+            return;
+        }
+        let mut refused = None;
+        for store in &self.stores {
+            match &*store.state() {
+                StoreState::Live { .. } => {}
+                StoreState::Refused(error) => refused = refused.or_else(|| Some(error.clone())),
+                StoreState::Offline | StoreState::CatchingUp => return,
+            }
+        }
+        self.start_result(refused.map_or(Ok(()), Err));
+    }
+
+    fn start_result(&mut self, result: Result<(), DustErr>) {
+        if let Some(started) = self.started.take() {
+            // Whoever started it may have gone.
+            let _ = started.send(result);
+        }
+    }
+}
+
+async fn dialled(dialling: Option<&mut Dialling>) -> Result<Socket, DialError> {
+    match dialling {
+        Some(dialling) => dialling.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_message(socket: Option<&mut Socket>) -> Option<Result<Message, tungstenite::Error>> {
+    match socket {
+        Some(socket) => socket.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,195 @@
+//! The transport over the realtime client.
+
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+
+use super::{Capabilities, HttpTransport, Receipt, Transport};
+use crate::error::DustErr;
+use crate::protocol::list::MAX_PAGE;
+use crate::protocol::value::is_subtree;
+use crate::protocol::{
+    BatchOp, Change, Entry, Fence, Glob, ListRequest, Op, Page, Path, Precondition, RawJson, Write, value,
+};
+use crate::sync::session::{StoreId, Work};
+use crate::sync::{Mirror, SyncClient};
+
+/// Reads from the mirror of a [`SyncClient`], and writes through its socket.
+///
+/// A read takes no network at all. A write returns when the mirror has it, so that it can be read at once.
+///
+/// A WebSocket has no batch. One that sets several fields of one record without conditions is sent as one `merge`; any
+/// other goes over HTTP, and returns when the mirror has it, too. While there is no connection writes are
+/// [`Network`](DustErr::Network), and reads answer what the mirror has.
+#[derive(Clone, Debug)]
+pub struct RealtimeTransport {
+    client: SyncClient,
+    store: StoreId,
+    http: HttpTransport,
+}
+
+impl RealtimeTransport {
+    /// A transport to one of the client's stores, `org/name`.
+    pub fn new(client: &SyncClient, store: &str) -> Result<RealtimeTransport, DustErr> {
+        let store = client.find(store)?;
+        let http = HttpTransport::new(client.config(store).clone())?;
+        Ok(RealtimeTransport { client: client.clone(), store, http })
+    }
+
+    /// The client.
+    pub fn client(&self) -> &SyncClient {
+        &self.client
+    }
+
+    async fn write_through(&self, write: Write) -> Result<Receipt, DustErr> {
+        let path = write.path.clone();
+        let written = self.client.command(self.store, Work::Write(write)).await;
+        match written {
+            Ok(written) => Ok(Receipt { store_seq: written.store_seq, lease: written.lease }),
+            // A refusal does not tell the revision; the mirror most likely knows it.
+            Err(DustErr::Conflict { path: at, current: None, op_index }) => {
+                let current = self.revision(&path).await;
+                Err(DustErr::Conflict { path: at, current, op_index })
+            }
+            Err(DustErr::Exists { path: at, current: None }) => {
+                Err(DustErr::Exists { path: at, current: self.revision(&path).await })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn revision(&self, path: &Path) -> Option<u64> {
+        self.client.mirror(self.store).await.ok()?.revision(path)
+    }
+
+    /// Gives guards the revisions that the server has.
+    ///
+    /// A snapshot does not tell revisions: its leaves have the snapshot's own, which is the most they can be. A leaf whose
+    /// revision on the server is not above the one that was read has not changed since.
+    async fn resolve(&self, guards: Vec<(usize, &Path, &mut Option<Precondition>)>) -> Result<(), DustErr> {
+        let inexact_through = self.client.mirror(self.store).await?.inexact_through();
+        let blurred = |on: &Option<Precondition>| match on {
+            Some(Precondition::IfMatch(revision)) if *revision <= inexact_through => Some(*revision),
+            _ => None,
+        };
+        let blurred: Vec<_> = guards
+            .into_iter()
+            .filter_map(|(index, path, on)| blurred(on).map(|revision| (index, path, on, revision)))
+            .collect();
+        if blurred.is_empty() {
+            return Ok(());
+        }
+        let paths: Vec<Path> = blurred.iter().map(|(_, path, ..)| (*path).clone()).collect();
+        let found = self.http.get_many(&paths).await?;
+        for ((index, path, on, revision), leaf) in blurred.into_iter().zip(found) {
+            match leaf {
+                Some(leaf) if leaf.revision <= revision => *on = Some(Precondition::IfMatch(leaf.revision)),
+                leaf => {
+                    return Err(DustErr::Conflict {
+                        path: path.to_string(),
+                        current: leaf.map(|leaf| leaf.revision),
+                        op_index: Some(index),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Transport for RealtimeTransport {
+    fn name(&self) -> &'static str {
+        "realtime"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            if_vacant: false,
+            fences: true,
+            typed_ops: true,
+            subscribe: true,
+            remote: false,
+            ..self.http.capabilities()
+        }
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
+        self.client.mirror(self.store).await?.list(request)
+    }
+
+    async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
+        Ok(self.client.mirror(self.store).await?.get(path))
+    }
+
+    async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
+        self.client.mirror(self.store).await?.get_many(paths)
+    }
+
+    async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
+        Ok(self.client.mirror(self.store).await?.exists(path))
+    }
+
+    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
+        let Write { path, op, mut precondition, fence } = write;
+        self.resolve(vec![(0, &path, &mut precondition)]).await.map_err(|error| match error {
+            DustErr::Conflict { path, current, .. } => DustErr::Conflict { path, current, op_index: None },
+            other => other,
+        })?;
+        self.write_through(Write { path, op, precondition, fence }).await
+    }
+
+    async fn batch_write(&self, mut ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
+        if ops.is_empty() || ops.len() > MAX_PAGE {
+            return Err(DustErr::InvalidParams(format!("a batch holds 1 to {MAX_PAGE} ops, not {}", ops.len())));
+        }
+        let merged = as_merge(&ops, &*self.client.mirror(self.store).await?);
+        if let Some((path, object)) = merged {
+            let write = Write { fence, ..Write::new(path, Op::Merge(object)) };
+            return Ok(self.write_through(write).await?.store_seq.unwrap_or_default());
+        }
+        if fence.is_some() {
+            let operation = "a fenced batch beyond the fields of one record";
+            return Err(self.capabilities().refuse(self.name(), operation));
+        }
+        let guards = ops.iter_mut().enumerate().map(|(index, op)| (index, &op.path, &mut op.precondition));
+        self.resolve(guards.collect()).await?;
+        let store_seq = self.http.batch_write(ops, None).await?;
+        // Without a connection the mirror cannot have it, and readers know that it is behind.
+        if !self.client.is_offline(self.store) {
+            self.client.command(self.store, Work::CatchUp(store_seq)).await?;
+        }
+        Ok(store_seq)
+    }
+
+    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, Change>, DustErr> {
+        Ok(Box::pin(self.client.subscribe(self.store, pattern)))
+    }
+}
+
+/// A batch as one `merge`, where that is the same: it sets children of one path, each once, without conditions.
+///
+/// A `set` also removes what lies below a child, a `merge` only if the child becomes an object. So where there is
+/// something below a child, it is not the same.
+fn as_merge(ops: &[BatchOp], mirror: &Mirror) -> Option<(Path, RawJson)> {
+    let parent = ops.first()?.path.parent()?;
+    let mut object = String::from("{");
+    let mut seen = std::collections::BTreeSet::new();
+    for op in ops {
+        let value = op.value.as_ref()?;
+        let is_plain = op.precondition.is_none() && op.path.parent().as_ref() == Some(&parent);
+        if !is_plain || !seen.insert(&op.path) || !(is_subtree(value) || mirror.is_vacant_below(&op.path)) {
+            return None;
+        }
+        if object.len() > 1 {
+            object.push(',');
+        }
+        value::push_string(&op.path.segments().next_back()?, &mut object);
+        object.push(':');
+        object.push_str(value.as_str());
+    }
+    object.push('}');
+    Some((parent, RawJson::parse(&object).ok()?))
+}
+
+#[cfg(test)]
+mod tests;
