@@ -9,6 +9,11 @@ pub struct Capabilities {
     pub if_vacant: bool,
     /// Whether writes may carry a [`Fence`](crate::protocol::Fence).
     pub fences: bool,
+    /// Whether any batch may carry a fence. Where single writes may and batches may not, a batch that sets the fields of one
+    /// record without conditions still may.
+    pub fenced_batches: bool,
+    /// Whether a batch that sets several fields of one record may be committed as one op, with one `store_seq`.
+    pub merges_fields: bool,
     /// Whether `merge`, `increment`, `add`, `remove`, leases and files can be written.
     pub typed_ops: bool,
     /// Whether committed ops can be subscribed to.

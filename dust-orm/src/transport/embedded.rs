@@ -64,6 +64,8 @@ impl Transport for EmbeddedTransport {
         Capabilities {
             if_vacant: true,
             fences: true,
+            fenced_batches: true,
+            merges_fields: false,
             typed_ops: true,
             subscribe: false,
             remote: false,

@@ -55,7 +55,8 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// One write.
     async fn write(&self, write: Write) -> Result<Receipt, DustErr>;
 
-    /// Several `set` and `delete` ops, all applied or none, each with its own `store_seq`; at most
+    /// Several `set` and `delete` ops, all applied or none, each with its own `store_seq` unless
+    /// [`merges_fields`](Capabilities::merges_fields) says otherwise; at most
     /// [`MAX_PAGE`](crate::protocol::list::MAX_PAGE). Answers the `store_seq` of the last.
     async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr>;
 

@@ -41,24 +41,24 @@ impl RealtimeTransport {
     }
 
     async fn write_through(&self, write: Write) -> Result<Receipt, DustErr> {
-        let path = write.path.clone();
-        let written = self.client.command(self.store, Work::Write(write)).await;
-        match written {
+        match self.client.command(self.store, Work::Write(write)).await {
             Ok(written) => Ok(Receipt { store_seq: written.store_seq, lease: written.lease }),
-            // A refusal does not tell the revision; the mirror most likely knows it.
-            Err(DustErr::Conflict { path: at, current: None, op_index }) => {
-                let current = self.revision(&path).await;
-                Err(DustErr::Conflict { path: at, current, op_index })
-            }
-            Err(DustErr::Exists { path: at, current: None }) => {
-                Err(DustErr::Exists { path: at, current: self.revision(&path).await })
-            }
-            Err(error) => Err(error),
+            Err(error) => Err(self.read_up(error).await),
         }
     }
 
-    async fn revision(&self, path: &Path) -> Option<u64> {
-        self.client.mirror(self.store).await.ok()?.revision(path)
+    /// A write that lost against another: whoever reads again shall read the winner's, and not lose the same way again.
+    async fn read_up(&self, mut error: DustErr) -> DustErr {
+        let (DustErr::Conflict { path, current, .. } | DustErr::Exists { path, current }) = &mut error else {
+            return error;
+        };
+        // If that fails, the error is the same.
+        let _ = self.client.command(self.store, Work::Refresh).await;
+        // Over the socket a refusal does not tell the revision.
+        if let (None, Ok(path), Ok(mirror)) = (&current, Path::parse(path), self.client.mirror(self.store).await) {
+            *current = mirror.get(&path).map(|entry| entry.revision);
+        }
+        error
     }
 
     /// Gives guards the revisions that the server has.
@@ -84,11 +84,9 @@ impl RealtimeTransport {
             match leaf {
                 Some(leaf) if leaf.revision <= revision => *on = Some(Precondition::IfMatch(leaf.revision)),
                 leaf => {
-                    return Err(DustErr::Conflict {
-                        path: path.to_string(),
-                        current: leaf.map(|leaf| leaf.revision),
-                        op_index: Some(index),
-                    });
+                    let current = leaf.map(|leaf| leaf.revision);
+                    let conflict = DustErr::Conflict { path: path.to_string(), current, op_index: Some(index) };
+                    return Err(self.read_up(conflict).await);
                 }
             }
         }
@@ -106,6 +104,8 @@ impl Transport for RealtimeTransport {
         Capabilities {
             if_vacant: false,
             fences: true,
+            fenced_batches: false,
+            merges_fields: true,
             typed_ops: true,
             subscribe: true,
             remote: false,
@@ -153,7 +153,10 @@ impl Transport for RealtimeTransport {
         }
         let guards = ops.iter_mut().enumerate().map(|(index, op)| (index, &op.path, &mut op.precondition));
         self.resolve(guards.collect()).await?;
-        let store_seq = self.http.batch_write(ops, None).await?;
+        let store_seq = match self.http.batch_write(ops, None).await {
+            Ok(store_seq) => store_seq,
+            Err(error) => return Err(self.read_up(error).await),
+        };
         // Without a connection the mirror cannot have it, and readers know that it is behind.
         if !self.client.is_offline(self.store) {
             self.client.command(self.store, Work::CatchUp(store_seq)).await?;
@@ -166,12 +169,16 @@ impl Transport for RealtimeTransport {
     }
 }
 
-/// A batch as one `merge`, where that is the same: it sets children of one path, each once, without conditions.
+/// A batch as one `merge`, where that is the same: it sets children of one path, each once, without conditions. At least
+/// one child is a leaf; if all are objects they are records, and each is an op of its own.
 ///
 /// A `set` also removes what lies below a child, a `merge` only if the child becomes an object. So where there is
 /// something below a child, it is not the same.
 fn as_merge(ops: &[BatchOp], mirror: &Mirror) -> Option<(Path, RawJson)> {
     let parent = ops.first()?.path.parent()?;
+    if ops.iter().all(|op| op.value.as_ref().is_none_or(is_subtree)) {
+        return None;
+    }
     let mut object = String::from("{");
     let mut seen = std::collections::BTreeSet::new();
     for op in ops {

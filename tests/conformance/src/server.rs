@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dust_emulator::Emulator;
 use dust_orm::protocol::{BatchOp, Change, Entry, Fence, Glob, ListRequest, Page, Path, Write};
-use dust_orm::transport::{HttpTransport, Receipt};
+use dust_orm::sync::SyncClient;
+use dust_orm::transport::{HttpTransport, RealtimeTransport, Receipt};
 use dust_orm::{Capabilities, DustConfig, DustErr, Transport};
 use futures_util::stream::BoxStream;
 
@@ -27,6 +28,23 @@ impl Backend for EmulatorHttp {
         let config =
             DustConfig::builder().store(emulator.store()).token(emulator.token()).base_url(emulator.url()).build();
         (Arc::new(HttpTransport::new(config.unwrap()).unwrap()), Box::new(emulator))
+    }
+}
+
+/// The emulator over its WebSocket.
+pub struct EmulatorRealtime;
+
+#[async_trait]
+impl Backend for EmulatorRealtime {
+    fn name(&self) -> &'static str {
+        "realtime"
+    }
+
+    async fn connect(&self) -> (Arc<dyn Transport>, Box<dyn Send>) {
+        let emulator = Emulator::start().await.unwrap();
+        let builder = SyncClient::builder().store(emulator.store()).token(emulator.token()).base_url(emulator.url());
+        let client = builder.start().await.unwrap();
+        (Arc::new(RealtimeTransport::new(&client, &emulator.store()).unwrap()), Box::new(emulator))
     }
 }
 

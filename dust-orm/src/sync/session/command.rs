@@ -33,6 +33,8 @@ pub enum Work {
     PutFile(FileUpload),
     /// Be answered when the mirror has the op of this `store_seq`, which is known to be committed.
     CatchUp(u64),
+    /// Be answered when the mirror has what the store has now.
+    Refresh,
 }
 
 #[derive(Debug)]
@@ -79,12 +81,20 @@ impl Pending {
         }
     }
 
-    fn target(&self) -> Option<(&Path, OpKind)> {
+    pub(super) fn target(&self) -> Option<(&Path, OpKind)> {
         match &self.work {
             Work::Write(write) => Some((&write.path, write.op.kind())),
             Work::PutFile(file) => Some((&file.path, OpKind::PutFile)),
-            Work::CatchUp(_) => None,
+            Work::CatchUp(_) | Work::Refresh => None,
         }
+    }
+
+    /// Its answer will not come any more.
+    pub(super) fn cut_off(&mut self) {
+        self.stage = match self.work {
+            Work::Refresh => Stage::Queued,
+            _ => Stage::Lost { crossed: false, until: None },
+        };
     }
 
     /// Such as "set of `links/dust/title`".
@@ -92,7 +102,7 @@ impl Pending {
         match (self.target(), &self.work) {
             (Some((path, op)), _) => format!("{} of `{path}`", op.name()),
             (None, Work::CatchUp(through)) => format!("waiting for the op {through}"),
-            (None, _) => String::new(),
+            (None, _) => "asking how far the store is".to_owned(),
         }
     }
 }
@@ -144,6 +154,7 @@ impl Session {
         let request = match &pending.work {
             Work::Write(write) => Request::Write { write, client_op_id },
             Work::PutFile(file) => Request::PutFile { file, client_op_id },
+            Work::Refresh => Request::Status,
             Work::CatchUp(_) => return,
         };
         match request.encode(Some(join_ref), reference, &self.channels[pending.store].topic) {
@@ -174,6 +185,9 @@ impl Session {
         outcome: Result<Response<'_>, Refusal>,
     ) {
         let Some(pending) = self.pending.get_mut(&id) else { return };
+        if let Work::Refresh = pending.work {
+            return self.refresh_answered(store, now, id, outcome);
+        }
         match outcome.map(Response::written) {
             Ok(Ok(written)) => {
                 let seq = written.store_seq;
@@ -204,6 +218,21 @@ impl Session {
         }
     }
 
+    /// The store has told how far it is: now the mirror has to get there.
+    fn refresh_answered(&mut self, store: usize, now: Duration, id: CommandId, outcome: Result<Response<'_>, Refusal>) {
+        let Some(pending) = self.pending.get_mut(&id) else { return };
+        match outcome.map(Response::status) {
+            Ok(Ok(status)) => {
+                pending.work = Work::CatchUp(status.current_seq);
+                pending.stage = Stage::Queued;
+                self.channels[store].know(status.current_seq, now);
+                self.advance(id);
+                self.close_holes(store, now);
+            }
+            Ok(Err(_)) | Err(_) => self.give_up(id, "the server did not tell"),
+        }
+    }
+
     /// An op was handed on: if it is one of this session's own, that answers its command.
     pub(super) fn own_op(&mut self, op: &CommittedOp) {
         let Some(&id) = self.by_op_id.get(&*op.client_op_id) else { return };
@@ -223,7 +252,7 @@ impl Session {
         for pending in self.pending.values_mut().filter(|pending| pending.store == store) {
             if let Stage::Sent { reference } = pending.stage {
                 self.by_reference.remove(&reference);
-                pending.stage = Stage::Lost { crossed: false, until: None };
+                pending.cut_off();
             }
         }
     }
@@ -259,7 +288,7 @@ impl Session {
         let Some(pending) = self.pending.get(&id) else { return };
         let text = pending.text();
         let error = match &pending.stage {
-            Stage::Queued if pending.through().is_none() => DustErr::Network(format!("{text} was not sent: {why}")),
+            Stage::Queued if pending.target().is_some() => DustErr::Network(format!("{text} was not sent: {why}")),
             Stage::Committed(Written { store_seq: Some(seq), .. }) => DustErr::Timeout {
                 operation: format!("{text}, which was committed as {seq} but has not come back yet,"),
             },

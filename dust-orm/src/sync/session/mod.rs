@@ -251,7 +251,7 @@ impl Session {
         let pending = Pending { store: store.0, work, wait, op_id: op_id.into(), deadline, stage: Stage::Queued };
         if let Some(through) = pending.through() {
             self.channels[store.0].know(through, now);
-        } else {
+        } else if pending.target().is_some() {
             self.by_op_id.insert(pending.op_id.clone(), id);
         }
         self.pending.insert(id, pending);
@@ -323,8 +323,8 @@ impl Session {
         for id in ids {
             let Some(pending) = self.pending.get_mut(&id) else { continue };
             match pending.stage {
-                Stage::Queued if !pending.wait => self.give_up(id, why),
-                Stage::Sent { .. } => pending.stage = Stage::Lost { crossed: false, until: None },
+                Stage::Queued if !pending.wait && pending.through().is_none() => self.give_up(id, why),
+                Stage::Sent { .. } => pending.cut_off(),
                 _ => {}
             }
         }

@@ -250,6 +250,8 @@ impl Transport for HttpTransport {
         Capabilities {
             if_vacant: false,
             fences: false,
+            fenced_batches: false,
+            merges_fields: false,
             typed_ops: false,
             subscribe: false,
             remote: true,

@@ -193,7 +193,9 @@ fn a_batch_is_a_merge_only_where_that_is_the_same() {
     let merged = |ops: &[BatchOp]| as_merge(ops, &mirror).map(|(path, object)| (path.to_string(), object.to_string()));
     let yes = |object: &str| Some(("r".to_owned(), object.to_owned()));
     assert_eq!(merged(&[set("r/flat", "2"), set("r/new", "null")]), yes(r#"{"flat":2,"new":null}"#));
-    assert_eq!(merged(&[set("r/deep", r#"{"y":1}"#)]), yes(r#"{"deep":{"y":1}}"#), "an object replaces what is below");
+    let record = [set("r/deep", r#"{"y":1}"#), set("r/flat", "2")];
+    assert_eq!(merged(&record), yes(r#"{"deep":{"y":1},"flat":2}"#), "an object replaces what is below");
+    assert_eq!(merged(&record[..1]), None, "objects alone may be records");
     assert_eq!(merged(&[set("r/deep", "1")]), None, "what is below would stay");
     assert_eq!(merged(&[set("r/DEEP", "1")]), None, "whatever its case");
     assert_eq!(merged(&[set("r/deep", r#"{"_type":"file"}"#)]), None, "an envelope is one leaf");
@@ -315,9 +317,10 @@ async fn a_guard_on_a_leaf_of_a_snapshot_asks_for_its_revision() {
     // Its revision is exact now, and nothing has to be asked.
     assert_eq!(transport.write(guarded("p", 4)).await.unwrap().store_seq, Some(5));
     assert_eq!(asked.lock().unwrap().len(), 1);
-    remote.other_writes("q", "9", true);
+    remote.other_writes("q", "9", false);
     let conflict = transport.write(guarded("q", 3)).await.unwrap_err();
     assert!(matches!(conflict, DustErr::Conflict { current: Some(6), op_index: None, .. }), "{conflict:?}");
+    assert_eq!(value(&transport, "q").await.unwrap(), "9", "whoever lost can read what won");
 }
 
 #[tokio::test]

@@ -224,7 +224,7 @@ async fn a_fence_guards_the_whole_batch(cx: &Context) {
     let fence = Fence { key: path("locks/x"), token: 1 };
     let entries = ["a", "b"].map(|slug| BatchEntry::insert(new_link(slug)));
     let error = cx.repo.batch_write(entries).fence(fence).await.unwrap_err();
-    let fences = cx.transport.capabilities().fences;
+    let fences = cx.transport.capabilities().fenced_batches;
     assert_eq!(error.kind(), if fences { ErrKind::Fenced } else { ErrKind::NotSupported }, "{error}");
     assert_eq!(cx.leaves_of_all().await, []);
 }

@@ -110,7 +110,7 @@ async fn a_record_of_the_key_alone_is_refused(cx: &Context) {
 async fn a_fence_guards_each_chunk(cx: &Context) {
     let fence = Fence { key: path("locks/x"), token: 1 };
     let error = cx.repo.insert_many(["a", "b"].map(new_link)).fence(fence).await.unwrap_err();
-    let fences = cx.transport.capabilities().fences;
+    let fences = cx.transport.capabilities().fenced_batches;
     assert_eq!(error.kind(), if fences { ErrKind::Fenced } else { ErrKind::NotSupported }, "{error}");
     assert_eq!(cx.leaves_of_all().await, []);
 }

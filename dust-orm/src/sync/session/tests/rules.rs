@@ -572,6 +572,39 @@ fn what_was_written_over_http_is_fetched_at_once() {
 }
 
 #[test]
+fn a_refresh_asks_how_far_the_store_is_and_gets_there() {
+    let mut client = Client::live(4);
+    let up_to_date = client.ask(Work::Refresh, false);
+    let status = client.last_sent("status")[1].clone();
+    client.replies(&status, "ok", json!({"current_seq": 4, "entry_count": 1}));
+    assert_eq!(client.answer(up_to_date).unwrap().as_ref().unwrap().store_seq, Some(4));
+
+    let behind = client.ask(Work::Refresh, false);
+    let status = client.last_sent("status")[1].clone();
+    client.replies(&status, "ok", json!({"current_seq": 5, "entry_count": 1}));
+    assert!(client.answer(behind).is_none());
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 5);
+    client.event(Some(&join), 5, "http");
+    assert!(client.answer(behind).unwrap().is_ok());
+
+    let cut_off = client.ask(Work::Refresh, false);
+    client.says(&join, "catch_up_complete", json!({"through_seq": 5}));
+    client.says(&join, "phx_error", json!({}));
+    client.pass(ms(100));
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 5);
+    let status = client.last_sent("status")[1].clone();
+    client.replies(&status, "ok", json!({"current_seq": 5, "entry_count": 1}));
+    assert!(client.answer(cut_off).unwrap().is_ok(), "it is asked again");
+
+    let lost = client.ask(Work::Refresh, false);
+    client.lose();
+    client.pass(ms(30_000));
+    assert_eq!(client.error(lost), ErrKind::Timeout);
+}
+
+#[test]
 fn stopping_answers_everything_and_closes_the_socket() {
     let mut client = Client::live(0);
     let sent = client.write();

@@ -36,6 +36,7 @@ enum Event {
         wait: bool,
     },
     AwaitAll,
+    Refresh,
     Compact,
     Crash,
     Restore(prop::sample::Index),
@@ -59,6 +60,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (near_path(), near_op()).prop_map(|(path, op)| Event::Unpushed(path, op)),
         8 => shape.prop_map(|(path, shape, on, wait)| Event::Write { path, shape, on, wait }),
         1 => Just(Event::AwaitAll),
+        2 => Just(Event::Refresh),
         1 => Just(Event::Compact),
         1 => Just(Event::Crash),
         1 => any::<prop::sample::Index>().prop_map(Event::Restore),
@@ -220,6 +222,7 @@ impl World {
                 self.command(Work::Write(write), wait, marker);
             }
             Event::AwaitAll => self.command(Work::CatchUp(self.server.seq()), true, String::new()),
+            Event::Refresh => self.command(Work::Refresh, false, format!("at least {}", self.server.seq())),
             Event::Compact => self.server.compact(),
             Event::Crash => self.server.crash(),
             Event::Restore(at) => {
@@ -307,6 +310,12 @@ impl World {
         for (marker, answer) in self.commands.into_values() {
             let answer = answer.expect("every command is answered");
             if marker.is_empty() {
+                continue;
+            }
+            if let Some(least) = marker.strip_prefix("at least ") {
+                if let (Ok(Written { store_seq: Some(seq), .. }), false) = (answer, self.restored) {
+                    assert!(seq >= least.parse().unwrap(), "what was there when it was asked for is there");
+                }
                 continue;
             }
             let committed: Vec<u64> =
