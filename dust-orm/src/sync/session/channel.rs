@@ -87,6 +87,16 @@ impl Channel {
         }
     }
 
+    /// Forgets what was known of a store that may be another one when it is back: restored from a backup. What was not
+    /// handed on will be sent again.
+    pub(super) fn disconnect(&mut self) {
+        self.phase = Phase::Closed { join_at: None };
+        self.status_sent = None;
+        self.early.clear();
+        self.seen = self.cursor;
+        self.fetch_at = None;
+    }
+
     /// The last op that the mirror has been given.
     pub(super) fn visible(&self) -> u64 {
         if self.resync.is_some() { 0 } else { self.cursor }

@@ -315,8 +315,7 @@ impl Session {
     fn disconnect(&mut self, why: &str) {
         self.by_reference.clear();
         for store in 0..self.channels.len() {
-            self.channels[store].phase = Phase::Closed { join_at: None };
-            self.channels[store].status_sent = None;
+            self.channels[store].disconnect();
             self.announce(store);
         }
         let ids: Vec<CommandId> = self.pending.keys().copied().collect();

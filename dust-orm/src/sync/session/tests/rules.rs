@@ -290,6 +290,22 @@ fn a_store_with_fewer_ops_is_fetched_again_aside() {
 }
 
 #[test]
+fn ops_that_waited_when_the_connection_broke_are_fetched_again() {
+    let mut client = Client::live(5);
+    client.event(None, 8, "of a store that was restored before this op");
+    client.lose();
+    client.pass(ms(10));
+    client.connect();
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 7);
+    client.event(Some(&join), 6, "x");
+    client.event(Some(&join), 7, "x");
+    assert_eq!(client.applied, [6, 7]);
+    client.says(&join, "catch_up_complete", json!({"through_seq": 7}));
+    assert!(client.states.last().unwrap().is_live());
+}
+
+#[test]
 fn an_op_that_overtakes_the_answer_to_a_join_is_no_restore() {
     let mut client = Client::live(3);
     client.event(None, 5, "after http");
