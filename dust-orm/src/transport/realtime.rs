@@ -5,10 +5,11 @@ use futures_core::stream::BoxStream;
 
 use super::{Capabilities, HttpTransport, Receipt, Transport};
 use crate::error::DustErr;
+use crate::protocol::channel::Written;
 use crate::protocol::list::MAX_PAGE;
 use crate::protocol::value::is_subtree;
 use crate::protocol::{
-    BatchOp, Change, Entry, Fence, Glob, ListRequest, Op, Page, Path, Precondition, RawJson, Write, value,
+    BatchOp, Change, Entry, Fence, FileUpload, Glob, ListRequest, Op, Page, Path, Precondition, RawJson, Write, value,
 };
 use crate::sync::session::{StoreId, Work};
 use crate::sync::{Mirror, SyncClient};
@@ -40,11 +41,28 @@ impl RealtimeTransport {
         &self.client
     }
 
-    async fn write_through(&self, write: Write) -> Result<Receipt, DustErr> {
-        match self.client.command(self.store, Work::Write(write)).await {
-            Ok(written) => Ok(Receipt { store_seq: written.store_seq, lease: written.lease }),
+    async fn write_through(&self, work: Work) -> Result<Receipt, DustErr> {
+        let made_at = match &work {
+            Work::Write(Write { path, op: Op::Increment(_) | Op::Add(_) | Op::Remove(_), .. }) => Some(path.clone()),
+            Work::PutFile(file) => Some(file.path.clone()),
+            _ => None,
+        };
+        match self.client.command(self.store, work).await {
+            Ok(Written { store_seq, value }) => match made_at {
+                // A snapshot stood in the place of the op: it has the value, or a later one.
+                Some(path) if value.is_none() => {
+                    let leaf = self.client.mirror(self.store).await?.get(&path);
+                    Ok(Receipt { store_seq, value: leaf.map(|leaf| leaf.value) })
+                }
+                _ => Ok(Receipt { store_seq, value }),
+            },
             Err(error) => Err(self.read_up(error).await),
         }
+    }
+
+    /// The error for what neither the socket nor HTTP can do.
+    fn refuse(&self, operation: &str, hint: &str) -> DustErr {
+        DustErr::NotSupported { operation: operation.to_owned(), transport: self.name(), hint: hint.to_owned() }
     }
 
     /// A write that lost against another: whoever reads again shall read the winner's, and not lose the same way again.
@@ -135,7 +153,7 @@ impl Transport for RealtimeTransport {
             DustErr::Conflict { path, current, .. } => DustErr::Conflict { path, current, op_index: None },
             other => other,
         })?;
-        self.write_through(Write { path, op, precondition, fence }).await
+        self.write_through(Work::Write(Write { path, op, precondition, fence })).await
     }
 
     async fn batch_write(&self, mut ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
@@ -145,11 +163,11 @@ impl Transport for RealtimeTransport {
         let merged = as_merge(&ops, &*self.client.mirror(self.store).await?);
         if let Some((path, object)) = merged {
             let write = Write { fence, ..Write::new(path, Op::Merge(object)) };
-            return Ok(self.write_through(write).await?.store_seq.unwrap_or_default());
+            return Ok(self.write_through(Work::Write(write)).await?.store_seq.unwrap_or_default());
         }
         if fence.is_some() {
-            let operation = "a fenced batch beyond the fields of one record";
-            return Err(self.capabilities().refuse(self.name(), operation));
+            let operation = "a fence for more than the fields of one record";
+            return Err(self.refuse(operation, "write the records one by one, each under the fence"));
         }
         let guards = ops.iter_mut().enumerate().map(|(index, op)| (index, &op.path, &mut op.precondition));
         self.resolve(guards.collect()).await?;
@@ -162,6 +180,17 @@ impl Transport for RealtimeTransport {
             self.client.command(self.store, Work::CatchUp(store_seq)).await?;
         }
         Ok(store_seq)
+    }
+
+    async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        if fence.is_some() {
+            return Err(self.refuse("a fenced put_file", "upload without the fence"));
+        }
+        self.write_through(Work::PutFile(file)).await
+    }
+
+    async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
+        self.http.fetch_file(hash).await
     }
 
     async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, Change>, DustErr> {

@@ -97,10 +97,9 @@ pub struct Permissions {
 pub struct Written {
     /// The op's place in the store's order; `None` when a release changed nothing.
     pub store_seq: Option<u64>,
-    /// For `lease` and `renew` the lease as the store has it.
-    pub lease: Option<RawJson>,
-    /// For a file its hash, such as `sha256:…`.
-    pub hash: Option<String>,
+    /// What the op has made, as far as it is known: for `lease` and `renew` the lease. A reply tells no more; the op itself
+    /// also has the new value of an `increment`, `add` or `remove`, and the reference to a file.
+    pub value: Option<RawJson>,
 }
 
 /// The answer to `status`, as far as it is needed.
@@ -157,7 +156,6 @@ struct Entries<'a>(Vec<(Cow<'a, str>, SnapshotLeaf<'a>)>);
 #[derive(Deserialize)]
 struct WrittenBody<'a> {
     store_seq: Option<u64>,
-    hash: Option<String>,
     token: Option<u64>,
     expires_at: Option<i64>,
     #[serde(borrow, default)]
@@ -227,7 +225,7 @@ impl Response<'_> {
     /// Reads the answer to a write or a file.
     pub fn written(self) -> Result<Written, FrameError> {
         let body: WrittenBody<'_> = read(self.0.get())?;
-        let lease = match (body.token, body.expires_at) {
+        let value = match (body.token, body.expires_at) {
             (Some(token), Some(expires_at)) => {
                 let holder = body.holder.map_or("null", RawValue::get);
                 let lease =
@@ -236,7 +234,7 @@ impl Response<'_> {
             }
             _ => None,
         };
-        Ok(Written { store_seq: body.store_seq, lease, hash: body.hash })
+        Ok(Written { store_seq: body.store_seq, value })
     }
 }
 

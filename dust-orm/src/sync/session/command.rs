@@ -109,11 +109,8 @@ impl Pending {
 
 /// What an op tells its writer.
 fn written(op: &CommittedOp) -> Written {
-    let lease = matches!(op.op, OpKind::Lease | OpKind::Renew).then(|| op.value.clone());
-    let hash = (op.op == OpKind::PutFile)
-        .then(|| op.value.to::<serde_json::Value>().ok()?.get("hash")?.as_str().map(str::to_owned))
-        .flatten();
-    Written { store_seq: Some(op.store_seq), lease, hash }
+    let tells = !matches!(op.op, OpKind::Set | OpKind::Delete | OpKind::Merge | OpKind::Release);
+    Written { store_seq: Some(op.store_seq), value: tells.then(|| op.value.clone()) }
 }
 
 impl Session {
