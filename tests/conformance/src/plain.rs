@@ -43,6 +43,7 @@ impl Transport for Plain {
         let mut capabilities = self.0.capabilities();
         capabilities.if_vacant = false;
         capabilities.fences = false;
+        capabilities.fenced_batches = false;
         capabilities.typed_ops = false;
         capabilities.remote = true;
         capabilities
