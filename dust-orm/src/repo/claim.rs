@@ -116,7 +116,13 @@ pub(super) async fn claim_absent(
     let mut claimed = Vec::with_capacity(outgoing.ops.len());
     for mut op in std::mem::take(&mut outgoing.ops) {
         if op.precondition == Some(Precondition::IfVacant) {
-            let revision = match set_if_absent(&op.path, &RawJson::null(), fence, transport).await {
+            // "No leaf at this path" is true of an object, which the claim would wipe.
+            let claim = match transport.exists(&op.path).await {
+                Ok(true) => Ok(None),
+                Ok(false) => set_if_absent(&op.path, &RawJson::null(), fence, transport).await,
+                Err(error) => Err(error),
+            };
+            let revision = match claim {
                 Ok(Some(revision)) => revision,
                 Ok(None) => {
                     take_back(claims, transport).await;
