@@ -93,6 +93,7 @@ pub mod sync;
 #[doc(hidden)]
 pub mod tests_cfg;
 pub mod transport;
+mod world;
 
 pub use changeset::Changeset;
 #[cfg(feature = "http")]

@@ -5,12 +5,14 @@ mod builder;
 mod bulk;
 mod chunks;
 mod claim;
+mod fenced;
 mod field;
 mod file;
 mod hooks;
 #[cfg(feature = "http")]
 mod http;
 mod input;
+mod lease;
 mod merge;
 mod options;
 mod plan;
@@ -18,6 +20,7 @@ mod prepare;
 mod read;
 mod records;
 mod send;
+mod single_flight;
 mod write;
 
 use std::sync::Arc;
@@ -28,7 +31,9 @@ pub use bulk::InsertMany;
 pub use field::{Countable, FieldWrite};
 pub use file::PutFile;
 pub use input::IntoActive;
+pub use lease::{Lease, TakeLease};
 pub use merge::Merge;
+pub use single_flight::{Flight, FlightOptions, OnUnavailable, Source};
 pub use write::{Delete, DeleteResult, Insert, Put, Update};
 
 use crate::transport::Transport;
@@ -48,6 +53,7 @@ use crate::transport::Transport;
 /// | `Entity::delete_many()` | [`repo.delete_all::<Entity>()`](DustRepo::delete_all) |
 /// | a transaction | [`repo.batch_write(..)`](DustRepo::batch_write) |
 /// | `UPDATE .. SET hits = hits + 1` | [`repo.increment(key, column, by)`](DustRepo::increment), [`add`](DustRepo::add), [`remove`](DustRepo::remove) |
+/// | an advisory lock | [`repo.lease(key, ttl)`](DustRepo::lease), [`single_flight`](DustRepo::single_flight) |
 /// | a version column | [`find_versioned`](DustRepo::find_versioned) and `.if_match(&revision)` |
 #[derive(Clone, Debug)]
 pub struct DustRepo {

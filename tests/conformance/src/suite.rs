@@ -5,6 +5,7 @@ mod bulk;
 mod cas;
 mod changesets;
 mod children;
+mod coordination;
 mod crud;
 mod errors;
 mod fields;
@@ -69,6 +70,7 @@ const MODULES: &[(&str, &[Test])] = &[
     ("bulk", bulk::TESTS),
     ("paging", paging::TESTS),
     ("typed", typed::TESTS),
+    ("coordination", coordination::TESTS),
     ("prefixes", prefixes::TESTS),
     ("hooks", hooks::TESTS),
     ("changesets", changesets::TESTS),

@@ -11,8 +11,8 @@ use reqwest::{Client, Url};
 
 use super::body::{Progress, WatchedBody};
 use super::request::Request;
-use super::world::World;
 use crate::protocol::http::Condition;
+use crate::world::World;
 
 /// How much of a refusal is read: more than any error body, and not the whole of somebody's error page.
 const MAX_REFUSAL: usize = 64 << 10;

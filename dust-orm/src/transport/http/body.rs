@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::world::World;
+use crate::world::World;
 
 const WAITING: u64 = 0;
 const GIVEN_UP: u64 = 1;
@@ -93,8 +93,8 @@ impl Body for WatchedBody {
 
 #[cfg(test)]
 mod tests {
-    use super::super::world::RealWorld;
     use super::*;
+    use crate::world::RealWorld;
 
     async fn frame(body: &mut WatchedBody) -> Option<Result<Bytes, GivenUp>> {
         let frame = std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;

@@ -7,14 +7,14 @@ use super::attempt::{Answer, Limits, Lost, attempt};
 use super::budget::Cost;
 use super::request::Request;
 use super::trace::Trace;
-use super::world::jitter;
 use crate::error::DustErr;
 use crate::protocol::http::{Call, Refusal, Unreadable};
+use crate::world::jitter;
 
 /// What is added to a pause that the server asks for, at the most, so that those who wait do not all come back at once.
 const RATE_LIMIT_JITTER: Duration = Duration::from_millis(500);
 
-/// A moment of the [`World`](super::world::World)'s time.
+/// A moment of the [`World`](crate::world::World)'s time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline(Duration);
 

@@ -8,7 +8,6 @@ mod pacer;
 mod request;
 mod tls;
 mod trace;
-mod world;
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,11 +28,11 @@ use crate::protocol::{
     BatchOp, Entry, Fence, Glob, LeafKind, ListItem, ListRequest, Op, Order, Page, Path, Precondition, RawJson, Select,
     Selector, Write, flatten,
 };
+use crate::world::{RealWorld, World};
 use budget::Budget;
 use call::Deadline;
 use pacer::Pacer;
 use request::{Request, Root};
-use world::{RealWorld, World};
 
 /// Shorter than the 60 s after which a server closes an idle connection: a request that meets the closing is lost.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);

@@ -12,9 +12,9 @@ use futures_core::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::HttpTransport;
-use super::world::World;
 use crate::config::{DustConfig, DustConfigBuilder};
 use crate::protocol::{Path, RawJson};
+use crate::world::World;
 use peer::{Peer, Step};
 
 const TOKEN: &str = "dust_tok_scripted";

@@ -137,10 +137,10 @@ async fn headers_say_who_asks_and_on_what_condition() {
 
 #[tokio::test]
 async fn every_call_has_its_own_request_id() {
-    let world = super::super::world::RealWorld::new();
+    let world = crate::world::RealWorld::new();
     let one = (world.random(), world.random());
     assert_ne!(one, (world.random(), world.random()));
-    assert_ne!(one.0, super::super::world::RealWorld::new().random());
+    assert_ne!(one.0, crate::world::RealWorld::new().random());
 }
 
 #[tokio::test]

@@ -1,24 +1,26 @@
-//! What a call needs of the world around it: time and chance. Tests bring their own.
+//! What waiting needs of the world around it: time and chance. Tests bring their own.
 
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use futures_core::future::BoxFuture;
 
 /// Time and chance.
-pub(super) trait World: fmt::Debug + Send + Sync {
+pub(crate) trait World: fmt::Debug + Send + Sync {
     /// The time since some moment in the past; it never goes back.
     fn now(&self) -> Duration;
 
     /// The time since 1970, which is what the server's rate limit goes by.
+    #[cfg(feature = "http")]
     fn unix_time(&self) -> Duration;
 
-    /// Waits between two tries.
+    /// Waits between two tries, or for others.
     fn pause(&self, duration: Duration) -> BoxFuture<'static, ()>;
 
     /// Ends when a try has taken too long.
+    #[cfg(feature = "http")]
     fn limit(&self, duration: Duration) -> BoxFuture<'static, ()>;
 
     /// A random number.
@@ -26,7 +28,7 @@ pub(super) trait World: fmt::Debug + Send + Sync {
 }
 
 /// A duration between nothing and `most`, drawn at random.
-pub(super) fn jitter(world: &dyn World, most: Duration) -> Duration {
+pub(crate) fn jitter(world: &dyn World, most: Duration) -> Duration {
     // 53 bits are what a float holds exactly.
     let fraction = (world.random() >> 11) as f64 / (1_u64 << 53) as f64;
     most.mul_f64(fraction)
@@ -34,14 +36,14 @@ pub(super) fn jitter(world: &dyn World, most: Duration) -> Duration {
 
 /// tokio's time, and the randomness that the standard library keys its hash maps with.
 #[derive(Debug)]
-pub(super) struct RealWorld {
+pub(crate) struct RealWorld {
     start: Instant,
     keys: std::hash::RandomState,
     drawn: AtomicU64,
 }
 
 impl RealWorld {
-    pub(super) fn new() -> RealWorld {
+    pub(crate) fn new() -> RealWorld {
         RealWorld { start: Instant::now(), keys: std::hash::RandomState::new(), drawn: AtomicU64::new(0) }
     }
 }
@@ -51,14 +53,16 @@ impl World for RealWorld {
         self.start.elapsed()
     }
 
+    #[cfg(feature = "http")]
     fn unix_time(&self) -> Duration {
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
     }
 
     fn pause(&self, duration: Duration) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(duration))
     }
 
+    #[cfg(feature = "http")]
     fn limit(&self, duration: Duration) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(duration))
     }
@@ -67,3 +71,6 @@ impl World for RealWorld {
         self.keys.hash_one(self.drawn.fetch_add(1, Ordering::Relaxed))
     }
 }
+
+#[cfg(all(test, feature = "embedded"))]
+pub(crate) mod manual;

@@ -1,0 +1,214 @@
+//! Holders, one after the other, on a clock that stands still until it is moved.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::future::join;
+
+use super::*;
+use crate::entity::prelude::*;
+use crate::protocol::ListRequest;
+use crate::repo::BatchEntry;
+use crate::store::Store;
+use crate::tests_cfg::{link, page};
+use crate::world::manual::ManualWorld;
+
+const TTL: Duration = Duration::from_secs(1);
+
+struct Bench {
+    world: Arc<ManualWorld>,
+    store: Store,
+    repo: DustRepo,
+}
+
+fn bench() -> Bench {
+    let world = ManualWorld::new();
+    let clock: Arc<crate::store::ManualClock> = Arc::clone(&world.clock);
+    let store = Store::builder().clock(clock).in_memory().unwrap();
+    Bench { world, repo: DustRepo::with_store(store.clone()), store }
+}
+
+impl Bench {
+    async fn take(&self, holder: &str) -> Result<Lease, DustErr> {
+        self.repo.lease("locks/a", TTL).holder(holder).await
+    }
+
+    fn leaves(&self) -> Vec<String> {
+        let page = self.store.list(&ListRequest::pattern("**".parse().unwrap())).unwrap();
+        page.items.iter().map(|item| item.path().to_string()).filter(|path| !path.starts_with("locks/")).collect()
+    }
+}
+
+fn link(slug: &str) -> link::ActiveModel {
+    let (title, url) = (Set("Title".to_owned()), Set("https://example.com".to_owned()));
+    link::ActiveModel { slug: Set(slug.to_owned()), title, url, note: Set(None) }
+}
+
+#[tokio::test]
+async fn one_at_a_time() {
+    let bench = bench();
+    let mut first = bench.take("first").await.unwrap();
+    assert_eq!((first.key().as_str(), first.holder(), first.token()), ("locks/a", Some("first"), 1));
+    assert_eq!(first.expires_at(), 1_001_000);
+    let held = bench.take("second").await.unwrap_err();
+    assert!(matches!(&held, DustErr::Held { key } if key == "locks/a"), "{held}");
+    assert!(held.is_retryable());
+
+    bench.world.advance(600);
+    first.renew(TTL).await.unwrap();
+    assert_eq!((first.expires_at(), first.token()), (1_001_600, 1));
+    bench.world.advance(600);
+    assert_eq!(bench.take("second").await.unwrap_err().kind(), ErrKind::Held);
+
+    bench.world.advance(400);
+    let second = bench.take("second").await.unwrap();
+    assert!(second.token() > first.token());
+    assert!(matches!(first.renew(TTL).await.unwrap_err(), DustErr::NotHeld { key } if key == "locks/a"));
+    assert!(!first.release().await.unwrap());
+    assert!(second.release().await.unwrap());
+    assert!(!second.release().await.unwrap());
+    bench.take("third").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_expired_lease_is_not_renewed_even_if_nobody_took_it() {
+    let bench = bench();
+    let mut lease = bench.take("me").await.unwrap();
+    bench.world.advance(1_000);
+    assert_eq!(lease.renew(TTL).await.unwrap_err().kind(), ErrKind::NotHeld);
+    assert_eq!(lease.repo().insert(link("a")).await.unwrap_err().kind(), ErrKind::Fenced);
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_lease_is_refused() {
+    let bench = bench();
+    for ttl in [Duration::ZERO, Duration::from_micros(999), Duration::MAX, Duration::from_secs(86_400 * 3_651)] {
+        let error = bench.repo.lease("locks/a", ttl).await.unwrap_err();
+        assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
+    }
+    for key in ["", "a//b", "a~2"] {
+        assert_eq!(bench.repo.lease(key, TTL).await.unwrap_err().kind(), ErrKind::InvalidParams);
+    }
+    assert_eq!(bench.store.current_seq(), 0);
+    bench.repo.increment("a", page::Column::Hits, 1).await.unwrap();
+    let occupied = bench.repo.lease("pages/a/hits", TTL).await.unwrap_err();
+    assert!(matches!(&occupied, DustErr::Occupied { key } if key == "pages/a/hits"), "{occupied}");
+}
+
+/// Every verb that writes.
+async fn write_in_every_way(repo: &DustRepo) -> Vec<Result<(), DustErr>> {
+    let edit = link::ActiveModel { slug: Set("a".into()), title: Set("Other".into()), ..Default::default() };
+    let model = link("a").try_into_model().unwrap();
+    vec![
+        repo.insert(link("a")).await.map(drop),
+        repo.insert(link("b")).if_absent().await.map(drop),
+        repo.insert_many([link("c"), link("d")]).await.map(drop),
+        repo.update(edit.clone()).await.map(drop),
+        repo.put(model).await.map(drop),
+        repo.merge(edit).await.map(drop),
+        repo.increment("a", page::Column::Hits, 1).await.map(drop),
+        repo.add("a", page::Column::Tags, "x").await.map(drop),
+        repo.remove("a", page::Column::Tags, "x").await.map(drop),
+        repo.batch_write([BatchEntry::insert(link("e"))]).await.map(drop),
+        repo.batch_write([BatchEntry::insert(link("e")), BatchEntry::delete_by_id::<link::Entity>("e")])
+            .await
+            .map(drop),
+        repo.delete(link("b")).await.map(drop),
+        repo.delete_by_id::<link::Entity>("c").await.map(drop),
+        repo.delete_all::<link::Entity>().await.map(drop),
+        repo.put_file("a", page::Column::Cover, "bytes").await.map(drop),
+    ]
+}
+
+#[tokio::test]
+async fn whoever_lost_the_lease_writes_nothing() {
+    let bench = bench();
+    let first = bench.take("first").await.unwrap();
+    for written in write_in_every_way(&first.repo()).await {
+        written.unwrap();
+    }
+    bench.world.advance(1_000);
+    let second = bench.take("second").await.unwrap();
+    second.repo().insert(link("a")).await.unwrap();
+    let before = (bench.leaves(), bench.store.current_seq());
+    for written in write_in_every_way(&first.repo()).await {
+        let error = written.unwrap_err();
+        assert!(matches!(&error, DustErr::Fenced { key } if key == "locks/a"), "{error}");
+    }
+    assert_eq!((bench.leaves(), bench.store.current_seq()), before);
+    assert_eq!(first.repo().all::<link::Entity>().await.unwrap().len(), 1, "reads go on");
+    second.repo().delete_by_id::<link::Entity>("a").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_carries_one_fence() {
+    let bench = bench();
+    let outer = bench.take("me").await.unwrap();
+    let inner = outer.repo().lease("locks/b", TTL).await.unwrap();
+    let error = inner.repo().insert(link("a")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrKind::InvalidParams);
+    assert!(error.to_string().contains("`locks/a`") && error.to_string().contains("`locks/b`"), "{error}");
+    let error = outer.repo().insert(link("a")).fence(inner.fence()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrKind::InvalidParams);
+    outer.repo().insert(link("a")).fence(outer.fence()).await.unwrap();
+    assert!(inner.release().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_scope_is_held_for_as_long_as_it_takes() {
+    let bench = bench();
+    let world = &*bench.world;
+    let lease = bench.take("me").await.unwrap();
+    let scope = lease.scope_in(world, async |repo| {
+        for slug in ["a", "b", "c"] {
+            world.pause(TTL * 2).await;
+            repo.insert(link(slug)).await?;
+        }
+        Ok::<_, DustErr>(())
+    });
+    let others = async {
+        for _ in 0..5 {
+            world.pause(TTL).await;
+            assert_eq!(bench.take("other").await.unwrap_err().kind(), ErrKind::Held);
+        }
+    };
+    let (done, ()) = world.run(join(scope, others)).await;
+    done.unwrap();
+    assert_eq!(world.now(), TTL * 6);
+    bench.take("other").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_scope_that_lost_its_lease_fails_at_its_next_write() {
+    let bench = bench();
+    let world = &*bench.world;
+    let lease = bench.take("me").await.unwrap();
+    let thief = async {
+        world.pause(TTL / 2).await;
+        bench.repo.active().write(Write::new(lease.key().clone(), Op::Delete)).await.unwrap();
+        bench.take("thief").await.unwrap()
+    };
+    let token = lease.token();
+    let fence = lease.fence();
+    let thief = world.run(thief).await;
+    let done = lease.scope_in(world, async |repo| {
+        world.pause(TTL * 3).await;
+        repo.insert(link("a")).await
+    });
+    assert_eq!(world.run(done).await.unwrap_err().kind(), ErrKind::Fenced);
+    assert!(thief.token() > token && fence.token == token);
+    assert_eq!(bench.leaves(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_scope_that_is_left_early_gives_its_lease_back() {
+    let bench = bench();
+    let world = &*bench.world;
+    let mut dropped = Box::pin(bench.take("me").await.unwrap().scope_in(world, async |_| pending::<()>().await));
+    assert!((&mut dropped).now_or_never().is_none());
+    assert_eq!(bench.take("other").await.unwrap_err().kind(), ErrKind::Held);
+    drop(dropped);
+    let lease = bench.take("other").await.unwrap();
+    let panicking = lease.scope_in(world, async |_| -> () { panic!("as meant") });
+    assert!(AssertUnwindSafe(panicking).catch_unwind().await.is_err());
+    bench.take("another").await.unwrap();
+}
