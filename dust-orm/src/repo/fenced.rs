@@ -5,7 +5,7 @@ use futures_core::stream::BoxStream;
 
 use super::DustRepo;
 use crate::error::DustErr;
-use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, ListRequest, OpKind, Page, Path, Write};
+use crate::protocol::{BatchOp, Change, Entry, Fence, FileUpload, Glob, ListRequest, OpKind, Page, Path, Write};
 use crate::transport::{Capabilities, Receipt, Transport};
 
 /// Passes everything on to the transport of a repo, and puts the fence on what is written.
@@ -80,7 +80,7 @@ impl Transport for Fenced {
         self.repo.active().fetch_file(hash).await
     }
 
-    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, CommittedOp>, DustErr> {
+    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, Change>, DustErr> {
         self.repo.active().subscribe(pattern).await
     }
 }
