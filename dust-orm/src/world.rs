@@ -72,5 +72,6 @@ impl World for RealWorld {
     }
 }
 
-#[cfg(all(test, feature = "embedded"))]
+#[cfg(test)]
+#[cfg(feature = "embedded")]
 pub(crate) mod manual;

@@ -307,5 +307,6 @@ fn milliseconds(key: &Path, ttl: Duration) -> Result<i64, DustErr> {
 /// Some ten years: enough for anything that is meant to end, and safe to add to any clock.
 const MAX_TTL_MS: i64 = 3_650 * 86_400_000;
 
-#[cfg(all(test, feature = "embedded", feature = "macros"))]
+#[cfg(test)]
+#[cfg(all(feature = "embedded", feature = "macros"))]
 mod tests;

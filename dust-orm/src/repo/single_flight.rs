@@ -2,7 +2,8 @@
 
 mod flight;
 mod options;
-#[cfg(all(test, feature = "embedded"))]
+#[cfg(test)]
+#[cfg(feature = "embedded")]
 mod tests;
 
 use std::time::Duration;

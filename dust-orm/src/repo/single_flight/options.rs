@@ -12,6 +12,9 @@ const LEASE_TTL: Duration = Duration::from_secs(30);
 /// How much longer than a lease lasts a caller waits, by default: enough to take over from one that died.
 const EXTRA_WAIT: Duration = Duration::from_secs(5);
 
+/// Whether a stored value will do.
+type Freshness<T> = Arc<dyn Fn(&T) -> bool + Send + Sync>;
+
 /// How often a caller looks who cannot be told, by default.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -28,7 +31,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// ```
 #[derive(Clone)]
 pub struct FlightOptions<T> {
-    fresh: Option<Arc<dyn Fn(&T) -> bool + Send + Sync>>,
+    fresh: Option<Freshness<T>>,
     pub(super) lease_ttl: Duration,
     wait: Option<Duration>,
     pub(super) look_every: Duration,
@@ -116,7 +119,8 @@ impl<T> FlightOptions<T> {
         self
     }
 
-    #[cfg(all(test, feature = "embedded"))]
+    #[cfg(test)]
+    #[cfg(feature = "embedded")]
     pub(super) fn in_world(mut self, world: Arc<dyn World>) -> FlightOptions<T> {
         self.world = world;
         self
