@@ -1,0 +1,28 @@
+//! Links live in both: SQL can search them, Dust shows them to whoever listens. One `Model`, one `ActiveModel`, one
+//! changeset.
+
+use dust_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveDustEntity, Serialize, Deserialize)]
+#[sea_orm(table_name = "shop_links")]
+#[dust(prefix("seaorm-mixed", "links"))]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub slug: String,
+    pub title: String,
+    pub url: String,
+    pub note: Option<String>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+pub fn changeset(link: ActiveModel, params: serde_json::Value) -> Changeset<ActiveModel> {
+    Changeset::cast(link, params, [Column::Slug, Column::Title, Column::Url, Column::Note])
+        .validate_required(Entity::required_columns())
+        .validate_slug()
+        .validate_length(Column::Title, 1..=200)
+        .validate_url(Column::Url)
+}

@@ -1,0 +1,42 @@
+//! Orders live in SQL only. `DeriveChangeset` gives them the changesets that Dust entities have.
+
+use dust_orm::entity::prelude::*;
+
+const PRICE_CENTS: i64 = 250;
+const SHIPPING_CENTS: i64 = 400;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveChangeset)]
+#[sea_orm(table_name = "shop_orders")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i32,
+    #[sea_orm(unique)]
+    pub reference: String,
+    pub email: String,
+    pub item: String,
+    pub quantity: i32,
+    pub total_cents: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// What a customer may send. The total is ours to say: it is worked out when everything else is known to be right.
+pub fn changeset(
+    order: ActiveModel,
+    params: serde_json::Value,
+    free_shipping_from: Option<i64>,
+) -> Changeset<ActiveModel> {
+    Changeset::cast(order, params, [Column::Reference, Column::Email, Column::Item, Column::Quantity])
+        .validate_required([Column::Reference, Column::Email, Column::Item, Column::Quantity])
+        .validate_email(Column::Email)
+        .validate_length(Column::Item, 1..=100)
+        .validate_number(Column::Quantity, 1..=100)
+        .prepare_changes(move |order| {
+            let goods = PRICE_CENTS * order.get_field::<i64>(Column::Quantity).unwrap_or_default();
+            let is_free = free_shipping_from.is_some_and(|from| goods >= from);
+            order.put_change(Column::TotalCents, if is_free { goods } else { goods + SHIPPING_CENTS })
+        })
+}
