@@ -1,0 +1,75 @@
+//! The program on dust-orm.
+
+pub mod link;
+pub mod old_link;
+
+use dust_orm::{BatchEntry, DustConfig, DustErr, DustRepo, ErrKind};
+use sea_orm::{IntoActiveModel, Set};
+use serde_json::json;
+
+use crate::Server;
+
+/// A repo on a server. A program that has its settings in the environment says `DustRepo::from_env()`.
+pub fn connect(server: &Server) -> Result<DustRepo, DustErr> {
+    DustRepo::connect(DustConfig::builder().base_url(&server.url).store(&server.store).token(&server.token).build()?)
+}
+
+/// Runs the program, and answers what it has to say.
+pub async fn run(server: &Server) -> Result<Vec<String>, DustErr> {
+    let dust = connect(server)?;
+    let mut said = Vec::new();
+
+    let all = [
+        json!({"slug": "dust", "title": "Dust", "url": "https://dustlayer.io"}),
+        json!({"slug": "rust", "title": "Rust", "url": "https://www.rust-lang.org", "note": "1.95"}),
+        json!({"slug": "sea-orm", "title": "SeaORM", "url": "https://www.sea-ql.org/SeaORM"}),
+    ];
+    let imported = dust.insert_many(all.map(|params| link::changeset(Default::default(), params))).await?;
+    said.push(format!("imported {}", imported.len()));
+
+    let params = json!({"slug": "bad", "title": "", "url": "https://example.com"});
+    match dust.insert(link::changeset(Default::default(), params)).await {
+        Err(DustErr::Invalid(errors)) => said.push(format!("refused: {errors}")),
+        other => drop(other?),
+    }
+
+    let rust = dust.get::<link::Entity>("rust").await?.into_active_model();
+    dust.update(link::changeset(rust, json!({"title": "The Rust language", "note": null}))).await?;
+    said.push("edited rust".to_owned());
+
+    let seen = dust.find_versioned::<link::Entity>("dust").await?;
+    let seen = seen.ok_or_else(|| DustErr::NotFound { what: "the link dust".to_owned() })?;
+    let title = |title: &str| {
+        let mut link = seen.model.clone().into_active_model();
+        link.title = Set(title.to_owned());
+        link
+    };
+    dust.update(title("Dust, a store")).if_match(&seen.revision).await?;
+    match dust.update(title("Dust, reactive")).if_match(&seen.revision).await {
+        Err(error) if error.kind() == ErrKind::Conflict => said.push("dust: another editor was first".to_owned()),
+        other => drop(other?),
+    }
+
+    dust.delete_by_id::<link::Entity>("sea-orm").await?;
+    match dust.get::<link::Entity>("sea-orm").await {
+        Err(error) if error.kind() == ErrKind::NotFound => said.push("sea-orm is gone".to_owned()),
+        other => drop(other?),
+    }
+
+    for link in dust.all::<link::Entity>().await? {
+        said.push(format!("{}: {} <{}>", link.slug, link.title, link.url));
+    }
+    Ok(said)
+}
+
+/// Deletes what the old program has deleted softly, and answers how many links that were. Run it once, when the last old
+/// program has stopped; before that, the new one would show them again.
+pub async fn purge(dust: &DustRepo) -> Result<usize, DustErr> {
+    let mut links = dust.all::<old_link::Entity>().await?;
+    links.retain(|link| link.deleted_at.is_some());
+    for some in links.chunks(1000) {
+        let deletes = some.iter().map(|link| BatchEntry::delete_by_id::<old_link::Entity>(&link.slug));
+        dust.batch_write(deletes).await?;
+    }
+    Ok(links.len())
+}

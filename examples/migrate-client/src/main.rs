@@ -1,0 +1,29 @@
+//! `cargo run -p migrate-client`: both programs, each on an emulator of its own, and what their stores hold afterwards.
+
+use dust_emulator::Emulator;
+use migrate_client::{Server, after, before};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (old, new) = (Emulator::start().await?, Emulator::start().await?);
+
+    let said_before = before::run(&Server::from(&old)).await.map_err(|(kind, message)| format!("{kind}: {message}"))?;
+    println!("Before, in {}", requests(&old));
+    said_before.iter().for_each(|line| println!("  {line}"));
+
+    let said_after = after::run(&Server::from(&new)).await?;
+    println!("\nAfter, in {}", requests(&new));
+    said_after.iter().for_each(|line| println!("  {line}"));
+
+    println!("\nBoth say the same: {}", said_before == said_after);
+    let purged = after::purge(&after::connect(&Server::from(&old))?).await?;
+    println!("Deleted softly before, and now for good: {purged}");
+    println!("Both stores hold the same: {}", old.export(&old.store())? == new.export(&new.store())?);
+    Ok(())
+}
+
+fn requests(emulator: &Emulator) -> String {
+    let requests = emulator.requests();
+    let writes = requests.iter().filter(|request| request.method != "GET").count();
+    format!("{} requests, {writes} of them writes", requests.len())
+}
