@@ -33,6 +33,16 @@ impl Revision {
         self.leaves.is_none()
     }
 
+    /// Whether a leaf was read at or below a path, which is that of the record or below it.
+    pub(crate) fn has_read(&self, path: &Path, record: &Path) -> bool {
+        let Some(inside) = path.as_str().strip_prefix(record.as_str()) else { return false };
+        let inside = inside.strip_prefix('/').unwrap_or(inside);
+        self.leaves.iter().flatten().any(|(name, _)| {
+            let rest = name.strip_prefix(inside);
+            inside.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+
     /// The revisions of the leaves below a record, with their paths; `None` for a bare number.
     pub(crate) fn leaves(&self, record: &Path) -> Result<Option<Vec<(Path, u64)>>, PathError> {
         let Some(leaves) = &self.leaves else { return Ok(None) };
@@ -60,4 +70,20 @@ pub struct Versioned<M> {
     pub model: M,
     /// Its revision.
     pub revision: Revision,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_knows_what_was_read() {
+        let path = |text: &str| Path::parse(text).unwrap();
+        let leaves = ["title", "tags/a", "titles"].map(|name| (name.to_owned(), 1)).to_vec();
+        let read = Revision { record: 1, leaves: Some(leaves) };
+        let has_read = |at: &str| read.has_read(&path(at), &path("links/dust"));
+        assert!(has_read("links/dust") && has_read("links/dust/title") && has_read("links/dust/tags"));
+        assert!(!has_read("links/dust/ti") && !has_read("links/dust/tag") && !has_read("links/dust/title/x"));
+        assert!(!Revision::from(1).has_read(&path("links/dust"), &path("links/dust")));
+    }
 }

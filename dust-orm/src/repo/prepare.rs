@@ -177,16 +177,15 @@ fn proves_existence<E: DustEntity>(
     record: &Path,
     revision: &Revision,
 ) -> Result<bool, DustErr> {
-    let Some(leaves) = revision.leaves(record)? else { return Ok(false) };
     for (position, field) in E::ActiveModel::FIELDS.iter().enumerate() {
         if !is_leaf(field) || active.state(position) != FieldState::Set {
             continue;
         }
-        let replaced = match E::MODE {
-            StorageMode::Map => record.clone(),
-            StorageMode::Flat => record.child(field.name)?,
+        let was_read = match E::MODE {
+            StorageMode::Map => revision.has_read(record, record),
+            StorageMode::Flat => revision.has_read(&record.child(field.name)?, record),
         };
-        if leaves.iter().any(|(leaf, _)| *leaf == replaced || replaced.is_ancestor_of(leaf)) {
+        if was_read {
             return Ok(true);
         }
     }

@@ -61,7 +61,7 @@ impl HttpTransport {
         trace: &mut Trace<'_>,
     ) -> Result<Answer, DustErr> {
         request.check_size(call)?;
-        let url = self.url(request).map_err(|error| call.invalid(&error.to_string()))?;
+        let url = self.url(request);
         let policy = self.config.retry();
         let mut tries = 0;
         loop {

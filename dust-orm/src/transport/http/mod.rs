@@ -66,7 +66,9 @@ pub struct HttpTransport {
     config: DustConfig,
     store: Arc<str>,
     /// `<base>/api/stores/<org>/<name>/entries`
-    entries: Arc<str>,
+    entries: Url,
+    /// `<base>/api/files`
+    files: Url,
     client: Client,
     world: Arc<dyn World>,
     budget: Arc<Budget>,
@@ -97,9 +99,15 @@ impl HttpTransport {
 
     fn in_world(config: DustConfig, world: Arc<dyn World>) -> Result<HttpTransport, DustErr> {
         let store = config.store();
+        let root = |path: &str| {
+            let base = config.base_url();
+            Url::parse(&format!("{base}{path}"))
+                .map_err(|error| DustErr::InvalidParams(format!("the base URL `{base}` cannot be used: {error}")))
+        };
         Ok(HttpTransport {
             client: client(&config)?,
-            entries: format!("{}/api/stores/{store}/entries", config.base_url()).into(),
+            entries: root(&format!("/api/stores/{store}/entries"))?,
+            files: root("/api/files")?,
             store: store.into(),
             world,
             budget: Arc::new(Budget::new(config.retry().budget)),
@@ -114,12 +122,21 @@ impl HttpTransport {
         &self.config
     }
 
-    fn url(&self, request: &Request) -> Result<Url, url::ParseError> {
-        let target = &request.target;
-        match request.root {
-            Root::Entries => Url::parse(&format!("{}{target}", self.entries)),
-            Root::Files => Url::parse(&format!("{}/api/files{target}", self.config.base_url())),
+    /// The URL of a request. Only what is its own is parsed, not the host each time.
+    fn url(&self, request: &Request) -> Url {
+        let mut url = match request.root {
+            Root::Entries => self.entries.clone(),
+            Root::Files => self.files.clone(),
+        };
+        match request.target.strip_prefix('?') {
+            Some(query) => url.set_query(Some(query)),
+            None if request.target.is_empty() => {}
+            None => {
+                let path = [url.path(), &request.target].concat();
+                url.set_path(&path);
+            }
         }
+        url
     }
 
     fn about<'a>(&'a self, operation: Operation, about: About<'a>) -> Call<'a> {
