@@ -20,6 +20,7 @@ use crate::server::Listening;
 use crate::socket::Hub;
 use crate::state::State;
 use crate::stores::{StoreName, Stores};
+use crate::unplugged::Unplugged;
 
 /// The store an emulator has when none is named.
 const DEFAULT_STORE: &str = "local/dev";
@@ -117,6 +118,15 @@ impl EmulatorBuilder {
 
     /// Starts the emulator, in the tokio runtime of the caller.
     pub async fn start(self) -> Result<Emulator, EmulatorError> {
+        let (address, idle) = (self.address, self.idle);
+        let Unplugged { state, token, store } = self.unplugged()?;
+        let listening = Listening::on(address, Arc::clone(&state), idle).await?;
+        let address = listening.address;
+        Ok(Emulator { state, listening: Some(listening), address, idle, token: token.secret.clone(), store })
+    }
+
+    /// The same without a network: for simulations, which decide what happens when. Needs no runtime.
+    pub fn unplugged(self) -> Result<Unplugged, EmulatorError> {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::default()));
         let stores = Stores::open(self.data, Arc::clone(&clock))?;
         let first = self.stores.first().map_or(DEFAULT_STORE, String::as_str);
@@ -132,8 +142,8 @@ impl EmulatorBuilder {
             }
         }
         let tokens = Tokens::default();
-        let secret = self.secret.unwrap_or_else(ids::secret);
-        tokens.add(Token::new(&secret));
+        let token = Token::new(self.secret.unwrap_or_else(ids::secret));
+        tokens.add(token.clone());
         for token in self.tokens {
             tokens.add(token);
         }
@@ -146,9 +156,7 @@ impl EmulatorBuilder {
             journal: Journal::default(),
             hub: Hub::default(),
         });
-        let listening = Listening::on(self.address, Arc::clone(&state), self.idle).await?;
-        let address = listening.address;
-        Ok(Emulator { state, listening: Some(listening), address, idle: self.idle, token: secret, store })
+        Ok(Unplugged { state, token: Arc::new(token), store })
     }
 }
 

@@ -109,6 +109,7 @@ mod socket;
 mod state;
 mod stores;
 mod time;
+mod unplugged;
 
 pub use auth::{SCOPES, Token};
 pub use emulator::{Emulator, EmulatorBuilder};
@@ -117,3 +118,5 @@ pub use faults::{Fault, Faults};
 pub use journal::RequestRecord;
 pub use limits::RateLimit;
 pub use routes::Route;
+pub use socket::{Line, Twist};
+pub use unplugged::Unplugged;

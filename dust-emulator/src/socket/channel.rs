@@ -35,7 +35,7 @@ pub(super) struct Channel {
 pub(super) struct CatchUp {
     /// What the client said, or the last op it was sent.
     last: RawJson,
-    sent: usize,
+    pub(super) sent: usize,
     begun: bool,
 }
 

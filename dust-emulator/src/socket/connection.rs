@@ -1,10 +1,8 @@
 //! One socket: its frames in, its queue out, and its end.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dust_orm::protocol::RawJson;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -15,15 +13,12 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::channel::{self, Channel};
+use super::desk::Desk;
 use super::frame::{Frame, Outgoing, Vsn};
-use super::hub::Order;
-use super::seat::{self, Crash, Failure, Refused, Seat, Twist};
-use super::{put_file, rollback, status, write};
+use super::seat::{Crash, Twist};
 use crate::address::{self, Params};
 use crate::auth::Token;
 use crate::faults::{Effect, Fault, Met};
-use crate::json::Object;
 use crate::routes::Route;
 use crate::state::State;
 
@@ -62,14 +57,12 @@ enum End {
 
 pub(super) struct Connection {
     state: Arc<State>,
-    client: Client,
+    vsn: Vsn,
     socket: WebSocketStream<TokioIo<Upgraded>>,
     stops: Stops,
     dropped: watch::Receiver<u64>,
     held: watch::Receiver<Option<usize>>,
-    channels: HashMap<String, Channel>,
-    queue: mpsc::UnboundedSender<Order>,
-    orders: mpsc::UnboundedReceiver<Order>,
+    desk: Desk,
     /// When the client was last heard, on the emulator's monotonic clock.
     heard_ms: u64,
 }
@@ -82,16 +75,14 @@ impl Connection {
         dropped: watch::Receiver<u64>,
         stops: Stops,
     ) -> Connection {
-        let (queue, orders) = mpsc::unbounded_channel();
+        let threads = state.stores.persistent();
         Connection {
-            client,
+            vsn: client.vsn,
+            desk: Desk::new(Arc::clone(&state), client, threads),
             socket,
             stops,
             dropped,
             held: state.hub.held(),
-            channels: HashMap::new(),
-            queue,
-            orders,
             heard_ms: state.clock.monotonic_ms(),
             state,
         }
@@ -115,14 +106,12 @@ impl Connection {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let hold = *self.held.borrow_and_update();
-            let catching_up =
-                self.channels.values().find(|channel| channel.catch_up.is_some() && !channel.is_held(hold));
-            let catching_up = catching_up.map(|channel| channel.topic.to_string());
+            let catching_up = self.desk.catching_up(hold);
             tokio::select! {
                 biased;
                 _ = self.dropped.changed() => return Err(End::Drop),
                 _ = self.stops.stopped.changed() => return Err(End::Close(CloseCode::Away)),
-                Some(order) = self.orders.recv() => self.send(order).await?,
+                frame = self.desk.next() => self.send(frame).await?,
                 incoming = self.socket.next() => match incoming {
                     Some(Ok(message)) => {
                         self.heard_ms = self.state.clock.monotonic_ms();
@@ -139,7 +128,7 @@ impl Connection {
                 _ = self.held.changed() => {}
                 () = std::future::ready(()), if catching_up.is_some() => {
                     if let Some(topic) = catching_up {
-                        self.catch_up(&topic, hold).await;
+                        self.desk.catch_up(&topic, hold).await;
                     }
                 }
             }
@@ -147,27 +136,18 @@ impl Connection {
     }
 
     /// Sends what stands in the queue.
-    async fn send(&mut self, first: Order) -> Result<(), End> {
+    async fn send(&mut self, first: Outgoing) -> Result<(), End> {
         let mut next = Some(first);
-        while let Some(order) = next {
-            match order {
-                Order::Send(frame) => self.feed(&frame).await?,
-                Order::Crash(id) => {
-                    let topic = self.channels.values().find(|channel| channel.membership.id == id);
-                    let topic = topic.map(|channel| channel.topic.to_string());
-                    if let Some(topic) = topic {
-                        self.crash(&topic, &Crash("on demand".to_owned()));
-                    }
-                }
-            }
-            next = self.orders.try_recv().ok();
+        while let Some(frame) = next {
+            self.feed(&frame).await?;
+            next = self.desk.try_next();
         }
         let Connection { socket, dropped, stops, .. } = self;
         until_ended(dropped, stops, socket.flush()).await?.map_err(|_| End::Drop)
     }
 
     async fn feed(&mut self, frame: &Outgoing) -> Result<(), End> {
-        match self.client.vsn.encode(frame) {
+        match self.vsn.encode(frame) {
             Ok(message) => {
                 let Connection { socket, dropped, stops, .. } = self;
                 until_ended(dropped, stops, socket.feed(message)).await?.map_err(|_| End::Drop)
@@ -179,16 +159,10 @@ impl Connection {
         }
     }
 
-    /// Puts a frame at the end of the queue.
-    fn queue(&self, frame: Outgoing) {
-        // Cannot fail: the other end is this connection's own.
-        let _ = self.queue.send(Order::Send(frame));
-    }
-
     async fn receive(&mut self, message: Message) -> Result<(), End> {
         let frame = match &message {
             Message::Text(text) => Vsn::decode_text(text),
-            Message::Binary(bytes) => self.client.vsn.decode_binary(bytes),
+            Message::Binary(bytes) => self.vsn.decode_binary(bytes),
             // The WebSocket layer answers these.
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Ok(()),
         };
@@ -208,146 +182,21 @@ impl Connection {
             reply_first: matches!(effect, Some(Effect::ReplyFirst)),
         };
         if done {
-            self.handle(&frame, twist).await;
+            self.desk.handle(&frame, twist).await;
         }
         match effect {
             Some(Effect::Close) => Err(End::Drop),
             Some(Effect::Crash) => {
-                self.crash(&frame.topic, &Crash("a fault".to_owned()));
+                self.desk.crash(&frame.topic, &Crash("a fault".to_owned()));
                 Ok(())
             }
             Some(Effect::Refuse { response }) => {
-                let join_ref = self.channels.get(&frame.topic).map(|channel| &channel.join_ref);
-                self.answer(&frame, Some(join_ref.unwrap_or(&frame.join_ref).clone()), false, response);
+                let join_ref = self.desk.join_ref(&frame.topic);
+                self.desk.answer(&frame, Some(join_ref.unwrap_or(&frame.join_ref).clone()), false, response);
                 Ok(())
             }
             _ => Ok(()),
         }
-    }
-
-    async fn handle(&mut self, frame: &Frame, twist: Twist) {
-        let topic = frame.topic.as_str();
-        let is_store = topic.starts_with("store:");
-        match (frame.event.as_str(), self.channels.get(topic)) {
-            ("heartbeat", _) if topic == "phoenix" => {
-                if !twist.no_reply {
-                    self.answer(frame, None, true, "{}");
-                }
-            }
-            ("phx_join", _) if is_store => self.join(frame, twist).await,
-            ("phx_leave", None) => self.answer(frame, Some(frame.join_ref.clone()), true, "{}"),
-            (_, None) => {
-                let unmatched = Object::new().string("reason", "unmatched topic").end();
-                self.answer(frame, None, false, &unmatched);
-            }
-            ("phx_leave", Some(channel)) if channel.join_ref == frame.join_ref => {
-                if !twist.no_reply {
-                    self.answer(frame, Some(channel.join_ref.clone()), true, "{}");
-                }
-                self.queue(channel.ended("phx_close"));
-                self.channels.remove(topic);
-            }
-            // That of a join that is over already.
-            ("phx_leave", Some(_)) => {}
-            (_, Some(channel)) => {
-                let seat = Seat {
-                    state: Arc::clone(&self.state),
-                    token: Arc::clone(&self.client.token),
-                    device_id: Arc::clone(&self.client.device_id),
-                    held: channel.held.clone(),
-                    topic: Arc::clone(&channel.topic),
-                    join_ref: channel.join_ref.clone(),
-                    reference: frame.reference.clone(),
-                    queue: self.queue.clone(),
-                    twist,
-                };
-                let message = frame.clone();
-                let crashed = off_thread(&self.state, move || dispatch(&seat, &message)).await;
-                if let Err(crash) = crashed.unwrap_or_else(|| Err(Crash("a panic".to_owned()))) {
-                    self.crash(topic, &crash);
-                }
-            }
-        }
-    }
-
-    async fn join(&mut self, frame: &Frame, twist: Twist) {
-        let (state, client) = (Arc::clone(&self.state), self.client.clone());
-        let (queue, message) = (self.queue.clone(), frame.clone());
-        let old = self.channels.remove(&frame.topic);
-        let old_end = old.as_ref().map(|channel| channel.ended("phx_close"));
-        // From here on nothing is pushed to it.
-        drop(old);
-        let joined =
-            off_thread(&state.clone(), move || channel::join(&state, &client, &message, &queue, twist.no_reply)).await;
-        match joined {
-            Some(Ok(channel)) => {
-                self.channels.insert(frame.topic.clone(), channel);
-            }
-            Some(Err(Refused(response))) => self.answer(frame, Some(frame.join_ref.clone()), false, &response),
-            None => {}
-        }
-        if let Some(end) = old_end {
-            self.queue(end);
-        }
-    }
-
-    async fn catch_up(&mut self, topic: &str, hold: Option<usize>) {
-        let Some(mut channel) = self.channels.remove(topic) else { return };
-        let vsn = self.client.vsn;
-        let stepped = off_thread(&self.state, move || {
-            let mut frames = Vec::new();
-            let stepped = channel.step(vsn, hold, &mut frames);
-            (channel, frames, stepped)
-        });
-        let Some((channel, frames, stepped)) = stepped.await else { return };
-        self.channels.insert(topic.to_owned(), channel);
-        frames.into_iter().for_each(|frame| self.queue(frame));
-        if let Err(crash) = stepped {
-            self.crash(topic, &crash);
-        }
-    }
-
-    /// Ends a channel as one that crashed.
-    fn crash(&mut self, topic: &str, Crash(reason): &Crash) {
-        if let Some(channel) = self.channels.remove(topic) {
-            tracing::warn!(target: "dust_emulator", topic, reason, "the channel crashed");
-            self.queue(channel.ended("phx_error"));
-        }
-    }
-
-    fn answer(&self, frame: &Frame, join_ref: Option<RawJson>, ok: bool, response: &str) {
-        self.queue(seat::reply(join_ref, frame.reference.clone(), &frame.topic.as_str().into(), ok, response));
-    }
-}
-
-/// A message to a channel that is joined.
-fn dispatch(seat: &Seat, frame: &Frame) -> Result<(), Crash> {
-    let unknown = || Crash(format!("the event `{}` with this payload crashes the channel", frame.event));
-    let payload = frame.payload.to::<Params>().map_err(|_| unknown());
-    let done = match frame.event.as_str() {
-        "write" => write::write(seat, &payload?, frame.not_utf8.as_deref()),
-        "put_file" => put_file::put_file(seat, &payload?),
-        "rollback" => rollback::rollback(seat, &payload?),
-        "ack_seq" if payload?.contains_key("seq") => {
-            seat.reply(true, "{}");
-            Ok(())
-        }
-        "status" => match status::status(seat) {
-            Ok(status) => {
-                seat.reply(true, &status);
-                Ok(())
-            }
-            Err(error) => Err(Crash(error.to_string()).into()),
-        },
-        _ => return Err(unknown()),
-    };
-    match done {
-        Ok(()) => Ok(()),
-        Err(Failure::Refused(Refused(response))) => {
-            seat.reply(false, &response);
-            Ok(())
-        }
-        Err(Failure::Crash(crash)) => Err(crash),
     }
 }
 
@@ -384,12 +233,4 @@ async fn until_ended<T>(
         _ = dropped.changed() => Err(End::Drop),
         _ = stops.stopped.changed() => Err(End::Close(CloseCode::Away)),
     }
-}
-
-/// Does something where waiting for the disk holds nobody up. `None` if it panicked.
-async fn off_thread<T: Send + 'static>(state: &State, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    if !state.stores.persistent() {
-        return Some(work());
-    }
-    tokio::task::spawn_blocking(work).await.ok()
 }

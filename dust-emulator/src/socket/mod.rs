@@ -1,15 +1,17 @@
 //! The WebSocket: Phoenix channels, one for each store a client has joined.
 //!
-//! One task has the connection ([`connection`]). What it is to send stands in one queue, so that an event, a reply and
+//! One task has the connection ([`connection`]), and a [`desk`] its channels. What it is to send stands in one queue, so that an event, a reply and
 //! the steps of a catch-up leave in the order in which they were decided. Ops that are written on a WebSocket reach the
 //! channels of their topic through the [`Hub`]; ops that are written over HTTP are not pushed.
 
 mod base64;
 mod channel;
 mod connection;
+mod desk;
 mod frame;
 mod handshake;
 mod hub;
+mod line;
 mod msgpack;
 mod put_file;
 mod rollback;
@@ -20,3 +22,5 @@ mod write;
 pub(crate) use connection::Stops;
 pub(crate) use handshake::{accept, serve};
 pub(crate) use hub::Hub;
+pub use line::Line;
+pub use seat::Twist;

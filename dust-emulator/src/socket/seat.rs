@@ -13,13 +13,17 @@ use crate::limits::{Bucket, Verdict};
 use crate::state::State;
 use crate::stores::Held;
 
-/// What a fault does to the frames that answer a message.
+/// What a fault does to the frames that answer a message. By default nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Twist {
-    pub(super) no_reply: bool,
-    pub(super) no_event: bool,
-    pub(super) event_twice: bool,
-    pub(super) reply_first: bool,
+pub struct Twist {
+    /// There is no reply.
+    pub no_reply: bool,
+    /// Nobody is told of the op.
+    pub no_event: bool,
+    /// Everybody is told of the op twice.
+    pub event_twice: bool,
+    /// The reply comes before the event.
+    pub reply_first: bool,
 }
 
 /// A message's channel and sender, and the way back to it.

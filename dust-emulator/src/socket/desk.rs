@@ -1,0 +1,229 @@
+//! A client's channels, whatever carries its frames: frames in, a queue of frames out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dust_orm::protocol::RawJson;
+use tokio::sync::mpsc;
+
+use super::channel::{self, Channel};
+use super::connection::Client;
+use super::frame::{Frame, Outgoing};
+use super::hub::Order;
+use super::seat::{self, Crash, Failure, Refused, Seat, Twist};
+use super::{put_file, rollback, status, write};
+use crate::address::Params;
+use crate::json::Object;
+use crate::state::State;
+
+/// What a client has joined, and what it is to be sent.
+pub(super) struct Desk {
+    state: Arc<State>,
+    client: Client,
+    channels: BTreeMap<String, Channel>,
+    queue: mpsc::UnboundedSender<Order>,
+    orders: mpsc::UnboundedReceiver<Order>,
+    /// Whether to wait for the disk in a thread of its own.
+    threads: bool,
+}
+
+impl Desk {
+    pub(super) fn new(state: Arc<State>, client: Client, threads: bool) -> Desk {
+        let (queue, orders) = mpsc::unbounded_channel();
+        Desk { state, client, channels: BTreeMap::new(), queue, orders, threads }
+    }
+
+    /// What the client is to be sent next, when there is something.
+    pub(super) async fn next(&mut self) -> Outgoing {
+        loop {
+            match self.orders.recv().await {
+                Some(Order::Send(frame)) => return frame,
+                Some(Order::Crash(id)) => self.crash_id(id),
+                // Cannot be: the other end is held here too.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// What the client is to be sent next, if there is something.
+    pub(super) fn try_next(&mut self) -> Option<Outgoing> {
+        loop {
+            match self.orders.try_recv().ok()? {
+                Order::Send(frame) => return Some(frame),
+                Order::Crash(id) => self.crash_id(id),
+            }
+        }
+    }
+
+    /// A channel that has something to catch up with, unless that is to wait after so many events.
+    pub(super) fn catching_up(&self, hold: Option<usize>) -> Option<String> {
+        let channel = self.channels.values().find(|channel| channel.catch_up.is_some() && !channel.is_held(hold));
+        channel.map(|channel| channel.topic.to_string())
+    }
+
+    /// The `join_ref` of a topic that is joined.
+    pub(super) fn join_ref(&self, topic: &str) -> Option<&RawJson> {
+        self.channels.get(topic).map(|channel| &channel.join_ref)
+    }
+
+    fn crash_id(&mut self, id: u64) {
+        let topic = self.channels.values().find(|channel| channel.membership.id == id);
+        if let Some(topic) = topic.map(|channel| channel.topic.to_string()) {
+            self.crash(&topic, &Crash("on demand".to_owned()));
+        }
+    }
+
+    /// Puts a frame at the end of the queue.
+    fn queue(&self, frame: Outgoing) {
+        // Cannot fail: the other end is this connection's own.
+        let _ = self.queue.send(Order::Send(frame));
+    }
+
+    /// Does what a frame asks for.
+    pub(super) async fn handle(&mut self, frame: &Frame, twist: Twist) {
+        let topic = frame.topic.as_str();
+        let is_store = topic.starts_with("store:");
+        match (frame.event.as_str(), self.channels.get(topic)) {
+            ("heartbeat", _) if topic == "phoenix" => {
+                if !twist.no_reply {
+                    self.answer(frame, None, true, "{}");
+                }
+            }
+            ("phx_join", _) if is_store => self.join(frame, twist).await,
+            ("phx_leave", None) => self.answer(frame, Some(frame.join_ref.clone()), true, "{}"),
+            (_, None) => {
+                let unmatched = Object::new().string("reason", "unmatched topic").end();
+                self.answer(frame, None, false, &unmatched);
+            }
+            ("phx_leave", Some(channel)) if channel.join_ref == frame.join_ref => {
+                if !twist.no_reply {
+                    self.answer(frame, Some(channel.join_ref.clone()), true, "{}");
+                }
+                self.queue(channel.ended("phx_close"));
+                self.channels.remove(topic);
+            }
+            // That of a join that is over already.
+            ("phx_leave", Some(_)) => {}
+            (_, Some(channel)) => {
+                let seat = Seat {
+                    state: Arc::clone(&self.state),
+                    token: Arc::clone(&self.client.token),
+                    device_id: Arc::clone(&self.client.device_id),
+                    held: channel.held.clone(),
+                    topic: Arc::clone(&channel.topic),
+                    join_ref: channel.join_ref.clone(),
+                    reference: frame.reference.clone(),
+                    queue: self.queue.clone(),
+                    twist,
+                };
+                let message = frame.clone();
+                let crashed = off_thread(self.threads, move || dispatch(&seat, &message)).await;
+                if let Err(crash) = crashed.unwrap_or_else(|| Err(Crash("a panic".to_owned()))) {
+                    self.crash(topic, &crash);
+                }
+            }
+        }
+    }
+
+    async fn join(&mut self, frame: &Frame, twist: Twist) {
+        let (state, client) = (Arc::clone(&self.state), self.client.clone());
+        let (queue, message) = (self.queue.clone(), frame.clone());
+        let old = self.channels.remove(&frame.topic);
+        let old_end = old.as_ref().map(|channel| channel.ended("phx_close"));
+        // From here on nothing is pushed to it.
+        drop(old);
+        let joined =
+            off_thread(self.threads, move || channel::join(&state, &client, &message, &queue, twist.no_reply)).await;
+        match joined {
+            Some(Ok(channel)) => {
+                self.channels.insert(frame.topic.clone(), channel);
+            }
+            Some(Err(Refused(response))) => self.answer(frame, Some(frame.join_ref.clone()), false, &response),
+            None => {}
+        }
+        if let Some(end) = old_end {
+            self.queue(end);
+        }
+    }
+
+    /// Sends the next part of a catch-up.
+    pub(super) async fn catch_up(&mut self, topic: &str, hold: Option<usize>) {
+        let Some(mut channel) = self.channels.remove(topic) else { return };
+        let vsn = self.client.vsn;
+        let stepped = off_thread(self.threads, move || {
+            let mut frames = Vec::new();
+            let stepped = channel.step(vsn, hold, &mut frames);
+            (channel, frames, stepped)
+        });
+        let Some((channel, frames, stepped)) = stepped.await else { return };
+        self.channels.insert(topic.to_owned(), channel);
+        frames.into_iter().for_each(|frame| self.queue(frame));
+        if let Err(crash) = stepped {
+            self.crash(topic, &crash);
+        }
+    }
+
+    /// Goes on with a catch-up by so many ops.
+    pub(super) async fn catch_up_by(&mut self, ops: usize) {
+        let Some(topic) = self.catching_up(None) else { return };
+        let sent = self.channels.get(&topic).and_then(|channel| channel.catch_up.as_ref()).map_or(0, |at| at.sent);
+        self.catch_up(&topic, Some(sent.saturating_add(ops))).await;
+    }
+
+    /// What is joined, in order.
+    pub(super) fn topics(&self) -> Vec<String> {
+        self.channels.keys().cloned().collect()
+    }
+
+    /// Ends a channel as one that crashed.
+    pub(super) fn crash(&mut self, topic: &str, Crash(reason): &Crash) {
+        if let Some(channel) = self.channels.remove(topic) {
+            tracing::warn!(target: "dust_emulator", topic, reason, "the channel crashed");
+            self.queue(channel.ended("phx_error"));
+        }
+    }
+
+    /// Answers a frame that no channel answers.
+    pub(super) fn answer(&self, frame: &Frame, join_ref: Option<RawJson>, ok: bool, response: &str) {
+        self.queue(seat::reply(join_ref, frame.reference.clone(), &frame.topic.as_str().into(), ok, response));
+    }
+}
+
+/// A message to a channel that is joined.
+fn dispatch(seat: &Seat, frame: &Frame) -> Result<(), Crash> {
+    let unknown = || Crash(format!("the event `{}` with this payload crashes the channel", frame.event));
+    let payload = frame.payload.to::<Params>().map_err(|_| unknown());
+    let done = match frame.event.as_str() {
+        "write" => write::write(seat, &payload?, frame.not_utf8.as_deref()),
+        "put_file" => put_file::put_file(seat, &payload?),
+        "rollback" => rollback::rollback(seat, &payload?),
+        "ack_seq" if payload?.contains_key("seq") => {
+            seat.reply(true, "{}");
+            Ok(())
+        }
+        "status" => match status::status(seat) {
+            Ok(status) => {
+                seat.reply(true, &status);
+                Ok(())
+            }
+            Err(error) => Err(Crash(error.to_string()).into()),
+        },
+        _ => return Err(unknown()),
+    };
+    match done {
+        Ok(()) => Ok(()),
+        Err(Failure::Refused(Refused(response))) => {
+            seat.reply(false, &response);
+            Ok(())
+        }
+        Err(Failure::Crash(crash)) => Err(crash),
+    }
+}
+
+/// Does something, with threads where waiting for the disk holds nobody up. `None` if it panicked there.
+async fn off_thread<T: Send + 'static>(threads: bool, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    if !threads {
+        return Some(work());
+    }
+    tokio::task::spawn_blocking(work).await.ok()
+}

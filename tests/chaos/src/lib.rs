@@ -1,0 +1,10 @@
+//! What the realtime client promises, checked under faults.
+//!
+//! [`sim`] runs several sessions, their mirrors and a server in one thread, with a scheduler and a virtual clock: a seed
+//! decides everything.
+
+pub mod dice;
+pub mod ledger;
+pub mod seeds;
+pub mod sim;
+pub mod violation;

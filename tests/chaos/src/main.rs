@@ -1,0 +1,59 @@
+//! Runs seeds: `cargo run -p chaos -- --seeds 100000 --from 1`, or one with its trace: `-- --seed 17`.
+
+#![allow(clippy::print_stdout, reason = "a program for the terminal")]
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use chaos::{seeds, sim};
+
+const HELP: &str = "\
+Checks what the realtime client promises under faults.
+
+  --seeds N     run N simulations (default 2000)
+  --from SEED   beginning with this seed (default: the time)
+  --seed SEED   run one and tell what happens
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("{error}\n\n{HELP}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<bool, lexopt::Error> {
+    use lexopt::prelude::*;
+    let now = std::time::UNIX_EPOCH.elapsed().map_or(1, |elapsed| elapsed.as_secs());
+    let (mut count, mut from, mut one) = (2_000, now, None);
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("seeds") => count = arguments.value()?.parse()?,
+            Long("from") => from = arguments.value()?.parse()?,
+            Long("seed") => one = Some(arguments.value()?.parse()?),
+            Long("help") => {
+                println!("{HELP}");
+                return Ok(true);
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    if let Some(seed) = one {
+        let report = sim::run_with(seed, None, true);
+        println!("{}", seeds::explain(&report));
+        return Ok(report.violation.is_none());
+    }
+    let began = Instant::now();
+    println!("{count} seeds from {from} on");
+    let summary = seeds::run(from, count, None);
+    for report in &summary.failures {
+        println!("{}", seeds::explain(report));
+    }
+    println!("{}{} seeds in {:?}, {} failed", summary.counts, summary.runs, began.elapsed(), summary.failures.len());
+    Ok(summary.failures.is_empty())
+}

@@ -1,0 +1,146 @@
+//! Calls: what a caller asks of its client, and what it is told.
+
+use std::time::Duration;
+
+use dust_orm::protocol::{Fence, Op, OpKind, Path, PathError, Precondition, RawJson, Write};
+use dust_orm::sync::session::Work;
+
+use crate::dice::Dice;
+
+/// Paths that meet each other: parents, children, and the same in other letters.
+const PATHS: [&str; 8] = ["a", "a/x", "a/y", "A/x", "b", "b/x/y", "b/X", "e~1f/é"];
+const COUNTERS: [&str; 2] = ["c/n", "c/m"];
+const SETS: [&str; 1] = ["d/s"];
+const LEASES: [&str; 2] = ["l/1", "l/2"];
+
+/// What became of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It was done; as which op, if it was one.
+    Done(Option<u64>),
+    /// It was not done.
+    Failed(String),
+    /// Nobody knows.
+    Unknown,
+    /// The caller went away.
+    Cancelled,
+}
+
+/// A call that was begun.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) caller: usize,
+    pub(super) client: usize,
+    /// Which start of the client, and which of its commands, from 1 on.
+    pub(super) start: u64,
+    pub(super) number: u64,
+    pub(super) store: usize,
+    /// What it writes, if it does.
+    pub(super) target: Option<(Path, OpKind, Option<Fence>)>,
+    /// Where the store was when it began.
+    pub(super) since: u64,
+    /// By when it has to be answered, on the clock of its client.
+    pub(super) due: Duration,
+    pub(super) outcome: Option<Outcome>,
+    /// The op it was found to be in the log.
+    pub(super) found: Option<u64>,
+}
+
+/// What a caller does next.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// Asks its client.
+    Ask(Work),
+    /// Reads the mirror.
+    Read(&'static str),
+    /// Writes over HTTP, and waits until the mirror has it.
+    Http(Vec<Write>),
+}
+
+/// What a caller knows that helps it to make up its next step.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Knowledge {
+    /// Leases it was given, the last one last.
+    pub(super) leases: Vec<Fence>,
+    /// Revisions it has seen.
+    pub(super) revisions: Vec<u64>,
+}
+
+/// Makes up a step. The number of the call goes into what it writes, so that every value is another.
+pub(super) fn step(dice: &mut Dice, knowledge: &Knowledge, number: usize) -> Result<Step, String> {
+    let kind = dice.pick(&[(60, 'w'), (20, 'r'), (8, 'f'), (8, 'h'), (4, 'c')]);
+    Ok(match kind {
+        Some('r') => Step::Read(["**", "a/**", "*/x", "c/*", "b/**"][dice.index(5)]),
+        Some('f') => Step::Ask(Work::Refresh),
+        Some('c') => Step::Ask(Work::CatchUp(0)),
+        Some('h') => {
+            let writes = dice.within(1, 4);
+            Step::Http((0..writes).map(|_| plain_write(dice, number)).collect::<Result<_, _>>()?)
+        }
+        _ => Step::Ask(Work::Write(write(dice, knowledge, number)?)),
+    })
+}
+
+fn path(dice: &mut Dice, among: &[&str]) -> Result<Path, String> {
+    Path::parse(among[dice.index(among.len())]).map_err(|error: PathError| error.to_string())
+}
+
+fn raw(text: &str) -> Result<RawJson, String> {
+    RawJson::parse(text).map_err(|error| error.to_string())
+}
+
+/// A `set` or `delete` without conditions.
+pub(super) fn plain_write(dice: &mut Dice, number: usize) -> Result<Write, String> {
+    let op = match dice.below(5) {
+        0 => Op::Delete,
+        1 => Op::Set(raw(&format!(r#"{{"x":"v{number}","y":{{"z":{number}}}}}"#))?),
+        2 => Op::Set(raw([
+            r#"{"_type":"datetime","_typed":"2026-01-02T03:04:05+02:00"}"#,
+            r#"{"_type":"decimal","_typed":"1.20"}"#,
+            "[1,{}]",
+            "null",
+        ][dice.index(4)])?),
+        _ => Op::Set(raw(&format!(r#""v{number}""#))?),
+    };
+    Ok(Write::new(path(dice, &PATHS)?, op))
+}
+
+fn write(dice: &mut Dice, knowledge: &Knowledge, number: usize) -> Result<Write, String> {
+    let mut write = match dice.pick(&[(50, 'p'), (14, 'm'), (10, 'i'), (10, 's'), (16, 'l')]) {
+        Some('m') => {
+            let object = raw(&format!(r#"{{"x":"m{number}","y":{{"w":{number}}}}}"#))?;
+            Write::new(path(dice, &PATHS)?, Op::Merge(object))
+        }
+        Some('i') => Write::new(path(dice, &COUNTERS)?, Op::Increment(raw(&dice.within(1, 9).to_string())?)),
+        Some('s') => {
+            let member = raw(&dice.below(3).to_string())?;
+            let op = if dice.percent(70) { Op::Add(member) } else { Op::Remove(member) };
+            Write::new(path(dice, &SETS)?, op)
+        }
+        Some('l') => lease(dice, knowledge, number)?,
+        _ => plain_write(dice, number)?,
+    };
+    let is_lease_op = matches!(write.op.kind(), OpKind::Lease | OpKind::Renew | OpKind::Release);
+    if matches!(write.op, Op::Set(_) | Op::Delete) && dice.percent(25) {
+        let seen = knowledge.revisions.len();
+        write.precondition = match dice.below(3) {
+            0 if matches!(write.op, Op::Set(_)) => Some(Precondition::IfAbsent),
+            _ if seen > 0 => Some(Precondition::IfMatch(knowledge.revisions[dice.index(seen)])),
+            _ => Some(Precondition::IfMatch(1)),
+        };
+    }
+    if !is_lease_op && !knowledge.leases.is_empty() && dice.percent(40) {
+        write.fence = Some(knowledge.leases[dice.index(knowledge.leases.len())].clone());
+    }
+    Ok(write)
+}
+
+fn lease(dice: &mut Dice, knowledge: &Knowledge, number: usize) -> Result<Write, String> {
+    let ttl_ms = dice.pick(&[(3, 30_000), (2, 400), (1, 20)]).unwrap_or(400);
+    let held = knowledge.leases.last().filter(|_| dice.percent(50));
+    Ok(match held {
+        Some(Fence { key, token }) if dice.percent(50) => Write::new(key.clone(), Op::Renew { token: *token, ttl_ms }),
+        Some(Fence { key, token }) => Write::new(key.clone(), Op::Release { token: *token }),
+        None => Write::new(path(dice, &LEASES)?, Op::Lease { holder: Some(format!("h{number}")), ttl_ms }),
+    })
+}

@@ -1,0 +1,222 @@
+//! Callers: what they ask, read and are told.
+
+use dust_orm::protocol::channel::Written;
+use dust_orm::protocol::{CommittedOp, Fence, Glob, Op, OpKind, Write};
+use dust_orm::sync::session::{Command, CommandId, StoreId, Timing, Work};
+use dust_orm::{DustErr, ErrKind};
+
+use super::call::{self, Call, Outcome, Step};
+use super::client::Client;
+use super::mutation::Mutation;
+use super::world::{Caller, Checked, Event, World, broken};
+use crate::ledger;
+use crate::violation::{Promise, Violation};
+
+impl World {
+    /// A caller has its answer, and thinks about what to do next.
+    pub(super) fn go_on(&mut self, caller: usize) {
+        self.callers[caller].waits_for = None;
+        let after = self.dice.time(0, self.plan.think_ms);
+        self.schedule(after, Event::Next(caller));
+    }
+
+    pub(super) fn next(&mut self, caller: usize) -> Checked {
+        let Caller { client, left, waits_for, .. } = self.callers[caller];
+        if left == 0 || waits_for.is_some() {
+            return Ok(());
+        }
+        self.callers[caller].left -= 1;
+        let store = self.dice.index(self.server.stores.len());
+        let step =
+            call::step(&mut self.dice, &self.callers[caller].knowledge[store], self.calls.len()).map_err(broken)?;
+        match step {
+            Step::Read(pattern) => {
+                self.read(caller, store, pattern)?;
+                self.go_on(caller);
+                Ok(())
+            }
+            Step::Http(writes) => {
+                self.tell(|| format!("caller {caller} writes over HTTP to s{store}"));
+                match self.write_http(store, writes)? {
+                    Some(seq) => self.ask(caller, store, Work::CatchUp(seq)),
+                    None => {
+                        self.go_on(caller);
+                        Ok(())
+                    }
+                }
+            }
+            Step::Ask(Work::CatchUp(_)) => {
+                // That of another caller, who has told this one.
+                let seq = self.server.stores[store].ledger.seq();
+                let seq = self.dice.within(seq.saturating_sub(3), seq);
+                self.ask(caller, store, Work::CatchUp(seq))
+            }
+            Step::Ask(work) => self.ask(caller, store, work),
+        }
+        .map_err(|violation| {
+            let Violation { promise, what } = violation;
+            Violation::new(promise, format!("{what} (client {client})"))
+        })
+    }
+
+    /// Reads the mirror.
+    pub(super) fn read(&mut self, caller: usize, store: usize, pattern: &str) -> Checked {
+        self.counts.add("read");
+        let client = self.callers[caller].client;
+        let seen = &self.clients[client].stores[store];
+        self.tell(|| format!("caller {caller} reads {pattern} of s{store} at op {}", seen.mirror.seq()));
+        if seen.mirror.seq() < seen.told {
+            let what = format!("its callers know of op {}, the mirror has {}", seen.told, seen.mirror.seq());
+            return Err(self.violation(Promise::OrderOfCalls, client, store, what));
+        }
+        let pattern = Glob::parse(pattern).map_err(|error| broken(error.to_string()))?;
+        let ledger = &self.server.stores[store].ledger;
+        ledger.check(&seen.mirror, &pattern, Promise::ReadsAreStates)?;
+        let leaves = ledger::shown(&seen.mirror, &pattern).map_err(broken)?;
+        let revisions = leaves.into_iter().map(|(_, _, revision)| revision);
+        self.callers[caller].knowledge[store].revisions = revisions.collect();
+        Ok(())
+    }
+
+    pub(super) fn ask(&mut self, caller: usize, store: usize, work: Work) -> Checked {
+        let client = self.callers[caller].client;
+        let index = self.calls.len();
+        self.tell(|| format!("caller {caller} asks client {client}, s{store}: call {index}: {work:?}"));
+        let target = match &work {
+            Work::Write(write) => Some((write.path.clone(), write.op.kind(), write.fence.clone())),
+            _ => None,
+        };
+        let this = &mut self.clients[client];
+        let time = this.time(self.now);
+        let id = CommandId(this.commands.len() as u64);
+        this.commands.push(index);
+        self.calls.push(Call {
+            caller,
+            client,
+            start: this.starts,
+            number: this.commands.len() as u64,
+            store,
+            target,
+            // An answer to this has to be about what was there when it was asked.
+            since: match work {
+                Work::CatchUp(seq) => seq,
+                _ => self.server.stores[store].ledger.seq(),
+            },
+            due: time + Timing::default().deadline,
+            outcome: None,
+            found: None,
+        });
+        self.callers[caller].waits_for = Some(index);
+        if let (Work::Write(write), true) = (&work, self.mutation == Some(Mutation::ClientShowsUncommitted)) {
+            show_uncommitted(&mut self.clients[client], store, write);
+        }
+        let wait = self.dice.percent(50);
+        self.clients[client].session.command(time, id, Command { store: StoreId(store), work, wait });
+        if self.dice.percent(self.plan.cancelled) {
+            let after = self.dice.time(0, 500);
+            self.schedule(after, Event::Cancel { caller, call: index });
+        }
+        self.drain(client)
+    }
+
+    pub(super) fn answered(&mut self, client: usize, id: CommandId, result: Result<Written, DustErr>) -> Checked {
+        let index = usize::try_from(id.0).ok().and_then(|id| self.clients[client].commands.get(id)).copied();
+        let Some(index) = index else {
+            return Err(Violation::new(Promise::EveryCallIsAnswered, format!("{id:?} was asked for by nobody")));
+        };
+        self.tell(|| format!("call {index} is answered: {result:?}"));
+        let Call { caller, store, since, .. } = self.calls[index];
+        let found = self.calls[index].found;
+        let is_write = self.calls[index].target.is_some();
+        match &self.calls[index].outcome {
+            // What nobody waits for is still not to be a lie, but nobody hears it.
+            Some(Outcome::Cancelled) => return Ok(()),
+            Some(before) => {
+                let what = format!("call {index} is answered again, after {before:?}");
+                return Err(Violation::new(Promise::EveryCallIsAnswered, what));
+            }
+            None => {}
+        }
+        let outcome = match &result {
+            Ok(written) => Outcome::Done(written.store_seq),
+            Err(error) if error.kind() == ErrKind::Timeout => Outcome::Unknown,
+            Err(error) => Outcome::Failed(error.to_string()),
+        };
+        self.counts.add(match (&outcome, is_write) {
+            (Outcome::Done(_), true) => "write acknowledged",
+            (Outcome::Done(_), false) => "other call done",
+            (Outcome::Unknown, true) if found.is_some() => "write unknown, was done",
+            (Outcome::Unknown, true) => "write unknown, was not done",
+            (Outcome::Unknown, false) => "other call timed out",
+            (_, true) => "write failed",
+            (_, false) => "other call failed",
+        });
+        match &outcome {
+            Outcome::Done(Some(seq)) => {
+                if is_write && found != Some(*seq) {
+                    let what = format!("call {index} is acknowledged as op {seq} of s{store}, but it is {found:?}");
+                    return Err(Violation::new(Promise::AcknowledgedIsKept, what));
+                }
+                if !is_write && *seq < since {
+                    let what = format!("call {index} was told of op {seq}, but op {since} was there before it asked");
+                    return Err(Violation::new(Promise::OrderOfCalls, what));
+                }
+                let seen = &mut self.clients[client].stores[store];
+                if seen.mirror.seq() < *seq {
+                    let what = format!("call {index} is told of op {seq}, and the mirror is at {}", seen.mirror.seq());
+                    return Err(Violation::new(Promise::OrderOfCalls, what));
+                }
+                seen.told = seen.told.max(*seq);
+            }
+            Outcome::Failed(error) if found.is_some() => {
+                let what = format!("call {index} is answered as failed ({error}), but it is op {found:?} of s{store}");
+                return Err(Violation::new(Promise::FailedIsAbsent, what));
+            }
+            Outcome::Done(None) if found.is_some() => {
+                let what = format!("call {index} is told that nothing changed, but it is op {found:?} of s{store}");
+                return Err(Violation::new(Promise::FailedIsAbsent, what));
+            }
+            _ => {}
+        }
+        if let Ok(written) = &result {
+            self.learn(index, written)?;
+        }
+        self.calls[index].outcome = Some(outcome);
+        if self.callers[caller].waits_for == Some(index) {
+            self.go_on(caller);
+        }
+        Ok(())
+    }
+
+    /// A caller learns from an answer. What an op has made has to be what the log says.
+    pub(super) fn learn(&mut self, index: usize, written: &Written) -> Checked {
+        let Call { caller, store, ref target, .. } = self.calls[index];
+        let (Some((path, kind, _)), Some(seq)) = (target, written.store_seq) else { return Ok(()) };
+        let logged = self.server.stores[store].ledger.op(seq).map(|op| &op.value);
+        if let (Some(value), OpKind::Increment | OpKind::Add | OpKind::Remove) = (&written.value, kind)
+            && Some(value) != logged
+        {
+            let what = format!("call {index} is told of {value}, the log says {logged:?}");
+            return Err(Violation::new(Promise::AcknowledgedIsKept, what));
+        }
+        if let OpKind::Lease = kind {
+            let fence = Fence { key: path.clone(), token: seq };
+            self.callers[caller].knowledge[store].leases.push(fence);
+        }
+        Ok(())
+    }
+}
+
+/// Puts into a mirror what nobody has committed.
+fn show_uncommitted(client: &mut Client, store: usize, write: &Write) {
+    let Op::Set(value) = &write.op else { return };
+    let mirror = &mut client.stores[store].mirror;
+    mirror.apply(&CommittedOp {
+        store_seq: mirror.seq(),
+        op: OpKind::Set,
+        path: write.path.clone(),
+        value: value.clone(),
+        device_id: "d".into(),
+        client_op_id: "c".into(),
+    });
+}

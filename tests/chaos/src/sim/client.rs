@@ -1,0 +1,119 @@
+//! A client: a session, its mirrors, and what its callers and subscribers see of them.
+
+use std::time::Duration;
+
+use dust_orm::protocol::CommittedOp;
+use dust_orm::sync::Mirror;
+use dust_orm::sync::session::{Session, StoreState, Timing};
+
+use super::server::Kept;
+use crate::dice::Dice;
+
+pub(super) struct Client {
+    pub(super) name: String,
+    /// Its name to the server: another one after each restart.
+    pub(super) device_id: String,
+    pub(super) session: Session,
+    pub(super) stores: Vec<Seen>,
+    pub(super) wire: Option<usize>,
+    /// The attempt to connect that is under way.
+    pub(super) dialling: Option<u64>,
+    pub(super) attempts: u64,
+    /// When it is going to be woken, on the clock of the world.
+    pub(super) wakes_at: Option<Duration>,
+    /// How far its clock is ahead.
+    pub(super) ahead: Duration,
+    /// Its calls, by the number of the command.
+    pub(super) commands: Vec<usize>,
+    /// How often it was started.
+    pub(super) starts: u64,
+    /// The last write that was sent.
+    pub(super) last_write: Option<String>,
+}
+
+/// A store as a client sees it.
+pub(super) struct Seen {
+    pub(super) mirror: Mirror,
+    /// The mirror as a cache has kept it.
+    pub(super) cached: Mirror,
+    pub(super) is_live: bool,
+    /// What callers were told of.
+    pub(super) told: u64,
+    /// The last op that subscribers were told of.
+    pub(super) heard: u64,
+}
+
+impl Client {
+    pub(super) fn new(index: usize, stores: &[Kept], dice: &mut Dice) -> Client {
+        let empty = || Seen { mirror: Mirror::default(), cached: Mirror::default(), is_live: false, told: 0, heard: 0 };
+        let names = stores.iter().map(|store| (store.name.clone(), 0));
+        Client {
+            name: format!("client {index}"),
+            device_id: format!("d{index}.0"),
+            session: Session::new(Timing::default(), names, dice.roll()),
+            stores: stores.iter().map(|_| empty()).collect(),
+            wire: None,
+            dialling: None,
+            attempts: 0,
+            wakes_at: None,
+            ahead: Duration::ZERO,
+            commands: Vec::new(),
+            starts: 0,
+            last_write: None,
+        }
+    }
+
+    /// Starts again as a new process, with what its cache has kept.
+    pub(super) fn restart(&mut self, index: usize, stores: &[Kept], dice: &mut Dice) {
+        self.starts += 1;
+        self.device_id = format!("d{index}.{}", self.starts);
+        let names = stores.iter().zip(&self.stores).map(|(store, seen)| (store.name.clone(), seen.cached.seq()));
+        self.session = Session::new(Timing::default(), names, dice.roll());
+        for seen in &mut self.stores {
+            seen.mirror = seen.cached.clone();
+            (seen.is_live, seen.told, seen.heard) = (false, seen.mirror.seq(), seen.mirror.seq());
+        }
+        (self.wire, self.dialling, self.wakes_at, self.last_write) = (None, None, None, None);
+        self.commands.clear();
+    }
+
+    /// Keeps the mirrors in the cache.
+    pub(super) fn save(&mut self) {
+        for seen in &mut self.stores {
+            seen.cached = seen.mirror.clone();
+        }
+    }
+
+    /// Where its mirrors are.
+    pub(super) fn cursors(&self) -> Vec<u64> {
+        self.stores.iter().map(|seen| seen.mirror.seq()).collect()
+    }
+
+    /// Its own time.
+    pub(super) fn time(&self, now: Duration) -> Duration {
+        now + self.ahead
+    }
+}
+
+impl Seen {
+    /// Takes an op; what is wrong with it.
+    pub(super) fn apply(&mut self, op: &CommittedOp, original: Option<&CommittedOp>) -> Result<(), String> {
+        if op.store_seq != self.heard + 1 {
+            return Err(format!("op {} is handed on after op {}", op.store_seq, self.heard));
+        }
+        self.heard = op.store_seq;
+        self.mirror.apply(op);
+        let key = |op: &CommittedOp| (op.op, op.path.clone(), op.device_id.clone(), op.client_op_id.clone());
+        match original {
+            Some(original) if key(original) == key(op) => Ok(()),
+            Some(original) => {
+                Err(format!("op {} is handed on as {:?}, not {:?}", op.store_seq, key(op), key(original)))
+            }
+            None => Err(format!("op {} is handed on, which there is not", op.store_seq)),
+        }
+    }
+
+    pub(super) fn set_state(&mut self, state: &StoreState) {
+        self.is_live = state.is_live();
+    }
+}

@@ -1,0 +1,57 @@
+//! Faults of the library and of the server, made on purpose: the checks have to find them.
+
+/// Something that is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// The server acknowledges a write and forgets it.
+    ServerForgetsWrite,
+    /// The server does a write twice.
+    ServerWritesTwice,
+    /// The server does a write that it refuses.
+    ServerRefusesWhatItWrote,
+    /// The server does not look at fences.
+    ServerIgnoresFences,
+    /// The client sends a write again when it has connected again.
+    ClientSendsAgain,
+    /// The client loses an op.
+    ClientLosesOp,
+    /// The client hands an op on twice.
+    ClientDeliversTwice,
+    /// The client swaps two ops.
+    ClientSwapsOps,
+    /// The client loses a leaf of a snapshot.
+    ClientLosesLeaf,
+    /// The client says that a write has failed that was done.
+    ClientDeniesWrite,
+    /// The client does not answer.
+    ClientForgetsCaller,
+    /// The client answers twice.
+    ClientAnswersTwice,
+    /// The client answers before the mirror has the op.
+    ClientAnswersEarly,
+    /// The client shows what it was asked to write before it is committed.
+    ClientShowsUncommitted,
+    /// The client replaces its mirror and tells no subscriber.
+    ClientForgetsReplace,
+}
+
+impl Mutation {
+    /// All of them.
+    pub const ALL: [Mutation; 15] = [
+        Mutation::ServerForgetsWrite,
+        Mutation::ServerWritesTwice,
+        Mutation::ServerRefusesWhatItWrote,
+        Mutation::ServerIgnoresFences,
+        Mutation::ClientSendsAgain,
+        Mutation::ClientLosesOp,
+        Mutation::ClientDeliversTwice,
+        Mutation::ClientSwapsOps,
+        Mutation::ClientLosesLeaf,
+        Mutation::ClientDeniesWrite,
+        Mutation::ClientForgetsCaller,
+        Mutation::ClientAnswersTwice,
+        Mutation::ClientAnswersEarly,
+        Mutation::ClientShowsUncommitted,
+        Mutation::ClientForgetsReplace,
+    ];
+}

@@ -1,0 +1,141 @@
+//! Doing what sessions want done, as the task does that owns a socket.
+
+use dust_orm::DustErr;
+use dust_orm::sync::session::Output;
+
+use super::mutation::Mutation;
+use super::world::{Checked, Event, World, broken};
+use crate::violation::{Promise, Violation};
+
+impl World {
+    pub(super) fn wake(&mut self, client: usize) -> Checked {
+        if self.clients[client].wakes_at != Some(self.now) {
+            return Ok(());
+        }
+        self.clients[client].wakes_at = None;
+        self.wake_now(client)
+    }
+
+    pub(super) fn wake_now(&mut self, client: usize) -> Checked {
+        let time = self.clients[client].time(self.now);
+        self.clients[client].session.wake(time);
+        self.drain(client)?;
+        let late = self.clients[client].commands.iter().find(|call| {
+            let call = &self.calls[**call];
+            call.outcome.is_none() && call.due <= time
+        });
+        match late {
+            Some(call) => {
+                Err(Violation::new(Promise::EveryCallIsAnswered, format!("call {call} is not answered in time")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Does what a session wants done, as the task does that owns a socket.
+    pub(super) fn drain(&mut self, client: usize) -> Checked {
+        let mut outputs = Vec::new();
+        while let Some(output) = self.clients[client].session.next_output() {
+            outputs.push(output);
+        }
+        if self.is(Mutation::ClientAnswersEarly, 50) {
+            outputs.sort_by_key(|output| !matches!(output, Output::Answer { .. }));
+        }
+        for output in outputs {
+            self.output(client, output)?;
+        }
+        // When it has to be woken next.
+        let this = &mut self.clients[client];
+        let wakes_at = this.session.next_wake().map(|at| at.saturating_sub(this.ahead).max(self.now));
+        if wakes_at != this.wakes_at {
+            this.wakes_at = wakes_at;
+            if let Some(at) = wakes_at {
+                self.schedule_at(at, Event::Wake(client));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn output(&mut self, client: usize, output: Output) -> Checked {
+        match output {
+            Output::Dial => {
+                let this = &mut self.clients[client];
+                this.attempts += 1;
+                this.dialling = Some(this.attempts);
+                let attempt = this.attempts;
+                self.counts.add("dial");
+                let after = if self.dice.percent(10) { self.dice.time(0, 2_000) } else { self.dice.time(0, 5) };
+                self.schedule(after, Event::Dialled { client, attempt });
+            }
+            Output::HangUp => {
+                self.tell(|| format!("client {client} hangs up"));
+                self.clients[client].dialling = None;
+                self.let_go(client);
+            }
+            Output::Send(frame) => {
+                if let Some(wire) = self.clients[client].wire {
+                    if frame.contains(r#","write",{"#) {
+                        self.clients[client].last_write = Some(frame.clone());
+                    }
+                    self.push_up(wire, frame);
+                }
+            }
+            Output::Apply { store, mut ops } => {
+                if self.is(Mutation::ClientLosesOp, 20) {
+                    ops.pop();
+                }
+                if self.is(Mutation::ClientDeliversTwice, 20) {
+                    ops.extend(ops.last().cloned());
+                }
+                if self.is(Mutation::ClientSwapsOps, 100) {
+                    ops.reverse();
+                }
+                for op in ops {
+                    let original = self.server.stores[store.0].ledger.op(op.store_seq);
+                    let taken = self.clients[client].stores[store.0].apply(&op, original);
+                    taken.map_err(|what| self.violation(Promise::OnceAndInOrder, client, store.0, what))?;
+                }
+            }
+            Output::Replace { store, seq, inexact_through, mut leaves } => {
+                self.counts.add("mirror replaced");
+                self.tell(|| format!("client {client} replaces its mirror of s{} by that of op {seq}", store.0));
+                let seen = &mut self.clients[client].stores[store.0];
+                if seq <= seen.heard {
+                    let what = format!("a snapshot at op {seq} after op {}", seen.heard);
+                    return Err(self.violation(Promise::OnceAndInOrder, client, store.0, what));
+                }
+                if self.is(Mutation::ClientLosesLeaf, 100) {
+                    leaves.pop();
+                }
+                let forgets = self.is(Mutation::ClientForgetsReplace, 100);
+                let seen = &mut self.clients[client].stores[store.0];
+                seen.mirror.replace(seq, inexact_through, leaves);
+                if !forgets {
+                    seen.heard = seq;
+                }
+            }
+            Output::Answer { id, result } => {
+                if self.is(Mutation::ClientForgetsCaller, 10) {
+                    return Ok(());
+                }
+                let is_double = self.is(Mutation::ClientAnswersTwice, 10);
+                let result = match result {
+                    Ok(_) if self.is(Mutation::ClientDeniesWrite, 10) => {
+                        Err(DustErr::Network("the write was not sent".to_owned()))
+                    }
+                    result => result,
+                };
+                self.answered(client, id, result.clone())?;
+                if is_double {
+                    self.answered(client, id, result)?;
+                }
+            }
+            Output::State { store, state } => {
+                self.tell(|| format!("client {client}: s{} is {state:?}", store.0));
+                self.clients[client].stores[store.0].set_state(&state);
+            }
+            other => return Err(broken(format!("what is {other:?}?"))),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! What a seed decides beforehand: who takes part, and how much goes wrong.
+
+use crate::dice::Dice;
+
+/// A run as a seed plans it.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) clients: usize,
+    pub(super) stores: usize,
+    /// Callers of each client.
+    pub(super) callers: usize,
+    /// Calls of each caller.
+    pub(super) calls: u64,
+    pub(super) faults: u64,
+    /// The most between one fault and the next, in milliseconds.
+    pub(super) fault_gap_ms: u64,
+    /// The most between an answer and the next call, in milliseconds.
+    pub(super) think_ms: u64,
+    /// The most that a frame is usually under way, in milliseconds.
+    pub(super) latency_ms: u64,
+    /// How many writes in a hundred are answered strangely: no reply, no event, two events, the reply first.
+    pub(super) twists: u64,
+    /// How many calls in a hundred are cancelled.
+    pub(super) cancelled: u64,
+    /// Ops that are there before anybody comes.
+    pub(super) before: u64,
+    /// Writes a minute, where they are limited.
+    pub(super) rate_limit: Option<u32>,
+}
+
+impl Plan {
+    pub(super) fn new(dice: &mut Dice) -> Plan {
+        let is_calm = dice.percent(10);
+        Plan {
+            clients: dice.within(1, 3) as usize,
+            stores: 1 + usize::from(dice.percent(25)),
+            callers: dice.within(1, 3) as usize,
+            calls: dice.within(2, 7),
+            faults: if is_calm { 0 } else { dice.within(1, 12) },
+            fault_gap_ms: dice.pick(&[(3, 100), (3, 800), (1, 6_000)]).unwrap_or(800),
+            think_ms: dice.pick(&[(2, 5), (3, 100), (2, 1_500)]).unwrap_or(100),
+            latency_ms: dice.pick(&[(2, 0), (4, 5), (2, 150)]).unwrap_or(5),
+            twists: dice.pick(&[(2, 0), (3, 10), (1, 40)]).unwrap_or(0),
+            cancelled: dice.pick(&[(1, 0), (2, 8)]).unwrap_or(0),
+            before: dice.pick(&[(2, 0), (2, 6), (1, 25)]).unwrap_or(0),
+            rate_limit: dice.percent(8).then_some(5),
+        }
+    }
+}

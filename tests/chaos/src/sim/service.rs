@@ -1,0 +1,204 @@
+//! What the server does, and what it has committed.
+
+use dust_emulator::Twist;
+use dust_orm::protocol::{BatchOp, CommittedOp, Op, Write};
+
+use super::call::{self, Outcome};
+use super::mutation::Mutation;
+use super::server::http_origin;
+use super::world::{Checked, Event, World, broken};
+use crate::violation::{Promise, Violation};
+
+impl World {
+    pub(super) fn at_server(&mut self, wire: usize) -> Checked {
+        match self.wires[wire].up.pop(self.now) {
+            Err(later) => {
+                self.schedule_at(later, Event::Up(wire));
+                Ok(())
+            }
+            Ok(Some(frame)) => self.serve(wire, &frame),
+            Ok(None) => Ok(()),
+        }
+    }
+
+    /// The server does what a frame asks for.
+    pub(super) fn serve(&mut self, wire: usize, frame: &str) -> Checked {
+        if self.wires[wire].line.is_none() {
+            return Ok(());
+        }
+        let is_write = frame.contains(r#","write",{"#);
+        let mut twist = Twist::default();
+        if is_write && self.dice.percent(self.plan.twists) {
+            match self.dice.below(4) {
+                0 => (twist.no_reply, _) = (true, self.counts.add("reply lost")),
+                1 => (twist.no_event, _) = (true, self.counts.add("event lost")),
+                2 => (twist.event_twice, _) = (true, self.counts.add("event twice")),
+                _ => (twist.reply_first, _) = (true, self.counts.add("reply before event")),
+            }
+        }
+        self.tell(|| {
+            let how = if twist == Twist::default() { String::new() } else { format!(" ({twist:?})") };
+            format!("server <- wire {wire}: {frame}{how}")
+        });
+        let mut times = 1;
+        let mut refusal = None;
+        let mut changed = None;
+        if is_write {
+            if self.is(Mutation::ServerForgetsWrite, 30) {
+                let seq = self.server.stores.iter().map(|kept| kept.ledger.seq()).min().unwrap_or_default();
+                refusal = Some(format!(r#"{{"status":"ok","response":{{"store_seq":{seq}}}}}"#));
+                times = 0;
+            } else if self.is(Mutation::ServerWritesTwice, 30) {
+                times = 2;
+            } else if self.is(Mutation::ServerRefusesWhatItWrote, 30) {
+                twist = Twist { no_reply: true, no_event: true, ..Twist::default() };
+                refusal = Some(r#"{"status":"error","response":{"reason":"conflict"}}"#.to_owned());
+            } else if self.is(Mutation::ServerIgnoresFences, 100) {
+                changed = Some(frame.replace(r#""fence":"#, r#""fences":"#));
+            }
+        }
+        for _ in 0..times {
+            let line = self.wires[wire].line.as_mut();
+            let is_open = line.is_none_or(|line| line.receive(changed.as_deref().unwrap_or(frame), twist));
+            if !is_open {
+                return Err(broken(format!("the client sent what is no frame: {frame}")));
+            }
+        }
+        if let Some(payload) = refusal {
+            let head = frame.splitn(4, ',').take(3).collect::<Vec<_>>().join(",");
+            self.push_down(wire, format!(r#"{head},"phx_reply",{payload}]"#));
+        }
+        self.look()?;
+        self.plan_catch_up(wire);
+        Ok(())
+    }
+
+    pub(super) fn plan_catch_up(&mut self, wire: usize) {
+        let this = &mut self.wires[wire];
+        if this.line.as_ref().is_some_and(|line| line.is_catching_up()) && !this.steps {
+            this.steps = true;
+            let after = self.latency();
+            self.schedule(after, Event::CatchUp(wire));
+        }
+    }
+
+    pub(super) fn catch_up(&mut self, wire: usize) -> Checked {
+        let most = [1, 3, 1000][self.dice.index(3)];
+        self.wires[wire].steps = false;
+        if let Some(line) = &mut self.wires[wire].line {
+            line.catch_up(most);
+        }
+        self.look()?;
+        self.plan_catch_up(wire);
+        Ok(())
+    }
+
+    /// Looks at what the server has done: what it has committed, and what it sends.
+    pub(super) fn look(&mut self) -> Checked {
+        for store in 0..self.server.stores.len() {
+            let kept = &mut self.server.stores[store];
+            if kept.handle.current_seq() == kept.ledger.seq() {
+                continue;
+            }
+            let before = kept.ledger.seq();
+            kept.ledger.read(&kept.handle).map_err(broken)?;
+            for seq in before + 1..=self.server.stores[store].ledger.seq() {
+                self.committed(store, seq)?;
+            }
+        }
+        for wire in 0..self.wires.len() {
+            while let Some(frame) = self.wires[wire].line.as_mut().and_then(|line| line.next_frame()) {
+                self.push_down(wire, frame);
+            }
+        }
+        Ok(())
+    }
+
+    /// The server has committed an op: somebody has to have asked for it, once.
+    pub(super) fn committed(&mut self, store: usize, seq: u64) -> Checked {
+        let Some(op) = self.server.stores[store].ledger.op(seq).cloned() else { return Ok(()) };
+        self.tell(|| {
+            format!(
+                "COMMITTED in s{store}: {seq} {} {} = {} by {} {}",
+                op.op.name(),
+                op.path,
+                op.value,
+                op.device_id,
+                op.client_op_id
+            )
+        });
+        if op.device_id.starts_with("http:") {
+            return Ok(());
+        }
+        let wrong = |promise, what: &str| {
+            let CommittedOp { device_id, client_op_id, .. } = &op;
+            Err(Violation::new(promise, format!("op {seq} of s{store} by {device_id} {client_op_id} {what}")))
+        };
+        let Some(index) = self.author(&op) else { return wrong(Promise::FailedIsAbsent, "was asked for by nobody") };
+        let call = &mut self.calls[index];
+        let asked = call.target.as_ref().filter(|(path, kind, _)| *path == op.path && *kind == op.op);
+        let Some((_, _, fence)) = asked.filter(|_| call.store == store) else {
+            return wrong(Promise::FailedIsAbsent, &format!("is not what call {index} asked for"));
+        };
+        if let Some(before) = call.found.replace(seq) {
+            return wrong(Promise::WrittenOnce, &format!("was op {before} already"));
+        }
+        if seq <= call.since {
+            return wrong(Promise::OrderOfCalls, "is older than its call");
+        }
+        if let Some(Outcome::Failed(error)) = &call.outcome {
+            return wrong(Promise::FailedIsAbsent, &format!("was answered as failed: {error}"));
+        }
+        if let Some(fence) = fence {
+            let state = self.server.stores[store].ledger.state(seq - 1);
+            let holds = state.and_then(|state| state.get(&fence.key)).is_some_and(|leaf| {
+                leaf.value.to::<serde_json::Value>().is_ok_and(|lease| lease["token"].as_u64() == Some(fence.token))
+            });
+            if !holds {
+                return wrong(Promise::FencesHold, &format!("was done without its lease: {fence:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The call that an op comes from: a session numbers its ops by its commands, from 1 on.
+    pub(super) fn author(&self, op: &CommittedOp) -> Option<usize> {
+        let (_, number) = op.client_op_id.rsplit_once('-')?;
+        let number: u64 = number.parse().ok()?;
+        let (client, start) = op.device_id.strip_prefix('d')?.split_once('.')?;
+        let (client, start): (usize, u64) = (client.parse().ok()?, start.parse().ok()?);
+        self.calls.iter().position(|call| (call.client, call.start, call.number) == (client, start, number))
+    }
+
+    /// Somebody writes over HTTP, which nobody is told of.
+    pub(super) fn write_beside(&mut self) -> Checked {
+        let store = self.dice.index(self.server.stores.len());
+        let write = call::plain_write(&mut self.dice, self.calls.len()).map_err(broken)?;
+        self.write_http(store, vec![write])?;
+        Ok(())
+    }
+
+    /// Writes over HTTP: one write, or a batch; the number of the last op.
+    pub(super) fn write_http(&mut self, store: usize, writes: Vec<Write>) -> Result<Option<u64>, Violation> {
+        self.counts.add("HTTP write");
+        let handle = &self.server.stores[store].handle;
+        let ops = writes.into_iter().map(|Write { path, op, precondition, .. }| {
+            let value = if let Op::Set(value) = op { Some(value) } else { None };
+            BatchOp { path, value, precondition }
+        });
+        let written = handle.batch_write(ops.collect(), None, &http_origin("request"));
+        let seq = written.ok().and_then(|ops| ops.last().map(|op| op.store_seq));
+        self.look()?;
+        Ok(seq)
+    }
+
+    pub(super) fn compact(&mut self) -> Checked {
+        let store = self.dice.index(self.server.stores.len());
+        let compacted = self.server.stores[store].handle.compact().map_err(|error| broken(error.to_string()))?;
+        if let Some(seq) = compacted {
+            self.counts.add("compaction");
+            self.tell(|| format!("s{store} is compacted at op {seq}"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,224 @@
+//! The world: what happens when, and what is checked as it happens.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::call::{Call, Knowledge, Outcome};
+use super::client::Client;
+use super::mutation::Mutation;
+use super::plan::Plan;
+use super::server::Server;
+use super::wire::Wire;
+use super::{Counts, Trace};
+use crate::dice::Dice;
+use crate::violation::{Promise, Violation};
+
+/// How long it may take to come to rest once the faults are over.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What is going to happen.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Event {
+    /// A frame arrives at the server.
+    Up(usize),
+    /// A frame arrives at the client.
+    Down(usize),
+    /// A catch-up goes on.
+    CatchUp(usize),
+    /// A client's time has come.
+    Wake(usize),
+    /// An attempt to connect ends.
+    Dialled { client: usize, attempt: u64 },
+    /// The server hears that a connection is gone.
+    Gone(usize),
+    /// The client hears that a connection is gone.
+    Lost(usize),
+    /// A caller goes on.
+    Next(usize),
+    /// A caller goes away.
+    Cancel { caller: usize, call: usize },
+    /// Something goes wrong.
+    Fault,
+    /// A client starts again.
+    Start(usize),
+}
+
+/// One who calls a client, one call after the other.
+#[derive(Debug, Default)]
+pub(super) struct Caller {
+    pub(super) client: usize,
+    pub(super) waits_for: Option<usize>,
+    pub(super) left: u64,
+    pub(super) knowledge: Vec<Knowledge>,
+}
+
+pub(super) struct World {
+    pub(super) now: Duration,
+    /// How many events were planned.
+    turns: u64,
+    pub(super) dice: Dice,
+    pub(super) plan: Plan,
+    /// What is going to happen, by time and turn.
+    queue: BTreeMap<(Duration, u64), Event>,
+    pub(super) server: Server,
+    pub(super) clients: Vec<Client>,
+    pub(super) wires: Vec<Wire>,
+    pub(super) callers: Vec<Caller>,
+    pub(super) calls: Vec<Call>,
+    pub(super) faults_left: u64,
+    pub(super) mutation: Option<Mutation>,
+    pub(super) counts: Counts,
+    pub(super) trace: Trace,
+}
+
+pub(super) type Checked = Result<(), Violation>;
+
+/// What cannot go wrong unless the simulation itself is wrong.
+pub(super) fn broken(what: impl Into<String>) -> Violation {
+    Violation::new(Promise::NoPanic, what)
+}
+
+impl World {
+    pub(super) fn new(seed: u64, mutation: Option<Mutation>, trace: Trace) -> Result<World, Violation> {
+        let mut dice = Dice::new(seed);
+        let plan = Plan::new(&mut dice);
+        trace.add(|| format!("seed {seed}: {plan:?}"));
+        let server = Server::new(&plan).map_err(broken)?;
+        let clients: Vec<Client> =
+            (0..plan.clients).map(|index| Client::new(index, &server.stores, &mut dice)).collect();
+        let callers = (0..plan.clients * plan.callers).map(|index| Caller {
+            client: index % plan.clients,
+            left: plan.calls,
+            knowledge: vec![Knowledge::default(); plan.stores],
+            ..Caller::default()
+        });
+        let callers = callers.collect();
+        let faults_left = plan.faults;
+        let mut world = World {
+            now: Duration::ZERO,
+            turns: 0,
+            dice,
+            plan,
+            queue: BTreeMap::new(),
+            server,
+            clients,
+            wires: Vec::new(),
+            callers,
+            calls: Vec::new(),
+            faults_left,
+            mutation,
+            counts: Counts::default(),
+            trace,
+        };
+        for _ in 0..world.plan.before {
+            world.write_beside()?;
+        }
+        if world.dice.percent(30) {
+            world.compact()?;
+        }
+        Ok(world)
+    }
+
+    /// Runs to the end.
+    pub(super) fn run(&mut self) -> Checked {
+        for client in 0..self.clients.len() {
+            self.clients[client].session.start();
+            self.drain(client)?;
+        }
+        for caller in 0..self.callers.len() {
+            let at = self.dice.time(0, 50);
+            self.schedule(at, Event::Next(caller));
+        }
+        if self.faults_left > 0 {
+            let at = self.dice.time(0, self.plan.fault_gap_ms);
+            self.schedule(at, Event::Fault);
+        }
+        let mut calm_since = None;
+        while let Some(((at, _), event)) = self.queue.pop_first() {
+            self.now = at;
+            self.server.tick(at);
+            self.happen(event)?;
+            if self.faults_left > 0 || self.callers.iter().any(|caller| caller.left > 0 || caller.waits_for.is_some()) {
+                continue;
+            }
+            if self.is_at_rest() {
+                return self.check();
+            }
+            if at > *calm_since.get_or_insert(at) + PATIENCE {
+                break;
+            }
+        }
+        let stand = self.clients.iter().map(|client| {
+            let stores = client.stores.iter().zip(&self.server.stores);
+            let stores = stores.map(|(seen, kept)| format!("{} of {}", seen.mirror.seq(), kept.ledger.seq()));
+            format!("{} at {}: {:?}", client.name, stores.collect::<Vec<_>>().join(", "), client.session)
+        });
+        Err(Violation::new(Promise::ComesToRest, stand.collect::<Vec<_>>().join("\n")))
+    }
+
+    /// Whether nothing is left to do.
+    fn is_at_rest(&self) -> bool {
+        let follows = |client: &Client| {
+            let mut stores = client.stores.iter().zip(&self.server.stores);
+            client.session.is_quiet()
+                && stores.all(|(seen, kept)| seen.is_live && seen.mirror.seq() == kept.ledger.seq())
+        };
+        // A frame under way may be a write.
+        let is_sent = |wire: &Wire| wire.line.is_some() && !wire.up.is_empty();
+        self.clients.iter().all(follows) && !self.wires.iter().any(is_sent)
+    }
+
+    pub(super) fn schedule(&mut self, after: Duration, event: Event) {
+        self.schedule_at(self.now + after, event);
+    }
+
+    pub(super) fn schedule_at(&mut self, at: Duration, event: Event) {
+        self.turns += 1;
+        self.queue.insert((at, self.turns), event);
+    }
+
+    pub(super) fn tell(&self, line: impl FnOnce() -> String) {
+        self.trace.add(|| format!("{:>10.3} ms  {}", self.now.as_secs_f64() * 1000.0, line()));
+    }
+
+    pub(super) fn is(&mut self, mutation: Mutation, percent: u64) -> bool {
+        self.mutation == Some(mutation) && self.dice.percent(percent)
+    }
+
+    fn happen(&mut self, event: Event) -> Checked {
+        match event {
+            Event::Up(wire) => self.at_server(wire),
+            Event::Down(wire) => self.at_client(wire),
+            Event::CatchUp(wire) => self.catch_up(wire),
+            Event::Wake(client) => self.wake(client),
+            Event::Dialled { client, attempt } => self.dialled(client, attempt),
+            Event::Gone(wire) => {
+                self.wires[wire].line = None;
+                Ok(())
+            }
+            Event::Lost(wire) => self.lost(wire),
+            Event::Next(caller) => self.next(caller),
+            Event::Cancel { caller, call } => {
+                if self.callers[caller].waits_for == Some(call) {
+                    self.counts.add("caller cancelled");
+                    self.tell(|| format!("call {call} is cancelled"));
+                    self.calls[call].outcome = Some(Outcome::Cancelled);
+                    self.go_on(caller);
+                }
+                Ok(())
+            }
+            Event::Fault => self.fault(),
+            Event::Start(client) => self.start(client),
+        }
+    }
+
+    pub(super) fn violation(
+        &self,
+        promise: Promise,
+        client: usize,
+        store: usize,
+        what: impl Into<String>,
+    ) -> Violation {
+        Violation::new(promise, format!("client {client}, s{store}: {}", what.into()))
+    }
+}
