@@ -61,6 +61,7 @@
 //! | [`transport`] | the ways to a store, for those who bring their own |
 //! | [`store`] | the embedded store |
 //! | [`sync`] | the realtime client: a local mirror of a store, kept by a WebSocket |
+//! | [`cache`] | keeping that mirror across restarts |
 //! | [`protocol`] | Dust's language: paths, patterns, values, ops |
 //!
 //! # Features
@@ -72,12 +73,16 @@
 //! | `realtime` | yes | a local mirror of a store on a Dust server: [`sync::SyncClient`] |
 //! | `rustls` | yes | `https` and `wss` by rustls, with the provider the application installed or else ring |
 //! | `native-tls` | no | `https` by the system's library; wins over `rustls` where both are on |
+//! | `cache-sql` | no | keeps that mirror in the application's own database, through SeaORM: `cache::SqlCache` |
+//! | `cache-sql-migration` | no | its tables as a migration of `sea-orm-migration` |
 //! | `macros` | yes | the derives, SeaORM's included |
 //! | `with-chrono`, `with-time`, `with-uuid`, `with-rust_decimal` | no | SeaORM's support for these types, and serde's |
 
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __private;
+#[cfg(feature = "realtime")]
+pub mod cache;
 pub mod changeset;
 #[cfg(feature = "http")]
 pub mod config;

@@ -5,15 +5,17 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::dial::Address;
 use super::hub::Changes;
 use super::mirror::Mirror;
+use super::persist::{Flusher, Keeper, Place};
 use super::session::{Command, Session, StoreId, StoreState, Timing, Work};
 use super::socket::{Ask, Driver};
 use super::store::StoreShared;
+use crate::cache::Cache;
 use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::protocol::Glob;
@@ -47,6 +49,8 @@ struct Inner {
     configs: Vec<DustConfig>,
     stores: Vec<Arc<StoreShared>>,
     asks: mpsc::Sender<Ask>,
+    /// Where there is a cache.
+    flusher: Option<Flusher>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -64,6 +68,7 @@ pub struct SyncClientBuilder {
     device_id: Option<String>,
     read_env: bool,
     timing: Timing,
+    cache: Option<Arc<dyn Cache>>,
 }
 
 #[derive(Clone)]
@@ -86,6 +91,8 @@ pub struct StoreStatus {
     pub seq: u64,
     /// How many leaves it has.
     pub leaves: usize,
+    /// The last op that its cache has; `None` when there is no cache, or nothing in it yet.
+    pub cached_seq: Option<u64>,
 }
 
 impl SyncClientBuilder {
@@ -132,10 +139,18 @@ impl SyncClientBuilder {
         self
     }
 
+    /// Keeps the mirrors in a [cache](crate::cache) too, and begins with what it has. By default they are in memory only.
+    pub fn cache(mut self, cache: impl Cache) -> Self {
+        self.cache = Some(Arc::new(cache));
+        self
+    }
+
     /// Connects, and returns when every mirror is up to date.
     ///
     /// A malformed setting, a refused token and an unknown store are errors that say which. A server that is not reached is
-    /// none: the client keeps trying, and every call says so until it succeeds. Needs a tokio runtime.
+    /// none: the client keeps trying, and every call says so until it succeeds. A [cache](SyncClientBuilder::cache) is read
+    /// before, so that there is something to read without a server; one that cannot be read is an error. Needs a tokio
+    /// runtime.
     pub async fn start(self) -> Result<SyncClient, DustErr> {
         let configs = self.configs()?;
         let Some(first) = configs.first() else {
@@ -149,13 +164,31 @@ impl SyncClientBuilder {
             (None, false) => None,
         };
         let address = Address::new(url.as_deref().unwrap_or(first.base_url()), first.token(), &device_id)?;
-        let stores: Vec<_> = configs.iter().map(|config| Arc::new(StoreShared::new(config.store()))).collect();
-        let session = Session::new(self.timing, stores.iter().map(|store| (store.name.clone(), 0)), seed);
+        let place = self.cache.map(|cache| Place { cache, server: address.server() });
+        let unsaved = Arc::new(Notify::new());
+        let mut stores = Vec::with_capacity(configs.len());
+        for name in configs.iter().map(DustConfig::store) {
+            let (mirror, is_kept) = match &place {
+                Some(place) => place.load(&name).await?,
+                None => (Mirror::default(), false),
+            };
+            stores.push(Arc::new(StoreShared::new(name, mirror, is_kept, Arc::clone(&unsaved))));
+        }
+        let held = stores.iter().map(|store| (store.name.clone(), store.mirror().seq()));
+        let session = Session::new(self.timing, held, seed);
         let (asks, asked) = mpsc::channel(ASKS);
         let (started, start) = oneshot::channel();
         let driver = Driver::new(session, address, stores.clone(), asked, started);
-        let task = Mutex::new(Some(tokio::spawn(driver.run())));
-        let client = SyncClient { inner: Arc::new(Inner { configs, stores, asks, task }) };
+        let keeper = place.map(|place| Keeper::start(place, stores.clone(), unsaved));
+        let flusher = keeper.as_ref().map(Keeper::flusher);
+        let task = tokio::spawn(async move {
+            driver.run().await;
+            if let Some(keeper) = keeper {
+                keeper.stop().await;
+            }
+        });
+        let task = Mutex::new(Some(task));
+        let client = SyncClient { inner: Arc::new(Inner { configs, stores, asks, flusher, task }) };
         match tokio::time::timeout(START_PATIENCE, start).await {
             Ok(Ok(Err(error))) => {
                 client.shutdown().await;
@@ -204,8 +237,9 @@ impl SyncClient {
     pub fn status(&self) -> Vec<StoreStatus> {
         let status = |store: &Arc<StoreShared>| {
             let mirror = store.mirror();
-            let state = store.state().clone();
-            StoreStatus { store: store.name.clone(), state, seq: mirror.seq(), leaves: mirror.len() }
+            let (name, state) = (store.name.clone(), store.state().clone());
+            let (seq, leaves, cached_seq) = (mirror.seq(), mirror.len(), store.saved());
+            StoreStatus { store: name, state, seq, leaves, cached_seq }
         };
         self.inner.stores.iter().map(status).collect()
     }
@@ -215,8 +249,17 @@ impl SyncClient {
         Ok(self.inner.stores[self.find(store)?.0].watch())
     }
 
-    /// Stops: takes no more writes, waits up to five seconds for those under way, and closes the socket. Mirrors stay
-    /// readable, subscriptions end.
+    /// Writes what the mirrors have now to the cache, and returns when it is there. It is written by itself a moment later,
+    /// so this is for those who want to be sure, or to know why it is not. Without a cache there is nothing to do.
+    pub async fn flush_cache(&self) -> Result<(), DustErr> {
+        match &self.inner.flusher {
+            Some(flusher) => flusher.flush().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Stops: takes no more writes, waits up to five seconds for those under way, closes the socket, and gives the cache up
+    /// to five seconds to take what it lacks. Mirrors stay readable, subscriptions end.
     pub async fn shutdown(&self) {
         // If the task has ended already there is nothing to tell it.
         let _ = self.inner.asks.send(Ask::Shutdown).await;

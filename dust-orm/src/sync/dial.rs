@@ -100,6 +100,13 @@ impl Address {
         })
     }
 
+    /// The server, as it can be shown.
+    pub(super) fn server(&self) -> String {
+        let mut url = self.url.clone();
+        url.set_query(None);
+        url.into()
+    }
+
     /// Opens a socket.
     pub(super) async fn dial(&self) -> Result<Socket, DialError> {
         match tokio::time::timeout(TIMEOUT, self.try_dial()).await {
@@ -181,6 +188,7 @@ mod tests {
             ("wss://edge/sockets/dust", "wss://edge/sockets/dust"),
         ] {
             assert_eq!(address(url).unwrap().url.as_str(), format!("{expected}{query}"), "{url}");
+            assert_eq!(address(url).unwrap().server(), expected);
         }
         let address = address("https://[::1]").unwrap();
         assert_eq!((address.host.as_str(), address.port), ("::1", 443));

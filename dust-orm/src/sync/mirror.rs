@@ -1,5 +1,7 @@
 //! The mirror: the leaves of one store, in memory.
 
+mod journal;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ops::Bound;
@@ -10,6 +12,8 @@ use crate::protocol::read::{self, Listing, Row, fold, prefix_end};
 use crate::protocol::{CommittedOp, Entry, Leaf, Leaves, ListRequest, OpError, Page, Path};
 
 use crate::error::DustErr;
+use journal::Journal;
+pub(super) use journal::{Changes, Unsaved, What};
 
 /// The leaves of one store as of one op, read as a Dust server reads them.
 ///
@@ -37,6 +41,8 @@ pub struct Mirror {
     folded: BTreeMap<Box<str>, Vec<Box<str>>>,
     seq: u64,
     inexact_through: u64,
+    /// What its cache lacks, where it has one.
+    journal: Option<Box<Journal>>,
 }
 
 impl Mirror {
@@ -67,15 +73,59 @@ impl Mirror {
             tracing::warn!(path = %op.path, store_seq = op.store_seq, %error, "a committed op cannot be mirrored");
         }
         self.seq = op.store_seq;
+        if let Some(journal) = &mut self.journal {
+            journal.bound(self.leaves.len());
+        }
     }
 
     /// Replaces everything by the leaves as of one op. Up to `inexact_through` their revisions may be too high, as those of
     /// a snapshot are.
     pub fn replace(&mut self, seq: u64, inexact_through: u64, leaves: Vec<Entry>) {
-        *self = Mirror { seq, inexact_through, ..Mirror::default() };
+        let mut journal = self.journal.take();
+        if let Some(journal) = &mut journal {
+            journal.note_all(false);
+        }
+        *self = Mirror { seq, inexact_through, journal, ..Mirror::default() };
+        self.extend(leaves);
+    }
+
+    /// Adds leaves that are as of the same op.
+    pub(super) fn extend(&mut self, leaves: Vec<Entry>) {
         for Entry { path, value, kind, revision } in leaves {
             self.insert(&path, Leaf { value, kind, revision });
         }
+    }
+
+    /// Takes note of what changes from now on. `saved` is the op that a cache is as of already.
+    pub(super) fn keep_journal(&mut self, saved: Option<u64>) {
+        self.journal = Some(Box::new(Journal::new(saved)));
+    }
+
+    /// Goes on with the journal of the mirror that this one takes the place of.
+    pub(super) fn succeed(&mut self, before: &mut Mirror, is_rewound: bool) {
+        self.journal = before.journal.take();
+        if let Some(journal) = &mut self.journal {
+            journal.note_all(is_rewound);
+        }
+    }
+
+    /// Takes what its cache lacks; `None` when that is nothing, or when there is no cache.
+    pub(super) fn take_unsaved(&mut self) -> Option<Unsaved> {
+        self.journal.as_mut()?.take(self.seq, self.inexact_through)
+    }
+
+    /// Takes back what did not get into the cache.
+    pub(super) fn put_back(&mut self, unsaved: Unsaved) {
+        if let Some(journal) = &mut self.journal {
+            journal.put_back(unsaved);
+        }
+    }
+
+    /// Some leaves after a path, or the first ones.
+    pub(super) fn leaves_after(&self, path: Option<&Path>, count: usize) -> Vec<Entry> {
+        let after = path.map_or(Bound::Unbounded, |path| Bound::Excluded(path.as_str()));
+        let leaves = self.leaves.range::<str, _>((after, Bound::Unbounded)).take(count);
+        leaves.map(|(path, leaf)| entry(path, leaf.clone())).collect()
     }
 
     /// The leaf at a path, else the object that the leaves below it make, ignoring ASCII case as a server does.
@@ -127,12 +177,7 @@ impl Mirror {
 
     /// Every leaf in order, with its revision, envelopes as they came.
     pub(crate) fn into_leaves(self) -> impl Iterator<Item = Entry> {
-        self.leaves.into_iter().map(|(path, Leaf { value, kind, revision })| Entry {
-            path: Path::from_trusted(&path),
-            value,
-            kind,
-            revision,
-        })
+        self.leaves.into_iter().map(|(path, leaf)| entry(&path, leaf))
     }
 
     /// The leaves below a path, ignoring ASCII case, in the order of their rendered paths.
@@ -151,12 +196,25 @@ impl Mirror {
         found
     }
 
+    /// Tells the journal of a leaf that is written or removed.
+    fn note(&mut self, path: &str, leaf: Option<&Leaf>) {
+        if let Some(journal) = &mut self.journal {
+            journal.note(path, leaf);
+        }
+    }
+
     fn insert(&mut self, path: &Path, leaf: Leaf) {
         let fresh = self.leaves.insert(path.as_str().into(), leaf).is_none();
         if fresh && let Some(folded) = fold(path.as_str()) {
             self.folded.entry(folded.into()).or_default().push(path.as_str().into());
         }
     }
+}
+
+/// A leaf with its path, an envelope as it came.
+pub(super) fn entry(path: &str, leaf: Leaf) -> Entry {
+    let Leaf { value, kind, revision } = leaf;
+    Entry { path: Path::from_trusted(path), value, kind, revision }
 }
 
 /// From one path (included) to another (excluded).
@@ -184,12 +242,16 @@ impl Leaves for Mirror {
     }
 
     fn put(&mut self, path: &Path, leaf: Leaf) -> Result<(), OpError> {
+        self.note(path.as_str(), Some(&leaf));
         self.insert(path, leaf);
         Ok(())
     }
 
     fn remove(&mut self, path: &Path) -> Result<(), OpError> {
         let gone = self.leaves.remove(path.as_str()).is_some();
+        if gone {
+            self.note(path.as_str(), None);
+        }
         if gone
             && let Some(folded) = fold(path.as_str())
             && let Some(paths) = self.folded.get_mut(folded.as_str())
@@ -206,12 +268,20 @@ impl Leaves for Mirror {
         let prefix = path.descendant_prefix().to_ascii_lowercase();
         let end: Box<str> = prefix_end(&prefix).into();
         let prefix: Box<str> = prefix.into();
+        let mut journal = self.journal.take();
+        let mut note = |path: &str| {
+            if let Some(journal) = &mut journal {
+                journal.note(path, None);
+            }
+        };
         for (_, mixed) in self.folded.extract_if(prefix.clone()..end.clone(), |_, _| true) {
             for path in mixed {
                 self.leaves.remove(&path);
+                note(&path);
             }
         }
-        self.leaves.extract_if(prefix..end, |_, _| true).for_each(drop);
+        self.leaves.extract_if(prefix..end, |_, _| true).for_each(|(path, _)| note(&path));
+        self.journal = journal;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ mod client;
 mod dial;
 mod hub;
 mod mirror;
+mod persist;
 pub mod session;
 mod socket;
 mod store;

@@ -197,8 +197,8 @@ impl Driver {
                     self.send(Some(frame)).await;
                 }
                 Output::Apply { store, ops } => self.stores[store.0].apply(ops),
-                Output::Replace { store, seq, inexact_through, leaves } => {
-                    self.stores[store.0].replace(seq, inexact_through, leaves);
+                Output::Replace { store, seq, inexact_through, leaves, is_rewound } => {
+                    self.stores[store.0].replace(seq, inexact_through, leaves, is_rewound);
                 }
                 Output::Answer { id, result } => {
                     if let Some(answer) = self.answers.remove(&id) {

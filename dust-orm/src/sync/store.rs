@@ -1,12 +1,12 @@
 //! One store of a running client, as its handles see it.
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::hub::Hub;
-use super::mirror::Mirror;
+use super::mirror::{Mirror, Unsaved};
 use super::session::StoreState;
 use crate::error::DustErr;
 use crate::protocol::{CommittedOp, Entry};
@@ -19,22 +19,53 @@ pub(super) struct StoreShared {
     /// Whether the mirror was up to date once.
     filled: watch::Sender<bool>,
     pub(super) hub: Hub,
+    /// The last op that its cache has.
+    saved: watch::Sender<Option<u64>>,
+    /// Rung when there may be something for the cache.
+    unsaved: Arc<Notify>,
 }
 
 impl StoreShared {
-    pub(super) fn new(name: String) -> StoreShared {
+    /// A store with the mirror that it begins with, and whether a cache had kept that.
+    pub(super) fn new(name: String, mirror: Mirror, is_kept: bool, unsaved: Arc<Notify>) -> StoreShared {
         StoreShared {
             name,
-            mirror: RwLock::default(),
             state: watch::Sender::new(StoreState::Offline),
-            filled: watch::Sender::new(false),
+            filled: watch::Sender::new(is_kept),
             hub: Hub::default(),
+            saved: watch::Sender::new(is_kept.then_some(mirror.seq())),
+            unsaved,
+            mirror: RwLock::new(mirror),
         }
     }
 
     pub(super) fn mirror(&self) -> RwLockReadGuard<'_, Mirror> {
         // A mirror that an op did not fit into is still a mirror.
         self.mirror.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mirror_mut(&self) -> RwLockWriteGuard<'_, Mirror> {
+        self.mirror.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn saved(&self) -> Option<u64> {
+        *self.saved.borrow()
+    }
+
+    pub(super) fn set_saved(&self, seq: u64) {
+        self.saved.send_replace(Some(seq));
+    }
+
+    /// Takes what the cache lacks. Before it was up to date once, an empty mirror says nothing about the store.
+    pub(super) fn take_unsaved(&self) -> Option<Unsaved> {
+        let is_filled = *self.filled.borrow();
+        let mut mirror = self.mirror_mut();
+        if is_filled || mirror.seq() > 0 { mirror.take_unsaved() } else { None }
+    }
+
+    /// Takes back what did not get into the cache.
+    pub(super) fn put_back(&self, unsaved: Unsaved) {
+        self.mirror_mut().put_back(unsaved);
     }
 
     pub(super) fn state(&self) -> watch::Ref<'_, StoreState> {
@@ -48,26 +79,33 @@ impl StoreShared {
     pub(super) fn set_state(&self, state: StoreState) {
         if state.is_live() {
             self.filled.send_replace(true);
+            self.unsaved.notify_one();
         }
         self.state.send_replace(state);
     }
 
     pub(super) fn apply(&self, ops: Vec<CommittedOp>) {
         {
-            let mut mirror = self.mirror.write().unwrap_or_else(PoisonError::into_inner);
+            let mut mirror = self.mirror_mut();
             for op in &ops {
                 mirror.apply(op);
             }
         }
+        self.unsaved.notify_one();
         self.hub.publish(ops);
     }
 
-    pub(super) fn replace(&self, seq: u64, inexact_through: u64, leaves: Vec<Entry>) {
+    pub(super) fn replace(&self, seq: u64, inexact_through: u64, leaves: Vec<Entry>, is_rewound: bool) {
         // Built aside, so that readers wait for a moment only.
         let mut mirror = Mirror::default();
         mirror.replace(seq, inexact_through, leaves);
-        let before = std::mem::replace(&mut *self.mirror.write().unwrap_or_else(PoisonError::into_inner), mirror);
+        let before = {
+            let mut present = self.mirror_mut();
+            mirror.succeed(&mut present, is_rewound);
+            std::mem::replace(&mut *present, mirror)
+        };
         drop(before);
+        self.unsaved.notify_one();
         self.hub.resync();
     }
 

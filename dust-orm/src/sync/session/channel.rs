@@ -310,8 +310,8 @@ impl Session {
         match &mut channel.resync {
             Some(mirror) => mirror.replace(seq, seq, leaves),
             None => {
-                let store = StoreId(store);
-                self.outputs.push_back(Output::Replace { store, seq, inexact_through: seq, leaves });
+                let (store, inexact_through, is_rewound) = (StoreId(store), seq, false);
+                self.outputs.push_back(Output::Replace { store, seq, inexact_through, leaves, is_rewound });
             }
         }
         self.snapshot_crossed(store);
@@ -347,7 +347,8 @@ impl Session {
         if let Some(mirror) = channel.resync.take() {
             let (seq, inexact_through) = (mirror.seq(), mirror.inexact_through());
             let leaves = mirror.into_leaves().collect();
-            self.outputs.push_back(Output::Replace { store: StoreId(store), seq, inexact_through, leaves });
+            let (store, is_rewound) = (StoreId(store), true);
+            self.outputs.push_back(Output::Replace { store, seq, inexact_through, leaves, is_rewound });
         }
         self.failures = 0;
         self.announce(store);

@@ -34,6 +34,8 @@ pub enum Output {
         inexact_through: u64,
         /// The leaves.
         leaves: Vec<Entry>,
+        /// Whether the store went back: the numbers of its ops mean other ops than before.
+        is_rewound: bool,
     },
     /// The answer to a command. What it tells of has been handed out before.
     Answer {

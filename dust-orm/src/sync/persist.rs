@@ -1,0 +1,300 @@
+//! Keeping mirrors in a cache: read at the start, written behind.
+//!
+//! One task per client writes what its mirrors' journals have collected, a moment after they have begun to. What it takes
+//! from a journal it puts back when the cache fails, and tries again later, less and less often.
+//!
+//! # Several clients, one cache
+//!
+//! What a store holds follows from its `store_seq` alone, so it does not matter which client wrote it. One that has collected
+//! the changes from op `base` to op `seq` looks where the cache is, in the transaction in which it writes:
+//!
+//! | the cache is | |
+//! |---|---|
+//! | at `seq` or later | another client was quicker: nothing is left to be done |
+//! | from `base` on | what is collected covers what it lacks |
+//! | before `base`, or nowhere | somebody put it back or emptied it: everything is written again |
+//!
+//! Everything is also written after a snapshot, and, wherever the cache is, when the store itself went back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::mirror::{Changes, Mirror, Unsaved, What, entry};
+use super::store::StoreShared;
+use crate::cache::{Cache, CacheWrite, Cursor};
+use crate::error::DustErr;
+use crate::protocol::Path;
+
+/// How long changes are collected before they are written.
+const LINGER: Duration = Duration::from_millis(100);
+/// The pause after a failure, doubled for each further one.
+const MIN_PAUSE: Duration = Duration::from_millis(200);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// How often a failure is warned of at the most.
+const WARN_EVERY: Duration = Duration::from_secs(60);
+/// How long one step of a transaction may take.
+const STEP: Duration = Duration::from_secs(60);
+/// How long the last write may take when the client ends.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How many leaves are handed to the cache at a time.
+const CHUNK: usize = 1024;
+
+/// Where the mirrors of a client are kept.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) cache: Arc<dyn Cache>,
+    /// The address of the server.
+    pub(super) server: String,
+}
+
+impl Place {
+    /// The mirror of a store as it was kept, with a journal; and whether anything was.
+    pub(super) async fn load(&self, store: &str) -> Result<(Mirror, bool), DustErr> {
+        let mut read = self.cache.read(store).await?;
+        let mut mirror = Mirror::default();
+        let kept = read.cursor().await?;
+        if let Some(kept) = &kept {
+            self.check(store, kept)?;
+            mirror.replace(kept.seq, kept.inexact_through, Vec::new());
+            loop {
+                let leaves = read.next_leaves().await?;
+                if leaves.is_empty() {
+                    break;
+                }
+                mirror.extend(leaves);
+            }
+        }
+        mirror.keep_journal(kept.as_ref().map(|kept| kept.seq));
+        Ok((mirror, kept.is_some()))
+    }
+
+    fn check(&self, store: &str, kept: &Cursor) -> Result<(), DustErr> {
+        if kept.server == self.server {
+            return Ok(());
+        }
+        Err(DustErr::InvalidParams(format!(
+            "the cache keeps the store `{store}` of the server {}, and this client is one of {}; give it another cache (a SQL \
+             cache: another `table`), or clear the store's (`SqlCache::clear`)",
+            kept.server, self.server
+        )))
+    }
+
+    /// Writes what the cache of a store lacks.
+    async fn flush(&self, store: &StoreShared) -> Result<(), DustErr> {
+        let Some(mut unsaved) = store.take_unsaved() else { return Ok(()) };
+        loop {
+            match self.save(store, &unsaved).await {
+                Ok(Saved::Through(seq)) => {
+                    store.set_saved(seq);
+                    return Ok(());
+                }
+                Ok(Saved::Overtaken(newer)) => unsaved = newer,
+                Err(error) => {
+                    store.put_back(unsaved);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn save(&self, store: &StoreShared, unsaved: &Unsaved) -> Result<Saved, DustErr> {
+        let mut write = in_time(self.cache.write(&store.name)).await?;
+        let kept = in_time(write.cursor()).await?;
+        if let Some(kept) = &kept {
+            self.check(&store.name, kept)?;
+        }
+        let is_rewound = matches!(unsaved.what, What::Whole { is_rewound: true });
+        match (&unsaved.what, kept) {
+            (_, Some(kept)) if kept.seq >= unsaved.seq && !is_rewound => Ok(Saved::Through(kept.seq)),
+            (What::Changes(changes), Some(kept)) if kept.seq >= unsaved.base => {
+                write_changes(&mut *write, changes).await?;
+                let inexact_through = unsaved.inexact_through.max(kept.inexact_through);
+                self.commit(write, unsaved.seq, inexact_through).await
+            }
+            _ => self.rewrite(store, write, unsaved).await,
+        }
+    }
+
+    /// Writes the whole mirror, piece by piece, and then what has changed meanwhile: what is committed is as of one op
+    /// although the mirror was never held still.
+    async fn rewrite(
+        &self,
+        store: &StoreShared,
+        mut write: Box<dyn CacheWrite>,
+        unsaved: &Unsaved,
+    ) -> Result<Saved, DustErr> {
+        in_time(write.clear()).await?;
+        let mut after: Option<Path> = None;
+        loop {
+            let leaves = store.mirror().leaves_after(after.as_ref(), CHUNK);
+            let Some(last) = leaves.last() else { break };
+            after = Some(last.path.clone());
+            in_time(write.change(leaves, Vec::new())).await?;
+        }
+        let Some(newer) = store.take_unsaved() else {
+            return self.commit(write, unsaved.seq, unsaved.inexact_through).await;
+        };
+        let What::Changes(changes) = &newer.what else { return Ok(Saved::Overtaken(newer)) };
+        let written = match write_changes(&mut *write, changes).await {
+            Ok(()) => self.commit(write, newer.seq, newer.inexact_through).await,
+            Err(error) => Err(error),
+        };
+        if written.is_err() {
+            store.put_back(newer);
+        }
+        written
+    }
+
+    async fn commit(&self, write: Box<dyn CacheWrite>, seq: u64, inexact_through: u64) -> Result<Saved, DustErr> {
+        in_time(write.commit(Cursor { server: self.server.clone(), seq, inexact_through })).await?;
+        Ok(Saved::Through(seq))
+    }
+}
+
+/// How a save ended, unless it failed.
+enum Saved {
+    Through(u64),
+    /// The mirror was replaced while it was written. Nothing is committed.
+    Overtaken(Unsaved),
+}
+
+async fn write_changes(write: &mut dyn CacheWrite, changes: &Changes) -> Result<(), DustErr> {
+    let (mut set, mut removed) = (Vec::new(), Vec::new());
+    for (path, leaf) in changes {
+        match leaf {
+            Some(leaf) => set.push(entry(path, leaf.clone())),
+            None => removed.push(Path::from_trusted(path)),
+        }
+        if set.len() + removed.len() == CHUNK {
+            in_time(write.change(std::mem::take(&mut set), std::mem::take(&mut removed))).await?;
+        }
+    }
+    in_time(write.change(set, removed)).await
+}
+
+/// A cache that does not answer at all has failed, too.
+async fn in_time<T>(step: impl Future<Output = Result<T, DustErr>>) -> Result<T, DustErr> {
+    match timeout(STEP, step).await {
+        Ok(result) => result,
+        Err(_) => Err(DustErr::Timeout { operation: "writing to the cache".to_owned() }),
+    }
+}
+
+/// What is asked of the task that writes.
+enum Ask {
+    /// Write what there is now, and say how that went.
+    Flush(oneshot::Sender<Result<(), DustErr>>),
+    Stop,
+}
+
+/// Asks for what was mirrored to be written.
+#[derive(Clone, Debug)]
+pub(super) struct Flusher(mpsc::Sender<Ask>);
+
+impl Flusher {
+    pub(super) async fn flush(&self) -> Result<(), DustErr> {
+        let stopped = || DustErr::Network("the realtime client was shut down".to_owned());
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Ask::Flush(answer)).await.map_err(|_| stopped())?;
+        answered.await.unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+/// The task that writes.
+pub(super) struct Keeper {
+    asks: Flusher,
+    task: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// `unsaved` is rung when there may be something to write.
+    pub(super) fn start(place: Place, stores: Vec<Arc<StoreShared>>, unsaved: Arc<Notify>) -> Keeper {
+        let (asks, asked) = mpsc::channel(16);
+        let writer = Writer { place, stores, failures: 0, warned: None };
+        Keeper { asks: Flusher(asks), task: tokio::spawn(writer.run(asked, unsaved)) }
+    }
+
+    pub(super) fn flusher(&self) -> Flusher {
+        self.asks.clone()
+    }
+
+    /// Writes what is left, if the cache is there to take it, and ends.
+    pub(super) async fn stop(mut self) {
+        let end = async {
+            // It ends only when it is told to.
+            let _ = self.asks.0.send(Ask::Stop).await;
+            let _ = (&mut self.task).await;
+        };
+        if timeout(STOP_GRACE, end).await.is_err() {
+            tracing::warn!(
+                "the cache of the realtime client did not take the last changes in time; they are fetched again"
+            );
+            self.task.abort();
+        }
+    }
+}
+
+struct Writer {
+    place: Place,
+    stores: Vec<Arc<StoreShared>>,
+    /// In a row.
+    failures: u32,
+    warned: Option<Instant>,
+}
+
+impl Writer {
+    async fn run(mut self, mut asked: mpsc::Receiver<Ask>, unsaved: Arc<Notify>) {
+        let mut flush_at = None;
+        loop {
+            tokio::select! {
+                ask = asked.recv() => match ask {
+                    Some(Ask::Flush(answer)) => {
+                        let flushed = self.flush().await;
+                        flush_at = self.retry_at(&flushed);
+                        // Whoever asked may have gone.
+                        let _ = answer.send(flushed);
+                    }
+                    Some(Ask::Stop) | None => {
+                        let _ = self.flush().await;
+                        return;
+                    }
+                },
+                () = unsaved.notified(), if flush_at.is_none() => flush_at = Some(Instant::now() + LINGER),
+                () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => {
+                    let flushed = self.flush().await;
+                    flush_at = self.retry_at(&flushed);
+                }
+            }
+        }
+    }
+
+    /// Writes what every store lacks; the first failure.
+    async fn flush(&mut self) -> Result<(), DustErr> {
+        let mut result = Ok(());
+        for store in &self.stores {
+            if let Err(error) = self.place.flush(store).await {
+                if self.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
+                    self.warned = Some(Instant::now());
+                    tracing::warn!(store = %store.name, %error, "the cache cannot be written; it is tried again");
+                }
+                result = result.and(Err(error));
+            }
+        }
+        result
+    }
+
+    /// When to try again after a failure.
+    fn retry_at(&mut self, flushed: &Result<(), DustErr>) -> Option<Instant> {
+        if flushed.is_ok() {
+            self.failures = 0;
+            return None;
+        }
+        let pause = MIN_PAUSE.saturating_mul(1 << self.failures.min(16)).min(MAX_PAUSE);
+        self.failures = self.failures.saturating_add(1);
+        Some(Instant::now() + pause)
+    }
+}

@@ -1,0 +1,1 @@
+//! The SQL cache of the realtime client: see `tests/`.
