@@ -136,7 +136,7 @@ async fn cursor(
 }
 
 fn at<T: sea_orm::TryGetable>(row: &QueryResult, index: usize) -> Result<T, DbErr> {
-    Ok(row.try_get_by_index(index)?)
+    row.try_get_by_index(index)
 }
 
 /// Pieces for one statement each. Their lengths are powers of two, so that there are few different statements, and those of
