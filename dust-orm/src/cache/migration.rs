@@ -1,4 +1,4 @@
-//! The tables of [`SqlCache`](super::SqlCache) as a migration of `sea-orm-migration`.
+//! The tables of [`SqlCache`] as a migration of `sea-orm-migration`.
 
 use sea_orm::ConnectionTrait;
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait};

@@ -3,7 +3,7 @@
 use sea_orm::DbBackend;
 use sea_orm::sea_query::{
     Alias, ColumnDef, DeleteStatement, Expr, ExprTrait, Index, InsertStatement, OnConflict, Order, Query,
-    SelectStatement, Table, TableCreateStatement, TableDropStatement, error,
+    SelectStatement, Table, TableCreateStatement, error,
 };
 
 use crate::cache::Cursor;
@@ -90,7 +90,7 @@ impl Tables {
 
     /// Drops what is there.
     #[cfg(feature = "cache-sql-migration")]
-    pub(in crate::cache) fn drop(&self) -> [TableDropStatement; 2] {
+    pub(in crate::cache) fn drop(&self) -> [sea_orm::sea_query::TableDropStatement; 2] {
         [self.leaves(), self.cursors()].map(|table| Table::drop().table(table).if_exists().take())
     }
 
