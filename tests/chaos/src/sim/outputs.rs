@@ -96,7 +96,7 @@ impl World {
                     taken.map_err(|what| self.violation(Promise::OnceAndInOrder, client, store.0, what))?;
                 }
             }
-            Output::Replace { store, seq, inexact_through, mut leaves } => {
+            Output::Replace { store, seq, inexact_through, mut leaves, .. } => {
                 self.counts.add("mirror replaced");
                 self.tell(|| format!("client {client} replaces its mirror of s{} by that of op {seq}", store.0));
                 let seen = &mut self.clients[client].stores[store.0];
