@@ -2,7 +2,7 @@
 //! interior path assembles to.
 
 use std::collections::BTreeSet;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
 use super::apply::Leaf;
 use super::entry::{Entry, LeafKind};
@@ -103,6 +103,33 @@ impl<'r> Listing<'r> {
             Order::Ascending => self.collect(rows),
             Order::Descending => self.collect(rows.rev()),
         }
+    }
+
+    /// What is wrong with a page that a server has answered: something that was not asked for, or not in order. A cursor that
+    /// does not lead on would be followed for ever.
+    pub fn fault(&self, page: &Page) -> Option<String> {
+        let prefixes = self.request.select == Select::Prefixes;
+        let bounds = self.bounds();
+        let in_bounds = |path: &str| RangeBounds::<str>::contains(&bounds, path);
+        let within = |path: &str| in_bounds(path) && self.filter.is_none_or(|pattern| pattern.matches_rendered(path));
+        let asked_for = |path: &str| if prefixes { path.starts_with(self.base) } else { within(path) };
+        let is_after = |before: &str, path: &str| match self.request.order {
+            Order::Ascending => before < path,
+            Order::Descending => before > path,
+        };
+        let mut last = None::<&str>;
+        for path in page.items.iter().map(|item| item.path().as_str()) {
+            if !asked_for(path) {
+                return Some(format!("`{path}` was not asked for"));
+            }
+            if let Some(last) = last.filter(|last| !is_after(last, path)) {
+                return Some(format!("`{path}` comes after `{last}`"));
+            }
+            last = Some(path);
+        }
+        let cursor = page.next_cursor.as_deref()?;
+        let goes_back = !prefixes && last.is_some_and(|last| is_after(cursor, last));
+        (goes_back || !in_bounds(cursor)).then(|| format!("the cursor `{cursor}` does not lead on"))
     }
 
     fn collect<R: Row, E: From<R::Error>>(&self, rows: impl Iterator<Item = Result<R, E>>) -> Result<Page, E> {

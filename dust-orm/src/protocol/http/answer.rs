@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::protocol::{Entry, LeafKind, ListItem, Page, Path, RawJson, Select};
+use crate::protocol::read::Listing;
+use crate::protocol::{Entry, LeafKind, ListItem, ListRequest, Page, Path, RawJson, Select};
 
 /// Why a body is not the answer that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,20 +68,28 @@ pub fn entry(body: &[u8]) -> Result<Entry, Unreadable> {
     read::<EntryBody<'_>>(body)?.into_entry()
 }
 
-/// The answer to `GET entries`.
-pub fn page(body: &[u8], select: Select) -> Result<Page, Unreadable> {
-    match select {
+/// The answer to `GET entries`: what was asked for, in its order, and a cursor that leads on.
+pub fn page(body: &[u8], request: &ListRequest) -> Result<Page, Unreadable> {
+    let page = match request.select {
         Select::Entries => {
             let EntriesBody { items, next_cursor } = read(body)?;
             let items = items.into_iter().map(|item| item.into_entry().map(ListItem::Entry));
-            Ok(Page { items: items.collect::<Result<_, _>>()?, next_cursor })
+            Page { items: items.collect::<Result<_, _>>()?, next_cursor }
         }
         Select::Keys | Select::Prefixes => {
             let PathsBody { items, next_cursor } = read(body)?;
             let items = items.iter().map(|Text(path)| parse_path(path).map(ListItem::Path));
-            Ok(Page { items: items.collect::<Result<_, _>>()?, next_cursor })
+            Page { items: items.collect::<Result<_, _>>()?, next_cursor }
         }
-    }
+    };
+    let fault = match Listing::of(request) {
+        Ok(Some(listing)) => listing.fault(&page),
+        // Nothing can match.
+        Ok(None) => (page != Page::default()).then(|| "there is something, where nothing can match".to_owned()),
+        // It is for the server to refuse.
+        Err(_) => None,
+    };
+    fault.map_or(Ok(page), |fault| Err(Unreadable(fault)))
 }
 
 /// The answer to `POST entries/batch`, in the order of the paths that were asked for.

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::{DustErr, ErrKind};
-use crate::protocol::{BatchOp, Glob, ListItem, Path, Precondition, RawJson, Select, Selector};
+use crate::protocol::{BatchOp, Glob, ListItem, ListRequest, Order, Path, Precondition, RawJson, Select, Selector};
+use url::Url;
 
 /// A recorded exchange.
 #[derive(Clone, Debug)]
@@ -51,12 +52,24 @@ impl Exchange {
         })
     }
 
-    fn select(&self) -> Select {
-        let target = self.target().unwrap_or_default();
-        match target.split_once("select=").map(|(_, select)| select.split('&').next().unwrap_or_default()) {
-            Some("keys") => Select::Keys,
-            Some("prefixes") => Select::Prefixes,
-            _ => Select::Entries,
+    /// What a recorded list asks for. Nothing that was answered says more than a server takes it for.
+    fn list_request(&self) -> ListRequest {
+        let url = Url::parse(&format!("http://dust{}", self.target().unwrap_or_default())).unwrap();
+        let find = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        let selector = match (find("from"), find("to")) {
+            (Some(from), Some(to)) => Selector::Range { from: from.parse().unwrap(), to: to.parse().unwrap() },
+            _ => Selector::Pattern(Glob::parse(find("pattern").as_deref().unwrap_or("**")).unwrap()),
+        };
+        ListRequest {
+            selector,
+            limit: find("limit").and_then(|limit| limit.parse().ok()).unwrap_or(50),
+            order: if find("order").as_deref() == Some("desc") { Order::Descending } else { Order::Ascending },
+            select: match find("select").as_deref() {
+                Some("keys") => Select::Keys,
+                Some("prefixes") => Select::Prefixes,
+                _ => Select::Entries,
+            },
+            after: find("after"),
         }
     }
 
@@ -138,9 +151,10 @@ fn every_recorded_success_is_read() {
                 assert_ne!(entry.kind.name(), "other", "{}", exchange.command);
             }
             Operation::List => {
-                let page = page(body, exchange.select()).unwrap_or_else(|why| fails(why));
+                let request = exchange.list_request();
+                let page = page(body, &request).unwrap_or_else(|why| fails(why));
                 let entries = page.items.iter().all(|item| matches!(item, ListItem::Entry(_)));
-                assert!(page.items.is_empty() || entries == (exchange.select() == Select::Entries));
+                assert!(page.items.is_empty() || entries == (request.select == Select::Entries));
             }
             Operation::GetMany => {
                 let paths = ["items/01", "nope", "items/02", "items/01"].map(|path| Path::parse(path).unwrap());
@@ -343,10 +357,49 @@ fn a_page_of_a_thousand_leaves_is_read_whole() {
         .map(|n| format!(r#"{{"path":"links/{n:04}/note","revision":{n},"type":"string","value":"text {n} é \" "}}"#))
         .collect();
     let body = format!(r#"{{"items":[{}],"next_cursor":"links/0999/note"}}"#, items.join(","));
-    let page = page(body.as_bytes(), Select::Entries).unwrap();
+    let page = page(body.as_bytes(), &ListRequest::pattern(Glob::parse("links/**").unwrap())).unwrap();
     assert_eq!((page.items.len(), page.next_cursor.as_deref()), (1000, Some("links/0999/note")));
     let last = page.items.into_iter().next_back().and_then(ListItem::into_entry).unwrap();
     assert_eq!((last.revision, last.value.as_str()), (999, r#""text 999 é \" ""#));
+}
+
+#[test]
+fn a_page_holds_what_was_asked_for_and_leads_on() {
+    let request = |order, select, after: Option<&str>| ListRequest {
+        order,
+        select,
+        after: after.map(str::to_owned),
+        ..ListRequest::pattern(Glob::parse("links/*/title").unwrap())
+    };
+    let read = |request: &ListRequest, items: &str, cursor: &str| {
+        let body = format!(r#"{{"items":{items},"next_cursor":{cursor}}}"#);
+        page(body.as_bytes(), request).map(drop).map_err(|why| why.to_string())
+    };
+    let up = request(Order::Ascending, Select::Keys, Some("links/b/title"));
+    let down = request(Order::Descending, Select::Keys, Some("links/e/title"));
+    assert_eq!(read(&up, r#"["links/c/title","links/d/title"]"#, "null"), Ok(()));
+    assert_eq!(read(&up, r#"["links/c/title","links/d/title"]"#, r#""links/d/title""#), Ok(()));
+    assert_eq!(read(&down, r#"["links/d/title","links/c/title"]"#, r#""links/c/title""#), Ok(()));
+    let refused = [
+        (&up, r#"["links/c/note"]"#, "null", "`links/c/note` was not asked for"),
+        (&up, r#"["other/c/title"]"#, "null", "`other/c/title` was not asked for"),
+        (&up, r#"["links/b/title"]"#, "null", "`links/b/title` was not asked for"),
+        (&up, r#"["links/d/title","links/c/title"]"#, "null", "`links/c/title` comes after `links/d/title`"),
+        (&up, r#"["links/c/title","links/c/title"]"#, "null", "`links/c/title` comes after `links/c/title`"),
+        (&up, r#"["links/c/title"]"#, r#""links/b/title""#, "the cursor `links/b/title` does not lead on"),
+        (&up, "[]", r#""links/b/title""#, "the cursor `links/b/title` does not lead on"),
+        (&up, "[]", r#""zzz""#, "the cursor `zzz` does not lead on"),
+        (&down, r#"["links/c/title","links/d/title"]"#, "null", "`links/d/title` comes after `links/c/title`"),
+        (&down, r#"["links/d/title"]"#, r#""links/e/title""#, "the cursor `links/e/title` does not lead on"),
+    ];
+    for (request, items, cursor, why) in refused {
+        assert_eq!(read(request, items, cursor), Err(why.to_owned()));
+    }
+    let below = ListRequest { select: Select::Prefixes, ..ListRequest::pattern(Glob::parse("links/**").unwrap()) };
+    let below = ListRequest { after: Some("links/b/title".to_owned()), ..below };
+    assert_eq!(read(&below, r#"["links/b","links/c"]"#, r#""links/c/note""#), Ok(()));
+    assert!(read(&below, r#"["other"]"#, "null").is_err());
+    assert!(read(&below, "[]", r#""links/b/title""#).is_err());
 }
 
 /// Reads bytes as every answer there is.
@@ -354,7 +407,7 @@ fn read_as_anything(status: u16, body: &[u8]) {
     let path = Path::parse("a/b").unwrap();
     let _ = (entry(body), store_seq(body), leaves(body, std::slice::from_ref(&path)));
     for select in [Select::Entries, Select::Keys, Select::Prefixes] {
-        let _ = page(body, select);
+        let _ = page(body, &ListRequest { select, ..ListRequest::pattern(Glob::parse("a/**").unwrap()) });
     }
     let header = String::from_utf8_lossy(body);
     for operation in [Operation::Get, Operation::Set, Operation::BatchWrite] {

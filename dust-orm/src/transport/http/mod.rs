@@ -155,7 +155,7 @@ impl HttpTransport {
         request: &ListRequest,
     ) -> Result<Page, DustErr> {
         let call = self.about(operation, about);
-        self.call(call, deadline, Request::list(request), |body| wire::page(body, request.select)).await
+        self.call(call, deadline, Request::list(request), |body| wire::page(body, request)).await
     }
 
     /// [`get`](Transport::get) of a path that no URL can hold: as one of many, or by a list of what is below it.

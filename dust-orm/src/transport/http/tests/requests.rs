@@ -145,15 +145,15 @@ async fn every_call_has_its_own_request_id() {
 
 #[tokio::test]
 async fn lists_are_asked_for_by_pattern_or_range() {
-    let keys = r#"{"items":["a/b","c+d"],"next_cursor":"c+d"}"#;
+    let keys = r#"{"items":["a b/*/d","a b/*/c+d"],"next_cursor":"a b/*/c+d"}"#;
     let (peer, transport, _) = scripted([json(200, keys), json(200, keys), json(200, EMPTY_PAGE)]).await;
     let mut request = ListRequest::pattern(Glob::parse("a b/\\*/*").unwrap());
     request.select = Select::Keys;
     request.order = Order::Descending;
-    request.after = Some("c+d".to_owned());
+    request.after = Some("a b/*/e+f".to_owned());
     let page = transport.list(&request).await.unwrap();
-    assert_eq!(page.items.iter().map(|item| item.path().as_str()).collect::<Vec<_>>(), ["a/b", "c+d"]);
-    assert_eq!(page.next_cursor.as_deref(), Some("c+d"));
+    assert_eq!(page.items.iter().map(|item| item.path().as_str()).collect::<Vec<_>>(), ["a b/*/d", "a b/*/c+d"]);
+    assert_eq!(page.next_cursor.as_deref(), Some("a b/*/c+d"));
     request.selector = Selector::Range { from: path("a"), to: path("b~1") };
     (request.select, request.order, request.after, request.limit) = (Select::Prefixes, Order::Ascending, None, 3);
     transport.list(&request).await.unwrap();
@@ -162,7 +162,7 @@ async fn lists_are_asked_for_by_pattern_or_range() {
     assert_eq!(
         peer.lines(),
         [
-            "pattern=a%20b/%5C%2A/%2A&limit=1000&order=desc&select=keys&after=c%2Bd",
+            "pattern=a%20b/%5C%2A/%2A&limit=1000&order=desc&select=keys&after=a%20b/%2A/e%2Bf",
             "from=a&to=b~1&limit=3&select=prefixes",
             "from=a&to=b~1&limit=3",
         ]
@@ -173,7 +173,7 @@ async fn lists_are_asked_for_by_pattern_or_range() {
 #[tokio::test]
 async fn existence_is_a_list_of_one_key() {
     let (peer, transport, _) = scripted([
-        json(200, r#"{"items":["links/dust/title"],"next_cursor":"x"}"#),
+        json(200, r#"{"items":["links/dust/title"],"next_cursor":"links/dust/title"}"#),
         json(200, EMPTY_PAGE),
         json(200, EMPTY_PAGE),
     ])
@@ -269,8 +269,8 @@ async fn a_body_over_the_servers_limit_is_refused_with_its_size() {
 
 #[tokio::test]
 async fn compressed_answers_are_read() {
-    // `{"items":["a"],"next_cursor":null}`, stored without compression inside gzip.
-    let page = br#"{"items":["a"],"next_cursor":null}"#;
+    // `{"items":["a/b"],"next_cursor":null}`, stored without compression inside gzip.
+    let page = br#"{"items":["a/b"],"next_cursor":null}"#;
     let length = u16::try_from(page.len()).unwrap();
     let mut gzip = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 1];
     gzip.extend(length.to_le_bytes());
@@ -298,6 +298,19 @@ async fn a_missing_leaf_is_none_and_a_missing_route_an_error() {
     assert_eq!(transport.get(&path("a")).await.unwrap(), None);
     assert_eq!(transport.get(&path("a")).await.unwrap_err().kind(), ErrKind::NotImplemented);
     assert_eq!(transport.exists(&path("a")).await.unwrap_err().to_string(), "the store `acme/reading` was not found");
+}
+
+#[tokio::test]
+async fn a_server_that_answers_the_same_page_for_ever_is_not_followed() {
+    let page =
+        r#"{"items":[{"path":"links/a/title","value":1,"type":"integer","revision":1}],"next_cursor":"links/a/title"}"#;
+    let (peer, transport, _) = scripted([json(200, page), json(200, page)]).await;
+    let mut request = ListRequest::pattern(Glob::parse("links/**").unwrap());
+    request.after = transport.list(&request).await.unwrap().next_cursor;
+    let error = transport.list(&request).await.unwrap_err();
+    assert!(matches!(error, DustErr::Http { status: 200, .. }), "{error:?}");
+    assert!(error.to_string().contains("links/a/title"), "{error}");
+    assert_eq!(peer.received().len(), 2);
 }
 
 #[tokio::test]
