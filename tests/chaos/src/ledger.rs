@@ -1,6 +1,6 @@
 //! What a store has committed, which is a total order, and the state after each op.
 
-use dust_orm::protocol::{CommittedOp, Entry, Glob, ListRequest, Page, RawJson};
+use dust_orm::protocol::{CommittedOp, Entry, Glob, ListItem, ListRequest, Page, RawJson};
 use dust_orm::store::Store;
 use dust_orm::sync::Mirror;
 
@@ -111,12 +111,18 @@ fn pages(pattern: &Glob, list: impl Fn(&ListRequest) -> Result<Page, String>) ->
     let mut request = ListRequest::pattern(pattern.clone());
     let mut shown = Vec::new();
     loop {
-        let page = list(&request)?;
-        let entries = page.items.into_iter().filter_map(|item| item.into_entry());
-        shown.extend(entries.map(|Entry { path, value, revision, .. }| (path.to_string(), value, revision)));
-        match page.next_cursor {
+        let mut found = list(&request)?;
+        let next = found.next_cursor.take();
+        shown.extend(page(found));
+        match next {
             None => return Ok(shown),
             next => request.after = next,
         }
     }
+}
+
+/// The leaves of a page.
+pub fn page(page: Page) -> Vec<Shown> {
+    let entries = page.items.into_iter().filter_map(ListItem::into_entry);
+    entries.map(|Entry { path, value, revision, .. }| (path.to_string(), value, revision)).collect()
 }

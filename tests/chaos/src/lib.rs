@@ -1,10 +1,11 @@
 //! What the realtime client promises, checked under faults.
 //!
 //! [`sim`] runs several sessions, their mirrors and a server in one thread, with a scheduler and a virtual clock: a seed
-//! decides everything.
+//! decides everything. [`sockets`] runs clients and a server on real sockets, in real time.
 
 pub mod dice;
 pub mod ledger;
 pub mod seeds;
 pub mod sim;
+pub mod sockets;
 pub mod violation;

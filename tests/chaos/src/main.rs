@@ -1,10 +1,13 @@
-//! Runs seeds: `cargo run -p chaos -- --seeds 100000 --from 1`, or one with its trace: `-- --seed 17`.
+//! Runs seeds: `cargo run -p chaos -- --seeds 100000 --from 1`, or one with its trace: `-- --seed 17`; or real sockets:
+//! `-- --sockets --seconds 60`.
 
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use chaos::sockets::{self, Options};
 use chaos::{seeds, sim};
 
 const HELP: &str = "\
@@ -13,6 +16,9 @@ Checks what the realtime client promises under faults.
   --seeds N     run N simulations (default 2000)
   --from SEED   beginning with this seed (default: the time)
   --seed SEED   run one and tell what happens
+  --sockets     use real sockets and processes instead, with what goes wrong
+                decided by --from
+  --seconds N   for so long (default 60)
 ";
 
 fn main() -> ExitCode {
@@ -30,12 +36,20 @@ fn run() -> Result<bool, lexopt::Error> {
     use lexopt::prelude::*;
     let now = std::time::UNIX_EPOCH.elapsed().map_or(1, |elapsed| elapsed.as_secs());
     let (mut count, mut from, mut one) = (2_000, now, None);
+    let (mut on_sockets, mut seconds) = (false, 60);
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("seeds") => count = arguments.value()?.parse()?,
             Long("from") => from = arguments.value()?.parse()?,
             Long("seed") => one = Some(arguments.value()?.parse()?),
+            Long("sockets") => on_sockets = true,
+            Long("seconds") => seconds = arguments.value()?.parse()?,
+            // What a run on sockets starts, to kill it.
+            Long("emulate") => {
+                let data = PathBuf::from(arguments.value()?);
+                return in_runtime(sockets::serve(&data)).map(|()| true);
+            }
             Long("help") => {
                 println!("{HELP}");
                 return Ok(true);
@@ -48,6 +62,14 @@ fn run() -> Result<bool, lexopt::Error> {
         println!("{}", seeds::explain(&report));
         return Ok(report.violation.is_none());
     }
+    if on_sockets {
+        println!("{seconds} s on real sockets, with the faults of {from}");
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let options = Options { seed: from, time: Duration::from_secs(seconds), program };
+        let outcomes = in_runtime(sockets::run(options))?;
+        println!("{outcomes}");
+        return Ok(outcomes.violations.is_empty());
+    }
     let began = Instant::now();
     println!("{count} seeds from {from} on");
     let summary = seeds::run(from, count, None);
@@ -56,4 +78,10 @@ fn run() -> Result<bool, lexopt::Error> {
     }
     println!("{}{} seeds in {:?}, {} failed", summary.counts, summary.runs, began.elapsed(), summary.failures.len());
     Ok(summary.failures.is_empty())
+}
+
+fn in_runtime<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, lexopt::Error> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
+    Ok(runtime.block_on(work)?)
 }

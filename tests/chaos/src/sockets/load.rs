@@ -1,0 +1,237 @@
+//! What clients do meanwhile: write, read, listen.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dust_orm::protocol::{BatchOp, Change, Glob, Op, Path, RawJson, Write};
+use dust_orm::sync::SyncClient;
+use dust_orm::transport::RealtimeTransport;
+use dust_orm::{DustErr, ErrKind, Transport};
+use futures_util::StreamExt;
+
+use crate::dice::Dice;
+use crate::ledger::Shown;
+use crate::violation::{Promise, Violation};
+
+/// How long a call may take: longer than the client's own deadlines.
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+
+const PATHS: [&str; 7] = ["a", "a/x", "a/y", "A/x", "b", "b/x/y", "e"];
+pub(super) const COUNTER: &str = "n";
+
+/// What was told of a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Done(u64),
+    Failed(String),
+    Unknown,
+}
+
+/// A write that was answered.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    /// What its values hold, unless it only counts.
+    pub(super) marker: Option<String>,
+    /// How many ops it has.
+    pub(super) ops: u64,
+    /// The last op that anybody had been told of when it began.
+    pub(super) floor: u64,
+    pub(super) outcome: Outcome,
+}
+
+/// Something that was read.
+#[derive(Clone, Debug)]
+pub(super) struct Read {
+    pub(super) client: usize,
+    pub(super) pattern: Glob,
+    /// The ops that the reader may see the state at.
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) shown: Vec<Shown>,
+}
+
+/// What happened.
+#[derive(Default)]
+pub(super) struct History {
+    pub(super) written: Mutex<Vec<Written>>,
+    pub(super) reads: Mutex<Vec<Read>>,
+    pub(super) violations: Mutex<Vec<Violation>>,
+    /// Numbers of ops as subscribers heard them, and `None` where they had to read again.
+    pub(super) heard: Mutex<Vec<Vec<Option<u64>>>>,
+    /// The last op that anybody was told of.
+    pub(super) told: AtomicU64,
+    pub(super) stops: AtomicBool,
+}
+
+/// Locks what is only pushed to.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl History {
+    fn violate(&self, promise: Promise, what: String) {
+        lock(&self.violations).push(Violation::new(promise, what));
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.stops.load(Ordering::SeqCst)
+    }
+}
+
+/// One client, and what its own callers were told of.
+#[derive(Clone)]
+pub(super) struct Subject {
+    pub(super) index: usize,
+    pub(super) client: SyncClient,
+    pub(super) transport: Arc<RealtimeTransport>,
+    pub(super) told: Arc<AtomicU64>,
+}
+
+impl Subject {
+    /// Where its mirror is.
+    pub(super) fn seq(&self) -> u64 {
+        self.client.status().first().map_or(0, |status| status.seq)
+    }
+
+    /// Whether it follows the store.
+    pub(super) fn is_live(&self) -> bool {
+        self.client.status().iter().all(|status| status.state.is_live())
+    }
+}
+
+/// Writes until it is stopped, one write after the other.
+pub(super) async fn write(subject: Subject, history: Arc<History>, name: String, seed: u64) -> Result<(), String> {
+    let mut dice = Dice::new(seed);
+    let mut number = 0_u64;
+    while history.goes_on() {
+        number += 1;
+        let marker = format!("{name}.{number}");
+        let kind = dice.pick(&[(60, 's'), (15, 'o'), (12, 'c'), (13, 'b')]);
+        let (marker, ops, call) = match kind {
+            Some('b') => {
+                let ops = (0..3).map(|at| {
+                    Ok(BatchOp {
+                        path: path(&mut dice)?,
+                        value: Some(raw(&format!(r#""{marker}:{at}""#))?),
+                        precondition: None,
+                    })
+                });
+                let ops: Vec<BatchOp> = ops.collect::<Result<_, String>>()?;
+                (Some(marker), 3, Call::Batch(ops))
+            }
+            Some('c') => {
+                let counter = Path::parse(COUNTER).map_err(|error| error.to_string())?;
+                (None, 1, Call::Write(Write::new(counter, Op::Increment(raw("1")?))))
+            }
+            Some('o') => {
+                let value = raw(&format!(r#"{{"x":"{marker}:0","z":{{"y":1}}}}"#))?;
+                (Some(marker), 1, Call::Write(Write::new(path(&mut dice)?, Op::Set(value))))
+            }
+            _ => {
+                let value = raw(&format!(r#""{marker}:0""#))?;
+                (Some(marker), 1, Call::Write(Write::new(path(&mut dice)?, Op::Set(value))))
+            }
+        };
+        let result = answer(&subject, &history, ops, marker, call).await;
+        // Who is told that there is no connection does not ask again at once.
+        if result.is_err() {
+            tokio::time::sleep(Duration::from_millis(dice.below(20))).await;
+        }
+    }
+    Ok(())
+}
+
+enum Call {
+    Write(Write),
+    Batch(Vec<BatchOp>),
+}
+
+/// Makes a call, and keeps what it is told.
+async fn answer(
+    subject: &Subject,
+    history: &History,
+    ops: u64,
+    marker: Option<String>,
+    call: Call,
+) -> Result<u64, DustErr> {
+    let floor = history.told.load(Ordering::SeqCst);
+    let call = async {
+        match call {
+            Call::Write(write) => subject.transport.write(write).await.map(|receipt| receipt.store_seq.unwrap_or(0)),
+            Call::Batch(ops) => subject.transport.batch_write(ops, None).await,
+        }
+    };
+    let result = tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|_| {
+        history.violate(Promise::EveryCallIsAnswered, format!("the write {marker:?} is not answered"));
+        Err(DustErr::Timeout { operation: "a write".to_owned() })
+    });
+    let outcome = match &result {
+        Ok(seq) => {
+            // Over HTTP without a connection of the socket the mirror cannot have it.
+            if subject.is_live() && subject.seq() < *seq && ops == 1 {
+                let what = format!("client {} was told of op {seq}, its mirror has {}", subject.index, subject.seq());
+                history.violate(Promise::OrderOfCalls, what);
+            }
+            if ops == 1 {
+                subject.told.fetch_max(*seq, Ordering::SeqCst);
+            }
+            history.told.fetch_max(*seq, Ordering::SeqCst);
+            Outcome::Done(*seq)
+        }
+        Err(error) if error.kind() == ErrKind::Timeout => Outcome::Unknown,
+        Err(error) => Outcome::Failed(error.to_string()),
+    };
+    lock(&history.written).push(Written { marker, ops, floor, outcome });
+    result
+}
+
+/// Reads until it is stopped.
+pub(super) async fn read(subject: Subject, history: Arc<History>, seed: u64) -> Result<(), String> {
+    let mut dice = Dice::new(seed);
+    while history.goes_on() {
+        let pattern = ["**", "a/**", "*/x", "b/**"][dice.index(4)];
+        let pattern = Glob::parse(pattern).map_err(|error| error.to_string())?;
+        let from = subject.seq().max(subject.told.load(Ordering::SeqCst));
+        let listed = tokio::time::timeout(PATIENCE, subject.transport.list(&list(&pattern))).await;
+        match listed {
+            Err(_) => history.violate(Promise::EveryCallIsAnswered, "a read is not answered".to_owned()),
+            // There is nothing to read before the first catch-up.
+            Ok(Err(_)) => {}
+            Ok(Ok(page)) => {
+                let shown = crate::ledger::page(page);
+                let to = subject.seq();
+                lock(&history.reads).push(Read { client: subject.index, pattern, from, to, shown });
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(dice.within(1, 20))).await;
+    }
+    Ok(())
+}
+
+fn list(pattern: &Glob) -> dust_orm::protocol::ListRequest {
+    dust_orm::protocol::ListRequest::pattern(pattern.clone())
+}
+
+/// Listens until the client is shut down.
+pub(super) async fn listen(subject: Subject, history: Arc<History>) -> Result<(), String> {
+    let pattern = Glob::parse("**").map_err(|error| error.to_string())?;
+    let mut changes = subject.transport.subscribe(pattern).await.map_err(|error| error.to_string())?;
+    let mut heard = Vec::new();
+    while let Some(change) = changes.next().await {
+        heard.push(match change {
+            Change::Op(op) => Some(op.store_seq),
+            Change::Resync => None,
+        });
+    }
+    lock(&history.heard).push(heard);
+    Ok(())
+}
+
+fn path(dice: &mut Dice) -> Result<Path, String> {
+    Path::parse(PATHS[dice.index(PATHS.len())]).map_err(|error| error.to_string())
+}
+
+fn raw(text: &str) -> Result<RawJson, String> {
+    RawJson::parse(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,14 @@
+//! A short run on real sockets: `cargo run -p chaos -- --sockets --seconds 60` is a longer one.
+
+use std::time::Duration;
+
+use chaos::sockets::{self, Options};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promise_is_kept_on_real_sockets() {
+    let options = Options { seed: 1, time: Duration::from_secs(5), program: env!("CARGO_BIN_EXE_chaos").into() };
+    let outcomes = sockets::run(options).await.unwrap();
+    println!("{outcomes}");
+    assert!(outcomes.violations.is_empty(), "{outcomes}");
+    assert!(outcomes.acknowledged > 0 && outcomes.reads > 0 && outcomes.heard > 0 && outcomes.kills > 0, "{outcomes}");
+}
