@@ -58,10 +58,12 @@
 //! | [`entity`] | [`DustEntity`] and its derive, storage modes, revisions, field types; [`entity::prelude`] for entity files |
 //! | [`error`] | [`DustErr`], with a table of its kinds |
 //! | [`config`] | [`DustConfig`]: which store on which server, with which token |
+//! | [`feed`] | committed ops on their way to those who subscribe |
 //! | [`transport`] | the ways to a store, for those who bring their own |
 //! | [`store`] | the embedded store |
 //! | [`sync`] | the realtime client: a local mirror of a store, kept by a WebSocket |
 //! | [`cache`] | keeping that mirror across restarts |
+//! | [`testing`] | a repo for the tests of applications |
 //! | [`protocol`] | Dust's language: paths, patterns, values, ops |
 //!
 //! # Features
@@ -88,12 +90,15 @@ pub mod changeset;
 pub mod config;
 pub mod entity;
 pub mod error;
+pub mod feed;
 pub mod protocol;
 pub mod repo;
 #[cfg(feature = "embedded")]
 pub mod store;
 #[cfg(feature = "realtime")]
 pub mod sync;
+#[cfg(feature = "embedded")]
+pub mod testing;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod tests_cfg;
@@ -107,6 +112,6 @@ pub use config::{DustConfig, RetryPolicy};
 pub use entity::{DeriveChangeset, DeriveDustEntity};
 pub use entity::{DustEntity, KeyCase, Revision, StorageMode, Versioned};
 pub use error::{DustErr, ErrKind, Errors, FieldError, InvalidRecord};
-pub use repo::{BatchEntry, DustRepo};
+pub use repo::{BatchEntry, DustRepo, Event};
 pub use sea_orm;
 pub use transport::{Capabilities, Transport};

@@ -24,10 +24,14 @@ pub struct Glob {
     tokens: Box<[Token]>,
 }
 
+/// One segment of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Token {
+pub(crate) enum Token {
+    /// This segment, unescaped.
     Literal(Box<str>),
+    /// `*`
     One,
+    /// `**`
     Many,
 }
 
@@ -109,28 +113,23 @@ impl Glob {
         segments.next().is_none()
     }
 
-    /// Whether an op at this path can change a leaf that matches: the path matches, or lies above one that does. Exact in
-    /// case.
-    ///
-    /// ```
-    /// use dust_orm::protocol::{Glob, Path};
-    ///
-    /// let titles = Glob::parse("links/*/title")?;
-    /// assert!(titles.concerns(&Path::parse("links")?));
-    /// assert!(!titles.concerns(&Path::parse("links/dust/note")?));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn concerns(&self, path: &Path) -> bool {
-        let mut tokens = self.tokens.iter();
-        for segment in path.as_str().split('/') {
-            match tokens.next() {
-                Some(Token::Many) => return true,
-                Some(Token::One) => {}
-                Some(Token::Literal(literal)) if path::unescape(segment) == **literal => {}
-                Some(Token::Literal(_)) | None => return false,
+    /// Whether the pattern matches any path below this one, ignoring ASCII case on the way to it, as a store does when it
+    /// removes a subtree.
+    pub(crate) fn matches_below(&self, path: &Path) -> bool {
+        let mut segments = path.segments();
+        for token in &self.tokens {
+            match (token, segments.next()) {
+                (_, None) | (Token::Many, Some(_)) => return true,
+                (Token::One, Some(_)) => {}
+                (Token::Literal(literal), Some(segment)) if literal.eq_ignore_ascii_case(&segment) => {}
+                (Token::Literal(_), Some(_)) => return false,
             }
         }
-        true
+        false
+    }
+
+    pub(crate) fn tokens(&self) -> &[Token] {
+        &self.tokens
     }
 
     /// What every matching path begins with, in rendered form: the segments before the first one that contains a `*`,
@@ -271,6 +270,30 @@ mod tests {
         assert_eq!(below("links/*/**").as_deref(), Some("links/\\*/\\**/**"));
         assert_eq!(below("links/1*").as_deref(), Some("links/1*/**"));
         assert_eq!(below("links/\\*"), None);
+    }
+
+    #[test]
+    fn what_lies_below_a_path_is_found_whatever_its_case() {
+        for (pattern, path, expected) in [
+            ("links/**", "links", true),
+            ("links/**", "LINKS", true),
+            ("links/**", "Links/A/title", true),
+            ("links/*/title", "links/a", true),
+            ("links/*/title", "links/a/TITLE", false),
+            ("links/a/title", "links/A", true),
+            ("links/a/title", "links/b", false),
+            ("a/links/**", "a", true),
+            ("a/links/**", "links", false),
+            ("**", "x", true),
+            ("*", "x", false),
+            ("x/\\*", "x", true),
+        ] {
+            assert_eq!(
+                Glob::parse(pattern).unwrap().matches_below(&path.parse().unwrap()),
+                expected,
+                "{pattern} {path}"
+            );
+        }
     }
 
     fn naive(pattern: &[String], path: &[String]) -> bool {

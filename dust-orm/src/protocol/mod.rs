@@ -4,7 +4,6 @@
 //! everything a Dust server says is parsed into them first.
 
 pub mod apply;
-mod change;
 pub mod channel;
 pub mod entry;
 pub mod envelope;
@@ -23,7 +22,6 @@ pub(crate) mod testing;
 pub mod value;
 
 pub use apply::{Leaf, Leaves, OpError};
-pub use change::Change;
 pub use entry::{Entry, LeafKind};
 pub use file::{FileUpload, content_hash};
 pub use glob::{Glob, GlobError};

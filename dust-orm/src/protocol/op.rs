@@ -203,3 +203,31 @@ pub struct CommittedOp {
     /// The writer's own id for it.
     pub client_op_id: Arc<str>,
 }
+
+impl CommittedOp {
+    /// The id of the batch that the op was written in, and its place there: a store gives the ops of a batch the client's id
+    /// with their place.
+    fn place_in_batch(&self) -> Option<(&str, u64)> {
+        let (id, place) = self.client_op_id.rsplit_once(':')?;
+        Some((id, place.parse().ok()?))
+    }
+
+    /// Whether the op was written in a batch, by its id.
+    #[cfg(feature = "realtime")]
+    pub(crate) fn is_in_batch(&self) -> bool {
+        self.place_in_batch().is_some()
+    }
+
+    /// Whether the op is the next of the same batch.
+    pub(crate) fn follows_in_batch(&self, before: &CommittedOp) -> bool {
+        match (before.place_in_batch(), self.place_in_batch()) {
+            (Some((id, place)), Some((own_id, own_place))) => {
+                id == own_id
+                    && place.checked_add(1) == Some(own_place)
+                    && before.device_id == self.device_id
+                    && before.store_seq.checked_add(1) == Some(self.store_seq)
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,11 +1,13 @@
 //! A transport whose every write carries the fence of a lease.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use futures_core::stream::BoxStream;
 
 use super::DustRepo;
 use crate::error::DustErr;
-use crate::protocol::{BatchOp, Change, Entry, Fence, FileUpload, Glob, ListRequest, OpKind, Page, Path, Write};
+use crate::feed::Hub;
+use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, ListRequest, OpKind, Page, Path, Write};
 use crate::transport::{Capabilities, Receipt, Transport};
 
 /// Passes everything on to the transport of a repo, and puts the fence on what is written.
@@ -80,7 +82,11 @@ impl Transport for Fenced {
         self.repo.active().fetch_file(hash).await
     }
 
-    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, Change>, DustErr> {
-        self.repo.active().subscribe(pattern).await
+    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
+        self.repo.active().hub().await
+    }
+
+    fn is_own(&self, op: &CommittedOp) -> bool {
+        self.repo.active().is_own(op)
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn model_or_warning<E: DustEntity>(record: &StoredRecord) -> Option<E
     decode::<E>(record).map_err(|invalid| warn(record, &invalid)).ok()
 }
 
-fn warn(record: &StoredRecord, invalid: &InvalidRecord) {
+pub(super) fn warn(record: &StoredRecord, invalid: &InvalidRecord) {
     tracing::warn!(
         target: "dust_orm",
         slug = &*record.key(),

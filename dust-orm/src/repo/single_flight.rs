@@ -316,14 +316,10 @@ impl<T: DeserializeOwned> Wait<'_, T> {
 
     /// A stream that has an item whenever something happens in the two places; `None` where the transport has none.
     async fn changes(&self) -> Option<Changes> {
-        let transport = self.repo.active();
-        if !transport.capabilities().subscribe {
-            return None;
-        }
+        let hub = self.repo.active().hub().await.ok()?;
         let [key, lock] = &self.places;
-        let key = transport.subscribe(Glob::parse(key.as_str()).ok()?).await.ok()?;
-        let lock = transport.subscribe(Glob::parse(lock.as_str()).ok()?).await.ok()?;
-        Some(stream::select(key, lock).map(drop).boxed())
+        let place = |path: &Path| Some(hub.subscribe(&Glob::parse(path.as_str()).ok()?, 1));
+        Some(stream::select(place(key)?, place(lock)?).map(drop).boxed())
     }
 }
 

@@ -2,12 +2,24 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::protocol::CommittedOp;
 
-type Call = Box<dyn Fn(&CommittedOp) + Send + Sync>;
+/// How a listener wants to be called.
+pub(super) enum Call {
+    /// For each op.
+    Op(Box<dyn Fn(&CommittedOp) + Send + Sync>),
+    /// For all ops of a commit at once.
+    Commit(Box<HearCommit>),
+}
+
+type HearCommit = dyn Fn(&[CommittedOp]) + Send + Sync;
+
+/// What was committed together.
+type Commit = Arc<[CommittedOp]>;
 
 struct Listener {
     call: Call,
@@ -16,15 +28,26 @@ struct Listener {
     active: AtomicBool,
 }
 
+impl Listener {
+    fn hear(&self, commit: &[CommittedOp]) {
+        let is_active = || self.active.load(Ordering::Acquire);
+        match &self.call {
+            Call::Op(call) => commit.iter().take_while(|_| is_active()).for_each(call),
+            Call::Commit(call) if is_active() => call(commit),
+            Call::Commit(_) => {}
+        }
+    }
+}
+
 #[derive(Default)]
 struct State {
     listeners: Vec<Arc<Listener>>,
-    queue: VecDeque<CommittedOp>,
+    queue: VecDeque<Commit>,
     last_seq: u64,
     delivering: bool,
 }
 
-/// Ops wait here between their commit and their delivery, so that listeners are called in order, one op at a time, and
+/// Ops wait here between their commit and their delivery, so that listeners are called in order, one commit at a time, and
 /// under no lock: a listener may read and even write.
 #[derive(Default)]
 pub(super) struct Feed(Mutex<State>);
@@ -48,29 +71,40 @@ impl Feed {
             state.last_seq = last.store_seq;
         }
         if !state.listeners.is_empty() {
-            state.queue.extend(ops.iter().cloned());
+            state.queue.push_back(ops.into());
         }
     }
 
     /// Delivers what is queued, unless another call is at it, which will then deliver this, too.
+    ///
+    /// A listener that panics takes nothing from the others: the panic goes on when everything is delivered.
     pub(super) fn deliver(&self) {
-        loop {
-            let (op, listeners) = {
-                let mut state = self.lock();
-                if state.delivering {
-                    return;
-                }
-                let Some(op) = state.queue.pop_front() else { return };
-                state.delivering = true;
-                (op, state.listeners.clone())
-            };
+        let mut panic = None;
+        while let Some((commit, listeners)) = self.next_commit() {
             let _done = Delivered(self);
-            for listener in listeners {
-                if op.store_seq > listener.since && listener.active.load(Ordering::Acquire) {
-                    (listener.call)(&op);
+            // All ops of a commit are newer than a listener, or none is.
+            let seq = commit.first().map_or(0, |op| op.store_seq);
+            for listener in listeners.iter().filter(|listener| seq > listener.since) {
+                // Whatever the listener has broken is its own: nothing here is changed by a call.
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| listener.hear(&commit))) {
+                    panic.get_or_insert(payload);
                 }
             }
         }
+        if let Some(payload) = panic {
+            resume_unwind(payload);
+        }
+    }
+
+    /// The next commit to deliver and whom to; `None` when there is none, or another call is at it.
+    fn next_commit(&self) -> Option<(Commit, Vec<Arc<Listener>>)> {
+        let mut state = self.lock();
+        if state.delivering {
+            return None;
+        }
+        let commit = state.queue.pop_front()?;
+        state.delivering = true;
+        Some((commit, state.listeners.clone()))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -79,7 +113,7 @@ impl Feed {
     }
 }
 
-/// Lets the next op be delivered, even if a listener panicked.
+/// Lets the next commit be delivered.
 struct Delivered<'f>(&'f Feed);
 
 impl Drop for Delivered<'_> {

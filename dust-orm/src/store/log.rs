@@ -6,7 +6,7 @@ use crate::protocol::{CommittedOp, Entry};
 
 use super::Store;
 use super::error::StoreError;
-use super::feed::Subscription;
+use super::feed::{Call, Subscription};
 use super::files;
 use super::tables::{LEAVES, LOG, META, SNAPSHOT, SNAPSHOT_SEQ, to_leaf, to_op, to_path};
 
@@ -93,9 +93,14 @@ impl Store {
     /// durable and readable. Dropping the subscription ends it.
     ///
     /// The listener is called on a thread that writes, under no lock: it may read and write, but should be quick (hand
-    /// the op to a channel). It should not panic: the write whose thread it runs on panics with it, though the store is
-    /// unharmed.
+    /// the op to a channel). It should not panic: the write whose thread it runs on panics with it, though the store and
+    /// the other listeners are unharmed.
     pub fn on_commit(&self, listener: impl Fn(&CommittedOp) + Send + Sync + 'static) -> Subscription {
-        self.inner.feed.listen(Box::new(listener))
+        self.inner.feed.listen(Call::Op(Box::new(listener)))
+    }
+
+    /// As [`on_commit`](Store::on_commit), but called once for each commit, with all ops of a batch.
+    pub fn on_commits(&self, listener: impl Fn(&[CommittedOp]) + Send + Sync + 'static) -> Subscription {
+        self.inner.feed.listen(Call::Commit(Box::new(listener)))
     }
 }

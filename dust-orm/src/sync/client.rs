@@ -9,7 +9,6 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::dial::Address;
-use super::hub::Changes;
 use super::mirror::Mirror;
 use super::persist::{Flusher, Keeper, Place};
 use super::session::{Command, Session, StoreId, StoreState, Timing, Work};
@@ -18,7 +17,7 @@ use super::store::StoreShared;
 use crate::cache::Cache;
 use crate::config::DustConfig;
 use crate::error::DustErr;
-use crate::protocol::Glob;
+use crate::feed::Hub;
 use crate::protocol::channel::Written;
 
 /// How many commands may wait to be taken up by the task.
@@ -48,6 +47,8 @@ pub struct SyncClient {
 struct Inner {
     configs: Vec<DustConfig>,
     stores: Vec<Arc<StoreShared>>,
+    device_id: String,
+    mark: u64,
     asks: mpsc::Sender<Ask>,
     /// Where there is a cache.
     flusher: Option<Flusher>,
@@ -188,7 +189,8 @@ impl SyncClientBuilder {
             }
         });
         let task = Mutex::new(Some(task));
-        let client = SyncClient { inner: Arc::new(Inner { configs, stores, asks, flusher, task }) };
+        let client =
+            SyncClient { inner: Arc::new(Inner { configs, stores, device_id, mark: seed, asks, flusher, task }) };
         match tokio::time::timeout(START_PATIENCE, start).await {
             Ok(Ok(Err(error))) => {
                 client.shutdown().await;
@@ -295,8 +297,21 @@ impl SyncClient {
         matches!(*self.inner.stores[store.0].state(), StoreState::Offline)
     }
 
-    pub(crate) fn subscribe(&self, store: StoreId, pattern: Glob) -> Changes {
-        self.inner.stores[store.0].hub.subscribe(pattern)
+    /// Who hears of a store's ops, as soon as its mirror has been up to date.
+    pub(crate) async fn hub(&self, store: StoreId) -> Result<Arc<Hub>, DustErr> {
+        let shared = &self.inner.stores[store.0];
+        shared.filled(START_PATIENCE).await?;
+        Ok(shared.hub().await)
+    }
+
+    /// The name of this device in the ops that it writes over the socket.
+    pub(crate) fn device_id(&self) -> &str {
+        &self.inner.device_id
+    }
+
+    /// What tells the requests of this client from those of others.
+    pub(crate) fn mark(&self) -> u64 {
+        self.inner.mark
     }
 
     /// Has something done, and waits for it. Dropping the future does not undo what was sent.

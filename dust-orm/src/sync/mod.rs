@@ -1,13 +1,13 @@
 //! The realtime client: an exact local mirror of a store, kept by one WebSocket.
 //!
 //! [`SyncClient`] is the handle: it runs one task that owns the socket, and its
-//! [`RealtimeTransport`](crate::transport::RealtimeTransport) makes a repo of a store. [`Mirror`] holds the leaves of a store as of one op. [`Session`] is the protocol: a state machine without I/O and
-//! without a clock of its own, fed with frames, commands and the time, that says what to send, what the mirror gets and
-//! what to answer.
+//! [`RealtimeTransport`](crate::transport::RealtimeTransport) makes a repo of a store. [`Mirror`] holds the leaves of a
+//! store as of one op, and what it takes is told to subscribers through a [`Hub`](crate::feed::Hub). [`Session`] is the
+//! protocol: a state machine without I/O and without a clock of its own, fed with frames, commands and the time, that says
+//! what to send, what the mirror gets and what to answer.
 
 mod client;
 mod dial;
-mod hub;
 mod mirror;
 mod persist;
 pub mod session;
@@ -15,6 +15,5 @@ mod socket;
 mod store;
 
 pub use client::{StoreStatus, SyncClient, SyncClientBuilder};
-pub use hub::{Changes, QUEUE};
 pub use mirror::Mirror;
 pub use session::{Session, StoreState, Timing};

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use super::hub::Hub;
 use super::mirror::{Mirror, Unsaved};
 use super::session::StoreState;
 use crate::error::DustErr;
+use crate::feed::Hub;
 use crate::protocol::{CommittedOp, Entry};
 
 #[derive(Debug)]
@@ -18,7 +18,8 @@ pub(super) struct StoreShared {
     state: watch::Sender<StoreState>,
     /// Whether the mirror was up to date once.
     filled: watch::Sender<bool>,
-    pub(super) hub: Hub,
+    /// Who hears of the ops. It is told by the one task that changes the mirror, so in order, when the mirror has them.
+    pub(super) hub: Arc<Hub>,
     /// The last op that its cache has.
     saved: watch::Sender<Option<u64>>,
     /// Rung when there may be something for the cache.
@@ -32,7 +33,7 @@ impl StoreShared {
             name,
             state: watch::Sender::new(StoreState::Offline),
             filled: watch::Sender::new(is_kept),
-            hub: Hub::default(),
+            hub: Hub::new(mirror.seq()),
             saved: watch::Sender::new(is_kept.then_some(mirror.seq())),
             unsaved,
             mirror: RwLock::new(mirror),
@@ -92,7 +93,7 @@ impl StoreShared {
             }
         }
         self.unsaved.notify_one();
-        self.hub.publish(ops);
+        self.hub.publish(&ops);
     }
 
     pub(super) fn replace(&self, seq: u64, inexact_through: u64, leaves: Vec<Entry>, is_rewound: bool) {
@@ -106,7 +107,13 @@ impl StoreShared {
         };
         drop(before);
         self.unsaved.notify_one();
-        self.hub.resync();
+        self.hub.resync(seq);
+    }
+
+    /// The hub, when it has told of everything that the mirror shows.
+    pub(super) async fn hub(&self) -> Arc<Hub> {
+        self.hub.caught_up(|| self.mirror().seq()).await;
+        Arc::clone(&self.hub)
     }
 
     /// Waits until the mirror has been up to date once, for no longer than `patience` and only while there is hope.
@@ -135,5 +142,49 @@ impl StoreShared {
             }
         };
         tokio::time::timeout(patience, wait).await.unwrap_or_else(|_| Err(nothing_yet("it is still being fetched")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::feed::News;
+    use crate::protocol::{Glob, OpKind, Path, RawJson};
+
+    fn op(seq: u64) -> CommittedOp {
+        CommittedOp {
+            store_seq: seq,
+            op: OpKind::Set,
+            path: Path::parse("links/a").unwrap(),
+            value: RawJson::null(),
+            device_id: "d".into(),
+            client_op_id: "c".into(),
+        }
+    }
+
+    #[test]
+    fn what_is_told_can_be_read_and_what_can_be_read_is_told_before_others_subscribe() {
+        let shared = Arc::new(StoreShared::new("acme/main".to_owned(), Mirror::default(), false, Arc::default()));
+        let heard: Arc<Mutex<Vec<(u64, u64, bool)>>> = Arc::default();
+        let listener = {
+            let (shared, heard) = (Arc::downgrade(&shared), Arc::clone(&heard));
+            move |news: News<'_>| {
+                let shared = shared.upgrade().unwrap();
+                let seq = if let News::Commit(ops) = news { ops[0].store_seq } else { 0 };
+                let may_subscribe = shared.hub().now_or_never().is_some();
+                heard.lock().unwrap().push((seq, shared.mirror().seq(), may_subscribe));
+            }
+        };
+        let _listener = shared.hub.listen(&Glob::parse("**").unwrap(), listener);
+        shared.apply(vec![op(1), op(2)]);
+        assert!(shared.hub().now_or_never().is_some());
+        shared.replace(1, 1, Vec::new(), true);
+        shared.apply(vec![op(2)]);
+        // At the resync there is nothing left to be told of.
+        assert_eq!(*heard.lock().unwrap(), [(1, 2, false), (2, 2, false), (0, 1, true), (2, 2, false)]);
     }
 }

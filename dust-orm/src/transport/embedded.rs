@@ -1,30 +1,63 @@
 //! The transport over the embedded store.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 
 use super::{Capabilities, Receipt, Transport};
 use crate::error::DustErr;
+use crate::feed::Hub;
 use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, ListRequest, OpKind, Page, Path, Write};
-use crate::store::{Origin, Store, StoreError};
+use crate::store::{Origin, Store, StoreError, Subscription};
 
 /// Calls the [`Store`] in this process. Reads and writes in memory are done at once, on the caller's thread; writes to a
 /// file, which wait for the disk, are done on a thread of tokio's blocking pool where there is a tokio runtime.
 ///
 /// Dropping a write to a file does not stop it: it is applied all the same.
+///
+/// Its clones are the same device, with one hub for all their subscriptions.
 #[derive(Clone, Debug)]
 pub struct EmbeddedTransport {
     store: Store,
     device_id: Arc<str>,
     ops: Arc<AtomicU64>,
+    live: Arc<OnceLock<Live>>,
+}
+
+/// How many transports there have been in this process, so that each is a device of its own.
+static DEVICES: AtomicU64 = AtomicU64::new(0);
+
+/// The hub, from the first subscription on. Before it, commits cost nothing.
+#[derive(Debug)]
+struct Live {
+    hub: Arc<Hub>,
+    _listening: Subscription,
+}
+
+impl Live {
+    fn start(store: &Store) -> Live {
+        let hub = Hub::new(0);
+        let listening = {
+            let hub = Arc::clone(&hub);
+            store.on_commits(move |ops| hub.publish(ops))
+        };
+        hub.advance(listening.since());
+        Live { hub, _listening: listening }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.hub.close();
+    }
 }
 
 impl EmbeddedTransport {
     /// A transport over a store, which may be shared with others.
     pub fn new(store: Store) -> EmbeddedTransport {
-        EmbeddedTransport { store, device_id: "embedded".into(), ops: Arc::default() }
+        let device_id = format!("embedded-{}", DEVICES.fetch_add(1, Ordering::Relaxed));
+        EmbeddedTransport { store, device_id: device_id.into(), ops: Arc::default(), live: Arc::default() }
     }
 
     /// The store.
@@ -67,7 +100,7 @@ impl Transport for EmbeddedTransport {
             fenced_batches: true,
             merges_fields: false,
             typed_ops: true,
-            subscribe: false,
+            subscribe: true,
             remote: false,
             batch_bytes: usize::MAX,
         }
@@ -100,6 +133,7 @@ impl Transport for EmbeddedTransport {
         let committed = self.blocking(move |store| store.batch_write(ops, fence, &origin)).await?;
         Ok(committed.last().map(|op| op.store_seq).unwrap_or_default())
     }
+
     async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
         let origin = self.origin();
         self.blocking(move |store| store.put_file(file, fence, &origin)).await.map(receipt)
@@ -111,6 +145,17 @@ impl Transport for EmbeddedTransport {
             None => None,
         };
         content.ok_or_else(|| DustErr::NotFound { what: format!("the file `{hash}`") })
+    }
+
+    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
+        let live = self.live.get_or_init(|| Live::start(&self.store));
+        // Another thread may be about to publish what can be read already.
+        live.hub.caught_up(|| self.store.current_seq()).await;
+        Ok(Arc::clone(&live.hub))
+    }
+
+    fn is_own(&self, op: &CommittedOp) -> bool {
+        op.device_id == self.device_id
     }
 }
 

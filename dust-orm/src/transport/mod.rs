@@ -9,9 +9,9 @@ mod http;
 mod realtime;
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_core::stream::BoxStream;
 
 pub use capabilities::Capabilities;
 #[cfg(feature = "embedded")]
@@ -22,7 +22,8 @@ pub use http::HttpTransport;
 pub use realtime::RealtimeTransport;
 
 use crate::error::DustErr;
-use crate::protocol::{BatchOp, Change, Entry, Fence, FileUpload, Glob, ListRequest, Page, Path, RawJson, Write};
+use crate::feed::Hub;
+use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, ListRequest, Page, Path, RawJson, Write};
 
 /// A way to one Dust store: embedded, HTTP or realtime.
 ///
@@ -74,11 +75,16 @@ pub trait Transport: fmt::Debug + Send + Sync {
         Err(self.capabilities().refuse(self.name(), "fetch_file"))
     }
 
-    /// The committed ops that concern the pattern, from now on: those at a path that matches, or above one that does.
-    /// Dropping the stream ends the subscription.
-    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, Change>, DustErr> {
-        let _ = pattern;
+    /// The hub through which this transport tells of committed ops, once it has told of every op that could be read when
+    /// this was called: whoever subscribes after this hears of later ops only.
+    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
         Err(self.capabilities().refuse(self.name(), "subscribe"))
+    }
+
+    /// Whether an op was written through this transport.
+    fn is_own(&self, op: &CommittedOp) -> bool {
+        let _ = op;
+        false
     }
 }
 

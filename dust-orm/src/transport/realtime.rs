@@ -1,15 +1,17 @@
 //! The transport over the realtime client.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use futures_core::stream::BoxStream;
 
 use super::{Capabilities, HttpTransport, Receipt, Transport};
 use crate::error::DustErr;
+use crate::feed::Hub;
 use crate::protocol::channel::Written;
 use crate::protocol::list::MAX_PAGE;
 use crate::protocol::value::is_subtree;
 use crate::protocol::{
-    BatchOp, Change, Entry, Fence, FileUpload, Glob, ListRequest, Op, Page, Path, Precondition, RawJson, Write, value,
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, ListRequest, Op, Page, Path, Precondition, RawJson, Write, value,
 };
 use crate::sync::session::{StoreId, Work};
 use crate::sync::{Mirror, SyncClient};
@@ -21,6 +23,10 @@ use crate::sync::{Mirror, SyncClient};
 /// A WebSocket has no batch. One that sets several fields of one record without conditions is sent as one `merge`; any
 /// other goes over HTTP, and returns when the mirror has it, too. While there is no connection writes are
 /// [`Network`](DustErr::Network), and reads answer what the mirror has.
+///
+/// Subscribers hear of an op when the mirror has it; of what was missed while there was no connection, too, once it is back.
+/// Only when the server answers with a snapshot, because it has compacted its log meanwhile or was restored from a backup,
+/// they are told to resync instead. A batch, which nobody is pushed, is fetched and then seen as a whole.
 #[derive(Clone, Debug)]
 pub struct RealtimeTransport {
     client: SyncClient,
@@ -32,7 +38,7 @@ impl RealtimeTransport {
     /// A transport to one of the client's stores, `org/name`.
     pub fn new(client: &SyncClient, store: &str) -> Result<RealtimeTransport, DustErr> {
         let store = client.find(store)?;
-        let http = HttpTransport::new(client.config(store).clone())?;
+        let http = HttpTransport::new(client.config(store).clone())?.marked(client.mark());
         Ok(RealtimeTransport { client: client.clone(), store, http })
     }
 
@@ -193,8 +199,12 @@ impl Transport for RealtimeTransport {
         self.http.fetch_file(hash).await
     }
 
-    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, Change>, DustErr> {
-        Ok(Box::pin(self.client.subscribe(self.store, pattern)))
+    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
+        self.client.hub(self.store).await
+    }
+
+    fn is_own(&self, op: &CommittedOp) -> bool {
+        *op.device_id == *self.client.device_id() || self.http.has_sent(op)
     }
 }
 

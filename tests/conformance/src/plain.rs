@@ -45,6 +45,7 @@ impl Transport for Plain {
         capabilities.fences = false;
         capabilities.fenced_batches = false;
         capabilities.typed_ops = false;
+        capabilities.subscribe = false;
         capabilities.remote = true;
         capabilities
     }

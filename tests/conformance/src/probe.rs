@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use dust_orm::protocol::{BatchOp, Change, Entry, Fence, FileUpload, Glob, ListRequest, Page, Path, Write};
+use dust_orm::feed::Hub;
+use dust_orm::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, ListRequest, Page, Path, Write};
 use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, Transport};
-use futures_util::stream::BoxStream;
 
 /// Counts requests, and fails those it was told to fail before they are sent.
 #[derive(Debug)]
@@ -155,7 +155,11 @@ impl Transport for Probe {
         self.inner.fetch_file(hash).await
     }
 
-    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, Change>, DustErr> {
-        self.inner.subscribe(pattern).await
+    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
+        self.inner.hub().await
+    }
+
+    fn is_own(&self, op: &CommittedOp) -> bool {
+        self.inner.is_own(op)
     }
 }

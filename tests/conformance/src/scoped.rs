@@ -1,26 +1,27 @@
 //! A transport that keeps to one subtree of a store, so that tests can share a store, a real one included.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use dust_orm::feed::{Hub, Listener, News};
 use dust_orm::protocol::{
-    BatchOp, Change, CommittedOp, Entry, Fence, FileUpload, Glob, ListItem, ListRequest, Page, Path, Selector, Write,
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, ListItem, ListRequest, Page, Path, Selector, Write,
 };
 use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, Transport};
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
 
 /// Puts a segment before every path on the way in and takes it away on the way out.
 #[derive(Debug)]
 pub(crate) struct Scoped {
     inner: Arc<dyn Transport>,
     scope: String,
+    /// What the hub of the inner transport tells of the scope, told again with paths as they are inside it.
+    hub: OnceLock<(Arc<Hub>, Listener)>,
 }
 
 impl Scoped {
     pub(crate) fn new(inner: Arc<dyn Transport>, scope: String) -> Scoped {
-        Scoped { inner, scope }
+        Scoped { inner, scope, hub: OnceLock::new() }
     }
 
     fn enter(&self, path: &Path) -> Path {
@@ -33,6 +34,25 @@ impl Scoped {
 
     fn leave_entry(&self, entry: Entry) -> Entry {
         Entry { path: self.leave(&entry.path), ..entry }
+    }
+
+    fn relay(&self, inner: &Arc<Hub>) -> (Arc<Hub>, Listener) {
+        let hub = Hub::new(inner.seq());
+        let (to, below) = (Arc::clone(&hub), format!("{}/", self.scope));
+        let everything = Glob::parse(&format!("{below}**")).unwrap();
+        let listener = inner.listen(&everything, move |news| match news {
+            News::Commit(ops) => {
+                // The scope itself is removed only when its test is over.
+                let inside = ops.iter().filter_map(|op| {
+                    let path = Path::parse(op.path.as_str().strip_prefix(&below)?).ok()?;
+                    Some(CommittedOp { path, ..CommittedOp::clone(op) })
+                });
+                to.publish(&inside.collect::<Vec<_>>());
+            }
+            News::Resync => to.resync(to.seq()),
+            _ => to.close(),
+        });
+        (hub, listener)
     }
 
     fn enter_fence(&self, fence: Option<Fence>) -> Option<Fence> {
@@ -122,16 +142,13 @@ impl Transport for Scoped {
         self.inner.fetch_file(hash).await
     }
 
-    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, Change>, DustErr> {
-        let scope = self.scope.clone();
-        let changes = self.inner.subscribe(Glob::parse(&format!("{scope}/{pattern}")).unwrap()).await?;
-        let leave = move |change| match change {
-            Change::Op(op) => {
-                let op = CommittedOp { path: leave(&scope, &op.path), ..CommittedOp::clone(&op) };
-                Change::Op(Arc::new(op))
-            }
-            Change::Resync => Change::Resync,
-        };
-        Ok(changes.map(leave).boxed())
+    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
+        let inner = self.inner.hub().await?;
+        let (hub, _relay) = self.hub.get_or_init(|| self.relay(&inner));
+        Ok(Arc::clone(hub))
+    }
+
+    fn is_own(&self, op: &CommittedOp) -> bool {
+        self.inner.is_own(op)
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dust_emulator::Emulator;
-use dust_orm::protocol::{BatchOp, Change, Entry, Fence, Glob, ListRequest, Page, Path, Write};
+use dust_orm::feed::Hub;
+use dust_orm::protocol::{BatchOp, CommittedOp, Entry, Fence, ListRequest, Page, Path, Write};
 use dust_orm::sync::SyncClient;
 use dust_orm::transport::{HttpTransport, RealtimeTransport, Receipt};
 use dust_orm::{Capabilities, DustConfig, DustErr, Transport};
-use futures_util::stream::BoxStream;
 
 use crate::backend::Backend;
 
@@ -130,7 +130,11 @@ impl Transport for Patient {
         patiently(|| self.0.fetch_file(hash)).await
     }
 
-    async fn subscribe(&self, pattern: Glob) -> Result<BoxStream<'static, Change>, DustErr> {
-        self.0.subscribe(pattern).await
+    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
+        self.0.hub().await
+    }
+
+    fn is_own(&self, op: &CommittedOp) -> bool {
+        self.0.is_own(op)
     }
 }

@@ -18,6 +18,7 @@ mod prefixes;
 mod races;
 mod requests;
 mod rules;
+mod subscriptions;
 mod transport;
 mod typed;
 mod values;
@@ -74,6 +75,7 @@ const MODULES: &[(&str, &[Test])] = &[
     ("prefixes", prefixes::TESTS),
     ("hooks", hooks::TESTS),
     ("changesets", changesets::TESTS),
+    ("subscriptions", subscriptions::TESTS),
     ("requests", requests::TESTS),
     ("errors", errors::TESTS),
 ];

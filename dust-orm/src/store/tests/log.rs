@@ -156,7 +156,23 @@ fn a_listener_that_panics_does_not_stop_the_feed() {
     store.set("a", "2");
     drop(bad);
     store.set("a", "3");
-    assert_eq!(heard.lock().unwrap()[..], [2, 3]);
+    assert_eq!(heard.lock().unwrap()[..], [1, 2, 3]);
+}
+
+#[test]
+fn a_batch_is_heard_of_at_once_by_those_who_want_commits() {
+    let store = Store::in_memory().unwrap();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let into = heard.clone();
+    let subscription = store.on_commits(move |ops| {
+        into.lock().unwrap().push(ops.iter().map(|op| op.store_seq).collect::<Vec<_>>());
+    });
+    store.set("a", "1");
+    store.try_batch(vec![BatchOp::delete(path("a")), BatchOp::delete(path("b"))]).unwrap();
+    store.set("a", "2");
+    drop(subscription);
+    store.set("a", "3");
+    assert_eq!(*heard.lock().unwrap(), [vec![1], vec![2, 3], vec![4]]);
 }
 
 #[test]

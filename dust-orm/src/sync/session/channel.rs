@@ -7,6 +7,7 @@ use super::{Output, Session, Socket, StoreId, StoreState, Timing};
 use crate::error::DustErr;
 use crate::protocol::CommittedOp;
 use crate::protocol::channel::{Permissions, Refusal, Request, Response, Snapshot, topic};
+use crate::protocol::list::MAX_PAGE;
 use crate::sync::Mirror;
 
 /// How many ops may wait for earlier ones. The latest of more are dropped, and asked for again.
@@ -27,8 +28,10 @@ pub(super) struct Channel {
     seen: u64,
     /// When to join again, because it is known to have more than was handed on.
     fetch_at: Option<Duration>,
-    /// Ops whose predecessors are missing.
+    /// Ops whose predecessors are missing, or whose batch is not complete.
     early: BTreeMap<u64, CommittedOp>,
+    /// How many ops after the cursor wait for the rest of their batch.
+    held: u64,
     pub(super) phase: Phase,
     /// Joins in a row that failed or left a hole.
     vain_joins: u32,
@@ -77,6 +80,7 @@ impl Channel {
             seen: cursor,
             fetch_at: None,
             early: BTreeMap::new(),
+            held: 0,
             phase: Phase::Closed { join_at: None },
             vain_joins: 0,
             resync: None,
@@ -93,6 +97,7 @@ impl Channel {
         self.phase = Phase::Closed { join_at: None };
         self.status_sent = None;
         self.early.clear();
+        self.held = 0;
         self.seen = self.cursor;
         self.fetch_at = None;
     }
@@ -133,13 +138,29 @@ impl Channel {
         }
     }
 
-    /// Takes what can be handed on.
+    /// Takes what can be handed on. A batch is handed on as a whole: nobody shall see half of one.
+    ///
+    /// Whether an op is the last of its batch is told by what follows it, or by the end of the catch-up, which is never in the
+    /// middle of a batch. What is pushed is never part of one.
     fn take_ready(&mut self) -> Vec<CommittedOp> {
-        let mut ready = Vec::new();
-        while let Some(op) = self.early.remove(&(self.cursor + 1)) {
-            self.cursor += 1;
-            ready.push(op);
+        let through = match self.phase {
+            Phase::CatchingUp { through, .. } => through,
+            _ => 0,
+        };
+        let mut whole = self.cursor;
+        let mut last = self.cursor + self.held;
+        while let Some(op) = self.early.get(&(last + 1)) {
+            if last > whole && self.early.get(&last).is_none_or(|before| !op.follows_in_batch(before)) {
+                whole = last;
+            }
+            last += 1;
+            if last >= through || !op.is_in_batch() || last - whole >= MAX_PAGE as u64 {
+                whole = last;
+            }
         }
+        self.held = last - whole;
+        let ready = (self.cursor + 1..=whole).filter_map(|seq| self.early.remove(&seq)).collect();
+        self.cursor = whole;
         if self.cursor >= self.seen {
             self.fetch_at = None;
         }
@@ -229,6 +250,7 @@ impl Session {
         channel.seen = seen;
         channel.fetch_at = None;
         channel.early.clear();
+        channel.held = 0;
         // The numbers of the ops before mean other ops now.
         self.snapshot_crossed(store);
         self.join(store, now);
@@ -307,6 +329,7 @@ impl Session {
         channel.cursor = seq;
         channel.seen = channel.seen.max(seq);
         channel.early = channel.early.split_off(&(seq + 1));
+        channel.held = 0;
         match &mut channel.resync {
             Some(mirror) => mirror.replace(seq, seq, leaves),
             None => {
@@ -322,6 +345,11 @@ impl Session {
     pub(super) fn caught_up(&mut self, store: usize, now: Duration) {
         let channel = &mut self.channels[store];
         let Phase::CatchingUp { join_ref, through } = channel.phase else { return };
+        channel.phase = Phase::Live { join_ref, rejoin_at: None };
+        // If the server has not sent what it said it has, a batch still waits for the rest.
+        channel.held = 0;
+        self.hand_on(store);
+        let channel = &mut self.channels[store];
         // Either ops were written over HTTP while the catch-up ran, or the server does not send what it says it has.
         let has_hole = channel.cursor < channel.seen.max(through);
         let is_complete = channel.cursor >= through;

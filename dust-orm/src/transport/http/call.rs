@@ -152,8 +152,13 @@ impl HttpTransport {
 
     /// A new id for the server's log. A server replaces one of fewer than 20 characters.
     fn request_id(&self) -> String {
-        format!("dust-orm-{:016x}{:016x}", self.world.random(), self.world.random())
+        format!("{}{:016x}", request_ids(self.mark), self.world.random())
     }
+}
+
+/// What the ids of a transport's requests begin with.
+pub(super) fn request_ids(mark: u64) -> String {
+    format!("dust-orm-{mark:016x}")
 }
 
 fn without_answer(call: &Call<'_>, lost: Lost, limits: Limits) -> (DustErr, Next) {

@@ -11,10 +11,14 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::*;
 use crate::error::ErrKind;
-use crate::protocol::{OpKind, Selector};
+use crate::feed::Delivery;
+use crate::protocol::{Glob, OpKind, Selector};
 use crate::sync::session::StoreState;
 use crate::sync::session::tests::server::{Connection, Server};
 use crate::sync::{SyncClientBuilder, Timing};
+
+#[cfg(feature = "macros")]
+mod subscriptions;
 
 /// The model server behind a real socket.
 #[derive(Clone, Default)]
@@ -106,18 +110,24 @@ fn set(at: &str, value: &str) -> BatchOp {
     BatchOp::set(path(at), raw(value))
 }
 
-fn all() -> Glob {
-    Glob::parse("**").unwrap()
+fn glob(text: &str) -> Glob {
+    Glob::parse(text).unwrap()
 }
 
 /// Waits for something that is certain to come.
-async fn until(what: impl AsyncFn() -> bool) {
-    let wait = async {
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), what).await.expect("it comes to pass")
+}
+
+/// Waits until the mirror has what it is certain to get.
+async fn until(transport: &RealtimeTransport, what: impl AsyncFn() -> bool) {
+    let mut changes = transport.hub().await.unwrap().subscribe(&glob("**"), 1);
+    soon(async {
         while !what().await {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            changes.next().await.unwrap();
         }
-    };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it comes to pass");
+    })
+    .await;
 }
 
 async fn value(transport: &RealtimeTransport, at: &str) -> Option<String> {
@@ -132,19 +142,19 @@ async fn reads_are_local_and_writes_are_readable_when_they_return() {
     let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
     assert_eq!(value(&transport, "links/a").await.unwrap(), r#"{"n":1,"title":"A"}"#);
 
-    let mut changes = transport.subscribe(Glob::parse("links/**").unwrap()).await.unwrap();
+    let mut changes = transport.hub().await.unwrap().subscribe(&glob("links/**"), 10);
     let receipt = transport.write(Write::new(path("links/b"), Op::Set(raw(r#"{"title":"B"}"#)))).await.unwrap();
     assert_eq!(receipt.store_seq, Some(2));
     assert_eq!(value(&transport, "links/b/title").await.unwrap(), "\"B\"");
     assert!(transport.exists(&path("links/b")).await.unwrap());
-    let keys = ListRequest { select: crate::protocol::Select::Keys, ..ListRequest::pattern(all()) };
+    let keys = ListRequest { select: crate::protocol::Select::Keys, ..ListRequest::pattern(glob("**")) };
     assert_eq!(transport.list(&keys).await.unwrap().items.len(), 3);
     assert_eq!(transport.get_many(&[path("links/b/title"), path("x")]).await.unwrap().iter().flatten().count(), 1);
 
     remote.other_writes("elsewhere", "1", true);
     let third = remote.other_writes("links/c", "true", true);
     for expected in [2, third] {
-        let Some(Change::Op(op)) = changes.next().await else { panic!("an op is heard") };
+        let Some(Delivery::Op(op)) = soon(changes.next()).await else { panic!("an op is heard") };
         assert_eq!(op.store_seq, expected);
         assert!(transport.get(&op.path).await.unwrap().is_some(), "what is heard of can be read");
     }
@@ -215,10 +225,10 @@ async fn a_broken_connection_heals_and_what_was_missed_comes() {
     for round in 0..3_u64 {
         remote.cut.notify_one();
         remote.other_writes("missed", &round.to_string(), false);
-        until(async || value(&transport, "missed").await == Some(round.to_string())).await;
+        until(&transport, async || value(&transport, "missed").await == Some(round.to_string())).await;
     }
     let mut states = client.watch("acme/main").unwrap();
-    states.wait_for(StoreState::is_live).await.unwrap();
+    soon(states.wait_for(StoreState::is_live)).await.unwrap();
     transport.write(Write::new(path("p"), Op::Set(raw("1")))).await.unwrap();
     assert_eq!(value(&transport, "p").await.unwrap(), "1");
 }
@@ -230,7 +240,7 @@ async fn what_is_not_pushed_is_found_by_asking() {
     let client = builder.timing(timing).start().await.unwrap();
     let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
     remote.other_writes("quiet", "1", false);
-    until(async || value(&transport, "quiet").await.is_some()).await;
+    until(&transport, async || value(&transport, "quiet").await.is_some()).await;
 }
 
 /// A server that answers every request alike, and keeps what it was asked.
@@ -365,9 +375,11 @@ async fn a_server_that_is_not_there_is_waited_for() {
     remote.other_writes("p", "1", false);
     let Ok(listener) = TcpListener::bind(address).await else { return };
     tokio::spawn(remote.clone().serve(listener));
-    until(async || transport.get(&path("p")).await.is_ok_and(|entry| entry.is_some())).await;
+    let mut states = client.watch("acme/main").unwrap();
+    soon(states.wait_for(StoreState::is_live)).await.unwrap();
+    assert_eq!(value(&transport, "p").await.unwrap(), "1");
     let range = Selector::Range { from: path("a"), to: path("z") };
-    let request = ListRequest { selector: range, ..ListRequest::pattern(all()) };
+    let request = ListRequest { selector: range, ..ListRequest::pattern(glob("**")) };
     assert_eq!(transport.list(&request).await.unwrap().items.len(), 1);
 }
 
@@ -379,7 +391,8 @@ async fn a_repo_reads_and_writes_records_through_the_mirror() {
 
     let (remote, builder) = Remote::start().await;
     let client = builder.start().await.unwrap();
-    let repo = crate::DustRepo::with_transport(Arc::new(RealtimeTransport::new(&client, "acme/main").unwrap()));
+    let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
+    let repo = crate::DustRepo::with_transport(Arc::new(transport.clone()));
     let link =
         link::Model { slug: "dust".into(), title: "Dust".into(), url: "https://dustlayer.io".into(), note: None };
     let inserted = repo.insert(link.clone().into_active_model()).await.unwrap();
@@ -390,7 +403,7 @@ async fn a_repo_reads_and_writes_records_through_the_mirror() {
     repo.update(edit).await.unwrap();
     assert_eq!(remote.last_op(), (OpKind::Set, "links/dust/note".to_owned(), "\"read me\"".to_owned()));
     remote.other_writes("links/other", r#"{"title":"Other","url":"u"}"#, true);
-    until(async || repo.all::<link::Entity>().await.unwrap().len() == 2).await;
+    until(&transport, async || repo.all::<link::Entity>().await.unwrap().len() == 2).await;
     let found = repo.find_by_id::<link::Entity>("dust").await.unwrap().unwrap();
     assert_eq!(found.note.as_deref(), Some("read me"));
     repo.delete_by_id::<link::Entity>("dust").await.unwrap();

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dust_orm::protocol::{BatchOp, Change, Glob, Op, Path, RawJson, Write};
+use dust_orm::feed::Delivery;
+use dust_orm::protocol::{BatchOp, Glob, Op, Path, RawJson, Write};
 use dust_orm::sync::SyncClient;
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustErr, ErrKind, Transport};
@@ -216,12 +217,14 @@ fn list(pattern: &Glob) -> dust_orm::protocol::ListRequest {
 /// Listens until the client is shut down.
 pub(super) async fn listen(subject: Subject, history: Arc<History>) -> Result<(), String> {
     let pattern = Glob::parse("**").map_err(|error| error.to_string())?;
-    let mut changes = subject.transport.subscribe(pattern).await.map_err(|error| error.to_string())?;
+    let hub = subject.transport.hub().await.map_err(|error| error.to_string())?;
+    // Room for all, as a full queue leaves out what is outdated.
+    let mut ops = hub.subscribe(&pattern, usize::MAX);
     let mut heard = Vec::new();
-    while let Some(change) = changes.next().await {
-        heard.push(match change {
-            Change::Op(op) => Some(op.store_seq),
-            Change::Resync => None,
+    while let Some(delivery) = ops.next().await {
+        heard.push(match delivery {
+            Delivery::Op(op) => Some(op.store_seq),
+            Delivery::Resync => None,
         });
     }
     lock(&history.heard).push(heard);

@@ -306,6 +306,59 @@ fn ops_that_waited_when_the_connection_broke_are_fetched_again() {
 }
 
 #[test]
+fn a_batch_is_handed_on_as_a_whole() {
+    let mut client = Client::new(0);
+    client.connect();
+    client.joined("1", 6);
+    client.event(Some("1"), 1, "a:0");
+    client.event(Some("1"), 2, "a:1");
+    assert!(client.applied.is_empty(), "more of it may come");
+    client.event(Some("1"), 3, "b:0");
+    assert_eq!(client.applied, [1, 2]);
+    client.event(Some("1"), 4, "c");
+    assert_eq!(client.applied, [1, 2, 3, 4]);
+    client.event(None, 7, "pushed");
+    client.event(Some("1"), 5, "d:0");
+    assert_eq!(client.applied, [1, 2, 3, 4]);
+    client.event(Some("1"), 6, "d:1");
+    assert_eq!(client.applied, [1, 2, 3, 4, 5, 6, 7], "a catch-up does not end in a batch");
+}
+
+#[test]
+fn half_a_batch_is_fetched_again_or_handed_on_when_no_more_comes() {
+    let mut client = Client::new(0);
+    client.connect();
+    client.joined("1", 3);
+    client.event(Some("1"), 1, "a:0");
+    client.lose();
+    client.pass(ms(10));
+    client.connect();
+    for end in ["phx_error", "catch_up_complete"] {
+        let join = client.last_sent("phx_join").clone();
+        assert_eq!(join[4]["last_store_seq"], 0);
+        let join = join[1].as_str().unwrap().to_owned();
+        client.joined(&join, 3);
+        client.event(Some(&join), 1, "a:0");
+        client.event(Some(&join), 2, "a:1");
+        assert!(client.applied.is_empty());
+        client.says(&join, end, json!({"through_seq": 3}));
+        assert_eq!(client.applied.as_slice(), if end == "phx_error" { &[][..] } else { &[1, 2] });
+        client.pass(ms(100));
+    }
+}
+
+#[test]
+fn ids_that_count_on_and_on_hold_nothing_up_for_long() {
+    let mut client = Client::new(0);
+    client.connect();
+    client.joined("1", 5_000);
+    for seq in 1..=2_500 {
+        client.event(Some("1"), seq, &format!("laptop:{seq}"));
+    }
+    assert_eq!(client.applied.len(), 2_000, "no batch has more than 1000 ops");
+}
+
+#[test]
 fn an_op_that_overtakes_the_answer_to_a_join_is_no_restore() {
     let mut client = Client::live(3);
     client.event(None, 5, "after http");

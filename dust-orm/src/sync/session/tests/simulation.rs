@@ -151,7 +151,9 @@ impl World {
             return;
         }
         let before = self.server.log.len();
-        if self.server.commit(path, op, None, "other").is_ok() && push {
+        // What is not pushed is in batches of three.
+        let id = if push { "other".to_owned() } else { format!("other-{}:{}", before / 3, before % 3) };
+        if self.server.commit(path, op, None, &id).is_ok() && push {
             self.server.push_last();
         }
         self.remember(before);

@@ -237,7 +237,7 @@ async fn what_http_cannot_do_is_refused_before_it_is_sent() {
             .batch_write(vec![BatchOp::set(path("a"), value("1")).on(Precondition::IfVacant)], None)
             .await
             .unwrap_err(),
-        transport.subscribe(Glob::parse("**").unwrap()).await.err().unwrap(),
+        transport.hub().await.unwrap_err(),
     ];
     for error in refused {
         assert_eq!(error.kind(), ErrKind::NotSupported, "{error}");

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use dust_orm::protocol::{Change, Glob, LeafKind, Op, OpKind, RawJson, Write};
+use dust_orm::feed::Delivery;
+use dust_orm::protocol::{Glob, LeafKind, Op, OpKind, RawJson, Write};
 use dust_orm::{DustErr, ErrKind};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -87,16 +88,16 @@ async fn a_file_reference_is_one_leaf(cx: &Context) {
 }
 
 async fn a_subscription_hears_what_is_committed(cx: &Context) {
-    let subscribed = cx.transport.subscribe(Glob::parse("r/**").unwrap()).await;
+    let hub = cx.transport.hub().await;
     if !cx.transport.capabilities().subscribe {
-        assert_eq!(subscribed.err().map(|error| error.kind()), Some(ErrKind::NotSupported));
+        assert_eq!(hub.err().map(|error| error.kind()), Some(ErrKind::NotSupported));
         return;
     }
-    let mut ops = subscribed.unwrap();
+    let mut ops = hub.unwrap().subscribe(&Glob::parse("r/**").unwrap(), 10);
     cx.set("elsewhere", json!(0)).await;
     let store_seq = cx.set("r/a", json!(1)).await;
-    let heard = tokio::time::timeout(Duration::from_secs(60), ops.next()).await.unwrap().unwrap();
-    let Change::Op(heard) = heard else { panic!("an op is heard, not {heard:?}") };
+    let heard = tokio::time::timeout(Duration::from_secs(60), ops.next()).await.unwrap();
+    let Some(Delivery::Op(heard)) = heard else { panic!("{heard:?}") };
     assert_eq!((heard.store_seq, heard.op, heard.path.as_str()), (store_seq, OpKind::Set, "r/a"));
     assert_eq!(heard.value.as_str(), "1");
 }

@@ -1,0 +1,253 @@
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::{FutureExt, StreamExt};
+use proptest::prelude::*;
+
+use super::super::Delivery as Delivered;
+use super::*;
+use crate::protocol::apply::{Stamp, apply, outcome};
+use crate::protocol::testing::{near_op, near_path};
+use crate::protocol::{Leaf, OpKind, Path, RawJson};
+
+fn glob(pattern: &str) -> Glob {
+    Glob::parse(pattern).unwrap()
+}
+
+fn op(seq: u64, kind: OpKind, path: &str, value: &str) -> CommittedOp {
+    CommittedOp {
+        store_seq: seq,
+        op: kind,
+        path: Path::parse(path).unwrap(),
+        value: RawJson::parse(value).unwrap(),
+        device_id: "laptop".into(),
+        client_op_id: "1".into(),
+    }
+}
+
+fn set(seq: u64, path: &str) -> CommittedOp {
+    op(seq, OpKind::Set, path, "1")
+}
+
+/// What waits in a subscription: 0 is a Resync.
+fn seqs(ops: &mut Ops) -> Vec<u64> {
+    let mut seqs = Vec::new();
+    while let Some(Some(next)) = ops.next().now_or_never() {
+        seqs.push(match next {
+            Delivered::Op(op) => op.store_seq,
+            Delivered::Resync => 0,
+        });
+    }
+    seqs
+}
+
+#[test]
+fn subscribers_get_what_concerns_them_in_order() {
+    let hub = Hub::new(0);
+    let mut links = hub.subscribe(&glob("links/**"), 10);
+    let mut titles = hub.subscribe(&glob("links/*/title"), 10);
+    let mut tags = hub.subscribe(&glob("tags/*"), 10);
+    hub.publish(&[set(1, "links/a/title"), set(2, "links/b/url"), set(3, "tags/x"), set(4, "other")]);
+    // A set or a delete above a pattern concerns it, whatever its case; one beside it does not.
+    hub.publish(&[op(5, OpKind::Delete, "links", "null"), op(6, OpKind::Delete, "LINKS/A", "null"), set(7, "linksx")]);
+    // A merge concerns what it names.
+    hub.publish(&[op(8, OpKind::Merge, "links/a", r#"{"url":1,"note":2}"#)]);
+    hub.publish(&[op(9, OpKind::Merge, "links", r#"{"a":{"title":1},"b":1}"#)]);
+    // An increment changes one leaf.
+    hub.publish(&[op(10, OpKind::Increment, "links", "1"), op(11, OpKind::Increment, "tags/x", "1")]);
+    assert_eq!(seqs(&mut links), [1, 2, 5, 6, 8, 9]);
+    assert_eq!(seqs(&mut titles), [1, 5, 6, 9]);
+    assert_eq!(seqs(&mut tags), [3, 11]);
+    assert_eq!(hub.seq(), 11);
+}
+
+#[test]
+fn a_batch_is_one_commit() {
+    let hub = Hub::new(0);
+    let commits = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&commits);
+    let _listener = hub.listen(&glob("links/**"), move |news| {
+        if let News::Commit(ops) = news {
+            into.lock().unwrap().push(ops.iter().map(|op| op.store_seq).collect::<Vec<_>>());
+        }
+    });
+    let batch = |seq: u64, id: &str, path: &str| CommittedOp { client_op_id: id.into(), ..set(seq, path) };
+    hub.publish(&[
+        batch(1, "x:0", "links/a/title"),
+        batch(2, "x:1", "other"),
+        batch(3, "x:2", "links/a/url"),
+        // The same id again, another id, no number, and a hole.
+        batch(4, "x:0", "links/b"),
+        batch(5, "y:1", "links/b"),
+        batch(6, "y", "links/b"),
+        batch(7, "z:0", "links/b"),
+        batch(9, "z:1", "links/b"),
+    ]);
+    assert_eq!(*commits.lock().unwrap(), [vec![1, 3], vec![4], vec![5], vec![6], vec![7], vec![9]]);
+}
+
+#[test]
+fn dropping_a_subscription_removes_every_trace_of_it() {
+    let hub = Hub::new(0);
+    let first = hub.subscribe(&glob("links/*/title"), 10);
+    let second = hub.subscribe(&glob("links/*/title"), 10);
+    let third = hub.subscribe(&glob("**"), 10);
+    assert_eq!(hub.listeners(), 3);
+    drop(first);
+    assert_eq!(hub.listeners(), 2);
+    drop((second, third));
+    assert_eq!(hub.listeners(), 0);
+    assert_eq!(hub.work(&set(1, "links/a/title")), 0);
+}
+
+#[test]
+fn a_listener_may_subscribe_publish_nothing_and_drop_itself() {
+    let hub = Hub::new(0);
+    let own: Arc<Mutex<Option<Listener>>> = Arc::default();
+    let (slot, inside, calls) = (Arc::clone(&own), Arc::clone(&hub), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&calls);
+    *own.lock().unwrap() = Some(hub.listen(&glob("**"), move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        drop(inside.subscribe(&glob("a/**"), 1));
+        slot.lock().unwrap().take();
+    }));
+    hub.publish(&[set(1, "a"), set(2, "a")]);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    assert_eq!(hub.listeners(), 0);
+}
+
+#[test]
+fn a_slow_subscriber_costs_itself_and_nobody_else() {
+    let hub = Hub::new(0);
+    let mut slow = hub.subscribe(&glob("**"), 3);
+    let mut quick = hub.subscribe(&glob("**"), 3);
+    for seq in 1..=3 {
+        hub.publish(&[set(seq, "links/a")]);
+        hub.publish(&[op(seq, OpKind::Increment, "counter", "1")]);
+        assert_eq!(seqs(&mut quick), [seq, seq]);
+    }
+    assert_eq!(seqs(&mut slow), [3, 3]);
+    for seq in 1..=4 {
+        hub.publish(&[set(seq, &format!("links/{seq}"))]);
+        assert_eq!(seqs(&mut quick), [seq]);
+    }
+    hub.publish(&[set(5, "links/5")]);
+    assert_eq!(seqs(&mut slow), [0, 5]);
+}
+
+#[test]
+fn an_op_is_replaced_only_by_one_that_undoes_all_of_it() {
+    let hub = Hub::new(0);
+    for (older, newer, replaced) in [
+        (OpKind::Set, OpKind::Set, true),
+        (OpKind::Merge, OpKind::Delete, true),
+        (OpKind::Increment, OpKind::Increment, true),
+        (OpKind::Set, OpKind::Increment, false),
+        (OpKind::Delete, OpKind::Add, false),
+        (OpKind::Merge, OpKind::Merge, false),
+        (OpKind::Set, OpKind::Merge, false),
+    ] {
+        let mut ops = hub.subscribe(&glob("**"), 1);
+        let value = if older == OpKind::Merge || newer == OpKind::Merge { r#"{"a":1}"# } else { "1" };
+        hub.publish(&[op(1, older, "x", value)]);
+        hub.publish(&[op(2, newer, "x", value)]);
+        assert_eq!(seqs(&mut ops), if replaced { vec![2] } else { vec![0] }, "{older:?} {newer:?}");
+    }
+}
+
+#[test]
+fn resync_and_the_end_reach_everybody() {
+    let hub = Hub::new(4);
+    let mut links = hub.subscribe(&glob("links/**"), 3);
+    hub.resync(9);
+    assert_eq!(hub.seq(), 9);
+    hub.publish(&[set(10, "links/a")]);
+    assert_eq!(seqs(&mut links), [0, 10]);
+    hub.publish(&[set(11, "links/a")]);
+    hub.close();
+    assert_eq!(seqs(&mut links), [11]);
+    assert_eq!(links.next().now_or_never(), Some(None));
+    // Too late, and told so.
+    assert_eq!(hub.subscribe(&glob("**"), 1).next().now_or_never(), Some(None));
+    assert_eq!(hub.caught_up(|| 100).now_or_never(), Some(()));
+}
+
+#[test]
+fn an_op_can_be_waited_for() {
+    let hub = Hub::new(4);
+    assert_eq!(hub.caught_up(|| 4).now_or_never(), Some(()));
+    let mut caught_up = Box::pin(hub.caught_up(|| 6));
+    assert_eq!((&mut caught_up).now_or_never(), None);
+    hub.publish(&[set(5, "a")]);
+    assert_eq!((&mut caught_up).now_or_never(), None);
+    hub.publish(&[set(6, "a")]);
+    assert_eq!(caught_up.now_or_never(), Some(()));
+}
+
+#[test]
+fn an_op_that_a_restored_store_does_not_have_is_not_waited_for() {
+    let hub = Hub::new(99);
+    let readable = Cell::new(100);
+    let mut caught_up = Box::pin(hub.caught_up(|| readable.get()));
+    assert_eq!((&mut caught_up).now_or_never(), None);
+    readable.set(4);
+    hub.resync(3);
+    assert_eq!((&mut caught_up).now_or_never(), None, "what came after the restore is");
+    hub.publish(&[set(4, "a")]);
+    assert_eq!(caught_up.now_or_never(), Some(()));
+}
+
+#[test]
+fn ten_thousand_subscribers_cost_what_concerns_them() {
+    let hub = Hub::new(0);
+    let same: Vec<Ops> = (0..10_000).map(|_| hub.subscribe(&glob("links/**"), 10)).collect();
+    let one = hub.work(&set(1, "links/a/title"));
+    assert!(one < 10, "the pattern of all is looked at once, not {one} times");
+    let others: Vec<Ops> = (0..10_000).map(|n| hub.subscribe(&glob(&format!("other-{n}/**")), 10)).collect();
+    assert_eq!(hub.work(&set(1, "links/a/title")), one, "those whom an op does not concern cost nothing");
+
+    hub.publish(&[set(1, "links/a/title")]);
+    let ops: Vec<Arc<CommittedOp>> = same
+        .into_iter()
+        .map(|mut ops| match ops.next().now_or_never() {
+            Some(Some(Delivered::Op(op))) => op,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(ops.iter().all(|op| Arc::ptr_eq(op, &ops[0])), "all get the same op, not a copy");
+    assert_eq!(others.into_iter().map(|mut ops| seqs(&mut ops).len()).sum::<usize>(), 0);
+}
+
+fn leaves_that_match(leaves: &BTreeMap<Path, Leaf>, pattern: &Glob) -> Vec<(Path, Leaf)> {
+    let matching = leaves.iter().filter(|(path, _)| pattern.matches(path));
+    matching.map(|(path, leaf)| (path.clone(), leaf.clone())).collect()
+}
+
+proptest! {
+    /// Whatever an op does to the leaves, those who subscribe to a leaf that it has changed hear of it.
+    #[test]
+    fn every_change_reaches_those_it_concerns(
+        steps in prop::collection::vec((near_path(), near_op()), 1..20),
+        patterns in prop::collection::vec("(a|A|b|aB|\\*)(/(a|A|b|aB|\\*)){0,2}(/\\*\\*)?", 1..5),
+    ) {
+        let hub = Hub::new(0);
+        let patterns: Vec<Glob> = patterns.iter().map(|pattern| glob(pattern)).collect();
+        let mut subscriptions: Vec<Ops> = patterns.iter().map(|pattern| hub.subscribe(pattern, 100)).collect();
+        let mut leaves: BTreeMap<Path, Leaf> = BTreeMap::new();
+        for (seq, (path, change)) in (1..).zip(steps) {
+            let Ok(value) = outcome(&leaves, &path, &change, Stamp { store_seq: seq, wall_ms: 0 }) else { continue };
+            let committed = CommittedOp { path, value, ..op(seq, change.kind(), "x", "1") };
+            let before = leaves.clone();
+            apply(&mut leaves, &committed).unwrap();
+            hub.publish(std::slice::from_ref(&committed));
+            for (pattern, subscription) in patterns.iter().zip(&mut subscriptions) {
+                let heard = seqs(subscription);
+                if leaves_that_match(&before, pattern) != leaves_that_match(&leaves, pattern) {
+                    prop_assert_eq!(&heard, &[seq], "{} {:?}", pattern, committed);
+                }
+                prop_assert!(heard.is_empty() || heard == [seq]);
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! A subscription to ops.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use futures_core::Stream;
+
+use crate::protocol::{CommittedOp, Glob, OpKind, Path};
+
+use super::hub::{Hub, Listener, News};
+use super::queue::{Queue, Queued, Taken};
+
+/// What a subscriber to ops gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// An op, once, in the order of `store_seq`.
+    Op(Arc<CommittedOp>),
+    /// Ops are missing here: read again whatever depends on them.
+    Resync,
+}
+
+/// The ops that concern a pattern, made by [`Hub::subscribe`]. Dropping it ends the subscription at once.
+///
+/// A subscriber that falls behind by more than its queue holds misses ops whose effect a later one replaces (an older
+/// `set` of the same path); when that is not enough, it finds [`Delivery::Resync`] in the place of all of them. The stream
+/// ends only when the hub is closed.
+pub struct Ops {
+    queue: Arc<Queue<Arc<CommittedOp>>>,
+    _listener: Listener,
+}
+
+impl Ops {
+    pub(super) fn new(hub: &Arc<Hub>, pattern: &Glob, capacity: usize) -> Ops {
+        let queue = Arc::new(Queue::new(capacity));
+        let into = Arc::clone(&queue);
+        let listener = hub.listen(pattern, move |news| {
+            let wake = |waker: Option<Waker>| waker.into_iter().for_each(Waker::wake);
+            match news {
+                News::Commit(ops) => ops.iter().for_each(|op| wake(into.push(Arc::clone(op)))),
+                News::Resync => wake(into.resync()),
+                News::Closed => wake(into.close()),
+            }
+        });
+        Ops { queue, _listener: listener }
+    }
+}
+
+impl Stream for Ops {
+    type Item = Delivery;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        self.queue.poll(context).map(|next| {
+            next.map(|taken| match taken {
+                Taken::Item(op) => Delivery::Op(op),
+                Taken::Resync => Delivery::Resync,
+            })
+        })
+    }
+}
+
+impl fmt::Debug for Ops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ops").finish_non_exhaustive()
+    }
+}
+
+impl Queued for Arc<CommittedOp> {
+    type Key = Path;
+
+    fn key(&self) -> Path {
+        self.path.clone()
+    }
+
+    fn replace(&mut self, older: &Self) -> bool {
+        match self.op {
+            // These clear whatever was at the path and below it.
+            OpKind::Set | OpKind::Delete | OpKind::PutFile => true,
+            // These carry the new value of one leaf, which is all that an older one of them has changed.
+            OpKind::Increment | OpKind::Add | OpKind::Remove | OpKind::Lease | OpKind::Renew | OpKind::Release => {
+                !matches!(older.op, OpKind::Set | OpKind::Delete | OpKind::PutFile | OpKind::Merge)
+            }
+            OpKind::Merge => false,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What an op may change.
+
+use std::borrow::Cow;
+
+use crate::protocol::{CommittedOp, Glob, OpKind, Path, RawJson, value};
+
+/// A part of a store: the leaf at a path, and perhaps whatever is below it.
+#[derive(Clone, Debug)]
+pub(super) struct Region<'o> {
+    pub(super) path: Cow<'o, Path>,
+    /// Whether what is below the path belongs to it, ignoring ASCII case.
+    pub(super) below: bool,
+}
+
+impl Region<'_> {
+    /// Whether the region has a leaf that the pattern matches, or could have one.
+    pub(super) fn meets(&self, pattern: &Glob) -> bool {
+        pattern.matches(&self.path) || (self.below && pattern.matches_below(&self.path))
+    }
+}
+
+/// The parts of a store that an op may change.
+pub(super) fn regions(op: &CommittedOp) -> Vec<Region<'_>> {
+    let whole = |below| vec![Region { path: Cow::Borrowed(&op.path), below }];
+    match op.op {
+        OpKind::Set | OpKind::Delete | OpKind::PutFile => whole(true),
+        // A merge leaves alone what it does not name. One that cannot be read may change anything.
+        OpKind::Merge => children(op).unwrap_or_else(|| whole(true)),
+        OpKind::Increment | OpKind::Add | OpKind::Remove | OpKind::Lease | OpKind::Renew | OpKind::Release => {
+            whole(false)
+        }
+    }
+}
+
+fn children(op: &CommittedOp) -> Option<Vec<Region<'_>>> {
+    let members = value::members(op.value.as_str()).ok()?;
+    members
+        .into_iter()
+        .map(|(key, value)| {
+            let path = Cow::Owned(op.path.child(&key).ok()?);
+            Some(Region { path, below: value::is_subtree(&RawJson::from_trusted(value.get())) })
+        })
+        .collect()
+}

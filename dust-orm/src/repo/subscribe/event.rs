@@ -1,0 +1,62 @@
+//! What subscribers of an entity get, and how it waits for them.
+
+use std::sync::Arc;
+
+use super::stored::Stored;
+use crate::entity::DustEntity;
+use crate::feed::Queued;
+
+/// Something that happened to the records of an entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event<M> {
+    /// A record was written, and this is all of it: as of that op, and not as it may be by now.
+    Upserted(M),
+    /// The record with this key was deleted, or does not fit its entity any more.
+    Deleted(String),
+    /// Events are missing here: the subscriber fell too far behind, or the client did. Read again what depends on them,
+    /// with [`all`](crate::DustRepo::all) for instance; what follows is newer than that or known already.
+    Resync,
+}
+
+/// What one commit did to one record.
+pub(super) struct Change<E: DustEntity> {
+    pub(super) key: Arc<str>,
+    pub(super) before: Option<Arc<Stored<E>>>,
+    pub(super) after: Option<Arc<Stored<E>>>,
+}
+
+/// A change in the queue of one subscriber.
+pub(super) struct Waiting<E: DustEntity> {
+    pub(super) change: Arc<Change<E>>,
+    /// The record before the oldest of the changes that this one stands for: what the subscriber knows.
+    known: Option<Arc<Stored<E>>>,
+}
+
+impl<E: DustEntity> Waiting<E> {
+    pub(super) fn new(change: Arc<Change<E>>) -> Waiting<E> {
+        Waiting { change, known: None }
+    }
+
+    /// What the subscriber is told; nothing when the record did not fit its entity before, and does not now.
+    pub(super) fn event(&self) -> Option<Event<E::Model>> {
+        let Change { key, before, after } = &*self.change;
+        if let Some(model) = after.as_ref().and_then(|after| after.model_or_warning()) {
+            return Some(Event::Upserted(model.clone()));
+        }
+        let was_there = [before, &self.known].into_iter().flatten().any(|stored| stored.is_valid());
+        was_there.then(|| Event::Deleted(key.to_string()))
+    }
+}
+
+impl<E: DustEntity> Queued for Waiting<E> {
+    type Key = Arc<str>;
+
+    fn key(&self) -> Arc<str> {
+        Arc::clone(&self.change.key)
+    }
+
+    fn replace(&mut self, older: &Waiting<E>) -> bool {
+        self.known = older.known.as_ref().or(older.change.before.as_ref()).cloned();
+        true
+    }
+}

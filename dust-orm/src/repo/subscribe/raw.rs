@@ -1,0 +1,154 @@
+//! Subscribing to ops instead of records.
+
+use std::fmt;
+use std::future::{IntoFuture, poll_fn};
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use futures_core::future::BoxFuture;
+use futures_util::StreamExt;
+
+use crate::DustRepo;
+use crate::entity::DustEntity;
+use crate::error::DustErr;
+use crate::feed::{Delivery, Ops};
+use crate::protocol::CommittedOp;
+use crate::repo::records::below;
+use crate::transport::Transport;
+
+/// What a [`RawSubscription`] gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RawEvent {
+    /// A committed op.
+    Op(RawOp),
+    /// Ops are missing here: the subscriber fell too far behind, or the client did.
+    Resync,
+}
+
+/// An op as it was committed: [`op`](CommittedOp::op), [`path`](CommittedOp::path), [`value`](CommittedOp::value),
+/// [`store_seq`](CommittedOp::store_seq), [`device_id`](CommittedOp::device_id) and
+/// [`client_op_id`](CommittedOp::client_op_id), and whether it is one's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawOp {
+    committed: Arc<CommittedOp>,
+    /// Whether it was written through the transport of this repo.
+    pub own: bool,
+}
+
+impl RawOp {
+    /// The op, shared with the other subscribers.
+    pub fn committed(&self) -> &Arc<CommittedOp> {
+        &self.committed
+    }
+}
+
+impl Deref for RawOp {
+    type Target = CommittedOp;
+
+    fn deref(&self) -> &CommittedOp {
+        &self.committed
+    }
+}
+
+/// A subscription to ops about to begin, made by [`Subscribe::raw`](super::Subscribe::raw): `.await` it.
+#[must_use = "a subscription begins when it is awaited"]
+pub struct SubscribeRaw<'r, E: DustEntity> {
+    repo: &'r DustRepo,
+    capacity: usize,
+    entity: PhantomData<fn() -> E>,
+}
+
+impl<'r, E: DustEntity> SubscribeRaw<'r, E> {
+    pub(super) fn new(repo: &'r DustRepo, capacity: usize) -> SubscribeRaw<'r, E> {
+        SubscribeRaw { repo, capacity, entity: PhantomData }
+    }
+
+    /// How many ops may wait for the subscriber: 1000 unless this is called, and at least one.
+    pub fn queue(mut self, ops: usize) -> Self {
+        self.capacity = ops;
+        self
+    }
+}
+
+impl<'r, E: DustEntity> IntoFuture for SubscribeRaw<'r, E> {
+    type Output = Result<RawSubscription, DustErr>;
+    type IntoFuture = BoxFuture<'r, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let transport = self.repo.active();
+            let pattern = below(&E::prefix_path()?)?;
+            let ops = transport.hub().await?.subscribe(&pattern, self.capacity);
+            Ok(RawSubscription { ops, transport })
+        })
+    }
+}
+
+impl<E: DustEntity> fmt::Debug for SubscribeRaw<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubscribeRaw").field("queue", &self.capacity).finish()
+    }
+}
+
+/// The ops that concern the records of an entity, each once, in the order of `store_seq`: those at paths below its prefix,
+/// and those that replace or remove what is there from above, or by a path that differs in case. A stream of
+/// [`RawEvent`]s. Dropping it unsubscribes at once.
+///
+/// When more ops wait than its queue holds, those are dropped whose effect a later one replaces (an older `set` of the
+/// same path); when that is not enough, there is [`Resync`](RawEvent::Resync) in the place of all. The stream ends only when
+/// the transport is closed, and keeps it open until then.
+///
+/// ```
+/// # use dust_orm::{DustRepo, entity::prelude::*, repo::RawEvent, tests_cfg::link};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), dust_orm::DustErr> {
+/// # let repo = DustRepo::embedded();
+/// let mut ops = repo.subscribe::<link::Entity>().raw().await?;
+/// repo.delete_by_id::<link::Entity>("dust").await?;
+///
+/// let Some(RawEvent::Op(op)) = ops.next().await else { panic!("an op") };
+/// assert_eq!((op.op.name(), op.path.as_str(), op.store_seq, op.own), ("delete", "links/dust", 1, true));
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "dropping the subscription ends it"]
+pub struct RawSubscription {
+    ops: Ops,
+    transport: Arc<dyn Transport>,
+}
+
+impl RawSubscription {
+    /// The next op. `None` when the transport is closed, and never otherwise.
+    ///
+    /// The same as `next` of a `StreamExt`, without one. Dropping the future loses no op.
+    pub async fn next(&mut self) -> Option<RawEvent> {
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+}
+
+impl Stream for RawSubscription {
+    type Item = RawEvent;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<RawEvent>> {
+        let this = self.get_mut();
+        this.ops.poll_next_unpin(context).map(|next| {
+            next.map(|delivery| match delivery {
+                Delivery::Op(committed) => {
+                    let own = this.transport.is_own(&committed);
+                    RawEvent::Op(RawOp { committed, own })
+                }
+                Delivery::Resync => RawEvent::Resync,
+            })
+        })
+    }
+}
+
+impl fmt::Debug for RawSubscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawSubscription").field("transport", &self.transport.name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,44 @@
+//! A record as it is held for subscribers.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::entity::{DustEntity, StoredRecord, decode};
+use crate::error::InvalidRecord;
+use crate::repo::records::warn;
+
+/// The leaves of a record as of one op, and the Model that they make. It is read by the first subscriber that needs it, on
+/// that one's time, and shared by all.
+pub(super) struct Stored<E: DustEntity> {
+    pub(super) record: StoredRecord,
+    model: OnceLock<Result<E::Model, InvalidRecord>>,
+    warned: AtomicBool,
+}
+
+impl<E: DustEntity> Stored<E> {
+    pub(super) fn new(record: StoredRecord) -> Stored<E> {
+        Stored { record, model: OnceLock::new(), warned: AtomicBool::new(false) }
+    }
+
+    /// Whether the record fits its entity.
+    pub(super) fn is_valid(&self) -> bool {
+        self.decoded().is_ok()
+    }
+
+    /// The model; for a record that does not fit its entity `None`, with one warning however many subscribers there are.
+    pub(super) fn model_or_warning(&self) -> Option<&E::Model> {
+        match self.decoded() {
+            Ok(model) => Some(model),
+            Err(invalid) => {
+                if !self.warned.swap(true, Ordering::Relaxed) {
+                    warn(&self.record, invalid);
+                }
+                None
+            }
+        }
+    }
+
+    fn decoded(&self) -> &Result<E::Model, InvalidRecord> {
+        self.model.get_or_init(|| decode::<E>(&self.record))
+    }
+}

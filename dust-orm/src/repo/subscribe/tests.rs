@@ -1,0 +1,71 @@
+mod broadcast;
+mod callback;
+mod current;
+mod events;
+mod gated;
+mod raw;
+mod slow;
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use serde_json::json;
+
+use super::*;
+use crate::entity::prelude::*;
+use crate::protocol::{Op, Path, RawJson, Write};
+use crate::store::{Origin, Store};
+use crate::tests_cfg::link;
+use crate::transport::{EmbeddedTransport, Transport};
+
+type Links = Subscription<link::Entity>;
+
+fn link(slug: &str, title: &str) -> link::Model {
+    link::Model { slug: slug.to_owned(), title: title.to_owned(), url: "u".to_owned(), note: None }
+}
+
+fn draft(slug: &str, title: &str) -> link::ActiveModel {
+    link(slug, title).into_active_model().reset_all()
+}
+
+fn upserted(slug: &str, title: &str) -> Event<link::Model> {
+    Event::Upserted(link(slug, title))
+}
+
+fn deleted(slug: &str) -> Event<link::Model> {
+    Event::Deleted(slug.to_owned())
+}
+
+/// What waits, without waiting for more.
+fn waiting(links: &mut Links) -> Vec<Event<link::Model>> {
+    let mut events = Vec::new();
+    while let Some(Some(event)) = links.next().now_or_never() {
+        events.push(event);
+    }
+    events
+}
+
+/// Writes as another client would.
+fn emit(store: &Store, path: &str, op: Op) -> u64 {
+    let write = Write::new(Path::parse(path).unwrap(), op);
+    store.write(write, &Origin::new("phone", "1")).unwrap().unwrap().store_seq
+}
+
+fn set(store: &Store, path: &str, value: serde_json::Value) -> u64 {
+    emit(store, path, Op::Set(RawJson::from(value)))
+}
+
+/// A whole record in one op.
+fn put(store: &Store, slug: &str, title: &str) -> u64 {
+    set(store, &format!("links/{slug}"), json!({"title": title, "url": "u"}))
+}
+
+/// A repo and its store; how many listen to the store is told by the hub of the transport.
+fn memory() -> (DustRepo, Store) {
+    let store = Store::in_memory().unwrap();
+    (DustRepo::with_store(store.clone()), store)
+}
+
+async fn listeners(repo: &DustRepo) -> usize {
+    repo.transport().hub().await.unwrap().listeners()
+}

@@ -1,0 +1,313 @@
+//! What all subscribers of one entity share.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Waker;
+
+use futures_core::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::Shared;
+
+use super::event::Waiting;
+use super::records::Records;
+use super::stored::Stored;
+use crate::entity::{DustEntity, StoredRecord};
+use crate::error::DustErr;
+use crate::feed::{Hub, Listener, News, Queue};
+use crate::protocol::{CommittedOp, Glob, Path};
+use crate::repo::records::{RecordPages, below};
+use crate::transport::Transport;
+
+/// How many ops may come while the records are being read. When more do, the records are read again.
+const OPS_MEANWHILE: usize = 10_000;
+
+/// Reading all records. Whoever waits for it moves it along; no task of its own is needed.
+pub(super) type Reading = Shared<BoxFuture<'static, Result<(), DustErr>>>;
+
+/// The records of one entity and the queues of those who subscribe to it: one for each entity and hub. An op is applied
+/// and a record decoded once, however many subscribers there are.
+///
+/// The records are read while ops are heard of already, so that none is missed. Ops that come meanwhile are done to the
+/// records afterwards, whether a page has seen their effect or not: ops that are done again, in order and to their end,
+/// lead to the same records.
+pub(super) struct Watch<E: DustEntity> {
+    pub(super) transport: Arc<dyn Transport>,
+    prefix: Path,
+    state: Mutex<State<E>>,
+    /// Whether the records have to be read: a subscriber then helps to.
+    is_behind: AtomicBool,
+    listener: OnceLock<Listener>,
+}
+
+struct State<E: DustEntity> {
+    phase: Phase,
+    records: Records<E>,
+    queues: BTreeMap<u64, Arc<Queue<Waiting<E>>>>,
+    next_id: u64,
+    closed: bool,
+}
+
+enum Phase {
+    /// The records are those of the last op.
+    Current,
+    /// The records are being read.
+    Reading {
+        reading: Reading,
+        /// The commits since then.
+        meanwhile: Vec<Vec<Arc<CommittedOp>>>,
+        ops: usize,
+        /// Whether they have to be read once more.
+        again: bool,
+    },
+    /// Reading them has failed. The next op, or the next subscriber, tries again.
+    Unread,
+}
+
+/// A subscriber, from the side of what is shared.
+pub(super) struct Joined<E: DustEntity> {
+    pub(super) id: u64,
+    pub(super) queue: Arc<Queue<Waiting<E>>>,
+    /// The records when it joined.
+    pub(super) current: Vec<Arc<Stored<E>>>,
+}
+
+impl<E: DustEntity> Watch<E> {
+    /// The watch of an entity on a transport, shared with all who hold it.
+    pub(super) async fn on(transport: Arc<dyn Transport>) -> Result<Arc<Watch<E>>, DustErr> {
+        let prefix = E::prefix_path()?;
+        let pattern = below(&prefix)?;
+        let hub = transport.hub().await?;
+        Ok(hub.shared(|| {
+            let state = State {
+                phase: Phase::Unread,
+                records: Records::new(prefix.clone(), Vec::new()),
+                queues: BTreeMap::new(),
+                next_id: 0,
+                closed: false,
+            };
+            let watch = Arc::new(Watch {
+                transport,
+                prefix,
+                state: Mutex::new(state),
+                is_behind: AtomicBool::new(true),
+                listener: OnceLock::new(),
+            });
+            watch.start(&hub, &pattern);
+            watch
+        }))
+    }
+
+    fn start(self: &Arc<Watch<E>>, hub: &Arc<Hub>, pattern: &Glob) {
+        let watch = Arc::downgrade(self);
+        self.listener.get_or_init(|| {
+            hub.listen(pattern, move |news| {
+                if let Some(watch) = watch.upgrade() {
+                    watch.hear(news);
+                }
+            })
+        });
+    }
+
+    /// Adds a subscriber once the records are current.
+    pub(super) async fn join(self: &Arc<Watch<E>>, capacity: usize, current: bool) -> Result<Joined<E>, DustErr> {
+        loop {
+            let reading = {
+                let mut state = self.lock();
+                match &state.phase {
+                    Phase::Current => {
+                        let current = if current { state.records.all() } else { Vec::new() };
+                        return Ok(state.add(capacity, current));
+                    }
+                    Phase::Reading { reading, .. } => reading.clone(),
+                    Phase::Unread => self.begin(&mut state),
+                }
+            };
+            reading.await?;
+        }
+    }
+
+    /// Waits until the records are current.
+    pub(super) async fn ready(self: &Arc<Watch<E>>) -> Result<(), DustErr> {
+        let joined = self.join(1, false).await?;
+        self.leave(joined.id);
+        Ok(())
+    }
+
+    /// Adds a subscriber at once. If the records are being read, it is told Resync when they are.
+    pub(super) fn join_now(&self, capacity: usize) -> Joined<E> {
+        self.lock().add(capacity, Vec::new())
+    }
+
+    pub(super) fn leave(&self, id: u64) {
+        let queue = self.lock().queues.remove(&id);
+        // What waits in it is dropped under no lock.
+        drop(queue);
+    }
+
+    /// The reading that a subscriber is to help with, if there is one.
+    pub(super) fn reading(&self) -> Option<Reading> {
+        if !self.is_behind.load(Ordering::SeqCst) {
+            return None;
+        }
+        match &self.lock().phase {
+            Phase::Reading { reading, .. } => Some(reading.clone()),
+            Phase::Current | Phase::Unread => None,
+        }
+    }
+
+    fn hear(self: &Arc<Watch<E>>, news: News<'_>) {
+        let mut state = self.lock();
+        let wakers = match news {
+            News::Commit(ops) => self.commit(&mut state, ops),
+            News::Resync => self.resync(&mut state),
+            News::Closed => {
+                state.closed = true;
+                state.queues.values().filter_map(|queue| queue.close()).collect()
+            }
+        };
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn commit(self: &Arc<Watch<E>>, state: &mut State<E>, commit: &[Arc<CommittedOp>]) -> Vec<Waker> {
+        match &mut state.phase {
+            Phase::Current => {
+                let changes = state.records.apply(commit);
+                let mut wakers = Vec::new();
+                for change in changes.into_iter().map(Arc::new) {
+                    let pushed = state.queues.values().map(|queue| queue.push(Waiting::new(Arc::clone(&change))));
+                    wakers.extend(pushed.flatten());
+                }
+                wakers
+            }
+            Phase::Reading { meanwhile, ops, again, .. } => {
+                *ops += commit.len();
+                if *ops > OPS_MEANWHILE {
+                    (*ops, *again) = (0, true);
+                    meanwhile.clear();
+                }
+                meanwhile.push(commit.to_vec());
+                Vec::new()
+            }
+            Phase::Unread => {
+                drop(self.begin(state));
+                state.wakers()
+            }
+        }
+    }
+
+    /// Anything may have changed. Subscribers are told when the records have been read again, so that whatever they read
+    /// then is not older, and no op is lost between that and the events after it.
+    fn resync(self: &Arc<Watch<E>>, state: &mut State<E>) -> Vec<Waker> {
+        if let Phase::Reading { meanwhile, ops, again, .. } = &mut state.phase {
+            meanwhile.clear();
+            (*ops, *again) = (0, true);
+            return Vec::new();
+        }
+        drop(self.begin(state));
+        state.wakers()
+    }
+
+    /// Begins to read the records.
+    fn begin(self: &Arc<Watch<E>>, state: &mut State<E>) -> Reading {
+        let (watch, transport) = (Arc::downgrade(self), Arc::clone(&self.transport));
+        let reading = read(watch, transport).boxed().shared();
+        self.is_behind.store(true, Ordering::SeqCst);
+        state.phase = Phase::Reading { reading: reading.clone(), meanwhile: Vec::new(), ops: 0, again: false };
+        reading
+    }
+
+    /// Takes the records that were read. False when they have to be read again.
+    fn finish(&self, records: Vec<StoredRecord>) -> bool {
+        let mut state = self.lock();
+        let Phase::Reading { meanwhile, ops, again, .. } = &mut state.phase else { return true };
+        if std::mem::take(again) {
+            // What came until now will be in the pages.
+            meanwhile.clear();
+            *ops = 0;
+            return false;
+        }
+        let meanwhile = std::mem::take(meanwhile);
+        state.phase = Phase::Current;
+        state.records = Records::new(self.prefix.clone(), records);
+        for commit in meanwhile {
+            state.records.apply(&commit);
+        }
+        self.is_behind.store(false, Ordering::SeqCst);
+        let wakers: Vec<Waker> = state.queues.values().filter_map(|queue| queue.resync()).collect();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        true
+    }
+
+    fn fail(&self, error: &DustErr) {
+        tracing::error!(target: "dust_orm", prefix = %self.prefix, %error, "the records that subscribers are told of cannot be read");
+        self.lock().phase = Phase::Unread;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<E>> {
+        // No one else's code is called under the lock: records are decoded by those who read them.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many subscribers there are.
+    #[cfg(test)]
+    pub(super) fn subscribers(&self) -> usize {
+        self.lock().queues.len()
+    }
+}
+
+impl<E: DustEntity> State<E> {
+    fn add(&mut self, capacity: usize, current: Vec<Arc<Stored<E>>>) -> Joined<E> {
+        let queue = Arc::new(Queue::new(capacity));
+        if self.closed {
+            // Nobody waits for it yet.
+            drop(queue.close());
+        }
+        self.next_id += 1;
+        self.queues.insert(self.next_id, Arc::clone(&queue));
+        Joined { id: self.next_id, queue, current }
+    }
+
+    /// Everybody who waits.
+    fn wakers(&self) -> Vec<Waker> {
+        self.queues.values().filter_map(|queue| queue.take_waker()).collect()
+    }
+}
+
+async fn read<E: DustEntity>(watch: Weak<Watch<E>>, transport: Arc<dyn Transport>) -> Result<(), DustErr> {
+    loop {
+        let records = read_all::<E>(&transport).await;
+        let Some(watch) = watch.upgrade() else { return Ok(()) };
+        match records {
+            Ok(records) => {
+                if watch.finish(records) {
+                    return Ok(());
+                }
+            }
+            Err(error) => {
+                watch.fail(&error);
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// The records, once everything that these pages may show has been heard of.
+async fn read_all<E: DustEntity>(transport: &Arc<dyn Transport>) -> Result<Vec<StoredRecord>, DustErr> {
+    let mut pages = RecordPages::of::<E>(Arc::clone(transport))?;
+    let mut records = Vec::new();
+    while let Some(page) = pages.next().await? {
+        records.extend(page);
+    }
+    transport.hub().await?;
+    Ok(records)
+}
+
+impl<E: DustEntity> fmt::Debug for Watch<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("prefix", &self.prefix.as_str()).finish_non_exhaustive()
+    }
+}

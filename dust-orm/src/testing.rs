@@ -1,0 +1,227 @@
+//! For tests of applications: a repo over a store in memory that the test fills, in which it plays the other writers, and
+//! whose time and connection it decides.
+//!
+//! ```
+//! use dust_orm::testing::TestRepo;
+//! use dust_orm::protocol::Op;
+//! use dust_orm::{Event, tests_cfg::link};
+//! use serde_json::json;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), dust_orm::DustErr> {
+//! let repo = TestRepo::seeded(&json!({
+//!     "links": {"dust": {"title": "Dust", "url": "https://dustlayer.io"}},
+//! }))?;
+//! assert_eq!(repo.get::<link::Entity>("dust").await?.title, "Dust");
+//!
+//! let mut changes = repo.subscribe::<link::Entity>().await?;
+//! repo.emit("links/dust", Op::Delete)?;
+//! assert_eq!(changes.next().await, Some(Event::Deleted("dust".into())));
+//! # Ok(())
+//! # }
+//! ```
+
+mod switch;
+
+use std::collections::BTreeSet;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+
+use crate::error::DustErr;
+use crate::protocol::{CommittedOp, Op, Path, RawJson, Write};
+use crate::repo::DustRepo;
+use crate::store::{ManualClock, Origin, Store};
+use crate::transport::EmbeddedTransport;
+
+use switch::Switch;
+
+/// The wall clock of a new [`TestRepo`]: the beginning of 2025, in milliseconds since 1970.
+const START: i64 = 1_735_689_600_000;
+
+/// A [`DustRepo`] for tests, with what a test wants to do behind its back. See the [module](self).
+///
+/// It is a `DustRepo` by `Deref`; clone that (`DustRepo::clone(&repo)`) for code that takes one.
+#[derive(Debug)]
+pub struct TestRepo {
+    repo: DustRepo,
+    switch: Arc<Switch>,
+    store: Store,
+    clock: Arc<ManualClock>,
+    emitted: AtomicU64,
+}
+
+impl TestRepo {
+    /// A repo over an empty store.
+    pub fn new() -> Result<TestRepo, DustErr> {
+        let clock = Arc::new(ManualClock::new(START));
+        let store = Store::builder().clock(Arc::<ManualClock>::clone(&clock)).in_memory()?;
+        let switch = Arc::new(Switch::new(EmbeddedTransport::new(store.clone())));
+        let repo = DustRepo::with_transport(Arc::<Switch>::clone(&switch));
+        Ok(TestRepo { repo, switch, store, clock, emitted: AtomicU64::new(0) })
+    }
+
+    /// A repo over a store with these values: an object by the first segment of their paths, and further objects inside,
+    /// as `{"links": {"dust": {"title": ..}}}`. Each member of the outer object is one op.
+    ///
+    /// Fails for anything but an object, for values that no store takes, and for two members that differ only in ASCII
+    /// case: the second would remove the first.
+    pub fn seeded(values: &Value) -> Result<TestRepo, DustErr> {
+        let Value::Object(members) = values else {
+            return Err(DustErr::InvalidParams(format!(
+                "a store is seeded from an object, such as {{\"links\": {{\"dust\": {{\"title\": \"Dust\"}}}}}}, not from {values}"
+            )));
+        };
+        let repo = TestRepo::new()?;
+        let mut seen = BTreeSet::new();
+        for (segment, value) in members {
+            if !seen.insert(segment.to_ascii_lowercase()) {
+                return Err(DustErr::InvalidParams(format!(
+                    "`{segment}` and another member differ only in case: a store would remove one when it sets the other"
+                )));
+            }
+            repo.write(Path::from_segments([segment])?, Op::Set(RawJson::from(value)))?;
+        }
+        Ok(repo)
+    }
+
+    /// Does an op as another writer would, and answers it as it was committed: `None` only for the release of a lease that
+    /// is not held. Subscribers have heard of it when this returns, if nobody else writes at the same time.
+    ///
+    /// ```
+    /// use dust_orm::{protocol::Op, testing::TestRepo};
+    /// use serde_json::json;
+    ///
+    /// let repo = TestRepo::new()?;
+    /// let op = repo.emit("links/dust/title", Op::Set(json!("Dust").into()))?.unwrap();
+    /// assert_eq!((op.store_seq, &*op.device_id), (1, "another-writer"));
+    /// # Ok::<(), dust_orm::DustErr>(())
+    /// ```
+    pub fn emit(&self, path: &str, op: Op) -> Result<Option<CommittedOp>, DustErr> {
+        self.write(Path::parse(path)?, op)
+    }
+
+    /// The clock of the store, which stands still until it is moved: leases expire when the test says so.
+    ///
+    /// ```
+    /// use dust_orm::{protocol::Op, testing::TestRepo};
+    ///
+    /// let repo = TestRepo::new()?;
+    /// let lease = || Op::Lease { holder: Some("me".into()), ttl_ms: 1_000 };
+    /// repo.emit("locks/import", lease())?;
+    /// assert!(repo.emit("locks/import", lease()).is_err());
+    /// repo.clock().advance(1_000);
+    /// assert!(repo.emit("locks/import", lease()).is_ok());
+    /// # Ok::<(), dust_orm::DustErr>(())
+    /// ```
+    pub fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+
+    /// From now on the repo and its clones have no connection, as a realtime client without one: what they write fails with
+    /// [`Network`](DustErr::Network) and changes nothing, and so does fetching a file; they can read.
+    ///
+    /// This is not the whole of being offline: what others [`emit`](TestRepo::emit) can be read and heard of all the same.
+    ///
+    /// ```
+    /// # use dust_orm::{ErrKind, entity::prelude::*, testing::TestRepo, tests_cfg::link};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_orm::DustErr> {
+    /// let repo = TestRepo::new()?;
+    /// # let draft = link::ActiveModel { slug: Set("dust".into()), title: Set("Dust".into()), url: Set("u".into()), note: NotSet };
+    /// repo.go_offline();
+    /// assert_eq!(repo.insert(draft.clone()).await.unwrap_err().kind(), ErrKind::Network);
+    /// assert_eq!(repo.find_by_id::<link::Entity>("dust").await?, None);
+    /// repo.come_online();
+    /// repo.insert(draft).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn go_offline(&self) {
+        self.switch.set_offline(true);
+    }
+
+    /// Undoes [`go_offline`](TestRepo::go_offline).
+    pub fn come_online(&self) {
+        self.switch.set_offline(false);
+    }
+
+    /// The store behind the repo.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn write(&self, path: Path, op: Op) -> Result<Option<CommittedOp>, DustErr> {
+        let number = self.emitted.fetch_add(1, Ordering::Relaxed);
+        Ok(self.store.write(Write::new(path, op), &Origin::new("another-writer", format!("emitted-{number}")))?)
+    }
+}
+
+impl Deref for TestRepo {
+    type Target = DustRepo;
+
+    fn deref(&self) -> &DustRepo {
+        &self.repo
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "macros")]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::error::ErrKind;
+    use crate::tests_cfg::setting;
+    use crate::{BatchEntry, Event};
+
+    #[tokio::test]
+    async fn a_seed_is_read_as_entities() {
+        let seed = json!({"app": {"settings": {"theme": {"enabled": true, "options": {"a": 1}}}}, "motd": "hello"});
+        let repo = TestRepo::seeded(&seed).unwrap();
+        let theme = repo.get::<setting::Entity>("theme").await.unwrap();
+        assert_eq!((theme.enabled, theme.options, theme.owner), (true, json!({"a": 1}), None));
+        assert_eq!(repo.store().get(&"motd".parse().unwrap()).unwrap().unwrap().value.as_str(), "\"hello\"");
+    }
+
+    #[tokio::test]
+    async fn offline_nothing_is_written_and_everything_is_read() {
+        let repo =
+            TestRepo::seeded(&json!({"app": {"settings": {"theme": {"enabled": true, "options": {"a": 1}}}}})).unwrap();
+        let clone = DustRepo::clone(&repo);
+        let theme = repo.get::<setting::Entity>("theme").await.unwrap();
+        let mut settings = repo.subscribe::<setting::Entity>().await.unwrap();
+        repo.go_offline();
+        let before = repo.store().current_seq();
+        let errors = [
+            clone.put(theme.clone()).await.err(),
+            clone.delete_by_id::<setting::Entity>("theme").await.err(),
+            clone.batch_write([BatchEntry::delete_by_id::<setting::Entity>("theme")]).await.err(),
+            clone.lease("locks/a", Duration::from_secs(1)).await.err(),
+        ];
+        assert!(errors.iter().all(|error| error.as_ref().map(DustErr::kind) == Some(ErrKind::Network)), "{errors:?}");
+        assert_eq!(repo.store().current_seq(), before);
+        assert_eq!(clone.all::<setting::Entity>().await.unwrap(), [theme]);
+        repo.come_online();
+        clone.delete_by_id::<setting::Entity>("theme").await.unwrap();
+        assert_eq!(settings.next().await, Some(Event::Deleted("theme".into())));
+    }
+
+    #[test]
+    fn what_cannot_be_a_store_is_refused() {
+        for (seed, reason) in [
+            (json!([]), "from an object"),
+            (json!({"": 1}), "empty_segment"),
+            (json!({"a": {"": 1}}), "empty_segment"),
+            (json!({"links": {}, "LINKS": {}}), "differ only in case"),
+        ] {
+            let error = TestRepo::seeded(&seed).unwrap_err();
+            assert_eq!(error.kind(), ErrKind::InvalidParams);
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+    }
+}
