@@ -48,6 +48,7 @@ fn every_promise_is_kept_whatever_goes_wrong() {
         "read",
         "reply before event",
         "reply lost",
+        "subscriber reads again",
         "write acknowledged",
         "write failed",
         "write unknown, was done",
@@ -81,7 +82,8 @@ fn what_is_wrong_is_noticed() {
             Mutation::ClientLosesOp
             | Mutation::ClientDeliversTwice
             | Mutation::ClientSwapsOps
-            | Mutation::ClientForgetsReplace => &[Promise::OnceAndInOrder],
+            | Mutation::HubLosesOp
+            | Mutation::HubForgetsReplace => &[Promise::OnceAndInOrder],
             Mutation::ClientLosesLeaf => &[Promise::MirrorIsExact, Promise::ReadsAreStates],
             Mutation::ClientForgetsCaller | Mutation::ClientAnswersTwice => &[Promise::EveryCallIsAnswered],
             Mutation::ClientAnswersEarly => &[Promise::OrderOfCalls],

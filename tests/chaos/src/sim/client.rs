@@ -1,11 +1,14 @@
 //! A client: a session, its mirrors, and what its callers and subscribers see of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use dust_orm::feed::Hub;
 use dust_orm::protocol::CommittedOp;
 use dust_orm::sync::Mirror;
 use dust_orm::sync::session::{Session, StoreState, Timing};
 
+use super::followers::{Follower, followers};
 use super::server::Kept;
 use crate::dice::Dice;
 
@@ -39,19 +42,21 @@ pub(super) struct Seen {
     pub(super) is_live: bool,
     /// What callers were told of.
     pub(super) told: u64,
-    /// The last op that subscribers were told of.
+    /// The last op that was handed on.
     pub(super) heard: u64,
+    hub: Arc<Hub>,
+    pub(super) followers: Vec<Follower>,
 }
 
 impl Client {
-    pub(super) fn new(index: usize, stores: &[Kept], dice: &mut Dice) -> Client {
-        let empty = || Seen { mirror: Mirror::default(), cached: Mirror::default(), is_live: false, told: 0, heard: 0 };
+    pub(super) fn new(index: usize, stores: &[Kept], dice: &mut Dice) -> Result<Client, String> {
         let names = stores.iter().map(|store| (store.name.clone(), 0));
-        Client {
+        let seen = stores.iter().map(|_| Seen::starting_at(Mirror::default(), dice)).collect::<Result<_, String>>()?;
+        Ok(Client {
             name: format!("client {index}"),
             device_id: format!("d{index}.0"),
             session: Session::new(Timing::default(), names, dice.roll()),
-            stores: stores.iter().map(|_| empty()).collect(),
+            stores: seen,
             wire: None,
             dialling: None,
             attempts: 0,
@@ -60,21 +65,21 @@ impl Client {
             commands: Vec::new(),
             starts: 0,
             last_write: None,
-        }
+        })
     }
 
     /// Starts again as a new process, with what its cache has kept.
-    pub(super) fn restart(&mut self, index: usize, stores: &[Kept], dice: &mut Dice) {
+    pub(super) fn restart(&mut self, index: usize, stores: &[Kept], dice: &mut Dice) -> Result<(), String> {
         self.starts += 1;
         self.device_id = format!("d{index}.{}", self.starts);
         let names = stores.iter().zip(&self.stores).map(|(store, seen)| (store.name.clone(), seen.cached.seq()));
         self.session = Session::new(Timing::default(), names, dice.roll());
         for seen in &mut self.stores {
-            seen.mirror = seen.cached.clone();
-            (seen.is_live, seen.told, seen.heard) = (false, seen.mirror.seq(), seen.mirror.seq());
+            *seen = Seen::starting_at(seen.cached.clone(), dice)?;
         }
         (self.wire, self.dialling, self.wakes_at, self.last_write) = (None, None, None, None);
         self.commands.clear();
+        Ok(())
     }
 
     /// Keeps the mirrors in the cache.
@@ -96,6 +101,41 @@ impl Client {
 }
 
 impl Seen {
+    /// What a client begins with.
+    fn starting_at(cached: Mirror, dice: &mut Dice) -> Result<Seen, String> {
+        let (mirror, at) = (cached.clone(), cached.seq());
+        let hub = Hub::new(at);
+        let followers = followers(&hub, &mirror, dice)?;
+        Ok(Seen { mirror, cached, is_live: false, told: at, heard: at, hub, followers })
+    }
+
+    /// Tells subscribers of ops that the mirror has.
+    pub(super) fn publish(&mut self, ops: &[CommittedOp], dice: &mut Dice) -> Result<u64, String> {
+        self.hub.publish(ops);
+        self.listen(dice)
+    }
+
+    /// Tells subscribers that the mirror was replaced.
+    pub(super) fn resync(&mut self, dice: &mut Dice) -> Result<u64, String> {
+        self.hub.resync(self.mirror.seq());
+        self.listen(dice)
+    }
+
+    /// Lets those listen who want to; how often they had to read again.
+    fn listen(&mut self, dice: &mut Dice) -> Result<u64, String> {
+        let Seen { followers, mirror, .. } = self;
+        followers.iter_mut().filter(|follower| follower.wants(dice)).map(|follower| follower.listen(mirror)).sum()
+    }
+
+    /// Lets everybody hear what is left, and checks what they have made of it.
+    pub(super) fn check_followers(&mut self) -> Result<(), String> {
+        for follower in &mut self.followers {
+            follower.listen(&self.mirror)?;
+            follower.check(&self.mirror)?;
+        }
+        Ok(())
+    }
+
     /// Takes an op; what is wrong with it.
     pub(super) fn apply(&mut self, op: &CommittedOp, original: Option<&CommittedOp>) -> Result<(), String> {
         if op.store_seq != self.heard + 1 {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::call::Outcome;
-use super::world::{Checked, Event, World};
+use super::world::{Checked, Event, World, broken};
 use crate::violation::{Promise, Violation};
 
 /// The kinds of faults.
@@ -160,8 +160,7 @@ impl World {
             (Fault::Die, _) => {
                 self.let_go(client);
                 self.abandon(client);
-                self.die(client);
-                Ok(())
+                self.die(client)
             }
             (Fault::Stop, _) => {
                 self.clients[client].session.stop();
@@ -172,8 +171,7 @@ impl World {
                     return Err(Violation::new(Promise::EveryCallIsAnswered, what));
                 }
                 self.clients[client].save();
-                self.die(client);
-                Ok(())
+                self.die(client)
             }
             (Fault::Save, _) => {
                 self.clients[client].save();
@@ -204,11 +202,11 @@ impl World {
         }
     }
 
-    fn die(&mut self, client: usize) {
-        let Some(this) = self.clients.get_mut(client) else { return };
-        this.restart(client, &self.server.stores, &mut self.dice);
+    fn die(&mut self, client: usize) -> Checked {
+        self.clients[client].restart(client, &self.server.stores, &mut self.dice).map_err(broken)?;
         let after = if self.dice.percent(50) { Duration::ZERO } else { self.dice.time(0, 2_000) };
         self.schedule(after, Event::Start(client));
+        Ok(())
     }
 
     pub(super) fn start(&mut self, client: usize) -> Checked {

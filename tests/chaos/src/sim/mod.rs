@@ -4,6 +4,7 @@ mod call;
 mod callers;
 mod client;
 mod fault;
+mod followers;
 mod mutation;
 mod network;
 mod outputs;

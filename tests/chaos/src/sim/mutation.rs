@@ -31,13 +31,15 @@ pub enum Mutation {
     ClientAnswersEarly,
     /// The client shows what it was asked to write before it is committed.
     ClientShowsUncommitted,
-    /// The client replaces its mirror and tells no subscriber.
-    ClientForgetsReplace,
+    /// Subscribers are not told of an op.
+    HubLosesOp,
+    /// Subscribers are not told that the mirror was replaced.
+    HubForgetsReplace,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 15] = [
+    pub const ALL: [Mutation; 16] = [
         Mutation::ServerForgetsWrite,
         Mutation::ServerWritesTwice,
         Mutation::ServerRefusesWhatItWrote,
@@ -52,6 +54,7 @@ impl Mutation {
         Mutation::ClientAnswersTwice,
         Mutation::ClientAnswersEarly,
         Mutation::ClientShowsUncommitted,
-        Mutation::ClientForgetsReplace,
+        Mutation::HubLosesOp,
+        Mutation::HubForgetsReplace,
     ];
 }

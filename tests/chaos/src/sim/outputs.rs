@@ -90,28 +90,35 @@ impl World {
                 if self.is(Mutation::ClientSwapsOps, 100) {
                     ops.reverse();
                 }
-                for op in ops {
+                for op in &ops {
                     let original = self.server.stores[store.0].ledger.op(op.store_seq);
-                    let taken = self.clients[client].stores[store.0].apply(&op, original);
+                    let taken = self.clients[client].stores[store.0].apply(op, original);
                     taken.map_err(|what| self.violation(Promise::OnceAndInOrder, client, store.0, what))?;
                 }
+                if self.is(Mutation::HubLosesOp, 20) {
+                    ops.pop();
+                }
+                let heard = self.clients[client].stores[store.0].publish(&ops, &mut self.dice);
+                self.heard(client, store.0, heard)?;
             }
-            Output::Replace { store, seq, inexact_through, mut leaves, .. } => {
+            Output::Replace { store, seq, inexact_through, mut leaves, is_rewound } => {
                 self.counts.add("mirror replaced");
                 self.tell(|| format!("client {client} replaces its mirror of s{} by that of op {seq}", store.0));
                 let seen = &mut self.clients[client].stores[store.0];
-                if seq <= seen.heard {
-                    let what = format!("a snapshot at op {seq} after op {}", seen.heard);
+                if seq <= seen.heard || is_rewound {
+                    let what = format!("the mirror goes back from op {} to {seq}", seen.heard);
                     return Err(self.violation(Promise::OnceAndInOrder, client, store.0, what));
                 }
                 if self.is(Mutation::ClientLosesLeaf, 100) {
                     leaves.pop();
                 }
-                let forgets = self.is(Mutation::ClientForgetsReplace, 100);
+                let forgets = self.is(Mutation::HubForgetsReplace, 100);
                 let seen = &mut self.clients[client].stores[store.0];
                 seen.mirror.replace(seq, inexact_through, leaves);
+                seen.heard = seq;
                 if !forgets {
-                    seen.heard = seq;
+                    let heard = seen.resync(&mut self.dice);
+                    self.heard(client, store.0, heard)?;
                 }
             }
             Output::Answer { id, result } => {
@@ -136,6 +143,13 @@ impl World {
             }
             other => return Err(broken(format!("what is {other:?}?"))),
         }
+        Ok(())
+    }
+
+    /// What subscribers have heard just now.
+    fn heard(&mut self, client: usize, store: usize, heard: Result<u64, String>) -> Checked {
+        let resyncs = heard.map_err(|what| self.violation(Promise::OnceAndInOrder, client, store, what))?;
+        (0..resyncs).for_each(|_| self.counts.add("subscriber reads again"));
         Ok(())
     }
 }

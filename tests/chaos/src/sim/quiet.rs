@@ -9,7 +9,7 @@ use crate::violation::{Promise, Violation};
 
 impl World {
     /// What has to be true when all is quiet.
-    pub(super) fn check(&self) -> Checked {
+    pub(super) fn check(&mut self) -> Checked {
         let everything = Glob::parse("**").map_err(|error| broken(error.to_string()))?;
         for (client, this) in self.clients.iter().enumerate() {
             for (store, (seen, kept)) in this.stores.iter().zip(&self.server.stores).enumerate() {
@@ -18,9 +18,15 @@ impl World {
                 let stored = ledger::stored(&kept.handle, &everything).map_err(broken)?;
                 ledger::same(&shown, &stored, seen.mirror.inexact_through()).map_err(wrong)?;
                 if seen.heard != kept.ledger.seq() {
-                    let what = format!("subscribers have heard up to op {}, of {}", seen.heard, kept.ledger.seq());
+                    let what = format!("ops were handed on up to {}, of {}", seen.heard, kept.ledger.seq());
                     return Err(self.violation(Promise::OnceAndInOrder, client, store, what));
                 }
+            }
+        }
+        for client in 0..self.clients.len() {
+            for store in 0..self.server.stores.len() {
+                let followers = self.clients[client].stores[store].check_followers();
+                followers.map_err(|what| self.violation(Promise::OnceAndInOrder, client, store, what))?;
             }
         }
         for (index, call) in self.calls.iter().enumerate() {

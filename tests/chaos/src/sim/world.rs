@@ -84,8 +84,8 @@ impl World {
         let plan = Plan::new(&mut dice);
         trace.add(|| format!("seed {seed}: {plan:?}"));
         let server = Server::new(&plan).map_err(broken)?;
-        let clients: Vec<Client> =
-            (0..plan.clients).map(|index| Client::new(index, &server.stores, &mut dice)).collect();
+        let clients = (0..plan.clients).map(|index| Client::new(index, &server.stores, &mut dice));
+        let clients: Vec<Client> = clients.collect::<Result<_, String>>().map_err(broken)?;
         let callers = (0..plan.clients * plan.callers).map(|index| Caller {
             client: index % plan.clients,
             left: plan.calls,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dust_orm::feed::Delivery;
+use dust_orm::feed::{Delivery, QUEUE};
 use dust_orm::protocol::{BatchOp, Glob, Op, Path, RawJson, Write};
 use dust_orm::sync::SyncClient;
 use dust_orm::transport::RealtimeTransport;
@@ -218,8 +218,8 @@ fn list(pattern: &Glob) -> dust_orm::protocol::ListRequest {
 pub(super) async fn listen(subject: Subject, history: Arc<History>) -> Result<(), String> {
     let pattern = Glob::parse("**").map_err(|error| error.to_string())?;
     let hub = subject.transport.hub().await.map_err(|error| error.to_string())?;
-    // Room for all, as a full queue leaves out what is outdated.
-    let mut ops = hub.subscribe(&pattern, usize::MAX);
+    let mut ops = hub.subscribe(&pattern, QUEUE);
+    drop(hub);
     let mut heard = Vec::new();
     while let Some(delivery) = ops.next().await {
         heard.push(match delivery {
