@@ -60,6 +60,16 @@ impl DustRepo {
     }
 
     /// A repo over a transport of one's own choice.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use dust_orm::{DustRepo, store::Store, transport::EmbeddedTransport};
+    ///
+    /// let transport = EmbeddedTransport::new(Store::in_memory()?);
+    /// let repo = DustRepo::with_transport(Arc::new(transport));
+    /// assert_eq!(repo.transport().name(), "embedded");
+    /// # Ok::<(), dust_orm::DustErr>(())
+    /// ```
     pub fn with_transport(transport: Arc<dyn Transport>) -> DustRepo {
         DustRepo { transport }
     }

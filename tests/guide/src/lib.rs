@@ -41,6 +41,9 @@ pages! {
     compare_and_swap = "compare-and-swap.md";
     coordination = "coordination.md";
     mixing_with_sql = "mixing-with-sql.md";
+    subscriptions = "subscriptions.md";
+    testing = "testing.md";
+    migrating = "migrating.md";
     production = "production.md";
     errors = "errors.md";
     limitations = "limitations.md";
