@@ -95,3 +95,75 @@ impl Journal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{LeafKind, RawJson};
+
+    fn leaf(revision: u64) -> Leaf {
+        Leaf { value: RawJson::null(), kind: LeafKind::Null, revision }
+    }
+
+    /// Paths with revisions; `None` for everything.
+    fn taken(journal: &mut Journal, seq: u64) -> Option<(u64, Option<Vec<(String, Option<u64>)>>)> {
+        let unsaved = journal.take(seq, 0)?;
+        let What::Changes(changes) = unsaved.what else { return Some((unsaved.base, None)) };
+        let revision = |(path, leaf): (Box<str>, Option<Leaf>)| (path.into_string(), leaf.map(|leaf| leaf.revision));
+        let mut changes: Vec<_> = changes.into_iter().map(revision).collect();
+        changes.sort();
+        Some((unsaved.base, Some(changes)))
+    }
+
+    #[test]
+    fn what_comes_later_wins_over_what_is_put_back() {
+        let mut journal = Journal::new(Some(4));
+        assert_eq!(taken(&mut journal, 4), None);
+        journal.note("a", Some(&leaf(5)));
+        journal.note("b", Some(&leaf(6)));
+        journal.note("a", None);
+        let failed = journal.take(7, 0).unwrap();
+        journal.note("b", Some(&leaf(8)));
+        journal.put_back(failed);
+        let both = vec![("a".to_owned(), None), ("b".to_owned(), Some(8))];
+        assert_eq!(taken(&mut journal, 8), Some((4, Some(both))));
+        // An op that changes nothing moves the cursor all the same.
+        assert_eq!(taken(&mut journal, 9), Some((8, Some(vec![]))));
+        assert_eq!(taken(&mut journal, 9), None);
+    }
+
+    #[test]
+    fn a_store_that_is_empty_is_worth_keeping_once() {
+        let mut journal = Journal::new(None);
+        assert_eq!(taken(&mut journal, 0), Some((0, Some(vec![]))));
+        assert_eq!(taken(&mut journal, 0), None);
+    }
+
+    #[test]
+    fn everything_stays_everything_and_a_rewind_is_not_forgotten() {
+        let mut journal = Journal::new(Some(9));
+        journal.note("a", None);
+        journal.note_all(true);
+        journal.note_all(false);
+        journal.note("b", None);
+        let failed = journal.take(3, 0).unwrap();
+        assert!(matches!(failed.what, What::Whole { is_rewound: true }));
+        journal.note("c", Some(&leaf(4)));
+        journal.put_back(failed);
+        let again = journal.take(4, 0).unwrap();
+        assert!(matches!(again.what, What::Whole { is_rewound: true }));
+        assert_eq!(again.base, 9);
+    }
+
+    #[test]
+    fn a_journal_holds_no_more_than_the_mirror_unless_that_is_small() {
+        let mut journal = Journal::new(Some(0));
+        for number in 0..=MIN_PATHS {
+            journal.note(&number.to_string(), None);
+        }
+        journal.bound(MIN_PATHS + 1);
+        assert!(matches!(journal.what, What::Changes(_)));
+        journal.bound(0);
+        assert_eq!(taken(&mut journal, 1), Some((0, None)));
+    }
+}

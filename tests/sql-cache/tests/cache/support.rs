@@ -6,7 +6,7 @@ use std::time::Duration;
 use dust_emulator::Emulator;
 use dust_orm::cache::{Cache, Cursor, SqlCache};
 use dust_orm::protocol::{Entry, Glob, Leaf, LeafKind, ListItem, ListRequest, Op, Path, RawJson, Write, read};
-use dust_orm::sync::{SyncClient, SyncClientBuilder, Timing};
+use dust_orm::sync::{Mirror, SyncClient, SyncClientBuilder, Timing};
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustErr, Transport};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
@@ -130,6 +130,19 @@ pub(crate) async fn listed(transport: &dyn Transport) -> Leaves {
     let mut all = Leaves::new();
     loop {
         let page = transport.list(&request).await.unwrap();
+        all.extend(leaves(page.items.into_iter().filter_map(ListItem::into_entry)));
+        match page.next_cursor {
+            Some(next) => request.after = Some(next),
+            None => return all,
+        }
+    }
+}
+
+pub(crate) fn of_mirror(mirror: &Mirror) -> Leaves {
+    let mut request = ListRequest::pattern(Glob::parse("**").unwrap());
+    let mut all = Leaves::new();
+    loop {
+        let page = mirror.list(&request).unwrap();
         all.extend(leaves(page.items.into_iter().filter_map(ListItem::into_entry)));
         match page.next_cursor {
             Some(next) => request.after = Some(next),
