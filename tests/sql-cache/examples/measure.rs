@@ -2,7 +2,7 @@
 //! `cargo run --release -p sql-cache --example measure`.
 //!
 //! The server is in this process, and each client in one of its own, so that its memory can be told.
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a tool for the workspace")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, unreachable_pub, reason = "a tool for the workspace")]
 
 use std::hint::black_box;
 use std::path::Path as FilePath;

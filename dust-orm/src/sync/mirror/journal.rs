@@ -106,7 +106,9 @@ mod tests {
     }
 
     /// Paths with revisions; `None` for everything.
-    fn taken(journal: &mut Journal, seq: u64) -> Option<(u64, Option<Vec<(String, Option<u64>)>>)> {
+    type Taken = Option<Vec<(String, Option<u64>)>>;
+
+    fn taken(journal: &mut Journal, seq: u64) -> Option<(u64, Taken)> {
         let unsaved = journal.take(seq, 0)?;
         let What::Changes(changes) = unsaved.what else { return Some((unsaved.base, None)) };
         let revision = |(path, leaf): (Box<str>, Option<Leaf>)| (path.into_string(), leaf.map(|leaf| leaf.revision));
