@@ -51,20 +51,38 @@
 //!
 //! # The map of the crate
 //!
+//! | to | look at |
+//! |---|---|
+//! | declare an entity | [`DeriveDustEntity`], [`StorageMode`], [`entity::prelude`]; [`DeriveChangeset`] for SQL only |
+//! | open a repo | [`DustRepo::embedded`], [`open`](DustRepo::open), [`from_env`](DustRepo::from_env), [`connect`](DustRepo::connect) with a [`DustConfig`] |
+//! | check what comes from outside | [`Changeset`], [`Errors`] |
+//! | read | [`find_by_id`](DustRepo::find_by_id), [`get`](DustRepo::get), [`get_many`](DustRepo::get_many), [`all`](DustRepo::all), [`stream`](DustRepo::stream), [`exists`](DustRepo::exists) |
+//! | write a record | [`insert`](DustRepo::insert), [`update`](DustRepo::update), [`put`](DustRepo::put), [`merge`](DustRepo::merge), [`delete`](DustRepo::delete), [`delete_by_id`](DustRepo::delete_by_id) |
+//! | write many | [`batch_write`](DustRepo::batch_write) (all or nothing), [`insert_many`](DustRepo::insert_many), [`delete_all`](DustRepo::delete_all) |
+//! | not undo what others write | [`find_versioned`](DustRepo::find_versioned), [`Revision`], [`if_match`](repo::Update::if_match), [`if_absent`](repo::Insert::if_absent) |
+//! | count, collect, upload | [`Counter`](entity::Counter), [`DustSet`](entity::DustSet), [`FileRef`](entity::FileRef); [`increment`](DustRepo::increment), [`add`](DustRepo::add), [`remove`](DustRepo::remove), [`put_file`](DustRepo::put_file), [`fetch_file`](DustRepo::fetch_file), [`download`](DustRepo::download) |
+//! | hear of changes | [`subscribe`](DustRepo::subscribe), [`broadcast`](DustRepo::broadcast), [`on`](DustRepo::on), [`Event`] |
+//! | agree who does what | [`lease`](DustRepo::lease), [`single_flight`](DustRepo::single_flight) |
+//! | read from a live local mirror | [`sync::SyncClient`]; [`cache`] keeps it across restarts |
+//! | handle what goes wrong | [`DustErr`], [`ErrKind`], [`RetryPolicy`] |
+//! | test an application | [`testing::TestRepo`], and the crate `dust-emulator` for a whole server |
+//!
 //! | module | what |
 //! |---|---|
 //! | [`repo`] | [`DustRepo`] and its verbs |
 //! | [`changeset`] | [`Changeset`]: cast and validate before writing |
-//! | [`entity`] | [`DustEntity`] and its derive, storage modes, revisions, field types; [`entity::prelude`] for entity files |
+//! | [`entity`] | [`DustEntity`] and its derive, storage modes, revisions, field types |
 //! | [`error`] | [`DustErr`], with a table of its kinds |
 //! | [`config`] | [`DustConfig`]: which store on which server, with which token |
+//! | [`sync`] | the realtime client: a local mirror of a store, kept by a WebSocket |
+//! | [`cache`] | keeping that mirror across restarts |
 //! | [`feed`] | committed ops on their way to those who subscribe |
 //! | [`transport`] | the ways to a store, for those who bring their own |
 //! | [`store`] | the embedded store |
-//! | [`sync`] | the realtime client: a local mirror of a store, kept by a WebSocket |
-//! | [`cache`] | keeping that mirror across restarts |
 //! | [`testing`] | a repo for the tests of applications |
 //! | [`protocol`] | Dust's language: paths, patterns, values, ops |
+//!
+//! The guide in the repository (`docs/guide`) tells all this in order.
 //!
 //! # Features
 //!
@@ -79,6 +97,8 @@
 //! | `cache-sql-migration` | no | its tables as a migration of `sea-orm-migration` |
 //! | `macros` | yes | the derives, SeaORM's included |
 //! | `with-chrono`, `with-time`, `with-uuid`, `with-rust_decimal` | no | SeaORM's support for these types, and serde's |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "macros")]
 #[doc(hidden)]
