@@ -28,13 +28,15 @@ pub(super) struct Change<E: DustEntity> {
 /// A change in the queue of one subscriber.
 pub(super) struct Waiting<E: DustEntity> {
     pub(super) change: Arc<Change<E>>,
+    /// How far the subscriber has been told of everything once it has this.
+    pub(super) seq: u64,
     /// The record before the oldest of the changes that this one stands for: what the subscriber knows.
     known: Option<Arc<Stored<E>>>,
 }
 
 impl<E: DustEntity> Waiting<E> {
-    pub(super) fn new(change: Arc<Change<E>>) -> Waiting<E> {
-        Waiting { change, known: None }
+    pub(super) fn new(change: Arc<Change<E>>, seq: u64) -> Waiting<E> {
+        Waiting { change, seq, known: None }
     }
 
     /// What the subscriber is told; nothing when the record did not fit its entity before, and does not now.

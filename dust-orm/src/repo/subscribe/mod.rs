@@ -155,12 +155,14 @@ pub struct Subscription<E: DustEntity> {
     /// The records that were there, as far as they are still to be given.
     current: std::vec::IntoIter<Arc<Stored<E>>>,
     reading: Option<Reading>,
+    /// How far it has told of everything.
+    seq: u64,
 }
 
 impl<E: DustEntity> Subscription<E> {
     fn new(watch: Arc<Watch<E>>, joined: Joined<E>) -> Subscription<E> {
-        let Joined { id, queue, current } = joined;
-        Subscription { watch, id, queue, current: current.into_iter(), reading: None }
+        let Joined { id, queue, current, seq } = joined;
+        Subscription { watch, id, queue, current: current.into_iter(), reading: None, seq }
     }
 
     /// The next event. `None` when the transport is closed, and never otherwise.
@@ -168,6 +170,39 @@ impl<E: DustEntity> Subscription<E> {
     /// The same as `next` of a `StreamExt`, without one. Dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Event<E::Model>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+
+    /// The op up to which everything that was done to the records has been told, once the event that was given last is
+    /// dealt with: its `store_seq`. Before the first event, the op as of which the records are those of
+    /// [`with_current`](Subscribe::with_current).
+    ///
+    /// For whoever comes back, a browser that sends `Last-Event-ID` for instance: if a new subscription begins where the
+    /// old one was, nothing has been missed. A batch is reached with the last of its events, and after
+    /// [`Resync`](Event::Resync) it is what is read then that reaches this far.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, entity::prelude::*, tests_cfg::link};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_orm::DustErr> {
+    /// # let repo = DustRepo::embedded();
+    /// # let draft = link::ActiveModel { slug: Set("dust".into()), title: Set("Dust".into()), url: Set("u".into()), note: NotSet };
+    /// let links = repo.broadcast::<link::Entity>().await?;
+    /// let mut browser = links.receiver();
+    /// repo.insert(draft).await?;
+    /// browser.next().await;
+    /// let last_event_id = browser.store_seq();
+    /// drop(browser);
+    ///
+    /// let browser = links.receiver_with_current().await?;
+    /// assert_eq!(browser.store_seq(), last_event_id, "nothing has been missed");
+    /// repo.delete_by_id::<link::Entity>("dust").await?;
+    /// let browser = links.receiver_with_current().await?;
+    /// assert_ne!(browser.store_seq(), last_event_id);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn store_seq(&self) -> u64 {
+        self.seq
     }
 
     /// Helps to read the records, if they have to be. True when that is done, so that there may be something in the queue.
@@ -198,11 +233,15 @@ impl<E: DustEntity> Stream for Subscription<E> {
         loop {
             match this.queue.poll(context) {
                 Poll::Ready(Some(Taken::Item(waiting))) => {
+                    this.seq = waiting.seq;
                     if let Some(event) = waiting.event() {
                         return Poll::Ready(Some(event));
                     }
                 }
-                Poll::Ready(Some(Taken::Resync)) => return Poll::Ready(Some(Event::Resync)),
+                Poll::Ready(Some(Taken::Resync)) => {
+                    this.seq = this.watch.seq();
+                    return Poll::Ready(Some(Event::Resync));
+                }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending if this.help(context) => {}
                 Poll::Pending => return Poll::Pending,

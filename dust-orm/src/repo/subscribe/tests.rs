@@ -4,6 +4,7 @@ mod current;
 mod events;
 mod gated;
 mod raw;
+mod seq;
 mod slow;
 
 use std::sync::Arc;

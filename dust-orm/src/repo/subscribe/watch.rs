@@ -44,6 +44,8 @@ pub(super) struct Watch<E: DustEntity> {
 struct State<E: DustEntity> {
     phase: Phase,
     records: Records<E>,
+    /// The last op that the records have, of those that concern them.
+    seq: u64,
     queues: BTreeMap<u64, Arc<Queue<Waiting<E>>>>,
     next_id: u64,
     closed: bool,
@@ -71,6 +73,8 @@ pub(super) struct Joined<E: DustEntity> {
     pub(super) queue: Arc<Queue<Waiting<E>>>,
     /// The records when it joined.
     pub(super) current: Vec<Arc<Stored<E>>>,
+    /// The last op that they have.
+    pub(super) seq: u64,
 }
 
 impl<E: DustEntity> Watch<E> {
@@ -83,6 +87,7 @@ impl<E: DustEntity> Watch<E> {
             let state = State {
                 phase: Phase::Unread,
                 records: Records::new(prefix.clone(), Vec::new()),
+                seq: 0,
                 queues: BTreeMap::new(),
                 next_id: 0,
                 closed: false,
@@ -175,9 +180,14 @@ impl<E: DustEntity> Watch<E> {
         match &mut state.phase {
             Phase::Current => {
                 let changes = state.records.apply(commit);
+                let before = state.seq;
+                state.seq = last_seq(commit).unwrap_or(before);
                 let mut wakers = Vec::new();
-                for change in changes.into_iter().map(Arc::new) {
-                    let pushed = state.queues.values().map(|queue| queue.push(Waiting::new(Arc::clone(&change))));
+                let mut changes = changes.into_iter().map(Arc::new).peekable();
+                while let Some(change) = changes.next() {
+                    // Who has only some of a commit's changes has not been told of the commit.
+                    let seq = if changes.peek().is_some() { before } else { state.seq };
+                    let pushed = state.queues.values().map(|queue| queue.push(Waiting::new(Arc::clone(&change), seq)));
                     wakers.extend(pushed.flatten());
                 }
                 wakers
@@ -219,8 +229,8 @@ impl<E: DustEntity> Watch<E> {
         reading
     }
 
-    /// Takes the records that were read. False when they have to be read again.
-    fn finish(&self, records: Vec<StoredRecord>) -> bool {
+    /// Takes the records that were read, which have every op up to `seq`. False when they have to be read again.
+    fn finish(&self, records: Vec<StoredRecord>, seq: u64) -> bool {
         let mut state = self.lock();
         let Phase::Reading { meanwhile, ops, again, .. } = &mut state.phase else { return true };
         if std::mem::take(again) {
@@ -232,7 +242,9 @@ impl<E: DustEntity> Watch<E> {
         let meanwhile = std::mem::take(meanwhile);
         state.phase = Phase::Current;
         state.records = Records::new(self.prefix.clone(), records);
+        state.seq = seq;
         for commit in meanwhile {
+            state.seq = state.seq.max(last_seq(&commit).unwrap_or(0));
             state.records.apply(&commit);
         }
         self.is_behind.store(false, Ordering::SeqCst);
@@ -240,6 +252,11 @@ impl<E: DustEntity> Watch<E> {
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         true
+    }
+
+    /// The last op that the records have, of those that concern them.
+    pub(super) fn seq(&self) -> u64 {
+        self.lock().seq
     }
 
     fn fail(&self, error: &DustErr) {
@@ -268,7 +285,7 @@ impl<E: DustEntity> State<E> {
         }
         self.next_id += 1;
         self.queues.insert(self.next_id, Arc::clone(&queue));
-        Joined { id: self.next_id, queue, current }
+        Joined { id: self.next_id, queue, current, seq: self.seq }
     }
 
     /// Everybody who waits.
@@ -279,11 +296,11 @@ impl<E: DustEntity> State<E> {
 
 async fn read<E: DustEntity>(watch: Weak<Watch<E>>, transport: Arc<dyn Transport>) -> Result<(), DustErr> {
     loop {
-        let records = read_all::<E>(&transport).await;
+        let read = read_all::<E>(&transport).await;
         let Some(watch) = watch.upgrade() else { return Ok(()) };
-        match records {
-            Ok(records) => {
-                if watch.finish(records) {
+        match read {
+            Ok((records, seq)) => {
+                if watch.finish(records, seq) {
                     return Ok(());
                 }
             }
@@ -295,15 +312,21 @@ async fn read<E: DustEntity>(watch: Weak<Watch<E>>, transport: Arc<dyn Transport
     }
 }
 
-/// The records, once everything that these pages may show has been heard of.
-async fn read_all<E: DustEntity>(transport: &Arc<dyn Transport>) -> Result<Vec<StoredRecord>, DustErr> {
+/// The place in the store's order of the last op of a commit.
+fn last_seq(commit: &[Arc<CommittedOp>]) -> Option<u64> {
+    commit.last().map(|op| op.store_seq)
+}
+
+/// The records, once everything that these pages may show has been heard of, and an op up to which they have all.
+async fn read_all<E: DustEntity>(transport: &Arc<dyn Transport>) -> Result<(Vec<StoredRecord>, u64), DustErr> {
+    let seq = transport.hub().await?.seq();
     let mut pages = RecordPages::of::<E>(Arc::clone(transport))?;
     let mut records = Vec::new();
     while let Some(page) = pages.next().await? {
         records.extend(page);
     }
     transport.hub().await?;
-    Ok(records)
+    Ok((records, seq))
 }
 
 impl<E: DustEntity> fmt::Debug for Watch<E> {
