@@ -1,0 +1,76 @@
+//! The connection to Dust.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dust_emulator::Emulator;
+use dust_orm::sync::SyncClient;
+use dust_orm::sync::session::{StoreState, Timing};
+use dust_orm::transport::RealtimeTransport;
+use dust_orm::{DustErr, DustRepo};
+use tokio::sync::watch;
+
+/// A realtime client, and the emulator that it talks to if there is no other server.
+pub struct Dust {
+    client: SyncClient,
+    store: String,
+    emulator: Option<Emulator>,
+}
+
+impl Dust {
+    /// The store that `DUST_STORE`, `DUST_TOKEN` and `DUST_BASE_URL` name, or one of an emulator in this process.
+    pub async fn from_env_or_emulator() -> Result<Dust, Box<dyn std::error::Error>> {
+        if std::env::var_os("DUST_STORE").is_some() {
+            let client = SyncClient::builder().env().start().await?;
+            return Ok(Dust::new(client, None));
+        }
+        Dust::on(Emulator::start().await?).await
+    }
+
+    /// The first store of an emulator.
+    pub async fn on(emulator: Emulator) -> Result<Dust, Box<dyn std::error::Error>> {
+        // An emulator is next door: there is no crowd to spare, so that it can be tried often.
+        let timing = Timing { max_pause: Duration::from_millis(500), ..Timing::default() };
+        let client = SyncClient::builder()
+            .base_url(emulator.url())
+            .store(emulator.store())
+            .token(emulator.token())
+            .timing(timing)
+            .start()
+            .await?;
+        Ok(Dust::new(client, Some(emulator)))
+    }
+
+    fn new(client: SyncClient, emulator: Option<Emulator>) -> Dust {
+        let store = client.status().into_iter().map(|status| status.store).next().unwrap_or_default();
+        Dust { client, store, emulator }
+    }
+
+    pub(crate) fn repo(&self) -> Result<DustRepo, DustErr> {
+        Ok(DustRepo::with_transport(Arc::new(RealtimeTransport::new(&self.client, &self.store)?)))
+    }
+
+    /// Whether the store is reached, now and when that changes.
+    pub(crate) fn state(&self) -> Result<watch::Receiver<StoreState>, DustErr> {
+        self.client.watch(&self.store)
+    }
+
+    pub fn describe(&self) -> String {
+        match &self.emulator {
+            Some(emulator) => format!("emulator on {} (see what it stores there)", emulator.url()),
+            None => format!("store {}", self.store),
+        }
+    }
+
+    /// The emulator, if there is one: for tests, which break it.
+    pub fn emulator(&mut self) -> Option<&mut Emulator> {
+        self.emulator.as_mut()
+    }
+
+    pub async fn stop(self) {
+        self.client.shutdown().await;
+        if let Some(emulator) = self.emulator {
+            emulator.stop().await;
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What an error of Dust is to those who use the site.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use dust_orm::{DustErr, ErrKind};
+use serde_json::json;
+
+/// The status for an error.
+pub(crate) fn status(error: &DustErr) -> StatusCode {
+    match error.kind() {
+        ErrKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrKind::InvalidParams => StatusCode::BAD_REQUEST,
+        ErrKind::NotFound => StatusCode::NOT_FOUND,
+        ErrKind::Conflict => StatusCode::CONFLICT,
+        ErrKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ErrKind::Network => StatusCode::SERVICE_UNAVAILABLE,
+        ErrKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// What people should know, and what they can do. What an operator should know is in the error itself.
+pub(crate) fn message(error: &DustErr) -> &'static str {
+    match error.kind() {
+        ErrKind::Invalid => "Please look at the fields below.",
+        ErrKind::NotFound => "This link is not there any more.",
+        ErrKind::Conflict => "Someone else has changed this link meanwhile. Open it again to see what it says now.",
+        ErrKind::RateLimited => "There are too many changes just now. Please try again in a minute.",
+        ErrKind::Network => {
+            "The store cannot be reached just now, and nothing was saved. Please try again in a moment."
+        }
+        ErrKind::Timeout => "The store did not answer in time. Please look whether it was saved before you try again.",
+        _ => "Something went wrong here, and nothing was saved.",
+    }
+}
+
+/// An error of the JSON API: `{"message": …}`, and for what a changeset has refused `{"message": …, "errors": {field: […]}}`.
+pub(crate) struct Failure(DustErr);
+
+impl From<DustErr> for Failure {
+    fn from(error: DustErr) -> Failure {
+        Failure(error)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let Failure(error) = self;
+        let mut body = json!({"message": message(&error)});
+        if let Some(errors) = error.errors() {
+            body["errors"] = json!(errors);
+        }
+        let mut response = (status(&error), Json(body)).into_response();
+        if let Some(wait) = error.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        response
+    }
+}

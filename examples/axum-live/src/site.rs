@@ -1,0 +1,73 @@
+//! What all requests share.
+
+use std::sync::Arc;
+
+use axum::Router;
+use dust_orm::repo::Broadcast;
+use dust_orm::sync::session::StoreState;
+use dust_orm::{DustErr, DustRepo, Revision};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::dust::Dust;
+use crate::{api, events, html, link, pages};
+
+/// The site: cheap to clone, and given to every handler.
+#[derive(Clone)]
+pub struct Site {
+    pub(crate) repo: DustRepo,
+    /// The one subscription, of which every open browser has a receiver.
+    pub(crate) links: Broadcast<link::Entity>,
+    /// Whether Dust is reached.
+    pub(crate) state: watch::Receiver<StoreState>,
+    closing: Arc<watch::Sender<bool>>,
+}
+
+impl Site {
+    pub async fn new(dust: &Dust) -> Result<Site, DustErr> {
+        let repo = dust.repo()?;
+        let links = repo.broadcast().await?;
+        Ok(Site { repo, links, state: dust.state()?, closing: Arc::new(watch::Sender::new(false)) })
+    }
+
+    pub fn router(&self) -> Router {
+        let site = Router::new().merge(pages::routes()).merge(api::routes()).merge(events::routes());
+        site.merge(html::assets()).with_state(self.clone())
+    }
+
+    /// Ends the streams of events. They have no end of their own, so that a graceful shutdown would wait for ever.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Waits until it is closed: for a graceful shutdown.
+    pub async fn closed(&self) {
+        let mut closing = self.closing.subscribe();
+        // The sender is here, so that waiting cannot fail.
+        let _ = closing.wait_for(|closing| *closing).await;
+    }
+
+    pub(crate) async fn add(&self, params: &Value) -> Result<link::Model, DustErr> {
+        match self.repo.insert(link::new(params)).if_absent().await {
+            Err(DustErr::Exists { .. }) => Err(link::taken().into()),
+            other => other,
+        }
+    }
+
+    /// Saves changes. If the parameters have the `revision` that a form began with, what others have changed since is a
+    /// [`Conflict`](DustErr::Conflict).
+    pub(crate) async fn save(&self, slug: &str, params: &Value) -> Result<link::Model, DustErr> {
+        let seen = self.repo.find_versioned::<link::Entity>(slug).await?;
+        let seen = seen.ok_or_else(|| DustErr::NotFound { what: format!("the link {slug}") })?;
+        let revision: Revision = match params.get("revision").and_then(Value::as_str) {
+            Some(text) => serde_json::from_str(text)
+                .map_err(|error| DustErr::InvalidParams(format!("`revision` is not one that was given: {error}")))?,
+            None => seen.revision,
+        };
+        self.repo.update(link::edit(seen.model, params)).if_match(revision).await
+    }
+
+    pub(crate) async fn remove(&self, slug: &str) -> Result<(), DustErr> {
+        self.repo.delete_by_id::<link::Entity>(slug).await.map(drop)
+    }
+}

@@ -1,0 +1,163 @@
+//! The site without a browser: what scripts, other programs and forms without a script get.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
+use axum_live::{Dust, Site};
+use dust_emulator::Emulator;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+async fn start() -> (Dust, Router) {
+    let dust = Dust::on(Emulator::start().await.unwrap()).await.unwrap();
+    let router = Site::new(&dust).await.unwrap().router();
+    (dust, router)
+}
+
+async fn send(router: &Router, request: Request<Body>) -> Response<Body> {
+    router.clone().oneshot(request).await.unwrap()
+}
+
+async fn text(response: Response<Body>) -> String {
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+async fn call(router: &Router, method: &str, path: &str, body: &Value) -> (StatusCode, Value) {
+    let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+    let response = send(router, request.body(Body::from(body.to_string())).unwrap()).await;
+    let status = response.status();
+    (status, serde_json::from_str(&text(response).await).unwrap_or_default())
+}
+
+async fn post(router: &Router, path: &str, form: &'static str) -> Response<Body> {
+    let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
+    send(router, request.body(Body::from(form)).unwrap()).await
+}
+
+fn link(slug: &str, title: &str) -> Value {
+    json!({"slug": slug, "title": title, "url": "https://example.com"})
+}
+
+#[tokio::test]
+async fn the_api_tells_what_is_wrong_by_field() {
+    let (dust, router) = start().await;
+    let (status, body) = call(&router, "POST", "/api/links", &json!({"slug": "A", "url": "javascript:alert(1)"})).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let errors = json!({
+        "slug": ["may have a-z, 0-9 and single dashes only"],
+        "title": ["can't be blank"],
+        "url": ["must be an address such as https://example.com"],
+    });
+    assert_eq!(body, json!({"message": "Please look at the fields below.", "errors": errors}));
+    let (status, body) = call(&router, "POST", "/api/links", &json!([])).await;
+    assert_eq!((status, body["errors"]["base"].clone()), (StatusCode::UNPROCESSABLE_ENTITY, json!(["is invalid"])));
+
+    let (status, body) = call(&router, "POST", "/api/links", &link("dust", "Dust")).await;
+    assert_eq!((status, &body["note"]), (StatusCode::CREATED, &Value::Null));
+    let (status, body) = call(&router, "POST", "/api/links", &link("dust", "Other")).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(body["errors"], json!({"slug": ["has already been taken"]}));
+    dust.stop().await;
+}
+
+#[tokio::test]
+async fn the_api_keeps_writers_apart() {
+    let (dust, router) = start().await;
+    call(&router, "POST", "/api/links", &link("dust", "Dust")).await;
+    let (_, seen) = call(&router, "GET", "/api/links/dust", &Value::Null).await;
+    let with_revision = |title: &str| json!({"title": title, "revision": seen["revision"]});
+    let (status, saved) = call(&router, "PATCH", "/api/links/dust", &with_revision("One")).await;
+    assert_eq!((status, &saved["title"]), (StatusCode::OK, &json!("One")));
+    let (status, _) = call(&router, "PATCH", "/api/links/dust", &with_revision("Two")).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    let (status, _) = call(&router, "PATCH", "/api/links/dust", &json!({"title": "x", "revision": "7th"})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let (status, _) = call(&router, "PATCH", "/api/links/nobody", &json!({"title": "x"})).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+
+    let (status, _) = call(&router, "DELETE", "/api/links/dust", &Value::Null).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let (status, all) = call(&router, "GET", "/api/links", &Value::Null).await;
+    assert_eq!((status, all), (StatusCode::OK, json!([])));
+    dust.stop().await;
+}
+
+#[tokio::test]
+async fn forms_work_without_a_script() {
+    let (dust, router) = start().await;
+    let refused = post(&router, "/links", "slug=dust&title=%22Dust%22&url=dust&note=").await;
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let page = text(refused).await;
+    assert!(page.contains(r#"value="&quot;Dust&quot;""#), "{page}");
+    assert!(page.contains(r#"aria-invalid="true" autofocus>"#), "{page}");
+    assert!(page.contains(r#"id="url-error">must be an address such as https://example.com"#), "{page}");
+
+    let added = post(&router, "/links", "slug=dust&title=Dust&url=https://dustlayer.io&note=").await;
+    assert_eq!((added.status(), &added.headers()["location"]), (StatusCode::SEE_OTHER, &"/".parse().unwrap()));
+    let page = text(send(&router, Request::get("/").body(Body::empty()).unwrap()).await).await;
+    assert!(page.contains(r#"<li id="link-dust""#), "{page}");
+
+    let page = text(send(&router, Request::get("/links/dust").body(Body::empty()).unwrap()).await).await;
+    assert!(page.contains(r#"name="revision" value="{&quot;"#), "{page}");
+    let saved = post(&router, "/links/dust", "title=Dust+2&url=https://dustlayer.io&note=new").await;
+    assert_eq!(saved.status(), StatusCode::SEE_OTHER);
+    let deleted = post(&router, "/links/dust/delete", "").await;
+    assert_eq!(deleted.status(), StatusCode::SEE_OTHER);
+    let gone = send(&router, Request::get("/links/dust").body(Body::empty()).unwrap()).await;
+    assert_eq!(gone.status(), StatusCode::NOT_FOUND);
+    dust.stop().await;
+}
+
+#[tokio::test]
+async fn what_other_programs_write_is_shown_with_care() {
+    let record = json!({"title": "<b>A</b>", "url": "javascript:alert(1)", "note": "'\""});
+    let seed = json!({"axum-live/links/a~1b c?": record}).to_string();
+    let emulator = Emulator::builder().seed("local/dev", seed).start().await.unwrap();
+    let dust = Dust::on(emulator).await.unwrap();
+    let router = Site::new(&dust).await.unwrap().router();
+    let page = text(send(&router, Request::get("/").body(Body::empty()).unwrap()).await).await;
+    assert!(page.contains(r#"<span class="title">&lt;b&gt;A&lt;/b&gt;</span>"#), "{page}");
+    assert!(page.contains("<p>&#39;&quot;</p>") && !page.contains("href=\"javascript"), "{page}");
+    assert!(page.contains(r#"href="/links/a%2Fb%20c%3F""#), "{page}");
+    let deleted = post(&router, "/links/a%2Fb%20c%3F/delete", "").await;
+    assert_eq!(deleted.status(), StatusCode::SEE_OTHER);
+    assert_eq!(call(&router, "GET", "/api/links", &Value::Null).await.1, json!([]));
+    dust.stop().await;
+}
+
+/// The first things a browser is told that has seen everything up to an event, or nothing.
+async fn told(router: &Router, last_event_id: Option<&str>) -> Vec<String> {
+    let mut request = Request::get("/events");
+    if let Some(id) = last_event_id {
+        request = request.header("last-event-id", id);
+    }
+    let mut body = send(router, request.body(Body::empty()).unwrap()).await.into_body();
+    let mut told = Vec::new();
+    while told.last().is_none_or(|last: &String| !last.contains("event: dust")) {
+        told.push(String::from_utf8(body.frame().await.unwrap().unwrap().into_data().unwrap().to_vec()).unwrap());
+    }
+    told
+}
+
+#[tokio::test]
+async fn a_browser_that_comes_back_is_told_what_it_has_missed() {
+    let (dust, router) = start().await;
+    call(&router, "POST", "/api/links", &link("dust", "Dust")).await;
+    let first = told(&router, None).await;
+    assert_eq!(first.len(), 2, "{first:?}");
+    assert!(first[0].contains("event: list") && first[0].contains("link-dust"), "{first:?}");
+    let (_, id) = first[0].lines().find_map(|line| line.split_once("id: ")).unwrap();
+
+    // Nothing has happened since.
+    let again = told(&router, Some(id)).await;
+    assert!(again.len() == 1 && again[0].contains("data: live"), "{again:?}");
+    // Neither has anything for another process of the site.
+    let other = Site::new(&dust).await.unwrap().router();
+    assert_eq!(told(&other, Some(id)).await.len(), 1);
+
+    call(&router, "POST", "/api/links", &link("rust", "Rust")).await;
+    let missed = told(&router, Some(id)).await;
+    assert!(missed[0].contains("link-rust") && !missed[0].contains(&format!("id: {id}\n")), "{missed:?}");
+    dust.stop().await;
+}
