@@ -7,6 +7,7 @@ mod changesets;
 mod children;
 mod coordination;
 mod crud;
+mod dropped;
 mod errors;
 mod fields;
 mod guard;
@@ -78,6 +79,7 @@ const MODULES: &[(&str, &[Test])] = &[
     ("subscriptions", subscriptions::TESTS),
     ("requests", requests::TESTS),
     ("errors", errors::TESTS),
+    ("dropped", dropped::TESTS),
 ];
 
 /// Every test, against one backend.
