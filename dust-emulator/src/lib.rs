@@ -35,7 +35,7 @@
 //! ```
 //!
 //! For development there is a binary: `cargo run -p dust-emulator` listens on <http://127.0.0.1:7755>, prints what to export,
-//! and shows its stores on a page.
+//! and shows its stores on a page. A simulation, which decides itself when each frame arrives, takes an [`Unplugged`] one.
 //!
 //! # What it answers
 //!

@@ -16,6 +16,9 @@ use crate::violation::{Promise, Violation};
 /// How long it may take to come to rest once the faults are over.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// How much may happen in the same moment: a client that is to be woken at once, again and again, spins.
+const MOST_AT_ONCE: u32 = 10_000;
+
 /// What is going to happen.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Event {
@@ -133,8 +136,12 @@ impl World {
             let at = self.dice.time(0, self.plan.fault_gap_ms);
             self.schedule(at, Event::Fault);
         }
-        let mut calm_since = None;
+        let (mut calm_since, mut at_once) = (None, 0);
         while let Some(((at, _), event)) = self.queue.pop_first() {
+            at_once = if at == self.now { at_once + 1 } else { 0 };
+            if at_once > MOST_AT_ONCE {
+                return Err(Violation::new(Promise::ComesToRest, format!("no time passes any more: {event:?}")));
+            }
             self.now = at;
             self.server.tick(at);
             self.happen(event)?;

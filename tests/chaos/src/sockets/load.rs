@@ -62,6 +62,8 @@ pub(super) struct History {
     pub(super) heard: Mutex<Vec<Vec<Option<u64>>>>,
     /// The last op that anybody was told of.
     pub(super) told: AtomicU64,
+    /// How many callers gave up.
+    pub(super) cancelled: AtomicU64,
     pub(super) stops: AtomicBool,
 }
 
@@ -134,7 +136,9 @@ pub(super) async fn write(subject: Subject, history: Arc<History>, name: String,
                 (Some(marker), 1, Call::Write(Write::new(path(&mut dice)?, Op::Set(value))))
             }
         };
-        let result = answer(&subject, &history, ops, marker, call).await;
+        // Some callers give up, at whatever point that is.
+        let gives_up = dice.percent(5).then(|| dice.time(0, 20));
+        let result = answer(&subject, &history, ops, marker, call, gives_up).await;
         // Who is told that there is no connection does not ask again at once.
         if result.is_err() {
             tokio::time::sleep(Duration::from_millis(dice.below(20))).await;
@@ -155,6 +159,7 @@ async fn answer(
     ops: u64,
     marker: Option<String>,
     call: Call,
+    gives_up: Option<Duration>,
 ) -> Result<u64, DustErr> {
     let floor = history.told.load(Ordering::SeqCst);
     let call = async {
@@ -163,8 +168,11 @@ async fn answer(
             Call::Batch(ops) => subject.transport.batch_write(ops, None).await,
         }
     };
-    let result = tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|_| {
-        history.violate(Promise::EveryCallIsAnswered, format!("the write {marker:?} is not answered"));
+    let result = tokio::time::timeout(gives_up.unwrap_or(PATIENCE), call).await.unwrap_or_else(|_| {
+        match gives_up {
+            Some(_) => _ = history.cancelled.fetch_add(1, Ordering::SeqCst),
+            None => history.violate(Promise::EveryCallIsAnswered, format!("the write {marker:?} is not answered")),
+        }
         Err(DustErr::Timeout { operation: "a write".to_owned() })
     });
     let outcome = match &result {

@@ -56,6 +56,8 @@ pub struct Outcomes {
     pub failed: usize,
     /// Writes of which nobody knows.
     pub unknown: usize,
+    /// Of these, how many because the caller gave up.
+    pub cancelled: u64,
     /// Reads.
     pub reads: usize,
     /// Ops that subscribers heard.
@@ -70,13 +72,13 @@ pub struct Outcomes {
 
 impl fmt::Display for Outcomes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Outcomes { ops, acknowledged, failed, unknown, reads, heard, kills, faults, violations } = self;
+        let Outcomes { ops, acknowledged, failed, unknown, cancelled, reads, heard, kills, faults, violations } = self;
         for violation in violations.iter().take(20) {
             writeln!(f, "{violation}")?;
         }
         write!(
             f,
-            "{ops} ops; writes: {acknowledged} acknowledged, {failed} failed, {unknown} unknown; {reads} reads; \
+            "{ops} ops; writes: {acknowledged} acknowledged, {failed} failed, {unknown} unknown ({cancelled} cancelled); {reads} reads; \
              {heard} ops heard; {kills} kills, {faults} other faults; {} promises broken",
             violations.len()
         )
@@ -197,6 +199,7 @@ pub async fn run(options: Options) -> Result<Outcomes, String> {
         }
     }
     outcomes.ops = file.log.len();
+    outcomes.cancelled = history.cancelled.load(Ordering::SeqCst);
     outcomes.reads = lock(&history.reads).len();
     outcomes.heard = lock(&history.heard).iter().map(|heard| heard.iter().flatten().count()).sum();
     for write in lock(&history.written).iter() {
