@@ -92,7 +92,7 @@
 //! | `http` | yes | a store on a Dust server: [`DustRepo::from_env`] |
 //! | `realtime` | yes | a local mirror of a store on a Dust server: [`sync::SyncClient`] |
 //! | `rustls` | yes | `https` and `wss` by rustls, with the provider the application installed or else ring |
-//! | `native-tls` | no | `https` by the system's library; wins over `rustls` where both are on |
+//! | `native-tls` | no | `https` and `wss` by the system's library; wins over `rustls` where both are on |
 //! | `cache-sql` | no | keeps that mirror in the application's own database, through SeaORM: `cache::SqlCache` |
 //! | `cache-sql-migration` | no | its tables as a migration of `sea-orm-migration` |
 //! | `macros` | yes | the derives, SeaORM's included |

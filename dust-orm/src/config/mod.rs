@@ -2,7 +2,7 @@
 
 mod builder;
 mod retry;
-#[cfg(feature = "rustls")]
+#[cfg(all(feature = "rustls", not(feature = "native-tls")))]
 pub(crate) mod tls;
 mod token;
 

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// An access token that no log and no error shows.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Token(Arc<str>);
 
 impl Token {

@@ -2,16 +2,28 @@
 
 use std::sync::Arc;
 
-use super::DustRepo;
+use super::{DustRepo, Way};
+#[cfg(feature = "http")]
+use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::transport::Transport;
 #[cfg(feature = "embedded")]
 use crate::{store::Store, transport::EmbeddedTransport};
+#[cfg(feature = "realtime")]
+use crate::{sync::SyncClient, transport::Pick};
 
 /// Builds a [`DustRepo`]; made by [`DustRepo::builder`].
+///
+/// Of several ways to the store the most particular counts: a transport, then a client, then a configuration.
 #[derive(Debug, Default)]
 pub struct DustRepoBuilder {
     transport: Option<Arc<dyn Transport>>,
+    #[cfg(feature = "realtime")]
+    client: Option<(SyncClient, String)>,
+    #[cfg(feature = "realtime")]
+    wait: std::time::Duration,
+    #[cfg(feature = "http")]
+    config: Option<DustConfig>,
 }
 
 impl DustRepo {
@@ -71,7 +83,7 @@ impl DustRepo {
     /// # Ok::<(), dust_orm::DustErr>(())
     /// ```
     pub fn with_transport(transport: Arc<dyn Transport>) -> DustRepo {
-        DustRepo { transport }
+        DustRepo { way: Way::Given(transport) }
     }
 
     /// Chooses how the store is reached, step by step.
@@ -104,14 +116,60 @@ impl DustRepoBuilder {
         self
     }
 
+    /// Uses the store on the server of this configuration, as [`DustRepo::connect`] does.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn config(mut self, config: DustConfig) -> DustRepoBuilder {
+        self.config = Some(config);
+        self
+    }
+
+    /// Uses this store of a realtime client, as [`DustRepo::with_client`] does.
+    #[cfg(feature = "realtime")]
+    #[must_use]
+    pub fn client(mut self, client: &SyncClient, store: impl Into<String>) -> DustRepoBuilder {
+        self.client = Some((client.clone(), store.into()));
+        self
+    }
+
+    /// With a [`client`](DustRepoBuilder::client): lets writes wait so long for a connection where there is none, instead
+    /// of failing at once with [`Network`](DustErr::Network). At most the 30 s that any write may take. What has to go over
+    /// HTTP, such as a batch over several records, does not wait.
+    ///
+    /// ```no_run
+    /// # use dust_orm::{DustRepo, sync::SyncClient};
+    /// # fn example(client: SyncClient) -> Result<(), dust_orm::DustErr> {
+    /// use std::time::Duration;
+    ///
+    /// let repo =
+    ///     DustRepo::builder().client(&client, "acme/reading").wait_for_connection(Duration::from_secs(5)).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "realtime")]
+    #[must_use]
+    pub fn wait_for_connection(mut self, wait: std::time::Duration) -> DustRepoBuilder {
+        self.wait = wait;
+        self
+    }
+
     /// The repo, or an error that says what was not chosen.
     pub fn build(self) -> Result<DustRepo, DustErr> {
-        match self.transport {
-            Some(transport) => Ok(DustRepo::with_transport(transport)),
-            None => Err(DustErr::InvalidParams(
-                "the builder was not told where the store is: call `store` for an embedded one, or `transport`"
-                    .to_owned(),
-            )),
+        if let Some(transport) = self.transport {
+            return Ok(DustRepo::with_transport(transport));
         }
+        #[cfg(feature = "realtime")]
+        if let Some((client, store)) = &self.client {
+            return Ok(DustRepo::picked(Pick::with_client(client, store, self.wait)?));
+        }
+        #[cfg(feature = "http")]
+        if let Some(config) = self.config {
+            return DustRepo::connect(config);
+        }
+        Err(DustErr::InvalidParams(
+            "the builder was not told where the store is: call `store` for an embedded one, `config` for one on a server, \
+             or `transport`"
+                .to_owned(),
+        ))
     }
 }

@@ -9,8 +9,6 @@ mod fenced;
 mod field;
 mod file;
 mod hooks;
-#[cfg(feature = "http")]
-mod http;
 mod input;
 mod lease;
 mod merge;
@@ -20,6 +18,8 @@ mod prepare;
 mod read;
 mod records;
 mod send;
+#[cfg(feature = "http")]
+mod server;
 mod single_flight;
 mod subscribe;
 mod write;
@@ -40,6 +40,8 @@ pub use subscribe::{
 };
 pub use write::{Delete, DeleteResult, Insert, Put, Update};
 
+#[cfg(feature = "realtime")]
+use crate::transport::Pick;
 use crate::transport::Transport;
 
 /// A Dust store seen as records: SeaORM-shaped verbs for [`DustEntity`](crate::DustEntity)s.
@@ -62,17 +64,41 @@ use crate::transport::Transport;
 /// | a version column | [`find_versioned`](DustRepo::find_versioned) and `.if_match(&revision)` |
 #[derive(Clone, Debug)]
 pub struct DustRepo {
-    transport: Arc<dyn Transport>,
+    way: Way,
+}
+
+/// How a repo comes by the transport for a call.
+#[derive(Clone, Debug)]
+enum Way {
+    /// It was given.
+    Given(Arc<dyn Transport>),
+    /// Over HTTP, or by a realtime client.
+    #[cfg(feature = "realtime")]
+    Picked(Arc<Pick>),
 }
 
 impl DustRepo {
-    /// The transport that answers calls now.
-    pub fn transport(&self) -> &dyn Transport {
-        &*self.transport
+    /// The transport that a call made now would go through: a repo on a server changes over while a realtime client
+    /// for its store runs, see [`SyncClient`](crate::sync::SyncClient).
+    pub fn transport(&self) -> Arc<dyn Transport> {
+        self.active()
     }
 
     /// The transport for one call.
     fn active(&self) -> Arc<dyn Transport> {
-        Arc::clone(&self.transport)
+        match &self.way {
+            Way::Given(transport) => Arc::clone(transport),
+            #[cfg(feature = "realtime")]
+            Way::Picked(pick) => pick.now(),
+        }
+    }
+
+    /// The transport for a subscription.
+    fn source(&self) -> Arc<dyn Transport> {
+        match &self.way {
+            Way::Given(transport) => Arc::clone(transport),
+            #[cfg(feature = "realtime")]
+            Way::Picked(pick) => pick.source(),
+        }
     }
 }

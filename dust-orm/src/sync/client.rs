@@ -5,12 +5,15 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 use std::time::Duration;
 
+use futures_core::Stream;
+use futures_util::stream;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::dial::Address;
 use super::mirror::Mirror;
 use super::persist::{Flusher, Keeper, Place};
+use super::registry::{Offer, Slot};
 use super::session::{Command, Session, StoreId, StoreState, Timing, Work};
 use super::socket::{Ask, Driver};
 use super::store::StoreShared;
@@ -18,7 +21,7 @@ use crate::cache::Cache;
 use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::feed::Hub;
-use crate::protocol::channel::Written;
+use crate::protocol::channel::{Permissions, Written};
 
 /// How many commands may wait to be taken up by the task.
 const ASKS: usize = 1024;
@@ -29,19 +32,45 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// A handle: cheap to clone, and the client lives as long as any of them, or until [`shutdown`](SyncClient::shutdown).
 ///
+/// # Promotion
+///
+/// Every repo of this process that was opened on the same server and store with the same token
+/// ([`DustRepo::from_env`](crate::DustRepo::from_env), [`connect`](crate::DustRepo::connect)) uses a running client from its
+/// next call on, whichever came first; nothing has to be told to it. It reads from the mirror and writes through the socket,
+/// and goes back to HTTP when the client is shut down or its last handle is dropped.
+///
+/// While the client has no connection, such a repo goes over HTTP for reads and writes alike, so that it reads what it
+/// writes; a warning says so once a minute. Reads that HTTP cannot answer either come from the mirror, if it has ever been
+/// up to date and misses none of the process's own writes. Counters, sets, leases, files and fenced writes need the socket,
+/// and are [`Network`](DustErr::Network) meanwhile.
+///
+/// A repo that was opened [with the client](crate::DustRepo::with_client) does not change over: it always reads from the
+/// mirror. Only while the client is not [enabled](SyncClientBuilder::enabled) does it go over HTTP.
+///
 /// ```no_run
-/// use std::sync::Arc;
-/// use dust_orm::{DustRepo, sync::SyncClient, transport::RealtimeTransport};
+/// use dust_orm::{DustRepo, sync::SyncClient};
 ///
 /// # async fn example() -> Result<(), dust_orm::DustErr> {
-/// let client = SyncClient::builder().store("acme/reading").token("dust_tok_…").start().await?;
-/// let repo = DustRepo::with_transport(Arc::new(RealtimeTransport::new(&client, "acme/reading")?));
+/// let repo = DustRepo::from_env()?;
+/// assert_eq!(repo.transport().name(), "http");
+/// let client = SyncClient::builder().env().start().await?;
+/// assert_eq!(repo.transport().name(), "realtime");
+/// client.shutdown().await;
+/// assert_eq!(repo.transport().name(), "http");
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
 pub struct SyncClient {
     inner: Arc<Inner>,
+    /// What a handle of the registry lacks, which does not keep the client running.
+    life: Option<Arc<Life>>,
+}
+
+/// Ends with the last handle that somebody holds.
+struct Life {
+    client: SyncClient,
+    slots: Mutex<Vec<Arc<Slot>>>,
 }
 
 struct Inner {
@@ -70,6 +99,7 @@ pub struct SyncClientBuilder {
     read_env: bool,
     timing: Timing,
     cache: Option<Arc<dyn Cache>>,
+    is_disabled: bool,
 }
 
 #[derive(Clone)]
@@ -94,6 +124,8 @@ pub struct StoreStatus {
     pub leaves: usize,
     /// The last op that its cache has; `None` when there is no cache, or nothing in it yet.
     pub cached_seq: Option<u64>,
+    /// What the token may do, as the server said at the last join; `None` before the first.
+    pub permissions: Option<Permissions>,
 }
 
 impl SyncClientBuilder {
@@ -146,6 +178,28 @@ impl SyncClientBuilder {
         self
     }
 
+    /// Whether the client is enabled from the start: yes, unless this says no.
+    ///
+    /// A client that is not enabled is there and does nothing: it opens no socket and no repo is promoted, but every handle
+    /// works, and a repo opened [with it](crate::DustRepo::with_client) goes over HTTP. So the code can be the same
+    /// everywhere while a flag turns the client on for some. [`enable`](SyncClient::enable) and
+    /// [`disable`](SyncClient::disable) do so at run time.
+    ///
+    /// ```
+    /// use dust_orm::sync::{StoreState, SyncClient};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_orm::DustErr> {
+    /// let client = SyncClient::builder().store("acme/reading").token("dust_tok_example").enabled(false).start().await?;
+    /// assert!(matches!(client.status()[0].state, StoreState::Dormant));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn enabled(mut self, enabled: bool) -> Self {
+        self.is_disabled = !enabled;
+        self
+    }
+
     /// Connects, and returns when every mirror is up to date.
     ///
     /// A malformed setting, a refused token and an unknown store are errors that say which. A server that is not reached is
@@ -179,7 +233,7 @@ impl SyncClientBuilder {
         let session = Session::new(self.timing, held, seed);
         let (asks, asked) = mpsc::channel(ASKS);
         let (started, start) = oneshot::channel();
-        let driver = Driver::new(session, address, stores.clone(), asked, started);
+        let driver = Driver::new(session, address, stores.clone(), asked, started, !self.is_disabled);
         let keeper = place.map(|place| Keeper::start(place, stores.clone(), unsaved));
         let flusher = keeper.as_ref().map(Keeper::flusher);
         let task = tokio::spawn(async move {
@@ -189,15 +243,17 @@ impl SyncClientBuilder {
             }
         });
         let task = Mutex::new(Some(task));
-        let client =
-            SyncClient { inner: Arc::new(Inner { configs, stores, device_id, mark: seed, asks, flusher, task }) };
+        let client = SyncClient::new(Inner { configs, stores, device_id, mark: seed, asks, flusher, task });
         match tokio::time::timeout(START_PATIENCE, start).await {
             Ok(Ok(Err(error))) => {
                 client.shutdown().await;
                 Err(error)
             }
             // It is connected, or will be.
-            _ => Ok(client),
+            _ => {
+                client.register();
+                Ok(client)
+            }
         }
     }
 
@@ -241,7 +297,8 @@ impl SyncClient {
             let mirror = store.mirror();
             let (name, state) = (store.name.clone(), store.state().clone());
             let (seq, leaves, cached_seq) = (mirror.seq(), mirror.len(), store.saved());
-            StoreStatus { store: name, state, seq, leaves, cached_seq }
+            let permissions = store.permissions();
+            StoreStatus { store: name, state, seq, leaves, cached_seq, permissions }
         };
         self.inner.stores.iter().map(status).collect()
     }
@@ -249,6 +306,58 @@ impl SyncClient {
     /// The states of a store as they change. The one it begins with is the present one.
     pub fn watch(&self, store: &str) -> Result<watch::Receiver<StoreState>, DustErr> {
         Ok(self.inner.stores[self.find(store)?.0].watch())
+    }
+
+    /// The same as a stream, which ends with the client's task. A reader that is slow misses states in between, never the
+    /// latest.
+    ///
+    /// ```no_run
+    /// # use dust_orm::sync::{StoreState, SyncClient};
+    /// # async fn example(client: SyncClient) -> Result<(), dust_orm::DustErr> {
+    /// use futures_util::StreamExt;
+    ///
+    /// let mut states = std::pin::pin!(client.states("acme/reading")?);
+    /// while let Some(state) = states.next().await {
+    ///     println!("{}", if state.is_live() { "live" } else { "not live" });
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn states(&self, store: &str) -> Result<impl Stream<Item = StoreState> + Send + use<>, DustErr> {
+        let watched = self.watch(store)?;
+        let next = async |(mut watched, is_first): (watch::Receiver<StoreState>, bool)| {
+            if !is_first {
+                watched.changed().await.ok()?;
+            }
+            let state = watched.borrow_and_update().clone();
+            Some((state, (watched, false)))
+        };
+        Ok(stream::unfold((watched, true), next))
+    }
+
+    /// Whether the client is enabled.
+    pub fn is_enabled(&self) -> bool {
+        self.inner.stores.iter().any(|store| !matches!(*store.state(), StoreState::Dormant))
+    }
+
+    /// Enables a client that was [built](SyncClientBuilder::enabled) or made dormant: it begins to connect, and goes on from
+    /// where its mirrors are. Does not wait for them.
+    pub async fn enable(&self) {
+        self.set_enabled(true).await;
+    }
+
+    /// Makes the client dormant: demotes its repos, waits up to five seconds for the writes under way, and closes the
+    /// socket. Subscriptions stay, and go on when it is [enabled](SyncClient::enable) again.
+    pub async fn disable(&self) {
+        self.set_enabled(false).await;
+    }
+
+    async fn set_enabled(&self, enabled: bool) {
+        let (done, is_done) = oneshot::channel();
+        // A client that was shut down stays so.
+        if self.inner.asks.send(Ask::Enable { enabled, done }).await.is_ok() {
+            let _ = is_done.await;
+        }
     }
 
     /// Writes what the mirrors have now to the cache, and returns when it is there. It is written by itself a moment later,
@@ -263,6 +372,9 @@ impl SyncClient {
     /// Stops: takes no more writes, waits up to five seconds for those under way, closes the socket, and gives the cache up
     /// to five seconds to take what it lacks. Mirrors stay readable, subscriptions end.
     pub async fn shutdown(&self) {
+        if let Some(life) = &self.life {
+            life.unregister();
+        }
         // If the task has ended already there is nothing to tell it.
         let _ = self.inner.asks.send(Ask::Shutdown).await;
         let task = self.inner.task.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -270,6 +382,68 @@ impl SyncClient {
             // It has no way to fail but a panic, which has been reported.
             let _ = task.await;
         }
+    }
+
+    fn new(inner: Inner) -> SyncClient {
+        let inner = Arc::new(inner);
+        let client = SyncClient { inner: Arc::clone(&inner), life: None };
+        SyncClient { inner, life: Some(Arc::new(Life { client, slots: Mutex::default() })) }
+    }
+
+    /// Lets the repos of its stores find it.
+    fn register(&self) {
+        let Some(life) = &self.life else { return };
+        for (store, config) in self.inner.configs.iter().enumerate() {
+            let slot = Slot::of(config);
+            slot.add(Offer { client: life.client.clone(), store: StoreId(store) });
+            life.slots.lock().unwrap_or_else(PoisonError::into_inner).push(slot);
+        }
+    }
+
+    pub(super) fn is_same(&self, other: &SyncClient) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// Whether a mirror follows its store.
+    pub(crate) fn is_up(&self, store: StoreId) -> bool {
+        self.inner.stores[store.0].is_up()
+    }
+
+    /// Whether a store cannot be reached now.
+    pub(super) fn is_down(&self, store: StoreId) -> bool {
+        matches!(*self.inner.stores[store.0].state(), StoreState::Offline | StoreState::Refused(_))
+    }
+
+    /// The last op that a mirror has.
+    pub(crate) fn seq(&self, store: StoreId) -> u64 {
+        self.inner.stores[store.0].mirror().seq()
+    }
+
+    /// A mirror as it is, if it was up to date once.
+    pub(crate) fn last_known(&self, store: StoreId) -> Option<RwLockReadGuard<'_, Mirror>> {
+        let shared = &self.inner.stores[store.0];
+        shared.is_filled().then(|| shared.mirror())
+    }
+
+    /// Refuses what the token is known not to be allowed to do.
+    pub(crate) fn check_scope(&self, store: StoreId, scope: &'static str, operation: &str) -> Result<(), DustErr> {
+        let shared = &self.inner.stores[store.0];
+        match shared.permissions() {
+            Some(permissions) if !permissions.has(scope) => Err(DustErr::Unauthorized {
+                scope: Some(scope.to_owned()),
+                message: format!(
+                    "{operation} was not sent, as the token for the store `{}` does not allow it",
+                    shared.name
+                ),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// An op is known to be committed that no server will push.
+    pub(super) fn tell(&self, store: StoreId, seq: u64) {
+        // When there is no room for it, the next `status` finds out.
+        let _ = self.inner.asks.try_send(Ask::Know { store, seq });
     }
 
     /// A store by its name.
@@ -294,7 +468,7 @@ impl SyncClient {
     }
 
     pub(crate) fn is_offline(&self, store: StoreId) -> bool {
-        matches!(*self.inner.stores[store.0].state(), StoreState::Offline)
+        !matches!(*self.inner.stores[store.0].state(), StoreState::CatchingUp | StoreState::Live { .. })
     }
 
     /// Who hears of a store's ops, as soon as its mirror has been up to date.
@@ -315,13 +489,35 @@ impl SyncClient {
     }
 
     /// Has something done, and waits for it. Dropping the future does not undo what was sent.
-    pub(crate) async fn command(&self, store: StoreId, work: Work) -> Result<Written, DustErr> {
+    ///
+    /// A write waits so long at the most for a connection where there is none.
+    pub(crate) async fn command(&self, store: StoreId, work: Work, wait: Duration) -> Result<Written, DustErr> {
         let (answer, answered) = oneshot::channel();
-        let stopped = || DustErr::Network("the realtime client was shut down".to_owned());
-        let command = Command { store, work, wait: false };
-        self.inner.asks.send(Ask::Command { command, answer }).await.map_err(|_| stopped())?;
-        // The task answers everything it has taken up.
-        answered.await.unwrap_or_else(|_| Err(stopped()))
+        let command = Command { store, work, wait };
+        self.inner.asks.send(Ask::Command { command, answer }).await.map_err(|_| was_shut_down())?;
+        // The task answers everything that it is given, unless it is cut off with its runtime.
+        let cut_off = || DustErr::Timeout { operation: "a call of a realtime client whose task was ended".to_owned() };
+        answered.await.unwrap_or_else(|_| Err(cut_off()))
+    }
+}
+
+/// The error for what a client that has ended is asked for.
+pub(super) fn was_shut_down() -> DustErr {
+    DustErr::Network("the realtime client was shut down".to_owned())
+}
+
+impl Life {
+    fn unregister(&self) {
+        let slots = std::mem::take(&mut *self.slots.lock().unwrap_or_else(PoisonError::into_inner));
+        for slot in slots {
+            slot.remove(&self.client);
+        }
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.unregister();
     }
 }
 

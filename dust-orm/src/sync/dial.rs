@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use url::Url;
 
+use super::tls::Tls;
 use crate::config::Token;
 use crate::error::DustErr;
 use crate::protocol::channel::{CAPVER, MAX_INCOMING, SOCKET_PATH, VSN};
@@ -31,8 +32,7 @@ pub(super) struct Address {
     token: Token,
     host: String,
     port: u16,
-    #[cfg(feature = "rustls")]
-    tls: Option<tokio_rustls::TlsConnector>,
+    tls: Option<Tls>,
 }
 
 /// Why a socket did not open.
@@ -79,25 +79,8 @@ impl Address {
             .append_pair("device_id", device_id)
             .append_pair("capver", &CAPVER.to_string())
             .append_pair("vsn", VSN);
-        let is_secure = scheme == "wss";
-        #[cfg(not(feature = "rustls"))]
-        if is_secure {
-            return Err(DustErr::InvalidParams(
-                "the address of the socket begins with wss, but dust-orm was built without its feature `rustls`"
-                    .to_owned(),
-            ));
-        }
-        Ok(Address {
-            url,
-            token: token.clone(),
-            host,
-            port,
-            #[cfg(feature = "rustls")]
-            tls: is_secure.then(|| crate::config::tls::client(true)).transpose()?.map(|mut config| {
-                config.alpn_protocols = vec![b"http/1.1".to_vec()];
-                std::sync::Arc::new(config).into()
-            }),
-        })
+        let tls = (scheme == "wss").then(Tls::new).transpose()?;
+        Ok(Address { url, token: token.clone(), host, port, tls })
     }
 
     /// The server, as it can be shown.
@@ -122,7 +105,10 @@ impl Address {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "small frames to the Dust server may be delayed");
         }
-        let stream = self.secure(stream).await?;
+        let stream: Box<dyn Wire> = match &self.tls {
+            Some(tls) => tls.connect(&self.host, stream).await.map_err(|why| self.unreachable(&why))?,
+            None => Box::new(stream),
+        };
         let config = WebSocketConfig::default().max_message_size(Some(MAX_INCOMING)).max_frame_size(Some(MAX_INCOMING));
         let opened = tokio_tungstenite::client_async_with_config(self.url.as_str(), stream, Some(config)).await;
         match opened {
@@ -142,20 +128,6 @@ impl Address {
             ))),
             Err(error) => Err(self.unreachable(&self.token.redact(error.to_string()))),
         }
-    }
-
-    #[cfg(feature = "rustls")]
-    async fn secure(&self, stream: TcpStream) -> Result<Box<dyn Wire>, DialError> {
-        let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
-        let name = rustls::pki_types::ServerName::try_from(self.host.clone())
-            .map_err(|error| self.unreachable(&error.to_string()))?;
-        let stream = tls.connect(name, stream).await.map_err(|error| self.unreachable(&error.to_string()))?;
-        Ok(Box::new(stream))
-    }
-
-    #[cfg(not(feature = "rustls"))]
-    async fn secure(&self, stream: TcpStream) -> Result<Box<dyn Wire>, DialError> {
-        Ok(Box::new(stream))
     }
 
     fn unreachable(&self, why: &str) -> DialError {

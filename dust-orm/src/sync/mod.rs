@@ -10,10 +10,14 @@ mod client;
 mod dial;
 mod mirror;
 mod persist;
+mod registry;
 pub mod session;
 mod socket;
 mod store;
+mod tls;
 
+pub use crate::protocol::channel::Permissions;
 pub use client::{StoreStatus, SyncClient, SyncClientBuilder};
 pub use mirror::Mirror;
+pub(crate) use registry::{Offer, Slot};
 pub use session::{Session, StoreState, Timing};

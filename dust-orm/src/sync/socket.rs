@@ -9,20 +9,34 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::{self, Message};
 
+use super::client::was_shut_down;
 use super::dial::{Address, DialError, Socket};
-use super::session::{Command, CommandId, Output, Session, StoreState};
+use super::session::{Command, CommandId, Output, Session, StoreId, StoreState};
 use super::store::StoreShared;
 use crate::error::DustErr;
 use crate::protocol::channel::Written;
 
 /// How long the system may take to accept what is sent.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long writes that are under way are waited for when the client is shut down.
+/// How long writes that are under way are waited for when the client is shut down or disabled.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// What a handle asks of the task.
 pub(super) enum Ask {
-    Command { command: Command, answer: oneshot::Sender<Result<Written, DustErr>> },
+    Command {
+        command: Command,
+        answer: oneshot::Sender<Result<Written, DustErr>>,
+    },
+    /// A store has this op.
+    Know {
+        store: StoreId,
+        seq: u64,
+    },
+    /// Connect, or wind down and stay. `done` is told when it has begun, or ended.
+    Enable {
+        enabled: bool,
+        done: oneshot::Sender<()>,
+    },
     Shutdown,
 }
 
@@ -40,6 +54,9 @@ pub(super) struct Driver {
     began: Instant,
     socket: Option<Socket>,
     dialling: Option<Dialling>,
+    is_enabled: bool,
+    /// Once it is being disabled: by when, and who waits for it.
+    rests_at: Option<(Duration, Vec<oneshot::Sender<()>>)>,
     /// Once it is being shut down: by when.
     ends_at: Option<Duration>,
 }
@@ -59,6 +76,7 @@ impl Driver {
         stores: Vec<Arc<StoreShared>>,
         asks: mpsc::Receiver<Ask>,
         started: oneshot::Sender<Result<(), DustErr>>,
+        is_enabled: bool,
     ) -> Driver {
         Driver {
             session,
@@ -71,25 +89,38 @@ impl Driver {
             began: Instant::now(),
             socket: None,
             dialling: None,
+            is_enabled,
+            rests_at: None,
             ends_at: None,
         }
     }
 
     /// Runs until it is shut down, or every handle is dropped.
     pub(super) async fn run(mut self) {
-        self.session.start();
+        if self.is_enabled {
+            self.session.start();
+        } else {
+            self.announce(&StoreState::Dormant);
+            self.start_result(Ok(()));
+        }
         loop {
             self.carry_out().await;
             self.tell_start();
             if self.ends_at.is_some_and(|at| self.session.is_quiet() || at <= self.now()) {
                 break;
             }
+            self.rest().await;
             match self.wait().await {
                 Happened::Asked(Some(Ask::Command { command, answer })) => self.command(command, answer),
                 Happened::Asked(Some(Ask::Shutdown) | None) => {
                     self.ends_at.get_or_insert(self.began.elapsed() + SHUTDOWN_GRACE);
-                    self.asks.close();
+                    self.refuse_asks();
                 }
+                Happened::Asked(Some(Ask::Know { store, seq })) => {
+                    let now = self.now();
+                    self.session.know(now, store, seq);
+                }
+                Happened::Asked(Some(Ask::Enable { enabled, done })) => self.set_enabled(enabled, done).await,
                 Happened::Dialled(result) => self.dialled(result),
                 Happened::Received(message) => self.received(message),
                 Happened::Woke => {
@@ -100,8 +131,59 @@ impl Driver {
         }
         self.session.stop();
         self.carry_out().await;
+    }
+
+    /// Takes no more asks, and answers those that nobody has looked at yet.
+    fn refuse_asks(&mut self) {
+        self.asks.close();
+        while let Ok(ask) = self.asks.try_recv() {
+            if let Ask::Command { answer, .. } = ask {
+                let _ = answer.send(Err(was_shut_down()));
+            }
+        }
+    }
+
+    async fn set_enabled(&mut self, enabled: bool, done: oneshot::Sender<()>) {
+        if !enabled && self.is_enabled {
+            self.is_enabled = false;
+            // From now on repos go elsewhere; writes that are under way are waited for.
+            self.announce(&StoreState::Dormant);
+            self.rests_at = Some((self.now() + SHUTDOWN_GRACE, vec![done]));
+            return;
+        }
+        if let (false, Some((_, waiting))) = (enabled, &mut self.rests_at) {
+            waiting.push(done);
+            return;
+        }
+        if enabled && !self.is_enabled {
+            // Whatever is left of the connection before ends here.
+            self.rests_at = None;
+            self.session.stop();
+            self.carry_out().await;
+            self.is_enabled = true;
+            self.announce(&StoreState::Offline);
+            self.session.start();
+        }
+        let _ = done.send(());
+    }
+
+    /// Closes the socket of a client that is being disabled, as soon as its writes have been answered.
+    async fn rest(&mut self) {
+        let is_due = |at: Duration| self.session.is_quiet() || at <= self.began.elapsed();
+        if !self.rests_at.as_ref().is_some_and(|(at, _)| is_due(*at)) {
+            return;
+        }
+        self.session.stop();
+        self.carry_out().await;
+        for done in self.rests_at.take().map(|(_, waiting)| waiting).into_iter().flatten() {
+            let _ = done.send(());
+        }
+    }
+
+    /// Tells of a state that is not the session's.
+    fn announce(&self, state: &StoreState) {
         for store in &self.stores {
-            store.hub.close();
+            store.set_state(state.clone());
         }
     }
 
@@ -110,7 +192,8 @@ impl Driver {
     }
 
     async fn wait(&mut self) -> Happened {
-        let wake = self.session.next_wake().into_iter().chain(self.ends_at).min();
+        let rests_at = self.rests_at.as_ref().map(|(at, _)| *at);
+        let wake = self.session.next_wake().into_iter().chain(self.ends_at).chain(rests_at).min();
         let wake_at = wake.map(|at| tokio::time::Instant::from_std(self.began + at));
         let is_asked = self.ends_at.is_none();
         tokio::select! {
@@ -206,7 +289,9 @@ impl Driver {
                         let _ = answer.send(result);
                     }
                 }
-                Output::State { store, state } => self.stores[store.0].set_state(state),
+                // Of a client that is being disabled nobody is to hear that it is up.
+                Output::State { store, state } if self.is_enabled => self.stores[store.0].set_state(state),
+                Output::State { .. } => {}
             }
         }
     }
@@ -237,7 +322,7 @@ impl Driver {
             match &*store.state() {
                 StoreState::Live { .. } => {}
                 StoreState::Refused(error) => refused = refused.or_else(|| Some(error.clone())),
-                StoreState::Offline | StoreState::CatchingUp => return,
+                StoreState::Dormant | StoreState::Offline | StoreState::CatchingUp => return,
             }
         }
         self.start_result(refused.map_or(Ok(()), Err));
@@ -247,6 +332,18 @@ impl Driver {
         if let Some(started) = self.started.take() {
             // Whoever started it may have gone.
             let _ = started.send(result);
+        }
+    }
+}
+
+/// However it ends, with its runtime too, nobody shall take the mirrors for ones that are kept up to date.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        for store in &self.stores {
+            if self.is_enabled {
+                store.set_state(StoreState::Offline);
+            }
+            store.hub.close();
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One store of a running client, as its handles see it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use super::mirror::{Mirror, Unsaved};
 use super::session::StoreState;
 use crate::error::DustErr;
 use crate::feed::Hub;
+use crate::protocol::channel::Permissions;
 use crate::protocol::{CommittedOp, Entry};
 
 #[derive(Debug)]
@@ -16,6 +18,10 @@ pub(super) struct StoreShared {
     pub(super) name: String,
     mirror: RwLock<Mirror>,
     state: watch::Sender<StoreState>,
+    /// Whether the mirror follows the store: it was up to date once on this connection.
+    is_up: AtomicBool,
+    /// What the token may do, as of the last join.
+    permissions: RwLock<Option<Permissions>>,
     /// Whether the mirror was up to date once.
     filled: watch::Sender<bool>,
     /// Who hears of the ops. It is told by the one task that changes the mirror, so in order, when the mirror has them.
@@ -32,6 +38,8 @@ impl StoreShared {
         StoreShared {
             name,
             state: watch::Sender::new(StoreState::Offline),
+            is_up: AtomicBool::new(false),
+            permissions: RwLock::default(),
             filled: watch::Sender::new(is_kept),
             hub: Hub::new(mirror.seq()),
             saved: watch::Sender::new(is_kept.then_some(mirror.seq())),
@@ -73,14 +81,36 @@ impl StoreShared {
         self.state.borrow()
     }
 
+    pub(super) fn is_up(&self) -> bool {
+        self.is_up.load(Ordering::Acquire)
+    }
+
+    /// Whether the mirror was up to date once.
+    pub(super) fn is_filled(&self) -> bool {
+        *self.filled.borrow()
+    }
+
+    pub(super) fn permissions(&self) -> Option<Permissions> {
+        *self.permissions.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn watch(&self) -> watch::Receiver<StoreState> {
         self.state.subscribe()
     }
 
     pub(super) fn set_state(&self, state: StoreState) {
-        if state.is_live() {
-            self.filled.send_replace(true);
-            self.unsaved.notify_one();
+        match &state {
+            StoreState::Live { permissions } => {
+                *self.permissions.write().unwrap_or_else(PoisonError::into_inner) = Some(*permissions);
+                self.filled.send_replace(true);
+                self.is_up.store(true, Ordering::Release);
+                self.unsaved.notify_one();
+            }
+            // With a connection, a mirror that was up to date is behind by what is on its way.
+            StoreState::CatchingUp => {}
+            StoreState::Dormant | StoreState::Offline | StoreState::Refused(_) => {
+                self.is_up.store(false, Ordering::Release);
+            }
         }
         self.state.send_replace(state);
     }
@@ -118,7 +148,7 @@ impl StoreShared {
 
     /// Waits until the mirror has been up to date once, for no longer than `patience` and only while there is hope.
     pub(super) async fn filled(&self, patience: Duration) -> Result<(), DustErr> {
-        if *self.filled.borrow() {
+        if self.is_filled() {
             return Ok(());
         }
         let (mut filled, mut state) = (self.filled.subscribe(), self.watch());
@@ -130,6 +160,7 @@ impl StoreShared {
                     return Ok(());
                 }
                 match &*state.borrow_and_update() {
+                    StoreState::Dormant => return Err(nothing_yet("the realtime client is not enabled")),
                     StoreState::Offline => return Err(nothing_yet("there is no connection")),
                     StoreState::Refused(error) => return Err(error.clone()),
                     StoreState::CatchingUp | StoreState::Live { .. } => {}

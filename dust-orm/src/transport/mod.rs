@@ -6,6 +6,8 @@ mod embedded;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "realtime")]
+mod pick;
+#[cfg(feature = "realtime")]
 mod realtime;
 
 use std::fmt;
@@ -18,6 +20,8 @@ pub use capabilities::Capabilities;
 pub use embedded::EmbeddedTransport;
 #[cfg(feature = "http")]
 pub use http::HttpTransport;
+#[cfg(feature = "realtime")]
+pub(crate) use pick::Pick;
 #[cfg(feature = "realtime")]
 pub use realtime::RealtimeTransport;
 

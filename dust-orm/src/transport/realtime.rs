@@ -1,6 +1,7 @@
 //! The transport over the realtime client.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -16,13 +17,18 @@ use crate::protocol::{
 use crate::sync::session::{StoreId, Work};
 use crate::sync::{Mirror, SyncClient};
 
+/// The scope that writes need.
+const WRITE: &str = "entries:write";
+
 /// Reads from the mirror of a [`SyncClient`], and writes through its socket.
 ///
 /// A read takes no network at all. A write returns when the mirror has it, so that it can be read at once.
 ///
 /// A WebSocket has no batch. One that sets several fields of one record without conditions is sent as one `merge`; any
-/// other goes over HTTP, and returns when the mirror has it, too. While there is no connection writes are
-/// [`Network`](DustErr::Network), and reads answer what the mirror has.
+/// other goes over HTTP, and returns when the mirror has it, too. While there is no connection reads answer what the mirror
+/// has, and writes are [`Network`](DustErr::Network) at once, unless they may
+/// [wait](RealtimeTransport::wait_for_connection) for one. A write that the token is known not to allow is
+/// [`Unauthorized`](DustErr::Unauthorized) before it is sent.
 ///
 /// Subscribers hear of an op when the mirror has it; of what was missed while there was no connection, too, once it is back.
 /// Only when the server answers with a snapshot, because it has compacted its log meanwhile or was restored from a backup,
@@ -31,7 +37,8 @@ use crate::sync::{Mirror, SyncClient};
 pub struct RealtimeTransport {
     client: SyncClient,
     store: StoreId,
-    http: HttpTransport,
+    http: Arc<HttpTransport>,
+    wait: Duration,
 }
 
 impl RealtimeTransport {
@@ -39,7 +46,24 @@ impl RealtimeTransport {
     pub fn new(client: &SyncClient, store: &str) -> Result<RealtimeTransport, DustErr> {
         let store = client.find(store)?;
         let http = HttpTransport::new(client.config(store).clone())?.marked(client.mark());
-        Ok(RealtimeTransport { client: client.clone(), store, http })
+        Ok(RealtimeTransport::over(client.clone(), store, Arc::new(http)))
+    }
+
+    pub(super) fn over(client: SyncClient, store: StoreId, http: Arc<HttpTransport>) -> RealtimeTransport {
+        RealtimeTransport { client, store, http, wait: Duration::ZERO }
+    }
+
+    /// Lets writes wait so long for a connection where there is none, instead of failing at once; no longer than a command
+    /// may take, which is 30 s unless the client's [`Timing`](crate::sync::Timing) says otherwise. What was not sent by then
+    /// is [`Network`](DustErr::Network).
+    #[must_use]
+    pub fn wait_for_connection(mut self, wait: Duration) -> RealtimeTransport {
+        self.wait = wait;
+        self
+    }
+
+    pub(super) fn http(&self) -> Arc<HttpTransport> {
+        Arc::clone(&self.http)
     }
 
     /// The client.
@@ -53,7 +77,7 @@ impl RealtimeTransport {
             Work::PutFile(file) => Some(file.path.clone()),
             _ => None,
         };
-        match self.client.command(self.store, work).await {
+        match self.client.command(self.store, work, self.wait).await {
             Ok(Written { store_seq, value }) => match made_at {
                 // A snapshot stood in the place of the op: it has the value, or a later one.
                 Some(path) if value.is_none() => {
@@ -77,7 +101,7 @@ impl RealtimeTransport {
             return error;
         };
         // If that fails, the error is the same.
-        let _ = self.client.command(self.store, Work::Refresh).await;
+        let _ = self.client.command(self.store, Work::Refresh, Duration::ZERO).await;
         // Over the socket a refusal does not tell the revision.
         if let (None, Ok(path), Ok(mirror)) = (&current, Path::parse(path), self.client.mirror(self.store).await) {
             *current = mirror.get(&path).map(|entry| entry.revision);
@@ -154,6 +178,7 @@ impl Transport for RealtimeTransport {
     }
 
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
+        self.client.check_scope(self.store, WRITE, &format!("{} of `{}`", write.op.kind().name(), write.path))?;
         let Write { path, op, mut precondition, fence } = write;
         self.resolve(vec![(0, &path, &mut precondition)]).await.map_err(|error| match error {
             DustErr::Conflict { path, current, .. } => DustErr::Conflict { path, current, op_index: None },
@@ -166,6 +191,7 @@ impl Transport for RealtimeTransport {
         if ops.is_empty() || ops.len() > MAX_PAGE {
             return Err(DustErr::InvalidParams(format!("a batch holds 1 to {MAX_PAGE} ops, not {}", ops.len())));
         }
+        self.client.check_scope(self.store, WRITE, "a batch")?;
         let merged = as_merge(&ops, &*self.client.mirror(self.store).await?);
         if let Some((path, object)) = merged {
             let write = Write { fence, ..Write::new(path, Op::Merge(object)) };
@@ -183,7 +209,11 @@ impl Transport for RealtimeTransport {
         };
         // Without a connection the mirror cannot have it, and readers know that it is behind.
         if !self.client.is_offline(self.store) {
-            self.client.command(self.store, Work::CatchUp(store_seq)).await?;
+            match self.client.command(self.store, Work::CatchUp(store_seq), Duration::ZERO).await {
+                // It is written all the same; the client has ended.
+                Ok(_) | Err(DustErr::Network(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(store_seq)
     }
@@ -192,6 +222,7 @@ impl Transport for RealtimeTransport {
         if fence.is_some() {
             return Err(self.refuse("a fenced put_file", "upload without the fence"));
         }
+        self.client.check_scope(self.store, "files:write", &format!("put_file of `{}`", file.path))?;
         self.write_through(Work::PutFile(file)).await
     }
 

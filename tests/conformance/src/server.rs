@@ -10,7 +10,7 @@ use dust_orm::feed::Hub;
 use dust_orm::protocol::{BatchOp, CommittedOp, Entry, Fence, ListRequest, Page, Path, Write};
 use dust_orm::sync::SyncClient;
 use dust_orm::transport::{HttpTransport, RealtimeTransport, Receipt};
-use dust_orm::{Capabilities, DustConfig, DustErr, Transport};
+use dust_orm::{Capabilities, DustConfig, DustErr, DustRepo, Transport};
 
 use crate::backend::Backend;
 
@@ -45,6 +45,28 @@ impl Backend for EmulatorRealtime {
         let builder = SyncClient::builder().store(emulator.store()).token(emulator.token()).base_url(emulator.url());
         let client = builder.start().await.unwrap();
         (Arc::new(RealtimeTransport::new(&client, &emulator.store()).unwrap()), Box::new(emulator))
+    }
+}
+
+/// The emulator, by a repo that was opened over HTTP and found a realtime client.
+pub struct EmulatorPromoted;
+
+#[async_trait]
+impl Backend for EmulatorPromoted {
+    fn name(&self) -> &'static str {
+        "promoted"
+    }
+
+    async fn connect(&self) -> (Arc<dyn Transport>, Box<dyn Send>) {
+        let emulator = Emulator::start().await.unwrap();
+        let config =
+            DustConfig::builder().store(emulator.store()).token(emulator.token()).base_url(emulator.url()).build();
+        let repo = DustRepo::connect(config.unwrap()).unwrap();
+        let builder = SyncClient::builder().store(emulator.store()).token(emulator.token()).base_url(emulator.url());
+        let client = builder.start().await.unwrap();
+        let transport = repo.transport();
+        assert_eq!(transport.name(), "realtime");
+        (transport, Box::new((emulator, client)))
     }
 }
 

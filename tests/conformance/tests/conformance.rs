@@ -1,7 +1,9 @@
 //! The conformance suite, on every store that this workspace has, and on a real server where `DUST_CONFORMANCE_URL`,
 //! `DUST_CONFORMANCE_TOKEN` and `DUST_CONFORMANCE_STORE` name one: `cargo test -p conformance -- real`.
 
-use conformance::{EmbeddedFile, EmbeddedMemory, EmulatorHttp, EmulatorRealtime, PlainServer, RealServer, trials};
+use conformance::{
+    EmbeddedFile, EmbeddedMemory, EmulatorHttp, EmulatorPromoted, EmulatorRealtime, PlainServer, RealServer, trials,
+};
 use libtest_mimic::{Arguments, run};
 
 fn main() {
@@ -11,6 +13,7 @@ fn main() {
     all.extend(trials(PlainServer));
     all.extend(trials(EmulatorHttp));
     all.extend(trials(EmulatorRealtime));
+    all.extend(trials(EmulatorPromoted));
     if let Some(real) = RealServer::from_env() {
         all.extend(trials(real));
     }

@@ -77,19 +77,41 @@ pub struct Joined {
     /// What the token may do.
     #[serde(default)]
     pub permissions: Permissions,
-    /// The token's scopes, such as `entries:write`.
+    /// The token's scopes, such as `entries:write`. Empty where a server does not tell them.
     #[serde(default)]
     pub scopes: Vec<String>,
 }
 
-/// What a token may do with a store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+/// What a token may do with a store. Whatever a server does not tell is taken to be allowed: it refuses by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct Permissions {
     /// Read.
     pub read: bool,
     /// Write.
     pub write: bool,
+    /// Upload files.
+    #[serde(skip)]
+    pub files: bool,
+}
+
+impl Default for Permissions {
+    fn default() -> Permissions {
+        Permissions { read: true, write: true, files: true }
+    }
+}
+
+impl Permissions {
+    /// Whether they include a scope, as far as it is one of theirs.
+    pub fn has(&self, scope: &str) -> bool {
+        match scope {
+            "entries:read" => self.read,
+            "entries:write" => self.write,
+            "files:write" => self.files,
+            _ => true,
+        }
+    }
 }
 
 /// The answer to a write or a file.
@@ -214,7 +236,9 @@ fn path(rendered: &str) -> Result<Path, FrameError> {
 impl Response<'_> {
     /// Reads the answer to a join.
     pub fn joined(self) -> Result<Joined, FrameError> {
-        read(self.0.get())
+        let mut joined: Joined = read(self.0.get())?;
+        joined.permissions.files = joined.scopes.is_empty() || joined.scopes.iter().any(|scope| scope == "files:write");
+        Ok(joined)
     }
 
     /// Reads the answer to `status`.

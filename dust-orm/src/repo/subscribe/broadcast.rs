@@ -38,7 +38,7 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn broadcast<E: DustEntity>(&self) -> Result<Broadcast<E>, DustErr> {
-        let watch = Watch::on(self.active()).await?;
+        let watch = Watch::on(self.source()).await?;
         watch.ready().await?;
         Ok(Broadcast { watch, capacity: QUEUE })
     }

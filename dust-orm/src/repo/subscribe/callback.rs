@@ -49,7 +49,7 @@ impl<E: DustEntity> Subscribe<'_, E> {
     /// that is there when this is called is there inside, too. A call that panics is logged, and the next event is
     /// delivered all the same. For more than a handful, share a [`Broadcast`](super::Broadcast) among tasks instead.
     pub async fn on(self, callback: impl AsyncFnMut(Event<E::Model>) + Send + 'static) -> Result<Callback, DustErr> {
-        let transport = self.repo.active();
+        let transport = self.repo.source();
         let subscription = self.await?;
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = {

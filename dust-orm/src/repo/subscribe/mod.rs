@@ -132,7 +132,7 @@ impl<'r, E: DustEntity> IntoFuture for Subscribe<'r, E> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let watch = Watch::on(self.repo.active()).await?;
+            let watch = Watch::on(self.repo.source()).await?;
             let joined = watch.join(self.capacity, self.current).await?;
             Ok(Subscription::new(watch, joined))
         })

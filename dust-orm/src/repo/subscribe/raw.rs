@@ -80,7 +80,7 @@ impl<'r, E: DustEntity> IntoFuture for SubscribeRaw<'r, E> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let transport = self.repo.active();
+            let transport = self.repo.source();
             let pattern = below(&E::prefix_path()?)?;
             let ops = transport.hub().await?.subscribe(&pattern, self.capacity);
             Ok(RawSubscription { ops, transport })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::channel::Phase;
-use super::{Output, Session, StoreId};
+use super::{Output, Session, Socket, StoreId};
 use crate::error::DustErr;
 use crate::protocol::channel::{Attempt, FileUpload, Refusal, Request, Response, Written};
 use crate::protocol::{CommittedOp, OpKind, Path, Write};
@@ -19,8 +19,8 @@ pub struct Command {
     pub store: StoreId,
     /// What.
     pub work: Work,
-    /// Whether to wait for a connection where there is none, instead of failing at once.
-    pub wait: bool,
+    /// How long to wait for a connection where there is none. Zero fails at once.
+    pub wait: Duration,
 }
 
 /// The kinds of commands.
@@ -41,7 +41,8 @@ pub enum Work {
 pub(super) struct Pending {
     pub(super) store: usize,
     pub(super) work: Work,
-    pub(super) wait: bool,
+    /// Until when it may wait to be sent without a connection; `None` when it may not.
+    pub(super) wait_until: Option<Duration>,
     pub(super) op_id: Box<str>,
     pub(super) deadline: Duration,
     pub(super) stage: Stage,
@@ -77,6 +78,7 @@ impl Pending {
     pub(super) fn due(&self) -> Duration {
         match self.stage {
             Stage::Lost { until: Some(until), .. } => until.min(self.deadline),
+            Stage::Queued => self.wait_until.map_or(self.deadline, |until| until.min(self.deadline)),
             _ => self.deadline,
         }
     }
@@ -133,7 +135,10 @@ impl Session {
                 let error = error.clone();
                 self.answer(id, Err(error));
             }
-            (Stage::Queued, _) if !self.is_up() && !pending.wait => self.give_up(id, "there is no connection"),
+            (Stage::Queued, _) if !self.is_up() && pending.wait_until.is_none() => {
+                let is_off = self.socket == Socket::Off;
+                self.give_up(id, if is_off { "the client is not running" } else { "there is no connection" });
+            }
             (Stage::Committed(written), _)
                 if written.store_seq.is_none_or(|seq| self.channels[store].visible() >= seq) =>
             {

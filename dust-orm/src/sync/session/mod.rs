@@ -240,6 +240,7 @@ impl Session {
     /// Asks for something. It is answered by an [`Output::Answer`] with the same id, before its deadline has passed.
     pub fn command(&mut self, now: Duration, id: CommandId, command: Command) {
         let Command { store, work, wait } = command;
+        let wait_until = (!wait.is_zero()).then(|| now.saturating_add(wait));
         if store.0 >= self.channels.len() {
             let unknown = DustErr::NotFound { what: format!("the store number {} of this client", store.0) };
             self.outputs.push_back(Output::Answer { id, result: Err(unknown) });
@@ -248,7 +249,7 @@ impl Session {
         let op_id = format!("{}-{}", self.op_prefix, self.next_op);
         self.next_op += 1;
         let deadline = now + self.timing.deadline;
-        let pending = Pending { store: store.0, work, wait, op_id: op_id.into(), deadline, stage: Stage::Queued };
+        let pending = Pending { store: store.0, work, wait_until, op_id: op_id.into(), deadline, stage: Stage::Queued };
         if let Some(through) = pending.through() {
             self.channels[store.0].know(through, now);
         } else if pending.target().is_some() {
@@ -257,6 +258,14 @@ impl Session {
         self.pending.insert(id, pending);
         self.advance(id);
         self.close_holes(store.0, now);
+    }
+
+    /// A store is known to have this op, by a way that the server does not tell of.
+    pub fn know(&mut self, now: Duration, store: StoreId, seq: u64) {
+        if store.0 < self.channels.len() {
+            self.channels[store.0].know(seq, now);
+            self.close_holes(store.0, now);
+        }
     }
 
     /// Time has passed: due at [`next_wake`](Session::next_wake), harmless at any other time.
@@ -322,7 +331,7 @@ impl Session {
         for id in ids {
             let Some(pending) = self.pending.get_mut(&id) else { continue };
             match pending.stage {
-                Stage::Queued if !pending.wait && pending.through().is_none() => self.give_up(id, why),
+                Stage::Queued if pending.wait_until.is_none() && pending.through().is_none() => self.give_up(id, why),
                 Stage::Sent { .. } => pending.cut_off(),
                 _ => {}
             }

@@ -57,6 +57,8 @@ pub enum Output {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum StoreState {
+    /// The client is not enabled: there is no connection, and none is tried.
+    Dormant,
     /// There is no connection; the mirror is what it was.
     #[default]
     Offline,

@@ -1,5 +1,7 @@
 //! Callers: what they ask, read and are told.
 
+use std::time::Duration;
+
 use dust_orm::protocol::channel::Written;
 use dust_orm::protocol::{CommittedOp, Fence, Glob, Op, OpKind, Write};
 use dust_orm::sync::session::{Command, CommandId, StoreId, Timing, Work};
@@ -110,7 +112,7 @@ impl World {
         if let (Work::Write(write), true) = (&work, self.mutation == Some(Mutation::ClientShowsUncommitted)) {
             show_uncommitted(&mut self.clients[client], store, write);
         }
-        let wait = self.dice.percent(50);
+        let wait = if self.dice.percent(50) { Duration::MAX } else { Duration::ZERO };
         self.clients[client].session.command(time, id, Command { store: StoreId(store), work, wait });
         if self.dice.percent(self.plan.cancelled) {
             let after = self.dice.time(0, 500);

@@ -127,6 +127,10 @@ impl Client {
     }
 
     fn ask(&mut self, work: Work, wait: bool) -> u64 {
+        self.ask_within(work, if wait { Duration::MAX } else { Duration::ZERO })
+    }
+
+    fn ask_within(&mut self, work: Work, wait: Duration) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         self.session.command(self.now, CommandId(id), Command { store: StoreId(0), work, wait });
@@ -477,6 +481,27 @@ fn without_a_connection_a_write_fails_at_once_or_waits_if_it_is_told_to() {
     let patient = client.ask(Work::Write(Write::new(path("p"), Op::Delete)), true);
     client.pass(ms(30_000));
     assert_eq!(client.error(patient), ErrKind::Network, "it was never sent");
+
+    let mut client = Client::live(0);
+    client.lose();
+    let patient = client.ask_within(Work::Write(Write::new(path("p"), Op::Delete)), ms(500));
+    client.pass(ms(499));
+    assert!(client.answer(patient).is_none());
+    client.pass(ms(1));
+    assert_eq!(client.error(patient), ErrKind::Network, "it waits no longer than it may");
+}
+
+#[test]
+fn an_op_that_is_known_by_another_way_is_fetched_at_once() {
+    let mut client = Client::live(0);
+    client.sent.clear();
+    client.session.know(client.now, StoreId(0), 1);
+    client.session.know(client.now, StoreId(7), 1);
+    client.drain();
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 1);
+    client.event(Some(&join), 1, "other");
+    assert_eq!(client.applied, [1]);
 }
 
 #[test]
@@ -718,7 +743,7 @@ fn frames_of_nobody_are_ignored() {
     client.session.command(
         client.now,
         CommandId(9),
-        Command { store: StoreId(3), work: Work::CatchUp(0), wait: false },
+        Command { store: StoreId(3), work: Work::CatchUp(0), wait: Duration::ZERO },
     );
     client.drain();
     assert_eq!(client.error(9), ErrKind::NotFound);
@@ -736,7 +761,7 @@ fn op_ids_differ_between_sessions() {
             r#"["1","1","store:acme/main","phx_reply",{"status":"ok","response":{"store_seq":0}}]"#,
         );
         let work = Work::Write(Write::new(path("p"), Op::Delete));
-        session.command(Duration::ZERO, CommandId(1), Command { store: StoreId(0), work, wait: false });
+        session.command(Duration::ZERO, CommandId(1), Command { store: StoreId(0), work, wait: Duration::ZERO });
         let sent: Vec<String> = std::iter::from_fn(|| session.next_output())
             .filter_map(|output| if let Output::Send(frame) = output { Some(frame) } else { None })
             .collect();

@@ -173,6 +173,7 @@ impl World {
     }
 
     fn command(&mut self, work: Work, wait: bool, marker: String) {
+        let wait = if wait { Duration::MAX } else { Duration::ZERO };
         let id = CommandId(self.commands.len() as u64);
         self.commands.insert(id, (marker, None));
         self.session.command(self.now, id, Command { store: StoreId(0), work, wait });
