@@ -53,7 +53,8 @@ impl DustRepo {
     /// whole, so that every field must be known; the error names those that are not.
     ///
     /// [`if_match`](Update::if_match) writes only if nobody has changed the same fields since they were read (in map mode:
-    /// the record). It also saves the read that otherwise looks whether the record is there.
+    /// the record). It also saves the read that otherwise looks whether the record is there; in flat mode the fields that are
+    /// not written are then answered as the `ActiveModel` has them, and may have changed since.
     ///
     /// ```
     /// # use dust_orm::{DustRepo, entity::prelude::*, tests_cfg::link};
