@@ -80,6 +80,15 @@ enum Way {
 impl DustRepo {
     /// The transport that a call made now would go through: a repo on a server changes over while a realtime client
     /// for its store runs, see [`SyncClient`](crate::sync::SyncClient).
+    ///
+    /// ```
+    /// use dust_orm::DustRepo;
+    ///
+    /// let repo = DustRepo::embedded();
+    /// let transport = repo.transport();
+    /// assert_eq!(transport.name(), "embedded");
+    /// assert!(transport.capabilities().subscribe);
+    /// ```
     pub fn transport(&self) -> Arc<dyn Transport> {
         self.active()
     }

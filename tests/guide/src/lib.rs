@@ -41,6 +41,7 @@ pages! {
     compare_and_swap = "compare-and-swap.md";
     coordination = "coordination.md";
     mixing_with_sql = "mixing-with-sql.md";
+    http_or_realtime = "http-or-realtime.md";
     subscriptions = "subscriptions.md";
     testing = "testing.md";
     migrating = "migrating.md";
@@ -49,6 +50,11 @@ pages! {
     limitations = "limitations.md";
     compatibility = "compatibility.md";
 }
+
+/// The README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub mod readme {}
 
 /// Runs an example on an embedded store that holds two links, `dust` and `rust`.
 pub fn run(example: impl AsyncFnOnce(DustRepo) -> Result<(), Box<dyn Error>>) {
