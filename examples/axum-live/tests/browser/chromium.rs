@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Chromium {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     last_id: u64,
-    /// Ended when it is dropped, before the directory of its profile goes.
-    _process: Child,
+    /// Killed when it is dropped, should the test fail before it is [closed](Chromium::close).
+    process: Child,
     _profile: TempDir,
 }
 
@@ -67,7 +67,14 @@ impl Chromium {
         // What else it says goes nowhere, but has to be read: it would wait for that.
         tokio::spawn(async move { while let Ok(Some(_)) = said.next_line().await {} });
         let (socket, _) = tokio_tungstenite::connect_async(address).await.unwrap();
-        Chromium { socket, last_id: 0, _process: process, _profile: profile }
+        Chromium { socket, last_id: 0, process, _profile: profile }
+    }
+
+    /// Ends it, and waits until it has: it writes to its profile up to then.
+    pub async fn close(mut self) {
+        // It may be gone before it answers.
+        let _ = self.call(None, "Browser.close", json!({})).await;
+        tokio::time::timeout(PATIENCE, self.process.wait()).await.expect("Chromium ends").unwrap();
     }
 
     pub async fn open(&mut self, url: &str) -> Page {
@@ -164,7 +171,7 @@ impl Chromium {
         self.socket.send(Message::text(message.to_string())).await.unwrap();
         let answer = async {
             loop {
-                let message = self.socket.next().await.expect("Chromium is there").unwrap();
+                let Some(Ok(message)) = self.socket.next().await else { return Err("Chromium is gone".to_owned()) };
                 let Ok(mut message) = serde_json::from_str::<Value>(message.to_text().unwrap_or_default()) else {
                     continue;
                 };

@@ -188,7 +188,7 @@ async fn what_one_window_does_the_other_sees() {
     add(&mut browser, &other, ["again", "Again", "https://example.com/again", ""]).await;
     browser.until(&one, &shows("again", "Again")).await;
 
-    drop(browser);
+    browser.close().await;
     served.stop().await;
     dust.stop().await;
 }
