@@ -1,12 +1,10 @@
 //! The connection to Dust.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use dust_emulator::Emulator;
 use dust_orm::sync::SyncClient;
 use dust_orm::sync::session::{StoreState, Timing};
-use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustErr, DustRepo};
 use tokio::sync::watch;
 
@@ -47,7 +45,7 @@ impl Dust {
     }
 
     pub(crate) fn repo(&self) -> Result<DustRepo, DustErr> {
-        Ok(DustRepo::with_transport(Arc::new(RealtimeTransport::new(&self.client, &self.store)?)))
+        DustRepo::with_client(&self.client, &self.store)
     }
 
     /// Whether the store is reached, now and when that changes.
