@@ -10,7 +10,7 @@ use std::time::Duration;
 use conformance::entities::{link, new_link, page, retitled};
 use dust_emulator::{Emulator, Token};
 use dust_orm::sync::{StoreState, SyncClient, SyncClientBuilder};
-use dust_orm::{BatchEntry, DustConfig, DustErr, DustRepo, ErrKind};
+use dust_orm::{BatchEntry, DustConfig, DustErr, DustRepo, ErrKind, Event};
 use futures_util::StreamExt;
 
 fn config(emulator: &Emulator, token: &str) -> DustConfig {
@@ -150,6 +150,27 @@ async fn what_http_cannot_answer_either_comes_from_the_mirror() {
     assert!(repo.find_by_id::<link::Entity>("a").await.unwrap().is_some());
     assert!(repo.exists::<link::Entity>("a").await.unwrap());
     assert_eq!(repo.insert(new_link("b")).await.unwrap_err().kind(), ErrKind::Network);
+}
+
+#[tokio::test]
+async fn a_subscription_goes_on_through_a_break_and_ends_with_the_client() {
+    let emulator = Emulator::start().await.unwrap();
+    let repo = repo(&emulator);
+    let refused = repo.subscribe::<link::Entity>().await.map(drop).unwrap_err();
+    assert_eq!(refused.kind(), ErrKind::NotSupported, "over HTTP alone nobody is told");
+    let client = client(&emulator).start().await.unwrap();
+    let mut changes = repo.subscribe::<link::Entity>().await.unwrap();
+    for slug in ["a", "b"] {
+        // Whichever way it goes: over HTTP while the connection is not back.
+        repo.insert(new_link(slug)).await.unwrap();
+        let heard = tokio::time::timeout(Duration::from_secs(20), changes.next()).await.expect("it is heard");
+        assert!(matches!(&heard, Some(Event::Upserted(link)) if link.slug == slug), "{heard:?}");
+        client.disable().await;
+        client.enable().await;
+    }
+    client.shutdown().await;
+    let end = tokio::time::timeout(Duration::from_secs(20), changes.next()).await.expect("it ends");
+    assert!(end.is_none());
 }
 
 #[tokio::test]
