@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use dust_emulator::{Emulator, EmulatorBuilder, RateLimit};
 
 const HELP: &str = "\
-A Dust server for development: the HTTP protocol of Dust over an embedded store.
+A Dust server for development: the HTTP and WebSocket protocols of Dust over an embedded store.
 
 Usage: dust-emulator [options]
 

@@ -59,7 +59,7 @@
 //! | read | [`find_by_id`](DustRepo::find_by_id), [`get`](DustRepo::get), [`get_many`](DustRepo::get_many), [`all`](DustRepo::all), [`stream`](DustRepo::stream), [`exists`](DustRepo::exists) |
 //! | write a record | [`insert`](DustRepo::insert), [`update`](DustRepo::update), [`put`](DustRepo::put), [`merge`](DustRepo::merge), [`delete`](DustRepo::delete), [`delete_by_id`](DustRepo::delete_by_id) |
 //! | write many | [`batch_write`](DustRepo::batch_write) (all or nothing), [`insert_many`](DustRepo::insert_many), [`delete_all`](DustRepo::delete_all) |
-//! | not undo what others write | [`find_versioned`](DustRepo::find_versioned), [`Revision`], [`if_match`](repo::Update::if_match), [`if_absent`](repo::Insert::if_absent) |
+//! | not undo what others write | [`get_versioned`](DustRepo::get_versioned), [`Revision`], [`if_match`](repo::Update::if_match), [`if_absent`](repo::Insert::if_absent) |
 //! | count, collect, upload | [`Counter`](entity::Counter), [`DustSet`](entity::DustSet), [`FileRef`](entity::FileRef); [`increment`](DustRepo::increment), [`add`](DustRepo::add), [`remove`](DustRepo::remove), [`put_file`](DustRepo::put_file), [`fetch_file`](DustRepo::fetch_file), [`download`](DustRepo::download) |
 //! | hear of changes | [`subscribe`](DustRepo::subscribe), [`broadcast`](DustRepo::broadcast), [`on`](DustRepo::on), [`Event`] |
 //! | agree who does what | [`lease`](DustRepo::lease), [`single_flight`](DustRepo::single_flight) |

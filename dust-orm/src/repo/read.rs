@@ -121,6 +121,25 @@ impl DustRepo {
         }))
     }
 
+    /// The record with this key and its [`Revision`], for a later `if_match`. Otherwise like [`get`](DustRepo::get): a missing
+    /// record and one that does not fit the entity are errors.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, entity::prelude::*, tests_cfg::link};
+    /// # async fn example(repo: DustRepo) -> Result<(), dust_orm::DustErr> {
+    /// let seen = repo.get_versioned::<link::Entity>("dust").await?;
+    /// repo.delete_by_id::<link::Entity>("dust").if_match(&seen.revision).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn get_versioned<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<Versioned<E::Model>, DustErr> {
+        let segment = E::key_to_segment(&key.into());
+        match self.find_stored::<E>(&segment).await? {
+            Some(record) => Ok(Versioned { model: decode::<E>(&record)?, revision: Revision::of(&record) }),
+            None => Err(not_found(&format!("{}/{segment}", E::prefix_path()?))),
+        }
+    }
+
     /// The records with these keys, in the same order, each `None` where [`find_by_id`](DustRepo::find_by_id) would be.
     ///
     /// One request a record, eight at a time: a Dust server has no request that reads several records.

@@ -14,7 +14,12 @@ pub(super) fn check(options: &Options, transport: &dyn Transport) -> Result<(), 
         return Err(capabilities.refuse(transport.name(), "a fenced write"));
     }
     if matches!(options.condition, Condition::IfAbsent) && !capabilities.if_vacant {
-        return Err(capabilities.refuse(transport.name(), "`if_absent` in a batch or with `put`"));
+        return Err(DustErr::NotSupported {
+            operation: "`if_absent` in a batch or with `put`".to_owned(),
+            transport: transport.name(),
+            hint: "only the embedded store can; `insert(..).if_absent()`, by itself, works on every transport"
+                .to_owned(),
+        });
     }
     Ok(())
 }

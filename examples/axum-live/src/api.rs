@@ -4,7 +4,6 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use dust_orm::DustErr;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -27,8 +26,7 @@ async fn add(State(site): State<Site>, Json(params): Json<Value>) -> Result<(Sta
 
 /// A link with its revision. Given back with changes, as a text, it makes them safe against what others do meanwhile.
 async fn show(State(site): State<Site>, Path(slug): Path<String>) -> Result<Json<Value>, Failure> {
-    let seen = site.repo.find_versioned::<link::Entity>(&slug).await?;
-    let seen = seen.ok_or_else(|| DustErr::NotFound { what: format!("the link {slug}") })?;
+    let seen = site.repo.get_versioned::<link::Entity>(&slug).await?;
     Ok(Json(json!({"link": seen.model, "revision": json!(seen.revision).to_string()})))
 }
 

@@ -57,8 +57,7 @@ impl Site {
     /// Saves changes. If the parameters have the `revision` that a form began with, what others have changed since is a
     /// [`Conflict`](DustErr::Conflict).
     pub(crate) async fn save(&self, slug: &str, params: &Value) -> Result<link::Model, DustErr> {
-        let seen = self.repo.find_versioned::<link::Entity>(slug).await?;
-        let seen = seen.ok_or_else(|| DustErr::NotFound { what: format!("the link {slug}") })?;
+        let seen = self.repo.get_versioned::<link::Entity>(slug).await?;
         let revision: Revision = match params.get("revision").and_then(Value::as_str) {
             Some(text) => serde_json::from_str(text)
                 .map_err(|error| DustErr::InvalidParams(format!("`revision` is not one that was given: {error}")))?,

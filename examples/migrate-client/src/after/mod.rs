@@ -37,8 +37,7 @@ pub async fn run(server: &Server) -> Result<Vec<String>, DustErr> {
     dust.update(link::changeset(rust, json!({"title": "The Rust language", "note": null}))).await?;
     said.push("edited rust".to_owned());
 
-    let seen = dust.find_versioned::<link::Entity>("dust").await?;
-    let seen = seen.ok_or_else(|| DustErr::NotFound { what: "the link dust".to_owned() })?;
+    let seen = dust.get_versioned::<link::Entity>("dust").await?;
     let title = |title: &str| {
         let mut link = seen.model.clone().into_active_model();
         link.title = Set(title.to_owned());

@@ -38,6 +38,10 @@ async fn a_record_without_a_required_leaf_is_left_out(cx: &Context) {
     assert_eq!(slugs(cx.repo.stream::<link::Entity>().try_collect().await.unwrap()), ["b"]);
     assert_eq!(cx.repo.find_by_id::<link::Entity>("a").await.unwrap(), None);
     assert_eq!(cx.repo.find_versioned::<link::Entity>("a").await.unwrap(), None);
+    assert_eq!(cx.repo.get_versioned::<link::Entity>("a").await.unwrap_err().kind(), ErrKind::Decode);
+    assert_eq!(cx.repo.get_versioned::<link::Entity>("c").await.unwrap_err().kind(), ErrKind::NotFound);
+    let seen = cx.repo.get_versioned::<link::Entity>("b").await.unwrap();
+    assert_eq!(Some(seen), cx.repo.find_versioned::<link::Entity>("b").await.unwrap());
 }
 
 async fn get_names_what_is_missing_and_what_nobody_claims(cx: &Context) {
