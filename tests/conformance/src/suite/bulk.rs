@@ -22,6 +22,16 @@ super::tests![
     a_fence_guards_each_chunk,
 ];
 
+/// The sizes of the batches that were sent. Only the first is certain: behind a store that is slow, as any is on a machine
+/// that is busy, they become smaller.
+fn chunks(calls: Vec<Call>) -> Vec<usize> {
+    let size = |call| match call {
+        Call::Batch(ops) => ops,
+        other => panic!("no batch: {other:?}"),
+    };
+    calls.into_iter().map(size).collect()
+}
+
 async fn an_empty_list_is_fine(cx: &Context) {
     let (repo, probe) = cx.probe();
     assert_eq!(repo.insert_many(Vec::<link::ActiveModel>::new()).await.unwrap(), []);
@@ -39,7 +49,8 @@ async fn many_records_are_sent_in_chunks(cx: &Context) {
     let (repo, probe) = cx.probe();
     let names: Vec<String> = (0..2500).map(|n| format!("s{n:04}")).collect();
     let models = repo.insert_many(names.iter().map(|name| new_setting(name))).await.unwrap();
-    assert_eq!(probe.take_calls(), [Call::Batch(1000), Call::Batch(1000), Call::Batch(500)]);
+    let chunks = chunks(probe.take_calls());
+    assert_eq!((chunks[0], chunks.iter().sum::<usize>()), (1000, 2500));
     assert_eq!(models.len(), 2500);
     // Four leaves each: ten pages, and a record at the seam of none of them is lost or doubled.
     assert_eq!(cx.repo.all::<setting::Entity>().await.unwrap(), models);
@@ -48,7 +59,9 @@ async fn many_records_are_sent_in_chunks(cx: &Context) {
 async fn a_record_is_never_split(cx: &Context) {
     let (repo, probe) = cx.probe();
     repo.insert_many((0..500).map(|n| new_link(&format!("l{n:03}")))).await.unwrap();
-    assert_eq!(probe.take_calls(), [Call::Batch(999), Call::Batch(501)]);
+    let chunks = chunks(probe.take_calls());
+    assert_eq!((chunks[0], chunks.iter().sum::<usize>()), (999, 1500));
+    assert!(chunks.iter().all(|ops| ops % 3 == 0), "{chunks:?}");
     assert_eq!(cx.repo.all::<link::Entity>().await.unwrap().len(), 500);
 }
 
