@@ -1,5 +1,6 @@
 //! `#[dust(..)]`: what the user says about the entity.
 
+use quote::ToTokens;
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parse;
 use syn::punctuated::Punctuated;
@@ -45,15 +46,33 @@ pub(crate) struct Attributes {
 const MODES: [(&str, &str); 2] = [("flat", "Flat"), ("map", "Map")];
 const KEY_CASES: [(&str, &str); 2] = [("lower", "Lower"), ("any", "Any")];
 
+impl Default for Attributes {
+    fn default() -> Attributes {
+        Attributes {
+            prefix: None,
+            mode: MODES[0].1,
+            key_case: KEY_CASES[0].1,
+            required: Vec::new(),
+            krate: parse_quote!(::dust_orm),
+        }
+    }
+}
+
+impl Attributes {
+    /// What stands for attributes with a mistake, so that the impls can be written. `None` where they name a crate: without
+    /// that, the impls would only be wrong in their turn.
+    pub(crate) fn in_place_of(attrs: &[Attribute]) -> Option<Attributes> {
+        let names_crate = |attr: &Attribute| {
+            attr.path().is_ident("dust") && attr.meta.to_token_stream().to_string().contains("crate")
+        };
+        let stand_in = Attributes { prefix: Some(vec!["mistaken".to_owned()]), ..Attributes::default() };
+        (!attrs.iter().any(names_crate)).then_some(stand_in)
+    }
+}
+
 /// Reads all `#[dust(..)]` of a struct, as if they were one.
 pub(crate) fn parse(attrs: &[Attribute], derive: Derive) -> Result<Attributes> {
-    let mut attributes = Attributes {
-        prefix: None,
-        mode: MODES[0].1,
-        key_case: KEY_CASES[0].1,
-        required: Vec::new(),
-        krate: parse_quote!(::dust_orm),
-    };
+    let mut attributes = Attributes::default();
     let mut seen = Vec::new();
     for attr in attrs.iter().filter(|attr| attr.path().is_ident("dust")) {
         attr.parse_nested_meta(|meta| {

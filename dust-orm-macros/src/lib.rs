@@ -1,8 +1,8 @@
 //! Derive macros of `dust-orm`. Use them through `dust_orm::entity::prelude`, where they are documented.
 //!
 //! Each derive reads the struct (`model`), with its attributes (`attributes`, `serde_attributes`), refuses what
-//! cannot work (`check`) and writes the impls (`expand`). The first mistake is the only error, and nothing else is
-//! emitted beside it, so the compiler has nothing to add.
+//! cannot work (`check`) and writes the impls (`expand`). The first mistake is the only error: where it is in `#[dust(..)]`, the
+//! impls are emitted all the same, so that the compiler has nothing to add about code that uses them.
 
 mod attributes;
 mod case;
@@ -12,9 +12,10 @@ mod model;
 mod serde_attributes;
 
 use proc_macro::TokenStream;
+use proc_macro2::TokenStream as TokenStream2;
 use syn::{DeriveInput, parse_macro_input};
 
-use attributes::Derive;
+use attributes::{Attributes, Derive};
 
 /// Makes a SeaORM entity a Dust entity: derive it on `Model`, beside `DeriveEntityModel`.
 #[proc_macro_derive(DeriveDustEntity, attributes(dust))]
@@ -33,18 +34,30 @@ fn derive(input: &DeriveInput, derive: Derive) -> TokenStream {
     if input.ident == "ModelEx" {
         return TokenStream::new();
     }
-    expand(input, derive).unwrap_or_else(syn::Error::into_compile_error).into()
+    expand(input, derive).unwrap_or_else(|mistake| refuse(input, derive, &mistake)).into()
 }
 
-fn expand(input: &DeriveInput, derive: Derive) -> syn::Result<proc_macro2::TokenStream> {
-    let attributes = attributes::parse(&input.attrs, derive)?;
+/// The mistake, beside the impls that there would be without its attributes: code that uses the entity is right, and shall
+/// not be called wrong. Where the mistake is in a field, there are none.
+fn refuse(input: &DeriveInput, derive: Derive, mistake: &syn::Error) -> TokenStream2 {
+    let attributes = Attributes::in_place_of(&input.attrs);
+    let impls = attributes.and_then(|attributes| expand_with(&attributes, input, derive).ok());
+    let mistake = mistake.to_compile_error();
+    quote::quote!(#mistake #impls)
+}
+
+fn expand(input: &DeriveInput, derive: Derive) -> syn::Result<TokenStream2> {
+    expand_with(&attributes::parse(&input.attrs, derive)?, input, derive)
+}
+
+fn expand_with(attributes: &Attributes, input: &DeriveInput, derive: Derive) -> syn::Result<TokenStream2> {
     let mut model = model::parse(input, derive)?;
     model.require(&attributes.required)?;
     if derive == Derive::Changeset {
         return Ok(expand::in_scope(&attributes.krate, &[expand::fields(&model)]));
     }
-    let prefix = check::prefix(&attributes, input)?;
+    let prefix = check::prefix(attributes, input)?;
     let key = check::entity(&model)?;
-    let impls = [expand::fields(&model), expand::entity(&attributes, prefix, key)];
+    let impls = [expand::fields(&model), expand::entity(attributes, prefix, key)];
     Ok(expand::in_scope(&attributes.krate, &impls))
 }
