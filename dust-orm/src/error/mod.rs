@@ -7,7 +7,7 @@ mod validation;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::DbErr;
+use sea_orm::{DbErr, TransactionError};
 
 pub use kind::ErrKind;
 pub use record::InvalidRecord;
@@ -242,6 +242,23 @@ impl From<InvalidRecord> for DustErr {
 impl From<DbErr> for DustErr {
     fn from(error: DbErr) -> DustErr {
         DustErr::Database(Box::new(error))
+    }
+}
+
+/// What SeaORM's `transaction` answers, so that `?` takes that as well, with the error of the closure as it was.
+///
+/// ```
+/// use dust_orm::{DustErr, ErrKind, sea_orm::TransactionError};
+///
+/// let missing = DustErr::NotFound { what: "links/dust".into() };
+/// assert_eq!(DustErr::from(TransactionError::Transaction(missing)).kind(), ErrKind::NotFound);
+/// ```
+impl From<TransactionError<DustErr>> for DustErr {
+    fn from(error: TransactionError<DustErr>) -> DustErr {
+        match error {
+            TransactionError::Connection(error) => error.into(),
+            TransactionError::Transaction(error) => error,
+        }
     }
 }
 
