@@ -7,48 +7,20 @@
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout)]
 
 mod by_hand;
+mod cost;
 mod page;
 
-use std::time::Duration;
-
 use by_hand::ByHand;
+use cost::{Row, measure};
 use dust_emulator::Emulator;
 use dust_orm::entity::prelude::*;
 use dust_orm::{DustConfig, DustRepo};
 use page::page;
-use rustix::time::{ClockId, clock_gettime};
 
 const ROUNDS: usize = 21;
 const RECORDS: usize = 10_000;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-/// What one round of one client took, per call.
-#[derive(Clone, Copy)]
-struct Cost {
-    wall: f64,
-    cpu: f64,
-}
-
-#[derive(Default)]
-struct Row {
-    by_hand: Vec<Cost>,
-    orm: Vec<Cost>,
-}
-
-macro_rules! measure {
-    ($costs:expr, $calls:expr, |$number:ident| $call:expr) => {{
-        let (cpu, wall) = (now(ClockId::ProcessCPUTime), now(ClockId::Monotonic));
-        for $number in 0..$calls {
-            $call;
-        }
-        let per_call = |time: Duration| time.as_secs_f64() * 1e6 / $calls as f64;
-        $costs.push(Cost {
-            wall: per_call(now(ClockId::Monotonic) - wall),
-            cpu: per_call(now(ClockId::ProcessCPUTime) - cpu),
-        });
-    }};
-}
 
 fn main() -> Result<()> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(run())
@@ -92,9 +64,7 @@ async fn run() -> Result<()> {
         measure!(all.orm, 1, |_n| repo.all::<page::Entity>().await?);
     }
 
-    println!(
-        "\nper call, medians of {ROUNDS} rounds     by hand      dust-orm   ratio   CPU by hand  CPU dust-orm  difference"
-    );
+    Row::print_header(ROUNDS);
     get.print("get");
     insert.print("insert, 4 fields");
     puts.print("insert, beside 4 PUTs");
@@ -102,26 +72,4 @@ async fn run() -> Result<()> {
     all.print("all of 10,000");
     emulator.stop().await;
     Ok(())
-}
-
-impl Row {
-    fn print(&self, name: &str) {
-        let median = |costs: &[Cost], of: fn(&Cost) -> f64| {
-            let mut values: Vec<f64> = costs.iter().map(of).collect();
-            values.sort_by(f64::total_cmp);
-            values[values.len() / 2]
-        };
-        let (hand, orm) = (median(&self.by_hand, |cost| cost.wall), median(&self.orm, |cost| cost.wall));
-        let (hand_cpu, orm_cpu) = (median(&self.by_hand, |cost| cost.cpu), median(&self.orm, |cost| cost.cpu));
-        println!(
-            "{name:<32} {hand:>9.1} µs {orm:>10.1} µs {:>7.3} {hand_cpu:>10.1} µs {orm_cpu:>10.1} µs {:>+9.1} µs",
-            orm / hand,
-            orm_cpu - hand_cpu,
-        );
-    }
-}
-
-fn now(clock: ClockId) -> Duration {
-    let time = clock_gettime(clock);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
