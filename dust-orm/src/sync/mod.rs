@@ -6,6 +6,7 @@
 //! protocol: a state machine without I/O and without a clock of its own, fed with frames, commands and the time, that says
 //! what to send, what the mirror gets and what to answer.
 
+mod builder;
 mod client;
 mod dial;
 mod mirror;
@@ -17,7 +18,8 @@ mod store;
 mod tls;
 
 pub use crate::protocol::channel::Permissions;
-pub use client::{StoreStatus, SyncClient, SyncClientBuilder};
+pub use builder::SyncClientBuilder;
+pub use client::{StoreStatus, SyncClient};
 pub use mirror::Mirror;
 pub(crate) use registry::{Offer, Slot};
 pub use session::{Session, StoreState, Timing};

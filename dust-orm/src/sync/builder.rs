@@ -1,0 +1,205 @@
+//! How the realtime client is started.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::client::{Inner, START_PATIENCE, SyncClient};
+use super::dial::Address;
+use super::mirror::Mirror;
+use super::persist::{Keeper, Place};
+use super::session::{Session, Timing};
+use super::socket::Driver;
+use super::store::StoreShared;
+use crate::cache::Cache;
+use crate::config::DustConfig;
+use crate::error::DustErr;
+
+/// How many commands may wait to be taken up by the task.
+const ASKS: usize = 1024;
+
+/// Builds a [`SyncClient`]; made by [`SyncClient::builder`].
+///
+/// What is not set here is taken from the environment when [`env`](SyncClientBuilder::env) is called: `DUST_STORE`,
+/// `DUST_TOKEN`, `DUST_BASE_URL`, `DUST_WS_URL`.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct SyncClientBuilder {
+    stores: Vec<String>,
+    token: Option<SecretText>,
+    base_url: Option<String>,
+    url: Option<String>,
+    device_id: Option<String>,
+    read_env: bool,
+    timing: Timing,
+    cache: Option<Arc<dyn Cache>>,
+    is_disabled: bool,
+}
+
+#[derive(Clone)]
+struct SecretText(String);
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl SyncClientBuilder {
+    /// Keeps a mirror of this store, `org/name`. Call it once for each store.
+    pub fn store(mut self, store: impl Into<String>) -> Self {
+        self.stores.push(store.into());
+        self
+    }
+
+    /// The access token, which has to be good for every store.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(SecretText(token.into()));
+        self
+    }
+
+    /// The server, such as `http://127.0.0.1:7755`: for what has to go over HTTP, and for the address of the socket.
+    pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
+        self.base_url = Some(base_url.into());
+        self
+    }
+
+    /// The address of the socket, such as `ws://127.0.0.1:7755/ws/sync/websocket`, where it does not follow from the base
+    /// URL.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.url = Some(url.into());
+        self
+    }
+
+    /// The name of this device in the ops it writes. By default one that no other has.
+    pub fn device_id(mut self, device_id: impl Into<String>) -> Self {
+        self.device_id = Some(device_id.into());
+        self
+    }
+
+    /// Takes what is not set here from the environment.
+    pub fn env(mut self) -> Self {
+        self.read_env = true;
+        self
+    }
+
+    /// How patient the client is.
+    pub fn timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// Keeps the mirrors in a [cache](crate::cache) too, and begins with what it has. By default they are in memory only.
+    pub fn cache(mut self, cache: impl Cache) -> Self {
+        self.cache = Some(Arc::new(cache));
+        self
+    }
+
+    /// Whether the client is enabled from the start: yes, unless this says no.
+    ///
+    /// A client that is not enabled is there and does nothing: it opens no socket and no repo is promoted, but every handle
+    /// works, and a repo opened [with it](crate::DustRepo::with_client) goes over HTTP. So the code can be the same
+    /// everywhere while a flag turns the client on for some. [`enable`](SyncClient::enable) and
+    /// [`disable`](SyncClient::disable) do so at run time.
+    ///
+    /// ```
+    /// use dust_orm::sync::{StoreState, SyncClient};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_orm::DustErr> {
+    /// let client = SyncClient::builder().store("acme/reading").token("dust_tok_example").enabled(false).start().await?;
+    /// assert!(matches!(client.status()[0].state, StoreState::Dormant));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn enabled(mut self, enabled: bool) -> Self {
+        self.is_disabled = !enabled;
+        self
+    }
+
+    /// Connects, and returns when every mirror is up to date.
+    ///
+    /// A malformed setting, a refused token and an unknown store are errors that say which. A server that is not reached is
+    /// none: the client keeps trying, and every call says so until it succeeds. A [cache](SyncClientBuilder::cache) is read
+    /// before, so that there is something to read without a server; one that cannot be read is an error. Needs a tokio
+    /// runtime.
+    pub async fn start(self) -> Result<SyncClient, DustErr> {
+        let configs = self.configs()?;
+        let Some(first) = configs.first() else {
+            return Err(DustErr::InvalidParams("the realtime client lacks a `store`".to_owned()));
+        };
+        let seed = RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now()));
+        let device_id = self.device_id.clone().unwrap_or_else(|| format!("dust-orm-{seed:016x}"));
+        let url = match (&self.url, self.read_env) {
+            (Some(url), _) => Some(url.clone()),
+            (None, true) => std::env::var("DUST_WS_URL").ok(),
+            (None, false) => None,
+        };
+        let address = Address::new(url.as_deref().unwrap_or(first.base_url()), first.token(), &device_id)?;
+        let place = self.cache.map(|cache| Place { cache, server: address.server() });
+        let unsaved = Arc::new(Notify::new());
+        let mut stores = Vec::with_capacity(configs.len());
+        for name in configs.iter().map(DustConfig::store) {
+            let (mirror, is_kept) = match &place {
+                Some(place) => place.load(&name).await?,
+                None => (Mirror::default(), false),
+            };
+            stores.push(Arc::new(StoreShared::new(name, mirror, is_kept, Arc::clone(&unsaved))));
+        }
+        let held = stores.iter().map(|store| (store.name.clone(), store.mirror().seq()));
+        let session = Session::new(self.timing, held, seed);
+        let (asks, asked) = mpsc::channel(ASKS);
+        let (started, start) = oneshot::channel();
+        let driver = Driver::new(session, address, stores.clone(), asked, started, !self.is_disabled);
+        let keeper = place.map(|place| Keeper::start(place, stores.clone(), unsaved));
+        let flusher = keeper.as_ref().map(Keeper::flusher);
+        let task = tokio::spawn(async move {
+            driver.run().await;
+            if let Some(keeper) = keeper {
+                keeper.stop().await;
+            }
+        });
+        let task = Mutex::new(Some(task));
+        let client = SyncClient::new(Inner { configs, stores, device_id, mark: seed, asks, flusher, task });
+        match tokio::time::timeout(START_PATIENCE, start).await {
+            Ok(Ok(Err(error))) => {
+                client.shutdown().await;
+                Err(error)
+            }
+            // It is connected, or will be.
+            _ => {
+                client.register();
+                Ok(client)
+            }
+        }
+    }
+
+    /// One configuration for each store, checked as those of HTTP are.
+    fn configs(&self) -> Result<Vec<DustConfig>, DustErr> {
+        let config = |store: Option<&String>| {
+            let mut builder = DustConfig::builder();
+            if self.read_env {
+                builder = builder.env();
+            }
+            if let Some(store) = store {
+                builder = builder.store(store);
+            }
+            if let Some(SecretText(token)) = &self.token {
+                builder = builder.token(token);
+            }
+            if let Some(base_url) = &self.base_url {
+                builder = builder.base_url(base_url);
+            }
+            builder.build()
+        };
+        if self.stores.is_empty() {
+            return Ok(vec![config(None)?]);
+        }
+        let mut names: Vec<&String> = self.stores.iter().collect();
+        names.sort();
+        names.dedup();
+        names.into_iter().map(|store| config(Some(store))).collect()
+    }
+}
