@@ -41,6 +41,8 @@ fn parameters_that_are_no_object_are_an_error_of_base() {
         assert_eq!(errors(&changeset), json!({"base": ["is invalid"]}));
         assert_eq!(changeset.params(), None);
         assert_eq!(changeset.errors().get("base")[0].get("type"), Some(&Param::from("map")));
+        let again = Changeset::cast(changeset, json!(null), [Post::Body]);
+        assert_eq!(errors(&again), json!({"base": ["is invalid"]}), "said once");
     }
     let base = posted(json!({"title": "sample"}));
     let changeset = Changeset::cast(base, json!(1), [Post::Body]);
