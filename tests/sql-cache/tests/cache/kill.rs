@@ -1,9 +1,10 @@
 //! Kills a process that keeps a mirror in SQLite, at random moments, and looks at what it left behind.
 
-use std::io::{BufRead, BufReader, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use chaos::child::{self, Child};
+use chaos::dice::Dice;
 use dust_emulator::Emulator;
 use dust_orm::cache::SqlCache;
 use dust_orm::protocol::{BatchOp, CommittedOp, Op, Write};
@@ -16,11 +17,6 @@ use crate::support::*;
 /// Server, token, store and file; set only in the process that is going to be killed.
 const CHILD: &str = "DUST_SQL_CACHE_CHILD";
 
-/// How often a process is killed.
-fn kills() -> u64 {
-    std::env::var("DUST_TEST_KILLS").map_or(20, |count| count.parse().expect("DUST_TEST_KILLS is a number"))
-}
-
 /// Mirrors until it is killed, and says what is in the cache. Does nothing when it runs as a test.
 #[tokio::test]
 async fn child_mirrors_until_it_is_killed() {
@@ -30,24 +26,13 @@ async fn child_mirrors_until_it_is_killed() {
     cache.create_if_missing().await.unwrap();
     let timing = Timing { status: Duration::from_millis(2), grace: Duration::ZERO, ..Timing::default() };
     let builder = SyncClient::builder().store(store).token(token).base_url(url).timing(timing);
-    let mut out = std::io::stdout();
-    writeln!(out, "\nbegins").unwrap();
+    child::say("begins").unwrap();
     let client = builder.cache(cache).start().await.unwrap();
+    child::say("caught up").unwrap();
     loop {
         client.flush_cache().await.unwrap();
-        writeln!(out, "kept {}", client.status()[0].cached_seq.unwrap()).unwrap();
-        out.flush().unwrap();
+        child::say(&format!("kept {}", client.status()[0].cached_seq.unwrap())).unwrap();
         tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-/// Small and repeatable; the moments of the kills are random enough by themselves.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
     }
 }
 
@@ -63,14 +48,14 @@ impl World {
     fn do_something(&mut self) {
         let dice = &mut self.dice;
         let origin = Origin::new("parent", "1");
-        let at = path(&format!("{}/k{}", if dice.roll(2) == 0 { "links" } else { "Links" }, dice.roll(40)));
-        let op = match dice.roll(12) {
+        let at = path(&format!("{}/k{}", if dice.below(2) == 0 { "links" } else { "Links" }, dice.below(40)));
+        let op = match dice.below(12) {
             0..6 => Op::Set(raw(&format!(r#"{{"title":"t{}","tags":["a"],"n":{{"m":1}}}}"#, self.ops.len()))),
             6 => Op::Delete,
             7 => Op::Merge(raw(r#"{"title":null}"#)),
             8 => Op::Set(raw("1.5")),
             _ => {
-                let count = 1 + dice.roll(800);
+                let count = 1 + dice.below(800);
                 let value = raw(&self.ops.len().to_string());
                 let ops = (0..count).map(|number| BatchOp::set(path(&format!("batch/{number}")), value.clone()));
                 self.ops.extend(self.store.batch_write(ops.collect(), None, &origin).unwrap());
@@ -91,37 +76,47 @@ impl World {
 }
 
 fn spawn(emulator: &Emulator, file: &str) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "kill::child_mirrors_until_it_is_killed", "--nocapture", "--test-threads=1"])
-        .env(CHILD, format!("{} {} {} {file}", emulator.url(), emulator.token(), emulator.store()))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap()
+    let arguments = format!("{} {} {} {file}", emulator.url(), emulator.token(), emulator.store());
+    Child::start("kill::child_mirrors_until_it_is_killed", CHILD, &arguments).unwrap()
 }
 
-/// Lets a child mirror while something is done, kills it, and answers what it said last to be in the cache.
-fn mirror_and_kill(world: &mut World, mut child: Child) -> Option<u64> {
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // The earliest moment is that before it is connected.
-    let wanted = usize::try_from(world.dice.roll(8)).unwrap();
-    let mut last = None;
-    let mut said = 0;
-    while said <= wanted {
-        let line = lines.next().expect("the child ended by itself").unwrap();
-        last = line.strip_prefix("kept ").map(|seq| seq.parse().unwrap()).or(last);
-        said += usize::from(line.starts_with("kept ") || line == "begins");
-        world.do_something();
+/// How far a child had come when it was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Moment {
+    /// It fetched what it lacked.
+    Fetching,
+    /// It wrote that to the cache for the first time.
+    FirstSave,
+    /// It followed the store.
+    Following,
+}
+
+/// Lets a child mirror while something is done, kills it, and answers what it said last to be in the cache, and how far it
+/// had come.
+fn mirror_and_kill(world: &mut World, mut child: Child) -> (Option<u64>, Moment) {
+    let kept = |line: &str| line.strip_prefix("kept ").map(|seq| seq.parse::<u64>().unwrap());
+    let wanted = world.dice.pick(&[(4, 1), (3, 2), (1, 3), (1, 5), (1, 9)]).unwrap();
+    let mut said = Vec::new();
+    for _ in 0..wanted {
+        said.push(child.line().unwrap());
+        // While it fetches, nothing else may hold its first catch-up up.
+        if said.len() > 1 {
+            world.do_something();
+        }
     }
-    let end = Instant::now() + Duration::from_micros(world.dice.roll(30_000));
+    let end = Instant::now() + Duration::from_micros(world.dice.below(if wanted == 2 { 8_000 } else { 30_000 }));
     while Instant::now() < end {
         world.do_something();
     }
-    child.kill().unwrap();
     // What it still said before it died counts, too.
-    let rest = lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("kept ")?.parse().ok());
-    let last = rest.last().or(last);
-    assert!(!child.wait().unwrap().success());
-    last
+    said.extend(child.kill().unwrap());
+    let last = said.iter().rev().find_map(|line| kept(line));
+    let moment = match (last, said.iter().any(|line| line == "caught up")) {
+        (Some(_), _) => Moment::Following,
+        (None, true) => Moment::FirstSave,
+        (None, false) => Moment::Fetching,
+    };
+    (last, moment)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -130,17 +125,21 @@ async fn data_and_cursor_agree_after_a_kill() {
     let file = format!("sqlite://{}?mode=rwc", dir.path().join("cache.db").display());
     let emulator = Emulator::start().await.unwrap();
     let store = emulator.store_handle(&emulator.store()).unwrap();
-    let mut world = World { store, ops: Vec::new(), replayed: Mirror::default(), dice: Dice(7) };
+    let mut world = World { store, ops: Vec::new(), replayed: Mirror::default(), dice: Dice::new(7) };
     let mut before = 0;
-    for round in 0..kills() {
+    let mut moments = BTreeMap::new();
+    let kills = child::kills(20);
+    for round in 0..kills {
         // Every other child begins with a catch-up, and the others with a snapshot.
-        for _ in 0..world.dice.roll(10) {
+        for _ in 0..world.dice.below(10) {
             world.do_something();
         }
-        if round % 2 == 1 {
+        let is_compacted = round % 2 == 1;
+        if is_compacted {
             world.store.compact().unwrap();
         }
-        let said = tokio::task::block_in_place(|| mirror_and_kill(&mut world, spawn(&emulator, &file)));
+        let (said, moment) = tokio::task::block_in_place(|| mirror_and_kill(&mut world, spawn(&emulator, &file)));
+        *moments.entry((if is_compacted { "snapshot" } else { "catch-up" }, moment)).or_insert(0) += 1;
         let cache = SqlCache::new(Database::connect(&file).await.unwrap());
         cache.create_if_missing().await.unwrap();
         let inexact_through = try_kept(&cache, &emulator.store()).await.unwrap().0.map_or(0, |at| at.inexact_through);
@@ -158,5 +157,8 @@ async fn data_and_cursor_agree_after_a_kill() {
         }
         before = seq;
     }
+    println!("{moments:?}");
     assert!(before > 0);
+    // Each way to begin was cut off at each stage: certain only when there are many.
+    assert!(kills < 100 || moments.len() == 6, "{moments:?}");
 }

@@ -1,0 +1,205 @@
+//! Kills a process that writes to a file store, at random moments, and looks at what it left behind.
+//!
+//! What is written in a round follows from the number of the round alone. So a store in memory that has done the rounds that
+//! the child has acknowledged is what the file has to hold, whole: or it has done the one after them, too, which the child
+//! had no time to acknowledge. `DUST_TEST_KILLS` says how often a child is killed.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic in a test is the failure we want to see")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chaos::child::{self, Child};
+use chaos::dice::Dice;
+use chaos::ledger::{self, Shown};
+use dust_orm::protocol::{
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, LeafKind, ListItem, ListRequest, Op, Path, Precondition,
+    RawJson, Write, content_hash,
+};
+use dust_orm::store::{ManualClock, Origin, Snapshot, Store, StoreError};
+
+/// The first round and the file; set only in the process that is going to be killed.
+const CHILD: &str = "DUST_KILLED_STORE";
+
+fn path(text: &str) -> Path {
+    Path::parse(text).unwrap()
+}
+
+fn raw(text: &str) -> RawJson {
+    RawJson::parse(text).unwrap()
+}
+
+/// A clock that stands still: what a round does is the same whenever it is done.
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(1_790_000_000_000))
+}
+
+/// Does what belongs to a round. A refusal belongs to it as well.
+fn do_round(store: &Store, round: u64) -> Result<(), StoreError> {
+    let dice = &mut Dice::new(round);
+    let origin = Origin::new("child", round.to_string());
+    // Paths that meet each other, in other letters too.
+    let folder = ["links", "Links", "LINKS", "other"][dice.index(4)];
+    let at = path(&format!("{folder}/k{}", dice.below(12)));
+    let write = |op| Write::new(at.clone(), op);
+    let write = match dice.pick(&[
+        (20, 'o'),
+        (10, 's'),
+        (8, 'm'),
+        (8, 'd'),
+        (8, 'i'),
+        (6, 'a'),
+        (4, 'l'),
+        (20, 'b'),
+        (10, 'f'),
+        (4, 'c'),
+    ]) {
+        Some('s') => write(Op::Set(raw(&format!("\"v{round}\"")))),
+        Some('m') => write(Op::Merge(raw(&format!(r#"{{"title":{round},"Nested":{{"m":{round}}}}}"#)))),
+        Some('d') => match dice.below(4) {
+            0 => Write::new(path(folder), Op::Delete),
+            _ => write(Op::Delete),
+        },
+        Some('i') => Write::new(path(&format!("counters/{}", dice.below(3))), Op::Increment(raw("3"))),
+        Some('a') => {
+            let member = raw(&dice.below(5).to_string());
+            let op = if dice.percent(60) { Op::Add(member) } else { Op::Remove(member) };
+            Write::new(path("sets/s"), op)
+        }
+        Some('l') => {
+            let op = Op::Lease { holder: Some(format!("h{round}")), ttl_ms: 1_000 };
+            Write::new(path(&format!("leases/{}", dice.below(4))), op)
+        }
+        Some('b') => {
+            let count = 1 + dice.below(300);
+            let mut ops: Vec<BatchOp> = (0..count)
+                .map(|number| BatchOp::set(path(&format!("Batch/{number}/n")), raw(&round.to_string())))
+                .collect();
+            // Some are refused at their end, when all the others are done.
+            if dice.percent(20) {
+                ops.push(BatchOp::set(at, raw("1")).on(Some(Precondition::IfMatch(u64::MAX))));
+            }
+            let fence = dice.percent(5).then(|| Fence { key: path("leases/1"), token: 1 });
+            return store.batch_write(ops, fence, &origin).map(|_| ());
+        }
+        Some('f') => {
+            let content = format!("file {}", round % 7).repeat(1 + dice.index(20_000)).into_bytes();
+            let at = path(&format!("files/{}", dice.below(6)));
+            let file = FileUpload { path: at, content, filename: None, content_type: None };
+            return store.put_file(file, None, &origin).map(|_| ());
+        }
+        Some('c') => return store.compact().map(|_| ()),
+        _ => write(Op::Set(raw(&format!(r#"{{"title":"t{round}","Nested":{{"n":{round},"N":1}},"tags":["a"]}}"#)))),
+    };
+    store.write(write, &origin).map(|_| ())
+}
+
+/// Everything that a store can be asked.
+#[derive(Debug, PartialEq)]
+struct State {
+    seq: u64,
+    leaves: Vec<Shown>,
+    log: Vec<CommittedOp>,
+    earliest: Option<u64>,
+    snapshot: Option<Snapshot>,
+    /// Objects by a path in any case, which the index of lower-case paths has to find.
+    objects: Vec<Option<Entry>>,
+    /// The hashes of the leaves that are files, and those of the bytes.
+    files: Vec<(String, Option<String>)>,
+}
+
+impl State {
+    fn of(store: &Store) -> State {
+        let snapshot = store.snapshot().unwrap();
+        let since = snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
+        let objects = ["links", "LINKS", "links/k1", "LINKS/K1/nested", "batch", "BATCH/7", "other", "files", "sets"];
+        let page = store.list(&ListRequest { limit: 1000, ..ListRequest::pattern(Glob::parse("files/*").unwrap()) });
+        let files = page.unwrap().items.into_iter().filter_map(ListItem::into_entry);
+        let hash = |entry: Entry| {
+            assert_eq!(entry.kind, LeafKind::File);
+            let hash = entry.value.to::<dust_orm::entity::FileRef>().unwrap().hash;
+            let kept = store.file_content(&hash).unwrap().map(|content| content_hash(&content));
+            (hash, kept)
+        };
+        State {
+            seq: store.current_seq(),
+            leaves: ledger::stored(store, &Glob::parse("**").unwrap()).unwrap(),
+            log: store.ops_since(since, usize::MAX).unwrap(),
+            earliest: store.earliest_op_seq().unwrap(),
+            objects: objects.map(|at| store.get(&path(at)).unwrap()).into(),
+            files: files.map(hash).collect(),
+            snapshot,
+        }
+    }
+
+    /// What is wrong with it, whatever was written.
+    fn check(&self) {
+        for (hash, kept) in &self.files {
+            assert_eq!(Some(hash), kept.as_ref(), "the bytes of a file are not there");
+        }
+        let since = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
+        let numbers: Vec<u64> = self.log.iter().map(|op| op.store_seq).collect();
+        assert_eq!(numbers, (since + 1..=self.seq).collect::<Vec<_>>(), "the log has a hole, or another end");
+    }
+}
+
+/// Writes until it is killed, and says which rounds are done. Does nothing when it runs as a test.
+#[test]
+fn child_writes_until_it_is_killed() {
+    let Ok(arguments) = std::env::var(CHILD) else { return };
+    let (first, file) = arguments.split_once(' ').unwrap();
+    let store = Store::builder().clock(clock()).open(file).unwrap();
+    for round in first.parse().unwrap().. {
+        // What is refused changes nothing, in the store in memory as in this.
+        let _ = do_round(&store, round);
+        child::say(&format!("did {round}")).unwrap();
+    }
+}
+
+/// Lets a child write, kills it, and answers the last round that it said was done.
+fn write_and_kill(dice: &mut Dice, first: u64, file: &str) -> Option<u64> {
+    let mut child = Child::start("child_writes_until_it_is_killed", CHILD, &format!("{first} {file}")).unwrap();
+    let round = |line: &str| line.strip_prefix("did ").unwrap().parse::<u64>().unwrap();
+    let mut last = None;
+    // Sometimes it does not get as far as to open the file, or is killed while redb repairs it.
+    let most_us = if dice.percent(20) {
+        40_000
+    } else {
+        for _ in 0..dice.within(1, 30) {
+            last = Some(round(&child.line().unwrap()));
+        }
+        4_000
+    };
+    let end = Instant::now() + Duration::from_micros(dice.below(most_us));
+    while Instant::now() < end {
+        std::hint::spin_loop();
+    }
+    child.kill().unwrap().last().map(|line| round(line)).or(last)
+}
+
+#[test]
+fn a_file_holds_what_was_acknowledged_and_nothing_half() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("store.redb");
+    let file = file.to_str().unwrap();
+    let expected = Store::builder().clock(clock()).in_memory().unwrap();
+    let (mut dice, mut next, mut unacknowledged) = (Dice::new(11), 0, 0);
+    for kill in 0..child::kills(20) {
+        let acknowledged = write_and_kill(&mut dice, next, file).map_or(next, |last| last + 1);
+        for round in next..acknowledged {
+            let _ = do_round(&expected, round);
+        }
+        next = acknowledged;
+        let found = State::of(&Store::builder().clock(clock()).open(file).unwrap());
+        found.check();
+        if found != State::of(&expected) {
+            let _ = do_round(&expected, next);
+            next += 1;
+            unacknowledged += 1;
+        }
+        let expected = State::of(&expected);
+        assert_eq!(found.seq, expected.seq, "kill {kill}: after {acknowledged} rounds");
+        assert_eq!(found, expected, "kill {kill}: after {acknowledged} rounds");
+    }
+    println!("{next} rounds, {} ops; {unacknowledged} were done and not acknowledged", expected.current_seq());
+    assert!(next > 0);
+}
