@@ -177,7 +177,7 @@ fn write_and_kill(dice: &mut Dice, first: u64, file: &str) -> Option<u64> {
 }
 
 #[test]
-fn a_file_holds_what_was_acknowledged_and_nothing_half() {
+fn after_a_kill_the_file_holds_what_was_acknowledged_and_nothing_half() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("store.redb");
     let file = file.to_str().unwrap();
