@@ -17,6 +17,7 @@ pub mod op;
 pub mod path;
 pub mod read;
 mod said;
+pub mod sheaf;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod value;
@@ -29,4 +30,5 @@ pub use json::RawJson;
 pub use list::{ListItem, ListRequest, Order, Page, Select, Selector};
 pub use op::{BatchOp, CommittedOp, Fence, Op, OpKind, Precondition, Write};
 pub use path::{Path, PathError};
+pub use sheaf::{LeafRef, Sheaf};
 pub use value::ValueError;

@@ -1,6 +1,8 @@
 //! The mirror: the leaves of one store, in memory.
 
 mod journal;
+mod separator;
+mod sheaves;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -9,11 +11,12 @@ use std::ops::Bound;
 use crate::protocol::apply::apply;
 use crate::protocol::list::MAX_PAGE;
 use crate::protocol::read::{self, Listing, Row, fold, prefix_end};
-use crate::protocol::{CommittedOp, Entry, Leaf, Leaves, ListRequest, OpError, Page, Path};
+use crate::protocol::{CommittedOp, Entry, Leaf, LeafRef, Leaves, ListRequest, OpError, Page, Path};
 
 use crate::error::DustErr;
 use journal::Journal;
 pub(super) use journal::{Changes, Unsaved, What};
+use sheaves::Sheaves;
 
 /// The leaves of one store as of one op, read as a Dust server reads them.
 ///
@@ -35,7 +38,7 @@ pub(super) use journal::{Changes, Unsaved, What};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Mirror {
-    leaves: BTreeMap<Box<str>, Leaf>,
+    leaves: Sheaves,
     /// The paths that contain ASCII upper-case letters, by their lower-case form: with them, what lies below a path
     /// whatever its case is found without a scan.
     folded: BTreeMap<Box<str>, Vec<Box<str>>>,
@@ -91,8 +94,8 @@ impl Mirror {
 
     /// Adds leaves that are as of the same op.
     pub(super) fn extend(&mut self, leaves: Vec<Entry>) {
-        for Entry { path, value, kind, revision } in leaves {
-            self.insert(&path, Leaf { value, kind, revision });
+        for leaf in &leaves {
+            self.insert(LeafRef::from(leaf));
         }
     }
 
@@ -124,14 +127,13 @@ impl Mirror {
     /// Some leaves after a path, or the first ones.
     pub(super) fn leaves_after(&self, path: Option<&Path>, count: usize) -> Vec<Entry> {
         let after = path.map_or(Bound::Unbounded, |path| Bound::Excluded(path.as_str()));
-        let leaves = self.leaves.range::<str, _>((after, Bound::Unbounded)).take(count);
-        leaves.map(|(path, leaf)| entry(path, leaf.clone())).collect()
+        self.leaves.range((after, Bound::Unbounded)).take(count).map(LeafRef::to_entry).collect()
     }
 
     /// The leaf at a path, else the object that the leaves below it make, ignoring ASCII case as a server does.
     pub fn get(&self, path: &Path) -> Option<Entry> {
         match self.leaves.get(path.as_str()) {
-            Some(leaf) => Some(read::entry(path.clone(), leaf.clone())),
+            Some(leaf) => Some(read::entry(path.clone(), leaf.to_leaf())),
             None => read::object(path, self.below(path)),
         }
     }
@@ -142,20 +144,20 @@ impl Mirror {
             let count = paths.len();
             return Err(DustErr::InvalidParams(format!("maximum {MAX_PAGE} paths per read, got {count}; split it")));
         }
-        let entry = |path: &Path| Some(read::entry(path.clone(), self.leaves.get(path.as_str())?.clone()));
+        let entry = |path: &Path| Some(read::entry(path.clone(), self.leaves.get(path.as_str())?.to_leaf()));
         Ok(paths.iter().map(entry).collect())
     }
 
     /// Whether there is a leaf below a path, exact in case.
     pub fn exists(&self, path: &Path) -> bool {
         let prefix = path.descendant_prefix();
-        self.leaves.range::<str, _>(between(&prefix, &prefix_end(&prefix))).next().is_some()
+        self.leaves.range(between(&prefix, &prefix_end(&prefix))).next().is_some()
     }
 
     /// One page of leaves, their paths, or the prefixes one segment below a pattern's base; as a server answers it.
     pub fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
         let Some(listing) = Listing::of(request)? else { return Ok(Page::default()) };
-        let rows = self.leaves.range::<str, _>(listing.bounds()).map(Ok::<_, Infallible>);
+        let rows = self.leaves.range(listing.bounds()).map(Ok::<_, Infallible>);
         match listing.page(rows) {
             Ok(page) => Ok(page),
             Err(never) => match never {},
@@ -172,12 +174,12 @@ impl Mirror {
         let prefix = path.descendant_prefix().to_ascii_lowercase();
         let end = prefix_end(&prefix);
         let range = between(&prefix, &end);
-        self.leaves.range::<str, _>(range).next().is_none() && self.folded.range::<str, _>(range).next().is_none()
+        self.leaves.range(range).next().is_none() && self.folded.range::<str, _>(range).next().is_none()
     }
 
     /// Every leaf in order, with its revision, envelopes as they came.
     pub(crate) fn into_leaves(self) -> impl Iterator<Item = Entry> {
-        self.leaves.into_iter().map(|(path, leaf)| entry(&path, leaf))
+        self.leaves.into_entries()
     }
 
     /// The leaves below a path, ignoring ASCII case, in the order of their rendered paths.
@@ -189,8 +191,9 @@ impl Mirror {
         let mixed = self.folded.range::<str, _>(range).flat_map(|(_, paths)| paths);
         let mixed = mixed.filter(|path| !path.starts_with(&prefix));
         let mut found: Vec<(Path, Leaf)> = mixed
-            .filter_map(|path| Some((Path::from_trusted(path), self.leaves.get(path)?.clone())))
-            .chain(self.leaves.range::<str, _>(range).map(|(path, leaf)| (Path::from_trusted(path), leaf.clone())))
+            .filter_map(|path| self.leaves.get(path))
+            .chain(self.leaves.range(range))
+            .map(|leaf| (Path::from_trusted(leaf.path), leaf.to_leaf()))
             .collect();
         found.sort_by(|(left, _), (right, _)| left.cmp(right));
         found
@@ -203,10 +206,10 @@ impl Mirror {
         }
     }
 
-    fn insert(&mut self, path: &Path, leaf: Leaf) {
-        let fresh = self.leaves.insert(path.as_str().into(), leaf).is_none();
-        if fresh && let Some(folded) = fold(path.as_str()) {
-            self.folded.entry(folded.into()).or_default().push(path.as_str().into());
+    fn insert(&mut self, leaf: LeafRef<'_>) {
+        let fresh = self.leaves.insert(leaf);
+        if fresh && let Some(folded) = fold(leaf.path) {
+            self.folded.entry(folded.into()).or_default().push(leaf.path.into());
         }
     }
 }
@@ -222,15 +225,15 @@ fn between<'p>(from: &'p str, to: &'p str) -> (Bound<&'p str>, Bound<&'p str>) {
     (Bound::Included(from), Bound::Excluded(to))
 }
 
-impl Row for (&Box<str>, &Leaf) {
+impl Row for LeafRef<'_> {
     type Error = Infallible;
 
     fn path(&self) -> Result<&str, Infallible> {
-        Ok(self.0)
+        Ok(self.path)
     }
 
     fn leaf(&self) -> Result<Leaf, Infallible> {
-        Ok(self.1.clone())
+        Ok(self.to_leaf())
     }
 }
 
@@ -238,17 +241,17 @@ impl Leaves for Mirror {
     type Error = OpError;
 
     fn leaf(&self, path: &Path) -> Result<Option<Leaf>, OpError> {
-        Ok(self.leaves.get(path.as_str()).cloned())
+        Ok(self.leaves.get(path.as_str()).map(LeafRef::to_leaf))
     }
 
     fn put(&mut self, path: &Path, leaf: Leaf) -> Result<(), OpError> {
         self.note(path.as_str(), Some(&leaf));
-        self.insert(path, leaf);
+        self.insert(LeafRef::of(path.as_str(), &leaf));
         Ok(())
     }
 
     fn remove(&mut self, path: &Path) -> Result<(), OpError> {
-        let gone = self.leaves.remove(path.as_str()).is_some();
+        let gone = self.leaves.remove(path.as_str());
         if gone {
             self.note(path.as_str(), None);
         }
@@ -266,21 +269,25 @@ impl Leaves for Mirror {
 
     fn remove_below(&mut self, path: &Path) -> Result<(), OpError> {
         let prefix = path.descendant_prefix().to_ascii_lowercase();
-        let end: Box<str> = prefix_end(&prefix).into();
-        let prefix: Box<str> = prefix.into();
+        let end = prefix_end(&prefix);
+        let range = between(&prefix, &end);
+        // Nearly always there is nothing.
+        if self.leaves.range(range).next().is_none() && self.folded.range::<str, _>(range).next().is_none() {
+            return Ok(());
+        }
         let mut journal = self.journal.take();
         let mut note = |path: &str| {
             if let Some(journal) = &mut journal {
                 journal.note(path, None);
             }
         };
-        for (_, mixed) in self.folded.extract_if(prefix.clone()..end.clone(), |_, _| true) {
+        for (_, mixed) in self.folded.extract_if(Box::from(prefix.as_str())..Box::from(end.as_str()), |_, _| true) {
             for path in mixed {
                 self.leaves.remove(&path);
                 note(&path);
             }
         }
-        self.leaves.extract_if(prefix..end, |_, _| true).for_each(|(path, _)| note(&path));
+        self.leaves.remove_range(&prefix, &end, note);
         self.journal = journal;
         Ok(())
     }

@@ -1,0 +1,290 @@
+//! Leaves packed together: all their paths and values in one text.
+
+use std::ops::{Bound, Range};
+
+use super::apply::Leaf;
+use super::entry::{Entry, LeafKind};
+use super::json::RawJson;
+use super::path::Path;
+
+/// Leaves in the order of their paths, packed: one text with their paths and values, and 24 bytes beside it for each.
+///
+/// Two allocations however many leaves there are, which is what makes them cheap to hold and to hand out together.
+///
+/// ```
+/// use dust_orm::protocol::{Entry, LeafKind, Path, RawJson, Sheaf};
+///
+/// let leaf = |path: &str, value: &str| {
+///     let (path, value) = (Path::parse(path)?, RawJson::parse(value)?);
+///     Ok::<_, Box<dyn std::error::Error>>(Entry { path, value, kind: LeafKind::String, revision: 7 })
+/// };
+/// let sheaf = Sheaf::from_iter([leaf("links/dust/title", "\"Dust\"")?, leaf("links/dust/url", "\"https://..\"")?]);
+/// let paths: Vec<&str> = sheaf.iter().map(|leaf| leaf.path).collect();
+/// assert_eq!(paths, ["links/dust/title", "links/dust/url"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sheaf {
+    /// The path and the value of one leaf after the other.
+    text: String,
+    slots: Vec<Slot>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Slot {
+    revision: u64,
+    /// Where the path begins.
+    start: usize,
+    /// Where in the leaf the value begins. No frame that a path could come in is as long as this can tell.
+    path_len: u32,
+    kind: LeafKind,
+}
+
+/// A leaf where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeafRef<'a> {
+    /// Its rendered path.
+    pub path: &'a str,
+    /// Its value, as JSON text.
+    pub value: &'a str,
+    /// Its type.
+    pub kind: LeafKind,
+    /// The `store_seq` of the op that wrote it.
+    pub revision: u64,
+}
+
+impl<'a> LeafRef<'a> {
+    pub(crate) fn of(path: &'a str, leaf: &'a Leaf) -> LeafRef<'a> {
+        LeafRef { path, value: leaf.value.as_str(), kind: leaf.kind, revision: leaf.revision }
+    }
+
+    /// The leaf without its path.
+    pub(crate) fn to_leaf(self) -> Leaf {
+        Leaf { value: RawJson::from_trusted(self.value), kind: self.kind, revision: self.revision }
+    }
+
+    /// The leaf with its path, the value as it is.
+    pub(crate) fn to_entry(self) -> Entry {
+        let Leaf { value, kind, revision } = self.to_leaf();
+        Entry { path: Path::from_trusted(self.path), value, kind, revision }
+    }
+
+    /// How much text it takes.
+    pub(crate) fn size(&self) -> usize {
+        self.path.len() + self.value.len()
+    }
+}
+
+impl<'a> From<&'a Entry> for LeafRef<'a> {
+    fn from(entry: &'a Entry) -> LeafRef<'a> {
+        LeafRef { path: entry.path.as_str(), value: entry.value.as_str(), kind: entry.kind, revision: entry.revision }
+    }
+}
+
+impl Sheaf {
+    /// How many leaves there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The leaves, in order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = LeafRef<'_>> + ExactSizeIterator {
+        (0..self.len()).map(|index| self.at(index))
+    }
+
+    /// Adds a leaf behind the others. Whoever adds them sees to their order.
+    pub fn push(&mut self, leaf: LeafRef<'_>) {
+        let slot = slot(self.text.len(), leaf);
+        self.text.reserve(leaf.size());
+        self.text.push_str(leaf.path);
+        self.text.push_str(leaf.value);
+        self.slots.push(slot);
+    }
+
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = Entry> {
+        (0..self.len()).map(move |index| self.at(index).to_entry())
+    }
+
+    /// One of the leaves; past the end one without a path.
+    pub(crate) fn at(&self, index: usize) -> LeafRef<'_> {
+        let Some(Slot { revision, start, path_len, kind }) = self.slots.get(index).copied() else {
+            return LeafRef { path: "", value: "", kind: LeafKind::Null, revision: 0 };
+        };
+        let text = self.text.get(start..self.start_of(index + 1)).unwrap_or_default();
+        let (path, value) = text.split_at_checked(path_len as usize).unwrap_or_default();
+        LeafRef { path, value, kind, revision }
+    }
+
+    /// How much text there is.
+    pub(crate) fn size(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Where a leaf is, or where it would be.
+    pub(crate) fn search(&self, path: &str) -> Result<usize, usize> {
+        self.slots.binary_search_by(|slot| self.path_of(slot).cmp(path.as_bytes()))
+    }
+
+    /// The leaves whose paths lie between two bounds.
+    pub(crate) fn range(&self, (from, to): (Bound<&str>, Bound<&str>)) -> Range<usize> {
+        let before = |path: &str| self.slots.partition_point(|slot| self.path_of(slot) < path.as_bytes());
+        let through = |path: &str| self.slots.partition_point(|slot| self.path_of(slot) <= path.as_bytes());
+        let start = match from {
+            Bound::Included(path) => before(path),
+            Bound::Excluded(path) => through(path),
+            Bound::Unbounded => 0,
+        };
+        let end = match to {
+            Bound::Included(path) => through(path),
+            Bound::Excluded(path) => before(path),
+            Bound::Unbounded => self.len(),
+        };
+        start..end.max(start)
+    }
+
+    /// Puts a leaf before the one at an index. Takes no more memory than the leaves need.
+    pub(crate) fn insert(&mut self, index: usize, leaf: LeafRef<'_>) {
+        let start = self.start_of(index);
+        self.text.reserve_exact(leaf.size());
+        self.text.insert_str(start, leaf.value);
+        self.text.insert_str(start, leaf.path);
+        self.slots.reserve_exact(1);
+        self.slots.insert(index, slot(start, leaf));
+        self.slots[index + 1..].iter_mut().for_each(|slot| slot.start += leaf.size());
+    }
+
+    /// Writes a leaf in place of one at the same path.
+    pub(crate) fn replace(&mut self, index: usize, leaf: LeafRef<'_>) {
+        let (start, end) = (self.start_of(index), self.start_of(index + 1));
+        let value = start + leaf.path.len()..end;
+        self.text.reserve_exact(leaf.value.len().saturating_sub(value.len()));
+        self.text.replace_range(value, leaf.value);
+        self.text.shrink_to_fit();
+        self.slots[index] = slot(start, leaf);
+        // Whether it has grown or shrunk: the ends are known, so nothing below zero is ever in between.
+        self.slots[index + 1..].iter_mut().for_each(|slot| slot.start = slot.start - end + start + leaf.size());
+    }
+
+    /// Takes leaves out.
+    pub(crate) fn remove(&mut self, range: Range<usize>) {
+        let (start, end) = (self.start_of(range.start), self.start_of(range.end));
+        self.slots[range.end..].iter_mut().for_each(|slot| slot.start -= end - start);
+        self.slots.drain(range);
+        self.text.replace_range(start..end, "");
+        self.text.shrink_to_fit();
+        self.slots.shrink_to_fit();
+    }
+
+    /// A copy of some of the leaves.
+    pub(crate) fn slice(&self, range: Range<usize>) -> Sheaf {
+        let (start, end) = (self.start_of(range.start), self.start_of(range.end));
+        let slots = self.slots[range].iter().map(|slot| Slot { start: slot.start - start, ..*slot }).collect();
+        Sheaf { text: self.text[start..end].to_owned(), slots }
+    }
+
+    /// Cuts the leaves from an index on off.
+    pub(crate) fn split_off(&mut self, index: usize) -> Sheaf {
+        let rest = self.slice(index..self.len());
+        self.remove(index..self.len());
+        rest
+    }
+
+    /// Adds copies of other leaves behind these.
+    pub(crate) fn append(&mut self, other: &Sheaf, range: Range<usize>) {
+        let (start, end) = (other.start_of(range.start), other.start_of(range.end));
+        let offset = self.text.len();
+        self.text.reserve_exact(end - start);
+        self.text.push_str(&other.text[start..end]);
+        self.slots.reserve_exact(range.len());
+        let moved = |slot: &Slot| Slot { start: slot.start - start + offset, ..*slot };
+        self.slots.extend(other.slots[range].iter().map(moved));
+    }
+
+    /// The first leaf that begins in the second half of the text, so that neither side of it is empty where there are two.
+    pub(crate) fn middle(&self) -> usize {
+        let half = self.text.len() / 2;
+        self.slots.partition_point(|slot| slot.start < half).min(self.len().saturating_sub(1)).max(1)
+    }
+
+    /// Where a leaf begins, or after the last the end.
+    fn start_of(&self, index: usize) -> usize {
+        self.slots.get(index).map_or(self.text.len(), |slot| slot.start)
+    }
+
+    fn path_of(&self, slot: &Slot) -> &[u8] {
+        self.text.as_bytes().get(slot.start..slot.start + slot.path_len as usize).unwrap_or_default()
+    }
+}
+
+fn slot(start: usize, leaf: LeafRef<'_>) -> Slot {
+    let path_len = u32::try_from(leaf.path.len()).unwrap_or(u32::MAX);
+    Slot { revision: leaf.revision, start, path_len, kind: leaf.kind }
+}
+
+impl FromIterator<Entry> for Sheaf {
+    /// Packs leaves that come in order.
+    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Sheaf {
+        let mut sheaf = Sheaf::default();
+        entries.into_iter().for_each(|entry| sheaf.push(LeafRef::from(&entry)));
+        sheaf
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Model = Vec<(String, String, u64)>;
+
+    fn leaf((path, value, revision): &(String, String, u64)) -> LeafRef<'_> {
+        LeafRef { path, value, kind: LeafKind::String, revision: *revision }
+    }
+
+    fn packed(model: &Model) -> Sheaf {
+        let mut sheaf = Sheaf::default();
+        model.iter().for_each(|row| sheaf.push(leaf(row)));
+        sheaf
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_list_of_leaves(
+            rows in prop::collection::btree_map("[a-cé/]{1,4}", ("[xyü]{0,5}", 1..9_u64), 1..12),
+            (at, to) in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
+            value in "[xyü]{0,9}",
+        ) {
+            let mut model: Model = rows.into_iter().map(|(path, (value, revision))| (path, value, revision)).collect();
+            let (at, to) = (at.index(model.len()), to.index(model.len()));
+            let (at, to) = (at.min(to), at.max(to));
+            let mut sheaf = packed(&model);
+            prop_assert!(sheaf.iter().eq(model.iter().map(leaf)));
+            prop_assert_eq!(sheaf.search(&model[at].0), Ok(at));
+            prop_assert_eq!(sheaf.range((Bound::Excluded(&model[at].0), Bound::Included(&model[to].0))), at + 1..to.max(at) + 1);
+            prop_assert_eq!(sheaf.slice(at..to), packed(&model[at..to].to_vec()));
+            prop_assert!((1..model.len().max(2)).contains(&sheaf.middle()));
+
+            model[at].1 = value;
+            sheaf.replace(at, leaf(&model[at]));
+            prop_assert_eq!(&sheaf, &packed(&model));
+            let gone: Model = model.drain(at..to).collect();
+            sheaf.remove(at..to);
+            prop_assert_eq!(&sheaf, &packed(&model));
+            for row in gone.iter().rev() {
+                sheaf.insert(at, leaf(row));
+            }
+            model.splice(at..at, gone);
+            prop_assert_eq!(&sheaf, &packed(&model));
+            let rest = sheaf.split_off(to);
+            prop_assert_eq!(&rest, &packed(&model[to..].to_vec()));
+            sheaf.append(&rest, 0..rest.len());
+            prop_assert_eq!(&sheaf, &packed(&model));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What tells in which sheaf a path is.
+
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+
+/// Up to this length a separator lies in place: a search among many then follows no pointers.
+const SHORT: usize = 30;
+
+/// Something that is greater than every path before it, and not greater than those from it on.
+#[derive(Clone, Debug)]
+pub(super) enum Separator {
+    Short { len: u8, bytes: [u8; SHORT] },
+    Long(Box<[u8]>),
+}
+
+impl Separator {
+    /// What comes before every path.
+    pub(super) const FIRST: Separator = Separator::Short { len: 0, bytes: [0; SHORT] };
+
+    /// The shortest between a path and the next one. It may end inside a character.
+    pub(super) fn between(left: &str, right: &str) -> Separator {
+        let (left, right) = (left.as_bytes(), right.as_bytes());
+        let shared = left.iter().zip(right).take_while(|(left, right)| left == right).count();
+        Separator::new(right.get(..=shared).unwrap_or(right))
+    }
+
+    fn new(text: &[u8]) -> Separator {
+        match u8::try_from(text.len()) {
+            Ok(len) if text.len() <= SHORT => {
+                let mut bytes = [0; SHORT];
+                bytes[..text.len()].copy_from_slice(text);
+                Separator::Short { len, bytes }
+            }
+            _ => Separator::Long(text.into()),
+        }
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Separator::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or(bytes),
+            Separator::Long(bytes) => bytes,
+        }
+    }
+}
+
+impl Borrow<[u8]> for Separator {
+    fn borrow(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl Ord for Separator {
+    fn cmp(&self, other: &Separator) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl PartialOrd for Separator {
+    fn partial_cmp(&self, other: &Separator) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Separator {
+    fn eq(&self, other: &Separator) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Separator {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn it_is_as_short_as_can_be() {
+        assert_eq!(Separator::between("pages/a/title", "pages/b/note").as_bytes(), b"pages/b");
+        assert_eq!(Separator::between("a", "a/b").as_bytes(), b"a/");
+        assert!(matches!(Separator::between(&"x".repeat(30), &"x".repeat(31)), Separator::Long(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn it_lies_between(mut paths in prop::collection::btree_set("[ab/é]{1,40}", 2)) {
+            let (left, right) = (paths.pop_first().unwrap(), paths.pop_first().unwrap());
+            let separator = Separator::between(&left, &right);
+            prop_assert!(left.as_bytes() < separator.as_bytes() && separator.as_bytes() <= right.as_bytes());
+            prop_assert!(separator > Separator::FIRST && separator == separator.clone());
+        }
+    }
+}
