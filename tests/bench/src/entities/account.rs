@@ -1,4 +1,4 @@
-//! An entity of eight fields.
+//! An account: eight fields, which are checked.
 
 use dust_orm::entity::prelude::*;
 

@@ -6,7 +6,10 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, IF_MATCH};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::page::Model;
+use crate::Result;
+use crate::entities::card;
+use crate::entities::page::Model;
+use crate::server::Server;
 
 pub struct ByHand {
     http: reqwest::Client,
@@ -31,19 +34,19 @@ struct Written {
     store_seq: u64,
 }
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
 impl ByHand {
-    pub fn new(url: &str, store: &str, token: &str) -> Result<ByHand> {
+    pub fn new(server: &Server, store: &str) -> Result<ByHand> {
+        // reqwest wants one, though it will not speak TLS. An error says that there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, format!("Bearer {token}").parse()?);
+        headers.insert(AUTHORIZATION, format!("Bearer {}", server.emulator.token()).parse()?);
         headers.insert(ACCEPT, "application/json".parse()?);
         let http = reqwest::Client::builder()
             .default_headers(headers)
             .connect_timeout(Duration::from_secs(30))
             .timeout(Duration::from_secs(15))
             .build()?;
-        Ok(ByHand { http, entries: format!("{url}/api/stores/{store}/entries") })
+        Ok(ByHand { http, entries: format!("{}/api/stores/{store}/entries", server.emulator.url()) })
     }
 
     async fn list(&self, pattern: &str, after: Option<&str>) -> Result<Page> {
@@ -56,6 +59,7 @@ impl ByHand {
         Ok(serde_json::from_slice(&answer.bytes().await?)?)
     }
 
+    /// The page with this slug, and the revision of its title.
     pub async fn get(&self, slug: &str) -> Result<(Model, u64)> {
         let page = self.list(&format!("pages/{slug}/**"), None).await?;
         let title = page.items.iter().find(|item| item.path.ends_with("/title")).map_or(0, |item| item.revision);
@@ -77,17 +81,27 @@ impl ByHand {
     }
 
     pub async fn insert(&self, page: &Model) -> Result<u64> {
-        let at = |field: &str| format!("pages/{}/{field}", page.slug);
-        let ops = json!({"ops": [
-            {"op": "set", "path": at("title"), "value": page.title},
-            {"op": "set", "path": at("url"), "value": page.url},
-            {"op": "set", "path": at("note"), "value": page.note},
-            {"op": "set", "path": at("visits"), "value": page.visits},
-        ]});
-        self.send(self.http.post(format!("{}/batch_write", self.entries)), &ops).await
+        self.insert_many(std::slice::from_ref(page)).await
     }
 
-    /// As many clients do it: a request per field.
+    /// Several pages, in one request.
+    pub async fn insert_many(&self, pages: &[Model]) -> Result<u64> {
+        let ops: Vec<Value> = pages
+            .iter()
+            .flat_map(|page| {
+                let at = |field: &str| format!("pages/{}/{field}", page.slug);
+                [
+                    json!({"op": "set", "path": at("title"), "value": page.title}),
+                    json!({"op": "set", "path": at("url"), "value": page.url}),
+                    json!({"op": "set", "path": at("note"), "value": page.note}),
+                    json!({"op": "set", "path": at("visits"), "value": page.visits}),
+                ]
+            })
+            .collect();
+        self.send(self.http.post(format!("{}/batch_write", self.entries)), &json!({"ops": ops})).await
+    }
+
+    /// As many clients do it: a request for each field.
     pub async fn insert_by_puts(&self, page: &Model) -> Result<u64> {
         let mut last = 0;
         for (field, value) in [
@@ -101,9 +115,26 @@ impl ByHand {
         Ok(last)
     }
 
-    pub async fn set_title(&self, slug: &str, title: &str, revision: u64) -> Result<u64> {
-        let put = self.http.put(format!("{}/pages/{slug}/title", self.entries)).header(IF_MATCH, revision);
+    /// A card as one object.
+    pub async fn put_card(&self, card: &card::Model) -> Result<u64> {
+        let object = json!({"title": card.title, "url": card.url, "note": card.note, "visits": card.visits});
+        self.send(self.http.put(format!("{}/cards/{}", self.entries, card.slug)), &object).await
+    }
+
+    /// Sets a title, if it has still this revision.
+    pub async fn set_title(&self, slug: &str, title: &str, revision: Option<u64>) -> Result<u64> {
+        let put = self.http.put(format!("{}/pages/{slug}/title", self.entries));
+        let put = match revision {
+            Some(revision) => put.header(IF_MATCH, revision),
+            None => put,
+        };
         self.send(put, &json!(title)).await
+    }
+
+    pub async fn delete(&self, slug: &str) -> Result<u64> {
+        let request = self.http.delete(format!("{}/pages/{slug}", self.entries));
+        let answer = request.send().await?.error_for_status()?;
+        Ok(serde_json::from_slice::<Written>(&answer.bytes().await?)?.store_seq)
     }
 
     async fn send(&self, request: reqwest::RequestBuilder, body: &Value) -> Result<u64> {

@@ -1,6 +1,5 @@
 //! The least that a client can do: it sends frames that were made before, and waits for their replies and events.
 
-use dust_emulator::Emulator;
 use dust_orm::protocol::channel::{CAPVER, Request, SOCKET_PATH, VSN, topic};
 use dust_orm::protocol::{Op, Path, RawJson, Write};
 use futures_util::{SinkExt, StreamExt};
@@ -10,12 +9,13 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::Result;
-use crate::page::Model;
+use crate::entities::page::Model;
+use crate::server::Server;
 
 /// The reference of the join, which is the first frame.
 const JOIN: u64 = 1;
 
-pub struct Bare {
+pub struct Socket {
     socket: WebSocketStream<TcpStream>,
     topic: String,
     last: u64,
@@ -28,19 +28,20 @@ pub struct Frame {
     in_reply: String,
 }
 
-impl Bare {
+impl Socket {
     /// Opens the channel of a store, and waits until it has caught up.
-    pub async fn join(emulator: &Emulator, store: &str) -> Result<Bare> {
+    pub async fn join(server: &Server, store: &str) -> Result<Socket> {
+        let emulator = &server.emulator;
         let stream = TcpStream::connect(emulator.address()).await?;
         stream.set_nodelay(true)?;
         let (address, token) = (emulator.address(), emulator.token());
         let url = format!("ws://{address}{SOCKET_PATH}?token={token}&device_id=bare&capver={CAPVER}&vsn={VSN}");
         let (socket, _) = client_async(url, stream).await?;
-        let mut bare = Bare { socket, topic: topic(store), last: JOIN };
-        let join = Request::Join { last_store_seq: 0 }.encode(Some(JOIN), JOIN, &bare.topic)?;
-        bare.socket.send(Message::text(join)).await?;
-        while !bare.next().await?.contains("\"catch_up_complete\"") {}
-        Ok(bare)
+        let mut socket = Socket { socket, topic: topic(store), last: JOIN };
+        let join = Request::Join { last_store_seq: 0 }.encode(Some(JOIN), JOIN, &socket.topic)?;
+        socket.socket.send(Message::text(join)).await?;
+        while !socket.next().await?.contains("\"catch_up_complete\"") {}
+        Ok(socket)
     }
 
     /// The frame that inserts a record.

@@ -1,0 +1,5 @@
+//! What is stored.
+
+pub mod account;
+pub mod card;
+pub mod page;

@@ -1,0 +1,130 @@
+//! What calls cost: time, CPU and allocations.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::{Result, alloc};
+
+/// What a call took: the median of rounds, or one round.
+///
+/// CPU and allocations are those of the thread that measures. The server has a thread of its own, so that they are the
+/// client's alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cost {
+    /// Nanoseconds until it was done.
+    pub wall: f64,
+    /// Nanoseconds of CPU.
+    pub cpu: f64,
+    /// How often something was allocated.
+    pub allocations: f64,
+}
+
+/// A round under way.
+pub struct Meter {
+    wall: Duration,
+    cpu: Duration,
+    allocations: u64,
+}
+
+impl Meter {
+    /// Begins a round.
+    pub fn start() -> Meter {
+        Meter { allocations: alloc::allocations(), cpu: read(ClockId::ThreadCPUTime), wall: read(ClockId::Monotonic) }
+    }
+
+    /// Ends it: what one of so many calls has taken.
+    pub fn stop(self, calls: usize) -> Cost {
+        let (wall, cpu) = (read(ClockId::Monotonic), read(ClockId::ThreadCPUTime));
+        let per_call = |whole: f64| whole / calls as f64;
+        Cost {
+            wall: per_call((wall - self.wall).as_nanos() as f64),
+            cpu: per_call((cpu - self.cpu).as_nanos() as f64),
+            allocations: per_call((alloc::allocations() - self.allocations) as f64),
+        }
+    }
+}
+
+fn read(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
+
+impl Cost {
+    /// The median of rounds, of each number by itself.
+    pub fn median(rounds: &[Cost]) -> Cost {
+        let median = |of: fn(&Cost) -> f64| {
+            let mut values: Vec<f64> = rounds.iter().map(of).collect();
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied().unwrap_or_default()
+        };
+        Cost {
+            wall: median(|cost| cost.wall),
+            cpu: median(|cost| cost.cpu),
+            allocations: median(|cost| cost.allocations),
+        }
+    }
+
+    /// The cost of one of several things that a call does.
+    pub fn per(self, things: usize) -> Cost {
+        let each = |whole: f64| whole / things as f64;
+        Cost { wall: each(self.wall), cpu: each(self.cpu), allocations: each(self.allocations) }
+    }
+}
+
+/// Two ways to do the same, measured in turns.
+#[derive(Debug, Default)]
+pub struct Turns {
+    peer: Vec<Cost>,
+    dust: Vec<Cost>,
+}
+
+impl Turns {
+    /// Measures both in so many rounds of so many calls each, after a round that only warms up. Who is first changes from
+    /// round to round. A call is given its number, which both are given once.
+    pub async fn take(
+        rounds: usize,
+        calls: usize,
+        mut peer: impl AsyncFnMut(usize) -> Result<()>,
+        mut dust: impl AsyncFnMut(usize) -> Result<()>,
+    ) -> Result<Turns> {
+        let mut turns = Turns::default();
+        for round in 0..=rounds {
+            let (by_peer, by_dust) = if round % 2 == 0 {
+                let by_peer = self::round(round, calls, &mut peer).await?;
+                (by_peer, self::round(round, calls, &mut dust).await?)
+            } else {
+                let by_dust = self::round(round, calls, &mut dust).await?;
+                (self::round(round, calls, &mut peer).await?, by_dust)
+            };
+            if round > 0 {
+                turns.push(by_peer, by_dust);
+            }
+        }
+        Ok(turns)
+    }
+
+    /// Adds a round that was measured elsewhere.
+    pub fn push(&mut self, peer: Cost, dust: Cost) {
+        self.peer.push(peer);
+        self.dust.push(dust);
+    }
+
+    /// What the peer and what dust-orm took.
+    pub fn medians(&self) -> (Cost, Cost) {
+        (Cost::median(&self.peer), Cost::median(&self.dust))
+    }
+}
+
+async fn round(round: usize, calls: usize, call: &mut impl AsyncFnMut(usize) -> Result<()>) -> Result<Cost> {
+    let meter = Meter::start();
+    for number in round * calls..(round + 1) * calls {
+        call(number).await?;
+    }
+    Ok(meter.stop(calls))
+}
+
+/// How many calls of each way [`Turns::take`] makes, the first round included.
+pub fn calls_of(rounds: usize, calls: usize) -> usize {
+    (rounds + 1) * calls
+}

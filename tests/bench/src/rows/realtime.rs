@@ -1,0 +1,85 @@
+//! Writes over a WebSocket, one after the other: acknowledged, and in the mirror.
+
+use dust_orm::DustRepo;
+use dust_orm::entity::prelude::*;
+use dust_orm::protocol::{Op, Path, RawJson, Write};
+use dust_orm::transport::{RealtimeTransport, Transport};
+use serde_json::json;
+
+use crate::Result;
+use crate::entities::page::{self, draft, page};
+use crate::measure::calls_of;
+use crate::peers::{Frame, Socket};
+use crate::plan::{Case, Plan};
+use crate::server::{OTHER, STORE, Server};
+use crate::table::Aim;
+
+const WRITE: &[Aim] = &[Aim::Ratio(1.1)];
+const SET: &str = "set of a leaf, by the transport";
+const UPDATE: &str = "update of a field";
+const INSERT: &str = "insert, flat";
+
+const NONE_LEFT: &str = "a frame is made for each write";
+
+pub async fn rows(plan: &mut Plan) -> Result<()> {
+    plan.group("realtime");
+    if !plan.wants_any(&[SET, UPDATE, INSERT]) {
+        return Ok(());
+    }
+    let scale = plan.scale;
+    let (rounds, calls) = (scale.rounds, scale.calls(200));
+    let server = Server::twins(&page::seed(0..scale.records)).await?;
+    let client = server.client(STORE).start().await?;
+    let repo = DustRepo::with_client(&client, STORE)?;
+    let transport = RealtimeTransport::new(&client, STORE)?;
+    let mut socket = Socket::join(&server, OTHER).await?;
+
+    let case = |what| Case::new(what, "ready frames, bare WebSocket", rounds, calls).aims(WRITE);
+    let old = |number: usize| page(number % scale.records);
+    let title = |number: usize| format!("title {number}");
+    let new = |number: usize| scale.records + number;
+    let sets = |socket: &mut Socket| -> Result<std::vec::IntoIter<Frame>> {
+        let frames = (0..calls_of(rounds, calls)).map(|n| socket.set_title(&old(n).slug, &title(n)));
+        Ok(frames.collect::<Result<Vec<_>>>()?.into_iter())
+    };
+
+    let mut frames = sets(&mut socket)?;
+    plan.compare(
+        case(SET),
+        async |_| socket.write(frames.next().ok_or(NONE_LEFT)?).await,
+        async |n| {
+            let path = Path::parse(&format!("pages/{}/title", old(n).slug))?;
+            transport.write(Write::new(path, Op::Set(RawJson::from(json!(title(n)))))).await?;
+            Ok(())
+        },
+    )
+    .await?;
+
+    let mut frames = sets(&mut socket)?;
+    plan.compare(
+        case(UPDATE),
+        async |_| socket.write(frames.next().ok_or(NONE_LEFT)?).await,
+        async |n| {
+            let mut edit = old(n).into_active_model();
+            edit.title = Set(title(n));
+            repo.update(edit).await?;
+            Ok(())
+        },
+    )
+    .await?;
+
+    let frames = (0..calls_of(rounds, calls)).map(|n| socket.insert(&page(new(n))));
+    let mut frames = frames.collect::<Result<Vec<_>>>()?.into_iter();
+    plan.compare(
+        case(INSERT),
+        async |_| socket.write(frames.next().ok_or(NONE_LEFT)?).await,
+        async |n| {
+            repo.insert(draft(new(n))).await?;
+            Ok(())
+        },
+    )
+    .await?;
+    server.check_twins()?;
+    client.shutdown().await;
+    Ok(())
+}

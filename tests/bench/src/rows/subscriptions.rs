@@ -1,0 +1,118 @@
+//! One commit on its way to many subscribers, or past them, in one process.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dust_orm::feed::Ops;
+use dust_orm::protocol::{Glob, Op, Path, RawJson, Write};
+use dust_orm::repo::Subscription;
+use dust_orm::store::{Origin, Store};
+use dust_orm::{DustRepo, Event};
+use serde_json::json;
+use tokio::sync::{Notify, broadcast};
+
+use crate::Result;
+use crate::entities::page::{self, page};
+use crate::plan::{Case, Plan};
+use crate::table::{Aim, Figure};
+
+const EVENT: &str = "an event to 10,000 subscribers";
+const UNTOUCHED: &str = "a write past 10,000 subscribers";
+
+pub async fn rows(plan: &mut Plan) -> Result<()> {
+    plan.group("subscriptions");
+    if plan.wants(EVENT) {
+        event(plan).await?;
+    }
+    if plan.wants(UNTOUCHED) {
+        untouched(plan).await?;
+    }
+    Ok(())
+}
+
+/// Counts the models that have arrived, each at a task of its own.
+#[derive(Default)]
+struct Arrivals {
+    left: AtomicUsize,
+    all: Notify,
+}
+
+impl Arrivals {
+    fn take(&self, model: page::Model) {
+        black_box(model);
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.all.notify_one();
+        }
+    }
+}
+
+async fn receive(mut channel: broadcast::Receiver<page::Model>, arrivals: Arc<Arrivals>) {
+    while let Ok(page) = channel.recv().await {
+        arrivals.take(page);
+    }
+}
+
+async fn follow(mut pages: Subscription<page::Entity>, arrivals: Arc<Arrivals>) {
+    while let Some(Event::Upserted(page)) = pages.next().await {
+        arrivals.take(page);
+    }
+}
+
+/// From the write to the last of those who have waited for it.
+async fn event(plan: &mut Plan) -> Result<()> {
+    let scale = plan.scale;
+    let store = Store::in_memory()?;
+    let repo = DustRepo::with_store(store.clone());
+    let (by_peer, by_dust) = (Arc::new(Arrivals::default()), Arc::new(Arrivals::default()));
+    let (channel, _) = broadcast::channel(16);
+    for _ in 0..scale.subscribers {
+        tokio::spawn(receive(channel.subscribe(), Arc::clone(&by_peer)));
+        tokio::spawn(follow(repo.subscribe::<page::Entity>().await?, Arc::clone(&by_dust)));
+    }
+    plan.compare(
+        Case::new(EVENT, "tokio broadcast of the model", scale.rounds, scale.calls(5))
+            .aims(&[Aim::Most(Figure::Time(5e6))]),
+        async |n| {
+            by_peer.left.store(scale.subscribers, Ordering::Release);
+            channel.send(page(n)).map_err(|_| "nobody listens")?;
+            by_peer.all.notified().await;
+            Ok(())
+        },
+        async |n| {
+            by_dust.left.store(scale.subscribers, Ordering::Release);
+            write(&store, n)?;
+            by_dust.all.notified().await;
+            Ok(())
+        },
+    )
+    .await
+}
+
+/// A write that concerns nobody, beside nobody and beside many.
+async fn untouched(plan: &mut Plan) -> Result<()> {
+    let scale = plan.scale;
+    let (alone, among) = (Store::in_memory()?, Store::in_memory()?);
+    let quiet = DustRepo::with_store(alone.clone()).transport().hub().await?;
+    let hub = DustRepo::with_store(among.clone()).transport().hub().await?;
+    let pattern = |number: usize| Glob::parse(&format!("entity-{number}/**"));
+    // One, so that the hub has work to do; all others differ.
+    let _one = quiet.subscribe(&pattern(0)?, 1000);
+    let _many = (0..scale.subscribers)
+        .map(|number| Ok(hub.subscribe(&pattern(number)?, 1000)))
+        .collect::<Result<Vec<Ops>>>()?;
+    plan.compare(
+        Case::new(UNTOUCHED, "the same past one subscriber", scale.rounds, scale.calls(1000)).aims(&[Aim::Ratio(1.1)]),
+        async |n| write(&alone, n),
+        async |n| write(&among, n),
+    )
+    .await
+}
+
+fn write(store: &Store, number: usize) -> Result<()> {
+    let page::Model { title, url, note, visits, .. } = page(number);
+    let record = json!({"title": title, "url": url, "note": note, "visits": visits});
+    let write = Write::new(Path::parse("pages/dust")?, Op::Set(RawJson::from(record)));
+    store.write(write, &Origin::new("bench", "1"))?;
+    Ok(())
+}

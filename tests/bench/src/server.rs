@@ -1,0 +1,63 @@
+//! An emulator on a thread of its own.
+
+use dust_emulator::{Emulator, EmulatorBuilder};
+use dust_orm::sync::{SyncClient, SyncClientBuilder};
+use dust_orm::{DustConfig, DustRepo};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::Result;
+
+/// The store that dust-orm works on.
+pub const STORE: &str = "local/orm";
+/// A store that began as the same, for the peer.
+pub const OTHER: &str = "local/peer";
+
+/// Runs until it is dropped.
+pub struct Server {
+    /// What it serves.
+    pub emulator: Emulator,
+    runtime: Option<Runtime>,
+}
+
+impl Server {
+    /// Starts an emulator, apart from the thread that measures.
+    pub async fn start(emulator: EmulatorBuilder) -> Result<Server> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let emulator = runtime.spawn(emulator.start()).await??;
+        Ok(Server { emulator, runtime: Some(runtime) })
+    }
+
+    /// An emulator whose two stores hold the same.
+    pub async fn twins(seed: &str) -> Result<Server> {
+        Server::start(Emulator::builder().seed(STORE, seed).seed(OTHER, seed)).await
+    }
+
+    /// A repo on one of its stores, over HTTP.
+    pub fn repo(&self, store: &str) -> Result<DustRepo> {
+        let config = DustConfig::builder().base_url(self.emulator.url()).store(store).token(self.emulator.token());
+        Ok(DustRepo::connect(config.build()?)?)
+    }
+
+    /// A realtime client of one of its stores, to be started.
+    pub fn client(&self, store: &str) -> SyncClientBuilder {
+        let client = SyncClient::builder().store(store).token(self.emulator.token()).base_url(self.emulator.url());
+        client.device_id("orm")
+    }
+
+    /// Fails unless both stores hold the same: what was compared has done the same.
+    pub fn check_twins(&self) -> Result<()> {
+        if self.emulator.export(STORE)? != self.emulator.export(OTHER)? {
+            return Err("dust-orm and its peer have not written the same".into());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It cannot be waited for in a runtime.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
