@@ -57,7 +57,7 @@
 //! | a lease whose `ttl_ms` is negative | has ended before it begins | ends as it begins |
 //! | a lease whose `holder` is no string | keeps the value | keeps its JSON as a string |
 //! | a timestamp in a MessagePack frame | is one in live events too | an envelope in live events |
-//! | an integer beyond 64 bits for a MessagePack client | an exception | a float |
+//! | a live event with an integer beyond 64 bits for a MessagePack client | its writer's channel crashes | it is left out |
 //! | `rollback` to what is no integer | an exception | a reason |
 //! | the size of the database and the time of the last snapshot in `status` | there | 0 and `null` |
 //! | webhooks, plan limits, exports to SQLite, the rest of the web site | there | not there |

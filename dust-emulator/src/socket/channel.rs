@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dust_orm::protocol::channel::CAPVER;
-use dust_orm::protocol::{CommittedOp, OpKind, RawJson, envelope};
+use dust_orm::protocol::{CommittedOp, OpKind, RawJson, envelope, msgpack};
 use dust_orm::store::StoreError;
 use tokio::sync::mpsc;
 
@@ -128,7 +128,9 @@ impl Channel {
                 entries = entries.raw(leaf.path.as_str(), &entry.end());
             }
             let payload = Object::new().raw("entries", &entries.end()).number("snapshot_seq", snapshot.seq);
-            frames.push(self.frame("snapshot", payload.end()));
+            let payload = payload.end();
+            check_packs(vsn, &payload, || format!("the snapshot {}", snapshot.seq))?;
+            frames.push(self.frame("snapshot", payload));
             last = json::integer(snapshot.seq);
         }
         let room = hold.map_or(BATCH, |after| after.saturating_sub(sent).min(BATCH));
@@ -154,6 +156,7 @@ impl Channel {
     /// An op as a catch-up gives it: a decimal or datetime bare.
     fn event(&self, vsn: Vsn, op: &CommittedOp) -> Result<Outgoing, Crash> {
         let client_op_id = json::text(&op.client_op_id);
+        check_packs(vsn, op.value.as_str(), || format!("`{}` at op {}", op.path, op.store_seq))?;
         let value = envelope::bare(&op.value);
         let mut event = seat::event(&self.topic, Some(self.join_ref.clone()), op, &client_op_id, &value);
         let is_envelope = op.value.is_object() && value != op.value && op.op == OpKind::Set;
@@ -168,6 +171,15 @@ impl Channel {
         }
         Ok(event)
     }
+}
+
+/// What MessagePack does not have crashes the channel that is to send it.
+fn check_packs(vsn: Vsn, json: &str, what: impl FnOnce() -> String) -> Result<(), Crash> {
+    if vsn == Vsn::Json {
+        return Ok(());
+    }
+    let packed = msgpack::encode(json, &mut Vec::new());
+    packed.map_err(|error| Crash(format!("a catch-up in MessagePack crashes at {}: {error}", what())))
 }
 
 /// Whether what a client has is older than a snapshot. What is no number never is.

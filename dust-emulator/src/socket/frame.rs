@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use dust_orm::protocol::RawJson;
+use dust_orm::protocol::msgpack::{self, EncodeError, Moment, Moments, NotUtf8};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::msgpack::{self, Decoded, Moment};
 use crate::json;
 
 /// The form of the frames on one socket.
@@ -62,11 +62,11 @@ impl Vsn {
         if self == Vsn::Json {
             return None;
         }
-        let Decoded { json, not_utf8 } = msgpack::decode(bytes)?;
-        Frame::read(&json, not_utf8)
+        let decoded = msgpack::decode(bytes, Moments::Envelope).ok()?;
+        Frame::read(&decoded.json, decoded.not_utf8.map(|text| refusal(&text)))
     }
 
-    pub(super) fn encode(self, frame: &Outgoing) -> Result<Message, serde_json::Error> {
+    pub(super) fn encode(self, frame: &Outgoing) -> Result<Message, EncodeError> {
         let id = |id: &Option<RawJson>| id.as_ref().map_or_else(|| "null".to_owned(), RawJson::to_string);
         let mut head = format!("{},{},", id(&frame.join_ref), id(&frame.reference));
         json::push_string(&frame.topic, &mut head);
@@ -84,6 +84,17 @@ impl Vsn {
         msgpack::encode_with_moment(&frame.payload, frame.moment, &mut out)?;
         Ok(Message::binary(out))
     }
+}
+
+/// How a server words that a string is not UTF-8, which it finds out when it stores it.
+fn refusal(NotUtf8 { bytes, bad_at }: &NotUtf8) -> String {
+    let bad = bytes.get(*bad_at).copied().unwrap_or_default();
+    let shown: Vec<String> = bytes.iter().map(u8::to_string).collect();
+    let message = format!("invalid byte 0x{bad:02X} in <<{}>>", shown.join(", "));
+    let mut reason = String::from("%Jason.EncodeError{message: ");
+    json::inspect_string(&message, &mut reason);
+    reason.push('}');
+    reason
 }
 
 impl Frame {
@@ -139,6 +150,17 @@ mod tests {
         let text = r#"[null,"7","store:acme/main","phx_reply",{"response":{},"status":"ok"}]"#;
         assert_eq!(Vsn::Json.encode(&frame).unwrap(), Message::text(text));
         let binary = Vsn::MessagePack.encode(&frame).unwrap().into_data();
-        assert_eq!(msgpack::decode(&binary).unwrap().json, text);
+        assert_eq!(msgpack::decode(&binary, Moments::Text).unwrap().json, text);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused_as_a_server_does() {
+        let decode = |bytes: &[u8]| {
+            let head = [0x95, 1, 2, 0xa1, b'a', 0xa1, b'b'];
+            Vsn::MessagePack.decode_binary(&[&head, bytes].concat()).unwrap().not_utf8
+        };
+        let reason = r#"%Jason.EncodeError{message: "invalid byte 0xFF in <<0, 255>>"}"#;
+        assert_eq!(decode(&[0xc4, 2, 0x00, 0xff]).as_deref(), Some(reason));
+        assert_eq!(decode(&[0xc4, 1, b'x']), None);
     }
 }

@@ -12,7 +12,6 @@ mod frame;
 mod handshake;
 mod hub;
 mod line;
-mod msgpack;
 mod put_file;
 mod rollback;
 mod seat;

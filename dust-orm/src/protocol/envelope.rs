@@ -1,5 +1,7 @@
 //! Typed envelopes: decimals and datetimes that were written as objects, and the wrapping of snapshots.
 
+use serde_json::value::RawValue;
+
 use super::json::RawJson;
 use super::value::{self, Members, ValueError};
 
@@ -28,6 +30,15 @@ pub fn bare(value: &RawJson) -> RawJson {
         }
         _ => value.clone(),
     }
+}
+
+/// Whether a value is a decimal envelope, or says that it is one.
+pub(crate) fn is_decimal(value: &RawJson) -> bool {
+    let is_kind = |kind: &RawValue| serde_json::from_str::<String>(kind.get()).is_ok_and(|kind| kind == "decimal");
+    value.is_object()
+        && value::members(value.as_str()).is_ok_and(|members| {
+            members.contains_key("_typed") && members.get("_type").is_some_and(|kind| is_kind(kind))
+        })
 }
 
 /// A leaf's value as a snapshot wraps it: `{"_scalar": value}`, or the envelope as it is.

@@ -13,6 +13,7 @@ pub mod glob;
 pub mod http;
 pub mod json;
 pub mod list;
+pub mod msgpack;
 pub mod op;
 pub mod path;
 pub mod read;

@@ -16,6 +16,7 @@ use super::store::StoreShared;
 use crate::cache::Cache;
 use crate::config::DustConfig;
 use crate::error::DustErr;
+use crate::protocol::channel::Frames;
 
 /// How many commands may wait to be taken up by the task.
 const ASKS: usize = 1024;
@@ -35,6 +36,7 @@ pub struct SyncClientBuilder {
     read_env: bool,
     timing: Timing,
     cache: Option<Arc<dyn Cache>>,
+    frames: Frames,
     is_disabled: bool,
 }
 
@@ -97,6 +99,28 @@ impl SyncClientBuilder {
         self
     }
 
+    /// The form of the frames on the socket: JSON, unless this says MessagePack.
+    ///
+    /// MessagePack frames are shorter, and they carry less. A write that holds an integer beyond 64 bits, or sets a leaf to a
+    /// decimal envelope, is [`NotSupported`](DustErr::NotSupported) before it is sent
+    /// ([`Capabilities::every_value`](crate::Capabilities::every_value)); dust-orm writes decimals as plain strings, so this
+    /// is about values of one's own making. And a server cannot send such a value in a catch-up: where another client has
+    /// written one, the store becomes [`Refused`](crate::sync::StoreState::Refused) after some three seconds, with an error
+    /// that says so (from [`start`](SyncClientBuilder::start), too). The way out is JSON frames.
+    ///
+    /// ```no_run
+    /// use dust_orm::sync::{Frames, SyncClient};
+    ///
+    /// # async fn example() -> Result<(), dust_orm::DustErr> {
+    /// let client = SyncClient::builder().env().frames(Frames::MessagePack).start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn frames(mut self, frames: Frames) -> Self {
+        self.frames = frames;
+        self
+    }
+
     /// Whether the client is enabled from the start: yes, unless this says no.
     ///
     /// A client that is not enabled is there and does nothing: it opens no socket and no repo is promoted, but every handle
@@ -137,7 +161,7 @@ impl SyncClientBuilder {
             (None, true) => std::env::var("DUST_WS_URL").ok(),
             (None, false) => None,
         };
-        let address = Address::new(url.as_deref().unwrap_or(first.base_url()), first.token(), &device_id)?;
+        let address = Address::new(url.as_deref().unwrap_or(first.base_url()), first.token(), &device_id, self.frames)?;
         let place = self.cache.map(|cache| Place { cache, server: address.server() });
         let unsaved = Arc::new(Notify::new());
         let mut stores = Vec::with_capacity(configs.len());
@@ -149,7 +173,7 @@ impl SyncClientBuilder {
             stores.push(Arc::new(StoreShared::new(name, mirror, is_kept, Arc::clone(&unsaved))));
         }
         let held = stores.iter().map(|store| (store.name.clone(), store.mirror().seq()));
-        let session = Session::new(self.timing, held, seed);
+        let session = Session::new(self.timing, held, seed).with_frames(self.frames);
         let (asks, asked) = mpsc::channel(ASKS);
         let (started, start) = oneshot::channel();
         let driver = Driver::new(session, address, stores.clone(), asked, started, !self.is_disabled);
@@ -162,7 +186,8 @@ impl SyncClientBuilder {
             }
         });
         let task = Mutex::new(Some(task));
-        let client = SyncClient::new(Inner { configs, stores, device_id, mark: seed, asks, flusher, task });
+        let client =
+            SyncClient::new(Inner { configs, stores, device_id, mark: seed, frames: self.frames, asks, flusher, task });
         match tokio::time::timeout(START_PATIENCE, start).await {
             Ok(Ok(Err(error))) => {
                 client.shutdown().await;

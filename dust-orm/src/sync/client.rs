@@ -19,7 +19,7 @@ use super::store::StoreShared;
 use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::feed::Hub;
-use crate::protocol::channel::{Permissions, Written};
+use crate::protocol::channel::{Frames, Permissions, Written};
 
 /// How long [`start`](SyncClientBuilder::start) waits for the first catch-up before it leaves it to go on by itself.
 pub(super) const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -74,6 +74,7 @@ pub(super) struct Inner {
     pub(super) stores: Vec<Arc<StoreShared>>,
     pub(super) device_id: String,
     pub(super) mark: u64,
+    pub(super) frames: Frames,
     pub(super) asks: mpsc::Sender<Ask>,
     /// Where there is a cache.
     pub(super) flusher: Option<Flusher>,
@@ -250,6 +251,11 @@ impl SyncClient {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// The form of the frames on the socket.
+    pub(crate) fn frames(&self) -> Frames {
+        self.inner.frames
     }
 
     /// An op is known to be committed that no server will push.

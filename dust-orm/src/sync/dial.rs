@@ -13,7 +13,7 @@ use url::Url;
 use super::tls::Tls;
 use crate::config::Token;
 use crate::error::DustErr;
-use crate::protocol::channel::{CAPVER, MAX_INCOMING, SOCKET_PATH, VSN};
+use crate::protocol::channel::{CAPVER, Frames, MAX_INCOMING, SOCKET_PATH};
 
 /// How long a socket may take to open.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -33,6 +33,7 @@ pub(super) struct Address {
     host: String,
     port: u16,
     tls: Option<Tls>,
+    pub(super) frames: Frames,
 }
 
 /// Why a socket did not open.
@@ -47,7 +48,7 @@ pub(super) enum DialError {
 impl Address {
     /// The socket of a server: `url` is the server's own address (`https://…`), or the whole address of the socket
     /// (`wss://…/ws/sync/websocket`).
-    pub(super) fn new(url: &str, token: &Token, device_id: &str) -> Result<Address, DustErr> {
+    pub(super) fn new(url: &str, token: &Token, device_id: &str, frames: Frames) -> Result<Address, DustErr> {
         let malformed = |why: &str| {
             DustErr::InvalidParams(format!(
                 "`url` (DUST_WS_URL) {why}; for example wss://dustlayer.io{SOCKET_PATH}, or nothing, as it follows from \
@@ -78,9 +79,9 @@ impl Address {
             .append_pair("token", token.reveal())
             .append_pair("device_id", device_id)
             .append_pair("capver", &CAPVER.to_string())
-            .append_pair("vsn", VSN);
+            .append_pair("vsn", frames.vsn());
         let tls = (scheme == "wss").then(Tls::new).transpose()?;
-        Ok(Address { url, token: token.clone(), host, port, tls })
+        Ok(Address { url, token: token.clone(), host, port, tls, frames })
     }
 
     /// The server, as it can be shown.
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
 
     fn address(url: &str) -> Result<Address, DustErr> {
-        Address::new(url, &Token::new("dust_tok_&secret"), "d 1")
+        Address::new(url, &Token::new("dust_tok_&secret"), "d 1", Frames::Json)
     }
 
     #[test]
@@ -165,6 +166,8 @@ mod tests {
         let address = address("https://[::1]").unwrap();
         assert_eq!((address.host.as_str(), address.port), ("::1", 443));
         assert!(!format!("{address:?}").contains("secret"));
+        let packed = Address::new("https://dust", &Token::new("t"), "d", Frames::MessagePack).unwrap();
+        assert!(packed.url.as_str().ends_with("&vsn=3.0.0"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod socket;
 mod store;
 mod tls;
 
-pub use crate::protocol::channel::Permissions;
+pub use crate::protocol::channel::{Frames, Permissions};
 pub use builder::SyncClientBuilder;
 pub use client::{StoreStatus, SyncClient};
 pub use mirror::Mirror;

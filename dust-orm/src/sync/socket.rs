@@ -14,7 +14,7 @@ use super::dial::{Address, DialError, Socket};
 use super::session::{Command, CommandId, Output, Session, StoreId, StoreState};
 use super::store::StoreShared;
 use crate::error::DustErr;
-use crate::protocol::channel::Written;
+use crate::protocol::channel::{Frames, Written};
 
 /// How long the system may take to accept what is sent.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -237,6 +237,10 @@ impl Driver {
         let now = self.now();
         match message {
             Some(Ok(Message::Text(text))) => self.session.frame(now, text.as_str()),
+            Some(Ok(Message::Binary(bytes))) => match self.address.frames.unpack(&bytes) {
+                Ok(text) => self.session.frame(now, &text),
+                Err(error) => self.session.unreadable(&error),
+            },
             Some(Ok(Message::Close(_))) | None => self.lost("the server closed the connection"),
             // Pings are answered by the socket itself.
             Some(Ok(_)) => {}
@@ -299,9 +303,17 @@ impl Driver {
     /// Hands a frame to the socket, or with `None` pushes out what was handed to it.
     async fn send(&mut self, frame: Option<String>) {
         let Some(socket) = &mut self.socket else { return };
+        let message = match (frame, self.address.frames) {
+            (Some(text), Frames::MessagePack) => match Frames::pack(&text) {
+                Ok(bytes) => Some(Message::binary(bytes)),
+                // Writes are looked at before they get here.
+                Err(error) => return self.lost(&format!("a frame cannot be written: {error}")),
+            },
+            (frame, _) => frame.map(Message::text),
+        };
         let sent = async {
-            match frame {
-                Some(frame) => socket.feed(Message::text(frame)).await,
+            match message {
+                Some(message) => socket.feed(message).await,
                 None => socket.flush().await,
             }
         };

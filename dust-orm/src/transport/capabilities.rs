@@ -16,6 +16,9 @@ pub struct Capabilities {
     pub merges_fields: bool,
     /// Whether `merge`, `increment`, `add`, `remove`, leases and files can be written.
     pub typed_ops: bool,
+    /// Whether any JSON value can be written. With [MessagePack frames](crate::protocol::channel::Frames) integers beyond 64 bits
+    /// and decimal envelopes cannot.
+    pub every_value: bool,
     /// Whether committed ops can be subscribed to.
     pub subscribe: bool,
     /// Whether a call crosses a network, so that it pays to ask for the next page ahead of time.

@@ -100,6 +100,7 @@ impl Transport for EmbeddedTransport {
             fenced_batches: true,
             merges_fields: false,
             typed_ops: true,
+            every_value: true,
             subscribe: true,
             remote: false,
             batch_bytes: usize::MAX,

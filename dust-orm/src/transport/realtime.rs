@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use super::{Capabilities, HttpTransport, Receipt, Transport};
 use crate::error::DustErr;
 use crate::feed::Hub;
-use crate::protocol::channel::Written;
+use crate::protocol::channel::{Frames, Written};
 use crate::protocol::list::MAX_PAGE;
 use crate::protocol::value::is_subtree;
 use crate::protocol::{
-    BatchOp, CommittedOp, Entry, Fence, FileUpload, ListRequest, Op, Page, Path, Precondition, RawJson, Write, value,
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, ListRequest, Op, OpKind, Page, Path, Precondition, RawJson, Write,
+    envelope, msgpack, value,
 };
 use crate::sync::session::{StoreId, Work};
 use crate::sync::{Mirror, SyncClient};
@@ -109,6 +110,24 @@ impl RealtimeTransport {
         error
     }
 
+    /// Refuses a value that MessagePack frames cannot carry, or that no later catch-up in them could.
+    ///
+    /// HTTP is no way around: it would take the value, and the server would then crash each time it has to send it here.
+    fn check_value(&self, path: &Path, value: &RawJson, is_set: bool) -> Result<(), DustErr> {
+        if self.client.frames() == Frames::Json {
+            return Ok(());
+        }
+        let why = match msgpack::encode(value.as_str(), &mut Vec::new()) {
+            Err(error) => error.to_string(),
+            Ok(()) if is_set && envelope::is_decimal(value) => {
+                "a decimal envelope breaks every catch-up in MessagePack".to_owned()
+            }
+            Ok(()) => return Ok(()),
+        };
+        let hint = format!("{why}; write it as a string, or start the client with JSON frames");
+        Err(self.refuse(&format!("this value of `{path}` in MessagePack frames"), &hint))
+    }
+
     /// Gives guards the revisions that the server has.
     ///
     /// A snapshot does not tell revisions: its leaves have the snapshot's own, which is the most they can be. A leaf whose
@@ -155,6 +174,7 @@ impl Transport for RealtimeTransport {
             fenced_batches: false,
             merges_fields: true,
             typed_ops: true,
+            every_value: self.client.frames() == Frames::Json,
             subscribe: true,
             remote: false,
             ..self.http.capabilities()
@@ -180,6 +200,9 @@ impl Transport for RealtimeTransport {
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
         self.client.check_scope(self.store, WRITE, &format!("{} of `{}`", write.op.kind().name(), write.path))?;
         let Write { path, op, mut precondition, fence } = write;
+        if let Op::Set(value) | Op::Merge(value) | Op::Increment(value) | Op::Add(value) | Op::Remove(value) = &op {
+            self.check_value(&path, value, op.kind() == OpKind::Set)?;
+        }
         self.resolve(vec![(0, &path, &mut precondition)]).await.map_err(|error| match error {
             DustErr::Conflict { path, current, .. } => DustErr::Conflict { path, current, op_index: None },
             other => other,
@@ -192,6 +215,9 @@ impl Transport for RealtimeTransport {
             return Err(DustErr::InvalidParams(format!("a batch holds 1 to {MAX_PAGE} ops, not {}", ops.len())));
         }
         self.client.check_scope(self.store, WRITE, "a batch")?;
+        for op in &ops {
+            op.value.as_ref().map_or(Ok(()), |value| self.check_value(&op.path, value, true))?;
+        }
         let merged = as_merge(&ops, &*self.client.mirror(self.store).await?);
         if let Some((path, object)) = merged {
             let write = Write { fence, ..Write::new(path, Op::Merge(object)) };

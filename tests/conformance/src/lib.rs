@@ -16,5 +16,5 @@ mod suite;
 
 pub use backend::{Backend, EmbeddedFile, EmbeddedMemory};
 pub use plain::PlainServer;
-pub use server::{EmulatorHttp, EmulatorPromoted, EmulatorRealtime, RealServer};
+pub use server::{EmulatorHttp, EmulatorMessagePack, EmulatorPromoted, EmulatorRealtime, RealServer};
 pub use suite::trials;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use dust_emulator::Emulator;
 use dust_orm::feed::Hub;
 use dust_orm::protocol::{BatchOp, CommittedOp, Entry, Fence, ListRequest, Page, Path, Write};
-use dust_orm::sync::SyncClient;
+use dust_orm::sync::{Frames, SyncClient};
 use dust_orm::transport::{HttpTransport, RealtimeTransport, Receipt};
 use dust_orm::{Capabilities, DustConfig, DustErr, DustRepo, Transport};
 
@@ -41,10 +41,28 @@ impl Backend for EmulatorRealtime {
     }
 
     async fn connect(&self) -> (Arc<dyn Transport>, Box<dyn Send>) {
-        let emulator = Emulator::start().await.unwrap();
-        let builder = SyncClient::builder().store(emulator.store()).token(emulator.token()).base_url(emulator.url());
-        let client = builder.start().await.unwrap();
-        (Arc::new(RealtimeTransport::new(&client, &emulator.store()).unwrap()), Box::new(emulator))
+        realtime(Frames::Json).await
+    }
+}
+
+async fn realtime(frames: Frames) -> (Arc<dyn Transport>, Box<dyn Send>) {
+    let emulator = Emulator::start().await.unwrap();
+    let builder = SyncClient::builder().store(emulator.store()).token(emulator.token()).base_url(emulator.url());
+    let client = builder.frames(frames).start().await.unwrap();
+    (Arc::new(RealtimeTransport::new(&client, &emulator.store()).unwrap()), Box::new(emulator))
+}
+
+/// The emulator over its WebSocket, in MessagePack.
+pub struct EmulatorMessagePack;
+
+#[async_trait]
+impl Backend for EmulatorMessagePack {
+    fn name(&self) -> &'static str {
+        "msgpack"
+    }
+
+    async fn connect(&self) -> (Arc<dyn Transport>, Box<dyn Send>) {
+        realtime(Frames::MessagePack).await
     }
 }
 

@@ -2,7 +2,8 @@
 //! `DUST_CONFORMANCE_TOKEN` and `DUST_CONFORMANCE_STORE` name one: `cargo test -p conformance -- real`.
 
 use conformance::{
-    EmbeddedFile, EmbeddedMemory, EmulatorHttp, EmulatorPromoted, EmulatorRealtime, PlainServer, RealServer, trials,
+    EmbeddedFile, EmbeddedMemory, EmulatorHttp, EmulatorMessagePack, EmulatorPromoted, EmulatorRealtime, PlainServer,
+    RealServer, trials,
 };
 use libtest_mimic::{Arguments, run};
 
@@ -13,6 +14,7 @@ fn main() {
     all.extend(trials(PlainServer));
     all.extend(trials(EmulatorHttp));
     all.extend(trials(EmulatorRealtime));
+    all.extend(trials(EmulatorMessagePack));
     all.extend(trials(EmulatorPromoted));
     if let Some(real) = RealServer::from_env() {
         all.extend(trials(real));

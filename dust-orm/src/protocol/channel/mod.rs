@@ -1,9 +1,10 @@
-//! The frames of a Dust server's WebSocket: Phoenix channels, JSON text (`vsn=2.0.0`). No I/O.
+//! The frames of a Dust server's WebSocket: Phoenix channels. No I/O.
 //!
-//! Every frame is an array of five, [`Frame`]. What a client sends is made by [`Request::encode`]; what it receives is read
+//! Here frames are JSON text (`vsn=2.0.0`); [`Frames`] says what they are on the socket. Every frame is an array of five, [`Frame`]. What a client sends is made by [`Request::encode`]; what it receives is read
 //! by [`Incoming::decode`], which never panics and keeps every digit of a value.
 
 mod frame;
+mod frames;
 mod message;
 mod refusal;
 mod request;
@@ -12,6 +13,7 @@ mod tests;
 
 pub use super::file::FileUpload;
 pub use frame::{Frame, FrameError};
+pub use frames::Frames;
 pub use message::{Incoming, Joined, Message, Permissions, Response, Snapshot, StatusReport, Written};
 pub use refusal::{Attempt, Refusal};
 pub use request::Request;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Output, Session, Socket, StoreId, StoreState, Timing};
 use crate::error::DustErr;
 use crate::protocol::CommittedOp;
-use crate::protocol::channel::{Permissions, Refusal, Request, Response, Snapshot, topic};
+use crate::protocol::channel::{Frames, Permissions, Refusal, Request, Response, Snapshot, topic};
 use crate::protocol::list::MAX_PAGE;
 use crate::sync::Mirror;
 
@@ -17,6 +17,8 @@ const MAX_EARLY: usize = 10_000;
 const MAX_JOIN_PAUSE: Duration = Duration::from_secs(10);
 /// The pause before the second join that brought nothing.
 const MIN_JOIN_PAUSE: Duration = Duration::from_millis(100);
+/// How many catch-ups in a row have to break off at the same op until it is not by chance: some three seconds.
+const MAX_BROKEN_OFF: u32 = 6;
 
 #[derive(Debug)]
 pub(super) struct Channel {
@@ -35,6 +37,8 @@ pub(super) struct Channel {
     pub(super) phase: Phase,
     /// Joins in a row that failed or left a hole.
     vain_joins: u32,
+    /// Catch-ups that have crashed since one last brought something.
+    broken_off: u32,
     /// A store that is being fetched again from its beginning, aside. `cursor` is then its.
     resync: Option<Mirror>,
     /// The reference of the `status` that was sent, and the cursor then.
@@ -83,6 +87,7 @@ impl Channel {
             held: 0,
             phase: Phase::Closed { join_at: None },
             vain_joins: 0,
+            broken_off: 0,
             resync: None,
             status_sent: None,
             status_at: Duration::ZERO,
@@ -165,6 +170,22 @@ impl Channel {
             self.fetch_at = None;
         }
         ready
+    }
+
+    /// The error for a store whose next op the server cannot send.
+    fn breaks_off(&self, frames: Frames) -> DustErr {
+        let hint = match frames {
+            Frames::Json => "the server crashes over it each time; what it is, its log says",
+            Frames::MessagePack => {
+                "the server crashes over it each time, as it does in MessagePack frames over a decimal envelope or an integer \
+                 beyond 64 bits; use JSON frames"
+            }
+        };
+        DustErr::NotSupported {
+            operation: format!("fetching what follows the op {} of the store `{}`", self.cursor, self.name),
+            transport: "realtime",
+            hint: hint.to_owned(),
+        }
     }
 
     fn state(&self) -> StoreState {
@@ -266,6 +287,25 @@ impl Session {
         self.announce(store);
     }
 
+    /// The channel has crashed. If that happens in each catch-up, at the same op, the server cannot send that op: asking for it
+    /// again and again leads nowhere, and somebody has to be told.
+    pub(super) fn channel_crashed(&mut self, store: usize, now: Duration) {
+        let channel = &mut self.channels[store];
+        if !matches!(channel.phase, Phase::CatchingUp { .. }) {
+            return self.channel_closed(store, now);
+        }
+        channel.broken_off = channel.broken_off.saturating_add(1);
+        if channel.broken_off < MAX_BROKEN_OFF {
+            return self.channel_closed(store, now);
+        }
+        let error = channel.breaks_off(self.frames);
+        tracing::warn!(store = %channel.name, %error, "the mirror of a store stays behind");
+        channel.phase = Phase::Refused { error, retry_at: now + self.timing.refused };
+        self.lose_sent(store);
+        self.announce(store);
+        self.advance_all(store);
+    }
+
     /// A committed op has arrived, by whatever way.
     pub(super) fn receive(&mut self, store: usize, now: Duration, op: CommittedOp) {
         let channel = &mut self.channels[store];
@@ -288,6 +328,7 @@ impl Session {
         if ops.is_empty() {
             return;
         }
+        channel.broken_off = 0;
         let own: Vec<CommittedOp> =
             ops.iter().filter(|op| self.by_op_id.contains_key(&*op.client_op_id)).cloned().collect();
         match &mut channel.resync {
@@ -327,6 +368,7 @@ impl Session {
             return;
         }
         channel.cursor = seq;
+        channel.broken_off = 0;
         channel.seen = channel.seen.max(seq);
         channel.early = channel.early.split_off(&(seq + 1));
         channel.held = 0;
@@ -346,6 +388,7 @@ impl Session {
         let channel = &mut self.channels[store];
         let Phase::CatchingUp { join_ref, through } = channel.phase else { return };
         channel.phase = Phase::Live { join_ref, rejoin_at: None };
+        channel.broken_off = 0;
         // If the server has not sent what it said it has, a batch still waits for the rest.
         channel.held = 0;
         self.hand_on(store);

@@ -37,7 +37,7 @@ pub use command::{Command, CommandId, Work};
 pub use output::{Output, StoreId, StoreState};
 
 use crate::error::DustErr;
-use crate::protocol::channel::{Incoming, Message, Refusal, Request, Response};
+use crate::protocol::channel::{FrameError, Frames, Incoming, Message, Refusal, Request, Response};
 use backoff::Dice;
 use channel::{Channel, Phase};
 use command::{Pending, Stage};
@@ -117,6 +117,7 @@ enum Socket {
 #[derive(Debug)]
 pub struct Session {
     timing: Timing,
+    frames: Frames,
     socket: Socket,
     /// Connections that failed since the last one that was of use.
     failures: u32,
@@ -140,6 +141,7 @@ impl Session {
         let op_prefix = format!("{:016x}", dice.roll());
         Session {
             timing,
+            frames: Frames::Json,
             socket: Socket::Off,
             failures: 0,
             channels: stores.into_iter().map(|(name, seq)| Channel::new(name, seq)).collect(),
@@ -152,6 +154,12 @@ impl Session {
             dice,
             outputs: VecDeque::new(),
         }
+    }
+
+    /// Tells the form of the frames on the socket, of which only errors speak: the session itself takes and gives text.
+    pub fn with_frames(mut self, frames: Frames) -> Session {
+        self.frames = frames;
+        self
     }
 
     /// Begins to connect.
@@ -209,15 +217,12 @@ impl Session {
 
     /// A text frame has arrived.
     pub fn frame(&mut self, now: Duration, text: &str) {
-        let Socket::Up { unheard_since, .. } = &mut self.socket else { return };
-        *unheard_since = None;
+        if !self.hear() {
+            return;
+        }
         let incoming = match Incoming::decode(text) {
             Ok(incoming) => incoming,
-            Err(error) => {
-                // If it was an op, the hole it leaves is found, and the op asked for again.
-                tracing::warn!(%error, "a frame of the Dust server is ignored");
-                return;
-            }
+            Err(error) => return self.unreadable(&error),
         };
         let Some(store) = self.channels.iter().position(|channel| channel.topic == incoming.topic) else { return };
         let join_ref = incoming.join_ref.as_deref();
@@ -232,9 +237,25 @@ impl Session {
             Message::Event(op) if join_ref.is_none() || is_current => self.receive(store, now, op),
             Message::Snapshot(snapshot) if is_current => self.replace(store, snapshot),
             Message::CaughtUp if is_current => self.caught_up(store, now),
-            Message::Crashed | Message::Closed if is_current => self.channel_closed(store, now),
+            Message::Crashed if is_current => self.channel_crashed(store, now),
+            Message::Closed if is_current => self.channel_closed(store, now),
             _ => {}
         }
+    }
+
+    /// A frame has arrived that is none, for this reason. It is ignored; if it was an op, the hole it leaves is found, and the
+    /// op asked for again.
+    pub fn unreadable(&mut self, error: &FrameError) {
+        if self.hear() {
+            tracing::warn!(%error, "a frame of the Dust server is ignored");
+        }
+    }
+
+    /// Notes that the server has given a sign of life. Without a socket there is nobody to give one.
+    fn hear(&mut self) -> bool {
+        let Socket::Up { unheard_since, .. } = &mut self.socket else { return false };
+        *unheard_since = None;
+        true
     }
 
     /// Asks for something. It is answered by an [`Output::Answer`] with the same id, before its deadline has passed.

@@ -284,6 +284,7 @@ impl Transport for HttpTransport {
             fenced_batches: false,
             merges_fields: false,
             typed_ops: false,
+            every_value: true,
             subscribe: false,
             remote: true,
             batch_bytes: wire::MAX_BODY,

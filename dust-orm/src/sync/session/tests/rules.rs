@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::{Command, CommandId, Output, Session, StoreId, StoreState, Timing, Work};
 use crate::error::{DustErr, ErrKind};
-use crate::protocol::channel::{FileUpload, Written};
+use crate::protocol::channel::{FileUpload, Frames, Written};
 use crate::protocol::{Op, Path, Precondition, RawJson, Write};
 
 const TOPIC: &str = "store:acme/main";
@@ -257,6 +257,72 @@ fn joins_that_bring_nothing_become_rare_and_end() {
     assert!((2..8).contains(&joins.len()), "{joins:?}");
     assert_eq!(client.error(asked), ErrKind::Timeout);
     assert!(client.states.last().unwrap().is_live());
+}
+
+#[test]
+fn an_op_over_which_each_catch_up_crashes_is_told_of() {
+    /// Waits for the next join, and answers it; its reference.
+    fn joins(client: &mut Client) -> String {
+        let began = client.now;
+        loop {
+            let join = client.sent.iter().find(|frame| frame[3] == "phx_join");
+            if let Some(reference) = join.map(|frame| frame[1].as_str().unwrap().to_owned()) {
+                client.sent.clear();
+                client.joined(&reference, 9);
+                return reference;
+            }
+            assert!(client.now < began + ms(60_000));
+            client.pass(ms(100));
+            client.raw(json!([null, "0", "phoenix", "phx_reply", {"status": "ok", "response": {}}]));
+        }
+    }
+    let crash = |client: &mut Client, reference: &str| client.says(reference, "phx_error", json!({}));
+    let mut client = Client::new(7);
+    client.session = client.session.with_frames(Frames::MessagePack);
+    client.connect();
+    // By chance, with progress in between.
+    for round in 0..5 {
+        let reference = joins(&mut client);
+        if round == 4 {
+            client.event(Some(&reference), 8, "x");
+        }
+        crash(&mut client, &reference);
+    }
+    let began = client.now;
+    for round in 1..6 {
+        assert!(matches!(client.states.last(), Some(StoreState::CatchingUp)), "{round}");
+        let reference = joins(&mut client);
+        crash(&mut client, &reference);
+    }
+    assert!(client.now - began < ms(60_000));
+    let Some(StoreState::Refused(error)) = client.states.last() else { panic!("{:?}", client.states) };
+    assert_eq!(error.kind(), ErrKind::NotSupported);
+    let text = error.to_string();
+    assert!(text.contains("the op 8 of the store `acme/main`") && text.contains("use JSON frames"), "{text}");
+    let asked = client.write();
+    assert_eq!(client.error(asked), ErrKind::NotSupported);
+
+    // It is tried again, now and then: a snapshot may stand in the place of the op by then.
+    let refused_at = client.now;
+    let reference = joins(&mut client);
+    assert!(client.now >= refused_at + ms(29_900));
+    crash(&mut client, &reference);
+    assert!(matches!(client.states.last(), Some(StoreState::Refused(_))));
+    let reference = joins(&mut client);
+    client.says(&reference, "snapshot", json!({"snapshot_seq": 9, "entries": {}}));
+    client.says(&reference, "catch_up_complete", json!({"through_seq": 9}));
+    assert!(client.states.last().unwrap().is_live());
+}
+
+#[test]
+fn an_unreadable_frame_is_a_sign_of_life() {
+    let mut client = Client::live(3);
+    client.pass(ms(35_000));
+    client.session.unreadable(&Frames::Json.unpack(&[0x90]).unwrap_err());
+    client.pass(ms(9_000));
+    assert_eq!(client.hang_ups, 0);
+    client.pass(ms(30_000));
+    assert_eq!(client.hang_ups, 1);
 }
 
 #[test]
