@@ -26,7 +26,7 @@ pub(crate) use encode::{Take, check_required, encode_fields, encode_object, enco
 pub use fields::{Field, FieldState, Fields};
 pub use file_ref::FileRef;
 pub(crate) use key::{active_path, lookup_path, record_path};
-pub(crate) use record::{Regrouper, StoredRecord};
+pub(crate) use record::{Measure, Regrouper, StoredRecord};
 pub use revision::{Revision, Versioned};
 pub use set::DustSet;
 

@@ -2,8 +2,37 @@
 
 use std::borrow::Cow;
 
+use crate::error::DustErr;
 use crate::protocol::path::unescape;
 use crate::protocol::{Entry, Path};
+
+/// The most leaves of a record that are read. A record written by this library has some for each field.
+pub(crate) const MAX_RECORD_LEAVES: usize = 100_000;
+/// The most bytes of a record that are read, paths and values together: what a server sends in one answer.
+pub(crate) const MAX_RECORD_BYTES: usize = 64 << 20;
+
+/// How much of a record, or of whatever else is below one path, was read. A list goes on for as long as a server says so.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Measure {
+    leaves: usize,
+    bytes: usize,
+}
+
+impl Measure {
+    /// Counts a leaf, and refuses it when there are too many, or when they are too large.
+    pub(crate) fn take(&mut self, of: &Path, leaf: &Entry) -> Result<(), DustErr> {
+        self.leaves += 1;
+        self.bytes += leaf.path.as_str().len() + leaf.value.as_str().len();
+        if self.leaves > MAX_RECORD_LEAVES || self.bytes > MAX_RECORD_BYTES {
+            let what = format!(
+                "what is stored at `{of}` has more than {MAX_RECORD_LEAVES} leaves or {MAX_RECORD_BYTES} bytes, which is no \
+                 record"
+            );
+            return Err(DustErr::TooLarge { what });
+        }
+        Ok(())
+    }
+}
 
 /// The leaves of one record.
 #[derive(Clone, Debug)]
@@ -21,6 +50,11 @@ impl StoredRecord {
         unescape(rendered.rsplit('/').next().unwrap_or(rendered))
     }
 
+    /// How much text it is, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.leaves.iter().map(|leaf| leaf.path.as_str().len() + leaf.value.as_str().len()).sum()
+    }
+
     /// What a leaf is called inside the record, in rendered form: `title`, or `meta/colour`.
     pub(crate) fn name<'a>(&self, leaf: &'a Entry) -> &'a str {
         // Every leaf lies below the record's path, and so begins with it and a `/`.
@@ -36,26 +70,35 @@ pub(crate) struct Regrouper {
     /// The prefix of the entity, with a `/` behind it.
     prefix: String,
     open: Option<StoredRecord>,
+    measure: Measure,
 }
 
 impl Regrouper {
     pub(crate) fn new(prefix: &Path) -> Regrouper {
-        Regrouper { prefix: prefix.descendant_prefix(), open: None }
+        Regrouper { prefix: prefix.descendant_prefix(), open: None, measure: Measure::default() }
     }
 
     /// Takes the next leaf, and gives back the record before it when the leaf begins a new one.
-    pub(crate) fn push(&mut self, leaf: Entry) -> Option<StoredRecord> {
+    /// A record without end is [`TooLarge`](DustErr::TooLarge).
+    pub(crate) fn push(&mut self, leaf: Entry) -> Result<Option<StoredRecord>, DustErr> {
         if let Some(open) = &mut self.open
             && open.path.is_ancestor_of(&leaf.path)
         {
+            self.measure.take(&open.path, &leaf)?;
             open.leaves.push(leaf);
-            return None;
+            return Ok(None);
         }
-        // A leaf at the prefix or at a record's own path belongs to no record.
-        let key_end = leaf.path.as_str().strip_prefix(&self.prefix)?.find('/')? + self.prefix.len();
+        let Some(path) = self.record_of(&leaf.path) else { return Ok(None) };
+        self.measure = Measure::default();
+        self.measure.take(&path, &leaf)?;
+        Ok(self.open.replace(StoredRecord { path, leaves: vec![leaf] }))
+    }
+
+    /// The path of the record that a leaf belongs to. A leaf at the prefix or at a record's own path belongs to none.
+    fn record_of(&self, leaf: &Path) -> Option<Path> {
+        let key_end = leaf.as_str().strip_prefix(&self.prefix)?.find('/')? + self.prefix.len();
         // Cut at a `/`, what is left of a path is a path.
-        let path = Path::parse(&leaf.path.as_str()[..key_end]).ok()?;
-        self.open.replace(StoredRecord { path, leaves: vec![leaf] })
+        Path::parse(&leaf.as_str()[..key_end]).ok()
     }
 
     /// The last record, once there are no more leaves.
@@ -77,7 +120,8 @@ mod tests {
 
     fn regroup(paths: &[&str]) -> Vec<(String, Vec<String>)> {
         let mut regrouper = Regrouper::new(&Path::parse("links").unwrap());
-        let mut records: Vec<StoredRecord> = paths.iter().filter_map(|path| regrouper.push(leaf(path))).collect();
+        let mut records: Vec<StoredRecord> =
+            paths.iter().filter_map(|path| regrouper.push(leaf(path)).unwrap()).collect();
         records.extend(regrouper.finish());
         records
             .iter()
@@ -103,6 +147,24 @@ mod tests {
     #[test]
     fn leaves_outside_of_the_prefix_are_no_records() {
         assert_eq!(regroup(&["lin/a/title", "linksx/a/title", "other/a/b"]), []);
+    }
+
+    #[test]
+    fn a_record_without_an_end_is_refused_and_records_without_end_are_not() {
+        let mut regrouper = Regrouper::new(&Path::parse("links").unwrap());
+        for number in 0..2 * MAX_RECORD_LEAVES {
+            let record = format!("links/{}", number / (MAX_RECORD_LEAVES / 2));
+            regrouper.push(leaf(&format!("{record}/{number}"))).unwrap();
+        }
+        let error = (0..=MAX_RECORD_LEAVES).find_map(|number| regrouper.push(leaf(&format!("links/z/{number}"))).err());
+        let text = error.unwrap().to_string();
+        assert!(text.contains("`links/z`") && text.contains("100000 leaves"), "{text}");
+
+        let mut regrouper = Regrouper::new(&Path::parse("links").unwrap());
+        let value = RawJson::parse(&format!("\"{}\"", "x".repeat(8 << 20))).unwrap();
+        let large = |number: i32| Entry { value: value.clone(), ..leaf(&format!("links/z/{number}")) };
+        let refused = (0..20).find(|number| regrouper.push(large(*number)).is_err());
+        assert_eq!(refused, Some(7), "the eighth does not fit into 64 MiB");
     }
 
     proptest! {

@@ -25,6 +25,7 @@ pub enum ErrKind {
     Occupied,
     Partial,
     Damaged,
+    TooLarge,
     Database,
     Storage,
 }
@@ -53,6 +54,7 @@ impl DustErr {
             DustErr::Occupied { .. } => ErrKind::Occupied,
             DustErr::Partial { .. } => ErrKind::Partial,
             DustErr::Damaged { .. } => ErrKind::Damaged,
+            DustErr::TooLarge { .. } => ErrKind::TooLarge,
             DustErr::Database(_) => ErrKind::Database,
             DustErr::Storage(_) => ErrKind::Storage,
         }

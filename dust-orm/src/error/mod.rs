@@ -40,6 +40,7 @@ pub use validation::{Errors, FieldError, Param};
 /// | `Occupied` | something that is not a lease is in the lease's place | lease key | no |
 /// | `Partial` | `insert_many` failed after some chunks | how many are written, the cause | no |
 /// | `Damaged` | a file's bytes do not have their hash | which file | no |
+/// | `TooLarge` | a server sends more than is taken into memory | what, and the limit | no |
 /// | `Database` | a SeaORM hook, or SQL beside Dust, failed | the [`DbErr`] | no |
 /// | `Storage` | the embedded store's file failed | cause | no |
 #[derive(Clone, Debug, thiserror::Error)]
@@ -169,6 +170,12 @@ pub enum DustErr {
     #[error("damaged: {what}")]
     Damaged {
         /// Which file, and what came instead.
+        what: String,
+    },
+    /// More came than is taken into memory.
+    #[error("too large: {what}")]
+    TooLarge {
+        /// What, and the limit.
         what: String,
     },
     /// A hook, or SQL beside Dust, failed.

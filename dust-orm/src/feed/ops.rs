@@ -84,4 +84,8 @@ impl Queued for Arc<CommittedOp> {
             OpKind::Merge => false,
         }
     }
+
+    fn weight(&self) -> usize {
+        self.footprint()
+    }
 }

@@ -15,7 +15,13 @@ pub(crate) trait Queued {
     /// Takes the place of an older one about the same: true when the older one need not be delivered any more. What it
     /// must not forget of the older one it keeps.
     fn replace(&mut self, older: &Self) -> bool;
+
+    /// About how much memory it takes, in bytes, although others may hold it, too.
+    fn weight(&self) -> usize;
 }
+
+/// How much may wait for one subscriber, in bytes, unless it is a single thing.
+pub(crate) const MAX_QUEUE_BYTES: usize = 64 << 20;
 
 /// What a subscriber takes out of its queue.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,7 +31,7 @@ pub(crate) enum Taken<T> {
     Resync,
 }
 
-/// Holds a limited number of things until a subscriber takes them.
+/// Holds a limited number of things, of limited size, until a subscriber takes them.
 ///
 /// When it is full, older things are dropped that newer ones replace. When it is full of things that all matter, it is
 /// emptied, and says so in their place. Putting something in never waits and takes constant time, spread over many.
@@ -39,6 +45,8 @@ struct State<T: Queued> {
     slots: VecDeque<Option<T>>,
     /// How many slots are taken.
     waiting: usize,
+    /// How much memory what waits takes.
+    bytes: usize,
     /// How many slots there have been before the first one: with it, a slot keeps its number while others are taken.
     before: u64,
     /// The newest slot about each thing, from the moment the queue was full until it is empty again.
@@ -55,6 +63,7 @@ impl<T: Queued> Queue<T> {
         let state = State {
             slots: VecDeque::new(),
             waiting: 0,
+            bytes: 0,
             before: 0,
             newest: None,
             resync: false,
@@ -71,12 +80,14 @@ impl<T: Queued> Queue<T> {
         if state.closed {
             return None;
         }
-        if state.newest.is_none() && state.waiting < self.capacity {
+        let bytes = state.bytes + item.weight();
+        if state.newest.is_none() && state.waiting < self.capacity && bytes <= MAX_QUEUE_BYTES {
             state.slots.push_back(Some(item));
             state.waiting += 1;
+            state.bytes = bytes;
         } else {
             state.coalesce(item);
-            if state.waiting > self.capacity {
+            if state.waiting > self.capacity || (state.bytes > MAX_QUEUE_BYTES && state.waiting > 1) {
                 state.clear();
                 state.resync = true;
             } else if state.slots.len() > self.capacity.saturating_mul(2) {
@@ -119,6 +130,7 @@ impl<T: Queued> Queue<T> {
             state.before += 1;
             if let Some(item) = slot {
                 state.waiting -= 1;
+                state.bytes -= item.weight();
                 return Poll::Ready(Some(Taken::Item(item)));
             }
         }
@@ -152,7 +164,7 @@ impl<T: Queued> State<T> {
     fn rebuild(&mut self) {
         self.newest = Some(HashMap::new());
         self.before += self.slots.len() as u64;
-        self.waiting = 0;
+        (self.waiting, self.bytes) = (0, 0);
         for item in std::mem::take(&mut self.slots).into_iter().flatten() {
             self.append(item);
         }
@@ -174,9 +186,11 @@ impl<T: Queued> State<T> {
             && let Some(older) = place
             && item.replace(older)
         {
+            self.bytes -= older.weight();
             *place = None;
             self.waiting -= 1;
         }
+        self.bytes += item.weight();
         self.slots.push_back(Some(item));
         self.waiting += 1;
     }
@@ -184,7 +198,7 @@ impl<T: Queued> State<T> {
     fn clear(&mut self) {
         self.before += self.slots.len() as u64;
         self.slots.clear();
-        self.waiting = 0;
+        (self.waiting, self.bytes) = (0, 0);
         self.newest = None;
     }
 }
@@ -220,6 +234,10 @@ mod tests {
                 self.from = older.from;
             }
             replaces
+        }
+
+        fn weight(&self) -> usize {
+            if self.key >= 200 { 20 << 20 } else { 1 }
         }
     }
 
@@ -293,6 +311,22 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_takes_limited_memory() {
+        let queue = Queue::new(1000);
+        // Three of these fit; a fourth does where it replaces one of them.
+        for (number, key) in (0..).zip([200, 202, 204, 202]) {
+            push(&queue, item(key, number));
+        }
+        let all = [item(200, 0), item(204, 2), Item { key: 202, from: 1, number: 3 }];
+        assert_eq!(take_all(&queue), all.map(Ok));
+        for (number, key) in (0..).zip([200, 202, 204, 206]) {
+            push(&queue, item(key, number));
+        }
+        assert_eq!(take_all(&queue), [Err(())]);
+        assert_eq!(queue.lock().bytes, 0);
+    }
+
+    #[test]
     fn resync_stands_before_what_comes_after_it() {
         let queue = Queue::new(3);
         push(&queue, item(2, 0));
@@ -362,6 +396,7 @@ mod tests {
                 }
                 prop_assert!(queue.lock().waiting <= capacity);
                 prop_assert_eq!(queue.lock().waiting, queue.lock().slots.iter().flatten().count());
+                prop_assert_eq!(queue.lock().bytes, queue.lock().slots.iter().flatten().map(Item::weight).sum::<usize>());
             }
             taken.extend(take_all(&queue).into_iter().map(|next| next.map_or(Taken::Resync, Taken::Item)));
 

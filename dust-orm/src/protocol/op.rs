@@ -205,6 +205,12 @@ pub struct CommittedOp {
 }
 
 impl CommittedOp {
+    /// About how much memory it takes, in bytes.
+    pub(crate) fn footprint(&self) -> usize {
+        let texts = [self.path.as_str(), self.value.as_str(), &*self.device_id, &*self.client_op_id];
+        size_of::<CommittedOp>() + texts.iter().map(|text| text.len()).sum::<usize>()
+    }
+
     /// The id of the batch that the op was written in, and its place there: a store gives the ops of a batch the client's id
     /// with their place.
     fn place_in_batch(&self) -> Option<(&str, u64)> {

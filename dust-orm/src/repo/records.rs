@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 
-use crate::entity::{DustEntity, Regrouper, StoredRecord, decode};
+use crate::entity::{DustEntity, Measure, Regrouper, StoredRecord, decode};
 use crate::error::{DustErr, InvalidRecord};
 use crate::protocol::{Glob, ListRequest, Page, Path};
 use crate::transport::Transport;
@@ -14,9 +14,13 @@ use crate::transport::Transport;
 pub(super) async fn fetch(transport: &dyn Transport, path: &Path) -> Result<Option<StoredRecord>, DustErr> {
     let mut request = ListRequest::pattern(below(path)?);
     let mut leaves = Vec::new();
+    let mut measure = Measure::default();
     loop {
         let page = transport.list(&request).await?;
-        leaves.extend(page.items.into_iter().filter_map(|item| item.into_entry()));
+        for leaf in page.items.into_iter().filter_map(|item| item.into_entry()) {
+            measure.take(path, &leaf)?;
+            leaves.push(leaf);
+        }
         match page.next_cursor {
             Some(cursor) => request.after = Some(cursor),
             None => break,
@@ -87,7 +91,10 @@ impl RecordPages {
             self.next = Some(NextPage { request, answer });
         }
         let leaves = page.items.into_iter().filter_map(|item| item.into_entry());
-        let mut records: Vec<StoredRecord> = leaves.filter_map(|leaf| self.regrouper.push(leaf)).collect();
+        let mut records = Vec::new();
+        for leaf in leaves {
+            records.extend(self.regrouper.push(leaf)?);
+        }
         if self.next.is_none() {
             records.extend(self.regrouper.finish());
         }

@@ -173,7 +173,8 @@ impl SyncClientBuilder {
             stores.push(Arc::new(StoreShared::new(name, mirror, is_kept, Arc::clone(&unsaved))));
         }
         let held = stores.iter().map(|store| (store.name.clone(), store.mirror().seq()));
-        let session = Session::new(self.timing, held, seed).with_frames(self.frames);
+        let mut session = Session::new(self.timing, held, seed).with_frames(self.frames);
+        session.keep_secret(first.token().clone());
         let (asks, asked) = mpsc::channel(ASKS);
         let (started, start) = oneshot::channel();
         let driver = Driver::new(session, address, stores.clone(), asked, started, !self.is_disabled);

@@ -239,7 +239,7 @@ impl Driver {
             Some(Ok(Message::Text(text))) => self.session.frame(now, text.as_str()),
             Some(Ok(Message::Binary(bytes))) => match self.address.frames.unpack(&bytes) {
                 Ok(text) => self.session.frame(now, &text),
-                Err(error) => self.session.unreadable(&error),
+                Err(error) => self.session.unreadable(now, error),
             },
             Some(Ok(Message::Close(_))) | None => self.lost("the server closed the connection"),
             // Pings are answered by the socket itself.

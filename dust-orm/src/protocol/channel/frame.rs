@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::MAX_INCOMING;
+use crate::protocol::said::shorten;
 use crate::protocol::value::push_string;
 
 /// One frame: `[join_ref, ref, topic, event, payload]`, either way.
@@ -32,8 +33,15 @@ pub struct Frame<'a> {
 
 /// Why a text is not a frame, or a frame not the message its event promises.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a frame that cannot be read: {0}")]
+#[error("a frame that cannot be read: {}", shorten(.0))]
 pub struct FrameError(pub(super) String);
+
+impl FrameError {
+    /// The same, its text as a function makes it: the whole of it, as it may quote the frame.
+    pub(crate) fn map(self, change: impl FnOnce(String) -> String) -> FrameError {
+        FrameError(change(self.0))
+    }
+}
 
 #[derive(Deserialize)]
 struct Wire<'a>(

@@ -211,7 +211,7 @@ fn committed(payload: &RawValue) -> Result<CommittedOp, FrameError> {
     let op = OpKind::from_name(&body.op).ok_or_else(|| FrameError(format!("the op {:?} is not known", body.op)))?;
     let id = |id: Option<Id<'_>>| id.and_then(|Id(text)| text).unwrap_or_default().into();
     Ok(CommittedOp {
-        store_seq: body.store_seq,
+        store_seq: place(body.store_seq)?,
         op,
         path: path(&body.path)?,
         value: body.value.map_or_else(RawJson::null, |value| RawJson::from_trusted(value.get())),
@@ -221,12 +221,20 @@ fn committed(payload: &RawValue) -> Result<CommittedOp, FrameError> {
 }
 
 fn snapshot(payload: &RawValue) -> Result<Snapshot, FrameError> {
-    let SnapshotBody { snapshot_seq: seq, entries: Entries(entries) } = read(payload.get())?;
+    let SnapshotBody { snapshot_seq, entries: Entries(entries) } = read(payload.get())?;
+    let seq = place(snapshot_seq)?;
     let leaves = entries.into_iter().map(|(rendered, leaf)| {
         let value = envelope::unwrap(&RawJson::from_trusted(leaf.value.get()));
         Ok(Entry { path: path(&rendered)?, value, kind: LeafKind::from_name(&leaf.kind), revision: seq })
     });
     Ok(Snapshot { seq, leaves: leaves.collect::<Result<_, FrameError>>()? })
+}
+
+/// A place in a store's order. No store has ever got as far as half of what a `u64` can count: what comes after a place
+/// is a number, too.
+fn place(seq: u64) -> Result<u64, FrameError> {
+    let is_possible = seq <= i64::MAX.unsigned_abs();
+    is_possible.then_some(seq).ok_or_else(|| FrameError(format!("{seq} is not a place in a store's order")))
 }
 
 fn path(rendered: &str) -> Result<Path, FrameError> {
@@ -237,13 +245,16 @@ impl Response<'_> {
     /// Reads the answer to a join.
     pub fn joined(self) -> Result<Joined, FrameError> {
         let mut joined: Joined = read(self.0.get())?;
+        place(joined.store_seq)?;
         joined.permissions.files = joined.scopes.is_empty() || joined.scopes.iter().any(|scope| scope == "files:write");
         Ok(joined)
     }
 
     /// Reads the answer to `status`.
     pub fn status(self) -> Result<StatusReport, FrameError> {
-        read(self.0.get())
+        let status: StatusReport = read(self.0.get())?;
+        place(status.current_seq)?;
+        Ok(status)
     }
 
     /// Reads the answer to a write or a file.
@@ -258,7 +269,7 @@ impl Response<'_> {
             }
             _ => None,
         };
-        Ok(Written { store_seq: body.store_seq, value })
+        Ok(Written { store_seq: body.store_seq.map(place).transpose()?, value })
     }
 }
 

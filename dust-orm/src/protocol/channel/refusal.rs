@@ -41,7 +41,18 @@ pub struct Attempt<'a> {
 impl Refusal {
     /// Reads the body of an error reply. What is not one is a reason in itself.
     pub(super) fn read(body: &str) -> Refusal {
-        serde_json::from_str(body).unwrap_or_else(|_| Refusal { reason: shorten(body), ..Refusal::default() })
+        serde_json::from_str(body).unwrap_or_else(|_| Refusal { reason: body.to_owned(), ..Refusal::default() })
+    }
+
+    /// The same, its texts as a function makes them.
+    pub(crate) fn map(self, change: impl Fn(String) -> String) -> Refusal {
+        Refusal {
+            reason: change(self.reason),
+            message: self.message.map(&change),
+            scope: self.scope.map(&change),
+            dimension: self.dimension.map(&change),
+            ..self
+        }
     }
 
     /// Whether the channel was not joined, so that nothing happened.
@@ -92,8 +103,8 @@ impl Refusal {
     }
 
     fn unauthorized(&self, what: &str) -> DustErr {
-        let said = self.message.clone().unwrap_or_else(|| shorten(&self.reason));
-        DustErr::Unauthorized { scope: self.scope.clone(), message: format!("{what}: {said}") }
+        let said = shorten(self.message.as_deref().unwrap_or(&self.reason));
+        DustErr::Unauthorized { scope: self.scope.as_deref().map(shorten), message: format!("{what}: {said}") }
     }
 
     /// What the server said, short.
@@ -101,7 +112,9 @@ impl Refusal {
         let reason = shorten(&self.reason);
         match (&self.message, &self.dimension, self.limit) {
             (Some(message), _, _) => format!("{} ({reason})", shorten(message)),
-            (None, Some(dimension), Some(limit)) => format!("{reason} (the plan allows {limit} {dimension})"),
+            (None, Some(dimension), Some(limit)) => {
+                format!("{reason} (the plan allows {limit} {})", shorten(dimension))
+            }
             _ if reason.is_empty() => "refused without a reason".to_owned(),
             _ => reason,
         }

@@ -7,12 +7,20 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::protocol::read::Listing;
+use crate::protocol::said::shorten;
 use crate::protocol::{Entry, LeafKind, ListItem, ListRequest, Page, Path, RawJson, Select};
 
 /// Why a body is not the answer that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
+#[error("{}", shorten(.0))]
 pub struct Unreadable(String);
+
+impl Unreadable {
+    /// The same, its text as a function makes it: the whole of it, as it may quote the body.
+    pub(crate) fn map(self, change: impl FnOnce(String) -> String) -> Unreadable {
+        Unreadable(change(self.0))
+    }
+}
 
 #[derive(Deserialize)]
 struct EntryBody<'a> {
@@ -63,9 +71,11 @@ struct SeqBody {
     store_seq: u64,
 }
 
-/// The answer to `GET entries/<path>`.
-pub fn entry(body: &[u8]) -> Result<Entry, Unreadable> {
-    read::<EntryBody<'_>>(body)?.into_entry()
+/// The answer to `GET entries/<path>`, for the path that was asked for.
+pub fn entry(body: &[u8], path: &Path) -> Result<Entry, Unreadable> {
+    let entry = read::<EntryBody<'_>>(body)?.into_entry()?;
+    let is_asked_for = entry.path == *path;
+    is_asked_for.then_some(entry).ok_or_else(|| Unreadable("it is about another path".to_owned()))
 }
 
 /// The answer to `GET entries`: what was asked for, in its order, and a cursor that leads on.

@@ -121,7 +121,7 @@ struct ErrorBody<'a> {
 
 impl Call<'_> {
     /// Such as "set of `links/dust/title`".
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!("{} of {}", self.operation.name(), self.about)
     }
 
@@ -159,9 +159,9 @@ impl Call<'_> {
     }
 
     fn unauthorized(&self, body: &ErrorBody<'_>, otherwise: &str) -> DustErr {
-        let said = body.message.clone().or_else(|| body.detail.clone());
-        let message = format!("{}: {}", self.text(), said.as_deref().unwrap_or(otherwise));
-        DustErr::Unauthorized { scope: body.scope.clone(), message }
+        let said = body.message.as_deref().or(body.detail.as_deref());
+        let message = format!("{}: {}", self.text(), said.map_or_else(|| otherwise.to_owned(), shorten));
+        DustErr::Unauthorized { scope: body.scope.as_deref().map(shorten), message }
     }
 }
 
@@ -205,7 +205,7 @@ impl Refusal<'_> {
     /// What the server said, short.
     fn detail(&self, body: &ErrorBody<'_>) -> String {
         let place = match (body.op_index, &body.path) {
-            (Some(index), Some(path)) => format!("op {index} (`{path}`): "),
+            (Some(index), Some(path)) => format!("op {index} (`{}`): ", shorten(path)),
             _ => String::new(),
         };
         let said = body.detail.as_deref().or(body.message.as_deref());

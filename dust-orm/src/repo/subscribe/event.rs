@@ -61,4 +61,8 @@ impl<E: DustEntity> Queued for Waiting<E> {
         self.known = older.known.as_ref().or(older.change.before.as_ref()).cloned();
         true
     }
+
+    fn weight(&self) -> usize {
+        self.change.after.as_ref().map_or(0, |after| after.bytes)
+    }
 }

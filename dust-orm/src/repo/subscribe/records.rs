@@ -244,7 +244,7 @@ mod tests {
             kind: leaf.kind,
             revision: leaf.revision,
         });
-        let mut records: Vec<StoredRecord> = leaves.filter_map(|leaf| regrouper.push(leaf)).collect();
+        let mut records: Vec<StoredRecord> = leaves.filter_map(|leaf| regrouper.push(leaf).unwrap()).collect();
         records.extend(regrouper.finish());
         records
     }

@@ -11,13 +11,15 @@ use crate::repo::records::warn;
 /// that one's time, and shared by all.
 pub(super) struct Stored<E: DustEntity> {
     pub(super) record: StoredRecord,
+    /// How much text it is.
+    pub(super) bytes: usize,
     model: OnceLock<Result<E::Model, InvalidRecord>>,
     warned: AtomicBool,
 }
 
 impl<E: DustEntity> Stored<E> {
     pub(super) fn new(record: StoredRecord) -> Stored<E> {
-        Stored { record, model: OnceLock::new(), warned: AtomicBool::new(false) }
+        Stored { bytes: record.bytes(), record, model: OnceLock::new(), warned: AtomicBool::new(false) }
     }
 
     /// Whether the record fits its entity.

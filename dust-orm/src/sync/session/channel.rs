@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Output, Session, Socket, StoreId, StoreState, Timing};
+use super::{Output, STEADY, Session, Socket, StoreId, StoreState, Timing};
 use crate::error::DustErr;
 use crate::protocol::CommittedOp;
 use crate::protocol::channel::{Frames, Permissions, Refusal, Request, Response, Snapshot, topic};
@@ -12,6 +12,8 @@ use crate::sync::Mirror;
 
 /// How many ops may wait for earlier ones. The latest of more are dropped, and asked for again.
 const MAX_EARLY: usize = 10_000;
+/// How many bytes they may take together, about. A batch that takes more is not kept together.
+const MAX_EARLY_BYTES: usize = 64 << 20;
 
 /// The longest pause between two joins of a store.
 const MAX_JOIN_PAUSE: Duration = Duration::from_secs(10);
@@ -32,6 +34,8 @@ pub(super) struct Channel {
     fetch_at: Option<Duration>,
     /// Ops whose predecessors are missing, or whose batch is not complete.
     early: BTreeMap<u64, CommittedOp>,
+    /// How much memory they take.
+    early_bytes: usize,
     /// How many ops after the cursor wait for the rest of their batch.
     held: u64,
     pub(super) phase: Phase,
@@ -39,6 +43,10 @@ pub(super) struct Channel {
     vain_joins: u32,
     /// Catch-ups that have crashed since one last brought something.
     broken_off: u32,
+    /// How often in a row the channel closed soon after it was up to date.
+    crashes: u32,
+    /// Since when it is up to date.
+    useful_since: Option<Duration>,
     /// A store that is being fetched again from its beginning, aside. `cursor` is then its.
     resync: Option<Mirror>,
     /// The reference of the `status` that was sent, and the cursor then.
@@ -84,10 +92,13 @@ impl Channel {
             seen: cursor,
             fetch_at: None,
             early: BTreeMap::new(),
+            early_bytes: 0,
             held: 0,
             phase: Phase::Closed { join_at: None },
             vain_joins: 0,
             broken_off: 0,
+            crashes: 0,
+            useful_since: None,
             resync: None,
             status_sent: None,
             status_at: Duration::ZERO,
@@ -101,10 +112,38 @@ impl Channel {
     pub(super) fn disconnect(&mut self) {
         self.phase = Phase::Closed { join_at: None };
         self.status_sent = None;
-        self.early.clear();
-        self.held = 0;
+        self.useful_since = None;
+        self.forget_early();
         self.seen = self.cursor;
         self.fetch_at = None;
+    }
+
+    /// How much memory the ops take that wait, counted anew.
+    #[cfg(test)]
+    pub(super) fn waiting_bytes(&self) -> usize {
+        let bytes = self.early.values().map(CommittedOp::footprint).sum();
+        assert_eq!(self.early_bytes, bytes);
+        bytes
+    }
+
+    fn forget_early(&mut self) {
+        self.early.clear();
+        self.early_bytes = 0;
+        self.held = 0;
+    }
+
+    /// Lets an op wait for earlier ones, and drops the latest when there are too many. Those that can be handed on next, and
+    /// those held for the rest of their batch, stay.
+    fn wait_for_earlier(&mut self, op: CommittedOp) {
+        self.early_bytes += op.footprint();
+        if let Some(same) = self.early.insert(op.store_seq, op) {
+            self.early_bytes -= same.footprint();
+        }
+        let next = self.cursor + self.held + 1;
+        while self.early.len() > MAX_EARLY || self.early_bytes > MAX_EARLY_BYTES {
+            let Some(last) = self.early.last_entry().filter(|last| *last.key() > next) else { break };
+            self.early_bytes -= last.remove().footprint();
+        }
     }
 
     /// The last op that the mirror has been given.
@@ -152,6 +191,7 @@ impl Channel {
             Phase::CatchingUp { through, .. } => through,
             _ => 0,
         };
+        let is_too_large = self.early_bytes > MAX_EARLY_BYTES;
         let mut whole = self.cursor;
         let mut last = self.cursor + self.held;
         while let Some(op) = self.early.get(&(last + 1)) {
@@ -159,12 +199,13 @@ impl Channel {
                 whole = last;
             }
             last += 1;
-            if last >= through || !op.is_in_batch() || last - whole >= MAX_PAGE as u64 {
+            if last >= through || !op.is_in_batch() || last - whole >= MAX_PAGE as u64 || is_too_large {
                 whole = last;
             }
         }
         self.held = last - whole;
-        let ready = (self.cursor + 1..=whole).filter_map(|seq| self.early.remove(&seq)).collect();
+        let ready: Vec<CommittedOp> = (self.cursor + 1..=whole).filter_map(|seq| self.early.remove(&seq)).collect();
+        self.early_bytes -= ready.iter().map(CommittedOp::footprint).sum::<usize>();
         self.cursor = whole;
         if self.cursor >= self.seen {
             self.fetch_at = None;
@@ -226,10 +267,9 @@ impl Session {
         self.announce(store);
     }
 
-    /// The pause before the next join: longer and longer while joins bring nothing.
-    fn join_pause(&mut self, store: usize) -> Duration {
-        let vain_joins = self.channels[store].vain_joins;
-        self.dice.pause(vain_joins.saturating_sub(1), MIN_JOIN_PAUSE, MAX_JOIN_PAUSE)
+    /// The pause before the next join, after so many that were of no use.
+    fn join_pause(&mut self, in_vain: u32) -> Duration {
+        self.dice.pause(in_vain.saturating_sub(1), MIN_JOIN_PAUSE, MAX_JOIN_PAUSE)
     }
 
     pub(super) fn join_answered(&mut self, store: usize, now: Duration, outcome: Result<Response<'_>, Refusal>) {
@@ -270,8 +310,7 @@ impl Session {
         channel.cursor = 0;
         channel.seen = seen;
         channel.fetch_at = None;
-        channel.early.clear();
-        channel.held = 0;
+        channel.forget_early();
         // The numbers of the ops before mean other ops now.
         self.snapshot_crossed(store);
         self.join(store, now);
@@ -282,7 +321,11 @@ impl Session {
         self.lose_sent(store);
         let channel = &mut self.channels[store];
         channel.vain_joins = channel.vain_joins.saturating_add(1);
-        let pause = self.join_pause(store);
+        // One that closes as soon as it is up to date is not joined faster than one that never is.
+        let was_steady = channel.useful_since.take().is_some_and(|since| since + STEADY <= now);
+        channel.crashes = if was_steady { 0 } else { channel.crashes.saturating_add(1) };
+        let in_vain = channel.vain_joins.max(channel.crashes);
+        let pause = self.join_pause(in_vain);
         self.channels[store].phase = Phase::Closed { join_at: Some(now + pause) };
         self.announce(store);
     }
@@ -313,10 +356,7 @@ impl Session {
             return;
         }
         channel.seen = channel.seen.max(op.store_seq);
-        channel.early.insert(op.store_seq, op);
-        if channel.early.len() > MAX_EARLY {
-            channel.early.pop_last();
-        }
+        channel.wait_for_earlier(op);
         self.hand_on(store);
         self.close_holes(store, now);
     }
@@ -371,6 +411,7 @@ impl Session {
         channel.broken_off = 0;
         channel.seen = channel.seen.max(seq);
         channel.early = channel.early.split_off(&(seq + 1));
+        channel.early_bytes = channel.early.values().map(CommittedOp::footprint).sum();
         channel.held = 0;
         match &mut channel.resync {
             Some(mirror) => mirror.replace(seq, seq, leaves),
@@ -408,7 +449,8 @@ impl Session {
                 channel.fetch_at = None;
             }
         }
-        let rejoin_at = has_hole.then(|| now + self.join_pause(store));
+        let in_vain = channel.vain_joins;
+        let rejoin_at = has_hole.then(|| now + self.join_pause(in_vain));
         let channel = &mut self.channels[store];
         channel.phase = Phase::Live { join_ref, rejoin_at };
         if !is_complete {
@@ -421,7 +463,8 @@ impl Session {
             let (store, is_rewound) = (StoreId(store), true);
             self.outputs.push_back(Output::Replace { store, seq, inexact_through, leaves, is_rewound });
         }
-        self.failures = 0;
+        self.channels[store].useful_since.get_or_insert(now);
+        self.useful_since.get_or_insert(now);
         self.announce(store);
         self.advance_all(store);
         self.settle_lost(store, now);

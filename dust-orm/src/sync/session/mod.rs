@@ -36,11 +36,18 @@ use std::time::Duration;
 pub use command::{Command, CommandId, Work};
 pub use output::{Output, StoreId, StoreState};
 
+use crate::config::Token;
 use crate::error::DustErr;
 use crate::protocol::channel::{FrameError, Frames, Incoming, Message, Refusal, Request, Response};
 use backoff::Dice;
 use channel::{Channel, Phase};
 use command::{Pending, Stage};
+
+/// How long a connection, or a channel on it, has to be of use before the next attempt is as prompt as the first. A server
+/// that lets everybody in and then breaks off is not to be hammered.
+const STEADY: Duration = Duration::from_secs(1);
+/// How many frames of one connection may be such that they cannot be read.
+const MAX_UNREADABLE: u32 = 1_000;
 
 /// How patient a session is. The defaults are right for a Dust server.
 #[derive(Clone, Debug)]
@@ -121,6 +128,12 @@ pub struct Session {
     socket: Socket,
     /// Connections that failed since the last one that was of use.
     failures: u32,
+    /// Since when this connection is of use: a store is up to date.
+    useful_since: Option<Duration>,
+    /// Frames of this connection that could not be read.
+    unreadable: u32,
+    /// What no log and no error is to show, although a server may repeat it.
+    secret: Option<Token>,
     channels: Vec<Channel>,
     pending: BTreeMap<CommandId, Pending>,
     by_reference: HashMap<u64, CommandId>,
@@ -144,6 +157,9 @@ impl Session {
             frames: Frames::Json,
             socket: Socket::Off,
             failures: 0,
+            useful_since: None,
+            unreadable: 0,
+            secret: None,
             channels: stores.into_iter().map(|(name, seq)| Channel::new(name, seq)).collect(),
             pending: BTreeMap::new(),
             by_reference: HashMap::new(),
@@ -199,6 +215,7 @@ impl Session {
             return;
         }
         self.socket = Socket::Up { heartbeat_at: now + self.timing.heartbeat, unheard_since: None };
+        self.unreadable = 0;
         for store in 0..self.channels.len() {
             self.join(store, now);
         }
@@ -210,6 +227,10 @@ impl Session {
             return;
         }
         self.disconnect(why);
+        // One that ends as soon as it is of use proves nothing: the next may do the same.
+        if self.useful_since.take().is_some_and(|since| since + STEADY <= now) {
+            self.failures = 0;
+        }
         let pause = self.dice.pause(self.failures, self.timing.min_pause, self.timing.max_pause);
         self.failures = self.failures.saturating_add(1);
         self.socket = Socket::Down { retry_at: now + pause };
@@ -222,7 +243,7 @@ impl Session {
         }
         let incoming = match Incoming::decode(text) {
             Ok(incoming) => incoming,
-            Err(error) => return self.unreadable(&error),
+            Err(error) => return self.unreadable(now, error),
         };
         let Some(store) = self.channels.iter().position(|channel| channel.topic == incoming.topic) else { return };
         let join_ref = incoming.join_ref.as_deref();
@@ -244,10 +265,20 @@ impl Session {
     }
 
     /// A frame has arrived that is none, for this reason. It is ignored; if it was an op, the hole it leaves is found, and the
-    /// op asked for again.
-    pub fn unreadable(&mut self, error: &FrameError) {
-        if self.hear() {
-            tracing::warn!(%error, "a frame of the Dust server is ignored");
+    /// op asked for again. A connection that brings nothing else is given up.
+    pub fn unreadable(&mut self, now: Duration, error: FrameError) {
+        if !self.hear() {
+            return;
+        }
+        self.unreadable += 1;
+        if self.unreadable == 1 {
+            let error = error.map(|text| self.hide(text));
+            tracing::warn!(%error, "a frame of the Dust server cannot be read and is ignored, as are others like it");
+        }
+        if self.unreadable == MAX_UNREADABLE {
+            tracing::warn!("the server sends nothing but frames that cannot be read: the connection is given up");
+            self.outputs.push_back(Output::HangUp);
+            self.lost(now, "the server sends frames that cannot be read");
         }
     }
 
@@ -256,6 +287,23 @@ impl Session {
         let Socket::Up { unheard_since, .. } = &mut self.socket else { return false };
         *unheard_since = None;
         true
+    }
+
+    /// Keeps a token out of logs and errors, should a server repeat it.
+    pub(in crate::sync) fn keep_secret(&mut self, token: Token) {
+        self.secret = Some(token);
+    }
+
+    #[cfg(test)]
+    fn early_bytes(&self) -> usize {
+        self.channels.iter().map(Channel::waiting_bytes).sum()
+    }
+
+    fn hide(&self, text: String) -> String {
+        match &self.secret {
+            Some(secret) => secret.redact(text),
+            None => text,
+        }
     }
 
     /// Asks for something. It is answered by an [`Output::Answer`] with the same id, before its deadline has passed.
@@ -375,6 +423,7 @@ impl Session {
     }
 
     fn reply(&mut self, store: usize, now: Duration, reference: u64, outcome: Result<Response<'_>, Refusal>) {
+        let outcome = outcome.map_err(|refusal| refusal.map(|text| self.hide(text)));
         let channel = &self.channels[store];
         if matches!(channel.phase, Phase::Joining { join_ref, .. } if join_ref == reference) {
             self.join_answered(store, now, outcome);

@@ -45,7 +45,10 @@ impl HttpTransport {
         let id = self.request_id();
         let mut trace = Trace::start(&*self.world, &self.config, &call, &request, &id);
         let result = match self.answer(&call, deadline, &request, &id, &mut trace).await {
-            Ok(answer) => read(&answer.body).map_err(|why| call.unreadable(answer.status, &why)),
+            Ok(answer) => read(&answer.body).map_err(|why| {
+                let why = why.map(|text| self.config.token().redact(text));
+                call.unreadable(answer.status, &why)
+            }),
             Err(error) => Err(error),
         };
         trace.finish(result.as_ref().err());
@@ -170,7 +173,11 @@ fn without_answer(call: &Call<'_>, lost: Lost, limits: Limits) -> (DustErr, Next
         Lost::Unanswered(why) => (call.network(&why), Next::Retry(Cost::Retry)),
         Lost::TooLarge => {
             let why = format!("the answer is larger than the {} bytes of `max_answer`", limits.bytes);
-            let error = if writes { call.unknown_outcome(&why) } else { DustErr::Http { status: 200, message: why } };
+            let error = if writes {
+                call.unknown_outcome(&why)
+            } else {
+                DustErr::TooLarge { what: format!("{}: {why}", call.text()) }
+            };
             (error, Next::GiveUp)
         }
     }

@@ -20,6 +20,7 @@ use reqwest::{Client, Url};
 
 use super::{Capabilities, Receipt, Transport};
 use crate::config::DustConfig;
+use crate::entity::Measure;
 use crate::error::DustErr;
 use crate::protocol::file::is_content_hash;
 use crate::protocol::http::{self as wire, About, Call, Condition, Operation};
@@ -181,10 +182,11 @@ impl HttpTransport {
         }
         let about = About::Path(path);
         let mut request = all_below(path)?;
-        let (mut leaves, mut revision) = (Vec::new(), 0);
+        let (mut leaves, mut revision, mut measure) = (Vec::new(), 0, Measure::default());
         loop {
             let page = self.page(Operation::Get, about, deadline, &request).await?;
             for entry in page.items.into_iter().filter_map(ListItem::into_entry) {
+                measure.take(path, &entry)?;
                 revision = revision.max(entry.revision);
                 leaves.push((entry.path, entry.value));
             }
@@ -298,7 +300,7 @@ impl Transport for HttpTransport {
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
         let Some(request) = Request::get(path) else { return self.get_otherwise(path).await };
         let call = self.about(Operation::Get, About::Path(path));
-        match self.call(call, self.deadline(), request, wire::entry).await {
+        match self.call(call, self.deadline(), request, |body| wire::entry(body, path)).await {
             Ok(entry) => Ok(Some(entry)),
             // A store that does not exist looks the same.
             Err(DustErr::NotFound { .. }) => Ok(None),

@@ -93,7 +93,7 @@ proptest! {
     }
 
     #[test]
-    fn an_event_keeps_its_path_and_value(segments in prop::collection::vec(segment(), 1..4), value in json(), seq in 1_u64..) {
+    fn an_event_keeps_its_path_and_value(segments in prop::collection::vec(segment(), 1..4), value in json(), seq in 1_u64..1 << 63) {
         let path = Path::from_segments(&segments).unwrap();
         let payload = serde_json::json!({
             "op": "set", "path": path.as_str(), "store_seq": seq, "value": value, "device_id": "d", "client_op_id": "c",

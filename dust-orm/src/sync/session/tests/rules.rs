@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::{Command, CommandId, Output, Session, StoreId, StoreState, Timing, Work};
 use crate::error::{DustErr, ErrKind};
 use crate::protocol::channel::{FileUpload, Frames, Written};
-use crate::protocol::{Op, Path, Precondition, RawJson, Write};
+use crate::protocol::{CommittedOp, Op, OpKind, Path, Precondition, RawJson, Write};
 
 const TOPIC: &str = "store:acme/main";
 
@@ -318,7 +318,7 @@ fn an_op_over_which_each_catch_up_crashes_is_told_of() {
 fn an_unreadable_frame_is_a_sign_of_life() {
     let mut client = Client::live(3);
     client.pass(ms(35_000));
-    client.session.unreadable(&Frames::Json.unpack(&[0x90]).unwrap_err());
+    client.session.unreadable(client.now, Frames::Json.unpack(&[0x90]).unwrap_err());
     client.pass(ms(9_000));
     assert_eq!(client.hang_ups, 0);
     client.pass(ms(30_000));
@@ -702,10 +702,146 @@ fn reconnections_slow_down_until_one_is_of_use() {
     let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
     client.joined(&join, 0);
     client.says(&join, "catch_up_complete", json!({"through_seq": 0}));
+    client.pass(ms(1_000));
     client.lose();
     let (before, dials) = (client.now, client.dials);
     client.pass(ms(11));
     assert_eq!(client.dials, dials + 1, "{before:?}");
+}
+
+#[test]
+fn a_server_that_lets_in_and_breaks_off_each_time_is_not_hammered() {
+    let mut client = Client::new(0);
+    let mut dials = 0;
+    while client.now < ms(60_000) {
+        if client.dials > dials {
+            dials = client.dials;
+            client.connect();
+            let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+            client.joined(&join, 0);
+            client.says(&join, "catch_up_complete", json!({"through_seq": 0}));
+            client.lose();
+        }
+        client.pass(ms(5));
+    }
+    assert!(dials < 40, "{dials} in a minute");
+}
+
+#[test]
+fn a_channel_that_crashes_each_time_it_is_up_to_date_is_not_hammered() {
+    let mut client = Client::live(0);
+    let mut joins = 0;
+    client.says("1", "phx_error", json!({}));
+    while client.now < ms(60_000) {
+        if client.sent.last().is_some_and(|frame| frame[3] == "phx_join") {
+            joins += 1;
+            let join = client.sent.pop().unwrap()[1].as_str().unwrap().to_owned();
+            client.joined(&join, 0);
+            client.says(&join, "catch_up_complete", json!({"through_seq": 0}));
+            client.says(&join, "phx_error", json!({}));
+        }
+        client.sent.clear();
+        client.pass(ms(5));
+    }
+    assert!(joins < 25, "{joins} in a minute");
+    // One that lasted is forgiven.
+    while client.sent.last().is_none_or(|frame| frame[3] != "phx_join") {
+        client.pass(ms(5));
+    }
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 0);
+    client.says(&join, "catch_up_complete", json!({"through_seq": 0}));
+    client.pass(ms(1_000));
+    client.sent.clear();
+    client.says(&join, "phx_error", json!({}));
+    client.pass(ms(100));
+    client.last_sent("phx_join");
+}
+
+#[test]
+fn a_server_that_sends_what_is_no_frame_is_given_up_for_a_while() {
+    let mut client = Client::live(0);
+    for _ in 0..999 {
+        client.session.frame(client.now, "garbage");
+    }
+    client.drain();
+    assert_eq!(client.hang_ups, 0);
+    client.session.frame(client.now, r#"[1,2,"store:acme/main","event",{"store_seq":18446744073709551615}]"#);
+    client.drain();
+    assert_eq!((client.hang_ups, client.dials), (1, 1));
+    assert!(matches!(client.states.last(), Some(StoreState::Offline)));
+    client.pass(ms(10));
+    assert_eq!(client.dials, 2);
+    // Each connection has as many.
+    client.connect();
+    client.session.frame(client.now, "garbage");
+    client.drain();
+    assert_eq!(client.hang_ups, 1);
+}
+
+#[test]
+fn numbers_that_no_store_reaches_are_not_believed() {
+    let mut client = Client::live(3);
+    for seq in [u64::MAX, u64::MAX - 1, 1 << 63] {
+        client.event(None, seq, "x");
+        client.event(Some("1"), seq, "x");
+        client.says("1", "snapshot", json!({"snapshot_seq": seq, "entries": {}}));
+    }
+    assert!(client.applied.is_empty() && client.replaced.is_empty());
+    client.event(None, 4, "x");
+    assert_eq!(client.applied, [4]);
+    client.says("1", "snapshot", json!({"snapshot_seq": i64::MAX, "entries": {}}));
+    client.event(None, 5, "x");
+    client.pass(ms(10_000));
+}
+
+#[test]
+fn what_waits_for_earlier_ops_takes_limited_memory() {
+    let mut client = Client::new(0);
+    client.connect();
+    client.joined("1", 100);
+    let value = RawJson::parse(&format!("\"{}\"", "x".repeat(4 << 20))).unwrap();
+    let receive = |client: &mut Client, seq: u64, id: String| {
+        let (value, device_id) = (value.clone(), "d".into());
+        let op =
+            CommittedOp { store_seq: seq, op: OpKind::Set, path: path("p"), value, device_id, client_op_id: id.into() };
+        client.session.receive(0, client.now, op);
+        client.drain();
+        client.session.early_bytes()
+    };
+    // 15 of them fit, but not 16, with what they have beside their values.
+    for seq in 2..=40 {
+        assert!(receive(&mut client, seq, "x".into()) <= 64 << 20);
+    }
+    client.event(Some("1"), 1, "x");
+    assert_eq!(client.applied.last(), Some(&16));
+    // A batch that does not fit is seen in parts, and nothing of it is lost.
+    for seq in 17..=60 {
+        assert!(receive(&mut client, seq, format!("batch:{}", seq - 17)) <= 64 << 20);
+    }
+    client.event(Some("1"), 61, "x");
+    assert_eq!(client.applied, (1..=61).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_server_says_is_shown_short_and_without_the_token() {
+    let mut client = Client::new(0);
+    client.session.keep_secret(crate::config::Token::new("dust_tok_secret"));
+    client.connect();
+    let message = format!("{}dust_tok_secret\n{}", "no ".repeat(62), "no ".repeat(1_000_000));
+    let reason = json!({"reason": "missing_scope", "scope": "dust_tok_secret", "message": message});
+    client.replies(&json!("1"), "error", reason);
+    let Some(StoreState::Refused(error)) = client.states.last() else { panic!("it is refused") };
+    let text = format!("{error} {error:?}");
+    assert!(text.len() < 1_500 && !text.contains("dust_tok") && text.contains("[token]"), "{text}");
+
+    let mut client = Client::live(0);
+    client.session.keep_secret(crate::config::Token::new("dust_tok_secret"));
+    let id = client.write();
+    let reference = client.last_sent("write")[1].clone();
+    client.replies(&reference, "error", json!("the token dust_tok_secret has no access"));
+    let text = format!("{:?}", client.answer(id).unwrap());
+    assert!(text.contains("[token]") && !text.contains("dust_tok"), "{text}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The transport against a peer that follows a script, in a world where nobody waits.
 
+mod limits;
 mod peer;
 mod requests;
 mod retries;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(super) enum Step {
     CloseUnanswered,
     /// Reads the request, answers with these bytes, then closes the connection.
     AnswerAndClose(Vec<u8>),
+    /// Reads the request, and sends the first bytes and then the others, again and again, until nobody reads them.
+    Endless(Vec<u8>, Vec<u8>),
     /// Reads the request and lets time pass instead of answering.
     Stall(Duration),
     /// Reads nothing and lets time pass: a handshake is never answered.
@@ -50,6 +53,8 @@ pub(super) struct Peer {
 struct Shared {
     steps: Mutex<VecDeque<Step>>,
     received: Mutex<Vec<Received>>,
+    /// How many bytes of answers without end were sent.
+    sent_in_vain: AtomicUsize,
     world: Arc<TestWorld>,
 }
 
@@ -60,6 +65,7 @@ impl Peer {
         let shared = Arc::new(Shared {
             steps: Mutex::new(steps.into_iter().collect()),
             received: Mutex::default(),
+            sent_in_vain: AtomicUsize::new(0),
             world: Arc::clone(world),
         });
         let serving = Arc::clone(&shared);
@@ -74,6 +80,10 @@ impl Peer {
 
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    pub(super) fn sent_in_vain(&self) -> usize {
+        self.shared.sent_in_vain.load(Ordering::SeqCst)
     }
 
     pub(super) fn received(&self) -> Vec<Received> {
@@ -122,6 +132,16 @@ impl Shared {
                 }
                 Step::AnswerAndClose(bytes) => {
                     let _ = stream.write_all(&bytes).await;
+                    return;
+                }
+                Step::Endless(first, again) => {
+                    let mut sent = first.len();
+                    let mut open = stream.write_all(&first).await.is_ok();
+                    while open {
+                        open = stream.write_all(&again).await.is_ok();
+                        sent += again.len();
+                    }
+                    self.sent_in_vain.fetch_add(sent, Ordering::SeqCst);
                     return;
                 }
                 Step::Stall(duration) => {

@@ -1,0 +1,189 @@
+//! A server that sends without end, or leads elsewhere.
+
+use std::time::Duration;
+
+use super::peer::{answer, bytes, json};
+use super::*;
+use crate::entity::prelude::*;
+use crate::error::{DustErr, ErrKind};
+use crate::protocol::{BatchOp, Op, Write};
+use crate::repo::DustRepo;
+use crate::tests_cfg::link;
+use crate::transport::Transport;
+
+fn chunk(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
+}
+
+fn endless(status: u16, again: &[u8]) -> Step {
+    let head = format!("HTTP/1.1 {status} Some Reason\r\ntransfer-encoding: chunked\r\n\r\n");
+    Step::Endless(head.into_bytes(), chunk(again))
+}
+
+#[tokio::test]
+async fn an_answer_without_an_end_is_read_up_to_the_limit() {
+    let blank = [b' '; 100_000];
+    let (peer, transport, _) = configured([endless(200, &blank)], |config| config.max_answer(5_000_000)).await;
+    let error = transport.get(&path("a")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrKind::TooLarge);
+    assert!(error.to_string().contains("get of `a`") && error.to_string().contains("5000000 bytes"), "{error}");
+    assert_eq!(peer.received().len(), 1, "it is not tried again");
+
+    let hash = format!("sha256:{}", "a".repeat(64));
+    let (_, transport, _) = configured([endless(200, &blank)], |config| config.max_answer(5_000_000)).await;
+    assert_eq!(transport.fetch_file(&hash).await.unwrap_err().kind(), ErrKind::TooLarge);
+    let (_, transport, _) = configured([endless(200, &blank)], |config| config.max_answer(5_000_000)).await;
+    let written = transport.write(Write::new(path("a"), Op::Delete)).await;
+    assert_eq!(written.unwrap_err().kind(), ErrKind::Timeout, "a write may have been applied");
+}
+
+#[tokio::test]
+async fn a_refusal_without_an_end_is_read_to_its_beginning() {
+    for status in [400, 401, 403, 404, 409, 412, 413, 422, 499, 503] {
+        let (peer, transport, _) = configured([endless(status, &[b'x'; 100_000])], |config| {
+            config.retry(crate::config::RetryPolicy { max_tries: 1, ..Default::default() })
+        })
+        .await;
+        let error = transport.get(&path("a")).await.err();
+        assert!(error.is_none_or(|error| error.to_string().len() < 1_000));
+        drop(transport);
+        assert!(peer.sent_in_vain() < 32 << 20, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_small_answer_that_unpacks_to_a_large_one_is_not_unpacked_whole() {
+    // A block of deflate that repeats a blank: 258 of them for each two bits.
+    let mut packed = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff".to_vec();
+    packed.extend(dense_blanks(400_000));
+    let step = Step::AnswerAndClose(bytes(200, &[("content-encoding", "gzip")], &packed));
+    assert!(packed.len() < 1 << 20);
+    let (_, transport, _) = configured([step], |config| config.max_answer(10_000_000)).await;
+    assert_eq!(transport.get(&path("a")).await.unwrap_err().kind(), ErrKind::TooLarge);
+}
+
+/// A fixed Huffman block: one blank, and then again and again the 258 bytes before.
+fn dense_blanks(repeats: usize) -> Vec<u8> {
+    let mut bits: Vec<bool> = Vec::new();
+    let mut low_first = |value: u32, count: u32| bits.extend((0..count).map(|bit| value >> bit & 1 == 1));
+    low_first(0b011, 3);
+    // Codes are written from their highest bit: the blank is 0x30 + 32 in eight bits.
+    let high_first = |value: u32, count: u32| (0..count).rev().map(move |bit| value >> bit & 1 == 1);
+    bits.extend(high_first(0x30 + 32, 8));
+    for _ in 0..repeats {
+        // Length 258 is code 285 (0b11000101), distance 1 is code 0 of five bits.
+        bits.extend(high_first(0b1100_0101, 8));
+        bits.extend(high_first(0, 5));
+    }
+    bits.extend(high_first(0, 7));
+    bits.chunks(8).map(|byte| byte.iter().enumerate().fold(0, |all, (at, bit)| all | u8::from(*bit) << at)).collect()
+}
+
+#[tokio::test]
+async fn headers_without_an_end_are_no_answer() {
+    for (head, again) in [
+        ("HTTP/1.1 200 OK\r\n", format!("x-more: {}\r\n", "x".repeat(1_000))),
+        ("HTTP/1.1 200 OK\r\nx-more: ", "x".repeat(10_000)),
+        ("HTTP/1.1 ", "2".repeat(10_000)),
+    ] {
+        let steps = [(); 3].map(|()| Step::Endless(head.into(), again.clone().into_bytes()));
+        let (peer, transport, _) = scripted(steps).await;
+        assert_eq!(transport.get(&path("a")).await.unwrap_err().kind(), ErrKind::Network);
+        assert!(peer.sent_in_vain() < 32 << 20);
+    }
+}
+
+/// A page of a record that goes on for ever.
+fn page_of_one_record(page: usize) -> Step {
+    let at = |number: usize| format!("links/dust/f{:09}", page * 1000 + number);
+    let items: Vec<String> = (0..1000)
+        .map(|number| format!(r#"{{"path":"{}","value":1,"type":"integer","revision":1}}"#, at(number)))
+        .collect();
+    json(200, &format!(r#"{{"items":[{}],"next_cursor":"{}"}}"#, items.join(","), at(999)))
+}
+
+#[tokio::test]
+async fn a_record_without_an_end_is_refused() {
+    let (peer, transport, _) = scripted((0..200).map(page_of_one_record)).await;
+    let repo = DustRepo::with_transport(Arc::new(transport));
+    let error = repo.find_by_id::<link::Entity>("dust").await.unwrap_err();
+    assert_eq!(error.kind(), ErrKind::TooLarge);
+    assert!(error.to_string().contains("`links/dust`"), "{error}");
+    assert_eq!(peer.received().len(), 101);
+
+    let (_, transport, _) = scripted((0..200).map(page_of_one_record)).await;
+    let repo = DustRepo::with_transport(Arc::new(transport));
+    assert_eq!(repo.all::<link::Entity>().await.unwrap_err().kind(), ErrKind::TooLarge);
+}
+
+#[tokio::test]
+async fn a_redirect_takes_the_token_nowhere() {
+    let (elsewhere, _, _) = scripted([json(200, r#"{"store_seq":1}"#)]).await;
+    let location = format!("{}/api/stores/acme/reading/entries/a", elsewhere.url());
+    for status in [301, 302, 303, 307, 308, 300, 304] {
+        let redirect = answer(status, &[("location", &location), ("refresh", &format!("0; url={location}"))], "");
+        let (peer, transport, _) = scripted([redirect.clone(), redirect]).await;
+        let written = transport.write(Write::new(path("a"), Op::Delete)).await.unwrap_err();
+        assert_eq!(written.kind(), ErrKind::Http, "{status}");
+        assert_eq!(transport.get(&path("a")).await.unwrap_err().kind(), ErrKind::Http, "{status}");
+        assert_eq!(peer.received().len(), 2);
+    }
+    assert!(elsewhere.received().is_empty(), "nobody went there");
+}
+
+#[tokio::test]
+async fn a_pause_that_is_absurd_is_neither_made_nor_handed_on() {
+    for said in ["18446744073709551615", "99999999999999999999999", "-1", "Fri, 31 Dec 9999 23:59:59 GMT", ""] {
+        let limited = answer(429, &[("retry-after", said), ("x-ratelimit-remaining", "-5")], "{}");
+        let (_, transport, world) = configured(vec![limited; 200], |config| config.pace_writes(true)).await;
+        let error = transport.write(Write::new(path("a"), Op::Delete)).await.unwrap_err();
+        let retry_after = error.retry_after().unwrap();
+        assert!(
+            (Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&retry_after),
+            "{said}: {retry_after:?}"
+        );
+        assert!(world.now() <= Duration::from_secs(46), "{said}");
+        assert!(world.pauses().iter().all(|pause| *pause >= 1_000), "{said}: it does not spin");
+    }
+}
+
+#[tokio::test]
+async fn answers_about_other_paths_are_errors_or_change_nothing() {
+    // Of one leaf.
+    let other = r#"{"path":"elsewhere","value":"stolen","type":"string","revision":7}"#;
+    let (_, transport, _) = scripted([json(200, other)]).await;
+    let read = transport.get(&path("links/dust/title")).await;
+    assert_eq!(read.unwrap_err().kind(), ErrKind::Http);
+    // Of many.
+    let body = r#"{"entries":{"elsewhere":{"value":1,"type":"integer","revision":1}},"missing":[]}"#;
+    let (_, transport, _) = scripted([json(200, body)]).await;
+    assert_eq!(transport.get_many(&[path("a"), path("b")]).await.unwrap(), [None, None]);
+    // A write goes to one place whatever the answer says, and is not sent again.
+    let conflict = r#"{"error":"conflict","path":"elsewhere","current_revision":9}"#;
+    let (peer, transport, _) = scripted([json(412, conflict)]).await;
+    let error = transport.batch_write(vec![BatchOp::set(path("a"), value("1"))], None).await.unwrap_err();
+    assert!(matches!(error, DustErr::Conflict { .. }));
+    assert_eq!(peer.lines(), ["POST /api/stores/acme/reading/entries/batch_write HTTP/1.1"]);
+}
+
+#[tokio::test]
+async fn a_record_that_came_under_another_name_is_not_shown() {
+    let items = r#"[{"path":"links/other/title","value":"x","type":"string","revision":1}]"#;
+    let (_, transport, _) = scripted([json(200, &format!(r#"{{"items":{items},"next_cursor":null}}"#))]).await;
+    let repo = DustRepo::with_transport(Arc::new(transport));
+    assert_eq!(repo.find_by_id::<link::Entity>("dust").await.unwrap_err().kind(), ErrKind::Http);
+}
+
+#[tokio::test]
+async fn a_file_that_is_another_is_damaged() {
+    let hash = format!("sha256:{}", "a".repeat(64));
+    let (_, transport, _) = scripted([answer(200, &[], "something else")]).await;
+    let repo = DustRepo::with_transport(Arc::new(transport));
+    let file = serde_json::from_value::<FileRef>(serde_json::json!({
+        "_type": "file", "hash": hash, "size": 3, "content_type": "a/b", "filename": null, "uploaded_at": "2026-01-01T00:00:00Z",
+    }));
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("file");
+    assert_eq!(repo.download(&file.unwrap(), &to).await.unwrap_err().kind(), ErrKind::Damaged);
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+}
