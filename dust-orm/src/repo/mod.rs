@@ -36,7 +36,7 @@ pub use lease::{Lease, TakeLease};
 pub use merge::Merge;
 pub use single_flight::{Flight, FlightOptions, OnUnavailable, Source};
 pub use subscribe::{
-    Broadcast, Callback, Event, RawEvent, RawOp, RawSubscription, Subscribe, SubscribeRaw, Subscription,
+    Broadcast, Callback, Event, Live, RawEvent, RawOp, RawSubscription, Subscribe, SubscribeRaw, Subscription,
 };
 pub use write::{Delete, DeleteResult, Insert, Put, Update};
 
@@ -60,7 +60,7 @@ use crate::transport::Transport;
 /// | a transaction | [`repo.batch_write(..)`](DustRepo::batch_write) |
 /// | `UPDATE .. SET hits = hits + 1` | [`repo.increment(key, column, by)`](DustRepo::increment), [`add`](DustRepo::add), [`remove`](DustRepo::remove) |
 /// | an advisory lock | [`repo.lease(key, ttl)`](DustRepo::lease), [`single_flight`](DustRepo::single_flight) |
-/// | (none) | [`repo.subscribe::<Entity>()`](DustRepo::subscribe), [`on`](DustRepo::on), [`broadcast`](DustRepo::broadcast) |
+/// | (none) | [`repo.subscribe::<Entity>()`](DustRepo::subscribe), [`on`](DustRepo::on), [`broadcast`](DustRepo::broadcast), [`live`](DustRepo::live) |
 /// | a version column | [`find_versioned`](DustRepo::find_versioned) and `.if_match(&revision)` |
 #[derive(Clone, Debug)]
 pub struct DustRepo {

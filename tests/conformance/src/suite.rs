@@ -13,6 +13,7 @@ mod fields;
 mod guard;
 mod hooks;
 mod keys;
+mod live;
 mod objects;
 mod paging;
 mod prefixes;
@@ -77,6 +78,7 @@ const MODULES: &[(&str, &[Test])] = &[
     ("hooks", hooks::TESTS),
     ("changesets", changesets::TESTS),
     ("subscriptions", subscriptions::TESTS),
+    ("live", live::TESTS),
     ("requests", requests::TESTS),
     ("errors", errors::TESTS),
     ("dropped", dropped::TESTS),

@@ -53,6 +53,7 @@ async fn lives_through_restarts(frames: Frames) {
     let repo = DustRepo::with_transport(Arc::new(RealtimeTransport::new(&client, &name).unwrap()));
     let mut states = client.watch(&name).unwrap();
     let mut links = repo.subscribe::<link::Entity>().await.unwrap();
+    let ready = repo.live::<link::Entity>().await.unwrap();
     repo.insert(model("a", "1").into_active_model()).await.unwrap();
     hears(&mut links, Event::Upserted(model("a", "1"))).await;
 
@@ -63,6 +64,7 @@ async fn lives_through_restarts(frames: Frames) {
     commit(&store, "b", "2");
     commit(&store, "a", "2");
     assert_eq!(repo.all::<link::Entity>().await.unwrap(), [model("a", "1")], "what the mirror has");
+    assert_eq!((ready.len(), ready.get("a").unwrap().title.as_str()), (1, "1"), "and what was read from it");
     emulator.come_up().await.unwrap();
     hears(&mut links, Event::Upserted(model("b", "2"))).await;
     hears(&mut links, Event::Upserted(model("a", "2"))).await;
@@ -76,9 +78,16 @@ async fn lives_through_restarts(frames: Frames) {
     commit(&store, "d", "4");
     store.compact().unwrap();
     emulator.come_up().await.unwrap();
+    // Nobody else has read the records again.
+    soon(states.wait_for(StoreState::is_live)).await.unwrap();
+    assert_eq!((ready.len(), ready.get("d").unwrap().title.as_str()), (4, "4"));
     hears(&mut links, Event::Resync).await;
     assert_eq!(repo.all::<link::Entity>().await.unwrap().len(), 4);
     soon(states.wait_for(StoreState::is_live)).await.unwrap();
     repo.delete_by_id::<link::Entity>("d").await.unwrap();
+    assert!(ready.get("d").is_none());
     hears(&mut links, Event::Deleted("d".into())).await;
+    client.shutdown().await;
+    assert_eq!(soon(links.next()).await, None);
+    assert_eq!((ready.len(), ready.get("c").unwrap().title.as_str()), (3, "3"));
 }

@@ -43,7 +43,7 @@ impl<E: DustEntity> Waiting<E> {
     pub(super) fn event(&self) -> Option<Event<E::Model>> {
         let Change { key, before, after } = &*self.change;
         if let Some(model) = after.as_ref().and_then(|after| after.model_or_warning()) {
-            return Some(Event::Upserted(model.clone()));
+            return Some(Event::Upserted(E::Model::clone(model)));
         }
         let was_there = [before, &self.known].into_iter().flatten().any(|stored| stored.is_valid());
         was_there.then(|| Event::Deleted(key.to_string()))

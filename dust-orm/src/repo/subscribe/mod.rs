@@ -3,9 +3,11 @@
 mod broadcast;
 mod callback;
 mod event;
+mod live;
 mod raw;
 mod records;
 mod stored;
+mod table;
 mod watch;
 
 use std::fmt;
@@ -22,6 +24,7 @@ use futures_util::FutureExt;
 pub use broadcast::Broadcast;
 pub use callback::Callback;
 pub use event::Event;
+pub use live::Live;
 pub use raw::{RawEvent, RawOp, RawSubscription, SubscribeRaw};
 
 use event::Waiting;
@@ -227,7 +230,7 @@ impl<E: DustEntity> Stream for Subscription<E> {
         let this = self.get_mut();
         for stored in this.current.by_ref() {
             if let Some(model) = stored.model_or_warning() {
-                return Poll::Ready(Some(Event::Upserted(model.clone())));
+                return Poll::Ready(Some(Event::Upserted(E::Model::clone(model))));
             }
         }
         loop {

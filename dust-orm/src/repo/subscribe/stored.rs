@@ -1,7 +1,7 @@
 //! A record as it is held for subscribers.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::entity::{DustEntity, StoredRecord, decode};
 use crate::error::InvalidRecord;
@@ -13,7 +13,7 @@ pub(super) struct Stored<E: DustEntity> {
     pub(super) record: StoredRecord,
     /// How much text it is.
     pub(super) bytes: usize,
-    model: OnceLock<Result<E::Model, InvalidRecord>>,
+    model: OnceLock<Result<Arc<E::Model>, InvalidRecord>>,
     warned: AtomicBool,
 }
 
@@ -28,7 +28,7 @@ impl<E: DustEntity> Stored<E> {
     }
 
     /// The model; for a record that does not fit its entity `None`, with one warning however many subscribers there are.
-    pub(super) fn model_or_warning(&self) -> Option<&E::Model> {
+    pub(super) fn model_or_warning(&self) -> Option<&Arc<E::Model>> {
         match self.decoded() {
             Ok(model) => Some(model),
             Err(invalid) => {
@@ -40,7 +40,7 @@ impl<E: DustEntity> Stored<E> {
         }
     }
 
-    fn decoded(&self) -> &Result<E::Model, InvalidRecord> {
-        self.model.get_or_init(|| decode::<E>(&self.record))
+    fn decoded(&self) -> &Result<Arc<E::Model>, InvalidRecord> {
+        self.model.get_or_init(|| decode::<E>(&self.record).map(Arc::new))
     }
 }

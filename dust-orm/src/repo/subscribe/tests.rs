@@ -3,6 +3,7 @@ mod callback;
 mod current;
 mod events;
 mod gated;
+mod live;
 mod raw;
 mod seq;
 mod slow;

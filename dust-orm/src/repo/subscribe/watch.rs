@@ -10,9 +10,10 @@ use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 
-use super::event::Waiting;
-use super::records::Records;
+use super::event::{Change, Waiting};
+use super::records::{Records, sort_by_path};
 use super::stored::Stored;
+use super::table::Table;
 use crate::entity::{DustEntity, StoredRecord};
 use crate::error::DustErr;
 use crate::feed::{Hub, Listener, News, Queue};
@@ -38,6 +39,8 @@ pub(super) struct Watch<E: DustEntity> {
     state: Mutex<State<E>>,
     /// Whether the records have to be read: a subscriber then helps to.
     is_behind: AtomicBool,
+    /// For those who look records up; made for the first of them.
+    table: OnceLock<Arc<Table<E>>>,
     listener: OnceLock<Listener>,
 }
 
@@ -97,6 +100,7 @@ impl<E: DustEntity> Watch<E> {
                 prefix,
                 state: Mutex::new(state),
                 is_behind: AtomicBool::new(true),
+                table: OnceLock::new(),
                 listener: OnceLock::new(),
             });
             watch.start(&hub, &pattern);
@@ -117,14 +121,29 @@ impl<E: DustEntity> Watch<E> {
 
     /// Adds a subscriber once the records are current.
     pub(super) async fn join(self: &Arc<Watch<E>>, capacity: usize, current: bool) -> Result<Joined<E>, DustErr> {
+        let join = |state: &mut State<E>| {
+            let current = if current { state.records.all() } else { Vec::new() };
+            state.add(capacity, current)
+        };
+        let mut joined = self.once_current(join).await?;
+        sort_by_path(&mut joined.current);
+        Ok(joined)
+    }
+
+    /// The records by their keys, once they are current.
+    pub(super) async fn table(self: &Arc<Watch<E>>) -> Result<Arc<Table<E>>, DustErr> {
+        let make = |records: &Records<E>| Arc::new(Table::new(&records.all()));
+        // Under the lock: no commit is missed between the two.
+        self.once_current(|state| Arc::clone(self.table.get_or_init(|| make(&state.records)))).await
+    }
+
+    /// Does something to the state once the records are current.
+    async fn once_current<T>(self: &Arc<Watch<E>>, work: impl FnOnce(&mut State<E>) -> T) -> Result<T, DustErr> {
         loop {
             let reading = {
                 let mut state = self.lock();
                 match &state.phase {
-                    Phase::Current => {
-                        let current = if current { state.records.all() } else { Vec::new() };
-                        return Ok(state.add(capacity, current));
-                    }
+                    Phase::Current => return Ok(work(&mut state)),
                     Phase::Reading { reading, .. } => reading.clone(),
                     Phase::Unread => self.begin(&mut state),
                 }
@@ -182,8 +201,12 @@ impl<E: DustEntity> Watch<E> {
                 let changes = state.records.apply(commit);
                 let before = state.seq;
                 state.seq = last_seq(commit).unwrap_or(before);
+                let changes: Vec<Arc<Change<E>>> = changes.into_iter().map(Arc::new).collect();
+                if let Some(table) = self.table.get() {
+                    table.take(&changes);
+                }
                 let mut wakers = Vec::new();
-                let mut changes = changes.into_iter().map(Arc::new).peekable();
+                let mut changes = changes.into_iter().peekable();
                 while let Some(change) = changes.next() {
                     // Who has only some of a commit's changes has not been told of the commit.
                     let seq = if changes.peek().is_some() { before } else { state.seq };
@@ -247,11 +270,19 @@ impl<E: DustEntity> Watch<E> {
             state.seq = state.seq.max(last_seq(&commit).unwrap_or(0));
             state.records.apply(&commit);
         }
+        if let Some(table) = self.table.get() {
+            table.replace(&state.records.all());
+        }
         self.is_behind.store(false, Ordering::SeqCst);
         let wakers: Vec<Waker> = state.queues.values().filter_map(|queue| queue.resync()).collect();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         true
+    }
+
+    /// The records as they were last current.
+    pub(super) fn records(&self) -> Vec<Arc<Stored<E>>> {
+        self.lock().records.all()
     }
 
     /// The last op that the records have, of those that concern them.

@@ -15,13 +15,14 @@ use crate::table::{Aim, Figure};
 
 const MAP: &str = "HashMap of ready models";
 const GET: &str = "get";
+const LIVE: &str = "get of live records, shared";
 const MISSING: &str = "find_by_id, none there";
 const GET_ROW: &str = "get, beside a row";
 const ALL: &str = "all of the records";
 
 pub async fn rows(plan: &mut Plan) -> Result<()> {
     plan.group("mirror");
-    if !plan.wants_any(&[GET, MISSING, GET_ROW, ALL]) {
+    if !plan.wants_any(&[GET, LIVE, MISSING, GET_ROW, ALL]) {
         return Ok(());
     }
     let scale = plan.scale;
@@ -42,6 +43,20 @@ pub async fn rows(plan: &mut Plan) -> Result<()> {
         },
         async |n| {
             black_box(repo.get::<page::Entity>(black_box(slug(n))).await?);
+            Ok(())
+        },
+    )
+    .await?;
+
+    let live = repo.live::<page::Entity>().await?;
+    plan.compare(
+        Case::new(LIVE, MAP, rounds, calls).aims(&[Aim::Most(Figure::Time(100.0))]),
+        async |n| {
+            black_box(models.get(black_box(slug(n))).cloned().ok_or("missing")?);
+            Ok(())
+        },
+        async |n| {
+            black_box(live.get(black_box(slug(n))).ok_or("missing")?);
             Ok(())
         },
     )

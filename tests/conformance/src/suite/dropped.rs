@@ -20,6 +20,7 @@ super::tests![
     reads_leave_nothing_behind,
     a_stream_is_left_in_the_middle,
     a_subscription_is_left_before_it_has_begun,
+    live_records_are_left_before_they_are_read,
     a_lease_is_free_again_when_it_has_run_out,
     a_flight_that_is_left_does_not_ground_the_others,
 ];
@@ -149,6 +150,23 @@ async fn a_subscription_is_left_before_it_has_begun(cx: &Context) {
             let changed = link::Model { title: format!("title {times}"), ..link("a") };
             cx.repo.put(changed.clone()).await.unwrap();
             assert_eq!(changes.next().await, Some(dust_orm::Event::Upserted(changed)));
+        },
+    )
+    .await;
+}
+
+async fn live_records_are_left_before_they_are_read(cx: &Context) {
+    if !cx.transport.capabilities().subscribe {
+        return;
+    }
+    cx.repo.put(link("a")).await.unwrap();
+    drop_everywhere(
+        async |_| cx.repo.live::<link::Entity>().await,
+        async |times| {
+            let changed = link::Model { title: format!("title {times}"), ..link("a") };
+            cx.repo.put(changed.clone()).await.unwrap();
+            let links = cx.repo.live::<link::Entity>().await.unwrap();
+            assert_eq!(links.get("a").as_deref(), Some(&changed));
         },
     )
     .await;
