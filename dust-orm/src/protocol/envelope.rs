@@ -33,7 +33,15 @@ pub fn bare(value: &RawJson) -> RawJson {
 }
 
 /// Whether a value is a decimal envelope, or says that it is one.
-pub(crate) fn is_decimal(value: &RawJson) -> bool {
+///
+/// ```
+/// use dust_orm::protocol::{RawJson, envelope};
+///
+/// assert!(envelope::is_decimal(&RawJson::parse(r#"{"_type":"decimal","_typed":"1.20"}"#)?));
+/// assert!(!envelope::is_decimal(&RawJson::parse(r#""1.20""#)?));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub fn is_decimal(value: &RawJson) -> bool {
     let is_kind = |kind: &RawValue| serde_json::from_str::<String>(kind.get()).is_ok_and(|kind| kind == "decimal");
     value.is_object()
         && value::members(value.as_str()).is_ok_and(|members| {

@@ -38,6 +38,7 @@ pub struct FrameError(pub(super) String);
 
 impl FrameError {
     /// The same, its text as a function makes it: the whole of it, as it may quote the frame.
+    #[cfg(feature = "realtime")]
     pub(crate) fn map(self, change: impl FnOnce(String) -> String) -> FrameError {
         FrameError(change(self.0))
     }

@@ -45,6 +45,7 @@ impl Refusal {
     }
 
     /// The same, its texts as a function makes them.
+    #[cfg(feature = "realtime")]
     pub(crate) fn map(self, change: impl Fn(String) -> String) -> Refusal {
         Refusal {
             reason: change(self.reason),
