@@ -146,7 +146,6 @@ impl<'b> Reader<'b> {
             }
             0xe0..=0xff => self.push(&(marker as i8).to_string()),
         }
-        // Each value is at least a byte, so that the text cannot outgrow this by more than one string.
         if self.decoded.json.len() > self.most { Err("it is too long") } else { Ok(()) }
     }
 
@@ -184,6 +183,7 @@ impl<'b> Reader<'b> {
 
     fn text(&mut self, length: usize) -> Read<()> {
         let bytes = self.take(length)?;
+        self.check_room(bytes)?;
         match std::str::from_utf8(bytes) {
             Ok(text) => push_string(text, &mut self.decoded.json),
             Err(error) => {
@@ -193,6 +193,23 @@ impl<'b> Reader<'b> {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a string that would be too long once it is escaped, before it is.
+    fn check_room(&self, bytes: &[u8]) -> Read<()> {
+        let room = self.most.saturating_sub(self.decoded.json.len());
+        let escaped = |byte: &u8| match byte {
+            0..0x20 => 6,
+            b'"' | b'\\' => 2,
+            0x20..0x80 => 1,
+            // If it is not UTF-8, another character stands in its place.
+            0x80.. => 3,
+        };
+        // Nothing grows more than that.
+        if bytes.len() <= room / 6 || bytes.iter().map(escaped).sum::<usize>() <= room {
+            return Ok(());
+        }
+        Err("it is too long")
     }
 
     fn float(&mut self, float: f64) -> Read<()> {
