@@ -4,27 +4,29 @@ use sea_orm::{ActiveModelTrait, TryIntoModel};
 
 use super::encode::is_leaf;
 use super::escape::unescape;
-use super::record::StoredRecord;
+use super::record::RecordRef;
 use super::{DustEntity, FieldState, Fields};
 use crate::error::InvalidRecord;
-use crate::protocol::{Entry, RawJson, envelope, flatten, path};
+use crate::protocol::{LeafRef, Path, RawJson, envelope, flatten, path};
 
 /// Reads a record. Leaves that no field claims are no obstacle; a required field without a leaf is, and so is a value
 /// that does not fit its field.
-pub(crate) fn decode<E: DustEntity>(record: &StoredRecord) -> Result<E::Model, InvalidRecord> {
+pub(crate) fn decode<'a, E: DustEntity>(record: impl Into<RecordRef<'a>>) -> Result<E::Model, InvalidRecord> {
+    let record = record.into();
     decode_active::<E>(record)?.try_into_model().map_err(|error| InvalidRecord {
-        path: record.path.to_string(),
+        path: record.path.to_owned(),
         undecodable: vec![("model".to_owned(), error.to_string())],
         ..InvalidRecord::default()
     })
 }
 
 /// The same as an ActiveModel, every field `Unchanged`.
-fn decode_active<E: DustEntity>(record: &StoredRecord) -> Result<E::ActiveModel, InvalidRecord> {
+fn decode_active<E: DustEntity>(record: RecordRef<'_>) -> Result<E::ActiveModel, InvalidRecord> {
     let mut active = <E::ActiveModel as ActiveModelTrait>::default();
     let key = E::set_key(&mut active, &record.key());
     let mut invalid = fill(&mut active, Some(record));
     if let Err(reason) = key {
+        invalid.path = record.path.to_owned();
         invalid.undecodable.insert(0, ("key".to_owned(), reason));
     }
     invalid.into_result().map(|()| active)
@@ -33,11 +35,10 @@ fn decode_active<E: DustEntity>(record: &StoredRecord) -> Result<E::ActiveModel,
 /// Completes an ActiveModel from the record as it is stored, so that it becomes a whole Model: fields that are `NotSet`
 /// get what is stored or what an absent leaf stands for, and `Unchanged` ones are brought up to date. What is `Set` stays.
 /// Answers what could not be filled.
-pub(crate) fn fill<A: Fields>(active: &mut A, record: Option<&StoredRecord>) -> InvalidRecord {
+pub(crate) fn fill<A: Fields>(active: &mut A, record: Option<RecordRef<'_>>) -> InvalidRecord {
     let mut invalid = InvalidRecord::default();
     let mut sources: Vec<Source<'_>> = A::FIELDS.iter().map(|_| Source::Absent).collect();
     if let Some(record) = record {
-        invalid.path = record.path.to_string();
         find_sources::<A>(record, &mut sources, &mut invalid);
     }
     for (position, field) in A::FIELDS.iter().enumerate() {
@@ -47,8 +48,8 @@ pub(crate) fn fill<A: Fields>(active: &mut A, record: Option<&StoredRecord>) -> 
             continue;
         }
         let read = match (&sources[position], record) {
-            (Source::Leaf(leaf), _) => read_field(active, position, &leaf.value),
-            (Source::Subtree(leaves), Some(record)) => read_field(active, position, &assemble(record, leaves)),
+            (Source::Leaf(leaf), _) => read_field(active, position, leaf.value),
+            (Source::Subtree(leaves), Some(record)) => read_field(active, position, assemble(record, leaves).as_str()),
             _ => Ok(false),
         };
         match read {
@@ -60,20 +61,23 @@ pub(crate) fn fill<A: Fields>(active: &mut A, record: Option<&StoredRecord>) -> 
         }
         active.set_state(position, FieldState::Unchanged);
     }
+    if let Some(record) = record.filter(|_| invalid.is_invalid()) {
+        invalid.path = record.path.to_owned();
+    }
     invalid
 }
 
 /// Where the value of a field comes from.
 enum Source<'a> {
     Absent,
-    Leaf(&'a Entry),
+    Leaf(LeafRef<'a>),
     /// An object, as the leaves below the field.
-    Subtree(Vec<&'a Entry>),
+    Subtree(Vec<LeafRef<'a>>),
 }
 
 /// Finds the source of each field, by position.
-fn find_sources<'a, A: Fields>(record: &'a StoredRecord, sources: &mut [Source<'a>], invalid: &mut InvalidRecord) {
-    for leaf in &record.leaves {
+fn find_sources<'a, A: Fields>(record: RecordRef<'a>, sources: &mut [Source<'a>], invalid: &mut InvalidRecord) {
+    for leaf in record.leaves() {
         let name = record.name(leaf);
         let (head, is_below) = name.split_once('/').map_or((name, false), |(head, _)| (head, true));
         let head = path::unescape(head);
@@ -96,7 +100,7 @@ fn find_sources<'a, A: Fields>(record: &'a StoredRecord, sources: &mut [Source<'
 }
 
 /// Reads one field. `false` when there is no value: a `null` for a field that must have one.
-fn read_field<A: Fields>(active: &mut A, position: usize, leaf: &RawJson) -> Result<bool, serde_json::Error> {
+fn read_field<A: Fields>(active: &mut A, position: usize, leaf: &str) -> Result<bool, serde_json::Error> {
     let field = &A::FIELDS[position];
     let value = unescape(leaf);
     if field.nullable && field.required && value == "null" {
@@ -110,7 +114,8 @@ fn read_field<A: Fields>(active: &mut A, position: usize, leaf: &RawJson) -> Res
 }
 
 /// The object that the leaves below a field stand for.
-fn assemble(record: &StoredRecord, leaves: &[&Entry]) -> RawJson {
-    let leaves = leaves.iter().map(|leaf| (leaf.path.clone(), envelope::bare(&leaf.value)));
-    flatten::assemble(record.path.depth() + 1, leaves)
+fn assemble(record: RecordRef<'_>, leaves: &[LeafRef<'_>]) -> RawJson {
+    let bare = |leaf: &LeafRef<'_>| envelope::bare(&RawJson::from_trusted(leaf.value));
+    let leaves = leaves.iter().map(|leaf| (Path::from_trusted(leaf.path), bare(leaf)));
+    flatten::assemble(Path::from_trusted(record.path).depth() + 1, leaves)
 }

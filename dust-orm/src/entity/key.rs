@@ -10,7 +10,7 @@ use crate::protocol::{Path, PathError};
 pub(crate) fn lookup_path<E: DustEntity>(segment: &str) -> Result<Option<Path>, PathError> {
     match segment {
         "" | "\\*" | "\\**" => Ok(None),
-        _ => E::prefix_path()?.child(segment).map(Some),
+        _ => Path::within(E::PREFIX, segment).map(Some),
     }
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn record_path<E: DustEntity>(segment: &str) -> Result<Path, DustErr>
             "it has upper-case letters, and the server ignores case when it removes a record, so that keys which differ \
              in case destroy each other; use lower case, or `#[dust(key_case = \"any\")]` if no two keys differ in case",
         ),
-        _ => Ok(E::prefix_path()?.child(segment)?),
+        _ => Ok(Path::within(E::PREFIX, segment)?),
     }
 }
 

@@ -26,7 +26,9 @@ pub(crate) use encode::{Take, check_required, encode_fields, encode_object, enco
 pub use fields::{Field, FieldState, Fields};
 pub use file_ref::FileRef;
 pub(crate) use key::{active_path, lookup_path, record_path};
-pub(crate) use record::{Measure, Regrouper, StoredRecord};
+#[cfg(feature = "http")]
+pub(crate) use record::Measure;
+pub(crate) use record::{PackedRecord, RecordRef, StoredRecord, check_size, last_record, records};
 pub use revision::{Revision, Versioned};
 pub use set::DustSet;
 

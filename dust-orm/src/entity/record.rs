@@ -1,10 +1,11 @@
 //! Records as a store keeps them: the leaves below one key.
 
 use std::borrow::Cow;
+use std::ops::{Bound, Range};
 
 use crate::error::DustErr;
 use crate::protocol::path::unescape;
-use crate::protocol::{Entry, Path};
+use crate::protocol::{Entry, LeafRef, Path, Sheaf};
 
 /// The most leaves of a record that are read. A record written by this library has some for each field.
 pub(crate) const MAX_RECORD_LEAVES: usize = 100_000;
@@ -20,9 +21,14 @@ pub(crate) struct Measure {
 
 impl Measure {
     /// Counts a leaf, and refuses it when there are too many, or when they are too large.
+    #[cfg(feature = "http")]
     pub(crate) fn take(&mut self, of: &Path, leaf: &Entry) -> Result<(), DustErr> {
         self.leaves += 1;
-        self.bytes += leaf.path.as_str().len() + leaf.value.as_str().len();
+        self.bytes += LeafRef::from(leaf).size();
+        self.check(of.as_str())
+    }
+
+    fn check(&self, of: &str) -> Result<(), DustErr> {
         if self.leaves > MAX_RECORD_LEAVES || self.bytes > MAX_RECORD_BYTES {
             let what = format!(
                 "what is stored at `{of}` has more than {MAX_RECORD_LEAVES} leaves or {MAX_RECORD_BYTES} bytes, which is no \
@@ -34,7 +40,12 @@ impl Measure {
     }
 }
 
-/// The leaves of one record.
+/// Refuses leaves that are too many for one record, or too large.
+pub(crate) fn check_size(of: &str, leaves: &Sheaf) -> Result<(), DustErr> {
+    Measure { leaves: leaves.len(), bytes: leaves.size() }.check(of)
+}
+
+/// The leaves of one record, each by itself.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredRecord {
     /// The record's path, `<prefix>/<key>`.
@@ -44,67 +55,115 @@ pub(crate) struct StoredRecord {
 }
 
 impl StoredRecord {
-    /// The key: the last segment of the record's path.
-    pub(crate) fn key(&self) -> Cow<'_, str> {
-        let rendered = self.path.as_str();
-        unescape(rendered.rsplit('/').next().unwrap_or(rendered))
-    }
-
     /// How much text it is, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.leaves.iter().map(|leaf| leaf.path.as_str().len() + leaf.value.as_str().len()).sum()
+        RecordRef::from(self).leaves().map(|leaf| leaf.size()).sum()
+    }
+}
+
+/// The leaves of one record as they were read, together.
+#[derive(Clone, Debug)]
+pub(crate) struct PackedRecord {
+    /// The record's path, `<prefix>/<key>`.
+    pub(crate) path: Path,
+    /// Its leaves.
+    pub(crate) leaves: Sheaf,
+}
+
+/// A record where it lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordRef<'a> {
+    /// The record's path, `<prefix>/<key>`.
+    pub(crate) path: &'a str,
+    leaves: LeavesRef<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum LeavesRef<'a> {
+    Apart(&'a [Entry]),
+    /// Those from one place to another.
+    Packed(&'a Sheaf, usize, usize),
+}
+
+impl<'a> RecordRef<'a> {
+    /// The key: the last segment of the record's path.
+    pub(crate) fn key(self) -> Cow<'a, str> {
+        unescape(self.path.rsplit('/').next().unwrap_or(self.path))
+    }
+
+    /// The leaves, in the order of their paths.
+    pub(crate) fn leaves(self) -> impl Iterator<Item = LeafRef<'a>> {
+        let places = match self.leaves {
+            LeavesRef::Apart(entries) => 0..entries.len(),
+            LeavesRef::Packed(_, start, end) => start..end,
+        };
+        places.map(move |place| match self.leaves {
+            LeavesRef::Apart(entries) => LeafRef::from(&entries[place]),
+            LeavesRef::Packed(sheaf, ..) => sheaf.at(place),
+        })
     }
 
     /// What a leaf is called inside the record, in rendered form: `title`, or `meta/colour`.
-    pub(crate) fn name<'a>(&self, leaf: &'a Entry) -> &'a str {
+    pub(crate) fn name(self, leaf: LeafRef<'a>) -> &'a str {
         // Every leaf lies below the record's path, and so begins with it and a `/`.
-        leaf.path.as_str().get(self.path.as_str().len() + 1..).unwrap_or_default()
+        leaf.path.get(self.path.len() + 1..).unwrap_or_default()
+    }
+
+    /// The record with leaves of its own.
+    pub(crate) fn to_stored(self) -> StoredRecord {
+        let leaves = self.leaves().map(LeafRef::to_entry).collect();
+        StoredRecord { path: Path::from_trusted(self.path), leaves }
     }
 }
 
-/// Puts the leaves of a list together to records, however the pages cut them.
-///
-/// Leaves come in the order of their paths, in which all leaves of a record stand together.
-#[derive(Debug)]
-pub(crate) struct Regrouper {
-    /// The prefix of the entity, with a `/` behind it.
-    prefix: String,
-    open: Option<StoredRecord>,
-    measure: Measure,
+impl<'a> From<&'a StoredRecord> for RecordRef<'a> {
+    fn from(record: &'a StoredRecord) -> RecordRef<'a> {
+        RecordRef { path: record.path.as_str(), leaves: LeavesRef::Apart(&record.leaves) }
+    }
 }
 
-impl Regrouper {
-    pub(crate) fn new(prefix: &Path) -> Regrouper {
-        Regrouper { prefix: prefix.descendant_prefix(), open: None, measure: Measure::default() }
+impl<'a> From<&'a PackedRecord> for RecordRef<'a> {
+    fn from(record: &'a PackedRecord) -> RecordRef<'a> {
+        let leaves = LeavesRef::Packed(&record.leaves, 0, record.leaves.len());
+        RecordRef { path: record.path.as_str(), leaves }
     }
+}
 
-    /// Takes the next leaf, and gives back the record before it when the leaf begins a new one.
-    /// A record without end is [`TooLarge`](DustErr::TooLarge).
-    pub(crate) fn push(&mut self, leaf: Entry) -> Result<Option<StoredRecord>, DustErr> {
-        if let Some(open) = &mut self.open
-            && open.path.is_ancestor_of(&leaf.path)
-        {
-            self.measure.take(&open.path, &leaf)?;
-            open.leaves.push(leaf);
-            return Ok(None);
+/// The records among leaves, which come in the order of their paths: in it, all leaves of a record stand together.
+/// `within` is the prefix of the entity, with a `/` behind it.
+pub(crate) fn records<'a>(within: &'a str, leaves: &'a Sheaf) -> impl Iterator<Item = RecordRef<'a>> {
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        while next < leaves.len() {
+            let start = next;
+            next += 1;
+            let Some(path) = record_of(within, leaves.at(start).path) else { continue };
+            while next < leaves.len() && is_below(path, leaves.at(next).path) {
+                next += 1;
+            }
+            return Some(RecordRef { path, leaves: LeavesRef::Packed(leaves, start, next) });
         }
-        let Some(path) = self.record_of(&leaf.path) else { return Ok(None) };
-        self.measure = Measure::default();
-        self.measure.take(&path, &leaf)?;
-        Ok(self.open.replace(StoredRecord { path, leaves: vec![leaf] }))
-    }
+        None
+    })
+}
 
-    /// The path of the record that a leaf belongs to. A leaf at the prefix or at a record's own path belongs to none.
-    fn record_of(&self, leaf: &Path) -> Option<Path> {
-        let key_end = leaf.as_str().strip_prefix(&self.prefix)?.find('/')? + self.prefix.len();
-        // Cut at a `/`, what is left of a path is a path.
-        Path::parse(&leaf.as_str()[..key_end]).ok()
+/// The places of the last record among leaves, which more of its leaves may follow.
+pub(crate) fn last_record(within: &str, leaves: &Sheaf) -> Range<usize> {
+    let last = leaves.iter().next_back().and_then(|leaf| record_of(within, leaf.path));
+    match last {
+        Some(path) => leaves.range((Bound::Included(&format!("{path}/")), Bound::Unbounded)),
+        None => leaves.len()..leaves.len(),
     }
+}
 
-    /// The last record, once there are no more leaves.
-    pub(crate) fn finish(&mut self) -> Option<StoredRecord> {
-        self.open.take()
-    }
+/// The path of the record that a leaf belongs to. One at the prefix or at a record's own path belongs to none.
+fn record_of<'a>(within: &str, leaf: &'a str) -> Option<&'a str> {
+    let key_end = leaf.strip_prefix(within)?.find('/')? + within.len();
+    leaf.get(..key_end)
+}
+
+fn is_below(record: &str, leaf: &str) -> bool {
+    leaf.strip_prefix(record).is_some_and(|rest| rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -119,17 +178,15 @@ mod tests {
     }
 
     fn regroup(paths: &[&str]) -> Vec<(String, Vec<String>)> {
-        let mut regrouper = Regrouper::new(&Path::parse("links").unwrap());
-        let mut records: Vec<StoredRecord> =
-            paths.iter().filter_map(|path| regrouper.push(leaf(path)).unwrap()).collect();
-        records.extend(regrouper.finish());
-        records
-            .iter()
-            .map(|record| {
-                let names = record.leaves.iter().map(|leaf| record.name(leaf).to_owned()).collect();
-                (record.key().into_owned(), names)
-            })
-            .collect()
+        let leaves: Sheaf = paths.iter().map(|path| leaf(path)).collect();
+        let names = |record: RecordRef<'_>| record.leaves().map(|leaf| record.name(leaf).to_owned()).collect();
+        let all: Vec<(String, Vec<String>)> =
+            records("links/", &leaves).map(|record| (record.key().into_owned(), names(record))).collect();
+        let last = last_record("links/", &leaves);
+        assert!(last.is_empty() || last.len() == all.last().map_or(0, |(_, names)| names.len()));
+        let stored = records("links/", &leaves).map(RecordRef::to_stored);
+        assert!(stored.map(|record| names((&record).into())).eq(all.iter().map(|(_, names)| names.clone())));
+        all
     }
 
     #[test]
@@ -150,20 +207,20 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_an_end_is_refused_and_records_without_end_are_not() {
-        let mut regrouper = Regrouper::new(&Path::parse("links").unwrap());
-        for number in 0..2 * MAX_RECORD_LEAVES {
-            let record = format!("links/{}", number / (MAX_RECORD_LEAVES / 2));
-            regrouper.push(leaf(&format!("{record}/{number}"))).unwrap();
-        }
-        let error = (0..=MAX_RECORD_LEAVES).find_map(|number| regrouper.push(leaf(&format!("links/z/{number}"))).err());
-        let text = error.unwrap().to_string();
+    fn a_record_without_an_end_is_refused() {
+        let mut leaves: Sheaf = (0..MAX_RECORD_LEAVES).map(|number| leaf(&format!("links/z/{number:06}"))).collect();
+        check_size("links/z", &leaves).unwrap();
+        leaves.push(LeafRef::from(&leaf("links/z/z")));
+        let text = check_size("links/z", &leaves).unwrap_err().to_string();
         assert!(text.contains("`links/z`") && text.contains("100000 leaves"), "{text}");
 
-        let mut regrouper = Regrouper::new(&Path::parse("links").unwrap());
         let value = RawJson::parse(&format!("\"{}\"", "x".repeat(8 << 20))).unwrap();
         let large = |number: i32| Entry { value: value.clone(), ..leaf(&format!("links/z/{number}")) };
-        let refused = (0..20).find(|number| regrouper.push(large(*number)).is_err());
+        let mut leaves = Sheaf::default();
+        let refused = (0..20).find(|number| {
+            leaves.push(LeafRef::from(&large(*number)));
+            check_size("links/z", &leaves).is_err()
+        });
         assert_eq!(refused, Some(7), "the eighth does not fit into 64 MiB");
     }
 

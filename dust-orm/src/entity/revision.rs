@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::StoredRecord;
+use super::record::RecordRef;
 use crate::protocol::{Path, PathError};
 
 /// The state in which a record was read, to be handed to `if_match`.
@@ -18,9 +18,10 @@ pub struct Revision {
 }
 
 impl Revision {
-    pub(crate) fn of(record: &StoredRecord) -> Revision {
-        let leaves = record.leaves.iter().map(|leaf| (record.name(leaf).to_owned(), leaf.revision)).collect();
-        Revision { record: record.leaves.iter().map(|leaf| leaf.revision).max().unwrap_or(0), leaves: Some(leaves) }
+    pub(crate) fn of<'a>(record: impl Into<RecordRef<'a>>) -> Revision {
+        let record = record.into();
+        let leaves = record.leaves().map(|leaf| (record.name(leaf).to_owned(), leaf.revision)).collect();
+        Revision { record: record.leaves().map(|leaf| leaf.revision).max().unwrap_or(0), leaves: Some(leaves) }
     }
 
     /// The revision of the record: the largest of its leaves'.

@@ -88,6 +88,13 @@ impl Glob {
         Glob::parse(&rendered).ok()
     }
 
+    /// As [`below`](Glob::below), with an error that says what is the matter with the path.
+    pub(crate) fn subtree(path: &Path) -> Result<Glob, DustErr> {
+        Glob::below(path).ok_or_else(|| {
+            DustErr::InvalidParams(format!("`{path}` has a segment `\\*` or `\\**`, which no pattern can name"))
+        })
+    }
+
     /// The rendered form.
     pub fn as_str(&self) -> &str {
         &self.rendered

@@ -31,5 +31,5 @@ pub use json::RawJson;
 pub use list::{ListItem, ListRequest, Order, Page, Select, Selector};
 pub use op::{BatchOp, CommittedOp, Fence, Op, OpKind, Precondition, Write};
 pub use path::{Path, PathError};
-pub use sheaf::{LeafRef, Sheaf};
+pub use sheaf::{LeafPage, LeafRef, Sheaf};
 pub use value::ValueError;

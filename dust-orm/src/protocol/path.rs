@@ -72,7 +72,10 @@ impl Path {
 
     /// Joins segments, escaping each.
     pub fn from_segments<S: AsRef<str>>(segments: impl IntoIterator<Item = S>) -> Result<Path, PathError> {
-        let mut rendered = String::new();
+        Path::join(String::new(), segments)
+    }
+
+    fn join<S: AsRef<str>>(mut rendered: String, segments: impl IntoIterator<Item = S>) -> Result<Path, PathError> {
         for (index, segment) in segments.into_iter().enumerate() {
             let segment = segment.as_ref();
             if segment.is_empty() {
@@ -87,6 +90,12 @@ impl Path {
             return Err(PathError::EmptyPath);
         }
         Ok(Path(rendered.into()))
+    }
+
+    /// A segment below some others, as one allocation where nothing is escaped.
+    pub(crate) fn within(above: &[&str], segment: &str) -> Result<Path, PathError> {
+        let len = above.iter().map(|segment| segment.len() + 1).sum::<usize>() + segment.len();
+        Path::join(String::with_capacity(len), above.iter().copied().chain([segment]))
     }
 
     /// Keeps a rendered form that is known to be one, because it was a path before.

@@ -4,6 +4,7 @@ use std::ops::{Bound, Range};
 
 use super::apply::Leaf;
 use super::entry::{Entry, LeafKind};
+use super::envelope;
 use super::json::RawJson;
 use super::path::Path;
 
@@ -51,6 +52,15 @@ pub struct LeafRef<'a> {
     pub kind: LeafKind,
     /// The `store_seq` of the op that wrote it.
     pub revision: u64,
+}
+
+/// Some leaves of a list, and where the list goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeafPage {
+    /// The leaves, decimal and datetime envelopes as bare strings.
+    pub leaves: Sheaf,
+    /// What the next page comes after; `None` on the last one.
+    pub next_cursor: Option<String>,
 }
 
 impl<'a> LeafRef<'a> {
@@ -176,8 +186,7 @@ impl Sheaf {
         self.slots[range.end..].iter_mut().for_each(|slot| slot.start -= end - start);
         self.slots.drain(range);
         self.text.replace_range(start..end, "");
-        self.text.shrink_to_fit();
-        self.slots.shrink_to_fit();
+        self.shrink_to_fit();
     }
 
     /// A copy of some of the leaves.
@@ -185,6 +194,30 @@ impl Sheaf {
         let (start, end) = (self.start_of(range.start), self.start_of(range.end));
         let slots = self.slots[range].iter().map(|slot| Slot { start: slot.start - start, ..*slot }).collect();
         Sheaf { text: self.text[start..end].to_owned(), slots }
+    }
+
+    /// How many leaves from an index on have paths that begin with a prefix.
+    pub(crate) fn prefixed(&self, index: usize, prefix: &str) -> usize {
+        let slots = self.slots.get(index..).unwrap_or_default();
+        slots.partition_point(|slot| self.path_of(slot).starts_with(prefix.as_bytes()))
+    }
+
+    /// The leaves as readers see them: decimal and datetime envelopes as bare strings.
+    pub(crate) fn into_bare(self) -> Sheaf {
+        // Only envelopes are of this kind.
+        if self.slots.iter().all(|slot| slot.kind != LeafKind::Map) {
+            return self;
+        }
+        let mut bare = Sheaf::default();
+        for leaf in self.iter() {
+            if leaf.kind == LeafKind::Map {
+                let value = envelope::bare(&RawJson::from_trusted(leaf.value));
+                bare.push(LeafRef { value: value.as_str(), ..leaf });
+            } else {
+                bare.push(leaf);
+            }
+        }
+        bare
     }
 
     /// Cuts the leaves from an index on off.
@@ -198,11 +231,20 @@ impl Sheaf {
     pub(crate) fn append(&mut self, other: &Sheaf, range: Range<usize>) {
         let (start, end) = (other.start_of(range.start), other.start_of(range.end));
         let offset = self.text.len();
-        self.text.reserve_exact(end - start);
+        self.text.reserve(end - start);
         self.text.push_str(&other.text[start..end]);
-        self.slots.reserve_exact(range.len());
         let moved = |slot: &Slot| Slot { start: slot.start - start + offset, ..*slot };
         self.slots.extend(other.slots[range].iter().map(moved));
+    }
+
+    /// Gives every leaf the same revision.
+    pub(crate) fn set_revisions(&mut self, revision: u64) {
+        self.slots.iter_mut().for_each(|slot| slot.revision = revision);
+    }
+
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.text.shrink_to_fit();
+        self.slots.shrink_to_fit();
     }
 
     /// The first leaf that begins in the second half of the text, so that neither side of it is empty where there are two.
@@ -224,6 +266,13 @@ impl Sheaf {
 fn slot(start: usize, leaf: LeafRef<'_>) -> Slot {
     let path_len = u32::try_from(leaf.path.len()).unwrap_or(u32::MAX);
     Slot { revision: leaf.revision, start, path_len, kind: leaf.kind }
+}
+
+/// Packs leaves that are in order.
+impl From<Vec<Entry>> for Sheaf {
+    fn from(entries: Vec<Entry>) -> Sheaf {
+        entries.into_iter().collect()
+    }
 }
 
 impl FromIterator<Entry> for Sheaf {

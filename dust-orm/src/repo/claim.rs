@@ -13,7 +13,7 @@ use super::prepare::complete_new;
 use super::records::fetch;
 use super::send::{self, Outgoing};
 use crate::entity::{
-    DustEntity, Fields, Revision, StoredRecord, Take, active_path, check_required, decode, encode_object, is_leaf,
+    DustEntity, Fields, PackedRecord, Revision, Take, active_path, check_required, decode, encode_object, is_leaf,
 };
 use crate::error::{DustErr, ErrKind};
 use crate::protocol::flatten::flatten;
@@ -47,7 +47,7 @@ pub(super) async fn insert_if_absent<E: DustEntity>(
                 return Err(DustErr::Exists { path: record.to_string(), current });
             }
             Some(stored) => {
-                Guard::Leaves(stored.leaves.iter().map(|leaf| (leaf.path.clone(), leaf.revision)).collect())
+                Guard::Leaves(stored.leaves.iter().map(|leaf| (Path::from_trusted(leaf.path), leaf.revision)).collect())
             }
             None => match set_if_absent(&claim, &claimed_value, options.fence.as_ref(), transport).await? {
                 Some(revision) => Guard::Leaves(vec![(claim.clone(), revision)]),
@@ -66,12 +66,13 @@ pub(super) async fn insert_if_absent<E: DustEntity>(
 
 /// Whether a record is no more than what [`insert_if_absent`] leaves behind where it stops half-way: one field of an entity
 /// that has others without which it is no record.
-fn is_claim<E: DustEntity>(stored: &StoredRecord) -> bool {
-    let [leaf] = stored.leaves.as_slice() else { return false };
+fn is_claim<E: DustEntity>(stored: &PackedRecord) -> bool {
+    let mut leaves = stored.leaves.iter();
+    let (Some(leaf), None) = (leaves.next(), leaves.next()) else { return false };
+    let leaf = Path::from_trusted(leaf.path);
     let mut fields = E::ActiveModel::FIELDS.iter().filter(|field| is_leaf(field));
-    let of_a_field = fields.any(|field| {
-        stored.path.child(field.name).is_ok_and(|field| field == leaf.path || field.is_ancestor_of(&leaf.path))
-    });
+    let of_a_field = fields
+        .any(|field| stored.path.child(field.name).is_ok_and(|field| field == leaf || field.is_ancestor_of(&leaf)));
     of_a_field && decode::<E>(stored).is_err()
 }
 

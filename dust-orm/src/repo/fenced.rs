@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use super::DustRepo;
 use crate::error::DustErr;
 use crate::feed::Hub;
-use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, ListRequest, OpKind, Page, Path, Write};
+use crate::protocol::{
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, OpKind, Page, Path, Write,
+};
 use crate::transport::{Capabilities, Receipt, Transport};
 
 /// Passes everything on to the transport of a repo, and puts the fence on what is written.
@@ -46,6 +48,10 @@ impl Transport for Fenced {
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
         self.repo.active().list(request).await
+    }
+
+    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        self.repo.active().below(path, after).await
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::options::Condition;
 use crate::entity::{
-    DustEntity, FieldState, Fields, Revision, StorageMode, StoredRecord, Take, encode_fields, encode_object, is_leaf,
+    DustEntity, FieldState, Fields, PackedRecord, Revision, StorageMode, Take, encode_fields, encode_object, is_leaf,
 };
 use crate::error::DustErr;
 use crate::protocol::flatten::flatten;
@@ -27,7 +27,7 @@ impl Guard {
         condition: &Condition,
         record: &Path,
         mode: StorageMode,
-        stored: Option<&StoredRecord>,
+        stored: Option<&PackedRecord>,
     ) -> Result<Guard, DustErr> {
         let revision = match condition {
             Condition::None => return Ok(Guard::None),

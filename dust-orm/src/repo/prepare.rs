@@ -12,7 +12,7 @@ use super::read::not_found;
 use super::records::fetch;
 use super::{hooks, send};
 use crate::entity::{
-    DustEntity, FieldState, Fields, Revision, StorageMode, StoredRecord, Take, active_path, check_required, fill,
+    DustEntity, FieldState, Fields, PackedRecord, Revision, StorageMode, Take, active_path, check_required, fill,
     is_leaf,
 };
 use crate::error::DustErr;
@@ -214,8 +214,8 @@ pub(super) fn complete_new<E: DustEntity>(mut active: E::ActiveModel) -> Result<
 }
 
 /// The whole Model: what is set, and for the rest what is stored.
-fn complete<E: DustEntity>(mut active: E::ActiveModel, stored: Option<&StoredRecord>) -> Result<E::Model, DustErr> {
-    let invalid = fill(&mut active, stored);
+fn complete<E: DustEntity>(mut active: E::ActiveModel, stored: Option<&PackedRecord>) -> Result<E::Model, DustErr> {
+    let invalid = fill(&mut active, stored.map(Into::into));
     invalid.into_result()?;
     Ok(active.try_into_model()?)
 }

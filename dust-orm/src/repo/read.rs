@@ -5,7 +5,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::DustRepo;
 use super::records::{RecordPages, fetch, model_or_warning};
-use crate::entity::{DustEntity, KeyOf, Revision, StoredRecord, Versioned, decode, lookup_path};
+use crate::entity::{DustEntity, KeyOf, PackedRecord, Revision, Versioned, decode, lookup_path};
 use crate::error::DustErr;
 
 /// How many records `get_many` asks for at a time.
@@ -27,8 +27,8 @@ impl DustRepo {
     pub async fn all<E: DustEntity>(&self) -> Result<Vec<E::Model>, DustErr> {
         let mut pages = RecordPages::of::<E>(self.active())?;
         let mut models = Vec::new();
-        while let Some(records) = pages.next().await? {
-            models.extend(records.iter().filter_map(model_or_warning::<E>));
+        while let Some(leaves) = pages.next_leaves().await? {
+            models.extend(pages.models::<E>(&leaves));
         }
         Ok(models)
     }
@@ -55,11 +55,13 @@ impl DustRepo {
         stream::once(async move { RecordPages::of::<E>(transport) })
             .map_ok(|pages| {
                 stream::try_unfold(pages, |mut pages| async move {
-                    Ok::<_, DustErr>(pages.next().await?.map(|records| (records, pages)))
+                    let leaves = pages.next_leaves().await?;
+                    let models = leaves.map(|leaves| pages.models::<E>(&leaves).collect::<Vec<_>>());
+                    Ok::<_, DustErr>(models.map(|models| (models, pages)))
                 })
             })
             .try_flatten()
-            .map_ok(|records| stream::iter(records).filter_map(async |record| model_or_warning::<E>(&record)).map(Ok))
+            .map_ok(|models| stream::iter(models).map(Ok))
             .try_flatten()
     }
 
@@ -183,7 +185,7 @@ impl DustRepo {
         }
     }
 
-    async fn find_stored<E: DustEntity>(&self, segment: &str) -> Result<Option<StoredRecord>, DustErr> {
+    async fn find_stored<E: DustEntity>(&self, segment: &str) -> Result<Option<PackedRecord>, DustErr> {
         match lookup_path::<E>(segment)? {
             Some(path) => fetch(&*self.active(), &path).await,
             None => Ok(None),

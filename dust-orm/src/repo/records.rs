@@ -5,43 +5,37 @@ use std::sync::Arc;
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 
-use crate::entity::{DustEntity, Measure, Regrouper, StoredRecord, decode};
+use crate::entity::{DustEntity, PackedRecord, RecordRef, StoredRecord, check_size, decode, last_record, records};
 use crate::error::{DustErr, InvalidRecord};
-use crate::protocol::{Glob, ListRequest, Page, Path};
+use crate::protocol::{Glob, LeafPage, Path, Sheaf};
 use crate::transport::Transport;
 
 /// The leaves below one record's path; `None` when there are none.
-pub(super) async fn fetch(transport: &dyn Transport, path: &Path) -> Result<Option<StoredRecord>, DustErr> {
-    let mut request = ListRequest::pattern(below(path)?);
-    let mut leaves = Vec::new();
-    let mut measure = Measure::default();
-    loop {
-        let page = transport.list(&request).await?;
-        for leaf in page.items.into_iter().filter_map(|item| item.into_entry()) {
-            measure.take(path, &leaf)?;
-            leaves.push(leaf);
-        }
-        match page.next_cursor {
-            Some(cursor) => request.after = Some(cursor),
-            None => break,
-        }
+pub(super) async fn fetch(transport: &dyn Transport, path: &Path) -> Result<Option<PackedRecord>, DustErr> {
+    check_nameable(path)?;
+    let LeafPage { mut leaves, mut next_cursor } = transport.below(path, None).await?;
+    while let Some(cursor) = next_cursor {
+        let page = transport.below(path, Some(&cursor)).await?;
+        leaves.append(&page.leaves, 0..page.leaves.len());
+        check_size(path.as_str(), &leaves)?;
+        next_cursor = page.next_cursor;
     }
-    Ok(if leaves.is_empty() { None } else { Some(StoredRecord { path: path.clone(), leaves }) })
+    Ok(if leaves.is_empty() { None } else { Some(PackedRecord { path: path.clone(), leaves }) })
 }
 
-/// Everything below a path, as a pattern.
-pub(super) fn below(path: &Path) -> Result<Glob, DustErr> {
-    Glob::below(path).ok_or_else(|| {
-        DustErr::InvalidParams(format!("`{path}` has a segment `\\*` or `\\**`, which no pattern can name"))
-    })
+/// Refuses what not every transport could list.
+fn check_nameable(path: &Path) -> Result<(), DustErr> {
+    if path.as_str().contains('\\') { Glob::subtree(path).map(drop) } else { Ok(()) }
 }
 
 /// The model of a stored record, or `None` with one warning when it does not fit the entity.
-pub(super) fn model_or_warning<E: DustEntity>(record: &StoredRecord) -> Option<E::Model> {
+pub(super) fn model_or_warning<'a, E: DustEntity>(record: impl Into<RecordRef<'a>>) -> Option<E::Model> {
+    let record = record.into();
     decode::<E>(record).map_err(|invalid| warn(record, &invalid)).ok()
 }
 
-pub(super) fn warn(record: &StoredRecord, invalid: &InvalidRecord) {
+pub(super) fn warn<'a>(record: impl Into<RecordRef<'a>>, invalid: &InvalidRecord) {
+    let record = record.into();
     tracing::warn!(
         target: "dust_orm",
         slug = &*record.key(),
@@ -53,58 +47,81 @@ pub(super) fn warn(record: &StoredRecord, invalid: &InvalidRecord) {
     );
 }
 
-/// The pages of an entity's leaves, one after the other, regrouped into records. Over a network the next page is asked for
+/// The pages of an entity's leaves, one after the other, cut between records. Over a network the next page is asked for
 /// before the records of this one are decoded, so that at most two pages are held.
 pub(super) struct RecordPages {
     transport: Arc<dyn Transport>,
+    prefix: Path,
+    /// The prefix with a `/` behind it.
+    within: String,
     next: Option<NextPage>,
-    regrouper: Regrouper,
+    /// The leaves of the record in which the last page ended.
+    open: Sheaf,
 }
 
 struct NextPage {
-    request: ListRequest,
+    after: Option<String>,
     /// The answer, where the page was asked for ahead of time.
-    answer: Option<BoxFuture<'static, Result<Page, DustErr>>>,
+    answer: Option<BoxFuture<'static, Result<LeafPage, DustErr>>>,
 }
 
 impl RecordPages {
     pub(super) fn of<E: DustEntity>(transport: Arc<dyn Transport>) -> Result<RecordPages, DustErr> {
         let prefix = E::prefix_path()?;
-        let next = NextPage { request: ListRequest::pattern(below(&prefix)?), answer: None };
-        Ok(RecordPages { transport, next: Some(next), regrouper: Regrouper::new(&prefix) })
+        check_nameable(&prefix)?;
+        let (within, next) = (prefix.descendant_prefix(), Some(NextPage { after: None, answer: None }));
+        Ok(RecordPages { transport, prefix, within, next, open: Sheaf::default() })
+    }
+
+    /// The leaves of the records that the next page completes; `None` when there are no more pages, and after an error.
+    pub(super) async fn next_leaves(&mut self) -> Result<Option<Sheaf>, DustErr> {
+        let Some(NextPage { after, answer }) = self.next.take() else { return Ok(None) };
+        let page = match answer {
+            // It may have been left waiting past its deadline by a reader that took its time.
+            Some(answer) => match answer.await {
+                Err(DustErr::Network(_)) => self.transport.below(&self.prefix, after.as_deref()).await?,
+                answer => answer?,
+            },
+            None => self.transport.below(&self.prefix, after.as_deref()).await?,
+        };
+        let mut leaves = std::mem::take(&mut self.open);
+        if leaves.is_empty() {
+            leaves = page.leaves;
+        } else {
+            leaves.append(&page.leaves, 0..page.leaves.len());
+        }
+        if let Some(after) = page.next_cursor {
+            let answer = self.transport.capabilities().remote.then(|| self.ask(after.clone()));
+            self.next = Some(NextPage { after: Some(after), answer });
+            let last = last_record(&self.within, &leaves);
+            self.open = leaves.split_off(last.start);
+            if let Some(record) = records(&self.within, &self.open).next() {
+                check_size(record.path, &self.open)?;
+            }
+        }
+        Ok(Some(leaves))
+    }
+
+    /// The records among such leaves.
+    pub(super) fn records<'a>(&'a self, leaves: &'a Sheaf) -> impl Iterator<Item = RecordRef<'a>> {
+        records(&self.within, leaves)
+    }
+
+    /// The models of such leaves, without those that do not fit the entity, of which it warns.
+    pub(super) fn models<'a, E: DustEntity>(&'a self, leaves: &'a Sheaf) -> impl Iterator<Item = E::Model> {
+        self.records(leaves).filter_map(|record| model_or_warning::<E>(record))
     }
 
     /// The records that the next page completes; `None` when there are no more pages, and after an error.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<StoredRecord>>, DustErr> {
-        let Some(NextPage { mut request, answer }) = self.next.take() else { return Ok(None) };
-        let page = match answer {
-            // It may have been left waiting past its deadline by a reader that took its time.
-            Some(answer) => match answer.await {
-                Err(DustErr::Network(_)) => self.transport.list(&request).await?,
-                answer => answer?,
-            },
-            None => self.transport.list(&request).await?,
-        };
-        request.after = page.next_cursor;
-        if request.after.is_some() {
-            let answer = self.transport.capabilities().remote.then(|| self.ask(request.clone()));
-            self.next = Some(NextPage { request, answer });
-        }
-        let leaves = page.items.into_iter().filter_map(|item| item.into_entry());
-        let mut records = Vec::new();
-        for leaf in leaves {
-            records.extend(self.regrouper.push(leaf)?);
-        }
-        if self.next.is_none() {
-            records.extend(self.regrouper.finish());
-        }
-        Ok(Some(records))
+        let leaves = self.next_leaves().await?;
+        Ok(leaves.map(|leaves| self.records(&leaves).map(RecordRef::to_stored).collect()))
     }
 
     /// Asks for a page without waiting for it: a future does nothing until it is polled, so it is polled once.
-    fn ask(&self, request: ListRequest) -> BoxFuture<'static, Result<Page, DustErr>> {
-        let transport = Arc::clone(&self.transport);
-        let mut answer = async move { transport.list(&request).await }.boxed();
+    fn ask(&self, after: String) -> BoxFuture<'static, Result<LeafPage, DustErr>> {
+        let (transport, prefix) = (Arc::clone(&self.transport), self.prefix.clone());
+        let mut answer = async move { transport.below(&prefix, Some(&after)).await }.boxed();
         match (&mut answer).now_or_never() {
             Some(ready) => std::future::ready(ready).boxed(),
             None => answer,

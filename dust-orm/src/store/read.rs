@@ -1,13 +1,15 @@
 //! Reading: from the last commit, without waiting for a writer.
 
+use std::ops::Bound;
+
 use redb::AccessGuard;
 
 use crate::protocol::list::MAX_PAGE;
-use crate::protocol::read::{self, Listing};
-use crate::protocol::{Entry, Leaf, ListRequest, Page, Path};
+use crate::protocol::read::{self, Listing, prefix_end};
+use crate::protocol::{Entry, Leaf, LeafPage, ListRequest, Page, Path, Sheaf};
 
 use super::error::{StoreError, StoreErrorKind};
-use super::tables::{View, to_leaf, to_text};
+use super::tables::{View, to_leaf, to_leaf_ref, to_text};
 use super::{LeafRow, Store};
 
 impl Store {
@@ -47,6 +49,29 @@ impl Store {
         let view = self.view();
         let rows = view.leaves.range::<&[u8]>((lower.map(str::as_bytes), upper.map(str::as_bytes)))?;
         listing.page(rows.map(|row| row.map(Row).map_err(StoreError::from)))
+    }
+
+    /// The leaves below a path, exact in case and in order, after the cursor of the page before: 1000 at the most.
+    pub fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, StoreError> {
+        let prefix = path.descendant_prefix();
+        let end = prefix_end(&prefix);
+        let from = match after {
+            Some(after) if after >= end.as_str() => return Ok(LeafPage::default()),
+            Some(after) if *after > *prefix => Bound::Excluded(after.as_bytes()),
+            _ => Bound::Included(prefix.as_bytes()),
+        };
+        let view = self.view();
+        let mut leaves = Sheaf::default();
+        let mut next_cursor = None;
+        for row in view.leaves.range::<&[u8]>((from, Bound::Excluded(end.as_bytes())))? {
+            if leaves.len() == MAX_PAGE {
+                next_cursor = leaves.iter().next_back().map(|leaf| leaf.path.to_owned());
+                break;
+            }
+            let (path, leaf) = row?;
+            leaves.push(to_leaf_ref(path.value(), leaf.value())?);
+        }
+        Ok(LeafPage { leaves: leaves.into_bare(), next_cursor })
     }
 
     /// How many leaves there are.

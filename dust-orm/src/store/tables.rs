@@ -6,7 +6,7 @@ use redb::{
 };
 
 use crate::protocol::read::{fold, prefix_end};
-use crate::protocol::{CommittedOp, Leaf, LeafKind, Leaves, OpKind, Path, RawJson};
+use crate::protocol::{CommittedOp, Leaf, LeafKind, LeafRef, Leaves, OpKind, Path, RawJson};
 
 use super::error::{StoreError, StoreErrorKind};
 
@@ -79,9 +79,16 @@ pub(super) fn to_path(bytes: &[u8]) -> Result<Path, StoreError> {
     to_text(bytes).map(Path::from_trusted)
 }
 
-pub(super) fn to_leaf((kind, revision, value): (u8, u64, &[u8])) -> Result<Leaf, StoreError> {
+pub(super) fn to_leaf(row: (u8, u64, &[u8])) -> Result<Leaf, StoreError> {
+    to_leaf_ref(b"", row).map(LeafRef::to_leaf)
+}
+
+pub(super) fn to_leaf_ref<'a>(
+    path: &'a [u8],
+    (kind, revision, value): (u8, u64, &'a [u8]),
+) -> Result<LeafRef<'a>, StoreError> {
     let kind = LEAF_KINDS.get(usize::from(kind)).copied().unwrap_or(LeafKind::Other);
-    Ok(Leaf { value: RawJson::from_trusted(to_text(value)?), kind, revision })
+    Ok(LeafRef { path: to_text(path)?, value: to_text(value)?, kind, revision })
 }
 
 fn to_row(leaf: &Leaf) -> (u8, u64, &[u8]) {

@@ -11,7 +11,7 @@ use std::ops::Bound;
 use crate::protocol::apply::apply;
 use crate::protocol::list::MAX_PAGE;
 use crate::protocol::read::{self, Listing, Row, fold, prefix_end};
-use crate::protocol::{CommittedOp, Entry, Leaf, LeafRef, Leaves, ListRequest, OpError, Page, Path};
+use crate::protocol::{CommittedOp, Entry, Leaf, LeafPage, LeafRef, Leaves, ListRequest, OpError, Page, Path, Sheaf};
 
 use crate::error::DustErr;
 use journal::Journal;
@@ -83,19 +83,19 @@ impl Mirror {
 
     /// Replaces everything by the leaves as of one op. Up to `inexact_through` their revisions may be too high, as those of
     /// a snapshot are.
-    pub fn replace(&mut self, seq: u64, inexact_through: u64, leaves: Vec<Entry>) {
+    pub fn replace(&mut self, seq: u64, inexact_through: u64, leaves: impl Into<Sheaf>) {
         let mut journal = self.journal.take();
         if let Some(journal) = &mut journal {
             journal.note_all(false);
         }
         *self = Mirror { seq, inexact_through, journal, ..Mirror::default() };
-        self.extend(leaves);
+        self.extend(&leaves.into());
     }
 
     /// Adds leaves that are as of the same op.
-    pub(super) fn extend(&mut self, leaves: Vec<Entry>) {
-        for leaf in &leaves {
-            self.insert(LeafRef::from(leaf));
+    pub(super) fn extend(&mut self, leaves: &Sheaf) {
+        for leaf in leaves.iter() {
+            self.insert(leaf);
         }
     }
 
@@ -124,17 +124,33 @@ impl Mirror {
         }
     }
 
-    /// Some leaves after a path, or the first ones.
-    pub(super) fn leaves_after(&self, path: Option<&Path>, count: usize) -> Vec<Entry> {
-        let after = path.map_or(Bound::Unbounded, |path| Bound::Excluded(path.as_str()));
-        self.leaves.range((after, Bound::Unbounded)).take(count).map(LeafRef::to_entry).collect()
+    /// Begins to write everything to the cache, in the order of the paths.
+    pub(super) fn begin_rewrite(&mut self) {
+        if let Some(journal) = &mut self.journal {
+            journal.begin_rewrite();
+        }
+    }
+
+    /// The next leaves to write, after a path or from the first one on. When there are none left, what the cache will lack.
+    pub(super) fn rewrite_next(&mut self, after: Option<&Path>, count: usize) -> Result<Vec<Entry>, Option<Unsaved>> {
+        let after = after.map_or(Bound::Unbounded, |path| Bound::Excluded(path.as_str()));
+        let leaves: Vec<Entry> =
+            self.leaves.range((after, Bound::Unbounded)).take(count).map(LeafRef::to_entry).collect();
+        match (leaves.last(), &mut self.journal) {
+            (None, _) => Err(self.take_unsaved()),
+            (Some(last), Some(journal)) => {
+                journal.rewrite_through(&last.path);
+                Ok(leaves)
+            }
+            (Some(_), None) => Ok(leaves),
+        }
     }
 
     /// The leaf at a path, else the object that the leaves below it make, ignoring ASCII case as a server does.
     pub fn get(&self, path: &Path) -> Option<Entry> {
         match self.leaves.get(path.as_str()) {
             Some(leaf) => Some(read::entry(path.clone(), leaf.to_leaf())),
-            None => read::object(path, self.below(path)),
+            None => read::object(path, self.below_ignoring_case(path)),
         }
     }
 
@@ -164,6 +180,14 @@ impl Mirror {
         }
     }
 
+    /// The leaves below a path, exact in case and in order, after the cursor of the page before: 1000 at the most.
+    pub fn below(&self, path: &Path, after: Option<&str>) -> LeafPage {
+        let (leaves, is_more) = self.leaves.below(&path.descendant_prefix(), after, MAX_PAGE);
+        let last = is_more.then(|| leaves.iter().next_back()).flatten();
+        let next_cursor = last.map(|leaf| leaf.path.to_owned());
+        LeafPage { leaves: leaves.into_bare(), next_cursor }
+    }
+
     /// The revision of the leaf at exactly this path.
     pub fn revision(&self, path: &Path) -> Option<u64> {
         self.leaves.get(path.as_str()).map(|leaf| leaf.revision)
@@ -183,7 +207,7 @@ impl Mirror {
     }
 
     /// The leaves below a path, ignoring ASCII case, in the order of their rendered paths.
-    fn below(&self, path: &Path) -> Vec<(Path, Leaf)> {
+    fn below_ignoring_case(&self, path: &Path) -> Vec<(Path, Leaf)> {
         let prefix = path.descendant_prefix().to_ascii_lowercase();
         let end = prefix_end(&prefix);
         let range = between(&prefix, &end);
@@ -200,7 +224,7 @@ impl Mirror {
     }
 
     /// Tells the journal of a leaf that is written or removed.
-    fn note(&mut self, path: &str, leaf: Option<&Leaf>) {
+    fn note(&mut self, path: &str, leaf: Option<LeafRef<'_>>) {
         if let Some(journal) = &mut self.journal {
             journal.note(path, leaf);
         }
@@ -212,12 +236,6 @@ impl Mirror {
             self.folded.entry(folded.into()).or_default().push(leaf.path.into());
         }
     }
-}
-
-/// A leaf with its path, an envelope as it came.
-pub(super) fn entry(path: &str, leaf: Leaf) -> Entry {
-    let Leaf { value, kind, revision } = leaf;
-    Entry { path: Path::from_trusted(path), value, kind, revision }
 }
 
 /// From one path (included) to another (excluded).
@@ -245,8 +263,9 @@ impl Leaves for Mirror {
     }
 
     fn put(&mut self, path: &Path, leaf: Leaf) -> Result<(), OpError> {
-        self.note(path.as_str(), Some(&leaf));
-        self.insert(LeafRef::of(path.as_str(), &leaf));
+        let leaf = LeafRef::of(path.as_str(), &leaf);
+        self.note(path.as_str(), Some(leaf));
+        self.insert(leaf);
         Ok(())
     }
 

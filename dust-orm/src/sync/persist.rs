@@ -23,11 +23,11 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::mirror::{Changes, Mirror, Unsaved, What, entry};
+use super::mirror::{Changes, Mirror, Unsaved, What};
 use super::store::StoreShared;
 use crate::cache::{Cache, CacheWrite, Cursor};
 use crate::error::DustErr;
-use crate::protocol::Path;
+use crate::protocol::{Entry, LeafRef, Path, Sheaf};
 
 /// How long changes are collected before they are written.
 const LINGER: Duration = Duration::from_millis(100);
@@ -59,13 +59,13 @@ impl Place {
         let kept = read.cursor().await?;
         if let Some(kept) = &kept {
             self.check(store, kept)?;
-            mirror.replace(kept.seq, kept.inexact_through, Vec::new());
+            mirror.replace(kept.seq, kept.inexact_through, Sheaf::default());
             loop {
                 let leaves = read.next_leaves().await?;
                 if leaves.is_empty() {
                     break;
                 }
-                mirror.extend(leaves);
+                mirror.extend(&leaves.into());
             }
         }
         mirror.keep_journal(kept.as_ref().map(|kept| kept.seq));
@@ -87,7 +87,7 @@ impl Place {
     async fn flush(&self, store: &StoreShared) -> Result<(), DustErr> {
         let Some(mut unsaved) = store.take_unsaved() else { return Ok(()) };
         loop {
-            match self.save(store, &unsaved).await {
+            match self.save(store, &mut unsaved).await {
                 Ok(Saved::Through(seq)) => {
                     store.set_saved(seq);
                     return Ok(());
@@ -101,7 +101,7 @@ impl Place {
         }
     }
 
-    async fn save(&self, store: &StoreShared, unsaved: &Unsaved) -> Result<Saved, DustErr> {
+    async fn save(&self, store: &StoreShared, unsaved: &mut Unsaved) -> Result<Saved, DustErr> {
         let mut write = in_time(self.cache.write(&store.name)).await?;
         let kept = in_time(write.cursor()).await?;
         if let Some(kept) = &kept {
@@ -125,17 +125,25 @@ impl Place {
         &self,
         store: &StoreShared,
         mut write: Box<dyn CacheWrite>,
-        unsaved: &Unsaved,
+        unsaved: &mut Unsaved,
     ) -> Result<Saved, DustErr> {
         in_time(write.clear()).await?;
-        let mut after: Option<Path> = None;
-        loop {
-            let leaves = store.mirror().leaves_after(after.as_ref(), CHUNK);
-            let Some(last) = leaves.last() else { break };
-            after = Some(last.path.clone());
-            in_time(write.change(leaves, Vec::new())).await?;
+        if let What::Changes(_) = unsaved.what {
+            // If it fails half-way: what is not written yet when it changes is not noted.
+            unsaved.what = What::Whole { is_rewound: false };
         }
-        let Some(newer) = store.take_unsaved() else {
+        store.begin_rewrite();
+        let mut after: Option<Path> = None;
+        let newer = loop {
+            match store.rewrite_next(after.as_ref(), CHUNK) {
+                Ok(leaves) => {
+                    after = leaves.last().map(|last| last.path.clone());
+                    in_time(write.change(leaves, Vec::new())).await?;
+                }
+                Err(newer) => break newer,
+            }
+        };
+        let Some(newer) = newer else {
             return self.commit(write, unsaved.seq, unsaved.inexact_through).await;
         };
         let What::Changes(changes) = &newer.what else { return Ok(Saved::Overtaken(newer)) };
@@ -163,17 +171,16 @@ enum Saved {
 }
 
 async fn write_changes(write: &mut dyn CacheWrite, changes: &Changes) -> Result<(), DustErr> {
-    let (mut set, mut removed) = (Vec::new(), Vec::new());
-    for (path, leaf) in changes {
-        match leaf {
-            Some(leaf) => set.push(entry(path, leaf.clone())),
-            None => removed.push(Path::from_trusted(path)),
+    let mut leaves = changes.set.iter().map(LeafRef::to_entry);
+    let mut removed = changes.removed.iter().map(|path| Path::from_trusted(path));
+    loop {
+        let set: Vec<Entry> = leaves.by_ref().take(CHUNK).collect();
+        let removed: Vec<Path> = removed.by_ref().take(CHUNK).collect();
+        if set.is_empty() && removed.is_empty() {
+            return Ok(());
         }
-        if set.len() + removed.len() == CHUNK {
-            in_time(write.change(std::mem::take(&mut set), std::mem::take(&mut removed))).await?;
-        }
+        in_time(write.change(set, removed)).await?;
     }
-    in_time(write.change(set, removed)).await
 }
 
 /// A cache that does not answer at all has failed, too.

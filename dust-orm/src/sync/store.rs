@@ -11,7 +11,7 @@ use super::session::StoreState;
 use crate::error::DustErr;
 use crate::feed::Hub;
 use crate::protocol::channel::Permissions;
-use crate::protocol::{CommittedOp, Entry};
+use crate::protocol::{CommittedOp, Entry, Path, Sheaf};
 
 #[derive(Debug)]
 pub(super) struct StoreShared {
@@ -77,6 +77,16 @@ impl StoreShared {
         self.mirror_mut().put_back(unsaved);
     }
 
+    /// Begins to write the whole mirror to the cache.
+    pub(super) fn begin_rewrite(&self) {
+        self.mirror_mut().begin_rewrite();
+    }
+
+    /// The next leaves to write; when there are none left, what the cache will lack.
+    pub(super) fn rewrite_next(&self, after: Option<&Path>, count: usize) -> Result<Vec<Entry>, Option<Unsaved>> {
+        self.mirror_mut().rewrite_next(after, count)
+    }
+
     pub(super) fn state(&self) -> watch::Ref<'_, StoreState> {
         self.state.borrow()
     }
@@ -126,7 +136,7 @@ impl StoreShared {
         self.hub.publish(&ops);
     }
 
-    pub(super) fn replace(&self, seq: u64, inexact_through: u64, leaves: Vec<Entry>, is_rewound: bool) {
+    pub(super) fn replace(&self, seq: u64, inexact_through: u64, leaves: Sheaf, is_rewound: bool) {
         // Built aside, so that readers wait for a moment only.
         let mut mirror = Mirror::default();
         mirror.replace(seq, inexact_through, leaves);
@@ -213,7 +223,7 @@ mod tests {
         let _listener = shared.hub.listen(&Glob::parse("**").unwrap(), listener);
         shared.apply(vec![op(1), op(2)]);
         assert!(shared.hub().now_or_never().is_some());
-        shared.replace(1, 1, Vec::new(), true);
+        shared.replace(1, 1, Sheaf::default(), true);
         shared.apply(vec![op(2)]);
         // At the resync there is nothing left to be told of.
         assert_eq!(*heard.lock().unwrap(), [(1, 2, false), (2, 2, false), (0, 1, true), (2, 2, false)]);

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::error::DustErr;
 use crate::feed::Hub;
-use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, ListRequest, Page, Path, Write};
+use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Page, Path, Write};
 use crate::transport::{Capabilities, EmbeddedTransport, Receipt, Transport};
 
 /// The embedded store, or while it is offline what a client without a connection has of it: it can read.
@@ -46,6 +46,10 @@ impl Transport for Switch {
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
         self.inner.list(request).await
+    }
+
+    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        self.inner.below(path, after).await
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {

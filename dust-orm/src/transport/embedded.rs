@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use super::{Capabilities, Receipt, Transport};
 use crate::error::DustErr;
 use crate::feed::Hub;
-use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, ListRequest, OpKind, Page, Path, Write};
+use crate::protocol::{
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, OpKind, Page, Path, Write,
+};
 use crate::store::{Origin, Store, StoreError, Subscription};
 
 /// Calls the [`Store`] in this process. Reads and writes in memory are done at once, on the caller's thread; writes to a
@@ -109,6 +111,10 @@ impl Transport for EmbeddedTransport {
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
         Ok(self.store.list(request)?)
+    }
+
+    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        Ok(self.store.below(path, after)?)
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {

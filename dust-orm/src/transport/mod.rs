@@ -27,7 +27,9 @@ pub use realtime::RealtimeTransport;
 
 use crate::error::DustErr;
 use crate::feed::Hub;
-use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, ListRequest, Page, Path, RawJson, Write};
+use crate::protocol::{
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, LeafPage, ListItem, ListRequest, Page, Path, RawJson, Write,
+};
 
 /// A way to one Dust store: embedded, HTTP or realtime.
 ///
@@ -45,6 +47,16 @@ pub trait Transport: fmt::Debug + Send + Sync {
 
     /// One page of leaves, keys or prefixes.
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr>;
+
+    /// Some leaves below a path, exact in case and in order: from the first on, or after the cursor of the page before. What
+    /// entities are read by. The same as the pages of [`list`](Transport::list) with the pattern `<path>/**`, which answers it
+    /// unless a transport has a quicker way.
+    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        let mut request = ListRequest::pattern(Glob::subtree(path)?);
+        request.after = after.map(str::to_owned);
+        let Page { items, next_cursor } = self.list(&request).await?;
+        Ok(LeafPage { leaves: items.into_iter().filter_map(ListItem::into_entry).collect(), next_cursor })
+    }
 
     /// One leaf, or the object assembled from the leaves below an interior path. `None` when there is neither.
     ///

@@ -9,7 +9,7 @@ use super::{Capabilities, HttpTransport, RealtimeTransport, Receipt, Transport};
 use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::feed::Hub;
-use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, ListRequest, Op, Page, Path, Write};
+use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, Page, Path, Write};
 use crate::sync::{Mirror, Offer, Slot, SyncClient};
 
 /// The ways to one store on a server: HTTP, and whatever realtime client there is at the time of a call.
@@ -94,6 +94,10 @@ impl Transport for Plain {
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
         self.http.list(request).await
+    }
+
+    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        self.http.below(path, after).await
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
@@ -192,6 +196,14 @@ impl Transport for Either {
         }
         let page = self.plain.list(request).await;
         self.or_last_known(page, |mirror| mirror.list(request))
+    }
+
+    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        if self.is_up {
+            return self.realtime.below(path, after).await;
+        }
+        let page = self.plain.below(path, after).await;
+        self.or_last_known(page, |mirror| Ok(mirror.below(path, after)))
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {

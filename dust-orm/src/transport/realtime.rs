@@ -12,8 +12,8 @@ use crate::protocol::channel::{Frames, Written};
 use crate::protocol::list::MAX_PAGE;
 use crate::protocol::value::is_subtree;
 use crate::protocol::{
-    BatchOp, CommittedOp, Entry, Fence, FileUpload, ListRequest, Op, OpKind, Page, Path, Precondition, RawJson, Write,
-    envelope, msgpack, value,
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, OpKind, Page, Path, Precondition, RawJson,
+    Write, envelope, msgpack, value,
 };
 use crate::sync::session::{StoreId, Work};
 use crate::sync::{Mirror, SyncClient};
@@ -183,6 +183,10 @@ impl Transport for RealtimeTransport {
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
         self.client.mirror(self.store).await?.list(request)
+    }
+
+    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        Ok(self.client.mirror(self.store).await?.below(path, after))
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use dust_orm::feed::Hub;
-use dust_orm::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, ListRequest, Page, Path, Write};
+use dust_orm::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Page, Path, Write};
 use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, Transport};
 
@@ -118,6 +118,11 @@ impl Transport for Probe {
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
         self.pass(Call::List).await?;
         self.inner.list(request).await
+    }
+
+    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        self.pass(Call::List).await?;
+        self.inner.below(path, after).await
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dust_emulator::Emulator;
 use dust_orm::feed::Hub;
-use dust_orm::protocol::{BatchOp, CommittedOp, Entry, Fence, ListRequest, Page, Path, Write};
+use dust_orm::protocol::{BatchOp, CommittedOp, Entry, Fence, LeafPage, ListRequest, Page, Path, Write};
 use dust_orm::sync::{Frames, SyncClient};
 use dust_orm::transport::{HttpTransport, RealtimeTransport, Receipt};
 use dust_orm::{Capabilities, DustConfig, DustErr, DustRepo, Transport};
@@ -144,6 +144,10 @@ impl Transport for Patient {
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
         patiently(|| self.0.list(request)).await
+    }
+
+    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        patiently(|| self.0.below(path, after)).await
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::frame::{Frame, FrameError, Id, read};
 use super::refusal::Refusal;
-use crate::protocol::{CommittedOp, Entry, LeafKind, OpKind, Path, RawJson, envelope};
+use crate::protocol::{CommittedOp, LeafKind, LeafRef, OpKind, Path, RawJson, Sheaf, envelope};
 
 /// What a server says in one frame.
 ///
@@ -62,7 +62,7 @@ pub struct Snapshot {
     pub seq: u64,
     /// The leaves with their values unwrapped. A snapshot does not tell their revisions: each has `seq` here, which is the
     /// most it can be.
-    pub leaves: Vec<Entry>,
+    pub leaves: Sheaf,
 }
 
 /// The body of a successful reply.
@@ -158,10 +158,9 @@ struct EventBody<'a> {
 }
 
 #[derive(Deserialize)]
-struct SnapshotBody<'a> {
+struct SnapshotBody {
     snapshot_seq: u64,
-    #[serde(borrow)]
-    entries: Entries<'a>,
+    entries: Entries,
 }
 
 #[derive(Deserialize)]
@@ -172,8 +171,8 @@ struct SnapshotLeaf<'a> {
     kind: Cow<'a, str>,
 }
 
-/// The members of an object in their order, without a map in between.
-struct Entries<'a>(Vec<(Cow<'a, str>, SnapshotLeaf<'a>)>);
+/// The leaves of a snapshot in their order, packed as they are read: there may be very many.
+struct Entries(Result<Sheaf, FrameError>);
 
 #[derive(Deserialize)]
 struct WrittenBody<'a> {
@@ -223,11 +222,9 @@ fn committed(payload: &RawValue) -> Result<CommittedOp, FrameError> {
 fn snapshot(payload: &RawValue) -> Result<Snapshot, FrameError> {
     let SnapshotBody { snapshot_seq, entries: Entries(entries) } = read(payload.get())?;
     let seq = place(snapshot_seq)?;
-    let leaves = entries.into_iter().map(|(rendered, leaf)| {
-        let value = envelope::unwrap(&RawJson::from_trusted(leaf.value.get()));
-        Ok(Entry { path: path(&rendered)?, value, kind: LeafKind::from_name(&leaf.kind), revision: seq })
-    });
-    Ok(Snapshot { seq, leaves: leaves.collect::<Result<_, FrameError>>()? })
+    let mut leaves = entries?;
+    leaves.set_revisions(seq);
+    Ok(Snapshot { seq, leaves })
 }
 
 /// A place in a store's order. No store has ever got as far as half of what a `u64` can count: what comes after a place
@@ -273,26 +270,32 @@ impl Response<'_> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entries<'a>, D::Error> {
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entries, D::Error> {
         struct EntriesVisitor;
 
         #[derive(Deserialize)]
         struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
         impl<'de> Visitor<'de> for EntriesVisitor {
-            type Value = Vec<(Cow<'de, str>, SnapshotLeaf<'de>)>;
+            type Value = Result<Sheaf, FrameError>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of leaves by path")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
-                while let Some((Key(path), leaf)) = map.next_entry::<Key<'de>, SnapshotLeaf<'de>>()? {
-                    entries.push((path, leaf));
+                let mut leaves = Ok(Sheaf::default());
+                while let Some((Key(rendered), leaf)) = map.next_entry::<Key<'de>, SnapshotLeaf<'de>>()? {
+                    leaves = leaves.and_then(|mut leaves| {
+                        path(&rendered)?;
+                        let value = envelope::unwrap(&RawJson::from_trusted(leaf.value.get()));
+                        let (value, kind) = (value.as_str(), LeafKind::from_name(&leaf.kind));
+                        leaves.push(LeafRef { path: &rendered, value, kind, revision: 0 });
+                        Ok(leaves)
+                    });
                 }
-                Ok(entries)
+                Ok(leaves)
             }
         }
 

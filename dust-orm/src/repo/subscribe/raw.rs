@@ -16,8 +16,7 @@ use crate::DustRepo;
 use crate::entity::DustEntity;
 use crate::error::DustErr;
 use crate::feed::{Delivery, Ops};
-use crate::protocol::CommittedOp;
-use crate::repo::records::below;
+use crate::protocol::{CommittedOp, Glob};
 use crate::transport::Transport;
 
 /// What a [`RawSubscription`] gives.
@@ -81,7 +80,7 @@ impl<'r, E: DustEntity> IntoFuture for SubscribeRaw<'r, E> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let transport = self.repo.source();
-            let pattern = below(&E::prefix_path()?)?;
+            let pattern = Glob::subtree(&E::prefix_path()?)?;
             let ops = transport.hub().await?.subscribe(&pattern, self.capacity);
             Ok(RawSubscription { ops, transport })
         })

@@ -223,10 +223,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::entity::Regrouper;
-    use crate::protocol::OpKind;
+    use crate::entity::{RecordRef, records};
     use crate::protocol::apply::{Stamp, outcome};
     use crate::protocol::testing::{near_op, near_path};
+    use crate::protocol::{OpKind, Sheaf};
     use crate::tests_cfg::link;
 
     type Store = BTreeMap<Path, Leaf>;
@@ -237,21 +237,21 @@ mod tests {
             let leaf = |leaf: &Entry| (leaf.path.to_string(), leaf.value.to_string(), leaf.revision);
             record.leaves.iter().map(leaf).collect()
         };
-        records.into_iter().map(|record| (record.key().into_owned(), leaves(&record))).collect()
+        records.into_iter().map(|record| (RecordRef::from(&record).key().into_owned(), leaves(&record))).collect()
     }
 
     /// The records of a store, by way of a list of all its leaves.
     fn in_store(store: &Store, prefix: &Path) -> Vec<StoredRecord> {
-        let mut regrouper = Regrouper::new(prefix);
-        let leaves = store.iter().map(|(path, leaf)| Entry {
-            path: path.clone(),
-            value: leaf.value.clone(),
-            kind: leaf.kind,
-            revision: leaf.revision,
-        });
-        let mut records: Vec<StoredRecord> = leaves.filter_map(|leaf| regrouper.push(leaf).unwrap()).collect();
-        records.extend(regrouper.finish());
-        records
+        let leaves: Sheaf = store
+            .iter()
+            .map(|(path, leaf)| Entry {
+                path: path.clone(),
+                value: leaf.value.clone(),
+                kind: leaf.kind,
+                revision: leaf.revision,
+            })
+            .collect();
+        records(&prefix.descendant_prefix(), &leaves).map(RecordRef::to_stored).collect()
     }
 
     proptest! {

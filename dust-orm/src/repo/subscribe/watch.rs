@@ -18,7 +18,7 @@ use crate::entity::{DustEntity, StoredRecord};
 use crate::error::DustErr;
 use crate::feed::{Hub, Listener, News, Queue};
 use crate::protocol::{CommittedOp, Glob, Path};
-use crate::repo::records::{RecordPages, below};
+use crate::repo::records::RecordPages;
 use crate::transport::Transport;
 
 /// How many ops may come while the records are being read. When more do, the records are read again.
@@ -84,7 +84,7 @@ impl<E: DustEntity> Watch<E> {
     /// The watch of an entity on a transport, shared with all who hold it.
     pub(super) async fn on(transport: Arc<dyn Transport>) -> Result<Arc<Watch<E>>, DustErr> {
         let prefix = E::prefix_path()?;
-        let pattern = below(&prefix)?;
+        let pattern = Glob::subtree(&prefix)?;
         let hub = transport.hub().await?;
         Ok(hub.shared(|| {
             let state = State {

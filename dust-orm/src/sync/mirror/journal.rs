@@ -1,14 +1,49 @@
 //! What has changed in a mirror since its cache was told.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 
-use crate::protocol::Leaf;
+use super::sheaves::Sheaves;
+use crate::protocol::{LeafRef, Path};
 
 /// So many paths may be remembered whatever the number of leaves.
 const MIN_PATHS: usize = 10_000;
 
-/// Paths with their present leaf, or with none.
-pub(in crate::sync) type Changes = HashMap<Box<str>, Option<Leaf>>;
+/// Leaves that were written and paths where none is left.
+#[derive(Clone, Debug, Default)]
+pub(in crate::sync) struct Changes {
+    pub(in crate::sync) set: Sheaves,
+    pub(in crate::sync) removed: BTreeSet<Box<str>>,
+}
+
+impl Changes {
+    fn len(&self) -> usize {
+        self.set.len() + self.removed.len()
+    }
+
+    fn note(&mut self, path: &str, leaf: Option<LeafRef<'_>>) {
+        match leaf {
+            Some(leaf) => {
+                self.removed.remove(path);
+                self.set.insert(leaf);
+            }
+            None => {
+                self.set.remove(path);
+                self.removed.insert(path.into());
+            }
+        }
+    }
+
+    /// Adds what was noted before these.
+    fn add_older(&mut self, older: Changes) {
+        for leaf in older.set.iter().filter(|leaf| !self.removed.contains(leaf.path)) {
+            if self.set.get(leaf.path).is_none() {
+                self.set.insert(leaf);
+            }
+        }
+        let removed = older.removed.into_iter().filter(|path| self.set.get(path).is_none());
+        self.removed.extend(removed);
+    }
+}
 
 /// What a cache lacks.
 #[derive(Clone, Debug)]
@@ -16,8 +51,6 @@ pub(in crate::sync) struct Unsaved {
     pub(in crate::sync) what: What,
     /// The changes are those after this op.
     pub(in crate::sync) base: u64,
-    /// What is known to be in the cache is nothing at all.
-    pub(in crate::sync) is_new: bool,
     /// As of which op.
     pub(in crate::sync) seq: u64,
     pub(in crate::sync) inexact_through: u64,
@@ -38,18 +71,26 @@ pub(in crate::sync) enum What {
 pub(super) struct Journal {
     what: What,
     base: u64,
-    is_new: bool,
+    /// While the whole mirror is written in the order of its paths: how far. What changes behind that needs no note.
+    written_through: Option<Box<str>>,
 }
 
 impl Journal {
     /// `saved` is the op that the cache is as of, if it keeps anything.
     pub(super) fn new(saved: Option<u64>) -> Journal {
-        Journal { what: What::Changes(Changes::new()), base: saved.unwrap_or(0), is_new: saved.is_none() }
+        let what = match saved {
+            Some(_) => What::Changes(Changes::default()),
+            None => What::Whole { is_rewound: false },
+        };
+        Journal { what, base: saved.unwrap_or(0), written_through: None }
     }
 
-    pub(super) fn note(&mut self, path: &str, leaf: Option<&Leaf>) {
-        if let What::Changes(changes) = &mut self.what {
-            changes.insert(path.into(), leaf.cloned());
+    pub(super) fn note(&mut self, path: &str, leaf: Option<LeafRef<'_>>) {
+        let is_written = self.written_through.as_deref().is_none_or(|through| path <= through);
+        if let What::Changes(changes) = &mut self.what
+            && is_written
+        {
+            changes.note(path, leaf);
         }
     }
 
@@ -68,30 +109,38 @@ impl Journal {
         }
     }
 
-    /// Takes what the cache lacks of a mirror that is as of `seq`.
+    /// Everything is about to be written, in the order of the paths.
+    pub(super) fn begin_rewrite(&mut self) {
+        if let What::Changes(changes) = &mut self.what {
+            *changes = Changes::default();
+        }
+        self.written_through = Some(Box::default());
+    }
+
+    /// The leaves up to a path are about to be written as they are now.
+    pub(super) fn rewrite_through(&mut self, path: &Path) {
+        self.written_through = Some(path.as_str().into());
+    }
+
+    /// Takes what the cache lacks of a mirror that is as of `seq`, and of which nothing is about to be written.
     pub(super) fn take(&mut self, seq: u64, inexact_through: u64) -> Option<Unsaved> {
-        let is_whole = matches!(self.what, What::Whole { .. });
-        if !is_whole && !self.is_new && seq == self.base {
+        self.written_through = None;
+        if matches!(self.what, What::Changes(_)) && seq == self.base {
             return None;
         }
-        let what = std::mem::replace(&mut self.what, What::Changes(Changes::new()));
-        let (base, is_new) = (self.base, self.is_new);
-        (self.base, self.is_new) = (seq, false);
-        Some(Unsaved { what, base, is_new, seq, inexact_through })
+        let what = std::mem::replace(&mut self.what, What::Changes(Changes::default()));
+        let base = std::mem::replace(&mut self.base, seq);
+        Some(Unsaved { what, base, seq, inexact_through })
     }
 
     /// Takes back what did not get into the cache.
     pub(super) fn put_back(&mut self, unsaved: Unsaved) {
-        let Unsaved { what, base, is_new, .. } = unsaved;
-        (self.base, self.is_new) = (base, is_new);
-        match (what, &mut self.what) {
+        self.base = unsaved.base;
+        self.written_through = None;
+        match (unsaved.what, &mut self.what) {
             (What::Whole { is_rewound }, _) => self.note_all(is_rewound),
             (What::Changes(_), What::Whole { .. }) => {}
-            (What::Changes(older), What::Changes(newer)) => {
-                for (path, leaf) in older {
-                    newer.entry(path).or_insert(leaf);
-                }
-            }
+            (What::Changes(older), What::Changes(newer)) => newer.add_older(older),
         }
     }
 }
@@ -99,10 +148,10 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{LeafKind, RawJson};
+    use crate::protocol::LeafKind;
 
-    fn leaf(revision: u64) -> Leaf {
-        Leaf { value: RawJson::null(), kind: LeafKind::Null, revision }
+    fn set(journal: &mut Journal, path: &str, revision: u64) {
+        journal.note(path, Some(LeafRef { path, value: "null", kind: LeafKind::Null, revision }));
     }
 
     /// Paths with revisions; `None` for everything.
@@ -111,8 +160,8 @@ mod tests {
     fn taken(journal: &mut Journal, seq: u64) -> Option<(u64, Taken)> {
         let unsaved = journal.take(seq, 0)?;
         let What::Changes(changes) = unsaved.what else { return Some((unsaved.base, None)) };
-        let revision = |(path, leaf): (Box<str>, Option<Leaf>)| (path.into_string(), leaf.map(|leaf| leaf.revision));
-        let mut changes: Vec<_> = changes.into_iter().map(revision).collect();
+        let written = changes.set.iter().map(|leaf| (leaf.path.to_owned(), Some(leaf.revision)));
+        let mut changes: Vec<_> = written.chain(changes.removed.iter().map(|path| (path.to_string(), None))).collect();
         changes.sort();
         Some((unsaved.base, Some(changes)))
     }
@@ -121,11 +170,11 @@ mod tests {
     fn what_comes_later_wins_over_what_is_put_back() {
         let mut journal = Journal::new(Some(4));
         assert_eq!(taken(&mut journal, 4), None);
-        journal.note("a", Some(&leaf(5)));
-        journal.note("b", Some(&leaf(6)));
+        set(&mut journal, "a", 5);
+        set(&mut journal, "b", 6);
         journal.note("a", None);
         let failed = journal.take(7, 0).unwrap();
-        journal.note("b", Some(&leaf(8)));
+        set(&mut journal, "b", 8);
         journal.put_back(failed);
         let both = vec![("a".to_owned(), None), ("b".to_owned(), Some(8))];
         assert_eq!(taken(&mut journal, 8), Some((4, Some(both))));
@@ -137,8 +186,33 @@ mod tests {
     #[test]
     fn a_store_that_is_empty_is_worth_keeping_once() {
         let mut journal = Journal::new(None);
-        assert_eq!(taken(&mut journal, 0), Some((0, Some(vec![]))));
+        assert_eq!(taken(&mut journal, 0), Some((0, None)));
         assert_eq!(taken(&mut journal, 0), None);
+    }
+
+    #[test]
+    fn what_is_still_to_be_written_needs_no_note() {
+        let mut journal = Journal::new(Some(4));
+        set(&mut journal, "a", 5);
+        let mut first = journal.take(5, 0).unwrap();
+        set(&mut journal, "b", 6);
+        journal.begin_rewrite();
+        set(&mut journal, "a", 7);
+        journal.rewrite_through(&Path::parse("c").unwrap());
+        set(&mut journal, "b", 8);
+        journal.note("c", None);
+        set(&mut journal, "d", 9);
+        let changes = vec![("b".to_owned(), Some(8)), ("c".to_owned(), None)];
+        assert_eq!(taken(&mut journal, 9), Some((5, Some(changes))));
+        set(&mut journal, "d", 10);
+        assert_eq!(taken(&mut journal, 10), Some((9, Some(vec![("d".to_owned(), Some(10))]))));
+
+        // Where it fails in the middle, everything is written again.
+        journal.begin_rewrite();
+        first.what = What::Whole { is_rewound: false };
+        journal.put_back(first);
+        set(&mut journal, "e", 11);
+        assert_eq!(taken(&mut journal, 11), Some((4, None)));
     }
 
     #[test]
@@ -150,7 +224,7 @@ mod tests {
         journal.note("b", None);
         let failed = journal.take(3, 0).unwrap();
         assert!(matches!(failed.what, What::Whole { is_rewound: true }));
-        journal.note("c", Some(&leaf(4)));
+        set(&mut journal, "c", 4);
         journal.put_back(failed);
         let again = journal.take(4, 0).unwrap();
         assert!(matches!(again.what, What::Whole { is_rewound: true }));

@@ -17,7 +17,7 @@ const MAX_TEXT: usize = 4096;
 /// that are next to each other share one text, a search ends in a few comparisons within it, and the leaves of a record,
 /// which nearly always lie in one sheaf, are found by one search.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sheaves {
+pub(in crate::sync) struct Sheaves {
     /// None is empty. The paths in one are not before its separator, and before that of the next.
     by_separator: BTreeMap<Separator, Sheaf>,
     len: usize,
@@ -40,13 +40,51 @@ impl Sheaves {
         Some(sheaf.at(index))
     }
 
+    pub(in crate::sync) fn iter(&self) -> impl Iterator<Item = LeafRef<'_>> {
+        self.by_separator.values().flat_map(Sheaf::iter)
+    }
+
     /// The leaves between two bounds.
     pub(super) fn range<'a>(&'a self, bounds: Bounds<'a>) -> impl DoubleEndedIterator<Item = LeafRef<'a>> {
         self.pieces(bounds).flat_map(|(sheaf, range)| range.map(|index| sheaf.at(index)))
     }
 
+    /// Copies of the leaves whose paths begin with a prefix and come after another path, in order; and whether there are
+    /// more than the limit.
+    pub(super) fn below(&self, prefix: &str, after: Option<&str>, limit: usize) -> (Sheaf, bool) {
+        let from = match after {
+            Some(after) if after > prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let mut found = Sheaf::default();
+        for sheaf in self.from(from) {
+            let start = sheaf.range((from, Bound::Unbounded)).start;
+            let (count, room) = (sheaf.prefixed(start, prefix), limit - found.len());
+            found.append(sheaf, start..start + count.min(room));
+            if count > room {
+                return (found, true);
+            }
+            if start + count < sheaf.len() {
+                break;
+            }
+        }
+        (found, false)
+    }
+
     pub(super) fn into_entries(self) -> impl Iterator<Item = Entry> {
         self.by_separator.into_values().flat_map(Sheaf::into_entries)
+    }
+
+    /// The sheaf that a path is in or would be, and those behind it.
+    fn from<'a>(&'a self, path: Bound<&'a str>) -> impl Iterator<Item = &'a Sheaf> {
+        let around = match path {
+            Bound::Included(path) | Bound::Excluded(path) => self.around(path),
+            Bound::Unbounded => None,
+        };
+        let after = around.map_or(Bound::Unbounded, |(separator, _)| Bound::Excluded(separator.as_bytes()));
+        // Nearly always the first is all that is wanted.
+        let behind = std::iter::once_with(move || self.by_separator.range::<[u8], _>((after, Bound::Unbounded)));
+        around.into_iter().chain(behind.flatten()).map(|(_, sheaf)| sheaf)
     }
 
     /// The sheaves that hold the leaves between two bounds, each with those of its leaves that are.
@@ -179,6 +217,7 @@ impl Sheaves {
             && let Some(sheaf) = self.by_separator.get_mut(&separator)
         {
             sheaf.append(&other, 0..other.len());
+            sheaf.shrink_to_fit();
         }
     }
 
@@ -239,6 +278,7 @@ mod tests {
         Remove(String),
         RemoveRange(String, String),
         Range(Bound<String>, Bound<String>),
+        Below(String, Option<String>, usize),
     }
 
     fn some_path() -> impl Strategy<Value = String> {
@@ -260,6 +300,8 @@ mod tests {
             12 => some_path().prop_map(Step::Remove),
             1 => (some_path(), some_path()).prop_map(|(from, to)| Step::RemoveRange(from, to)),
             6 => (bound(), bound()).prop_map(|(from, to)| Step::Range(from, to)),
+            6 => ("[a-d]?(/|long/)?", prop::option::of(some_path()), prop_oneof![1..9_usize, Just(1000)])
+                .prop_map(|(prefix, after, limit)| Step::Below(prefix, after, limit)),
         ]
     }
 
@@ -285,6 +327,14 @@ mod tests {
                         sheaves.remove_range(&from, &to, |path| removed.push(path.to_owned()));
                         let expected = map.extract_if(.., |path, _| from <= *path && *path < to).map(|(path, _)| path);
                         prop_assert_eq!(removed, expected.collect::<Vec<_>>());
+                    }
+                    Step::Below(prefix, after, limit) => {
+                        let after_prefix = |path: &str| after.as_ref().is_none_or(|after| after.as_str() < path);
+                        let within = map.iter().filter(|(path, _)| path.starts_with(&prefix) && after_prefix(path));
+                        let expected: Vec<LeafRef<'_>> = within.map(|(path, leaf)| LeafRef::of(path, leaf)).collect();
+                        let (found, is_more) = sheaves.below(&prefix, after.as_deref(), limit);
+                        prop_assert_eq!(is_more, expected.len() > limit);
+                        prop_assert!(found.iter().eq(expected.into_iter().take(limit)));
                     }
                     Step::Range(from, to) => {
                         let bounds = (as_str(&from), as_str(&to));

@@ -55,6 +55,14 @@ fn assert_same(mirror: &Mirror, store: &Store, paths: &[Path]) {
     for path in paths {
         assert_eq!(mirror.get(path), store.get(path).unwrap(), "{path}");
         assert_eq!(mirror.exists(path), store.exists(path).unwrap(), "{path}");
+        for after in [None, Some("a/b"), Some("zz")] {
+            let below = mirror.below(path, after);
+            assert_eq!(below, store.below(path, after).unwrap(), "{path}");
+            let mut request = ListRequest::pattern(Glob::below(path).unwrap());
+            request.after = after.map(str::to_owned);
+            let listed = mirror.list(&request).unwrap().items.into_iter().filter_map(|item| item.into_entry());
+            assert_eq!(below.leaves, listed.collect(), "{path}");
+        }
         let vacant = store.get(path).unwrap().is_none();
         assert!(!vacant || mirror.is_vacant_below(path), "{path}");
     }
@@ -87,7 +95,7 @@ proptest! {
             device_id: "d".into(), client_op_id: "c".into(),
         }));
         let (seq, inexact) = (mirror.seq(), mirror.inexact_through());
-        replaced.replace(seq, inexact, mirror.into_leaves().collect());
+        replaced.replace(seq, inexact, mirror.into_leaves().collect::<Sheaf>());
         assert_same(&replaced, &store, &paths);
     }
 }

@@ -1,6 +1,7 @@
 //! Doing what sessions want done, as the task does that owns a socket.
 
 use dust_orm::DustErr;
+use dust_orm::protocol::Sheaf;
 use dust_orm::sync::session::Output;
 
 use super::mutation::Mutation;
@@ -110,7 +111,9 @@ impl World {
                     return Err(self.violation(Promise::OnceAndInOrder, client, store.0, what));
                 }
                 if self.is(Mutation::ClientLosesLeaf, 100) {
-                    leaves.pop();
+                    let mut rest = Sheaf::default();
+                    leaves.iter().take(leaves.len().saturating_sub(1)).for_each(|leaf| rest.push(leaf));
+                    leaves = rest;
                 }
                 let forgets = self.is(Mutation::HubForgetsReplace, 100);
                 let seen = &mut self.clients[client].stores[store.0];

@@ -156,9 +156,9 @@ fn every_recorded_frame_is_read() {
                 assert_eq!(snapshot.seq, payload["snapshot_seq"].as_u64().unwrap());
                 let entries = payload["entries"].as_object().unwrap();
                 assert_eq!(snapshot.leaves.len(), entries.len());
-                for leaf in snapshot.leaves {
-                    let expected = &entries[leaf.path.as_str()];
-                    let value = leaf.value.to::<Value>().unwrap();
+                for leaf in snapshot.leaves.iter() {
+                    let expected = &entries[leaf.path];
+                    let value: Value = serde_json::from_str(leaf.value).unwrap();
                     assert_eq!(&value, expected["value"].get("_scalar").unwrap_or(&expected["value"]));
                     assert_eq!((leaf.kind.name(), leaf.revision), (expected["type"].as_str().unwrap(), snapshot.seq));
                 }
