@@ -79,7 +79,8 @@ enum Source<'a> {
 fn find_sources<'a, A: Fields>(record: RecordRef<'a>, sources: &mut [Source<'a>], invalid: &mut InvalidRecord) {
     for leaf in record.leaves() {
         let name = record.name(leaf);
-        let (head, is_below) = name.split_once('/').map_or((name, false), |(head, _)| (head, true));
+        let slash = name.bytes().position(|byte| byte == b'/');
+        let (head, is_below) = (&name[..slash.unwrap_or(name.len())], slash.is_some());
         let head = path::unescape(head);
         let Some(position) = A::FIELDS.iter().position(|field| is_leaf(field) && field.name == head) else {
             // The key may stand in the record as well: other clients write it as a field.

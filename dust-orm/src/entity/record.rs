@@ -1,7 +1,7 @@
 //! Records as a store keeps them: the leaves below one key.
 
 use std::borrow::Cow;
-use std::ops::{Bound, Range};
+use std::ops::Bound;
 
 use crate::error::DustErr;
 use crate::protocol::path::unescape;
@@ -55,6 +55,11 @@ pub(crate) struct StoredRecord {
 }
 
 impl StoredRecord {
+    /// The key: the last segment of the record's path.
+    pub(crate) fn key(&self) -> Cow<'_, str> {
+        RecordRef::from(self).key()
+    }
+
     /// How much text it is, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         RecordRef::from(self).leaves().map(|leaf| leaf.size()).sum()
@@ -88,7 +93,8 @@ enum LeavesRef<'a> {
 impl<'a> RecordRef<'a> {
     /// The key: the last segment of the record's path.
     pub(crate) fn key(self) -> Cow<'a, str> {
-        unescape(self.path.rsplit('/').next().unwrap_or(self.path))
+        let start = self.path.bytes().rposition(|byte| byte == b'/').map_or(0, |slash| slash + 1);
+        unescape(&self.path[start..])
     }
 
     /// The leaves, in the order of their paths.
@@ -147,12 +153,12 @@ pub(crate) fn records<'a>(within: &'a str, leaves: &'a Sheaf) -> impl Iterator<I
     })
 }
 
-/// The places of the last record among leaves, which more of its leaves may follow.
-pub(crate) fn last_record(within: &str, leaves: &Sheaf) -> Range<usize> {
+/// Where the last record among leaves begins, which more of its leaves may follow.
+pub(crate) fn last_record(within: &str, leaves: &Sheaf) -> usize {
     let last = leaves.iter().next_back().and_then(|leaf| record_of(within, leaf.path));
     match last {
-        Some(path) => leaves.range((Bound::Included(&format!("{path}/")), Bound::Unbounded)),
-        None => leaves.len()..leaves.len(),
+        Some(path) => leaves.range((Bound::Included(&format!("{path}/")), Bound::Unbounded)).start,
+        None => leaves.len(),
     }
 }
 
@@ -182,8 +188,8 @@ mod tests {
         let names = |record: RecordRef<'_>| record.leaves().map(|leaf| record.name(leaf).to_owned()).collect();
         let all: Vec<(String, Vec<String>)> =
             records("links/", &leaves).map(|record| (record.key().into_owned(), names(record))).collect();
-        let last = last_record("links/", &leaves);
-        assert!(last.is_empty() || last.len() == all.last().map_or(0, |(_, names)| names.len()));
+        let last = leaves.len() - last_record("links/", &leaves);
+        assert!(last == 0 || last == all.last().map_or(0, |(_, names)| names.len()));
         let stored = records("links/", &leaves).map(RecordRef::to_stored);
         assert!(stored.map(|record| names((&record).into())).eq(all.iter().map(|(_, names)| names.clone())));
         all

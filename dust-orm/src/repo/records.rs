@@ -25,7 +25,7 @@ pub(super) async fn fetch(transport: &dyn Transport, path: &Path) -> Result<Opti
 
 /// Refuses what not every transport could list.
 fn check_nameable(path: &Path) -> Result<(), DustErr> {
-    if path.as_str().contains('\\') { Glob::subtree(path).map(drop) } else { Ok(()) }
+    if path.as_str().bytes().any(|byte| byte == b'\\') { Glob::subtree(path).map(drop) } else { Ok(()) }
 }
 
 /// The model of a stored record, or `None` with one warning when it does not fit the entity.
@@ -93,10 +93,9 @@ impl RecordPages {
         if let Some(after) = page.next_cursor {
             let answer = self.transport.capabilities().remote.then(|| self.ask(after.clone()));
             self.next = Some(NextPage { after: Some(after), answer });
-            let last = last_record(&self.within, &leaves);
-            self.open = leaves.split_off(last.start);
+            self.open = leaves.split_off(last_record(&self.within, &leaves));
             if let Some(record) = records(&self.within, &self.open).next() {
-                check_size(record.path, &self.open)?;
+                check_size(record.path, &self.open).inspect_err(|_| self.next = None)?;
             }
         }
         Ok(Some(leaves))

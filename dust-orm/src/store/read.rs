@@ -57,7 +57,7 @@ impl Store {
         let end = prefix_end(&prefix);
         let from = match after {
             Some(after) if after >= end.as_str() => return Ok(LeafPage::default()),
-            Some(after) if *after > *prefix => Bound::Excluded(after.as_bytes()),
+            Some(after) if *after >= *prefix => Bound::Excluded(after.as_bytes()),
             _ => Bound::Included(prefix.as_bytes()),
         };
         let view = self.view();

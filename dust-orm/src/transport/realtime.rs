@@ -12,8 +12,8 @@ use crate::protocol::channel::{Frames, Written};
 use crate::protocol::list::MAX_PAGE;
 use crate::protocol::value::is_subtree;
 use crate::protocol::{
-    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, OpKind, Page, Path, Precondition, RawJson,
-    Write, envelope, msgpack, value,
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, OpKind, Page, Path, Precondition,
+    RawJson, Write, envelope, msgpack, value,
 };
 use crate::sync::session::{StoreId, Work};
 use crate::sync::{Mirror, SyncClient};

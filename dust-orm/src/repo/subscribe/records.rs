@@ -237,7 +237,7 @@ mod tests {
             let leaf = |leaf: &Entry| (leaf.path.to_string(), leaf.value.to_string(), leaf.revision);
             record.leaves.iter().map(leaf).collect()
         };
-        records.into_iter().map(|record| (RecordRef::from(&record).key().into_owned(), leaves(&record))).collect()
+        records.into_iter().map(|record| (record.key().into_owned(), leaves(&record))).collect()
     }
 
     /// The records of a store, by way of a list of all its leaves.

@@ -1,6 +1,5 @@
 //! What tells in which sheaf a path is.
 
-use std::borrow::Borrow;
 use std::cmp::Ordering;
 
 /// Up to this length a separator lies in place: a search among many then follows no pointers.
@@ -24,6 +23,11 @@ impl Separator {
         Separator::new(right.get(..=shared).unwrap_or(right))
     }
 
+    /// For looking a path up.
+    pub(super) fn at(path: &str) -> Separator {
+        Separator::new(path.as_bytes())
+    }
+
     fn new(text: &[u8]) -> Separator {
         match u8::try_from(text.len()) {
             Ok(len) if text.len() <= SHORT => {
@@ -43,16 +47,23 @@ impl Separator {
     }
 }
 
-impl Borrow<[u8]> for Separator {
-    fn borrow(&self) -> &[u8] {
-        self.as_bytes()
+/// By their bytes.
+impl Ord for Separator {
+    fn cmp(&self, other: &Separator) -> Ordering {
+        // Most differ in the first bytes, which are compared as one number. What is shorter is filled with zeros there, so
+        // that it is only the numbers that differ which tell.
+        if let (Separator::Short { bytes: own, .. }, Separator::Short { bytes: others, .. }) = (self, other) {
+            let by_number = number(own).cmp(&number(others));
+            if by_number.is_ne() {
+                return by_number;
+            }
+        }
+        self.as_bytes().cmp(other.as_bytes())
     }
 }
 
-impl Ord for Separator {
-    fn cmp(&self, other: &Separator) -> Ordering {
-        self.as_bytes().cmp(other.as_bytes())
-    }
+fn number(bytes: &[u8; SHORT]) -> Option<u128> {
+    bytes.first_chunk().map(|first| u128::from_be_bytes(*first))
 }
 
 impl PartialOrd for Separator {
@@ -83,6 +94,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn they_order_by_their_bytes(left in "[\\x00ab]{0,40}", right in "[\\x00ab]{0,40}") {
+            let order = Separator::at(&left).cmp(&Separator::at(&right));
+            prop_assert_eq!(order, left.as_bytes().cmp(right.as_bytes()));
+        }
+
         #[test]
         fn it_lies_between(mut paths in prop::collection::btree_set("[ab/é]{1,40}", 2)) {
             let (left, right) = (paths.pop_first().unwrap(), paths.pop_first().unwrap());

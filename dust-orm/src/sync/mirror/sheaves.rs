@@ -53,14 +53,19 @@ impl Sheaves {
     /// more than the limit.
     pub(super) fn below(&self, prefix: &str, after: Option<&str>, limit: usize) -> (Sheaf, bool) {
         let from = match after {
-            Some(after) if after > prefix => Bound::Excluded(after),
+            Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
         let mut found = Sheaf::default();
         for sheaf in self.from(from) {
             let start = sheaf.range((from, Bound::Unbounded)).start;
             let (count, room) = (sheaf.prefixed(start, prefix), limit - found.len());
-            found.append(sheaf, start..start + count.min(room));
+            let range = start..start + count.min(room);
+            if found.is_empty() {
+                found = sheaf.slice(range);
+            } else {
+                found.append(sheaf, range);
+            }
             if count > room {
                 return (found, true);
             }
@@ -81,33 +86,31 @@ impl Sheaves {
             Bound::Included(path) | Bound::Excluded(path) => self.around(path),
             Bound::Unbounded => None,
         };
-        let after = around.map_or(Bound::Unbounded, |(separator, _)| Bound::Excluded(separator.as_bytes()));
+        let after = around.map_or(Bound::Unbounded, |(separator, _)| Bound::Excluded(separator));
         // Nearly always the first is all that is wanted.
-        let behind = std::iter::once_with(move || self.by_separator.range::<[u8], _>((after, Bound::Unbounded)));
+        let behind = std::iter::once_with(move || self.by_separator.range::<Separator, _>((after, Bound::Unbounded)));
         around.into_iter().chain(behind.flatten()).map(|(_, sheaf)| sheaf)
     }
 
     /// The sheaves that hold the leaves between two bounds, each with those of its leaves that are.
     fn pieces<'a>(&'a self, bounds: Bounds<'a>) -> impl DoubleEndedIterator<Item = (&'a Sheaf, Range<usize>)> {
         let first = match bounds.0 {
-            Bound::Included(path) | Bound::Excluded(path) => {
-                self.around(path).map(|(separator, _)| separator.as_bytes())
-            }
+            Bound::Included(path) | Bound::Excluded(path) => self.around(path).map(|(separator, _)| separator.clone()),
             Bound::Unbounded => None,
         };
         let from = first.map_or(Bound::Unbounded, Bound::Included);
         let to = match bounds.1 {
-            Bound::Included(path) => Bound::Included(path.as_bytes()),
-            Bound::Excluded(path) => Bound::Excluded(path.as_bytes()),
+            Bound::Included(path) => Bound::Included(Separator::at(path)),
+            Bound::Excluded(path) => Bound::Excluded(Separator::at(path)),
             Bound::Unbounded => Bound::Unbounded,
         };
         // A map refuses such a range; here nothing lies in it.
-        let is_none = match (from, to) {
+        let is_none = match (&from, &to) {
             (Bound::Included(from), Bound::Excluded(to)) => from >= to,
             (Bound::Included(from), Bound::Included(to)) => from > to,
             _ => false,
         };
-        let sheaves = (!is_none).then(|| self.by_separator.range::<[u8], _>((from, to)));
+        let sheaves = (!is_none).then(|| self.by_separator.range((from, to)));
         sheaves.into_iter().flatten().map(move |(_, sheaf)| (sheaf, sheaf.range(bounds)))
     }
 
@@ -207,8 +210,8 @@ impl Sheaves {
             self.by_separator.remove(&separator);
             return;
         }
-        let behind = (Bound::Excluded(separator.as_bytes()), Bound::Unbounded);
-        let Some((next, other)) = self.by_separator.range::<[u8], _>(behind).next() else { return };
+        let behind = (Bound::Excluded(&separator), Bound::Unbounded);
+        let Some((next, other)) = self.by_separator.range::<Separator, _>(behind).next() else { return };
         if sheaf.len() + other.len() > MAX_LEAVES / 2 || sheaf.size() + other.size() > MAX_TEXT / 2 {
             return;
         }
@@ -227,16 +230,12 @@ impl Sheaves {
 
     /// The sheaf that has a path, if any has.
     fn around(&self, path: &str) -> Option<(&Separator, &Sheaf)> {
-        self.by_separator.range::<[u8], _>(through(path)).next_back()
+        self.by_separator.range(..=Separator::at(path)).next_back()
     }
 }
 
 fn around_mut<'a>(by_separator: &'a mut BTreeMap<Separator, Sheaf>, path: &str) -> Option<&'a mut Sheaf> {
-    by_separator.range_mut::<[u8], _>(through(path)).next_back().map(|(_, sheaf)| sheaf)
-}
-
-fn through(path: &str) -> (Bound<&[u8]>, Bound<&[u8]>) {
-    (Bound::Unbounded, Bound::Included(path.as_bytes()))
+    by_separator.range_mut(..=Separator::at(path)).next_back().map(|(_, sheaf)| sheaf)
 }
 
 #[cfg(test)]
