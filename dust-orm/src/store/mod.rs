@@ -55,6 +55,7 @@ mod tables;
 mod write;
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use redb::{Database, DatabaseError, ReadableDatabase, TableHandle};
@@ -126,12 +127,22 @@ impl StoreBuilder {
     ///
     /// Fails if the file is open already, here or in another process, if it is something else than a store, if it was
     /// cut, and if a later version wrote it. A file that something else changed in its middle may be opened, and its reads
-    /// then fail, or worse.
+    /// then fail, or panic.
     pub fn open(self, file: impl AsRef<std::path::Path>) -> Result<Store, StoreError> {
         let file = file.as_ref();
         let name = file.display().to_string();
-        let db = Database::builder().set_cache_size(CACHE_SIZE).create(file).map_err(|error| opening(error, &name))?;
-        self.start(db, &name, true)
+        // redb takes the structure of its pages on trust, and panics where it does not hold. Nothing outlives the panic:
+        // what it leaves behind is dropped here, and the file is not written to.
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            let db =
+                Database::builder().set_cache_size(CACHE_SIZE).create(file).map_err(|error| opening(error, &name))?;
+            self.start(db, &name, true)
+        }));
+        opened.unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+            Err(StoreErrorKind::Damaged { file: name, reason: format!("redb gives up: {text}") }.into())
+        })
     }
 
     fn start(self, db: Database, file: &str, persistent: bool) -> Result<Store, StoreError> {

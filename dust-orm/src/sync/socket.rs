@@ -222,12 +222,13 @@ impl Driver {
             }
             Err(DialError::Unreachable(why)) => {
                 tracing::debug!(%why, "the Dust server is not reached");
+                self.stores.iter().for_each(|store| store.set_trouble(&why));
                 self.session.lost(now, &why);
                 self.start_result(Ok(()));
             }
             Err(DialError::Refused(error)) => {
-                tracing::warn!(%error, "the Dust server refuses the connection");
-                self.session.lost(now, &error.to_string());
+                tracing::warn!(%error, "the Dust server refuses the connection; it is asked again now and then");
+                self.session.refused(now, &error);
                 self.start_result(Err(error));
             }
         }
@@ -251,6 +252,7 @@ impl Driver {
     fn lost(&mut self, why: &str) {
         tracing::debug!(why, "the connection to the Dust server is lost");
         self.socket = None;
+        self.stores.iter().for_each(|store| store.set_trouble(why));
         let now = self.now();
         self.session.lost(now, why);
         self.start_result(Ok(()));

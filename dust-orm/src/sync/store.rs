@@ -24,6 +24,8 @@ pub(super) struct StoreShared {
     permissions: RwLock<Option<Permissions>>,
     /// Whether the mirror was up to date once.
     filled: watch::Sender<bool>,
+    /// Why there is no connection, if there is none.
+    trouble: RwLock<String>,
     /// Who hears of the ops. It is told by the one task that changes the mirror, so in order, when the mirror has them.
     pub(super) hub: Arc<Hub>,
     /// The last op that its cache has.
@@ -41,6 +43,7 @@ impl StoreShared {
             is_up: AtomicBool::new(false),
             permissions: RwLock::default(),
             filled: watch::Sender::new(is_kept),
+            trouble: RwLock::default(),
             hub: Hub::new(mirror.seq()),
             saved: watch::Sender::new(is_kept.then_some(mirror.seq())),
             unsaved,
@@ -93,6 +96,11 @@ impl StoreShared {
 
     pub(super) fn is_up(&self) -> bool {
         self.is_up.load(Ordering::Acquire)
+    }
+
+    /// Why the last connection ended, or was not opened.
+    pub(super) fn set_trouble(&self, why: &str) {
+        *self.trouble.write().unwrap_or_else(PoisonError::into_inner) = format!(" ({why})");
     }
 
     /// Whether the mirror was up to date once.
@@ -171,7 +179,10 @@ impl StoreShared {
                 }
                 match &*state.borrow_and_update() {
                     StoreState::Dormant => return Err(nothing_yet("the realtime client is not enabled")),
-                    StoreState::Offline => return Err(nothing_yet("there is no connection")),
+                    StoreState::Offline => {
+                        let why = self.trouble.read().unwrap_or_else(PoisonError::into_inner);
+                        return Err(nothing_yet(&format!("there is no connection{why}")));
+                    }
                     StoreState::Refused(error) => return Err(error.clone()),
                     StoreState::CatchingUp | StoreState::Live { .. } => {}
                 }

@@ -118,3 +118,53 @@ fn a_damaged_file_is_refused_or_fails_to_read() {
     };
     assert!(["damaged", "storage"].contains(&failed.name()), "{failed}");
 }
+
+/// Whatever became of a file: it is opened, or it is an error that names it. redb panics at some of these.
+#[test]
+fn an_altered_file_is_opened_or_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = dir.path().join("good.redb");
+    {
+        let store = Store::open(&good).unwrap();
+        for number in 0..200 {
+            let write = Write::new(path(&format!("Links/{number}/title")), Op::Set(raw("\"Dust\"")));
+            store.write(write, &Origin::new("d", number.to_string())).unwrap();
+        }
+        store.compact().unwrap();
+    }
+    let bytes = std::fs::read(&good).unwrap();
+    let mut dice = 7_u64;
+    let mut roll = |end: usize| {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (dice >> 33) as usize % end
+    };
+    let mut refused = 0;
+    for round in 0..300 {
+        let mut bytes = bytes.clone();
+        // Often near the beginning, where there is most to break.
+        for _ in 0..=roll(4) {
+            let near = if roll(2) == 0 { 4_096.min(bytes.len()) } else { bytes.len() };
+            let at = roll(near);
+            match roll(4) {
+                0 => bytes[at] ^= 1 << roll(8),
+                1 => bytes[at] = 0xff,
+                2 => {
+                    let end = (at + 1 + roll(4_096)).min(bytes.len());
+                    bytes[at..end].fill(0);
+                }
+                _ => {
+                    let end = (at + 1 + roll(512)).min(bytes.len());
+                    let from = roll(bytes.len() - (end - at));
+                    bytes.copy_within(from..from + (end - at), at);
+                }
+            }
+        }
+        let file = dir.path().join(format!("{round}.redb"));
+        std::fs::write(&file, &bytes).unwrap();
+        if let Err(error) = Store::open(&file) {
+            refused += 1;
+            assert!(error.to_string().contains(&format!("{round}.redb")), "{error}");
+        }
+    }
+    assert!(refused > 50, "{refused}");
+}

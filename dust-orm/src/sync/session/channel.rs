@@ -1,6 +1,7 @@
 //! One store's channel: joining, catching up, finding holes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Output, STEADY, Session, Socket, StoreId, StoreState, Timing};
@@ -28,6 +29,13 @@ pub(super) struct Channel {
     pub(super) topic: String,
     /// The last op that was handed on: there is no hole before it.
     cursor: u64,
+    /// The id of that op, where it came as an op and not as part of a snapshot.
+    last_id: Option<Arc<str>>,
+    /// Whether the store of this connection may be another than that of the one before: restored from a backup, and grown
+    /// since. A join then begins one op earlier, and compares that op with the last one.
+    is_doubtful: bool,
+    /// Whether that op is on its way. Until it is here nothing is handed on.
+    is_comparing: bool,
     /// The last op that the store is known to have.
     seen: u64,
     /// When to join again, because it is known to have more than was handed on.
@@ -89,6 +97,9 @@ impl Channel {
             topic: topic(&name),
             name,
             cursor,
+            last_id: None,
+            is_doubtful: true,
+            is_comparing: false,
             seen: cursor,
             fetch_at: None,
             early: BTreeMap::new(),
@@ -113,9 +124,17 @@ impl Channel {
         self.phase = Phase::Closed { join_at: None };
         self.status_sent = None;
         self.useful_since = None;
+        self.is_doubtful = true;
+        self.is_comparing = false;
         self.forget_early();
         self.seen = self.cursor;
         self.fetch_at = None;
+    }
+
+    /// Whether a store that is another on the next connection would be noticed.
+    #[cfg(test)]
+    pub(super) fn knows_its_last_op(&self) -> bool {
+        self.last_id.is_some()
     }
 
     /// How much memory the ops take that wait, counted anew.
@@ -191,6 +210,9 @@ impl Channel {
             Phase::CatchingUp { through, .. } => through,
             _ => 0,
         };
+        if self.is_comparing {
+            return Vec::new();
+        }
         let is_too_large = self.early_bytes > MAX_EARLY_BYTES;
         let mut whole = self.cursor;
         let mut last = self.cursor + self.held;
@@ -206,6 +228,10 @@ impl Channel {
         self.held = last - whole;
         let ready: Vec<CommittedOp> = (self.cursor + 1..=whole).filter_map(|seq| self.early.remove(&seq)).collect();
         self.early_bytes -= ready.iter().map(CommittedOp::footprint).sum::<usize>();
+        if let Some(last) = ready.last() {
+            // One without an id is like any other without.
+            self.last_id = (!last.client_op_id.is_empty()).then(|| Arc::clone(&last.client_op_id));
+        }
         self.cursor = whole;
         if self.cursor >= self.seen {
             self.fetch_at = None;
@@ -252,17 +278,20 @@ impl Session {
         }
     }
 
-    /// Joins a store from the last op that was handed on.
+    /// Joins a store from the last op that was handed on, or from the one before, to see whether that is still the last.
     pub(super) fn join(&mut self, store: usize, now: Duration) {
         if !matches!(self.socket, Socket::Up { .. }) {
             return;
         }
-        let last_store_seq = self.channels[store].cursor;
+        let channel = &mut self.channels[store];
+        channel.is_comparing = channel.is_doubtful && channel.last_id.is_some() && channel.cursor > 0;
+        let from = channel.cursor;
+        let last_store_seq = from - u64::from(channel.is_comparing);
         // The reference of a join is its own join's.
         let join_ref = self.next_reference;
         self.send(&Request::Join { last_store_seq }, Some(join_ref), store);
         let channel = &mut self.channels[store];
-        channel.phase = Phase::Joining { join_ref, since: now, from: last_store_seq };
+        channel.phase = Phase::Joining { join_ref, since: now, from };
         channel.status_sent = None;
         self.announce(store);
     }
@@ -311,6 +340,7 @@ impl Session {
         channel.seen = seen;
         channel.fetch_at = None;
         channel.forget_early();
+        (channel.last_id, channel.is_doubtful, channel.is_comparing) = (None, false, false);
         // The numbers of the ops before mean other ops now.
         self.snapshot_crossed(store);
         self.join(store, now);
@@ -352,11 +382,30 @@ impl Session {
     /// A committed op has arrived, by whatever way.
     pub(super) fn receive(&mut self, store: usize, now: Duration, op: CommittedOp) {
         let channel = &mut self.channels[store];
+        if channel.is_comparing && op.store_seq == channel.cursor {
+            if channel.last_id.as_ref() == Some(&op.client_op_id) {
+                return self.compared(store, now);
+            }
+            tracing::warn!(
+                store = %channel.name, at = op.store_seq,
+                "the store has another op than its mirror: it was restored, and is fetched again from the beginning"
+            );
+            let seen = channel.seen;
+            return self.resync(store, now, seen);
+        }
         if op.store_seq <= channel.cursor {
             return;
         }
         channel.seen = channel.seen.max(op.store_seq);
         channel.wait_for_earlier(op);
+        self.hand_on(store);
+        self.close_holes(store, now);
+    }
+
+    /// The store is the one that it was, as far as can be told.
+    fn compared(&mut self, store: usize, now: Duration) {
+        let channel = &mut self.channels[store];
+        (channel.is_doubtful, channel.is_comparing) = (false, false);
         self.hand_on(store);
         self.close_holes(store, now);
     }
@@ -401,12 +450,18 @@ impl Session {
     }
 
     /// A snapshot has arrived: the whole store.
-    pub(super) fn replace(&mut self, store: usize, snapshot: Snapshot) {
+    pub(super) fn replace(&mut self, store: usize, now: Duration, snapshot: Snapshot) {
         let Snapshot { seq, leaves } = snapshot;
         let channel = &mut self.channels[store];
+        if channel.is_comparing && seq == channel.cursor {
+            // The op to compare with is in no log any more, and will not be: what the mirror has is as good as this.
+            channel.last_id = None;
+            return self.compared(store, now);
+        }
         if seq <= channel.cursor {
             return;
         }
+        (channel.last_id, channel.is_doubtful, channel.is_comparing) = (None, false, false);
         channel.cursor = seq;
         channel.broken_off = 0;
         channel.seen = channel.seen.max(seq);
@@ -430,6 +485,8 @@ impl Session {
         let Phase::CatchingUp { join_ref, through } = channel.phase else { return };
         channel.phase = Phase::Live { join_ref, rejoin_at: None };
         channel.broken_off = 0;
+        // Where the op to compare with has not come, there is nothing to compare.
+        (channel.is_doubtful, channel.is_comparing) = (false, false);
         // If the server has not sent what it said it has, a batch still waits for the rest.
         channel.held = 0;
         self.hand_on(store);

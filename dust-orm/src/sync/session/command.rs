@@ -137,7 +137,8 @@ impl Session {
             }
             (Stage::Queued, _) if !self.is_up() && pending.wait_until.is_none() => {
                 let is_off = self.socket == Socket::Off;
-                self.give_up(id, if is_off { "the client is not running" } else { "there is no connection" });
+                let why = format!("there is no connection{}", self.why_lost);
+                self.give_up(id, if is_off { "the client is not running" } else { &why });
             }
             (Stage::Committed(written), _)
                 if written.store_seq.is_none_or(|seq| self.channels[store].visible() >= seq) =>

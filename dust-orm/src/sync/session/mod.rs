@@ -14,8 +14,10 @@
 //! - where nothing is pushed at all, `status` asks every few seconds how far the store is.
 //!
 //! A snapshot replaces everything. A store that has fewer ops than the mirror was restored from a backup: everything is
-//! fetched again, aside, and replaces the mirror when it is complete. (A restored store that has meanwhile grown beyond
-//! the mirror cannot be told from one that was not restored.)
+//! fetched again, aside, and replaces the mirror when it is complete. So is one that was restored and has meanwhile grown beyond
+//! the mirror: on a new connection a join begins one op early, and that op has to have the id of the mirror's last one.
+//! (Where that is not known, because the mirror comes from a snapshot or a cache and no op has come since, or where that op is
+//! in no log any more, it is not noticed.)
 //!
 //! # How a write is answered
 //!
@@ -144,6 +146,8 @@ pub struct Session {
     op_prefix: String,
     dice: Dice,
     outputs: VecDeque<Output>,
+    /// Why there is no connection, if there was an attempt.
+    why_lost: String,
 }
 
 impl Session {
@@ -169,6 +173,7 @@ impl Session {
             op_prefix,
             dice,
             outputs: VecDeque::new(),
+            why_lost: String::new(),
         }
     }
 
@@ -227,6 +232,7 @@ impl Session {
             return;
         }
         self.disconnect(why);
+        self.why_lost = format!(" ({why})");
         // One that ends as soon as it is of use proves nothing: the next may do the same.
         if self.useful_since.take().is_some_and(|since| since + STEADY <= now) {
             self.failures = 0;
@@ -234,6 +240,25 @@ impl Session {
         let pause = self.dice.pause(self.failures, self.timing.min_pause, self.timing.max_pause);
         self.failures = self.failures.saturating_add(1);
         self.socket = Socket::Down { retry_at: now + pause };
+    }
+
+    /// The server does not let this token in. It is tried again as seldom as a store that is refused, which all of them are.
+    pub fn refused(&mut self, now: Duration, error: &DustErr) {
+        if self.socket == Socket::Off {
+            return;
+        }
+        let retry_at = now + self.timing.refused;
+        for store in 0..self.channels.len() {
+            self.lose_sent(store);
+            self.channels[store].disconnect();
+            self.channels[store].phase = Phase::Refused { error: error.clone(), retry_at };
+            self.announce(store);
+            self.advance_all(store);
+        }
+        self.by_reference.clear();
+        self.useful_since = None;
+        self.failures = self.failures.saturating_add(1);
+        self.socket = Socket::Down { retry_at };
     }
 
     /// A text frame has arrived.
@@ -256,7 +281,7 @@ impl Session {
                 }
             }
             Message::Event(op) if join_ref.is_none() || is_current => self.receive(store, now, op),
-            Message::Snapshot(snapshot) if is_current => self.replace(store, snapshot),
+            Message::Snapshot(snapshot) if is_current => self.replace(store, now, snapshot),
             Message::CaughtUp if is_current => self.caught_up(store, now),
             Message::Crashed if is_current => self.channel_crashed(store, now),
             Message::Closed if is_current => self.channel_closed(store, now),
@@ -292,6 +317,11 @@ impl Session {
     /// Keeps a token out of logs and errors, should a server repeat it.
     pub(in crate::sync) fn keep_secret(&mut self, token: Token) {
         self.secret = Some(token);
+    }
+
+    #[cfg(test)]
+    fn knows_last_ops(&self) -> bool {
+        self.channels.iter().all(Channel::knows_its_last_op)
     }
 
     #[cfg(test)]

@@ -69,8 +69,8 @@ pub enum StoreState {
         /// What the token may do.
         permissions: Permissions,
     },
-    /// The server refuses the store to this token, or crashes over an op that it was to send. It is asked again every half
-    /// minute.
+    /// The server refuses the store to this token, or the token altogether (it is wrong, expired or revoked), or crashes over
+    /// an op that it was to send. It is asked again every half minute.
     Refused(DustErr),
 }
 

@@ -448,6 +448,116 @@ fn a_status_that_went_back_is_a_restore() {
     assert_eq!(client.last_sent("phx_join")[4]["last_store_seq"], 0);
 }
 
+/// Loses the connection and opens another; the reference of the join, and the op it begins after.
+fn again(client: &mut Client) -> (String, u64) {
+    client.lose();
+    client.pass(ms(6_000));
+    client.connect();
+    let join = client.last_sent("phx_join").clone();
+    (join[1].as_str().unwrap().to_owned(), join[4]["last_store_seq"].as_u64().unwrap())
+}
+
+#[test]
+fn a_store_that_was_restored_and_has_grown_is_noticed_by_its_last_op() {
+    let mut client = Client::live(0);
+    client.event(None, 1, "a-1");
+    client.event(None, 2, "a-2");
+    // The same store: its last op comes once more, and is not handed on again.
+    let (join, from) = again(&mut client);
+    assert_eq!(from, 1);
+    client.joined(&join, 4);
+    client.event(None, 4, "live");
+    client.event(Some(&join), 2, "a-2");
+    client.event(Some(&join), 3, "a-3");
+    client.event(Some(&join), 4, "live");
+    client.says(&join, "catch_up_complete", json!({"through_seq": 4}));
+    assert_eq!((client.applied.as_slice(), client.replaced.len()), (&[1, 2, 3, 4][..], 0));
+    assert!(client.states.last().unwrap().is_live());
+    // On the same connection there is no doubt.
+    client.event(None, 6, "hole");
+    assert_eq!(client.last_sent("phx_join")[4]["last_store_seq"], 4);
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 6);
+    client.event(Some(&join), 5, "a-5");
+    client.event(Some(&join), 6, "hole");
+    client.says(&join, "catch_up_complete", json!({"through_seq": 6}));
+
+    // Another store: restored to op 3, and grown to 8 since. Nothing of it is shown as if it followed what was there.
+    let (join, from) = again(&mut client);
+    assert_eq!(from, 5);
+    client.joined(&join, 8);
+    client.event(None, 9, "b-9");
+    client.event(None, 7, "b-7");
+    client.event(Some(&join), 6, "b-6");
+    assert_eq!(client.last_sent("phx_join")[4]["last_store_seq"], 0);
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 9);
+    for seq in 1..=9 {
+        client.event(Some(&join), seq, &format!("b-{seq}"));
+    }
+    client.says(&join, "catch_up_complete", json!({"through_seq": 9}));
+    assert_eq!(client.applied, [1, 2, 3, 4, 5, 6]);
+    assert_eq!(client.replaced, [(9, 1)]);
+}
+
+#[test]
+fn where_the_last_op_is_in_no_log_any_more_the_mirror_stays() {
+    let mut client = Client::live(0);
+    client.event(None, 1, "a-1");
+    let (join, from) = again(&mut client);
+    assert_eq!(from, 0);
+    client.joined(&join, 1);
+    client.says(&join, "snapshot", json!({"snapshot_seq": 1, "entries": {}}));
+    client.says(&join, "catch_up_complete", json!({"through_seq": 1}));
+    assert!(client.replaced.is_empty() && client.states.last().unwrap().is_live());
+    // From then on there is nothing to compare with, until an op comes.
+    assert_eq!(again(&mut client).1, 1);
+
+    // A server that sends neither is believed, and holds nothing up.
+    let mut client = Client::live(0);
+    client.event(None, 1, "a-1");
+    let (join, _) = again(&mut client);
+    client.joined(&join, 2);
+    client.event(Some(&join), 2, "a-2");
+    assert_eq!(client.applied, [1]);
+    client.says(&join, "catch_up_complete", json!({"through_seq": 2}));
+    assert_eq!(client.applied, [1, 2]);
+    // A break in between leaves the question open.
+    let (join, _) = again(&mut client);
+    client.joined(&join, 2);
+    assert_eq!(again(&mut client).1, 1);
+}
+
+#[test]
+fn a_token_that_is_revoked_is_told_of_and_tried_again_seldom() {
+    let mut client = Client::live(0);
+    let patient = {
+        client.lose();
+        client.ask(Work::Write(Write::new(path("p"), Op::Delete)), true)
+    };
+    let revoked = DustErr::Unauthorized { scope: None, message: "revoked".to_owned() };
+    client.session.refused(client.now, &revoked);
+    client.drain();
+    assert!(matches!(client.states.last(), Some(StoreState::Refused(error)) if error.kind() == ErrKind::Unauthorized));
+    assert_eq!(client.error(patient), ErrKind::Unauthorized);
+    let late = client.write();
+    assert_eq!(client.error(late), ErrKind::Unauthorized);
+    let (states, dials) = (client.states.len(), client.dials);
+    client.pass(ms(29_999));
+    assert_eq!(client.dials, dials);
+    client.pass(ms(1));
+    assert_eq!(client.dials, dials + 1);
+    client.session.refused(client.now, &revoked);
+    client.drain();
+    assert_eq!(client.states.len(), states, "it is refused all the while");
+    client.pass(ms(30_000));
+    client.connect();
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 0);
+    client.says(&join, "catch_up_complete", json!({"through_seq": 0}));
+    assert!(client.states.last().unwrap().is_live());
+}
+
 #[test]
 fn a_write_is_answered_by_its_event_or_by_its_reply_when_the_mirror_has_it() {
     let mut client = Client::live(0);

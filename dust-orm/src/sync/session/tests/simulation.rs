@@ -81,8 +81,13 @@ struct World {
     history: Vec<(u64, String)>,
     /// Whether the store went back, so that numbers are no longer unique.
     restored: bool,
-    /// A restored store does not grow before the client has heard of it: that could not be told.
+    /// Of a mirror that does not know its last op, a restored store does not grow before the client has heard of it: that
+    /// could not be told.
     is_frozen: bool,
+    /// How often the store was restored: what is written after that has other ids.
+    restores: usize,
+    /// Whether it was, and the client has not heard of it.
+    is_secret: bool,
     is_live: bool,
 }
 
@@ -98,6 +103,8 @@ impl World {
             history: Vec::new(),
             restored: false,
             is_frozen: false,
+            restores: 0,
+            is_secret: false,
             is_live: false,
         }
     }
@@ -113,6 +120,7 @@ impl World {
                 Output::HangUp => self.server.connection = None,
                 Output::Send(text) => {
                     self.is_frozen &= !text.contains("\"last_store_seq\":0}");
+                    self.is_secret &= !text.contains("\"last_store_seq\":0}");
                     if let Some(connection) = &mut self.server.connection {
                         connection.to_server.push_back(text);
                     }
@@ -152,7 +160,12 @@ impl World {
         }
         let before = self.server.log.len();
         // What is not pushed is in batches of three.
-        let id = if push { "other".to_owned() } else { format!("other-{}:{}", before / 3, before % 3) };
+        let restores = self.restores;
+        let id = if push {
+            format!("one-{restores}-{before}")
+        } else {
+            format!("other-{restores}-{}:{}", before / 3, before % 3)
+        };
         if self.server.commit(path, op, None, &id).is_ok() && push {
             self.server.push_last();
         }
@@ -226,6 +239,8 @@ impl World {
             }
             Event::AwaitAll => self.command(Work::CatchUp(self.server.seq()), true, String::new()),
             Event::Refresh => self.command(Work::Refresh, false, format!("at least {}", self.server.seq())),
+            // The op that would tell of the restore would be gone.
+            Event::Compact if self.is_secret && self.server.seq() == self.mirror.seq() => {}
             Event::Compact => self.server.compact(),
             Event::Crash => self.server.crash(),
             Event::Restore(at) => {
@@ -235,7 +250,9 @@ impl World {
                     let connected = self.server.connection.is_some();
                     self.server.restore(seq);
                     self.restored = true;
-                    self.is_frozen = true;
+                    self.restores += 1;
+                    self.is_secret = true;
+                    self.is_frozen = !self.session.knows_last_ops();
                     if connected {
                         self.session.lost(self.now, "restart");
                     }
