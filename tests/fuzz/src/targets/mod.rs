@@ -1,0 +1,49 @@
+//! What is fed.
+
+mod http;
+mod input;
+mod pages;
+mod parsers;
+mod proxy;
+mod session;
+
+use crate::recordings::Recordings;
+
+/// Something that takes bad input.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name.
+    pub name: &'static str,
+    /// Only each so-manieth seed is run, where there are other targets: this one takes time.
+    pub every: u64,
+    /// Makes up something bad from a seed and feeds it; what went wrong.
+    pub run: fn(&Recordings, u64) -> Result<(), String>,
+}
+
+/// All of them.
+pub fn targets() -> Vec<Target> {
+    vec![
+        Target { name: "parsers", every: 1, run: parsers::run },
+        Target { name: "input", every: 1, run: input::run },
+        Target { name: "session", every: 1, run: session::run },
+        Target { name: "pages", every: 1, run: pages::run },
+        Target { name: "http", every: 8, run: http::run },
+        Target { name: "proxy", every: 32, run: proxy::run },
+    ]
+}
+
+/// The one of this name.
+pub fn by_name(name: &str) -> Option<Target> {
+    targets().into_iter().find(|target| target.name == name)
+}
+
+/// A path of the tests.
+fn path(text: &str) -> Result<dust_orm::protocol::Path, String> {
+    dust_orm::protocol::Path::parse(text).map_err(|error| error.to_string())
+}
+
+/// Runs something that needs a runtime.
+fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(|error| error.to_string())?.block_on(work)
+}
