@@ -9,6 +9,7 @@ mod coordination;
 mod crud;
 mod dropped;
 mod errors;
+mod escape;
 mod fields;
 mod guard;
 mod hooks;
@@ -81,6 +82,7 @@ const MODULES: &[(&str, &[Test])] = &[
     ("live", live::TESTS),
     ("requests", requests::TESTS),
     ("errors", errors::TESTS),
+    ("escape", escape::TESTS),
     ("dropped", dropped::TESTS),
 ];
 
