@@ -2,12 +2,14 @@
 
 use serde_json::Serializer;
 
-use super::escape::escape;
+use super::escape::escape_from;
 use super::finite::Finite;
 use super::{Field, FieldState, Fields};
 use crate::error::{DustErr, Errors};
 use crate::protocol::RawJson;
-use crate::protocol::value::push_string;
+
+/// Room for the text of an ordinary field.
+const FIELD: usize = 64;
 
 /// Which fields of an ActiveModel a write takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,25 +29,36 @@ impl Take {
     }
 }
 
-/// A field's value as the text of its leaf, or of its subtree.
-pub(crate) fn encode_field<A: Fields>(model: &A, position: usize) -> Result<RawJson, DustErr> {
+/// Appends a field's value as the text of its leaf, or of its subtree.
+fn push_field<A: Fields>(model: &A, position: usize, text: &mut Vec<u8>) -> Result<(), DustErr> {
     let field = &A::FIELDS[position];
-    let mut text = Vec::with_capacity(32);
-    let unwritable =
-        |reason: String| DustErr::InvalidParams(format!("field `{}` cannot be written: {reason}", field.name));
+    let start = text.len();
     model
-        .serialize_field(position, Finite(&mut Serializer::new(&mut text)))
-        .map_err(|error| unwritable(error.to_string()))?;
-    let text = String::from_utf8(text).map_err(|error| unwritable(error.to_string()))?;
-    Ok(RawJson::from_trusted(escape(text, field.nullable)))
+        .serialize_field(position, Finite(&mut Serializer::new(&mut *text)))
+        .map_err(|error| unwritable(field.name, &error))?;
+    escape_from(start, text, field.nullable);
+    Ok(())
+}
+
+fn unwritable(name: &str, reason: &dyn std::fmt::Display) -> DustErr {
+    DustErr::InvalidParams(format!("field `{name}` cannot be written: {reason}"))
+}
+
+/// A field's value as the text of its leaf, or of its subtree.
+fn encode_field<A: Fields>(model: &A, position: usize, text: &mut Vec<u8>) -> Result<RawJson, DustErr> {
+    text.clear();
+    push_field(model, position, text)?;
+    let text = str::from_utf8(text).map_err(|error| unwritable(A::FIELDS[position].name, &error))?;
+    Ok(RawJson::from_trusted(text))
 }
 
 /// The fields a write takes, by position, each with its text. Never the key, which is the record's path.
 pub(crate) fn encode_fields<A: Fields>(model: &A, take: Take) -> Result<Vec<(usize, RawJson)>, DustErr> {
     let mut fields = Vec::with_capacity(A::FIELDS.len());
+    let mut text = Vec::with_capacity(FIELD);
     for (position, field) in A::FIELDS.iter().enumerate() {
         if is_leaf(field) && take.takes(model.state(position)) {
-            fields.push((position, encode_field(model, position)?));
+            fields.push((position, encode_field(model, position, &mut text)?));
         }
     }
     Ok(fields)
@@ -62,16 +75,21 @@ pub(crate) fn encode_set<A: Fields>(model: &A) -> Result<RawJson, DustErr> {
 }
 
 fn object_of<A: Fields>(model: &A, take: Take) -> Result<RawJson, DustErr> {
-    let mut object = String::from("{");
-    for (position, text) in encode_fields(model, take)? {
-        if object.len() > 1 {
-            object.push(',');
+    let mut object = Vec::with_capacity(A::FIELDS.len() * FIELD);
+    object.push(b'{');
+    for (position, field) in A::FIELDS.iter().enumerate() {
+        if !is_leaf(field) || !take.takes(model.state(position)) {
+            continue;
         }
-        push_string(A::FIELDS[position].name, &mut object);
-        object.push(':');
-        object.push_str(text.as_str());
+        if object.len() > 1 {
+            object.push(b',');
+        }
+        serde_json::to_writer(&mut object, field.name).map_err(|error| unwritable(field.name, &error))?;
+        object.push(b':');
+        push_field(model, position, &mut object)?;
     }
-    object.push('}');
+    object.push(b'}');
+    let object = str::from_utf8(&object).map_err(|error| DustErr::InvalidParams(error.to_string()))?;
     Ok(RawJson::from_trusted(object))
 }
 
@@ -84,10 +102,14 @@ pub(crate) fn is_leaf<C>(field: &Field<C>) -> bool {
 /// where the write is to make the record whole, fields left `NotSet`.
 pub(crate) fn check_required<A: Fields>(model: &A, take: Take) -> Result<(), DustErr> {
     let mut errors = Errors::default();
+    let mut text = Vec::new();
     for (position, field) in A::FIELDS.iter().enumerate() {
         let is_blank = match model.state(position) {
             FieldState::NotSet => take == Take::Known,
-            state => field.required && field.nullable && take.takes(state) && encode_field(model, position)?.is_null(),
+            state if field.required && field.nullable && take.takes(state) => {
+                encode_field(model, position, &mut text)?.is_null()
+            }
+            _ => false,
         };
         if field.required && is_blank {
             errors.add(field.name, "can't be blank", "required");

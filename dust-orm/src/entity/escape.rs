@@ -15,16 +15,21 @@ use crate::protocol::{RawJson, envelope};
 
 const MARKER: &str = r#"["$json","#;
 
-/// The text to write for a field's value. `nullable` says whether `null` stands for `None`; where it does not (a JSON
-/// column that is not an `Option`), `null` is kept as a value of its own.
-pub(crate) fn escape(text: String, nullable: bool) -> String {
-    let lost = match text.as_bytes().first() {
-        Some(b'{') => object_is_lost(&text),
-        Some(b'[') => text.starts_with(MARKER),
+/// Makes a field's value, which was written from a place in a text on, into what to write for it. `nullable` says whether
+/// `null` stands for `None`; where it does not (a JSON column that is not an `Option`), `null` is kept as a value of its own.
+pub(crate) fn escape_from(start: usize, text: &mut Vec<u8>, nullable: bool) {
+    let value = &text[start..];
+    let lost = match value.first() {
+        // What is no text is no JSON either, and found out later.
+        Some(b'{') => str::from_utf8(value).is_ok_and(object_is_lost),
+        Some(b'[') => value.starts_with(MARKER.as_bytes()),
         Some(b'n') => !nullable,
         _ => false,
     };
-    if lost { format!("{MARKER}{text}]") } else { text }
+    if lost {
+        text.splice(start..start, MARKER.bytes());
+        text.push(b']');
+    }
 }
 
 /// The field's value behind the leaf that was read: without the marker, and a decimal or datetime envelope as the bare
@@ -91,7 +96,14 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::{RawJson, escape};
+    use super::{RawJson, escape_from};
+
+    fn escape(text: String, nullable: bool) -> String {
+        let mut whole = b"before".to_vec();
+        whole.extend(text.bytes());
+        escape_from("before".len(), &mut whole, nullable);
+        String::from_utf8(whole).unwrap().strip_prefix("before").unwrap().to_owned()
+    }
 
     fn unescape(text: &str) -> String {
         super::unescape(RawJson::parse(text).unwrap().as_str()).into_owned()

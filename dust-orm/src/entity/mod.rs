@@ -43,7 +43,7 @@ pub type KeyOf<E> = <<E as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueTy
 pub trait DustEntity:
     EntityTrait<
         Model: IntoActiveModel<Self::ActiveModel> + Send + Sync,
-        ActiveModel: Fields<Entity = Self> + TryIntoModel<Self::Model> + Send + Sync,
+        ActiveModel: Fields<Entity = Self> + TryIntoModel<Self::Model> + Send + Sync + 'static,
     >
 {
     /// The segments under which all records of this entity live.

@@ -1,5 +1,7 @@
 //! Revisions of records, for compare-and-swap.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::record::RecordRef;
@@ -14,7 +16,26 @@ use crate::protocol::{Path, PathError};
 pub struct Revision {
     record: u64,
     /// The leaves by their rendered name inside the record; `None` for a bare number.
-    leaves: Option<Vec<(String, u64)>>,
+    #[serde(default, with = "shared")]
+    leaves: Option<Leaves>,
+}
+
+/// Shared, as a revision is handed on with every write that it guards.
+type Leaves = Arc<[(String, u64)]>;
+
+/// How they travel: as a list.
+mod shared {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Leaves;
+
+    pub(super) fn serialize<S: Serializer>(leaves: &Option<Leaves>, serializer: S) -> Result<S::Ok, S::Error> {
+        leaves.as_deref().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Leaves>, D::Error> {
+        Ok(Option::<Vec<(String, u64)>>::deserialize(deserializer)?.map(Into::into))
+    }
 }
 
 impl Revision {
@@ -38,7 +59,7 @@ impl Revision {
     pub(crate) fn has_read(&self, path: &Path, record: &Path) -> bool {
         let Some(inside) = path.as_str().strip_prefix(record.as_str()) else { return false };
         let inside = inside.strip_prefix('/').unwrap_or(inside);
-        self.leaves.iter().flatten().any(|(name, _)| {
+        self.leaves.iter().flat_map(|leaves| leaves.iter()).any(|(name, _)| {
             let rest = name.strip_prefix(inside);
             inside.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
@@ -47,7 +68,8 @@ impl Revision {
     /// The revisions of the leaves below a record, with their paths; `None` for a bare number.
     pub(crate) fn leaves(&self, record: &Path) -> Result<Option<Vec<(Path, u64)>>, PathError> {
         let Some(leaves) = &self.leaves else { return Ok(None) };
-        let paths = leaves.iter().map(|(name, revision)| Ok((Path::parse(&format!("{record}/{name}"))?, *revision)));
+        let path = |name: &str| Path::try_from([record.as_str(), "/", name].concat());
+        let paths = leaves.iter().map(|(name, revision)| Ok((path(name)?, *revision)));
         paths.collect::<Result<_, _>>().map(Some)
     }
 }
@@ -81,7 +103,7 @@ mod tests {
     fn it_knows_what_was_read() {
         let path = |text: &str| Path::parse(text).unwrap();
         let leaves = ["title", "tags/a", "titles"].map(|name| (name.to_owned(), 1)).to_vec();
-        let read = Revision { record: 1, leaves: Some(leaves) };
+        let read = Revision { record: 1, leaves: Some(leaves.into()) };
         let has_read = |at: &str| read.has_read(&path(at), &path("links/dust"));
         assert!(has_read("links/dust") && has_read("links/dust/title") && has_read("links/dust/tags"));
         assert!(!has_read("links/dust/ti") && !has_read("links/dust/tag") && !has_read("links/dust/title/x"));

@@ -60,13 +60,14 @@ impl GlobError {
 impl Glob {
     /// Reads a rendered pattern, such as `links/**`.
     pub fn parse(rendered: &str) -> Result<Glob, GlobError> {
-        Path::parse(rendered)?;
-        let tokens: Box<[Token]> = rendered.split('/').map(Token::parse).collect();
+        path::check(rendered)?;
+        let mut tokens = Vec::with_capacity(rendered.split('/').count());
+        tokens.extend(rendered.split('/').map(Token::parse));
         let many = tokens.iter().position(|token| *token == Token::Many);
         if many.is_some_and(|at| at + 1 != tokens.len()) {
             return Err(GlobError::WildcardManyNotTail);
         }
-        Ok(Glob { rendered: rendered.into(), tokens })
+        Ok(Glob { rendered: rendered.into(), tokens: tokens.into() })
     }
 
     /// Every path below `path`: `<path>/**`, with a segment `*` or `**` of the path taken literally.

@@ -51,22 +51,7 @@ impl PathError {
 impl Path {
     /// Reads a rendered path.
     pub fn parse(rendered: &str) -> Result<Path, PathError> {
-        if rendered.is_empty() {
-            return Err(PathError::EmptyPath);
-        }
-        let mut segment_empty = true;
-        let mut bytes = rendered.bytes();
-        while let Some(byte) = bytes.next() {
-            match byte {
-                b'/' if segment_empty => return Err(PathError::EmptySegment),
-                b'/' => segment_empty = true,
-                b'~' if !matches!(bytes.next(), Some(b'0' | b'1')) => return Err(PathError::InvalidEscape),
-                _ => segment_empty = false,
-            }
-        }
-        if segment_empty {
-            return Err(PathError::EmptySegment);
-        }
+        check(rendered)?;
         Ok(Path(rendered.into()))
     }
 
@@ -165,6 +150,24 @@ impl Path {
     }
 }
 
+/// Whether this is the rendered form of a path.
+pub(crate) fn check(rendered: &str) -> Result<(), PathError> {
+    if rendered.is_empty() {
+        return Err(PathError::EmptyPath);
+    }
+    let mut segment_empty = true;
+    let mut bytes = rendered.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'/' if segment_empty => return Err(PathError::EmptySegment),
+            b'/' => segment_empty = true,
+            b'~' if !matches!(bytes.next(), Some(b'0' | b'1')) => return Err(PathError::InvalidEscape),
+            _ => segment_empty = false,
+        }
+    }
+    if segment_empty { Err(PathError::EmptySegment) } else { Ok(()) }
+}
+
 /// Appends one segment in its rendered form.
 pub(crate) fn escape_into(segment: &str, rendered: &mut String) {
     if !segment.contains(['~', '/']) {
@@ -183,16 +186,17 @@ pub(crate) fn escape_into(segment: &str, rendered: &mut String) {
 /// Appends a text as part of a URL: all but `/` and RFC 3986's unreserved characters is encoded.
 pub(crate) fn percent_encode_into(text: &str, url: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in text.bytes() {
-        match byte {
-            b'/' | b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => url.push(byte.into()),
-            _ => {
-                url.push('%');
-                url.push(HEX[usize::from(byte >> 4)].into());
-                url.push(HEX[usize::from(byte & 15)].into());
-            }
-        }
+    let is_kept = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'_' | b'~');
+    // What stays is copied in one piece up to the next byte that does not; what is between two such bytes ends at characters.
+    let mut kept_from = 0;
+    for (at, byte) in text.bytes().enumerate().filter(|(_, byte)| !is_kept(*byte)) {
+        url.push_str(text.get(kept_from..at).unwrap_or_default());
+        url.push('%');
+        url.push(HEX[usize::from(byte >> 4)].into());
+        url.push(HEX[usize::from(byte & 15)].into());
+        kept_from = at + 1;
     }
+    url.push_str(text.get(kept_from..).unwrap_or_default());
 }
 
 /// One rendered segment's own text. `~0` comes last, so that `~01` is `~1` and not `/`.
@@ -228,6 +232,15 @@ impl std::str::FromStr for Path {
 
     fn from_str(rendered: &str) -> Result<Path, PathError> {
         Path::parse(rendered)
+    }
+}
+
+impl TryFrom<String> for Path {
+    type Error = PathError;
+
+    fn try_from(rendered: String) -> Result<Path, PathError> {
+        check(&rendered)?;
+        Ok(Path(rendered.into()))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the write verbs accept.
 
+use std::any::TypeId;
+
 use sea_orm::{ActiveModelTrait, EntityTrait};
 
 use crate::changeset::Changeset;
@@ -18,12 +20,16 @@ pub trait IntoActive: Send {
 
 impl<A> IntoActive for A
 where
-    A: ActiveModelTrait + Into<<A::Entity as EntityTrait>::ActiveModel> + Send,
+    A: ActiveModelTrait + Into<<A::Entity as EntityTrait>::ActiveModel> + Send + 'static,
     A::Entity: DustEntity,
 {
     type Entity = A::Entity;
 
     fn into_active(self) -> Result<<A::Entity as EntityTrait>::ActiveModel, DustErr> {
+        // The ActiveModel itself has nothing but columns.
+        if TypeId::of::<A>() == TypeId::of::<<A::Entity as EntityTrait>::ActiveModel>() {
+            return Ok(self.into());
+        }
         // What is still changed when every column is taken away are related models, which SeaORM would write in the same
         // transaction and the conversion below would drop.
         let mut without_columns = self.clone();

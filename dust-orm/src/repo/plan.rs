@@ -134,7 +134,9 @@ pub(super) fn replace<E: DustEntity>(
              `#[serde(rename)]`"
         )));
     }
-    set(record.clone(), object, guard)
+    let mut ops = Vec::with_capacity(1);
+    set(record.clone(), object, guard, &mut ops)?;
+    Ok(ops)
 }
 
 /// The ops that delete a record. Under a guard every leaf that was read is deleted on its own revision first.
@@ -154,9 +156,10 @@ fn fields<E: DustEntity>(
     take: Take,
     guard: &Guard,
 ) -> Result<Vec<BatchOp>, DustErr> {
-    let mut ops = Vec::new();
-    for (position, value) in encode_fields(active, take)? {
-        ops.extend(set(record.child(E::ActiveModel::FIELDS[position].name)?, value, guard)?);
+    let values = encode_fields(active, take)?;
+    let mut ops = Vec::with_capacity(values.len());
+    for (position, value) in values {
+        set(record.child(E::ActiveModel::FIELDS[position].name)?, value, guard, &mut ops)?;
     }
     if ops.is_empty() && take == Take::Known {
         return Err(nothing_to_write(record));
@@ -164,34 +167,44 @@ fn fields<E: DustEntity>(
     Ok(ops)
 }
 
-/// The ops that set one value, on condition that nothing at or below the path has changed.
+/// Adds the ops that set one value, on condition that nothing at or below the path has changed.
 ///
 /// A store compares single leaves. One leaf that stays one leaf is one guarded op. An object has no revision, so each
 /// leaf that was read is guarded by an op of its own, which already gives it its new value, and the value as a whole
 /// follows: it removes what is no longer part of it, and all its leaves share one revision.
-fn set(path: Path, value: RawJson, guard: &Guard) -> Result<Vec<BatchOp>, DustErr> {
-    let op = BatchOp::set(path.clone(), value.clone());
+fn set(path: Path, value: RawJson, guard: &Guard, ops: &mut Vec<BatchOp>) -> Result<(), DustErr> {
     if let Guard::None = guard {
-        return Ok(vec![op]);
+        ops.push(BatchOp::set(path, value));
+        return Ok(());
     }
     let known = guard.at(&path);
+    // The usual case, for which nothing has to be taken apart.
+    let is_scalar = !value.as_str().starts_with(['{', '[']);
+    if let ([(leaf, revision)], true) = (known.as_slice(), is_scalar)
+        && *leaf == path
+    {
+        ops.push(BatchOp::set(path, value).on(Precondition::IfMatch(*revision)));
+        return Ok(());
+    }
     let leaves = flatten(&path, &value)?;
+    let op = BatchOp::set(path, value);
     match (known.as_slice(), leaves.as_slice()) {
-        ([], _) => Ok(vec![op.on(Precondition::IfVacant)]),
-        ([(leaf, revision)], [(only, _)]) if *leaf == path && *only == path => {
-            Ok(vec![op.on(Precondition::IfMatch(*revision))])
+        ([], _) => ops.push(op.on(Precondition::IfVacant)),
+        ([(leaf, revision)], [(only, _)]) if *leaf == op.path && *only == op.path => {
+            ops.push(op.on(Precondition::IfMatch(*revision)));
         }
         _ => {
-            let guarded = known.into_iter().map(|(leaf, revision)| {
+            ops.extend(known.into_iter().map(|(leaf, revision)| {
                 let op = match leaves.iter().find(|(new, _)| new == leaf) {
                     Some((_, value)) => BatchOp::set(leaf.clone(), value.clone()),
                     None => BatchOp::delete(leaf.clone()),
                 };
                 op.on(Precondition::IfMatch(*revision))
-            });
-            Ok(guarded.chain([op]).collect())
+            }));
+            ops.push(op);
         }
     }
+    Ok(())
 }
 
 pub(super) fn nothing_to_write(record: &Path) -> DustErr {

@@ -40,7 +40,11 @@ impl Outgoing {
             let absent = ops.iter().filter(|op| op.precondition == Some(Precondition::IfVacant));
             self.absent_when_read.extend(absent.map(|op| op.path.clone()));
         }
-        self.ops.extend(ops);
+        if self.ops.is_empty() {
+            self.ops = ops;
+        } else {
+            self.ops.extend(ops);
+        }
     }
 
     pub(super) fn len(&self) -> usize {

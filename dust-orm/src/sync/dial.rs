@@ -15,6 +15,10 @@ use crate::config::Token;
 use crate::error::DustErr;
 use crate::protocol::channel::{CAPVER, Frames, MAX_INCOMING, SOCKET_PATH};
 
+/// How much is read from a socket at a time. The library clears as much before each read, most of which find a frame or two, or
+/// nothing yet; its default of 128 KiB takes longer to clear than a frame to handle.
+const READ_BUFFER: usize = 8 << 10;
+
 /// How long a socket may take to open.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -110,7 +114,10 @@ impl Address {
             Some(tls) => tls.connect(&self.host, stream).await.map_err(|why| self.unreachable(&why))?,
             None => Box::new(stream),
         };
-        let config = WebSocketConfig::default().max_message_size(Some(MAX_INCOMING)).max_frame_size(Some(MAX_INCOMING));
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .max_message_size(Some(MAX_INCOMING))
+            .max_frame_size(Some(MAX_INCOMING));
         let opened = tokio_tungstenite::client_async_with_config(self.url.as_str(), stream, Some(config)).await;
         match opened {
             Ok((socket, _)) => Ok(socket),

@@ -3,23 +3,26 @@
 #![allow(clippy::print_stdout, reason = "that is what it does")]
 
 use std::io::Write;
+use std::num::NonZero;
 
 use lexopt::ValueExt;
 
 use bench::{Plan, Scale, header};
 
 const USAGE: &str = "\
-cargo run --release -p bench -- [--rows TEXT] [--quick]
+cargo run --release -p bench -- [--rows TEXT] [--rounds N] [--quick]
 
   --rows TEXT   only rows whose name contains it, such as `http` or `mirror: get`
+  --rounds N    so many rounds of each row, where the medians are to mean more, or a profiler has to wait
   --quick       a smoke run: few calls on small stores; the figures say nothing";
 
 fn main() -> bench::Result<()> {
-    let (mut scale, mut wanted) = (Scale::FULL, String::new());
+    let (mut scale, mut wanted, mut rounds) = (Scale::FULL, String::new(), None);
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
             lexopt::Arg::Long("rows") => wanted = arguments.value()?.string()?,
+            lexopt::Arg::Long("rounds") => rounds = Some(arguments.value()?.parse::<NonZero<usize>>()?.get()),
             lexopt::Arg::Long("quick") => scale = Scale::QUICK,
             lexopt::Arg::Long("help") | lexopt::Arg::Short('h') => {
                 println!("{USAGE}");
@@ -27,6 +30,9 @@ fn main() -> bench::Result<()> {
             }
             other => return Err(other.unexpected().into()),
         }
+    }
+    if let Some(rounds) = rounds {
+        (scale.rounds, scale.few_rounds) = (rounds, rounds);
     }
     println!("{}", header());
     let mut plan = Plan::new(scale, &wanted, |row| {

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::{Either, select};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Client, Url};
@@ -24,7 +25,7 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Bytes,
 }
 
 impl Answer {
@@ -116,8 +117,7 @@ async fn receive(request: reqwest::RequestBuilder, max_answer: usize) -> Result<
     let headers = std::mem::take(response.headers_mut());
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
     let most = if success { max_answer } else { MAX_REFUSAL };
-    // Not more than a little on a server's word.
-    let mut body = Vec::with_capacity(announced.min(most).min(1 << 20));
+    let mut body = Pieces::default();
     loop {
         let chunk = match response.chunk().await {
             Ok(Some(chunk)) => chunk,
@@ -127,16 +127,48 @@ async fn receive(request: reqwest::RequestBuilder, max_answer: usize) -> Result<
             Err(error) => return Err(error.into()),
         };
         let room = most - body.len();
-        match chunk.get(..room) {
-            Some(_) if success && chunk.len() > room => return Err(Broken::TooLarge),
-            Some(fitting) if !success => {
-                body.extend_from_slice(fitting);
-                break;
-            }
-            _ => body.extend_from_slice(&chunk),
+        if chunk.len() > room && success {
+            return Err(Broken::TooLarge);
+        }
+        let is_cut = chunk.len() >= room && !success;
+        // Not more than a little on a server's word.
+        body.push(chunk.slice(..chunk.len().min(room)), announced.min(most).min(1 << 20));
+        if is_cut {
+            break;
         }
     }
-    Ok(Answer { status, headers, body })
+    Ok(Answer { status, headers, body: body.into_bytes() })
+}
+
+/// A body that comes in pieces. Most come in one, which is then taken as it is.
+#[derive(Default)]
+struct Pieces {
+    first: Bytes,
+    /// All of them, once there are two.
+    joined: Vec<u8>,
+}
+
+impl Pieces {
+    fn len(&self) -> usize {
+        self.first.len().max(self.joined.len())
+    }
+
+    /// Adds a piece of a body that is expected to have so many bytes.
+    fn push(&mut self, piece: Bytes, expected: usize) {
+        if self.len() == 0 {
+            self.first = piece;
+            return;
+        }
+        if self.joined.is_empty() {
+            self.joined.reserve(expected.max(self.first.len() + piece.len()));
+            self.joined.extend_from_slice(&self.first);
+        }
+        self.joined.extend_from_slice(&piece);
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.joined.is_empty() { self.first } else { self.joined.into() }
+    }
 }
 
 /// Why [`receive`] did not finish.
@@ -179,4 +211,20 @@ fn reason(error: reqwest::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_the_same_however_it_was_cut() {
+        for pieces in [&["{\"a\":1}"][..], &["{\"a\"", ":1}"], &["", "{", "\"a\":", "", "1}"]] {
+            let mut body = Pieces::default();
+            pieces.iter().for_each(|piece| body.push(Bytes::from_static(piece.as_bytes()), 3));
+            assert_eq!(body.len(), 7);
+            assert_eq!(body.into_bytes(), "{\"a\":1}");
+        }
+        assert!(Pieces::default().into_bytes().is_empty());
+    }
 }

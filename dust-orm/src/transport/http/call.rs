@@ -1,5 +1,7 @@
 //! A call: a request with its retries, its deadline and its trace.
 
+use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::HttpTransport;
@@ -64,7 +66,6 @@ impl HttpTransport {
         trace: &mut Trace<'_>,
     ) -> Result<Answer, DustErr> {
         request.check_size(call)?;
-        let url = self.url(request);
         let policy = self.config.retry();
         let mut tries = 0;
         loop {
@@ -76,7 +77,7 @@ impl HttpTransport {
                 total: deadline.saturating_sub(self.world.now()),
                 bytes: self.config.max_answer(),
             };
-            let outcome = attempt(&self.client, url.clone(), request, id, limits, &self.world).await;
+            let outcome = attempt(&self.client, self.url(request), request, id, limits, &self.world).await;
             let (error, next) = match outcome {
                 Ok(answer) => {
                     trace.status(answer.status);
@@ -155,13 +156,17 @@ impl HttpTransport {
 
     /// A new id for the server's log. A server replaces one of fewer than 20 characters.
     fn request_id(&self) -> String {
-        format!("{}{:016x}", request_ids(self.mark), self.world.random())
+        let mut id = String::with_capacity(self.ids.len() + 16);
+        id.push_str(&self.ids);
+        // A string takes whatever is written.
+        let _ = write!(id, "{:016x}", self.world.random());
+        id
     }
 }
 
 /// What the ids of a transport's requests begin with.
-pub(super) fn request_ids(mark: u64) -> String {
-    format!("dust-orm-{mark:016x}")
+pub(super) fn request_ids(mark: u64) -> Arc<str> {
+    format!("dust-orm-{mark:016x}").into()
 }
 
 fn without_answer(call: &Call<'_>, lost: Lost, limits: Limits) -> (DustErr, Next) {

@@ -73,7 +73,7 @@ pub struct HttpTransport {
     client: Client,
     world: Arc<dyn World>,
     /// What the ids of its requests begin with.
-    mark: u64,
+    ids: Arc<str>,
     budget: Arc<Budget>,
     pacer: Option<Arc<Pacer>>,
     lacks_batch_write: Arc<AtomicBool>,
@@ -112,7 +112,7 @@ impl HttpTransport {
             entries: root(&format!("/api/stores/{store}/entries"))?,
             files: root("/api/files")?,
             store: store.into(),
-            mark: world.random(),
+            ids: call::request_ids(world.random()),
             world,
             budget: Arc::new(Budget::new(config.retry().budget)),
             pacer: config.pace_writes().then(Arc::default),
@@ -124,13 +124,13 @@ impl HttpTransport {
     /// The same, with another beginning of its requests' ids.
     #[cfg(feature = "realtime")]
     pub(super) fn marked(self, mark: u64) -> HttpTransport {
-        HttpTransport { mark, ..self }
+        HttpTransport { ids: call::request_ids(mark), ..self }
     }
 
     /// Whether an op came with one of its requests: a server takes their ids for those of the ops.
     #[cfg(feature = "realtime")]
     pub(super) fn has_sent(&self, op: &crate::protocol::CommittedOp) -> bool {
-        op.client_op_id.starts_with(&call::request_ids(self.mark))
+        op.client_op_id.starts_with(&*self.ids)
     }
 
     /// The configuration.

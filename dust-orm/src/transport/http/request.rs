@@ -1,5 +1,7 @@
 //! What is asked for, as HTTP: method, URL, preconditions and body.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use reqwest::Method;
 
@@ -41,7 +43,13 @@ impl Request {
     }
 
     pub(super) fn list(request: &ListRequest) -> Request {
-        let mut query = String::from("?");
+        // The page's size and order, and a pattern of which a few characters are encoded.
+        let size = match &request.selector {
+            Selector::Pattern(pattern) => pattern.as_str().len(),
+            Selector::Range { from, to } => from.as_str().len() + to.as_str().len(),
+        };
+        let mut query = String::with_capacity(64 + size + request.after.as_ref().map_or(0, String::len));
+        query.push('?');
         match &request.selector {
             Selector::Pattern(pattern) => parameter(&mut query, "pattern", pattern.as_str()),
             Selector::Range { from, to } => {
@@ -49,7 +57,8 @@ impl Request {
                 parameter(&mut query, "to", to.as_str());
             }
         }
-        parameter(&mut query, "limit", &request.limit.to_string());
+        // A string takes whatever is written, and a number needs no encoding.
+        let _ = write!(query, "&limit={}", request.limit);
         if request.order == Order::Descending {
             parameter(&mut query, "order", "desc");
         }
@@ -125,7 +134,9 @@ fn target(path: &Path) -> Option<String> {
     if path.as_str().split('/').any(|segment| matches!(segment, "." | "..")) {
         return None;
     }
-    let target = format!("/{}", path.to_url());
+    let mut target = String::with_capacity(path.as_str().len() + 8);
+    target.push('/');
+    percent_encode_into(path.as_str(), &mut target);
     (target.len() < LONG_TARGET).then_some(target)
 }
 
