@@ -268,3 +268,46 @@ async fn the_token_is_in_no_log_no_error_and_no_debug() {
         }
     }
 }
+
+/// A server that begins to answer and does not end; the most that it could send on one connection.
+async fn endless(head: &'static str, again: &'static str) -> (String, Arc<Mutex<usize>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let most: Arc<Mutex<usize>> = Arc::default();
+    let counted = Arc::clone(&most);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut sent = 0;
+            let mut is_open = stream.write_all(head.as_bytes()).await.is_ok();
+            while is_open && sent < 100 << 20 {
+                is_open = stream.write_all(again.as_bytes()).await.is_ok();
+                sent += again.len();
+            }
+            let mut most = counted.lock().unwrap();
+            *most = sent.max(*most);
+        }
+    });
+    (format!("http://{address}"), most)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handshake_without_an_end_is_given_up() {
+    let line = "x-more: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n";
+    for (head, again) in [
+        ("HTTP/1.1 101 Switching Protocols\r\n", line),
+        (
+            "HTTP/1.1 101 Switching Protocols\r\nx-more: ",
+            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        ),
+        ("HTTP/1.1 403 No\r\n\r\n", line),
+        ("", "\r\n\r\n\r\n\r\n"),
+    ] {
+        let (url, most) = endless(head, again).await;
+        let builder = SyncClient::builder().store("acme/main").token(TOKEN).base_url(url).timing(timing());
+        if let Ok(client) = soon(builder.start()).await {
+            client.shutdown().await;
+        }
+        // What is on its way in the buffers of the system counts, too.
+        assert!(*most.lock().unwrap() < 32 << 20, "{head:?}");
+    }
+}
