@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use crate::error::DustErr;
 use crate::protocol::path::unescape;
-use crate::protocol::{Entry, LeafRef, Path, Sheaf};
+use crate::protocol::{Entry, LeafRef, PackedLeaves, Path};
 
 /// The most leaves of a record that are read. A record written by this library has some for each field.
 pub(crate) const MAX_RECORD_LEAVES: usize = 100_000;
@@ -41,7 +41,7 @@ impl Measure {
 }
 
 /// Refuses leaves that are too many for one record, or too large.
-pub(crate) fn check_size(of: &str, leaves: &Sheaf) -> Result<(), DustErr> {
+pub(crate) fn check_size(of: &str, leaves: &PackedLeaves) -> Result<(), DustErr> {
     Measure { leaves: leaves.len(), bytes: leaves.size() }.check(of)
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct PackedRecord {
     /// The record's path, `<prefix>/<key>`.
     pub(crate) path: Path,
     /// Its leaves.
-    pub(crate) leaves: Sheaf,
+    pub(crate) leaves: PackedLeaves,
 }
 
 /// A record where it lies.
@@ -87,7 +87,7 @@ pub(crate) struct RecordRef<'a> {
 enum LeavesRef<'a> {
     Apart(&'a [Entry]),
     /// Those from one place to another.
-    Packed(&'a Sheaf, usize, usize),
+    Packed(&'a PackedLeaves, usize, usize),
 }
 
 impl<'a> RecordRef<'a> {
@@ -105,7 +105,7 @@ impl<'a> RecordRef<'a> {
         };
         places.map(move |place| match self.leaves {
             LeavesRef::Apart(entries) => LeafRef::from(&entries[place]),
-            LeavesRef::Packed(sheaf, ..) => sheaf.at(place),
+            LeavesRef::Packed(leaves, ..) => leaves.at(place),
         })
     }
 
@@ -137,7 +137,7 @@ impl<'a> From<&'a PackedRecord> for RecordRef<'a> {
 
 /// The records among leaves, which come in the order of their paths: in it, all leaves of a record stand together.
 /// `within` is the prefix of the entity, with a `/` behind it.
-pub(crate) fn records<'a>(within: &'a str, leaves: &'a Sheaf) -> impl Iterator<Item = RecordRef<'a>> {
+pub(crate) fn records<'a>(within: &'a str, leaves: &'a PackedLeaves) -> impl Iterator<Item = RecordRef<'a>> {
     let mut next = 0;
     std::iter::from_fn(move || {
         while next < leaves.len() {
@@ -154,7 +154,7 @@ pub(crate) fn records<'a>(within: &'a str, leaves: &'a Sheaf) -> impl Iterator<I
 }
 
 /// Where the last record among leaves begins, which more of its leaves may follow.
-pub(crate) fn last_record(within: &str, leaves: &Sheaf) -> usize {
+pub(crate) fn last_record(within: &str, leaves: &PackedLeaves) -> usize {
     let last = leaves.iter().next_back().and_then(|leaf| record_of(within, leaf.path));
     match last {
         Some(path) => leaves.range((Bound::Included(&format!("{path}/")), Bound::Unbounded)).start,
@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn regroup(paths: &[&str]) -> Vec<(String, Vec<String>)> {
-        let leaves: Sheaf = paths.iter().map(|path| leaf(path)).collect();
+        let leaves: PackedLeaves = paths.iter().map(|path| leaf(path)).collect();
         let names = |record: RecordRef<'_>| record.leaves().map(|leaf| record.name(leaf).to_owned()).collect();
         let all: Vec<(String, Vec<String>)> =
             records("links/", &leaves).map(|record| (record.key().into_owned(), names(record))).collect();
@@ -214,7 +214,8 @@ mod tests {
 
     #[test]
     fn a_record_without_an_end_is_refused() {
-        let mut leaves: Sheaf = (0..MAX_RECORD_LEAVES).map(|number| leaf(&format!("links/z/{number:06}"))).collect();
+        let mut leaves: PackedLeaves =
+            (0..MAX_RECORD_LEAVES).map(|number| leaf(&format!("links/z/{number:06}"))).collect();
         check_size("links/z", &leaves).unwrap();
         leaves.push(LeafRef::from(&leaf("links/z/z")));
         let text = check_size("links/z", &leaves).unwrap_err().to_string();
@@ -222,7 +223,7 @@ mod tests {
 
         let value = RawJson::parse(&format!("\"{}\"", "x".repeat(8 << 20))).unwrap();
         let large = |number: i32| Entry { value: value.clone(), ..leaf(&format!("links/z/{number}")) };
-        let mut leaves = Sheaf::default();
+        let mut leaves = PackedLeaves::default();
         let refused = (0..20).find(|number| {
             leaves.push(LeafRef::from(&large(*number)));
             check_size("links/z", &leaves).is_err()

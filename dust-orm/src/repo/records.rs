@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 
 use crate::entity::{DustEntity, PackedRecord, RecordRef, StoredRecord, check_size, decode, last_record, records};
 use crate::error::{DustErr, InvalidRecord};
-use crate::protocol::{Glob, LeafPage, Path, Sheaf};
+use crate::protocol::{Glob, LeafPage, PackedLeaves, Path};
 use crate::transport::Transport;
 
 /// The leaves below one record's path; `None` when there are none.
@@ -56,7 +56,7 @@ pub(super) struct RecordPages {
     within: String,
     next: Option<NextPage>,
     /// The leaves of the record in which the last page ended.
-    open: Sheaf,
+    open: PackedLeaves,
 }
 
 struct NextPage {
@@ -70,11 +70,11 @@ impl RecordPages {
         let prefix = E::prefix_path()?;
         check_nameable(&prefix)?;
         let (within, next) = (prefix.descendant_prefix(), Some(NextPage { after: None, answer: None }));
-        Ok(RecordPages { transport, prefix, within, next, open: Sheaf::default() })
+        Ok(RecordPages { transport, prefix, within, next, open: PackedLeaves::default() })
     }
 
     /// The leaves of the records that the next page completes; `None` when there are no more pages, and after an error.
-    pub(super) async fn next_leaves(&mut self) -> Result<Option<Sheaf>, DustErr> {
+    pub(super) async fn next_leaves(&mut self) -> Result<Option<PackedLeaves>, DustErr> {
         let Some(NextPage { after, answer }) = self.next.take() else { return Ok(None) };
         let page = match answer {
             // It may have been left waiting past its deadline by a reader that took its time.
@@ -102,12 +102,12 @@ impl RecordPages {
     }
 
     /// The records among such leaves.
-    pub(super) fn records<'a>(&'a self, leaves: &'a Sheaf) -> impl Iterator<Item = RecordRef<'a>> {
+    pub(super) fn records<'a>(&'a self, leaves: &'a PackedLeaves) -> impl Iterator<Item = RecordRef<'a>> {
         records(&self.within, leaves)
     }
 
     /// The models of such leaves, without those that do not fit the entity, of which it warns.
-    pub(super) fn models<'a, E: DustEntity>(&'a self, leaves: &'a Sheaf) -> impl Iterator<Item = E::Model> {
+    pub(super) fn models<'a, E: DustEntity>(&'a self, leaves: &'a PackedLeaves) -> impl Iterator<Item = E::Model> {
         self.records(leaves).filter_map(|record| model_or_warning::<E>(record))
     }
 

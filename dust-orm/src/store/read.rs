@@ -6,7 +6,7 @@ use redb::AccessGuard;
 
 use crate::protocol::list::MAX_PAGE;
 use crate::protocol::read::{self, Listing, prefix_end};
-use crate::protocol::{Entry, Leaf, LeafPage, ListRequest, Page, Path, Sheaf};
+use crate::protocol::{Entry, Leaf, LeafPage, ListRequest, PackedLeaves, Page, Path};
 
 use super::error::{StoreError, StoreErrorKind};
 use super::tables::{View, to_leaf, to_leaf_ref, to_text};
@@ -61,7 +61,7 @@ impl Store {
             _ => Bound::Included(prefix.as_bytes()),
         };
         let view = self.view();
-        let mut leaves = Sheaf::default();
+        let mut leaves = PackedLeaves::default();
         let mut next_cursor = None;
         for row in view.leaves.range::<&[u8]>((from, Bound::Excluded(end.as_bytes())))? {
             if leaves.len() == MAX_PAGE {

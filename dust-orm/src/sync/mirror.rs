@@ -1,8 +1,8 @@
 //! The mirror: the leaves of one store, in memory.
 
 mod journal;
+mod leaf_map;
 mod separator;
-mod sheaves;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -11,12 +11,14 @@ use std::ops::Bound;
 use crate::protocol::apply::apply;
 use crate::protocol::list::MAX_PAGE;
 use crate::protocol::read::{self, Listing, Row, fold, prefix_end};
-use crate::protocol::{CommittedOp, Entry, Leaf, LeafPage, LeafRef, Leaves, ListRequest, OpError, Page, Path, Sheaf};
+use crate::protocol::{
+    CommittedOp, Entry, Leaf, LeafPage, LeafRef, Leaves, ListRequest, OpError, PackedLeaves, Page, Path,
+};
 
 use crate::error::DustErr;
 use journal::Journal;
 pub(super) use journal::{Changes, Unsaved, What};
-use sheaves::Sheaves;
+use leaf_map::LeafMap;
 
 /// The leaves of one store as of one op, read as a Dust server reads them.
 ///
@@ -38,7 +40,7 @@ use sheaves::Sheaves;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Mirror {
-    leaves: Sheaves,
+    leaves: LeafMap,
     /// The paths that contain ASCII upper-case letters, by their lower-case form: with them, what lies below a path
     /// whatever its case is found without a scan.
     folded: BTreeMap<Box<str>, Vec<Box<str>>>,
@@ -83,7 +85,7 @@ impl Mirror {
 
     /// Replaces everything by the leaves as of one op. Up to `inexact_through` their revisions may be too high, as those of
     /// a snapshot are.
-    pub fn replace(&mut self, seq: u64, inexact_through: u64, leaves: impl Into<Sheaf>) {
+    pub fn replace(&mut self, seq: u64, inexact_through: u64, leaves: impl Into<PackedLeaves>) {
         let mut journal = self.journal.take();
         if let Some(journal) = &mut journal {
             journal.note_all(false);
@@ -93,7 +95,7 @@ impl Mirror {
     }
 
     /// Adds leaves that are as of the same op.
-    pub(super) fn extend(&mut self, leaves: &Sheaf) {
+    pub(super) fn extend(&mut self, leaves: &PackedLeaves) {
         for leaf in leaves.iter() {
             self.insert(leaf);
         }

@@ -27,7 +27,7 @@ use super::mirror::{Changes, Mirror, Unsaved, What};
 use super::store::StoreShared;
 use crate::cache::{Cache, CacheWrite, Cursor};
 use crate::error::DustErr;
-use crate::protocol::{Entry, LeafRef, Path, Sheaf};
+use crate::protocol::{Entry, LeafRef, PackedLeaves, Path};
 
 /// How long changes are collected before they are written.
 const LINGER: Duration = Duration::from_millis(100);
@@ -59,7 +59,7 @@ impl Place {
         let kept = read.cursor().await?;
         if let Some(kept) = &kept {
             self.check(store, kept)?;
-            mirror.replace(kept.seq, kept.inexact_through, Sheaf::default());
+            mirror.replace(kept.seq, kept.inexact_through, PackedLeaves::default());
             loop {
                 let leaves = read.next_leaves().await?;
                 if leaves.is_empty() {

@@ -11,7 +11,7 @@ use super::session::StoreState;
 use crate::error::DustErr;
 use crate::feed::Hub;
 use crate::protocol::channel::Permissions;
-use crate::protocol::{CommittedOp, Entry, Path, Sheaf};
+use crate::protocol::{CommittedOp, Entry, PackedLeaves, Path};
 
 #[derive(Debug)]
 pub(super) struct StoreShared {
@@ -144,7 +144,7 @@ impl StoreShared {
         self.hub.publish(&ops);
     }
 
-    pub(super) fn replace(&self, seq: u64, inexact_through: u64, leaves: Sheaf, is_rewound: bool) {
+    pub(super) fn replace(&self, seq: u64, inexact_through: u64, leaves: PackedLeaves, is_rewound: bool) {
         // Built aside, so that readers wait for a moment only.
         let mut mirror = Mirror::default();
         mirror.replace(seq, inexact_through, leaves);
@@ -234,7 +234,7 @@ mod tests {
         let _listener = shared.hub.listen(&Glob::parse("**").unwrap(), listener);
         shared.apply(vec![op(1), op(2)]);
         assert!(shared.hub().now_or_never().is_some());
-        shared.replace(1, 1, Sheaf::default(), true);
+        shared.replace(1, 1, PackedLeaves::default(), true);
         shared.apply(vec![op(2)]);
         // At the resync there is nothing left to be told of.
         assert_eq!(*heard.lock().unwrap(), [(1, 2, false), (2, 2, false), (0, 1, true), (2, 2, false)]);

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::frame::{Frame, FrameError, Id, read};
 use super::refusal::Refusal;
-use crate::protocol::{CommittedOp, LeafKind, LeafRef, OpKind, Path, RawJson, Sheaf, envelope};
+use crate::protocol::{CommittedOp, LeafKind, LeafRef, OpKind, PackedLeaves, Path, RawJson, envelope};
 
 /// What a server says in one frame.
 ///
@@ -62,7 +62,7 @@ pub struct Snapshot {
     pub seq: u64,
     /// The leaves with their values unwrapped. A snapshot does not tell their revisions: each has `seq` here, which is the
     /// most it can be.
-    pub leaves: Sheaf,
+    pub leaves: PackedLeaves,
 }
 
 /// The body of a successful reply.
@@ -172,7 +172,7 @@ struct SnapshotLeaf<'a> {
 }
 
 /// The leaves of a snapshot in their order, packed as they are read: there may be very many.
-struct Entries(Result<Sheaf, FrameError>);
+struct Entries(Result<PackedLeaves, FrameError>);
 
 #[derive(Deserialize)]
 struct WrittenBody<'a> {
@@ -278,14 +278,14 @@ impl<'de> Deserialize<'de> for Entries {
         struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
         impl<'de> Visitor<'de> for EntriesVisitor {
-            type Value = Result<Sheaf, FrameError>;
+            type Value = Result<PackedLeaves, FrameError>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of leaves by path")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut leaves = Ok(Sheaf::default());
+                let mut leaves = Ok(PackedLeaves::default());
                 while let Some((Key(rendered), leaf)) = map.next_entry::<Key<'de>, SnapshotLeaf<'de>>()? {
                     leaves = leaves.and_then(|mut leaves| {
                         path(&rendered)?;

@@ -17,6 +17,7 @@ pub struct Unreadable(String);
 
 impl Unreadable {
     /// The same, its text as a function makes it: the whole of it, as it may quote the body.
+    #[cfg(feature = "http")]
     pub(crate) fn map(self, change: impl FnOnce(String) -> String) -> Unreadable {
         Unreadable(change(self.0))
     }

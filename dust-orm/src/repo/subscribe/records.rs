@@ -226,7 +226,7 @@ mod tests {
     use crate::entity::{RecordRef, records};
     use crate::protocol::apply::{Stamp, outcome};
     use crate::protocol::testing::{near_op, near_path};
-    use crate::protocol::{OpKind, Sheaf};
+    use crate::protocol::{OpKind, PackedLeaves};
     use crate::tests_cfg::link;
 
     type Store = BTreeMap<Path, Leaf>;
@@ -242,7 +242,7 @@ mod tests {
 
     /// The records of a store, by way of a list of all its leaves.
     fn in_store(store: &Store, prefix: &Path) -> Vec<StoredRecord> {
-        let leaves: Sheaf = store
+        let leaves: PackedLeaves = store
             .iter()
             .map(|(path, leaf)| Entry {
                 path: path.clone(),

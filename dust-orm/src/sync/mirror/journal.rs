@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::sheaves::Sheaves;
+use super::leaf_map::LeafMap;
 use crate::protocol::{LeafRef, Path};
 
 /// So many paths may be remembered whatever the number of leaves.
@@ -11,7 +11,7 @@ const MIN_PATHS: usize = 10_000;
 /// Leaves that were written and paths where none is left.
 #[derive(Clone, Debug, Default)]
 pub(in crate::sync) struct Changes {
-    pub(in crate::sync) set: Sheaves,
+    pub(in crate::sync) set: LeafMap,
     pub(in crate::sync) removed: BTreeSet<Box<str>>,
 }
 

@@ -1,4 +1,4 @@
-//! What tells in which sheaf a path is.
+//! What tells in which block a path is.
 
 use std::cmp::Ordering;
 

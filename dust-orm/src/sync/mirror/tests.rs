@@ -95,7 +95,7 @@ proptest! {
             device_id: "d".into(), client_op_id: "c".into(),
         }));
         let (seq, inexact) = (mirror.seq(), mirror.inexact_through());
-        replaced.replace(seq, inexact, mirror.into_leaves().collect::<Sheaf>());
+        replaced.replace(seq, inexact, mirror.into_leaves().collect::<PackedLeaves>());
         assert_same(&replaced, &store, &paths);
     }
 }

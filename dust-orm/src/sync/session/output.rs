@@ -1,7 +1,7 @@
 use super::CommandId;
 use crate::error::DustErr;
 use crate::protocol::channel::{Permissions, Written};
-use crate::protocol::{CommittedOp, Sheaf};
+use crate::protocol::{CommittedOp, PackedLeaves};
 
 /// A store of a session, by its place in the list the session was made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,7 +33,7 @@ pub enum Output {
         /// Up to which `store_seq` the revisions may be too high; 0 when all are exact.
         inexact_through: u64,
         /// The leaves.
-        leaves: Sheaf,
+        leaves: PackedLeaves,
         /// Whether the store went back: the numbers of its ops mean other ops than before.
         is_rewound: bool,
     },

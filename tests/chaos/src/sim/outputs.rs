@@ -1,7 +1,7 @@
 //! Doing what sessions want done, as the task does that owns a socket.
 
 use dust_orm::DustErr;
-use dust_orm::protocol::Sheaf;
+use dust_orm::protocol::PackedLeaves;
 use dust_orm::sync::session::Output;
 
 use super::mutation::Mutation;
@@ -111,7 +111,7 @@ impl World {
                     return Err(self.violation(Promise::OnceAndInOrder, client, store.0, what));
                 }
                 if self.is(Mutation::ClientLosesLeaf, 100) {
-                    let mut rest = Sheaf::default();
+                    let mut rest = PackedLeaves::default();
                     leaves.iter().take(leaves.len().saturating_sub(1)).for_each(|leaf| rest.push(leaf));
                     leaves = rest;
                 }

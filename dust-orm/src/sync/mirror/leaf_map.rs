@@ -1,31 +1,31 @@
-//! The leaves of a mirror in the order of their paths, packed into sheaves.
+//! The leaves of a mirror in the order of their paths, packed into blocks.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
 
 use super::separator::Separator;
-use crate::protocol::{Entry, LeafRef, Sheaf};
+use crate::protocol::{Entry, LeafRef, PackedLeaves};
 
-/// How many leaves one sheaf holds at the most.
+/// How many leaves one block holds at the most.
 const MAX_LEAVES: usize = 32;
-/// How much text one sheaf holds at the most, unless a single leaf has more. So much is copied to write a leaf.
+/// How much text one block holds at the most, unless a single leaf has more. So much is copied to write a leaf.
 const MAX_TEXT: usize = 4096;
 
 /// Leaves by their rendered path.
 ///
 /// A sorted map would do, with two allocations and some hundred bytes for each leaf beside its text. Here some dozen leaves
 /// that are next to each other share one text, a search ends in a few comparisons within it, and the leaves of a record,
-/// which nearly always lie in one sheaf, are found by one search.
+/// which nearly always lie in one block, are found by one search.
 #[derive(Clone, Debug, Default)]
-pub(in crate::sync) struct Sheaves {
+pub(in crate::sync) struct LeafMap {
     /// None is empty. The paths in one are not before its separator, and before that of the next.
-    by_separator: BTreeMap<Separator, Sheaf>,
+    by_separator: BTreeMap<Separator, PackedLeaves>,
     len: usize,
 }
 
 type Bounds<'p> = (Bound<&'p str>, Bound<&'p str>);
 
-impl Sheaves {
+impl LeafMap {
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -35,41 +35,41 @@ impl Sheaves {
     }
 
     pub(super) fn get(&self, path: &str) -> Option<LeafRef<'_>> {
-        let (_, sheaf) = self.around(path)?;
-        let index = sheaf.search(path).ok()?;
-        Some(sheaf.at(index))
+        let (_, block) = self.around(path)?;
+        let index = block.search(path).ok()?;
+        Some(block.at(index))
     }
 
     pub(in crate::sync) fn iter(&self) -> impl Iterator<Item = LeafRef<'_>> {
-        self.by_separator.values().flat_map(Sheaf::iter)
+        self.by_separator.values().flat_map(PackedLeaves::iter)
     }
 
     /// The leaves between two bounds.
     pub(super) fn range<'a>(&'a self, bounds: Bounds<'a>) -> impl DoubleEndedIterator<Item = LeafRef<'a>> {
-        self.pieces(bounds).flat_map(|(sheaf, range)| range.map(|index| sheaf.at(index)))
+        self.pieces(bounds).flat_map(|(block, range)| range.map(|index| block.at(index)))
     }
 
     /// Copies of the leaves whose paths begin with a prefix and come after another path, in order; and whether there are
     /// more than the limit.
-    pub(super) fn below(&self, prefix: &str, after: Option<&str>, limit: usize) -> (Sheaf, bool) {
+    pub(super) fn below(&self, prefix: &str, after: Option<&str>, limit: usize) -> (PackedLeaves, bool) {
         let from = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
-        let mut found = Sheaf::default();
-        for sheaf in self.from(from) {
-            let start = sheaf.range((from, Bound::Unbounded)).start;
-            let (count, room) = (sheaf.prefixed(start, prefix), limit - found.len());
+        let mut found = PackedLeaves::default();
+        for block in self.from(from) {
+            let start = block.range((from, Bound::Unbounded)).start;
+            let (count, room) = (block.prefixed(start, prefix), limit - found.len());
             let range = start..start + count.min(room);
             if found.is_empty() {
-                found = sheaf.slice(range);
+                found = block.slice(range);
             } else {
-                found.append(sheaf, range);
+                found.append(block, range);
             }
             if count > room {
                 return (found, true);
             }
-            if start + count < sheaf.len() {
+            if start + count < block.len() {
                 break;
             }
         }
@@ -77,11 +77,11 @@ impl Sheaves {
     }
 
     pub(super) fn into_entries(self) -> impl Iterator<Item = Entry> {
-        self.by_separator.into_values().flat_map(Sheaf::into_entries)
+        self.by_separator.into_values().flat_map(PackedLeaves::into_entries)
     }
 
-    /// The sheaf that a path is in or would be, and those behind it.
-    fn from<'a>(&'a self, path: Bound<&'a str>) -> impl Iterator<Item = &'a Sheaf> {
+    /// The block that a path is in or would be, and those behind it.
+    fn from<'a>(&'a self, path: Bound<&'a str>) -> impl Iterator<Item = &'a PackedLeaves> {
         let around = match path {
             Bound::Included(path) | Bound::Excluded(path) => self.around(path),
             Bound::Unbounded => None,
@@ -89,11 +89,11 @@ impl Sheaves {
         let after = around.map_or(Bound::Unbounded, |(separator, _)| Bound::Excluded(separator));
         // Nearly always the first is all that is wanted.
         let behind = std::iter::once_with(move || self.by_separator.range::<Separator, _>((after, Bound::Unbounded)));
-        around.into_iter().chain(behind.flatten()).map(|(_, sheaf)| sheaf)
+        around.into_iter().chain(behind.flatten()).map(|(_, block)| block)
     }
 
-    /// The sheaves that hold the leaves between two bounds, each with those of its leaves that are.
-    fn pieces<'a>(&'a self, bounds: Bounds<'a>) -> impl DoubleEndedIterator<Item = (&'a Sheaf, Range<usize>)> {
+    /// The blocks that hold the leaves between two bounds, each with those of its leaves that are.
+    fn pieces<'a>(&'a self, bounds: Bounds<'a>) -> impl DoubleEndedIterator<Item = (&'a PackedLeaves, Range<usize>)> {
         let first = match bounds.0 {
             Bound::Included(path) | Bound::Excluded(path) => self.around(path).map(|(separator, _)| separator.clone()),
             Bound::Unbounded => None,
@@ -110,33 +110,33 @@ impl Sheaves {
             (Bound::Included(from), Bound::Included(to)) => from > to,
             _ => false,
         };
-        let sheaves = (!is_none).then(|| self.by_separator.range((from, to)));
-        sheaves.into_iter().flatten().map(move |(_, sheaf)| (sheaf, sheaf.range(bounds)))
+        let blocks = (!is_none).then(|| self.by_separator.range((from, to)));
+        blocks.into_iter().flatten().map(move |(_, block)| (block, block.range(bounds)))
     }
 
     /// Writes a leaf. Whether there was none at its path.
     pub(super) fn insert(&mut self, leaf: LeafRef<'_>) -> bool {
-        let Some(sheaf) = around_mut(&mut self.by_separator, leaf.path) else {
+        let Some(block) = around_mut(&mut self.by_separator, leaf.path) else {
             self.begin(Separator::FIRST, leaf);
             return true;
         };
-        match sheaf.search(leaf.path) {
+        match block.search(leaf.path) {
             Ok(index) => {
-                sheaf.replace(index, leaf);
+                block.replace(index, leaf);
                 self.split(leaf.path);
                 false
             }
-            Err(index) if sheaf.len() < MAX_LEAVES && sheaf.size() + leaf.size() <= MAX_TEXT => {
-                sheaf.insert(index, leaf);
+            Err(index) if block.len() < MAX_LEAVES && block.size() + leaf.size() <= MAX_TEXT => {
+                block.insert(index, leaf);
                 self.len += 1;
                 true
             }
             Err(index) => {
-                let is_alone = sheaf.len() == 1;
-                let before = index.checked_sub(1).filter(|_| index == sheaf.len()).map(|before| sheaf.at(before).path);
+                let is_alone = block.len() == 1;
+                let before = index.checked_sub(1).filter(|_| index == block.len()).map(|before| block.at(before).path);
                 let separator = before.map(|before| Separator::between(before, leaf.path));
                 match separator {
-                    // What comes in order fills one sheaf after the other, and what is large is not copied for its neighbour.
+                    // What comes in order fills one block after the other, and what is large is not copied for its neighbour.
                     Some(separator) if is_alone || self.is_last(leaf.path) => self.begin(separator, leaf),
                     _ => self.squeeze_in(index, leaf),
                 }
@@ -147,9 +147,9 @@ impl Sheaves {
 
     /// Removes the leaf at a path. Whether there was one.
     pub(super) fn remove(&mut self, path: &str) -> bool {
-        let Some(sheaf) = around_mut(&mut self.by_separator, path) else { return false };
-        let Ok(index) = sheaf.search(path) else { return false };
-        sheaf.remove(index..index + 1);
+        let Some(block) = around_mut(&mut self.by_separator, path) else { return false };
+        let Ok(index) = block.search(path) else { return false };
+        block.remove(index..index + 1);
         self.len -= 1;
         self.join(path);
         true
@@ -158,69 +158,69 @@ impl Sheaves {
     /// Removes the leaves from one path (included) to another (excluded), and tells of each.
     pub(super) fn remove_range(&mut self, from: &str, to: &str, mut removed: impl FnMut(&str)) {
         let bounds = (Bound::Included(from), Bound::Excluded(to));
-        // The first path of every piece finds its sheaf again.
+        // The first path of every piece finds its block again.
         let pieces = self.pieces(bounds).filter(|(_, range)| !range.is_empty());
-        let firsts: Vec<Box<str>> = pieces.map(|(sheaf, range)| sheaf.at(range.start).path.into()).collect();
+        let firsts: Vec<Box<str>> = pieces.map(|(block, range)| block.at(range.start).path.into()).collect();
         for first in firsts {
-            let Some(sheaf) = around_mut(&mut self.by_separator, &first) else { continue };
-            let range = sheaf.range(bounds);
-            range.clone().for_each(|index| removed(sheaf.at(index).path));
+            let Some(block) = around_mut(&mut self.by_separator, &first) else { continue };
+            let range = block.range(bounds);
+            range.clone().for_each(|index| removed(block.at(index).path));
             self.len -= range.len();
-            sheaf.remove(range);
+            block.remove(range);
             self.join(&first);
         }
     }
 
-    /// Begins a sheaf with a leaf.
+    /// Begins a block with a leaf.
     fn begin(&mut self, separator: Separator, leaf: LeafRef<'_>) {
-        let mut sheaf = Sheaf::default();
-        sheaf.insert(0, leaf);
-        self.by_separator.insert(separator, sheaf);
+        let mut block = PackedLeaves::default();
+        block.insert(0, leaf);
+        self.by_separator.insert(separator, block);
         self.len += 1;
     }
 
-    /// Writes a leaf into a sheaf that has become too large by it.
+    /// Writes a leaf into a block that has become too large by it.
     fn squeeze_in(&mut self, index: usize, leaf: LeafRef<'_>) {
-        if let Some(sheaf) = around_mut(&mut self.by_separator, leaf.path) {
-            sheaf.insert(index, leaf);
+        if let Some(block) = around_mut(&mut self.by_separator, leaf.path) {
+            block.insert(index, leaf);
             self.len += 1;
         }
         self.split(leaf.path);
     }
 
-    /// Cuts the sheaf around a path that was written until it is small enough.
+    /// Cuts the block around a path that was written until it is small enough.
     fn split(&mut self, path: &str) {
-        while let Some(sheaf) = around_mut(&mut self.by_separator, path)
-            && (sheaf.len() > MAX_LEAVES || sheaf.size() > MAX_TEXT && sheaf.len() > 1)
+        while let Some(block) = around_mut(&mut self.by_separator, path)
+            && (block.len() > MAX_LEAVES || block.size() > MAX_TEXT && block.len() > 1)
         {
-            let right = sheaf.split_off(sheaf.middle());
-            let separator = Separator::between(sheaf.at(sheaf.len() - 1).path, right.at(0).path);
+            let right = block.split_off(block.middle());
+            let separator = Separator::between(block.at(block.len() - 1).path, right.at(0).path);
             self.by_separator.insert(separator, right);
         }
     }
 
-    /// Joins the sheaf around a path, in which leaves were removed, with the one behind it if little is left of the two.
+    /// Joins the block around a path, in which leaves were removed, with the one behind it if little is left of the two.
     fn join(&mut self, path: &str) {
-        let Some((separator, sheaf)) = self.around(path) else { return };
-        if sheaf.len() > MAX_LEAVES / 4 {
+        let Some((separator, block)) = self.around(path) else { return };
+        if block.len() > MAX_LEAVES / 4 {
             return;
         }
         let separator = separator.clone();
-        if sheaf.is_empty() {
+        if block.is_empty() {
             self.by_separator.remove(&separator);
             return;
         }
         let behind = (Bound::Excluded(&separator), Bound::Unbounded);
         let Some((next, other)) = self.by_separator.range::<Separator, _>(behind).next() else { return };
-        if sheaf.len() + other.len() > MAX_LEAVES / 2 || sheaf.size() + other.size() > MAX_TEXT / 2 {
+        if block.len() + other.len() > MAX_LEAVES / 2 || block.size() + other.size() > MAX_TEXT / 2 {
             return;
         }
         let next = next.clone();
         if let Some(other) = self.by_separator.remove(&next)
-            && let Some(sheaf) = self.by_separator.get_mut(&separator)
+            && let Some(block) = self.by_separator.get_mut(&separator)
         {
-            sheaf.append(&other, 0..other.len());
-            sheaf.shrink_to_fit();
+            block.append(&other, 0..other.len());
+            block.shrink_to_fit();
         }
     }
 
@@ -228,14 +228,14 @@ impl Sheaves {
         self.by_separator.last_key_value().is_none_or(|(separator, _)| separator.as_bytes() <= path.as_bytes())
     }
 
-    /// The sheaf that has a path, if any has.
-    fn around(&self, path: &str) -> Option<(&Separator, &Sheaf)> {
+    /// The block that has a path, if any has.
+    fn around(&self, path: &str) -> Option<(&Separator, &PackedLeaves)> {
         self.by_separator.range(..=Separator::at(path)).next_back()
     }
 }
 
-fn around_mut<'a>(by_separator: &'a mut BTreeMap<Separator, Sheaf>, path: &str) -> Option<&'a mut Sheaf> {
-    by_separator.range_mut(..=Separator::at(path)).next_back().map(|(_, sheaf)| sheaf)
+fn around_mut<'a>(by_separator: &'a mut BTreeMap<Separator, PackedLeaves>, path: &str) -> Option<&'a mut PackedLeaves> {
+    by_separator.range_mut(..=Separator::at(path)).next_back().map(|(_, block)| block)
 }
 
 #[cfg(test)]
@@ -253,22 +253,22 @@ mod tests {
     }
 
     /// What has to be so whatever was done.
-    fn check(sheaves: &Sheaves) {
+    fn check(blocks: &LeafMap) {
         let mut len = 0;
         let mut before: Option<String> = None;
-        let mut all = sheaves.by_separator.iter().peekable();
-        while let Some((separator, sheaf)) = all.next() {
-            assert!(!sheaf.is_empty() && sheaf.len() <= MAX_LEAVES, "{sheaf:?}");
-            assert!(sheaf.len() == 1 || sheaf.size() <= MAX_TEXT, "{sheaf:?}");
-            for leaf in sheaf.iter() {
+        let mut all = blocks.by_separator.iter().peekable();
+        while let Some((separator, block)) = all.next() {
+            assert!(!block.is_empty() && block.len() <= MAX_LEAVES, "{block:?}");
+            assert!(block.len() == 1 || block.size() <= MAX_TEXT, "{block:?}");
+            for leaf in block.iter() {
                 assert!(before.as_deref().is_none_or(|before| before < leaf.path));
                 assert!(separator.as_bytes() <= leaf.path.as_bytes());
                 assert!(all.peek().is_none_or(|(next, _)| leaf.path.as_bytes() < next.as_bytes()));
                 before = Some(leaf.path.to_owned());
             }
-            len += sheaf.len();
+            len += block.len();
         }
-        assert_eq!(len, sheaves.len());
+        assert_eq!(len, blocks.len());
     }
 
     #[derive(Clone, Debug)]
@@ -312,18 +312,18 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(96))]
         #[test]
         fn they_are_a_sorted_map(steps in prop::collection::vec(step(), 1..500)) {
-            let (mut sheaves, mut map) = (Sheaves::default(), BTreeMap::<String, Leaf>::new());
+            let (mut blocks, mut map) = (LeafMap::default(), BTreeMap::<String, Leaf>::new());
             for (revision, step) in steps.into_iter().enumerate() {
                 match step {
                     Step::Insert(path, size) => {
                         let leaf = leaf("x".repeat(size), revision as u64);
-                        prop_assert_eq!(sheaves.insert(LeafRef::of(&path, &leaf)), !map.contains_key(&path));
+                        prop_assert_eq!(blocks.insert(LeafRef::of(&path, &leaf)), !map.contains_key(&path));
                         map.insert(path, leaf);
                     }
-                    Step::Remove(path) => prop_assert_eq!(sheaves.remove(&path), map.remove(&path).is_some()),
+                    Step::Remove(path) => prop_assert_eq!(blocks.remove(&path), map.remove(&path).is_some()),
                     Step::RemoveRange(from, to) => {
                         let mut removed = Vec::new();
-                        sheaves.remove_range(&from, &to, |path| removed.push(path.to_owned()));
+                        blocks.remove_range(&from, &to, |path| removed.push(path.to_owned()));
                         let expected = map.extract_if(.., |path, _| from <= *path && *path < to).map(|(path, _)| path);
                         prop_assert_eq!(removed, expected.collect::<Vec<_>>());
                     }
@@ -331,7 +331,7 @@ mod tests {
                         let after_prefix = |path: &str| after.as_ref().is_none_or(|after| after.as_str() < path);
                         let within = map.iter().filter(|(path, _)| path.starts_with(&prefix) && after_prefix(path));
                         let expected: Vec<LeafRef<'_>> = within.map(|(path, leaf)| LeafRef::of(path, leaf)).collect();
-                        let (found, is_more) = sheaves.below(&prefix, after.as_deref(), limit);
+                        let (found, is_more) = blocks.below(&prefix, after.as_deref(), limit);
                         prop_assert_eq!(is_more, expected.len() > limit);
                         prop_assert!(found.iter().eq(expected.into_iter().take(limit)));
                     }
@@ -339,35 +339,35 @@ mod tests {
                         let bounds = (as_str(&from), as_str(&to));
                         let within = map.iter().filter(|(path, _)| RangeBounds::<str>::contains(&bounds, path.as_str()));
                         let expected: Vec<LeafRef<'_>> = within.map(|(path, leaf)| LeafRef::of(path, leaf)).collect();
-                        prop_assert_eq!(sheaves.range(bounds).collect::<Vec<_>>(), expected.clone());
+                        prop_assert_eq!(blocks.range(bounds).collect::<Vec<_>>(), expected.clone());
                         let backwards: Vec<LeafRef<'_>> = expected.iter().rev().copied().collect();
-                        prop_assert_eq!(sheaves.range(bounds).rev().collect::<Vec<_>>(), backwards);
+                        prop_assert_eq!(blocks.range(bounds).rev().collect::<Vec<_>>(), backwards);
                     }
                 }
             }
-            check(&sheaves);
+            check(&blocks);
             for (path, leaf) in &map {
-                prop_assert_eq!(sheaves.get(path), Some(LeafRef::of(path, leaf)));
+                prop_assert_eq!(blocks.get(path), Some(LeafRef::of(path, leaf)));
             }
-            prop_assert!(sheaves.get("nothing").is_none());
+            prop_assert!(blocks.get("nothing").is_none());
         }
     }
 
     #[test]
-    fn what_comes_in_order_fills_whole_sheaves_and_what_goes_leaves_none() {
+    fn what_comes_in_order_fills_whole_blocks_and_what_goes_leaves_none() {
         let path = |number: usize| format!("pages/page-{number:05}/title");
-        let mut sheaves = Sheaves::default();
+        let mut blocks = LeafMap::default();
         for number in 0..1000 {
-            sheaves.insert(LeafRef::of(&path(number), &leaf("1".to_owned(), 1)));
+            blocks.insert(LeafRef::of(&path(number), &leaf("1".to_owned(), 1)));
         }
-        check(&sheaves);
-        assert_eq!(sheaves.by_separator.len(), 1000_usize.div_ceil(MAX_LEAVES));
+        check(&blocks);
+        assert_eq!(blocks.by_separator.len(), 1000_usize.div_ceil(MAX_LEAVES));
         for number in (0..1000).filter(|number| number % 50 != 0) {
-            assert!(sheaves.remove(&path(number)));
+            assert!(blocks.remove(&path(number)));
         }
-        check(&sheaves);
-        assert!(sheaves.by_separator.len() <= 20 && sheaves.len() == 20, "{}", sheaves.by_separator.len());
-        sheaves.remove_range("", "q", |_| {});
-        assert!(sheaves.is_empty() && sheaves.by_separator.is_empty());
+        check(&blocks);
+        assert!(blocks.by_separator.len() <= 20 && blocks.len() == 20, "{}", blocks.by_separator.len());
+        blocks.remove_range("", "q", |_| {});
+        assert!(blocks.is_empty() && blocks.by_separator.is_empty());
     }
 }

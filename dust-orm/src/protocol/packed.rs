@@ -4,6 +4,7 @@ use std::ops::{Bound, Range};
 
 use super::apply::Leaf;
 use super::entry::{Entry, LeafKind};
+#[cfg(any(feature = "embedded", feature = "realtime"))]
 use super::envelope;
 use super::json::RawJson;
 use super::path::Path;
@@ -13,19 +14,19 @@ use super::path::Path;
 /// Two allocations however many leaves there are, which is what makes them cheap to hold and to hand out together.
 ///
 /// ```
-/// use dust_orm::protocol::{Entry, LeafKind, Path, RawJson, Sheaf};
+/// use dust_orm::protocol::{Entry, LeafKind, Path, RawJson, PackedLeaves};
 ///
 /// let leaf = |path: &str, value: &str| {
 ///     let (path, value) = (Path::parse(path)?, RawJson::parse(value)?);
 ///     Ok::<_, Box<dyn std::error::Error>>(Entry { path, value, kind: LeafKind::String, revision: 7 })
 /// };
-/// let sheaf = Sheaf::from_iter([leaf("links/dust/title", "\"Dust\"")?, leaf("links/dust/url", "\"https://..\"")?]);
-/// let paths: Vec<&str> = sheaf.iter().map(|leaf| leaf.path).collect();
+/// let packed = PackedLeaves::from_iter([leaf("links/dust/title", "\"Dust\"")?, leaf("links/dust/url", "\"https://..\"")?]);
+/// let paths: Vec<&str> = packed.iter().map(|leaf| leaf.path).collect();
 /// assert_eq!(paths, ["links/dust/title", "links/dust/url"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sheaf {
+pub struct PackedLeaves {
     /// The path and the value of one leaf after the other.
     text: String,
     slots: Vec<Slot>,
@@ -58,12 +59,13 @@ pub struct LeafRef<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeafPage {
     /// The leaves, decimal and datetime envelopes as bare strings.
-    pub leaves: Sheaf,
+    pub leaves: PackedLeaves,
     /// What the next page comes after; `None` on the last one.
     pub next_cursor: Option<String>,
 }
 
 impl<'a> LeafRef<'a> {
+    #[cfg(feature = "realtime")]
     pub(crate) fn of(path: &'a str, leaf: &'a Leaf) -> LeafRef<'a> {
         LeafRef { path, value: leaf.value.as_str(), kind: leaf.kind, revision: leaf.revision }
     }
@@ -91,7 +93,7 @@ impl<'a> From<&'a Entry> for LeafRef<'a> {
     }
 }
 
-impl Sheaf {
+impl PackedLeaves {
     /// How many leaves there are.
     pub fn len(&self) -> usize {
         self.slots.len()
@@ -116,10 +118,6 @@ impl Sheaf {
         self.slots.push(slot);
     }
 
-    pub(crate) fn into_entries(self) -> impl Iterator<Item = Entry> {
-        (0..self.len()).map(move |index| self.at(index).to_entry())
-    }
-
     /// One of the leaves; past the end one without a path.
     pub(crate) fn at(&self, index: usize) -> LeafRef<'_> {
         let Some(Slot { revision, start, path_len, kind }) = self.slots.get(index).copied() else {
@@ -133,11 +131,6 @@ impl Sheaf {
     /// How much text there is.
     pub(crate) fn size(&self) -> usize {
         self.text.len()
-    }
-
-    /// Where a leaf is, or where it would be.
-    pub(crate) fn search(&self, path: &str) -> Result<usize, usize> {
-        self.slots.binary_search_by(|slot| self.path_of(slot).cmp(path.as_bytes()))
     }
 
     /// The leaves whose paths lie between two bounds.
@@ -155,6 +148,90 @@ impl Sheaf {
             Bound::Unbounded => self.len(),
         };
         start..end.max(start)
+    }
+
+    /// Takes leaves out.
+    pub(crate) fn remove(&mut self, range: Range<usize>) {
+        let (start, end) = (self.start_of(range.start), self.start_of(range.end));
+        self.slots[range.end..].iter_mut().for_each(|slot| slot.start -= end - start);
+        self.slots.drain(range);
+        self.text.replace_range(start..end, "");
+        self.shrink_to_fit();
+    }
+
+    /// A copy of some of the leaves.
+    pub(crate) fn slice(&self, range: Range<usize>) -> PackedLeaves {
+        let (start, end) = (self.start_of(range.start), self.start_of(range.end));
+        let slots = self.slots[range].iter().map(|slot| Slot { start: slot.start - start, ..*slot }).collect();
+        PackedLeaves { text: self.text[start..end].to_owned(), slots }
+    }
+
+    /// The leaves as readers see them: decimal and datetime envelopes as bare strings.
+    #[cfg(any(feature = "embedded", feature = "realtime"))]
+    pub(crate) fn into_bare(self) -> PackedLeaves {
+        // Only envelopes are of this kind.
+        if self.slots.iter().all(|slot| slot.kind != LeafKind::Map) {
+            return self;
+        }
+        let mut bare = PackedLeaves::default();
+        for leaf in self.iter() {
+            if leaf.kind == LeafKind::Map {
+                let value = envelope::bare(&RawJson::from_trusted(leaf.value));
+                bare.push(LeafRef { value: value.as_str(), ..leaf });
+            } else {
+                bare.push(leaf);
+            }
+        }
+        bare
+    }
+
+    /// Cuts the leaves from an index on off.
+    pub(crate) fn split_off(&mut self, index: usize) -> PackedLeaves {
+        let rest = self.slice(index..self.len());
+        self.remove(index..self.len());
+        rest
+    }
+
+    /// Adds copies of other leaves behind these.
+    pub(crate) fn append(&mut self, other: &PackedLeaves, range: Range<usize>) {
+        let (start, end) = (other.start_of(range.start), other.start_of(range.end));
+        let offset = self.text.len();
+        self.text.reserve(end - start);
+        self.text.push_str(&other.text[start..end]);
+        let moved = |slot: &Slot| Slot { start: slot.start - start + offset, ..*slot };
+        self.slots.extend(other.slots[range].iter().map(moved));
+    }
+
+    /// Gives every leaf the same revision.
+    pub(crate) fn set_revisions(&mut self, revision: u64) {
+        self.slots.iter_mut().for_each(|slot| slot.revision = revision);
+    }
+
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.text.shrink_to_fit();
+        self.slots.shrink_to_fit();
+    }
+
+    /// Where a leaf begins, or after the last the end.
+    fn start_of(&self, index: usize) -> usize {
+        self.slots.get(index).map_or(self.text.len(), |slot| slot.start)
+    }
+
+    fn path_of(&self, slot: &Slot) -> &[u8] {
+        self.text.as_bytes().get(slot.start..slot.start + slot.path_len as usize).unwrap_or_default()
+    }
+}
+
+/// What the map of a mirror does.
+#[cfg(feature = "realtime")]
+impl PackedLeaves {
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = Entry> {
+        (0..self.len()).map(move |index| self.at(index).to_entry())
+    }
+
+    /// Where a leaf is, or where it would be.
+    pub(crate) fn search(&self, path: &str) -> Result<usize, usize> {
+        self.slots.binary_search_by(|slot| self.path_of(slot).cmp(path.as_bytes()))
     }
 
     /// Puts a leaf before the one at an index. Takes no more memory than the leaves need.
@@ -180,86 +257,16 @@ impl Sheaf {
         self.slots[index + 1..].iter_mut().for_each(|slot| slot.start = slot.start - end + start + leaf.size());
     }
 
-    /// Takes leaves out.
-    pub(crate) fn remove(&mut self, range: Range<usize>) {
-        let (start, end) = (self.start_of(range.start), self.start_of(range.end));
-        self.slots[range.end..].iter_mut().for_each(|slot| slot.start -= end - start);
-        self.slots.drain(range);
-        self.text.replace_range(start..end, "");
-        self.shrink_to_fit();
-    }
-
-    /// A copy of some of the leaves.
-    pub(crate) fn slice(&self, range: Range<usize>) -> Sheaf {
-        let (start, end) = (self.start_of(range.start), self.start_of(range.end));
-        let slots = self.slots[range].iter().map(|slot| Slot { start: slot.start - start, ..*slot }).collect();
-        Sheaf { text: self.text[start..end].to_owned(), slots }
-    }
-
     /// How many leaves from an index on have paths that begin with a prefix.
     pub(crate) fn prefixed(&self, index: usize, prefix: &str) -> usize {
         let slots = self.slots.get(index..).unwrap_or_default();
         slots.partition_point(|slot| self.path_of(slot).starts_with(prefix.as_bytes()))
     }
 
-    /// The leaves as readers see them: decimal and datetime envelopes as bare strings.
-    pub(crate) fn into_bare(self) -> Sheaf {
-        // Only envelopes are of this kind.
-        if self.slots.iter().all(|slot| slot.kind != LeafKind::Map) {
-            return self;
-        }
-        let mut bare = Sheaf::default();
-        for leaf in self.iter() {
-            if leaf.kind == LeafKind::Map {
-                let value = envelope::bare(&RawJson::from_trusted(leaf.value));
-                bare.push(LeafRef { value: value.as_str(), ..leaf });
-            } else {
-                bare.push(leaf);
-            }
-        }
-        bare
-    }
-
-    /// Cuts the leaves from an index on off.
-    pub(crate) fn split_off(&mut self, index: usize) -> Sheaf {
-        let rest = self.slice(index..self.len());
-        self.remove(index..self.len());
-        rest
-    }
-
-    /// Adds copies of other leaves behind these.
-    pub(crate) fn append(&mut self, other: &Sheaf, range: Range<usize>) {
-        let (start, end) = (other.start_of(range.start), other.start_of(range.end));
-        let offset = self.text.len();
-        self.text.reserve(end - start);
-        self.text.push_str(&other.text[start..end]);
-        let moved = |slot: &Slot| Slot { start: slot.start - start + offset, ..*slot };
-        self.slots.extend(other.slots[range].iter().map(moved));
-    }
-
-    /// Gives every leaf the same revision.
-    pub(crate) fn set_revisions(&mut self, revision: u64) {
-        self.slots.iter_mut().for_each(|slot| slot.revision = revision);
-    }
-
-    pub(crate) fn shrink_to_fit(&mut self) {
-        self.text.shrink_to_fit();
-        self.slots.shrink_to_fit();
-    }
-
     /// The first leaf that begins in the second half of the text, so that neither side of it is empty where there are two.
     pub(crate) fn middle(&self) -> usize {
         let half = self.text.len() / 2;
         self.slots.partition_point(|slot| slot.start < half).min(self.len().saturating_sub(1)).max(1)
-    }
-
-    /// Where a leaf begins, or after the last the end.
-    fn start_of(&self, index: usize) -> usize {
-        self.slots.get(index).map_or(self.text.len(), |slot| slot.start)
-    }
-
-    fn path_of(&self, slot: &Slot) -> &[u8] {
-        self.text.as_bytes().get(slot.start..slot.start + slot.path_len as usize).unwrap_or_default()
     }
 }
 
@@ -269,22 +276,22 @@ fn slot(start: usize, leaf: LeafRef<'_>) -> Slot {
 }
 
 /// Packs leaves that are in order.
-impl From<Vec<Entry>> for Sheaf {
-    fn from(entries: Vec<Entry>) -> Sheaf {
+impl From<Vec<Entry>> for PackedLeaves {
+    fn from(entries: Vec<Entry>) -> PackedLeaves {
         entries.into_iter().collect()
     }
 }
 
-impl FromIterator<Entry> for Sheaf {
+impl FromIterator<Entry> for PackedLeaves {
     /// Packs leaves that come in order.
-    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Sheaf {
-        let mut sheaf = Sheaf::default();
-        entries.into_iter().for_each(|entry| sheaf.push(LeafRef::from(&entry)));
-        sheaf
+    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> PackedLeaves {
+        let mut packed = PackedLeaves::default();
+        entries.into_iter().for_each(|entry| packed.push(LeafRef::from(&entry)));
+        packed
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "realtime"))]
 mod tests {
     use proptest::prelude::*;
 
@@ -296,10 +303,10 @@ mod tests {
         LeafRef { path, value, kind: LeafKind::String, revision: *revision }
     }
 
-    fn packed(model: &Model) -> Sheaf {
-        let mut sheaf = Sheaf::default();
-        model.iter().for_each(|row| sheaf.push(leaf(row)));
-        sheaf
+    fn pack(model: &Model) -> PackedLeaves {
+        let mut packed = PackedLeaves::default();
+        model.iter().for_each(|row| packed.push(leaf(row)));
+        packed
     }
 
     proptest! {
@@ -312,28 +319,28 @@ mod tests {
             let mut model: Model = rows.into_iter().map(|(path, (value, revision))| (path, value, revision)).collect();
             let (at, to) = (at.index(model.len()), to.index(model.len()));
             let (at, to) = (at.min(to), at.max(to));
-            let mut sheaf = packed(&model);
-            prop_assert!(sheaf.iter().eq(model.iter().map(leaf)));
-            prop_assert_eq!(sheaf.search(&model[at].0), Ok(at));
-            prop_assert_eq!(sheaf.range((Bound::Excluded(&model[at].0), Bound::Included(&model[to].0))), at + 1..to.max(at) + 1);
-            prop_assert_eq!(sheaf.slice(at..to), packed(&model[at..to].to_vec()));
-            prop_assert!((1..model.len().max(2)).contains(&sheaf.middle()));
+            let mut packed = pack(&model);
+            prop_assert!(packed.iter().eq(model.iter().map(leaf)));
+            prop_assert_eq!(packed.search(&model[at].0), Ok(at));
+            prop_assert_eq!(packed.range((Bound::Excluded(&model[at].0), Bound::Included(&model[to].0))), at + 1..to.max(at) + 1);
+            prop_assert_eq!(packed.slice(at..to), pack(&model[at..to].to_vec()));
+            prop_assert!((1..model.len().max(2)).contains(&packed.middle()));
 
             model[at].1 = value;
-            sheaf.replace(at, leaf(&model[at]));
-            prop_assert_eq!(&sheaf, &packed(&model));
+            packed.replace(at, leaf(&model[at]));
+            prop_assert_eq!(&packed, &pack(&model));
             let gone: Model = model.drain(at..to).collect();
-            sheaf.remove(at..to);
-            prop_assert_eq!(&sheaf, &packed(&model));
+            packed.remove(at..to);
+            prop_assert_eq!(&packed, &pack(&model));
             for row in gone.iter().rev() {
-                sheaf.insert(at, leaf(row));
+                packed.insert(at, leaf(row));
             }
             model.splice(at..at, gone);
-            prop_assert_eq!(&sheaf, &packed(&model));
-            let rest = sheaf.split_off(to);
-            prop_assert_eq!(&rest, &packed(&model[to..].to_vec()));
-            sheaf.append(&rest, 0..rest.len());
-            prop_assert_eq!(&sheaf, &packed(&model));
+            prop_assert_eq!(&packed, &pack(&model));
+            let rest = packed.split_off(to);
+            prop_assert_eq!(&rest, &pack(&model[to..].to_vec()));
+            packed.append(&rest, 0..rest.len());
+            prop_assert_eq!(&packed, &pack(&model));
         }
     }
 }
