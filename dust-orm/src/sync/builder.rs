@@ -8,7 +8,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::client::{Inner, START_PATIENCE, SyncClient};
 use super::dial::Address;
-use super::mirror::Mirror;
+use super::mirror::{MAX_MIRROR, Mirror};
 use super::persist::{Keeper, Place};
 use super::session::{Session, Timing};
 use super::socket::Driver;
@@ -37,6 +37,7 @@ pub struct SyncClientBuilder {
     timing: Timing,
     cache: Option<Arc<dyn Cache>>,
     frames: Frames,
+    max_mirror: Option<usize>,
     is_disabled: bool,
 }
 
@@ -121,6 +122,17 @@ impl SyncClientBuilder {
         self
     }
 
+    /// How large each mirror may become: the bytes of its paths and values, 1 GiB unless this says otherwise. It takes up
+    /// to twice as much memory.
+    ///
+    /// A store that goes beyond is not followed any further: its state is [`Refused`](crate::sync::StoreState::Refused) with
+    /// [`TooLarge`](DustErr::TooLarge), which [`start`](SyncClientBuilder::start) fails with too, and repos that the client
+    /// promoted go over HTTP again. The mirror stays as it was until the client is started with more.
+    pub fn max_mirror(mut self, bytes: usize) -> Self {
+        self.max_mirror = Some(bytes);
+        self
+    }
+
     /// Whether the client is enabled from the start: yes, unless this says no.
     ///
     /// A client that is not enabled is there and does nothing: it opens no socket and no repo is promoted, but every handle
@@ -164,16 +176,17 @@ impl SyncClientBuilder {
         let address = Address::new(url.as_deref().unwrap_or(first.base_url()), first.token(), &device_id, self.frames)?;
         let place = self.cache.map(|cache| Place { cache, server: address.server() });
         let unsaved = Arc::new(Notify::new());
+        let max_mirror = self.max_mirror.unwrap_or(MAX_MIRROR);
         let mut stores = Vec::with_capacity(configs.len());
         for name in configs.iter().map(DustConfig::store) {
             let (mirror, is_kept) = match &place {
                 Some(place) => place.load(&name).await?,
                 None => (Mirror::default(), false),
             };
-            stores.push(Arc::new(StoreShared::new(name, mirror, is_kept, Arc::clone(&unsaved))));
+            stores.push(Arc::new(StoreShared::new(name, mirror, is_kept, Arc::clone(&unsaved), max_mirror)));
         }
         let held = stores.iter().map(|store| (store.name.clone(), store.mirror().seq()));
-        let mut session = Session::new(self.timing, held, seed).with_frames(self.frames);
+        let mut session = Session::new(self.timing, held, seed).with_frames(self.frames).with_max_mirror(max_mirror);
         session.keep_secret(first.token().clone());
         let (asks, asked) = mpsc::channel(ASKS);
         let (started, start) = oneshot::channel();

@@ -20,6 +20,9 @@ use journal::Journal;
 pub(super) use journal::{Changes, Unsaved, What};
 use leaf_map::LeafMap;
 
+/// How large a mirror may become unless a client says otherwise: 1 GiB of paths and values.
+pub const MAX_MIRROR: usize = 1 << 30;
+
 /// The leaves of one store as of one op, read as a Dust server reads them.
 ///
 /// It takes committed ops in their order and whole snapshots, and nothing else, so it never shows what a server has not
@@ -70,6 +73,11 @@ impl Mirror {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.leaves.is_empty()
+    }
+
+    /// The bytes of its paths and values. It takes somewhat more memory than that.
+    pub fn size(&self) -> usize {
+        self.leaves.size()
     }
 
     /// Does the next op. One that does not fit, which no server commits, leaves nothing at its path and is warned of.
@@ -238,6 +246,18 @@ impl Mirror {
             self.folded.entry(folded.into()).or_default().push(leaf.path.into());
         }
     }
+}
+
+/// The error for a mirror that is larger than it may be.
+pub(super) fn check_size(store: &str, size: usize, max: usize) -> Result<(), DustErr> {
+    if size <= max {
+        return Ok(());
+    }
+    Err(DustErr::TooLarge {
+        what: format!(
+            "the mirror of the store `{store}`: it has {size} bytes of paths and values, of {max} that it may have; start              the client with a larger `max_mirror`, or use the store over HTTP"
+        ),
+    })
 }
 
 /// From one path (included) to another (excluded).

@@ -20,6 +20,6 @@ mod tls;
 pub use crate::protocol::channel::{Frames, Permissions};
 pub use builder::SyncClientBuilder;
 pub use client::{StoreStatus, SyncClient};
-pub use mirror::Mirror;
+pub use mirror::{MAX_MIRROR, Mirror};
 pub(crate) use registry::{Offer, Slot};
 pub use session::{Session, StoreState, Timing};

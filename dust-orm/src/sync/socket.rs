@@ -285,9 +285,13 @@ impl Driver {
                     is_sending = true;
                     self.send(Some(frame)).await;
                 }
-                Output::Apply { store, ops } => self.stores[store.0].apply(ops),
+                Output::Apply { store, ops } => {
+                    let applied = self.stores[store.0].apply(ops);
+                    self.refuse_if(store, applied);
+                }
                 Output::Replace { store, seq, inexact_through, leaves, is_rewound } => {
-                    self.stores[store.0].replace(seq, inexact_through, leaves, is_rewound);
+                    let replaced = self.stores[store.0].replace(seq, inexact_through, leaves, is_rewound);
+                    self.refuse_if(store, replaced);
                 }
                 Output::Answer { id, result } => {
                     if let Some(answer) = self.answers.remove(&id) {
@@ -299,6 +303,14 @@ impl Driver {
                 Output::State { store, state } if self.is_enabled => self.stores[store.0].set_state(state),
                 Output::State { .. } => {}
             }
+        }
+    }
+
+    /// Has a store not followed any further that does not fit into its mirror.
+    fn refuse_if(&mut self, store: StoreId, taken: Result<(), DustErr>) {
+        if let Err(error) = taken {
+            let (now, seq) = (self.now(), self.stores[store.0].mirror().seq());
+            self.session.refuse(now, store, seq, error);
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use super::mirror::{Mirror, Unsaved};
+use super::mirror::{Mirror, Unsaved, check_size};
 use super::session::StoreState;
 use crate::error::DustErr;
 use crate::feed::Hub;
@@ -32,11 +32,19 @@ pub(super) struct StoreShared {
     saved: watch::Sender<Option<u64>>,
     /// Rung when there may be something for the cache.
     unsaved: Arc<Notify>,
+    /// How large the mirror may be.
+    max_mirror: usize,
 }
 
 impl StoreShared {
     /// A store with the mirror that it begins with, and whether a cache had kept that.
-    pub(super) fn new(name: String, mirror: Mirror, is_kept: bool, unsaved: Arc<Notify>) -> StoreShared {
+    pub(super) fn new(
+        name: String,
+        mirror: Mirror,
+        is_kept: bool,
+        unsaved: Arc<Notify>,
+        max_mirror: usize,
+    ) -> StoreShared {
         StoreShared {
             name,
             state: watch::Sender::new(StoreState::Offline),
@@ -47,6 +55,7 @@ impl StoreShared {
             hub: Hub::new(mirror.seq()),
             saved: watch::Sender::new(is_kept.then_some(mirror.seq())),
             unsaved,
+            max_mirror,
             mirror: RwLock::new(mirror),
         }
     }
@@ -133,18 +142,29 @@ impl StoreShared {
         self.state.send_replace(state);
     }
 
-    pub(super) fn apply(&self, ops: Vec<CommittedOp>) {
+    /// Does ops, unless the mirror is too large already.
+    pub(super) fn apply(&self, ops: Vec<CommittedOp>) -> Result<(), DustErr> {
         {
             let mut mirror = self.mirror_mut();
+            check_size(&self.name, mirror.size(), self.max_mirror)?;
             for op in &ops {
                 mirror.apply(op);
             }
         }
         self.unsaved.notify_one();
         self.hub.publish(&ops);
+        Ok(())
     }
 
-    pub(super) fn replace(&self, seq: u64, inexact_through: u64, leaves: PackedLeaves, is_rewound: bool) {
+    /// Takes other leaves in place of all, unless they are too large.
+    pub(super) fn replace(
+        &self,
+        seq: u64,
+        inexact_through: u64,
+        leaves: PackedLeaves,
+        is_rewound: bool,
+    ) -> Result<(), DustErr> {
+        check_size(&self.name, leaves.size(), self.max_mirror)?;
         // Built aside, so that readers wait for a moment only.
         let mut mirror = Mirror::default();
         mirror.replace(seq, inexact_through, leaves);
@@ -156,6 +176,7 @@ impl StoreShared {
         drop(before);
         self.unsaved.notify_one();
         self.hub.resync(seq);
+        Ok(())
     }
 
     /// The hub, when it has told of everything that the mirror shows.
@@ -220,7 +241,7 @@ mod tests {
 
     #[test]
     fn what_is_told_can_be_read_and_what_can_be_read_is_told_before_others_subscribe() {
-        let shared = Arc::new(StoreShared::new("acme/main".to_owned(), Mirror::default(), false, Arc::default()));
+        let shared = Arc::new(StoreShared::new("acme/main".to_owned(), Mirror::default(), false, Arc::default(), 1000));
         let heard: Arc<Mutex<Vec<(u64, u64, bool)>>> = Arc::default();
         let listener = {
             let (shared, heard) = (Arc::downgrade(&shared), Arc::clone(&heard));
@@ -232,10 +253,10 @@ mod tests {
             }
         };
         let _listener = shared.hub.listen(&Glob::parse("**").unwrap(), listener);
-        shared.apply(vec![op(1), op(2)]);
+        shared.apply(vec![op(1), op(2)]).unwrap();
         assert!(shared.hub().now_or_never().is_some());
-        shared.replace(1, 1, PackedLeaves::default(), true);
-        shared.apply(vec![op(2)]);
+        shared.replace(1, 1, PackedLeaves::default(), true).unwrap();
+        shared.apply(vec![op(2)]).unwrap();
         // At the resync there is nothing left to be told of.
         assert_eq!(*heard.lock().unwrap(), [(1, 2, false), (2, 2, false), (0, 1, true), (2, 2, false)]);
     }

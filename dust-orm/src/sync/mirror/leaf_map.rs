@@ -21,6 +21,8 @@ pub(in crate::sync) struct LeafMap {
     /// None is empty. The paths in one are not before its separator, and before that of the next.
     by_separator: BTreeMap<Separator, PackedLeaves>,
     len: usize,
+    /// The bytes of all paths and values.
+    size: usize,
 }
 
 type Bounds<'p> = (Bound<&'p str>, Bound<&'p str>);
@@ -32,6 +34,11 @@ impl LeafMap {
 
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// How much text there is: paths and values.
+    pub(super) fn size(&self) -> usize {
+        self.size
     }
 
     pub(super) fn get(&self, path: &str) -> Option<LeafRef<'_>> {
@@ -122,6 +129,7 @@ impl LeafMap {
         };
         match block.search(leaf.path) {
             Ok(index) => {
+                self.size = self.size - block.at(index).size() + leaf.size();
                 block.replace(index, leaf);
                 self.split(leaf.path);
                 false
@@ -129,6 +137,7 @@ impl LeafMap {
             Err(index) if block.len() < MAX_LEAVES && block.size() + leaf.size() <= MAX_TEXT => {
                 block.insert(index, leaf);
                 self.len += 1;
+                self.size += leaf.size();
                 true
             }
             Err(index) => {
@@ -149,6 +158,7 @@ impl LeafMap {
     pub(super) fn remove(&mut self, path: &str) -> bool {
         let Some(block) = around_mut(&mut self.by_separator, path) else { return false };
         let Ok(index) = block.search(path) else { return false };
+        self.size -= block.at(index).size();
         block.remove(index..index + 1);
         self.len -= 1;
         self.join(path);
@@ -165,6 +175,7 @@ impl LeafMap {
             let Some(block) = around_mut(&mut self.by_separator, &first) else { continue };
             let range = block.range(bounds);
             range.clone().for_each(|index| removed(block.at(index).path));
+            self.size -= range.clone().map(|index| block.at(index).size()).sum::<usize>();
             self.len -= range.len();
             block.remove(range);
             self.join(&first);
@@ -177,6 +188,7 @@ impl LeafMap {
         block.insert(0, leaf);
         self.by_separator.insert(separator, block);
         self.len += 1;
+        self.size += leaf.size();
     }
 
     /// Writes a leaf into a block that has become too large by it.
@@ -184,6 +196,7 @@ impl LeafMap {
         if let Some(block) = around_mut(&mut self.by_separator, leaf.path) {
             block.insert(index, leaf);
             self.len += 1;
+            self.size += leaf.size();
         }
         self.split(leaf.path);
     }
@@ -269,6 +282,7 @@ mod tests {
             len += block.len();
         }
         assert_eq!(len, blocks.len());
+        assert_eq!(blocks.size(), blocks.iter().map(|leaf| leaf.size()).sum::<usize>());
     }
 
     #[derive(Clone, Debug)]

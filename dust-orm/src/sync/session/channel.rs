@@ -10,6 +10,7 @@ use crate::protocol::CommittedOp;
 use crate::protocol::channel::{Frames, Permissions, Refusal, Request, Response, Snapshot, topic};
 use crate::protocol::list::MAX_PAGE;
 use crate::sync::Mirror;
+use crate::sync::mirror::check_size;
 
 /// How many ops may wait for earlier ones. The latest of more are dropped, and asked for again.
 const MAX_EARLY: usize = 10_000;
@@ -129,6 +130,13 @@ impl Channel {
         self.forget_early();
         self.seen = self.cursor;
         self.fetch_at = None;
+    }
+
+    /// Forgets the ops after one, as if they had never come.
+    pub(super) fn stay_at(&mut self, seq: u64) {
+        self.cursor = seq;
+        self.last_id = None;
+        self.disconnect();
     }
 
     /// Whether a store that is another on the next connection would be noticed.
@@ -421,6 +429,8 @@ impl Session {
         let own: Vec<CommittedOp> =
             ops.iter().filter(|op| self.by_op_id.contains_key(&*op.client_op_id)).cloned().collect();
         match &mut channel.resync {
+            // One that is too large already is refused when it is complete, and holds no more until then.
+            Some(mirror) if mirror.size() > self.max_mirror => {}
             Some(mirror) => ops.iter().for_each(|op| mirror.apply(op)),
             None => self.outputs.push_back(Output::Apply { store: StoreId(store), ops }),
         }
@@ -515,6 +525,11 @@ impl Session {
             return;
         }
         if let Some(mirror) = channel.resync.take() {
+            if let Err(error) = check_size(&channel.name, mirror.size(), self.max_mirror) {
+                // It has to be fetched from the beginning again.
+                channel.resync = Some(Mirror::default());
+                return self.refuse(now, StoreId(store), 0, error);
+            }
             let (seq, inexact_through) = (mirror.seq(), mirror.inexact_through());
             let leaves = mirror.into_leaves().collect();
             let (store, is_rewound) = (StoreId(store), true);

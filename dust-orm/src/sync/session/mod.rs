@@ -41,6 +41,7 @@ pub use output::{Output, StoreId, StoreState};
 use crate::config::Token;
 use crate::error::DustErr;
 use crate::protocol::channel::{FrameError, Frames, Incoming, Message, Refusal, Request, Response};
+use crate::sync::MAX_MIRROR;
 use backoff::Dice;
 use channel::{Channel, Phase};
 use command::{Pending, Stage};
@@ -127,6 +128,7 @@ enum Socket {
 pub struct Session {
     timing: Timing,
     frames: Frames,
+    max_mirror: usize,
     socket: Socket,
     /// Connections that failed since the last one that was of use.
     failures: u32,
@@ -159,6 +161,7 @@ impl Session {
         Session {
             timing,
             frames: Frames::Json,
+            max_mirror: MAX_MIRROR,
             socket: Socket::Off,
             failures: 0,
             useful_since: None,
@@ -180,6 +183,13 @@ impl Session {
     /// Tells the form of the frames on the socket, of which only errors speak: the session itself takes and gives text.
     pub fn with_frames(mut self, frames: Frames) -> Session {
         self.frames = frames;
+        self
+    }
+
+    /// Sets how large a mirror may become, in bytes of its paths and values: [`MAX_MIRROR`] by default. The session looks at
+    /// the mirrors that it makes itself; who owns the others [refuses](Session::refuse) what does not fit.
+    pub fn with_max_mirror(mut self, bytes: usize) -> Session {
+        self.max_mirror = bytes;
         self
     }
 
@@ -259,6 +269,18 @@ impl Session {
         self.useful_since = None;
         self.failures = self.failures.saturating_add(1);
         self.socket = Socket::Down { retry_at };
+    }
+
+    /// What was handed out for a store was not taken, for this reason: its mirror stays as of the op `seq`. It is asked for
+    /// again as seldom as a store that is refused by the server.
+    pub fn refuse(&mut self, now: Duration, store: StoreId, seq: u64, error: DustErr) {
+        let retry_at = now + self.timing.refused;
+        let Some(channel) = self.channels.get_mut(store.0) else { return };
+        channel.stay_at(seq);
+        channel.phase = Phase::Refused { error, retry_at };
+        self.lose_sent(store.0);
+        self.announce(store.0);
+        self.advance_all(store.0);
     }
 
     /// A text frame has arrived.

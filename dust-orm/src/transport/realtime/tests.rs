@@ -234,6 +234,29 @@ async fn a_broken_connection_heals_and_what_was_missed_comes() {
 }
 
 #[tokio::test]
+async fn a_store_that_is_larger_than_its_mirror_may_be_is_not_followed_any_further() {
+    let (remote, builder) = Remote::start().await;
+    let timing = Timing { refused: Duration::from_millis(10), ..Timing::default() };
+    let client = builder.timing(timing).max_mirror(100).start().await.unwrap();
+    let mut states = client.watch("acme/main").unwrap();
+    let text = format!("{:?}", "x".repeat(100));
+    remote.other_writes("a", &text, true);
+    let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
+    until(&transport, async || value(&transport, "a").await.is_some()).await;
+    assert!(client.status()[0].state.is_live(), "what there is has come");
+
+    for next in ["b", "c"] {
+        remote.other_writes(next, &text, true);
+        let refused = |state: &StoreState| matches!(state, StoreState::Refused(DustErr::TooLarge { .. }));
+        soon(states.wait_for(refused)).await.unwrap();
+        soon(states.wait_for(|state| matches!(state, StoreState::CatchingUp))).await.unwrap();
+    }
+    let status = client.status();
+    assert_eq!((status[0].seq, status[0].leaves), (1, 1), "and no more, however often it is tried again");
+    assert_eq!(value(&transport, "a").await.unwrap(), text);
+}
+
+#[tokio::test]
 async fn what_is_not_pushed_is_found_by_asking() {
     let (remote, builder) = Remote::start().await;
     let timing = Timing { status: Duration::from_millis(20), grace: Duration::from_millis(5), ..Timing::default() };

@@ -360,6 +360,35 @@ fn a_store_with_fewer_ops_is_fetched_again_aside() {
 }
 
 #[test]
+fn a_store_that_is_fetched_anew_and_is_too_large_is_refused() {
+    let mut client = Client::live(5);
+    client.session = std::mem::replace(&mut client.session, Session::new(Timing::default(), [], 0)).with_max_mirror(10);
+    client.lose();
+    client.pass(ms(10));
+    client.connect();
+    // The server has fewer ops than the mirror.
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 2);
+    for _ in 0..2 {
+        assert_eq!(client.last_sent("phx_join")[4]["last_store_seq"], 0);
+        let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+        client.joined(&join, 2);
+        let large = json!({"op": "set", "path": "p", "value": "a value that is too large", "device_id": "d"});
+        for seq in [1, 2] {
+            let mut payload = large.clone();
+            payload["store_seq"] = json!(seq);
+            payload["client_op_id"] = json!(seq.to_string());
+            client.says(&join, "event", payload);
+        }
+        client.says(&join, "catch_up_complete", json!({"through_seq": 2}));
+        let Some(StoreState::Refused(error)) = client.states.last() else { panic!("{:?}", client.states) };
+        assert!(error.to_string().contains("max_mirror"), "{error}");
+        assert!(client.applied.is_empty() && client.replaced.is_empty(), "the old mirror is still shown");
+        client.pass(Timing::default().refused);
+    }
+}
+
+#[test]
 fn ops_that_waited_when_the_connection_broke_are_fetched_again() {
     let mut client = Client::live(5);
     client.event(None, 8, "of a store that was restored before this op");
