@@ -60,14 +60,18 @@ impl GlobError {
 impl Glob {
     /// Reads a rendered pattern, such as `links/**`.
     pub fn parse(rendered: &str) -> Result<Glob, GlobError> {
-        path::check(rendered)?;
+        Glob::of(rendered.into())
+    }
+
+    fn of(rendered: Box<str>) -> Result<Glob, GlobError> {
+        path::check(&rendered)?;
         let mut tokens = Vec::with_capacity(rendered.split('/').count());
         tokens.extend(rendered.split('/').map(Token::parse));
         let many = tokens.iter().position(|token| *token == Token::Many);
         if many.is_some_and(|at| at + 1 != tokens.len()) {
             return Err(GlobError::WildcardManyNotTail);
         }
-        Ok(Glob { rendered: rendered.into(), tokens: tokens.into() })
+        Ok(Glob { rendered, tokens: tokens.into() })
     }
 
     /// Every path below `path`: `<path>/**`, with a segment `*` or `**` of the path taken literally.
@@ -86,7 +90,7 @@ impl Glob {
         }
         rendered.push_str("**");
         // Cannot fail: the segments are a path's, and `**` is the last one.
-        Glob::parse(&rendered).ok()
+        Glob::of(rendered.into()).ok()
     }
 
     /// As [`below`](Glob::below), with an error that says what is the matter with the path.

@@ -3,6 +3,7 @@
 use super::entry::Entry;
 use super::glob::Glob;
 use super::path::Path;
+use crate::error::DustErr;
 
 /// The most leaves one page may hold, and the most paths or ops one batch may hold.
 pub const MAX_PAGE: usize = 1000;
@@ -32,6 +33,11 @@ impl ListRequest {
             select: Select::Entries,
             after: None,
         }
+    }
+
+    /// A page of the leaves below a path: the first, or the one after a cursor. Fails where no pattern can name the path.
+    pub(crate) fn below(path: &Path, after: Option<&str>) -> Result<ListRequest, DustErr> {
+        Ok(ListRequest { after: after.map(str::to_owned), ..ListRequest::pattern(Glob::subtree(path)?) })
     }
 }
 

@@ -94,6 +94,14 @@ impl<'a> From<&'a Entry> for LeafRef<'a> {
 }
 
 impl PackedLeaves {
+    /// Packs leaves that come in order into just as much memory as they need.
+    pub(crate) fn of<'a>(leaves: impl ExactSizeIterator<Item = LeafRef<'a>> + Clone) -> PackedLeaves {
+        let text = String::with_capacity(leaves.clone().map(|leaf| leaf.size()).sum());
+        let mut packed = PackedLeaves { text, slots: Vec::with_capacity(leaves.len()) };
+        leaves.for_each(|leaf| packed.push(leaf));
+        packed
+    }
+
     /// How many leaves there are.
     pub fn len(&self) -> usize {
         self.slots.len()

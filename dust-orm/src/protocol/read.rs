@@ -105,9 +105,9 @@ impl<'r> Listing<'r> {
         }
     }
 
-    /// What is wrong with a page that a server has answered: something that was not asked for, or not in order. A cursor that
-    /// does not lead on would be followed for ever.
-    pub fn fault(&self, page: &Page) -> Option<String> {
+    /// What is wrong with a page that a server has answered, given its paths: something that was not asked for, or not in
+    /// order. A cursor that does not lead on would be followed for ever.
+    pub fn fault<'p>(&self, paths: impl IntoIterator<Item = &'p str>, next_cursor: Option<&str>) -> Option<String> {
         let prefixes = self.request.select == Select::Prefixes;
         let bounds = self.bounds();
         let in_bounds = |path: &str| RangeBounds::<str>::contains(&bounds, path);
@@ -118,7 +118,7 @@ impl<'r> Listing<'r> {
             Order::Descending => before > path,
         };
         let mut last = None::<&str>;
-        for path in page.items.iter().map(|item| item.path().as_str()) {
+        for path in paths {
             if !asked_for(path) {
                 return Some(format!("`{path}` was not asked for"));
             }
@@ -127,7 +127,7 @@ impl<'r> Listing<'r> {
             }
             last = Some(path);
         }
-        let cursor = page.next_cursor.as_deref()?;
+        let cursor = next_cursor?;
         let goes_back = !prefixes && last.is_some_and(|last| is_after(cursor, last));
         (goes_back || !in_bounds(cursor)).then(|| format!("the cursor `{cursor}` does not lead on"))
     }

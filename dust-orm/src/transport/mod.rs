@@ -28,7 +28,7 @@ pub use realtime::RealtimeTransport;
 use crate::error::DustErr;
 use crate::feed::Hub;
 use crate::protocol::{
-    BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, LeafPage, ListItem, ListRequest, Page, Path, RawJson, Write,
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListItem, ListRequest, Page, Path, RawJson, Write,
 };
 
 /// A way to one Dust store: embedded, HTTP or realtime.
@@ -52,9 +52,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// entities are read by. The same as the pages of [`list`](Transport::list) with the pattern `<path>/**`, which answers it
     /// unless a transport has a quicker way.
     async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
-        let mut request = ListRequest::pattern(Glob::subtree(path)?);
-        request.after = after.map(str::to_owned);
-        let Page { items, next_cursor } = self.list(&request).await?;
+        let Page { items, next_cursor } = self.list(&ListRequest::below(path, after)?).await?;
         Ok(LeafPage { leaves: items.into_iter().filter_map(ListItem::into_entry).collect(), next_cursor })
     }
 

@@ -8,7 +8,9 @@ use serde_json::value::RawValue;
 
 use crate::protocol::read::Listing;
 use crate::protocol::said::shorten;
-use crate::protocol::{Entry, LeafKind, ListItem, ListRequest, Page, Path, RawJson, Select};
+use crate::protocol::{
+    Entry, LeafKind, LeafPage, LeafRef, ListItem, ListRequest, PackedLeaves, Page, Path, RawJson, Select, path,
+};
 
 /// Why a body is not the answer that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,14 +95,33 @@ pub fn page(body: &[u8], request: &ListRequest) -> Result<Page, Unreadable> {
             Page { items: items.collect::<Result<_, _>>()?, next_cursor }
         }
     };
+    check(request, page.items.iter().map(|item| item.path().as_str()), page.next_cursor.as_deref())?;
+    Ok(page)
+}
+
+/// The answer to `GET entries` for whole leaves, as [`page`] reads it, packed straight from the body.
+pub fn leaf_page(body: &[u8], request: &ListRequest) -> Result<LeafPage, Unreadable> {
+    let EntriesBody { items, next_cursor } = read(body)?;
+    items.iter().try_for_each(|item| check_path(&item.path))?;
+    check(request, items.iter().map(|item| &*item.path), next_cursor.as_deref())?;
+    Ok(LeafPage { leaves: PackedLeaves::of(items.iter().map(EntryBody::leaf)), next_cursor })
+}
+
+/// Refuses a page of what was not asked for, or that is not in order, or whose cursor does not lead on.
+fn check<'p>(
+    request: &ListRequest,
+    mut paths: impl Iterator<Item = &'p str>,
+    next_cursor: Option<&str>,
+) -> Result<(), Unreadable> {
     let fault = match Listing::of(request) {
-        Ok(Some(listing)) => listing.fault(&page),
+        Ok(Some(listing)) => listing.fault(paths, next_cursor),
         // Nothing can match.
-        Ok(None) => (page != Page::default()).then(|| "there is something, where nothing can match".to_owned()),
+        Ok(None) => (paths.next().is_some() || next_cursor.is_some())
+            .then(|| "there is something, where nothing can match".to_owned()),
         // It is for the server to refuse.
         Err(_) => None,
     };
-    fault.map_or(Ok(page), |fault| Err(Unreadable(fault)))
+    fault.map_or(Ok(()), |fault| Err(Unreadable(fault)))
 }
 
 /// The answer to `POST entries/batch`, in the order of the paths that were asked for.
@@ -122,6 +143,11 @@ impl EntryBody<'_> {
     fn into_entry(self) -> Result<Entry, Unreadable> {
         Ok(leaf_entry(parse_path(&self.path)?, self.value, &self.kind, self.revision))
     }
+
+    fn leaf(&self) -> LeafRef<'_> {
+        let kind = LeafKind::from_name(&self.kind);
+        LeafRef { path: &self.path, value: self.value.get(), kind, revision: self.revision }
+    }
 }
 
 fn leaf_entry(path: Path, value: &RawValue, kind: &str, revision: u64) -> Entry {
@@ -129,7 +155,12 @@ fn leaf_entry(path: Path, value: &RawValue, kind: &str, revision: u64) -> Entry 
 }
 
 fn parse_path(path: &str) -> Result<Path, Unreadable> {
-    Path::parse(path).map_err(|error| Unreadable(format!("the path {path:?}: {error}")))
+    check_path(path)?;
+    Ok(Path::from_trusted(path))
+}
+
+fn check_path(path: &str) -> Result<(), Unreadable> {
+    path::check(path).map_err(|error| Unreadable(format!("the path {path:?}: {error}")))
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unreadable> {

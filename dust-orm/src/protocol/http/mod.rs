@@ -6,7 +6,7 @@ mod answer;
 mod body;
 mod error;
 
-pub use answer::{Unreadable, entry, leaves, page, store_seq};
+pub use answer::{Unreadable, entry, leaf_page, leaves, page, store_seq};
 pub use body::{Condition, batch_body, batch_write_body, delete_body, put_body};
 pub use error::{About, Call, Operation, Refusal};
 

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::{DustErr, ErrKind};
-use crate::protocol::{BatchOp, Glob, ListItem, ListRequest, Order, Path, Precondition, RawJson, Select, Selector};
+use crate::protocol::{
+    BatchOp, Glob, LeafPage, ListItem, ListRequest, Order, Page, Path, Precondition, RawJson, Select, Selector,
+};
 use url::Url;
 
 /// A recorded exchange.
@@ -146,6 +148,19 @@ fn decoded(text: &str) -> String {
     String::from_utf8(decoded).unwrap()
 }
 
+/// Reads a list; of whole leaves both ways, which have to come to the same leaves or the same error.
+fn page_both_ways(body: &[u8], request: &ListRequest) -> Result<Page, Unreadable> {
+    let page = page(body, request);
+    if request.select == Select::Entries {
+        let packed = page.clone().map(|Page { items, next_cursor }| LeafPage {
+            leaves: items.into_iter().filter_map(ListItem::into_entry).collect(),
+            next_cursor,
+        });
+        assert_eq!(leaf_page(body, request), packed, "{}", String::from_utf8_lossy(body));
+    }
+    page
+}
+
 #[test]
 fn every_recorded_success_is_read() {
     let mut read = 0;
@@ -170,7 +185,7 @@ fn every_recorded_success_is_read() {
             }
             Operation::List => {
                 let request = exchange.list_request();
-                let page = page(body, &request).unwrap_or_else(|why| fails(why));
+                let page = page_both_ways(body, &request).unwrap_or_else(|why| fails(why));
                 let entries = page.items.iter().all(|item| matches!(item, ListItem::Entry(_)));
                 assert!(page.items.is_empty() || entries == (request.select == Select::Entries));
             }
@@ -375,7 +390,7 @@ fn a_page_of_a_thousand_leaves_is_read_whole() {
         .map(|n| format!(r#"{{"path":"links/{n:04}/note","revision":{n},"type":"string","value":"text {n} é \" "}}"#))
         .collect();
     let body = format!(r#"{{"items":[{}],"next_cursor":"links/0999/note"}}"#, items.join(","));
-    let page = page(body.as_bytes(), &ListRequest::pattern(Glob::parse("links/**").unwrap())).unwrap();
+    let page = page_both_ways(body.as_bytes(), &ListRequest::pattern(Glob::parse("links/**").unwrap())).unwrap();
     assert_eq!((page.items.len(), page.next_cursor.as_deref()), (1000, Some("links/0999/note")));
     let last = page.items.into_iter().next_back().and_then(ListItem::into_entry).unwrap();
     assert_eq!((last.revision, last.value.as_str()), (999, r#""text 999 é \" ""#));
@@ -425,7 +440,7 @@ fn read_as_anything(status: u16, body: &[u8]) {
     let path = Path::parse("a/b").unwrap();
     let _ = (entry(body, &path), store_seq(body), leaves(body, std::slice::from_ref(&path)));
     for select in [Select::Entries, Select::Keys, Select::Prefixes] {
-        let _ = page(body, &ListRequest { select, ..ListRequest::pattern(Glob::parse("a/**").unwrap()) });
+        let _ = page_both_ways(body, &ListRequest { select, ..ListRequest::pattern(Glob::parse("a/**").unwrap()) });
     }
     let header = String::from_utf8_lossy(body);
     for operation in [Operation::Get, Operation::Set, Operation::BatchWrite] {
@@ -437,6 +452,47 @@ fn read_as_anything(status: u16, body: &[u8]) {
 }
 
 proptest! {
+    #[test]
+    fn a_packed_page_is_the_page(
+        items in prop::collection::vec(
+            (
+                prop_oneof![
+                    20 => "links/[a-d]/[tu]",
+                    2 => "links/(e\u{301}|\\\\u0062|a~1b)/t",
+                    1 => prop::sample::select(&["", "links//t", "links/a~2", "links/a", "other/a/t", "\\ud800"][..])
+                        .prop_map(str::to_owned),
+                ],
+                prop_oneof![20 => "[1-9]{1,30}|\"[a-zé]{0,3}\"|\\{ \"a\": \\[1, null\\] \\}|null|1\\.50", 1 => "tru|\"|"],
+                "string|integer|map|\\\\u006dap|nonsense",
+                prop_oneof![20 => "[1-9]", 1 => "-1|18446744073709551616|1\\.5"],
+            ),
+            0..6,
+        ),
+        is_sorted in prop::bool::weighted(0.8),
+        cursor in prop_oneof![8 => Just("null"), 2 => Just(r#""links/d/u""#), 1 => Just(r#""links/a/t""#), 1 => Just("7")],
+        after in prop::option::weighted(0.3, Just("links/a/t".to_owned())),
+        order in prop::sample::select(&[Order::Ascending, Order::Ascending, Order::Descending][..]),
+        pattern in prop::sample::select(&["links/**", "links/*/t", "links/a", "**"][..]),
+    ) {
+        let mut items = items;
+        if is_sorted {
+            items.sort();
+            items.dedup_by(|one, other| one.0 == other.0);
+            if order == Order::Descending {
+                items.reverse();
+            }
+        }
+        let items: Vec<String> = items
+            .into_iter()
+            .map(|(path, value, kind, revision)| {
+                format!(r#"{{"path":"{path}","revision":{revision},"type":"{kind}","value":{value}}}"#)
+            })
+            .collect();
+        let body = format!(r#"{{"items":[{}],"next_cursor":{cursor}}}"#, items.join(","));
+        let request = ListRequest { order, after, ..ListRequest::pattern(Glob::parse(pattern).unwrap()) };
+        let _ = page_both_ways(body.as_bytes(), &request);
+    }
+
     #[test]
     fn any_bytes_are_an_answer_or_an_error(status in 0_u16..1000, body in prop::collection::vec(any::<u8>(), 0..200)) {
         read_as_anything(status, &body);
@@ -471,6 +527,9 @@ fn mutated_recordings_are_an_answer_or_an_error() {
             }
         }
         read_as_anything(status, &body);
+        if recordings[which].status == 200 && recordings[which].operation() == Some(Operation::List) {
+            let _ = page_both_ways(&body, &recordings[which].list_request());
+        }
         read_as_anything(recordings[which].status, &body);
         Ok(())
     });

@@ -26,8 +26,8 @@ use crate::protocol::file::is_content_hash;
 use crate::protocol::http::{self as wire, About, Call, Condition, Operation};
 use crate::protocol::list::MAX_PAGE;
 use crate::protocol::{
-    BatchOp, Entry, Fence, Glob, LeafKind, ListItem, ListRequest, Op, Order, Page, Path, Precondition, RawJson, Select,
-    Selector, Write, flatten,
+    BatchOp, Entry, Fence, Glob, LeafKind, LeafPage, ListItem, ListRequest, Op, Order, Page, Path, Precondition,
+    RawJson, Select, Selector, Write, flatten,
 };
 use crate::world::{RealWorld, World};
 use budget::Budget;
@@ -295,6 +295,12 @@ impl Transport for HttpTransport {
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
         self.page(Operation::List, About::Selection(&request.selector), self.deadline(), request).await
+    }
+
+    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        let request = ListRequest::below(path, after)?;
+        let call = self.about(Operation::List, About::Selection(&request.selector));
+        self.call(call, self.deadline(), Request::list(&request), |body| wire::leaf_page(body, &request)).await
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {

@@ -49,7 +49,15 @@ fn answer(dice: &mut Dice, body: &[u8]) -> Result<(), String> {
         Glob::parse(["**", "items/*", "*/x", "links/**"][dice.index(4)]).map_err(|error| error.to_string())?;
     for select in [Select::Entries, Select::Keys, Select::Prefixes] {
         let request = ListRequest { select, ..ListRequest::pattern(pattern.clone()) };
-        match wire::page(body, &request) {
+        let page = wire::page(body, &request);
+        if select == Select::Entries {
+            let packed = wire::leaf_page(body, &request).map(|page| (page.leaves.len(), page.next_cursor));
+            let listed = page.clone().map(|page| (page.items.len(), page.next_cursor));
+            if packed != listed {
+                return Err(format!("{packed:?} packed, {listed:?} listed"));
+            }
+        }
+        match page {
             // What it lets through has to be what was asked for.
             Ok(page) if page.items.len() > request.limit => return Err(format!("{} items", page.items.len())),
             Ok(page) => {

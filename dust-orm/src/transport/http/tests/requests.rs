@@ -3,7 +3,9 @@
 use super::peer::{Step, answer, bytes, json};
 use super::*;
 use crate::error::{DustErr, ErrKind};
-use crate::protocol::{BatchOp, Fence, Glob, ListRequest, Op, Order, Precondition, Select, Selector, Write};
+use crate::protocol::{
+    BatchOp, Fence, Glob, LeafPage, ListItem, ListRequest, Op, Order, Page, Precondition, Select, Selector, Write,
+};
 use crate::transport::Transport;
 
 const WRITTEN: &str = r#"{"revision":7,"store_seq":7}"#;
@@ -168,6 +170,32 @@ async fn lists_are_asked_for_by_pattern_or_range() {
         ]
         .map(|query| format!("GET /api/stores/acme/reading/entries?{query} HTTP/1.1"))
     );
+}
+
+#[tokio::test]
+async fn what_is_below_a_path_is_asked_for_and_checked_as_a_list_is() {
+    let first = r#"{"items":[{"path":"links/*/a","value":1.50,"type":"float","revision":1},{"path":"links/*/b/c","value":{"x": 1},"type":"new","revision":2}],"next_cursor":"links/*/b/c"}"#;
+    let stray = r#"{"items":[{"path":"links/a/b","value":1,"type":"integer","revision":1}],"next_cursor":null}"#;
+    let bodies =
+        [(None, first), (Some("links/*/b/c"), EMPTY_PAGE), (Some("links/*/b/c"), first), (None, stray), (None, "{")];
+    for (after, body) in bodies {
+        let (peer, transport, _) = scripted([json(200, body), json(200, body)]).await;
+        let mut request = ListRequest::pattern(Glob::parse("links/\\*/**").unwrap());
+        request.after = after.map(str::to_owned);
+        let listed = transport.list(&request).await.map(|Page { items, next_cursor }| LeafPage {
+            leaves: items.into_iter().filter_map(ListItem::into_entry).collect(),
+            next_cursor,
+        });
+        let below = transport.below(&path("links/*"), after).await;
+        assert_eq!(format!("{below:?}"), format!("{listed:?}"), "{body}");
+        assert_eq!(below.is_ok(), (after.is_none() && body == first) || body == EMPTY_PAGE, "{body}");
+        let lines = peer.lines();
+        assert!(lines[0].contains("entries?pattern=links/%5C%2A/%2A%2A&limit=1000"), "{lines:?}");
+        assert_eq!((lines.len(), &lines[0]), (2, &lines[1]));
+    }
+    let (peer, transport, _) = scripted([]).await;
+    assert!(matches!(transport.below(&path("links/\\*"), None).await, Err(DustErr::InvalidParams(_))));
+    assert!(peer.lines().is_empty());
 }
 
 #[tokio::test]
