@@ -28,6 +28,7 @@
 mod backoff;
 mod channel;
 mod command;
+mod follow;
 mod output;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,0 +1,323 @@
+//! Following a store: joining, catching up, handing on ops, finding holes.
+
+use std::time::Duration;
+
+use super::channel::Phase;
+use super::{Output, STEADY, Session, Socket, StoreId};
+use crate::protocol::CommittedOp;
+use crate::protocol::channel::{Refusal, Request, Response, Snapshot};
+use crate::sync::Mirror;
+use crate::sync::mirror::check_size;
+
+/// The longest pause between two joins of a store.
+const MAX_JOIN_PAUSE: Duration = Duration::from_secs(10);
+/// The pause before the second join that brought nothing.
+const MIN_JOIN_PAUSE: Duration = Duration::from_millis(100);
+/// How many catch-ups in a row have to break off at the same op until it is not by chance: some three seconds.
+const MAX_BROKEN_OFF: u32 = 6;
+
+impl Session {
+    /// Tells of a store's state if it has changed.
+    pub(super) fn announce(&mut self, store: usize) {
+        let channel = &mut self.channels[store];
+        let state = channel.state();
+        if !state.is_same(&channel.announced) {
+            channel.announced = state.clone();
+            self.outputs.push_back(Output::State { store: StoreId(store), state });
+        }
+    }
+
+    /// Joins a store from the last op that was handed on, or from the one before, to see whether that is still the last.
+    pub(super) fn join(&mut self, store: usize, now: Duration) {
+        if !matches!(self.socket, Socket::Up { .. }) {
+            return;
+        }
+        let channel = &mut self.channels[store];
+        channel.is_comparing = channel.is_doubtful && channel.last_id.is_some() && channel.cursor > 0;
+        let from = channel.cursor;
+        let last_store_seq = from - u64::from(channel.is_comparing);
+        // The reference of a join is its own join's.
+        let join_ref = self.next_reference;
+        self.send(&Request::Join { last_store_seq }, Some(join_ref), store);
+        let channel = &mut self.channels[store];
+        channel.phase = Phase::Joining { join_ref, since: now, from };
+        channel.status_sent = None;
+        self.announce(store);
+    }
+
+    /// The pause before the next join, after so many that were of no use.
+    fn join_pause(&mut self, in_vain: u32) -> Duration {
+        self.dice.pause(in_vain.saturating_sub(1), MIN_JOIN_PAUSE, MAX_JOIN_PAUSE)
+    }
+
+    pub(super) fn join_answered(&mut self, store: usize, now: Duration, outcome: Result<Response<'_>, Refusal>) {
+        let channel = &mut self.channels[store];
+        let Phase::Joining { join_ref, from, .. } = channel.phase else { return };
+        match outcome.map(Response::joined) {
+            // The server looked after it had the join; what was pushed meanwhile does not count.
+            Ok(Ok(joined)) if joined.store_seq < from => {
+                tracing::warn!(
+                    store = %channel.name, mirror = from, server = joined.store_seq,
+                    "the store has fewer ops than its mirror: it is fetched again from the beginning"
+                );
+                self.resync(store, now, joined.store_seq);
+            }
+            Ok(Ok(joined)) => {
+                channel.seen = channel.seen.max(joined.store_seq);
+                channel.permissions = joined.permissions;
+                channel.phase = Phase::CatchingUp { join_ref, through: joined.store_seq };
+                channel.status_at = now + self.timing.status;
+                self.announce(store);
+                self.advance_all(store);
+            }
+            Err(refusal) if refusal.is_final() => {
+                let error = refusal.of_join(&channel.name);
+                channel.phase = Phase::Refused { error, retry_at: now + self.timing.refused };
+                self.lose_sent(store);
+                self.announce(store);
+                self.advance_all(store);
+            }
+            Ok(Err(_)) | Err(_) => self.channel_closed(store, now),
+        }
+    }
+
+    /// Fetches a store again from its beginning.
+    fn resync(&mut self, store: usize, now: Duration, seen: u64) {
+        let channel = &mut self.channels[store];
+        channel.resync = Some(Mirror::default());
+        channel.cursor = 0;
+        channel.seen = seen;
+        channel.fetch_at = None;
+        channel.forget_early();
+        (channel.last_id, channel.is_doubtful, channel.is_comparing) = (None, false, false);
+        // The numbers of the ops before mean other ops now.
+        self.snapshot_crossed(store);
+        self.join(store, now);
+    }
+
+    /// The channel is gone, or was never opened: what was sent is unknown, and the store is joined again.
+    pub(super) fn channel_closed(&mut self, store: usize, now: Duration) {
+        self.lose_sent(store);
+        let channel = &mut self.channels[store];
+        channel.vain_joins = channel.vain_joins.saturating_add(1);
+        // One that closes as soon as it is up to date is not joined faster than one that never is.
+        let was_steady = channel.useful_since.take().is_some_and(|since| since + STEADY <= now);
+        channel.crashes = if was_steady { 0 } else { channel.crashes.saturating_add(1) };
+        let in_vain = channel.vain_joins.max(channel.crashes);
+        let pause = self.join_pause(in_vain);
+        self.channels[store].phase = Phase::Closed { join_at: Some(now + pause) };
+        self.announce(store);
+    }
+
+    /// The channel has crashed. If that happens in each catch-up, at the same op, the server cannot send that op: asking for it
+    /// again and again leads nowhere, and somebody has to be told.
+    pub(super) fn channel_crashed(&mut self, store: usize, now: Duration) {
+        let channel = &mut self.channels[store];
+        if !matches!(channel.phase, Phase::CatchingUp { .. }) {
+            return self.channel_closed(store, now);
+        }
+        channel.broken_off = channel.broken_off.saturating_add(1);
+        if channel.broken_off < MAX_BROKEN_OFF {
+            return self.channel_closed(store, now);
+        }
+        let error = channel.breaks_off(self.frames);
+        tracing::warn!(store = %channel.name, %error, "the mirror of a store stays behind");
+        channel.phase = Phase::Refused { error, retry_at: now + self.timing.refused };
+        self.lose_sent(store);
+        self.announce(store);
+        self.advance_all(store);
+    }
+
+    /// A committed op has arrived, by whatever way.
+    pub(super) fn receive(&mut self, store: usize, now: Duration, op: CommittedOp) {
+        let channel = &mut self.channels[store];
+        if channel.is_comparing && op.store_seq == channel.cursor {
+            if channel.last_id.as_ref() == Some(&op.client_op_id) {
+                return self.compared(store, now);
+            }
+            tracing::warn!(
+                store = %channel.name, at = op.store_seq,
+                "the store has another op than its mirror: it was restored, and is fetched again from the beginning"
+            );
+            let seen = channel.seen;
+            return self.resync(store, now, seen);
+        }
+        if op.store_seq <= channel.cursor {
+            return;
+        }
+        channel.seen = channel.seen.max(op.store_seq);
+        channel.wait_for_earlier(op);
+        self.hand_on(store);
+        self.close_holes(store, now);
+    }
+
+    /// The store is the one that it was, as far as can be told.
+    fn compared(&mut self, store: usize, now: Duration) {
+        let channel = &mut self.channels[store];
+        (channel.is_doubtful, channel.is_comparing) = (false, false);
+        self.hand_on(store);
+        self.close_holes(store, now);
+    }
+
+    /// Hands on the ops that come next.
+    fn hand_on(&mut self, store: usize) {
+        let channel = &mut self.channels[store];
+        let ops = channel.take_ready();
+        if ops.is_empty() {
+            return;
+        }
+        channel.broken_off = 0;
+        let own: Vec<CommittedOp> =
+            ops.iter().filter(|op| self.by_op_id.contains_key(&*op.client_op_id)).cloned().collect();
+        match &mut channel.resync {
+            // One that is too large already is refused when it is complete, and holds no more until then.
+            Some(mirror) if mirror.size() > self.max_mirror => {}
+            Some(mirror) => ops.iter().for_each(|op| mirror.apply(op)),
+            None => self.outputs.push_back(Output::Apply { store: StoreId(store), ops }),
+        }
+        for op in own {
+            self.own_op(&op);
+        }
+        self.advance_all(store);
+    }
+
+    /// Joins again when ops are missing that will not come by themselves.
+    pub(super) fn close_holes(&mut self, store: usize, now: Duration) {
+        let channel = &mut self.channels[store];
+        let Phase::Live { join_ref, rejoin_at } = channel.phase else { return };
+        if channel.cursor >= channel.seen && channel.resync.is_none() {
+            if rejoin_at.is_some() {
+                channel.vain_joins = 0;
+                channel.phase = Phase::Live { join_ref, rejoin_at: None };
+                self.announce(store);
+            }
+            return;
+        }
+        let is_overdue = channel.fetch_at.is_some_and(|at| at <= now);
+        let is_due = rejoin_at.map_or(is_overdue || !channel.early.is_empty(), |at| at <= now);
+        if is_due {
+            self.join(store, now);
+        }
+    }
+
+    /// A snapshot has arrived: the whole store.
+    pub(super) fn replace(&mut self, store: usize, now: Duration, snapshot: Snapshot) {
+        let Snapshot { seq, leaves } = snapshot;
+        let channel = &mut self.channels[store];
+        if channel.is_comparing && seq == channel.cursor {
+            // The op to compare with is in no log any more, and will not be: what the mirror has is as good as this.
+            channel.last_id = None;
+            return self.compared(store, now);
+        }
+        if seq <= channel.cursor {
+            return;
+        }
+        (channel.last_id, channel.is_doubtful, channel.is_comparing) = (None, false, false);
+        channel.cursor = seq;
+        channel.broken_off = 0;
+        channel.seen = channel.seen.max(seq);
+        channel.early = channel.early.split_off(&(seq + 1));
+        channel.early_bytes = channel.early.values().map(CommittedOp::footprint).sum();
+        channel.held = 0;
+        match &mut channel.resync {
+            Some(mirror) => mirror.replace(seq, seq, leaves),
+            None => {
+                let (store, inexact_through, is_rewound) = (StoreId(store), seq, false);
+                self.outputs.push_back(Output::Replace { store, seq, inexact_through, leaves, is_rewound });
+            }
+        }
+        self.snapshot_crossed(store);
+        self.hand_on(store);
+        self.advance_all(store);
+    }
+
+    pub(super) fn caught_up(&mut self, store: usize, now: Duration) {
+        let channel = &mut self.channels[store];
+        let Phase::CatchingUp { join_ref, through } = channel.phase else { return };
+        channel.phase = Phase::Live { join_ref, rejoin_at: None };
+        channel.broken_off = 0;
+        // Where the op to compare with has not come, there is nothing to compare.
+        (channel.is_doubtful, channel.is_comparing) = (false, false);
+        // If the server has not sent what it said it has, a batch still waits for the rest.
+        channel.held = 0;
+        self.hand_on(store);
+        let channel = &mut self.channels[store];
+        // Either ops were written over HTTP while the catch-up ran, or the server does not send what it says it has.
+        let has_hole = channel.cursor < channel.seen.max(through);
+        let is_complete = channel.cursor >= through;
+        channel.vain_joins = if has_hole { channel.vain_joins.saturating_add(1) } else { 0 };
+        if channel.vain_joins == 5 {
+            tracing::warn!(
+                store = %channel.name, after = channel.cursor,
+                "the server does not send the next op of the store; its mirror stays behind"
+            );
+            if is_complete && channel.early.is_empty() {
+                // It has no such op.
+                channel.seen = channel.cursor;
+                channel.fetch_at = None;
+            }
+        }
+        let in_vain = channel.vain_joins;
+        let rejoin_at = has_hole.then(|| now + self.join_pause(in_vain));
+        let channel = &mut self.channels[store];
+        channel.phase = Phase::Live { join_ref, rejoin_at };
+        if !is_complete {
+            self.announce(store);
+            return;
+        }
+        if let Some(mirror) = channel.resync.take() {
+            if let Err(error) = check_size(&channel.name, mirror.size(), self.max_mirror) {
+                // It has to be fetched from the beginning again.
+                channel.resync = Some(Mirror::default());
+                return self.refuse(now, StoreId(store), 0, error);
+            }
+            let (seq, inexact_through) = (mirror.seq(), mirror.inexact_through());
+            let leaves = mirror.into_leaves().collect();
+            let (store, is_rewound) = (StoreId(store), true);
+            self.outputs.push_back(Output::Replace { store, seq, inexact_through, leaves, is_rewound });
+        }
+        self.channels[store].useful_since.get_or_insert(now);
+        self.useful_since.get_or_insert(now);
+        self.announce(store);
+        self.advance_all(store);
+        self.settle_lost(store, now);
+        self.close_holes(store, now);
+    }
+
+    pub(super) fn status_answered(&mut self, store: usize, now: Duration, outcome: Result<Response<'_>, Refusal>) {
+        let channel = &mut self.channels[store];
+        let Some((_, cursor_then)) = channel.status_sent.take() else { return };
+        let Ok(Ok(status)) = outcome.map(Response::status) else { return };
+        if status.current_seq < cursor_then {
+            let name = &channel.name;
+            tracing::warn!(store = %name, "the store went back: it is fetched again from the beginning");
+            self.resync(store, now, status.current_seq);
+        } else {
+            // What is behind by a push is on its way.
+            channel.know(status.current_seq, now + self.timing.grace);
+        }
+    }
+
+    pub(super) fn wake_channel(&mut self, store: usize, now: Duration) {
+        if !matches!(self.socket, Socket::Up { .. }) {
+            return;
+        }
+        match &self.channels[store].phase {
+            Phase::Closed { join_at: Some(at) } if *at <= now => self.join(store, now),
+            Phase::Refused { retry_at, .. } if *retry_at <= now => self.join(store, now),
+            Phase::Joining { since, .. } if *since + self.timing.join <= now => self.channel_closed(store, now),
+            Phase::Live { join_ref, .. } => {
+                let join_ref = *join_ref;
+                if self.channels[store].status_at <= now {
+                    let cursor = self.channels[store].cursor;
+                    let sent = self.send(&Request::Status, Some(join_ref), store);
+                    let channel = &mut self.channels[store];
+                    channel.status_sent = sent.map(|reference| (reference, cursor));
+                    channel.status_at = now + self.timing.status;
+                }
+                self.close_holes(store, now);
+            }
+            _ => {}
+        }
+    }
+}

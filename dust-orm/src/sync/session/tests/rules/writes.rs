@@ -1,0 +1,300 @@
+//! What is answered to a command.
+
+use super::*;
+
+#[test]
+fn a_write_is_answered_by_its_event_or_by_its_reply_when_the_mirror_has_it() {
+    let mut client = Client::live(0);
+    let first = client.write();
+    let (reference, op_id) = (client.last_sent("write")[1].clone(), client.op_id());
+    client.event(None, 1, &op_id);
+    assert_eq!(client.answer(first).unwrap().as_ref().unwrap().store_seq, Some(1));
+    client.replies(&reference, "ok", json!({"store_seq": 1}));
+
+    let second = client.write();
+    let (reference, op_id) = (client.last_sent("write")[1].clone(), client.op_id());
+    client.replies(&reference, "ok", json!({"store_seq": 2}));
+    assert!(client.answer(second).is_none(), "not readable yet");
+    client.event(None, 2, &op_id);
+    assert_eq!(client.answer(second).unwrap().as_ref().unwrap().store_seq, Some(2));
+    assert!(client.session.is_quiet());
+}
+
+#[test]
+fn a_write_behind_a_hole_waits_for_it() {
+    let mut client = Client::live(0);
+    let id = client.write();
+    let (reference, op_id) = (client.last_sent("write")[1].clone(), client.op_id());
+    client.event(None, 3, &op_id);
+    client.replies(&reference, "ok", json!({"store_seq": 3}));
+    assert!(client.answer(id).is_none());
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 3);
+    client.event(Some(&join), 1, "http");
+    client.event(Some(&join), 2, "http");
+    assert!(client.answer(id).unwrap().is_ok());
+}
+
+#[test]
+fn a_refused_write_says_why_and_a_release_of_nothing_is_fine() {
+    let mut client = Client::live(0);
+    let write =
+        Write { precondition: Some(Precondition::IfMatch(3)), ..Write::new(path("p"), Op::Set(RawJson::null())) };
+    let id = client.ask(Work::Write(write), false);
+    let reference = client.last_sent("write")[1].clone();
+    client.replies(&reference, "error", json!({"reason": "conflict"}));
+    assert_eq!(client.error(id), ErrKind::Conflict);
+
+    let id = client.ask(Work::Write(Write::new(path("lock"), Op::Release { token: 4 })), false);
+    let reference = client.last_sent("write")[1].clone();
+    client.replies(&reference, "ok", json!({"released": false}));
+    assert_eq!(client.answer(id).unwrap().as_ref().unwrap().store_seq, None);
+
+    let vacant =
+        Write { precondition: Some(Precondition::IfVacant), ..Write::new(path("p"), Op::Set(RawJson::null())) };
+    let id = client.ask(Work::Write(vacant), false);
+    assert_eq!(client.error(id), ErrKind::NotSupported);
+}
+
+#[test]
+fn leases_and_files_tell_more_than_a_number() {
+    let mut client = Client::live(0);
+    let lease = Op::Lease { holder: Some("me".into()), ttl_ms: 1_000 };
+    let id = client.ask(Work::Write(Write::new(path("lock"), lease)), false);
+    let op_id = client.op_id();
+    let value = json!({"_type": "lease", "expires_at": 5, "holder": "me", "token": 1});
+    let payload = json!({"store_seq": 1, "op": "lease", "path": "lock", "value": value, "client_op_id": op_id});
+    client.raw(json!([null, null, TOPIC, "event", payload]));
+    let written = client.answer(id).unwrap().as_ref().unwrap();
+    assert_eq!(written.value.as_ref().unwrap().to::<Value>().unwrap(), value);
+
+    let file = FileUpload { path: path("f"), content: b"hello".to_vec(), filename: None, content_type: None };
+    let id = client.ask(Work::PutFile(file), false);
+    let sent = client.last_sent("put_file").clone();
+    let value = json!({"_type": "file", "hash": "sha256:x"});
+    let payload =
+        json!({"store_seq": 2, "op": "put_file", "path": "f", "value": value, "client_op_id": sent[4]["client_op_id"]});
+    client.raw(json!([null, null, TOPIC, "event", payload]));
+    let written = client.answer(id).unwrap().as_ref().unwrap();
+    assert_eq!(written.store_seq, Some(2));
+    assert_eq!(written.value.as_ref().unwrap().to::<Value>().unwrap(), value);
+}
+
+#[test]
+fn without_a_connection_a_write_fails_at_once_or_waits_if_it_is_told_to() {
+    let mut client = Client::live(0);
+    client.lose();
+    let impatient = client.write();
+    assert_eq!(client.error(impatient), ErrKind::Network);
+    let patient = client.ask(Work::Write(Write::new(path("p"), Op::Delete)), true);
+    client.sent.clear();
+    client.pass(ms(10));
+    client.connect();
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 0);
+    let op_id = client.op_id();
+    let payload = json!({"store_seq": 1, "op": "delete", "path": "p", "value": null, "client_op_id": op_id});
+    client.raw(json!([null, null, TOPIC, "event", payload]));
+    assert!(client.answer(patient).unwrap().is_ok());
+
+    client.lose();
+    let patient = client.ask(Work::Write(Write::new(path("p"), Op::Delete)), true);
+    client.pass(ms(30_000));
+    assert_eq!(client.error(patient), ErrKind::Network, "it was never sent");
+
+    let mut client = Client::live(0);
+    client.lose();
+    let patient = client.ask_within(Work::Write(Write::new(path("p"), Op::Delete)), ms(500));
+    client.pass(ms(499));
+    assert!(client.answer(patient).is_none());
+    client.pass(ms(1));
+    assert_eq!(client.error(patient), ErrKind::Network, "it waits no longer than it may");
+}
+
+#[test]
+fn an_op_that_is_known_by_another_way_is_fetched_at_once() {
+    let mut client = Client::live(0);
+    client.sent.clear();
+    client.session.know(client.now, StoreId(0), 1);
+    client.session.know(client.now, StoreId(7), 1);
+    client.drain();
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 1);
+    client.event(Some(&join), 1, "other");
+    assert_eq!(client.applied, [1]);
+}
+
+#[test]
+fn a_lost_reply_is_found_in_the_catch_up() {
+    let mut client = Client::live(0);
+    let (found, missing) = (client.write(), client.write());
+    let op_id = client.sent[0][4]["client_op_id"].as_str().unwrap().to_owned();
+    client.lose();
+    assert!(client.answer(found).is_none() && client.answer(missing).is_none());
+    client.pass(ms(10));
+    client.connect();
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 1);
+    client.event(Some(&join), 1, &op_id);
+    assert!(client.answer(found).unwrap().is_ok());
+    client.says(&join, "catch_up_complete", json!({"through_seq": 1}));
+    assert!(client.answer(missing).is_none(), "the server may be about to do it");
+    assert!(!client.sent.iter().skip(2).any(|frame| frame[3] == "write"), "nothing is sent twice");
+    client.pass(ms(2_000));
+    assert_eq!(client.error(missing), ErrKind::Timeout);
+}
+
+#[test]
+fn a_snapshot_hides_what_became_of_a_write() {
+    let mut client = Client::live(0);
+    let id = client.write();
+    client.lose();
+    client.pass(ms(10));
+    client.connect();
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 5);
+    client.says(&join, "snapshot", json!({"snapshot_seq": 5, "entries": {}}));
+    client.says(&join, "catch_up_complete", json!({"through_seq": 5}));
+    assert_eq!(client.error(id), ErrKind::Timeout);
+}
+
+#[test]
+fn a_crashed_channel_is_joined_again_and_its_writes_are_looked_for() {
+    let mut client = Client::live(0);
+    let id = client.write();
+    let op_id = client.op_id();
+    client.says("1", "phx_error", json!({}));
+    client.pass(ms(100));
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 1);
+    client.event(Some(&join), 1, &op_id);
+    assert!(client.answer(id).unwrap().is_ok());
+    // That of a join that is over means nothing.
+    client.says(&join, "catch_up_complete", json!({"through_seq": 1}));
+    client.sent.clear();
+    client.says("1", "phx_error", json!({}));
+    client.pass(ms(1_000));
+    assert!(client.sent.is_empty() && client.states.last().unwrap().is_live());
+}
+
+#[test]
+fn a_channel_that_was_not_open_took_no_write() {
+    let mut client = Client::live(0);
+    let id = client.write();
+    let reference = client.last_sent("write")[1].clone();
+    client.replies(&reference, "error", json!({"reason": "unmatched topic"}));
+    assert_eq!(client.error(id), ErrKind::Network);
+    client.pass(ms(100));
+    client.last_sent("phx_join");
+}
+
+#[test]
+fn a_refused_store_fails_writes_and_is_tried_again_later() {
+    let mut client = Client::new(0);
+    client.connect();
+    client.replies(&json!("1"), "error", json!({"reason": "missing_scope", "scope": "entries:read", "message": "no"}));
+    assert!(matches!(client.states.last(), Some(StoreState::Refused(error)) if error.kind() == ErrKind::Unauthorized));
+    let id = client.write();
+    assert_eq!(client.error(id), ErrKind::Unauthorized);
+    client.sent.clear();
+    client.pass(ms(29_000));
+    assert!(client.sent.is_empty());
+    client.pass(ms(1_000));
+    assert!(client.sent_events().contains(&"phx_join".to_owned()));
+}
+
+#[test]
+fn every_command_has_a_deadline() {
+    let mut client = Client::live(0);
+    let (write, catch_up) = (client.write(), client.ask(Work::CatchUp(1), false));
+    client.pass(ms(29_999));
+    assert!(client.answers.is_empty());
+    client.pass(ms(1));
+    assert_eq!((client.error(write), client.error(catch_up)), (ErrKind::Timeout, ErrKind::Timeout));
+    let caught_up = client.ask(Work::CatchUp(0), false);
+    assert!(client.answer(caught_up).unwrap().is_ok());
+}
+
+#[test]
+fn what_was_written_over_http_is_fetched_at_once() {
+    let mut client = Client::live(4);
+    let id = client.ask(Work::CatchUp(6), false);
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 6);
+    client.event(Some(&join), 5, "http");
+    assert!(client.answer(id).is_none());
+    client.event(Some(&join), 6, "http");
+    assert!(client.answer(id).unwrap().is_ok());
+}
+
+#[test]
+fn a_refresh_asks_how_far_the_store_is_and_gets_there() {
+    let mut client = Client::live(4);
+    let up_to_date = client.ask(Work::Refresh, false);
+    let status = client.last_sent("status")[1].clone();
+    client.replies(&status, "ok", json!({"current_seq": 4, "entry_count": 1}));
+    assert_eq!(client.answer(up_to_date).unwrap().as_ref().unwrap().store_seq, Some(4));
+
+    let behind = client.ask(Work::Refresh, false);
+    let status = client.last_sent("status")[1].clone();
+    client.replies(&status, "ok", json!({"current_seq": 5, "entry_count": 1}));
+    assert!(client.answer(behind).is_none());
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 5);
+    client.event(Some(&join), 5, "http");
+    assert!(client.answer(behind).unwrap().is_ok());
+
+    let cut_off = client.ask(Work::Refresh, false);
+    client.says(&join, "catch_up_complete", json!({"through_seq": 5}));
+    client.says(&join, "phx_error", json!({}));
+    client.pass(ms(100));
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 5);
+    let status = client.last_sent("status")[1].clone();
+    client.replies(&status, "ok", json!({"current_seq": 5, "entry_count": 1}));
+    assert!(client.answer(cut_off).unwrap().is_ok(), "it is asked again");
+
+    let lost = client.ask(Work::Refresh, false);
+    client.lose();
+    client.pass(ms(30_000));
+    assert_eq!(client.error(lost), ErrKind::Timeout);
+}
+
+#[test]
+fn stopping_answers_everything_and_closes_the_socket() {
+    let mut client = Client::live(0);
+    let sent = client.write();
+    client.session.stop();
+    client.drain();
+    assert_eq!((client.error(sent), client.hang_ups), (ErrKind::Timeout, 1));
+    assert!(client.session.is_quiet() && client.session.next_wake().is_none());
+    let late = client.write();
+    assert_eq!(client.error(late), ErrKind::Network);
+    client.connect();
+    assert_eq!(client.hang_ups, 2, "a socket that opens late is closed");
+    client.session.start();
+    client.drain();
+    assert_eq!(client.dials, 2);
+}
+
+/// The sessions of two processes never give the same id to an op.
+#[test]
+fn op_ids_differ_between_sessions() {
+    let id = |seed| {
+        let mut session = Session::new(Timing::default(), [("acme/main".to_owned(), 0)], seed);
+        session.start();
+        session.connected(Duration::ZERO);
+        session.frame(
+            Duration::ZERO,
+            r#"["1","1","store:acme/main","phx_reply",{"status":"ok","response":{"store_seq":0}}]"#,
+        );
+        let work = Work::Write(Write::new(path("p"), Op::Delete));
+        session.command(Duration::ZERO, CommandId(1), Command { store: StoreId(0), work, wait: Duration::ZERO });
+        let sent: Vec<String> = std::iter::from_fn(|| session.next_output())
+            .filter_map(|output| if let Output::Send(frame) = output { Some(frame) } else { None })
+            .collect();
+        sent.last().unwrap().clone()
+    };
+    assert_eq!(id(1), id(1));
+    assert_ne!(id(1), id(2));
+}
