@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::channel::Phase;
 use super::{Output, STEADY, Session, Socket, StoreId};
+use crate::error::DustErr;
 use crate::protocol::CommittedOp;
 use crate::protocol::channel::{Refusal, Request, Response, Snapshot};
 use crate::sync::Mirror;
@@ -72,10 +73,7 @@ impl Session {
             }
             Err(refusal) if refusal.is_final() => {
                 let error = refusal.of_join(&channel.name);
-                channel.phase = Phase::Refused { error, retry_at: now + self.timing.refused };
-                self.lose_sent(store);
-                self.announce(store);
-                self.advance_all(store);
+                self.leave_alone(store, now, error);
             }
             Ok(Err(_)) | Err(_) => self.channel_closed(store, now),
         }
@@ -122,8 +120,13 @@ impl Session {
         }
         let error = channel.breaks_off(self.frames);
         tracing::warn!(store = %channel.name, %error, "the mirror of a store stays behind");
-        channel.phase = Phase::Refused { error, retry_at: now + self.timing.refused };
+        self.leave_alone(store, now, error);
+    }
+
+    /// A store cannot be followed now, for this reason: it is left alone for a while, and what was sent is unknown.
+    pub(super) fn leave_alone(&mut self, store: usize, now: Duration, error: DustErr) {
         self.lose_sent(store);
+        self.channels[store].phase = Phase::Refused { error, retry_at: now + self.timing.refused };
         self.announce(store);
         self.advance_all(store);
     }

@@ -258,30 +258,22 @@ impl Session {
         if self.socket == Socket::Off {
             return;
         }
-        let retry_at = now + self.timing.refused;
         for store in 0..self.channels.len() {
-            self.lose_sent(store);
             self.channels[store].disconnect();
-            self.channels[store].phase = Phase::Refused { error: error.clone(), retry_at };
-            self.announce(store);
-            self.advance_all(store);
+            self.leave_alone(store, now, error.clone());
         }
         self.by_reference.clear();
         self.useful_since = None;
         self.failures = self.failures.saturating_add(1);
-        self.socket = Socket::Down { retry_at };
+        self.socket = Socket::Down { retry_at: now + self.timing.refused };
     }
 
     /// What was handed out for a store was not taken, for this reason: its mirror stays as of the op `seq`. It is asked for
     /// again as seldom as a store that is refused by the server.
     pub fn refuse(&mut self, now: Duration, store: StoreId, seq: u64, error: DustErr) {
-        let retry_at = now + self.timing.refused;
         let Some(channel) = self.channels.get_mut(store.0) else { return };
         channel.stay_at(seq);
-        channel.phase = Phase::Refused { error, retry_at };
-        self.lose_sent(store.0);
-        self.announce(store.0);
-        self.advance_all(store.0);
+        self.leave_alone(store.0, now, error);
     }
 
     /// A text frame has arrived.
