@@ -20,16 +20,7 @@ fn list_stores(call: &Call<'_>) -> Reply {
     require(call, "stores:read")?;
     let org = own_org(call);
     let stores = visible(call, &org);
-    let stores = stores.iter().map(|held| {
-        Object::new()
-            .raw("expires_at", "null")
-            .string("full_name", &held.name.to_string())
-            .string("id", &held.id)
-            .string("inserted_at", &time::iso(held.since_ms, 6))
-            .string("name", held.name.name())
-            .string("status", "active")
-            .end()
-    });
+    let stores = stores.iter().map(store_object);
     Ok(Answer::ok(Object::new().string("org", &org).raw("stores", &json::array(stores)).end()))
 }
 
@@ -43,15 +34,18 @@ fn create_store(call: &Call<'_>) -> Reply {
         return Err(invalid());
     }
     let held = call.state.stores.open_or_create(&name).map_err(|_| Answer::broken(500))?;
-    let store = Object::new()
+    Ok(Answer::json(201, Object::new().raw("store", &store_object(&held)).end()))
+}
+
+fn store_object(held: &Held) -> String {
+    Object::new()
         .raw("expires_at", "null")
         .string("full_name", &held.name.to_string())
         .string("id", &held.id)
         .string("inserted_at", &time::iso(held.since_ms, 6))
         .string("name", held.name.name())
         .string("status", "active")
-        .end();
-    Ok(Answer::json(201, Object::new().raw("store", &store).end()))
+        .end()
 }
 
 pub(super) fn tokens(call: &Call<'_>) -> Reply {
