@@ -136,6 +136,15 @@ impl Stores {
         Ok(opened)
     }
 
+    /// Puts a store as it was after an op in the place of a store; whether that is known.
+    pub(crate) fn restore(&self, name: &StoreName, seq: u64) -> Result<bool, EmulatorError> {
+        let mut held = self.lock();
+        let Some(present) = held.get_mut(name) else { return Ok(false) };
+        let Some(before) = present.store.copy_as_of(seq)? else { return Ok(false) };
+        present.store = before;
+        Ok(true)
+    }
+
     /// The bytes of a file, whichever store has them: a server keeps the files of all stores together.
     pub(crate) fn file_content(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
         for held in self.all() {

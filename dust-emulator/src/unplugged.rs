@@ -41,6 +41,14 @@ impl Unplugged {
     pub fn store_handle(&self, name: &str) -> Result<Store, EmulatorError> {
         Ok(self.state.stores.open_or_create(&StoreName::parse(name)?)?.store)
     }
+
+    /// Puts a store back to what it was after an op, as if a server had been restored from a backup. False where that is not
+    /// known: for an op that is still to come, or before the last compaction.
+    ///
+    /// Lines and [handles](Unplugged::store_handle) from before keep to the store as it was then: drop them.
+    pub fn restore(&self, name: &str, store_seq: u64) -> Result<bool, EmulatorError> {
+        self.state.stores.restore(&StoreName::parse(name)?, store_seq)
+    }
 }
 
 impl fmt::Debug for Unplugged {

@@ -16,6 +16,7 @@ pub mod migration;
 mod sql;
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -73,6 +74,9 @@ pub struct Cursor {
     pub server: String,
     /// The `store_seq` of the last op.
     pub seq: u64,
+    /// The `client_op_id` of that op, where it is known. A client compares it with the store's when it connects: a store that
+    /// was restored from a backup, and has grown since, has another op of that number.
+    pub last_op_id: Option<Arc<str>>,
     /// Up to which `store_seq` revisions may be too high; see [`Mirror::inexact_through`](crate::sync::Mirror::inexact_through).
     pub inexact_through: u64,
 }

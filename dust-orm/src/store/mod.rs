@@ -45,6 +45,7 @@
 //! Numbers keep the text they were written with: where a server answers `1.0e3`, this answers `1e3`.
 
 mod clock;
+mod copy;
 mod error;
 mod feed;
 mod files;

@@ -10,7 +10,7 @@ use super::client::{Inner, START_PATIENCE, SyncClient};
 use super::dial::Address;
 use super::mirror::{MAX_MIRROR, Mirror};
 use super::persist::{Keeper, Place};
-use super::session::{Session, Timing};
+use super::session::{Session, StoreId, Timing};
 use super::socket::Driver;
 use super::store::StoreShared;
 use crate::cache::Cache;
@@ -187,6 +187,9 @@ impl SyncClientBuilder {
         }
         let held = stores.iter().map(|store| (store.name.clone(), store.mirror().seq()));
         let mut session = Session::new(self.timing, held, seed).with_frames(self.frames).with_max_mirror(max_mirror);
+        for (index, store) in stores.iter().enumerate() {
+            session = session.with_last_op(StoreId(index), store.mirror().last_op_id().cloned());
+        }
         session.keep_secret(first.token().clone());
         let (asks, asked) = mpsc::channel(ASKS);
         let (started, start) = oneshot::channel();

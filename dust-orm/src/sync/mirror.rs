@@ -7,6 +7,7 @@ mod separator;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use crate::protocol::apply::apply;
 use crate::protocol::list::MAX_PAGE;
@@ -48,6 +49,8 @@ pub struct Mirror {
     /// whatever its case is found without a scan.
     folded: BTreeMap<Box<str>, Vec<Box<str>>>,
     seq: u64,
+    /// The id of the last op, where it came as an op.
+    last_op_id: Option<Arc<str>>,
     inexact_through: u64,
     /// What its cache lacks, where it has one.
     journal: Option<Box<Journal>>,
@@ -57,6 +60,11 @@ impl Mirror {
     /// The `store_seq` of the last op it holds.
     pub fn seq(&self) -> u64 {
         self.seq
+    }
+
+    /// The `client_op_id` of that op. `None` where it came as part of a snapshot, or has none.
+    pub fn last_op_id(&self) -> Option<&Arc<str>> {
+        self.last_op_id.as_ref()
     }
 
     /// Up to which `store_seq` a revision may be too high: a snapshot does not tell the revisions of its leaves, and they
@@ -86,6 +94,8 @@ impl Mirror {
             tracing::warn!(path = %op.path, store_seq = op.store_seq, %error, "a committed op cannot be mirrored");
         }
         self.seq = op.store_seq;
+        // One without an id is like any other without.
+        self.last_op_id = (!op.client_op_id.is_empty()).then(|| Arc::clone(&op.client_op_id));
         if let Some(journal) = &mut self.journal {
             journal.bound(self.leaves.len());
         }
@@ -100,6 +110,11 @@ impl Mirror {
         }
         *self = Mirror { seq, inexact_through, journal, ..Mirror::default() };
         self.extend(&leaves.into());
+    }
+
+    /// Remembers the id of the last op, which came as part of what was kept.
+    pub(super) fn set_last_op_id(&mut self, id: Option<Arc<str>>) {
+        self.last_op_id = id;
     }
 
     /// Adds leaves that are as of the same op.
@@ -124,7 +139,9 @@ impl Mirror {
 
     /// Takes what its cache lacks; `None` when that is nothing, or when there is no cache.
     pub(super) fn take_unsaved(&mut self) -> Option<Unsaved> {
-        self.journal.as_mut()?.take(self.seq, self.inexact_through)
+        let mut unsaved = self.journal.as_mut()?.take(self.seq, self.inexact_through)?;
+        unsaved.last_op_id = self.last_op_id.clone();
+        Some(unsaved)
     }
 
     /// Takes back what did not get into the cache.

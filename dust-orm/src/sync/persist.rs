@@ -60,6 +60,7 @@ impl Place {
         if let Some(kept) = &kept {
             self.check(store, kept)?;
             mirror.replace(kept.seq, kept.inexact_through, PackedLeaves::default());
+            mirror.set_last_op_id(kept.last_op_id.clone());
             loop {
                 let leaves = read.next_leaves().await?;
                 if leaves.is_empty() {
@@ -113,7 +114,7 @@ impl Place {
             (What::Changes(changes), Some(kept)) if kept.seq >= unsaved.base => {
                 write_changes(&mut *write, changes).await?;
                 let inexact_through = unsaved.inexact_through.max(kept.inexact_through);
-                self.commit(write, unsaved.seq, inexact_through).await
+                self.commit(write, unsaved, inexact_through).await
             }
             _ => self.rewrite(store, write, unsaved).await,
         }
@@ -144,11 +145,11 @@ impl Place {
             }
         };
         let Some(newer) = newer else {
-            return self.commit(write, unsaved.seq, unsaved.inexact_through).await;
+            return self.commit(write, unsaved, unsaved.inexact_through).await;
         };
         let What::Changes(changes) = &newer.what else { return Ok(Saved::Overtaken(newer)) };
         let written = match write_changes(&mut *write, changes).await {
-            Ok(()) => self.commit(write, newer.seq, newer.inexact_through).await,
+            Ok(()) => self.commit(write, &newer, newer.inexact_through).await,
             Err(error) => Err(error),
         };
         if written.is_err() {
@@ -157,9 +158,15 @@ impl Place {
         written
     }
 
-    async fn commit(&self, write: Box<dyn CacheWrite>, seq: u64, inexact_through: u64) -> Result<Saved, DustErr> {
-        in_time(write.commit(Cursor { server: self.server.clone(), seq, inexact_through })).await?;
-        Ok(Saved::Through(seq))
+    async fn commit(
+        &self,
+        write: Box<dyn CacheWrite>,
+        Unsaved { seq, last_op_id, .. }: &Unsaved,
+        inexact_through: u64,
+    ) -> Result<Saved, DustErr> {
+        let (server, last_op_id) = (self.server.clone(), last_op_id.clone());
+        in_time(write.commit(Cursor { server, seq: *seq, last_op_id, inexact_through })).await?;
+        Ok(Saved::Through(*seq))
     }
 }
 

@@ -13,6 +13,7 @@ const PAGE: usize = 1000;
 pub type Shown = (String, RawJson, u64);
 
 /// A store's log, and the state after each of its ops.
+#[derive(Clone)]
 pub struct Ledger {
     ops: Vec<CommittedOp>,
     /// The state after so many ops.
@@ -42,6 +43,12 @@ impl Ledger {
             }
         }
         Ok(&self.ops[known..])
+    }
+
+    /// What it was after an op.
+    pub fn through(&self, seq: u64) -> Ledger {
+        let count = usize::try_from(seq).unwrap_or(usize::MAX).min(self.ops.len());
+        Ledger { ops: self.ops[..count].to_vec(), states: self.states[..=count].to_vec() }
     }
 
     /// The last op's number.

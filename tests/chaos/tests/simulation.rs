@@ -40,6 +40,7 @@ fn every_promise_is_kept_whatever_goes_wrong() {
         "fault: cut",
         "fault: cut after it was read",
         "fault: server restart",
+        "fault: server restored",
         "fault: server's clock set",
         "fault: stall",
         "mirror replaced",
@@ -48,6 +49,9 @@ fn every_promise_is_kept_whatever_goes_wrong() {
         "read",
         "reply before event",
         "reply lost",
+        "restore noticed",
+        "restore passed over by a snapshot",
+        "store restored",
         "subscriber reads again",
         "write acknowledged",
         "write failed",
@@ -87,6 +91,10 @@ fn what_is_wrong_is_noticed() {
             Mutation::ClientLosesLeaf => &[Promise::MirrorIsExact, Promise::ReadsAreStates],
             Mutation::ClientForgetsCaller | Mutation::ClientAnswersTwice => &[Promise::EveryCallIsAnswered],
             Mutation::ClientAnswersEarly => &[Promise::OrderOfCalls],
+            // Ops go on from those that are lost, reads show them, or they stay.
+            Mutation::OpsShareTheirIds => {
+                &[Promise::OnceAndInOrder, Promise::ReadsAreStates, Promise::MirrorIsExact, Promise::ComesToRest]
+            }
             Mutation::ClientShowsUncommitted => &[Promise::ReadsAreStates, Promise::MirrorIsExact],
         };
         let found: Vec<Report> = seeds::run(1, 300, Some(mutation)).failures;

@@ -25,6 +25,7 @@ const REVISION: &str = "revision";
 /// The address of the server.
 const SERVER: &str = "server";
 const SEQ: &str = "seq";
+const LAST_OP_ID: &str = "last_op_id";
 const INEXACT_THROUGH: &str = "inexact_through";
 
 /// What no path contains: an escape that is none.
@@ -78,6 +79,7 @@ impl Tables {
             .col(name(STORE, 255).primary_key())
             .col(text(SERVER))
             .col(number(SEQ))
+            .col(text(LAST_OP_ID))
             .col(number(INEXACT_THROUGH));
         if is_mysql {
             // By default it takes `acme/main` and `acme/Main` for the same.
@@ -94,10 +96,11 @@ impl Tables {
         [self.leaves(), self.cursors()].map(|table| Table::drop().table(table).if_exists().take())
     }
 
-    /// Server, seq and inexact_through of a store's cursor. For a writer the row is locked, where the database can.
+    /// Server, seq, last_op_id and inexact_through of a store's cursor. For a writer the row is locked, where the database can.
     pub(super) fn select_cursor(&self, store: &str, lock: bool) -> SelectStatement {
         let mut select = Query::select();
-        select.columns([SERVER, SEQ, INEXACT_THROUGH]).from(self.cursors()).and_where(Expr::col(STORE).eq(store));
+        let columns = [SERVER, SEQ, LAST_OP_ID, INEXACT_THROUGH];
+        select.columns(columns).from(self.cursors()).and_where(Expr::col(STORE).eq(store));
         if lock {
             select.lock_exclusive();
         }
@@ -153,13 +156,18 @@ impl Tables {
 
     pub(super) fn upsert_cursor(&self, store: &str, cursor: &Cursor) -> Result<InsertStatement, error::Error> {
         let mut insert = Query::insert();
-        insert.into_table(self.cursors()).columns([STORE, SERVER, SEQ, INEXACT_THROUGH]).values([
+        // An id that is empty is none; and one with a NUL PostgreSQL cannot keep.
+        let last_op_id = cursor.last_op_id.as_deref().filter(|id| !id.contains('\0')).unwrap_or_default();
+        insert.into_table(self.cursors()).columns([STORE, SERVER, SEQ, LAST_OP_ID, INEXACT_THROUGH]).values([
             Expr::val(store),
             Expr::val(cursor.server.as_str()),
             Expr::val(cursor.seq.cast_signed()),
+            Expr::val(last_op_id),
             Expr::val(cursor.inexact_through.cast_signed()),
         ])?;
-        insert.on_conflict(OnConflict::column(STORE).update_columns([SERVER, SEQ, INEXACT_THROUGH]).to_owned());
+        insert.on_conflict(
+            OnConflict::column(STORE).update_columns([SERVER, SEQ, LAST_OP_ID, INEXACT_THROUGH]).to_owned(),
+        );
         Ok(insert)
     }
 }

@@ -129,8 +129,10 @@ async fn cursor(
     let row = transaction.query_one(&tables.select_cursor(store, lock)).await?;
     let cursor = |row: QueryResult| {
         let seq = at::<i64>(&row, 1)?.cast_unsigned();
-        let inexact_through = at::<i64>(&row, 2)?.cast_unsigned();
-        Ok(Cursor { server: at(&row, 0)?, seq, inexact_through })
+        let last_op_id: String = at(&row, 2)?;
+        let last_op_id = (!last_op_id.is_empty()).then(|| last_op_id.into());
+        let inexact_through = at::<i64>(&row, 3)?.cast_unsigned();
+        Ok(Cursor { server: at(&row, 0)?, seq, last_op_id, inexact_through })
     };
     row.map(cursor).transpose()
 }

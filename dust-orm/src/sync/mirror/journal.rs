@@ -1,6 +1,7 @@
 //! What has changed in a mirror since its cache was told.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::leaf_map::LeafMap;
 use crate::protocol::{LeafRef, Path};
@@ -53,6 +54,8 @@ pub(in crate::sync) struct Unsaved {
     pub(in crate::sync) base: u64,
     /// As of which op.
     pub(in crate::sync) seq: u64,
+    /// The id of that op, where the mirror knows it.
+    pub(in crate::sync) last_op_id: Option<Arc<str>>,
     pub(in crate::sync) inexact_through: u64,
 }
 
@@ -130,7 +133,7 @@ impl Journal {
         }
         let what = std::mem::replace(&mut self.what, What::Changes(Changes::default()));
         let base = std::mem::replace(&mut self.base, seq);
-        Some(Unsaved { what, base, seq, inexact_through })
+        Some(Unsaved { what, base, seq, last_op_id: None, inexact_through })
     }
 
     /// Takes back what did not get into the cache.

@@ -131,10 +131,9 @@ impl Channel {
         self.disconnect();
     }
 
-    /// Whether a store that is another on the next connection would be noticed.
-    #[cfg(test)]
-    pub(super) fn knows_its_last_op(&self) -> bool {
-        self.last_id.is_some()
+    /// Up to which op it would not be noticed that a store is another on the next connection.
+    pub(super) fn blind_through(&self) -> u64 {
+        if self.last_id.is_some() { 0 } else { self.cursor }
     }
 
     /// How much memory the ops take that wait, counted anew.

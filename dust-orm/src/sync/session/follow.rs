@@ -204,15 +204,12 @@ impl Session {
     }
 
     /// A snapshot has arrived: the whole store.
-    pub(super) fn replace(&mut self, store: usize, now: Duration, snapshot: Snapshot) {
+    pub(super) fn replace(&mut self, store: usize, snapshot: Snapshot) {
         let Snapshot { seq, leaves } = snapshot;
         let channel = &mut self.channels[store];
-        if channel.is_comparing && seq == channel.cursor {
-            // The op to compare with is in no log any more, and will not be: what the mirror has is as good as this.
-            channel.last_id = None;
-            return self.compared(store, now);
-        }
-        if seq <= channel.cursor {
+        // Where the op to compare with is in no log any more, this is the store, the same or another.
+        let may_be_rewound = channel.is_comparing && seq == channel.cursor;
+        if seq <= channel.cursor && !may_be_rewound {
             return;
         }
         (channel.last_id, channel.is_doubtful, channel.is_comparing) = (None, false, false);
@@ -225,7 +222,7 @@ impl Session {
         match &mut channel.resync {
             Some(mirror) => mirror.replace(seq, seq, leaves),
             None => {
-                let (store, inexact_through, is_rewound) = (StoreId(store), seq, false);
+                let (store, inexact_through, is_rewound) = (StoreId(store), seq, may_be_rewound);
                 self.outputs.push_back(Output::Replace { store, seq, inexact_through, leaves, is_rewound });
             }
         }

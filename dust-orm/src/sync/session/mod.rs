@@ -16,8 +16,8 @@
 //! A snapshot replaces everything. A store that has fewer ops than the mirror was restored from a backup: everything is
 //! fetched again, aside, and replaces the mirror when it is complete. So is one that was restored and has meanwhile grown beyond
 //! the mirror: on a new connection a join begins one op early, and that op has to have the id of the mirror's last one.
-//! (Where that is not known, because the mirror comes from a snapshot or a cache and no op has come since, or where that op is
-//! in no log any more, it is not noticed.)
+//! (Where that op is in no log any more, the snapshot that comes in its place replaces the mirror. Only where the mirror itself
+//! comes from a snapshot, and no op has come since, there is nothing to compare, and it is not noticed.)
 //!
 //! # How a write is answered
 //!
@@ -34,6 +34,7 @@ mod output;
 pub(crate) mod tests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use command::{Command, CommandId, Work};
@@ -181,6 +182,14 @@ impl Session {
         }
     }
 
+    /// Tells the `client_op_id` of a mirror's last op, where that is known: the first join compares it with the store's.
+    pub fn with_last_op(mut self, store: StoreId, id: Option<Arc<str>>) -> Session {
+        if let Some(channel) = self.channels.get_mut(store.0) {
+            channel.last_id = id;
+        }
+        self
+    }
+
     /// Tells the form of the frames on the socket, of which only errors speak: the session itself takes and gives text.
     pub fn with_frames(mut self, frames: Frames) -> Session {
         self.frames = frames;
@@ -296,7 +305,7 @@ impl Session {
                 }
             }
             Message::Event(op) if join_ref.is_none() || is_current => self.receive(store, now, op),
-            Message::Snapshot(snapshot) if is_current => self.replace(store, now, snapshot),
+            Message::Snapshot(snapshot) if is_current => self.replace(store, snapshot),
             Message::CaughtUp if is_current => self.caught_up(store, now),
             Message::Crashed if is_current => self.channel_crashed(store, now),
             Message::Closed if is_current => self.channel_closed(store, now),
@@ -334,9 +343,10 @@ impl Session {
         self.secret = Some(token);
     }
 
-    #[cfg(test)]
-    fn knows_last_ops(&self) -> bool {
-        self.channels.iter().all(Channel::knows_its_last_op)
+    /// Up to which op a store can be restored from a backup, and grow again beyond its mirror, without this session noticing:
+    /// that of a mirror whose last op has no id to compare, because it came with a snapshot. 0 where everything is noticed.
+    pub fn blind_through(&self, store: StoreId) -> u64 {
+        self.channels.get(store.0).map_or(0, Channel::blind_through)
     }
 
     #[cfg(test)]

@@ -34,7 +34,7 @@ pub enum Output {
         inexact_through: u64,
         /// The leaves.
         leaves: PackedLeaves,
-        /// Whether the store went back: the numbers of its ops mean other ops than before.
+        /// Whether the store went back, or may have: the numbers of its ops mean other ops than before.
         is_rewound: bool,
     },
     /// The answer to a command. What it tells of has been handed out before.

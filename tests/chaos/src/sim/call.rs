@@ -44,6 +44,8 @@ pub(super) struct Call {
     pub(super) outcome: Option<Outcome>,
     /// The op it was found to be in the log.
     pub(super) found: Option<u64>,
+    /// How often the store had been restored then.
+    pub(super) found_era: usize,
 }
 
 /// What a caller does next.

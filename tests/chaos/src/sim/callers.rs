@@ -72,7 +72,7 @@ impl World {
             return Err(self.violation(Promise::OrderOfCalls, client, store, what));
         }
         let pattern = Glob::parse(pattern).map_err(|error| broken(error.to_string()))?;
-        let ledger = &self.server.stores[store].ledger;
+        let ledger = self.server.stores[store].ledger_of(seen.era);
         ledger.check(&seen.mirror, &pattern, Promise::ReadsAreStates)?;
         let leaves = ledger::shown(&seen.mirror, &pattern).map_err(broken)?;
         let revisions = leaves.into_iter().map(|(_, _, revision)| revision);
@@ -107,6 +107,7 @@ impl World {
             due: time + Timing::default().deadline,
             outcome: None,
             found: None,
+            found_era: 0,
         });
         self.callers[caller].waits_for = Some(index);
         if let (Work::Write(write), true) = (&work, self.mutation == Some(Mutation::ClientShowsUncommitted)) {
@@ -192,9 +193,9 @@ impl World {
 
     /// A caller learns from an answer. What an op has made has to be what the log says.
     pub(super) fn learn(&mut self, index: usize, written: &Written) -> Checked {
-        let Call { caller, store, ref target, .. } = self.calls[index];
+        let Call { caller, store, ref target, found_era, .. } = self.calls[index];
         let (Some((path, kind, _)), Some(seq)) = (target, written.store_seq) else { return Ok(()) };
-        let logged = self.server.stores[store].ledger.op(seq).map(|op| &op.value);
+        let logged = self.server.stores[store].ledger_of(found_era).op(seq).map(|op| &op.value);
         if let (Some(value), OpKind::Increment | OpKind::Add | OpKind::Remove) = (&written.value, kind)
             && Some(value) != logged
         {

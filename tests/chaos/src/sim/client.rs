@@ -6,7 +6,7 @@ use std::time::Duration;
 use dust_orm::feed::Hub;
 use dust_orm::protocol::CommittedOp;
 use dust_orm::sync::Mirror;
-use dust_orm::sync::session::{Session, StoreState, Timing};
+use dust_orm::sync::session::{Session, StoreId, StoreState, Timing};
 
 use super::followers::{Follower, followers};
 use super::server::Kept;
@@ -39,6 +39,9 @@ pub(super) struct Seen {
     pub(super) mirror: Mirror,
     /// The mirror as a cache has kept it.
     pub(super) cached: Mirror,
+    /// The era of the store that each of them is of.
+    pub(super) era: usize,
+    pub(super) cached_era: usize,
     pub(super) is_live: bool,
     /// What callers were told of.
     pub(super) told: u64,
@@ -51,7 +54,8 @@ pub(super) struct Seen {
 impl Client {
     pub(super) fn new(index: usize, stores: &[Kept], dice: &mut Dice) -> Result<Client, String> {
         let names = stores.iter().map(|store| (store.name.clone(), 0));
-        let seen = stores.iter().map(|_| Seen::starting_at(Mirror::default(), dice)).collect::<Result<_, String>>()?;
+        let seen =
+            stores.iter().map(|_| Seen::starting_at(Mirror::default(), 0, dice)).collect::<Result<_, String>>()?;
         Ok(Client {
             name: format!("client {index}"),
             device_id: format!("d{index}.0"),
@@ -73,10 +77,12 @@ impl Client {
         self.starts += 1;
         self.device_id = format!("d{index}.{}", self.starts);
         let names = stores.iter().zip(&self.stores).map(|(store, seen)| (store.name.clone(), seen.cached.seq()));
-        self.session = Session::new(Timing::default(), names, dice.roll());
-        for seen in &mut self.stores {
-            *seen = Seen::starting_at(seen.cached.clone(), dice)?;
+        let mut session = Session::new(Timing::default(), names, dice.roll());
+        for (store, seen) in self.stores.iter_mut().enumerate() {
+            session = session.with_last_op(StoreId(store), seen.cached.last_op_id().cloned());
+            *seen = Seen::starting_at(seen.cached.clone(), seen.cached_era, dice)?;
         }
+        self.session = session;
         (self.wire, self.dialling, self.wakes_at, self.last_write) = (None, None, None, None);
         self.commands.clear();
         Ok(())
@@ -85,7 +91,7 @@ impl Client {
     /// Keeps the mirrors in the cache.
     pub(super) fn save(&mut self) {
         for seen in &mut self.stores {
-            seen.cached = seen.mirror.clone();
+            (seen.cached, seen.cached_era) = (seen.mirror.clone(), seen.era);
         }
     }
 
@@ -102,11 +108,25 @@ impl Client {
 
 impl Seen {
     /// What a client begins with.
-    fn starting_at(cached: Mirror, dice: &mut Dice) -> Result<Seen, String> {
+    fn starting_at(cached: Mirror, era: usize, dice: &mut Dice) -> Result<Seen, String> {
         let (mirror, at) = (cached.clone(), cached.seq());
         let hub = Hub::new(at);
-        let followers = followers(&hub, &mirror, dice)?;
-        Ok(Seen { mirror, cached, is_live: false, told: at, heard: at, hub, followers })
+        let followers = followers(&hub, &mirror, era, dice)?;
+        Ok(Seen { mirror, cached, era, cached_era: era, is_live: false, told: at, heard: at, hub, followers })
+    }
+
+    /// The store was restored from a backup that knows the ops up to one. What is no later is as of the new era, too.
+    pub(super) fn restored(&mut self, through: u64, era: usize) {
+        let follows = |its: &mut usize, seq: u64| {
+            if *its + 1 == era && seq <= through {
+                *its = era;
+            }
+        };
+        follows(&mut self.era, self.mirror.seq());
+        follows(&mut self.cached_era, self.cached.seq());
+        if self.era == era {
+            self.followers.iter_mut().for_each(|follower| follower.restored(era));
+        }
     }
 
     /// Tells subscribers of ops that the mirror has.
@@ -123,14 +143,14 @@ impl Seen {
 
     /// Lets those listen who want to; how often they had to read again.
     fn listen(&mut self, dice: &mut Dice) -> Result<u64, String> {
-        let Seen { followers, mirror, .. } = self;
-        followers.iter_mut().filter(|follower| follower.wants(dice)).map(|follower| follower.listen(mirror)).sum()
+        let Seen { followers, mirror, era, .. } = self;
+        followers.iter_mut().filter(|follower| follower.wants(dice)).map(|follower| follower.listen(mirror, *era)).sum()
     }
 
     /// Lets everybody hear what is left, and checks what they have made of it.
     pub(super) fn check_followers(&mut self) -> Result<(), String> {
         for follower in &mut self.followers {
-            follower.listen(&self.mirror)?;
+            follower.listen(&self.mirror, self.era)?;
             follower.check(&self.mirror)?;
         }
         Ok(())

@@ -23,6 +23,8 @@ enum Fault {
     Crash,
     /// The server stops, and comes back.
     Restart,
+    /// The server stops, and comes back with a store as it was some ops ago. Others may write before anybody is back.
+    Restore,
     Compact,
     /// Others write over HTTP.
     Beside,
@@ -38,7 +40,7 @@ enum Fault {
     Save,
 }
 
-const FAULTS: [(u64, Fault); 14] = [
+const FAULTS: [(u64, Fault); 15] = [
     (5, Fault::Cut),
     (5, Fault::CutAfter),
     (5, Fault::Linger),
@@ -46,6 +48,7 @@ const FAULTS: [(u64, Fault); 14] = [
     (2, Fault::Hole),
     (3, Fault::Crash),
     (3, Fault::Restart),
+    (3, Fault::Restore),
     (5, Fault::Compact),
     (8, Fault::Beside),
     (2, Fault::Leap),
@@ -65,6 +68,7 @@ impl Fault {
             Fault::Hole => "fault: black hole",
             Fault::Crash => "fault: channel crash",
             Fault::Restart => "fault: server restart",
+            Fault::Restore => "fault: server restored",
             Fault::Compact => "fault: compaction",
             Fault::Beside => "fault: HTTP writes",
             Fault::Leap => "fault: clock leap",
@@ -133,12 +137,16 @@ impl World {
                 self.look()
             }
             (Fault::Restart, _) => {
-                for wire in 0..self.wires.len() {
-                    self.cut(wire);
-                }
-                let down_for = self.dice.time(0, 3_000);
-                self.server.down_until = Some(self.now + down_for);
+                self.stop_server();
                 if self.dice.percent(30) { self.compact() } else { Ok(()) }
+            }
+            (Fault::Restore, _) => {
+                self.stop_server();
+                self.restore()?;
+                for _ in 0..self.dice.within(0, 12) {
+                    self.write_beside()?;
+                }
+                if self.dice.percent(20) { self.compact() } else { Ok(()) }
             }
             (Fault::Compact, _) => self.compact(),
             (Fault::Beside, _) => {
@@ -179,6 +187,15 @@ impl World {
             }
             (_, None) => Ok(()),
         }
+    }
+
+    /// Cuts all connections, and takes no new ones for a while.
+    fn stop_server(&mut self) {
+        for wire in 0..self.wires.len() {
+            self.cut(wire);
+        }
+        let down_for = self.dice.time(0, 3_000);
+        self.server.down_until = Some(self.now + down_for);
     }
 
     /// Cuts a connection. Whoever is at its ends hears of it soon.

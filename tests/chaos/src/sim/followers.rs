@@ -21,14 +21,16 @@ pub(super) struct Follower {
     listens: u64,
     /// The last op it was told of.
     last: u64,
+    /// The era of the store that its copy is of.
+    era: usize,
 }
 
 /// The subscribers of a store: one who hears everything at once, and two who are slow and have little room.
-pub(super) fn followers(hub: &Arc<Hub>, mirror: &Mirror, dice: &mut Dice) -> Result<Vec<Follower>, String> {
+pub(super) fn followers(hub: &Arc<Hub>, mirror: &Mirror, era: usize, dice: &mut Dice) -> Result<Vec<Follower>, String> {
     let follower = |pattern: &str, room, listens| -> Result<Follower, String> {
         let pattern = Glob::parse(pattern).map_err(|error| error.to_string())?;
         let ops = hub.subscribe(&pattern, room);
-        Ok(Follower { pattern, ops, copy: mirror.clone(), listens, last: mirror.seq() })
+        Ok(Follower { pattern, ops, copy: mirror.clone(), listens, last: mirror.seq(), era })
     };
     let slow = |dice: &mut Dice| {
         let (pattern, room) = (PATTERNS[dice.index(PATTERNS.len())], dice.index(6));
@@ -45,14 +47,26 @@ impl Follower {
         dice.percent(self.listens)
     }
 
+    /// The store was restored from a backup, and all that its client's mirror has is still there.
+    pub(super) fn restored(&mut self, era: usize) {
+        if self.era + 1 == era {
+            self.era = era;
+        }
+    }
+
     /// Takes what waits for it; how often it had to read again. An error is what is wrong with what it was told.
-    pub(super) fn listen(&mut self, mirror: &Mirror) -> Result<u64, String> {
+    ///
+    /// Before it is told of an op of a restored store, it has to be told to read again, unless it had no op that was lost.
+    pub(super) fn listen(&mut self, mirror: &Mirror, era: usize) -> Result<u64, String> {
         let mut resyncs = 0;
         while let Some(Some(delivery)) = self.ops.next().now_or_never() {
             match delivery {
                 Delivery::Op(op) => {
                     let (seq, is_prompt) = (op.store_seq, self.listens == 100);
                     let is_next = if is_prompt { seq == self.copy.seq() + 1 } else { seq > self.last };
+                    if self.era != era {
+                        return Err(format!("a subscriber is told of op {seq} of a restored store as if it went on"));
+                    }
                     if !is_next {
                         let (last, at) = (self.last, self.copy.seq());
                         return Err(format!("a subscriber at op {at} is told of op {seq} after op {last}"));
@@ -66,6 +80,10 @@ impl Follower {
                 Delivery::Resync => {
                     resyncs += 1;
                     self.copy = mirror.clone();
+                    if std::mem::replace(&mut self.era, era) != era {
+                        // The numbers mean other ops now.
+                        self.last = 0;
+                    }
                 }
             }
         }

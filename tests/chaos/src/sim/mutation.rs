@@ -35,11 +35,13 @@ pub enum Mutation {
     HubLosesOp,
     /// Subscribers are not told that the mirror was replaced.
     HubForgetsReplace,
+    /// What is written over HTTP has no id of its own, so that nobody can tell a restored store from the one before.
+    OpsShareTheirIds,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 16] = [
+    pub const ALL: [Mutation; 17] = [
         Mutation::ServerForgetsWrite,
         Mutation::ServerWritesTwice,
         Mutation::ServerRefusesWhatItWrote,
@@ -56,5 +58,6 @@ impl Mutation {
         Mutation::ClientShowsUncommitted,
         Mutation::HubLosesOp,
         Mutation::HubForgetsReplace,
+        Mutation::OpsShareTheirIds,
     ];
 }

@@ -92,7 +92,8 @@ impl World {
                     ops.reverse();
                 }
                 for op in &ops {
-                    let original = self.server.stores[store.0].ledger.op(op.store_seq);
+                    let era = self.clients[client].stores[store.0].era;
+                    let original = self.server.stores[store.0].ledger_of(era).op(op.store_seq);
                     let taken = self.clients[client].stores[store.0].apply(op, original);
                     taken.map_err(|what| self.violation(Promise::OnceAndInOrder, client, store.0, what))?;
                 }
@@ -105,10 +106,19 @@ impl World {
             Output::Replace { store, seq, inexact_through, mut leaves, is_rewound } => {
                 self.counts.add("mirror replaced");
                 self.tell(|| format!("client {client} replaces its mirror of s{} by that of op {seq}", store.0));
+                let era = self.server.stores[store.0].era();
                 let seen = &mut self.clients[client].stores[store.0];
-                if seq <= seen.heard || is_rewound {
+                // Only of a store that was restored, and has lost an op that the mirror has, may it go back.
+                // A snapshot of just the last op cannot be compared with it.
+                let goes_back = seq < seen.heard || (seq == seen.heard) != is_rewound;
+                if goes_back && seen.era == era {
                     let what = format!("the mirror goes back from op {} to {seq}", seen.heard);
                     return Err(self.violation(Promise::OnceAndInOrder, client, store.0, what));
+                }
+                if seen.era != era {
+                    // What callers were told of the ops that are lost does not count any more.
+                    seen.told = 0;
+                    self.counts.add(if is_rewound { "restore noticed" } else { "restore passed over by a snapshot" });
                 }
                 if self.is(Mutation::ClientLosesLeaf, 100) {
                     let mut rest = PackedLeaves::default();
@@ -118,7 +128,7 @@ impl World {
                 let forgets = self.is(Mutation::HubForgetsReplace, 100);
                 let seen = &mut self.clients[client].stores[store.0];
                 seen.mirror.replace(seq, inexact_through, leaves);
-                seen.heard = seq;
+                (seen.heard, seen.era) = (seq, era);
                 if !forgets {
                     let heard = seen.resync(&mut self.dice);
                     self.heard(client, store.0, heard)?;

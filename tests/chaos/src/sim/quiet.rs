@@ -31,6 +31,10 @@ impl World {
         }
         for (index, call) in self.calls.iter().enumerate() {
             let Call { outcome, found, target, .. } = call;
+            if let Some(lost) = self.is_missing(index) {
+                let what = format!("call {index} was op {lost}, which no restore has lost, and is not there");
+                return Err(Violation::new(Promise::AcknowledgedIsKept, what));
+            }
             match outcome {
                 None => {
                     let what = format!("call {index} was never answered");
@@ -48,5 +52,19 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// The op that a call was, if it is not in the log any more although no backup was older than it.
+    fn is_missing(&self, index: usize) -> Option<u64> {
+        let Call { store, found, found_era, .. } = self.calls[index];
+        let kept = &self.server.stores[store];
+        let seq = found?;
+        let eras = found_era..kept.era();
+        let oldest = eras.map(|era| kept.restored_to[era]).min().unwrap_or(u64::MAX);
+        if seq > oldest {
+            return None;
+        }
+        let author = kept.ledger.op(seq).and_then(|op| self.author(op));
+        (author != Some(index)).then_some(seq)
     }
 }

@@ -23,6 +23,22 @@ pub(super) struct Kept {
     pub(super) name: String,
     pub(super) handle: Store,
     pub(super) ledger: Ledger,
+    /// What it had committed each time before it was restored from a backup.
+    pub(super) lost: Vec<Ledger>,
+    /// The last op of each of the backups.
+    pub(super) restored_to: Vec<u64>,
+}
+
+impl Kept {
+    /// How often it was restored. What is the same op in two eras is in the log of both, under the same number.
+    pub(super) fn era(&self) -> usize {
+        self.lost.len()
+    }
+
+    /// What it had committed in an era.
+    pub(super) fn ledger_of(&self, era: usize) -> &Ledger {
+        self.lost.get(era).unwrap_or(&self.ledger)
+    }
 }
 
 /// Who writes over HTTP.
@@ -44,7 +60,7 @@ impl Server {
         let unplugged = builder.unplugged().map_err(|error| error.to_string())?;
         let stores = names.into_iter().map(|name| {
             let handle = unplugged.store_handle(&name).map_err(|error| error.to_string())?;
-            Ok(Kept { name, handle, ledger: Ledger::default() })
+            Ok(Kept { name, handle, ledger: Ledger::default(), lost: Vec::new(), restored_to: Vec::new() })
         });
         let stores = stores.collect::<Result<_, String>>()?;
         Ok(Server { unplugged, clock, told_ms: 0, stores, down_until: None })

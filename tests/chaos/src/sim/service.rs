@@ -2,6 +2,7 @@
 
 use dust_emulator::Twist;
 use dust_orm::protocol::{BatchOp, CommittedOp, Op, Write};
+use dust_orm::sync::session::StoreId;
 
 use super::call::{self, Outcome};
 use super::mutation::Mutation;
@@ -135,6 +136,7 @@ impl World {
             Err(Violation::new(promise, format!("op {seq} of s{store} by {device_id} {client_op_id} {what}")))
         };
         let Some(index) = self.author(&op) else { return wrong(Promise::FailedIsAbsent, "was asked for by nobody") };
+        let era = self.server.stores[store].era();
         let call = &mut self.calls[index];
         let asked = call.target.as_ref().filter(|(path, kind, _)| *path == op.path && *kind == op.op);
         let Some((_, _, fence)) = asked.filter(|_| call.store == store) else {
@@ -143,6 +145,7 @@ impl World {
         if let Some(before) = call.found.replace(seq) {
             return wrong(Promise::WrittenOnce, &format!("was op {before} already"));
         }
+        call.found_era = era;
         if seq <= call.since {
             return wrong(Promise::OrderOfCalls, "is older than its call");
         }
@@ -181,15 +184,53 @@ impl World {
     /// Writes over HTTP: one write, or a batch; the number of the last op.
     pub(super) fn write_http(&mut self, store: usize, writes: Vec<Write>) -> Result<Option<u64>, Violation> {
         self.counts.add("HTTP write");
+        // Each request has an id of its own, unless nobody is to be able to tell one op from another.
+        let anonymous = self.mutation == Some(Mutation::OpsShareTheirIds);
+        let request =
+            if anonymous { "request".to_owned() } else { format!("request-{}", self.counts.of("HTTP write")) };
         let handle = &self.server.stores[store].handle;
         let ops = writes.into_iter().map(|Write { path, op, precondition, .. }| {
             let value = if let Op::Set(value) = op { Some(value) } else { None };
             BatchOp { path, value, precondition }
         });
-        let written = handle.batch_write(ops.collect(), None, &http_origin("request"));
+        let written = handle.batch_write(ops.collect(), None, &http_origin(&request));
         let seq = written.ok().and_then(|ops| ops.last().map(|op| op.store_seq));
         self.look()?;
         Ok(seq)
+    }
+
+    /// The server stops, and comes back restored from a backup: with all that some op and those before it have made, and
+    /// without the ops after it, which nobody is owed any more.
+    ///
+    /// What the client cannot tell is left out: it says up to which op, and so does a cache that does not know its last one.
+    pub(super) fn restore(&mut self) -> Checked {
+        let store = self.dice.index(self.server.stores.len());
+        let blind = self.clients.iter().map(|client| {
+            let cached = &client.stores[store].cached;
+            let blind = if cached.last_op_id().is_some() { 0 } else { cached.seq() };
+            blind.max(client.session.blind_through(StoreId(store)))
+        });
+        let least = blind.max().unwrap_or_default();
+        let kept = &mut self.server.stores[store];
+        let through = self.dice.within(least.min(kept.ledger.seq()), kept.ledger.seq());
+        let is_lost = through < kept.ledger.seq();
+        if !is_lost || !self.server.unplugged.restore(&kept.name, through).map_err(|error| broken(error.to_string()))? {
+            return Ok(());
+        }
+        kept.handle = self.server.unplugged.store_handle(&kept.name).map_err(|error| broken(error.to_string()))?;
+        let before = kept.ledger.through(through);
+        kept.lost.push(std::mem::replace(&mut kept.ledger, before));
+        kept.restored_to.push(through);
+        let era = kept.era();
+        self.counts.add("store restored");
+        self.tell(|| format!("s{store} is restored as of op {through}"));
+        for client in &mut self.clients {
+            client.stores[store].restored(through, era);
+        }
+        for call in self.calls.iter_mut().filter(|call| call.store == store) {
+            call.since = call.since.min(through);
+        }
+        Ok(())
     }
 
     pub(super) fn compact(&mut self) -> Checked {

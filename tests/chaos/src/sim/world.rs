@@ -168,7 +168,9 @@ impl World {
         let follows = |client: &Client| {
             let mut stores = client.stores.iter().zip(&self.server.stores);
             client.session.is_quiet()
-                && stores.all(|(seen, kept)| seen.is_live && seen.mirror.seq() == kept.ledger.seq())
+                && stores.all(|(seen, kept)| {
+                    seen.is_live && seen.era == kept.era() && seen.mirror.seq() == kept.ledger.seq()
+                })
         };
         // A frame under way may be a write.
         let is_sent = |wire: &Wire| wire.line.is_some() && !wire.up.is_empty();

@@ -45,7 +45,8 @@ async fn paths_and_values_come_back_to_the_letter() {
             entry(path("large"), &large, LeafKind::String, 21),
         ];
         let cache = db.cache().await;
-        let cursor = Cursor { server: "wss://dust/ws".to_owned(), seq: u64::MAX, inexact_through: 7 };
+        let server = "wss://dust/ws".to_owned();
+        let cursor = Cursor { server, seq: u64::MAX, last_op_id: Some("é-1".into()), inexact_through: 7 };
         let mut change = cache.write("acme/Main").await.unwrap();
         assert_eq!(change.cursor().await.unwrap(), None);
         change.change(entries.clone(), vec![]).await.unwrap();

@@ -137,8 +137,9 @@ impl World {
                         );
                     }
                 }
-                Output::Replace { seq, inexact_through, leaves, .. } => {
-                    assert!(self.restored || seq > self.mirror.seq(), "a snapshot goes forward");
+                Output::Replace { seq, inexact_through, leaves, is_rewound, .. } => {
+                    let least = self.mirror.seq() + u64::from(!is_rewound);
+                    assert!(self.restored || seq >= least, "a snapshot goes forward");
                     self.mirror.replace(seq, inexact_through, leaves);
                 }
                 Output::Answer { id, result } => {
@@ -252,7 +253,7 @@ impl World {
                     self.restored = true;
                     self.restores += 1;
                     self.is_secret = true;
-                    self.is_frozen = !self.session.knows_last_ops();
+                    self.is_frozen = self.session.blind_through(StoreId(0)) > 0;
                     if connected {
                         self.session.lost(self.now, "restart");
                     }

@@ -1,0 +1,59 @@
+//! A store as it was: what a backup brings back.
+
+use std::sync::Arc;
+
+use crate::protocol::Leaves;
+use crate::protocol::apply::apply;
+
+use super::error::StoreError;
+use super::tables::{META, SNAPSHOT, SNAPSHOT_SEQ, WriteTables, to_leaf, to_op, to_path};
+use super::{Store, StoreBuilder};
+
+impl Store {
+    /// A copy in memory of the store as it was after the op `seq`, with its log up to there: what is back when a server is
+    /// restored from a backup that was taken then. The bytes of files are not copied. `None` for an op that is still to come, and
+    /// for one before the last [compaction](Store::compact).
+    ///
+    /// ```
+    /// use dust_orm::protocol::{Op, Path, RawJson, Write};
+    /// use dust_orm::store::{Origin, Store};
+    ///
+    /// let store = Store::in_memory()?;
+    /// let path = Path::parse("links/dust")?;
+    /// for id in ["1", "2"] {
+    ///     store.write(Write::new(path.clone(), Op::Set(RawJson::parse(id)?)), &Origin::new("laptop", id))?;
+    /// }
+    /// let before = store.copy_as_of(1)?.unwrap();
+    /// assert_eq!((before.current_seq(), before.get(&path)?.unwrap().value.as_str()), (1, "1"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn copy_as_of(&self, seq: u64) -> Result<Option<Store>, StoreError> {
+        let view = self.view();
+        if seq > view.seq || seq < view.snapshot_seq {
+            return Ok(None);
+        }
+        let copy = StoreBuilder { clock: Arc::clone(&self.inner.clock) }.in_memory()?;
+        let txn = copy.inner.db.begin_write()?;
+        if view.snapshot_seq > 0 {
+            txn.open_table(META)?.insert(SNAPSHOT_SEQ, view.snapshot_seq)?;
+        }
+        {
+            let mut tables = WriteTables::open(&txn)?;
+            let mut snapshot = txn.open_table(SNAPSHOT)?;
+            for row in view.snapshot.range::<&[u8]>(..)? {
+                let (path, leaf) = row?;
+                snapshot.insert(path.value(), leaf.value())?;
+                tables.put(&to_path(path.value())?, to_leaf(leaf.value())?)?;
+            }
+            for row in view.log.range(view.snapshot_seq + 1..=seq)? {
+                let (at, row) = row?;
+                let op = to_op(at.value(), row.value())?;
+                tables.append(&op, row.value().5)?;
+                apply(&mut tables, &op)?;
+            }
+        }
+        txn.commit()?;
+        copy.refresh()?;
+        Ok(Some(copy))
+    }
+}
