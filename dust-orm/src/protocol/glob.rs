@@ -78,6 +78,11 @@ impl Glob {
     ///
     /// `None` when a segment of the path is literally `\*` or `\**`, which no pattern can name.
     pub fn below(path: &Path) -> Option<Glob> {
+        // Cannot fail: the segments are a path's, and `**` is the last one.
+        Glob::render_below(path).and_then(|rendered| Glob::of(rendered.into()).ok())
+    }
+
+    fn render_below(path: &Path) -> Option<String> {
         let mut rendered = String::with_capacity(path.as_str().len() + 3);
         for segment in path.as_str().split('/') {
             match segment {
@@ -89,15 +94,18 @@ impl Glob {
             rendered.push('/');
         }
         rendered.push_str("**");
-        // Cannot fail: the segments are a path's, and `**` is the last one.
-        Glob::of(rendered.into()).ok()
+        Some(rendered)
     }
 
     /// As [`below`](Glob::below), with an error that says what is the matter with the path.
     pub(crate) fn subtree(path: &Path) -> Result<Glob, DustErr> {
-        Glob::below(path).ok_or_else(|| {
-            DustErr::InvalidParams(format!("`{path}` has a segment `\\*` or `\\**`, which no pattern can name"))
-        })
+        Glob::below(path).ok_or_else(|| unnameable(path))
+    }
+
+    /// The rendered form of [`subtree`](Glob::subtree), where that is all it is for.
+    #[cfg(feature = "http")]
+    pub(crate) fn render_subtree(path: &Path) -> Result<String, DustErr> {
+        Glob::render_below(path).ok_or_else(|| unnameable(path))
     }
 
     /// The rendered form.
@@ -162,6 +170,10 @@ impl Glob {
     pub fn has_star(&self) -> bool {
         self.rendered.contains('*')
     }
+}
+
+fn unnameable(path: &Path) -> DustErr {
+    DustErr::InvalidParams(format!("`{path}` has a segment `\\*` or `\\**`, which no pattern can name"))
 }
 
 impl Token {

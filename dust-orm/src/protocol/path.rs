@@ -130,7 +130,12 @@ impl Path {
 
     /// Whether `other` lies below this path. A path is not its own ancestor. Exact in case.
     pub fn is_ancestor_of(&self, other: &Path) -> bool {
-        other.0.strip_prefix(&*self.0).is_some_and(|rest| rest.starts_with('/'))
+        self.is_above(&other.0)
+    }
+
+    /// As [`is_ancestor_of`](Path::is_ancestor_of), for a path in its rendered form.
+    pub(crate) fn is_above(&self, rendered: &str) -> bool {
+        rendered.strip_prefix(&*self.0).is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// As [`is_ancestor_of`](Path::is_ancestor_of), ignoring ASCII case, as a store does when it removes a subtree.

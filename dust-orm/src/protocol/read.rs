@@ -117,19 +117,10 @@ impl<'r> Listing<'r> {
             Order::Ascending => before < path,
             Order::Descending => before > path,
         };
-        let mut last = None::<&str>;
-        for path in paths {
-            if !asked_for(path) {
-                return Some(format!("`{path}` was not asked for"));
-            }
-            if let Some(last) = last.filter(|last| !is_after(last, path)) {
-                return Some(format!("`{path}` comes after `{last}`"));
-            }
-            last = Some(path);
-        }
-        let cursor = next_cursor?;
-        let goes_back = !prefixes && last.is_some_and(|last| is_after(cursor, last));
-        (goes_back || !in_bounds(cursor)).then(|| format!("the cursor `{cursor}` does not lead on"))
+        let leads_on = |cursor: &str, last: Option<&str>| {
+            in_bounds(cursor) && (prefixes || last.is_none_or(|last| !is_after(cursor, last)))
+        };
+        fault(paths, next_cursor, asked_for, is_after, leads_on)
     }
 
     fn collect<R: Row, E: From<R::Error>>(&self, rows: impl Iterator<Item = Result<R, E>>) -> Result<Page, E> {
@@ -168,6 +159,40 @@ impl<'r> Listing<'r> {
         }
         Ok(page)
     }
+}
+
+/// What is wrong with a page of the leaves below a path, from the first on or after a cursor: as [`Listing::fault`], with
+/// nothing to be set up for it.
+pub(crate) fn fault_below<'p>(
+    below: &Path,
+    after: Option<&str>,
+    paths: impl IntoIterator<Item = &'p str>,
+    next_cursor: Option<&str>,
+) -> Option<String> {
+    let asked_for = |path: &str| below.is_above(path) && after.is_none_or(|after| path > after);
+    let leads_on = |cursor: &str, last: Option<&str>| asked_for(cursor) && last.is_none_or(|last| cursor >= last);
+    fault(paths, next_cursor, asked_for, |before, path| before < path, leads_on)
+}
+
+fn fault<'p>(
+    paths: impl IntoIterator<Item = &'p str>,
+    next_cursor: Option<&str>,
+    asked_for: impl Fn(&str) -> bool,
+    is_after: impl Fn(&str, &str) -> bool,
+    leads_on: impl Fn(&str, Option<&str>) -> bool,
+) -> Option<String> {
+    let mut last = None::<&str>;
+    for path in paths {
+        if !asked_for(path) {
+            return Some(format!("`{path}` was not asked for"));
+        }
+        if let Some(last) = last.filter(|last| !is_after(last, path)) {
+            return Some(format!("`{path}` comes after `{last}`"));
+        }
+        last = Some(path);
+    }
+    let cursor = next_cursor?;
+    (!leads_on(cursor, last)).then(|| format!("the cursor `{cursor}` does not lead on"))
 }
 
 /// A leaf as readers see it: decimal and datetime envelopes as bare strings.

@@ -15,7 +15,11 @@ use crate::sync::{Mirror, Offer, Slot, SyncClient};
 /// The ways to one store on a server: HTTP, and whatever realtime client there is at the time of a call.
 #[derive(Debug)]
 pub(crate) struct Pick {
-    plain: Arc<Plain>,
+    /// For what clients send or look up.
+    http: Arc<HttpTransport>,
+    /// For calls that go past them, of which they are told.
+    plain: Arc<HttpTransport>,
+    slot: Arc<Slot>,
     /// The client that was given; no other is used then.
     given: Option<(Offer, Arc<RealtimeTransport>)>,
 }
@@ -24,8 +28,7 @@ impl Pick {
     /// A store by its configuration, with any client that is running.
     pub(crate) fn new(config: DustConfig) -> Result<Pick, DustErr> {
         let slot = Slot::of(&config);
-        let http = Arc::new(HttpTransport::new(config)?);
-        Ok(Pick { plain: Arc::new(Plain { http, slot }), given: None })
+        Ok(Pick::over(Arc::new(HttpTransport::new(config)?), slot, None))
     }
 
     /// A store of a client.
@@ -33,21 +36,25 @@ impl Pick {
         let realtime = RealtimeTransport::new(client, store)?.wait_for_connection(wait);
         let store = client.find(store)?;
         let offer = Offer { client: client.clone(), store };
-        let plain = Plain { http: realtime.http(), slot: Slot::apart(client.config(store), offer.clone()) };
-        Ok(Pick { plain: Arc::new(plain), given: Some((offer, Arc::new(realtime))) })
+        let slot = Slot::apart(client.config(store), offer.clone());
+        Ok(Pick::over(realtime.http(), slot, Some((offer, Arc::new(realtime)))))
+    }
+
+    fn over(http: Arc<HttpTransport>, slot: Arc<Slot>, given: Option<(Offer, Arc<RealtimeTransport>)>) -> Pick {
+        let plain = Arc::new(http.telling(Arc::clone(&slot)));
+        Pick { http, plain, slot, given }
     }
 
     /// The transport for a call.
     pub(crate) fn now(&self) -> Arc<dyn Transport> {
-        let slot = &self.plain.slot;
         match &self.given {
-            Some((offer, realtime)) if offer.client.is_enabled() && slot.is_known_to(offer) => {
+            Some((offer, realtime)) if offer.client.is_enabled() && self.slot.is_known_to(offer) => {
                 Arc::clone(realtime) as Arc<dyn Transport>
             }
             Some((offer, realtime)) => Arc::new(self.either(offer.clone(), RealtimeTransport::clone(realtime), false)),
-            None => match slot.pick() {
+            None => match self.slot.pick() {
                 Some((offer, is_up)) => {
-                    let http = Arc::clone(&self.plain.http);
+                    let http = Arc::clone(&self.http);
                     let realtime = RealtimeTransport::over(offer.client.clone(), offer.store, http);
                     Arc::new(self.either(offer, realtime, is_up))
                 }
@@ -62,82 +69,16 @@ impl Pick {
         if let Some((_, realtime)) = &self.given {
             return Arc::clone(realtime) as Arc<dyn Transport>;
         }
-        match self.plain.slot.pick() {
+        match self.slot.pick() {
             Some((Offer { client, store }, _)) => {
-                Arc::new(RealtimeTransport::over(client, store, Arc::clone(&self.plain.http)))
+                Arc::new(RealtimeTransport::over(client, store, Arc::clone(&self.http)))
             }
             None => Arc::clone(&self.plain) as Arc<dyn Transport>,
         }
     }
 
     fn either(&self, offer: Offer, realtime: RealtimeTransport, is_up: bool) -> Either {
-        Either { offer, realtime, plain: Arc::clone(&self.plain), is_up }
-    }
-}
-
-/// HTTP, where clients hear of what is written.
-#[derive(Debug)]
-struct Plain {
-    http: Arc<HttpTransport>,
-    slot: Arc<Slot>,
-}
-
-#[async_trait]
-impl Transport for Plain {
-    fn name(&self) -> &'static str {
-        self.http.name()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.http.capabilities()
-    }
-
-    async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
-        self.http.list(request).await
-    }
-
-    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
-        self.http.below(path, after).await
-    }
-
-    async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
-        self.http.get(path).await
-    }
-
-    async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
-        self.http.get_many(paths).await
-    }
-
-    async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
-        self.http.exists(path).await
-    }
-
-    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
-        let receipt = self.http.write(write).await?;
-        self.slot.wrote(receipt.store_seq.unwrap_or_default());
-        Ok(receipt)
-    }
-
-    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
-        let store_seq = self.http.batch_write(ops, fence).await?;
-        self.slot.wrote(store_seq);
-        Ok(store_seq)
-    }
-
-    async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
-        self.http.put_file(file, fence).await
-    }
-
-    async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
-        self.http.fetch_file(hash).await
-    }
-
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
-        self.http.hub().await
-    }
-
-    fn is_own(&self, op: &CommittedOp) -> bool {
-        self.http.is_own(op)
+        Either { offer, realtime, plain: Arc::clone(&self.plain), slot: Arc::clone(&self.slot), is_up }
     }
 }
 
@@ -149,7 +90,8 @@ impl Transport for Plain {
 struct Either {
     offer: Offer,
     realtime: RealtimeTransport,
-    plain: Arc<Plain>,
+    plain: Arc<HttpTransport>,
+    slot: Arc<Slot>,
     is_up: bool,
 }
 
@@ -162,7 +104,7 @@ impl Either {
         read: impl FnOnce(&Mirror) -> Result<T, DustErr>,
     ) -> Result<T, DustErr> {
         let Err(DustErr::Network(_)) = &answer else { return answer };
-        if !self.plain.slot.is_known_to(&self.offer) {
+        if !self.slot.is_known_to(&self.offer) {
             return answer;
         }
         self.offer.client.last_known(self.offer.store).map_or(answer, |mirror| read(&mirror))
@@ -253,7 +195,7 @@ impl Transport for Either {
                 Err(DustErr::Network(_)) => {}
                 Ok(store_seq) => {
                     // It may have gone over HTTP while the connection broke.
-                    self.plain.slot.wrote(store_seq);
+                    self.slot.wrote(store_seq);
                     return Ok(store_seq);
                 }
                 Err(error) => return Err(error),

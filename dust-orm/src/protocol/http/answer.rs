@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::protocol::read::Listing;
+use crate::protocol::read::{Listing, fault_below};
 use crate::protocol::said::shorten;
 use crate::protocol::{
     Entry, LeafKind, LeafPage, LeafRef, ListItem, ListRequest, PackedLeaves, Page, Path, RawJson, Select, path,
@@ -99,11 +99,15 @@ pub fn page(body: &[u8], request: &ListRequest) -> Result<Page, Unreadable> {
     Ok(page)
 }
 
-/// The answer to `GET entries` for whole leaves, as [`page`] reads it, packed straight from the body.
-pub fn leaf_page(body: &[u8], request: &ListRequest) -> Result<LeafPage, Unreadable> {
+/// The answer to `GET entries` for the leaves below a path, from the first on or after a cursor, as [`page`] reads it, but
+/// packed straight from the body.
+pub fn leaf_page(body: &[u8], below: &Path, after: Option<&str>) -> Result<LeafPage, Unreadable> {
     let EntriesBody { items, next_cursor } = read(body)?;
     items.iter().try_for_each(|item| check_path(&item.path))?;
-    check(request, items.iter().map(|item| &*item.path), next_cursor.as_deref())?;
+    let paths = items.iter().map(|item| &*item.path);
+    if let Some(fault) = fault_below(below, after, paths, next_cursor.as_deref()) {
+        return Err(Unreadable(fault));
+    }
     Ok(LeafPage { leaves: PackedLeaves::of(items.iter().map(EntryBody::leaf)), next_cursor })
 }
 

@@ -44,6 +44,8 @@ pub enum About<'a> {
     Path(&'a Path),
     /// The leaves a list selects.
     Selection(&'a Selector),
+    /// The leaves that match a pattern, in its rendered form.
+    Pattern(&'a str),
     /// So many paths.
     Paths(usize),
     /// So many ops.
@@ -83,6 +85,7 @@ impl fmt::Display for About<'_> {
         match self {
             About::Path(path) => write!(f, "`{path}`"),
             About::Selection(Selector::Pattern(pattern)) => write!(f, "`{pattern}`"),
+            About::Pattern(pattern) => write!(f, "`{pattern}`"),
             About::Selection(Selector::Range { from, to }) => write!(f, "`{from}` to `{to}`"),
             About::Paths(count) => write!(f, "{count} paths"),
             About::Ops(count) => write!(f, "{count} ops"),

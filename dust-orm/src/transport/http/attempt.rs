@@ -56,7 +56,8 @@ pub(super) enum Lost {
 pub(super) struct Limits {
     pub(super) connect: Duration,
     pub(super) answer: Duration,
-    pub(super) total: Duration,
+    /// The moment by which it is over in any case.
+    pub(super) deadline: Duration,
     /// Of a success, after decompression.
     pub(super) bytes: usize,
 }
@@ -69,28 +70,18 @@ pub(super) async fn attempt(
     limits: Limits,
     world: &Arc<dyn World>,
 ) -> Result<Answer, Lost> {
-    let mut builder = client.request(request.method.clone(), url).header(&X_REQUEST_ID, id);
-    builder = match request.condition {
-        Some(Condition::IfMatch(revision)) => builder.header(IF_MATCH, revision),
-        Some(Condition::IfAbsent) => builder.header(IF_NONE_MATCH, HeaderValue::from_static("*")),
-        None => builder,
-    };
     let progress = request.body.as_ref().map(|_| Progress::new(Arc::clone(world)));
-    if let (Some(body), Some(progress)) = (&request.body, &progress) {
-        let body = WatchedBody::new(body.clone(), progress.clone());
-        builder =
-            builder.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(reqwest::Body::wrap(body));
-    }
     let not_sent = || progress.as_ref().is_some_and(Progress::give_up);
 
     let started = world.now();
-    let mut answer = pin!(receive(builder, limits.bytes));
+    let mut now = started;
+    let sent = client.execute(to_send(url, request, id, progress.as_ref()));
+    let mut answer = pin!(receive(sent, limits.bytes));
     loop {
         // A server is given its time from the moment on that the body leaves; until then it is about the connection.
         let begun = progress.as_ref().map_or(Some(started), Progress::begun);
         let (since, most) = begun.map_or((started, limits.connect), |begun| (begun, limits.answer));
-        let end = since.saturating_add(most).min(started.saturating_add(limits.total));
-        let now = world.now();
+        let end = since.saturating_add(most).min(limits.deadline);
         if now >= end {
             let time = end.saturating_sub(since);
             match begun {
@@ -106,12 +97,36 @@ pub(super) async fn attempt(
             Either::Left((answer, _)) => return answer.map_err(|error| error.into_lost(not_sent())),
             Either::Right((_, answer)) => answer,
         };
+        now = world.now();
     }
 }
 
-/// Sends the request and reads the whole answer.
-async fn receive(request: reqwest::RequestBuilder, max_answer: usize) -> Result<Answer, Broken> {
-    let mut response = request.send().await?;
+/// The request as reqwest takes it. What is the same for all comes from the client.
+fn to_send(url: Url, request: &Request, id: &str, progress: Option<&Progress>) -> reqwest::Request {
+    let mut sent = reqwest::Request::new(request.method.clone(), url);
+    let headers = sent.headers_mut();
+    // It is of letters, digits and hyphens. Without one a server would make up its own.
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(X_REQUEST_ID.clone(), id);
+    }
+    match request.condition {
+        Some(Condition::IfMatch(revision)) => drop(headers.insert(IF_MATCH, revision.into())),
+        Some(Condition::IfAbsent) => drop(headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"))),
+        None => {}
+    }
+    if let (Some(body), Some(progress)) = (&request.body, progress) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *sent.body_mut() = Some(reqwest::Body::wrap(WatchedBody::new(body.clone(), progress.clone())));
+    }
+    sent
+}
+
+/// Waits for the answer to a request that is under way, and reads the whole of it.
+async fn receive(
+    sent: impl Future<Output = Result<reqwest::Response, reqwest::Error>>,
+    max_answer: usize,
+) -> Result<Answer, Broken> {
+    let mut response = sent.await?;
     let status = response.status().as_u16();
     let success = response.status().is_success();
     let headers = std::mem::take(response.headers_mut());

@@ -74,7 +74,7 @@ impl HttpTransport {
             let limits = Limits {
                 connect: self.config.connect_timeout(),
                 answer: self.config.request_timeout(),
-                total: deadline.saturating_sub(self.world.now()),
+                deadline,
                 bytes: self.config.max_answer(),
             };
             let outcome = attempt(&self.client, self.url(request), request, id, limits, &self.world).await;

@@ -29,6 +29,8 @@ use crate::protocol::{
     BatchOp, Entry, Fence, Glob, LeafKind, LeafPage, ListItem, ListRequest, Op, Order, Page, Path, Precondition,
     RawJson, Select, Selector, Write, flatten,
 };
+#[cfg(feature = "realtime")]
+use crate::sync::Slot;
 use crate::world::{RealWorld, World};
 use budget::Budget;
 use call::Deadline;
@@ -77,6 +79,9 @@ pub struct HttpTransport {
     budget: Arc<Budget>,
     pacer: Option<Arc<Pacer>>,
     lacks_batch_write: Arc<AtomicBool>,
+    /// Where those who follow the store hear of what is written.
+    #[cfg(feature = "realtime")]
+    told: Option<Arc<Slot>>,
 }
 
 impl fmt::Debug for HttpTransport {
@@ -117,6 +122,8 @@ impl HttpTransport {
             budget: Arc::new(Budget::new(config.retry().budget)),
             pacer: config.pace_writes().then(Arc::default),
             lacks_batch_write: Arc::default(),
+            #[cfg(feature = "realtime")]
+            told: None,
             config,
         })
     }
@@ -125,6 +132,21 @@ impl HttpTransport {
     #[cfg(feature = "realtime")]
     pub(super) fn marked(self, mark: u64) -> HttpTransport {
         HttpTransport { ids: call::request_ids(mark), ..self }
+    }
+
+    /// The same, except that clients hear of what is written.
+    #[cfg(feature = "realtime")]
+    pub(super) fn telling(&self, slot: Arc<Slot>) -> HttpTransport {
+        HttpTransport { told: Some(slot), ..self.clone() }
+    }
+
+    /// Tells those who follow the store of a write: a server would not.
+    #[cfg_attr(not(feature = "realtime"), allow(unused_variables))]
+    fn tell(&self, store_seq: u64) {
+        #[cfg(feature = "realtime")]
+        if let Some(slot) = &self.told {
+            slot.wrote(store_seq);
+        }
     }
 
     /// Whether an op came with one of its requests: a server takes their ids for those of the ops.
@@ -298,9 +320,9 @@ impl Transport for HttpTransport {
     }
 
     async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
-        let request = ListRequest::below(path, after)?;
-        let call = self.about(Operation::List, About::Selection(&request.selector));
-        self.call(call, self.deadline(), Request::list(&request), |body| wire::leaf_page(body, &request)).await
+        let pattern = Glob::render_subtree(path)?;
+        let (call, request) = (self.about(Operation::List, About::Pattern(&pattern)), Request::below(&pattern, after));
+        self.call(call, self.deadline(), request, |body| wire::leaf_page(body, path, after)).await
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
@@ -359,6 +381,7 @@ impl Transport for HttpTransport {
             }
             (op, _) => return Err(self.refuse(op.kind().name())),
         };
+        self.tell(store_seq);
         Ok(Receipt { store_seq: Some(store_seq), value: None })
     }
 
@@ -366,7 +389,9 @@ impl Transport for HttpTransport {
         if fence.is_some() {
             return Err(self.refuse("a fenced batch"));
         }
-        self.batch(&ops).await
+        let store_seq = self.batch(&ops).await?;
+        self.tell(store_seq);
+        Ok(store_seq)
     }
 
     async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
@@ -396,7 +421,8 @@ fn client(config: &DustConfig) -> Result<Client, DustErr> {
         .default_headers(headers)
         .redirect(reqwest::redirect::Policy::none())
         // What may be sent again is decided here, by what it would do.
-        .retry(reqwest::retry::never())
+        // Without the zero a copy of each request would be kept for it all the same.
+        .retry(reqwest::retry::never().max_retries_per_request(0))
         .connect_timeout(config.connect_timeout())
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .pool_max_idle_per_host(config.pool_size());

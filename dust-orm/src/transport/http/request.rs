@@ -7,6 +7,7 @@ use reqwest::Method;
 
 use crate::error::DustErr;
 use crate::protocol::http::{Call, Condition, MAX_BODY, batch_body, batch_write_body, delete_body, put_body};
+use crate::protocol::list::MAX_PAGE;
 use crate::protocol::path::percent_encode_into;
 use crate::protocol::{BatchOp, ListRequest, Order, Path, RawJson, Select, Selector};
 
@@ -68,6 +69,18 @@ impl Request {
             Select::Prefixes => parameter(&mut query, "select", "prefixes"),
         }
         if let Some(after) = &request.after {
+            parameter(&mut query, "after", after);
+        }
+        Request::new(Method::GET, query)
+    }
+
+    /// A full page of the leaves that match a pattern, after a cursor.
+    pub(super) fn below(pattern: &str, after: Option<&str>) -> Request {
+        let mut query = String::with_capacity(64 + pattern.len() + after.map_or(0, str::len));
+        query.push('?');
+        parameter(&mut query, "pattern", pattern);
+        let _ = write!(query, "&limit={MAX_PAGE}");
+        if let Some(after) = after {
             parameter(&mut query, "after", after);
         }
         Request::new(Method::GET, query)

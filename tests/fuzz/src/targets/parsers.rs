@@ -50,8 +50,9 @@ fn answer(dice: &mut Dice, body: &[u8]) -> Result<(), String> {
     for select in [Select::Entries, Select::Keys, Select::Prefixes] {
         let request = ListRequest { select, ..ListRequest::pattern(pattern.clone()) };
         let page = wire::page(body, &request);
-        if select == Select::Entries {
-            let packed = wire::leaf_page(body, &request).map(|page| (page.leaves.len(), page.next_cursor));
+        if let (Select::Entries, Some(below)) = (select, pattern.as_str().strip_suffix("/**")) {
+            let packed =
+                wire::leaf_page(body, &super::path(below)?, None).map(|page| (page.leaves.len(), page.next_cursor));
             let listed = page.clone().map(|page| (page.items.len(), page.next_cursor));
             if packed != listed {
                 return Err(format!("{packed:?} packed, {listed:?} listed"));

@@ -39,7 +39,7 @@ proptest! {
         cursor in prop_oneof![8 => Just("null"), 2 => Just(r#""links/d/u""#), 1 => Just(r#""links/a/t""#), 1 => Just("7")],
         after in prop::option::weighted(0.3, Just("links/a/t".to_owned())),
         order in prop::sample::select(&[Order::Ascending, Order::Ascending, Order::Descending][..]),
-        pattern in prop::sample::select(&["links/**", "links/*/t", "links/a", "**"][..]),
+        pattern in prop::sample::select(&["links/**", "links/**", "links/a/**", "links/*/t", "links/a", "**"][..]),
     ) {
         let mut items = items;
         if is_sorted {
