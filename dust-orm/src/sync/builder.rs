@@ -104,7 +104,8 @@ impl SyncClientBuilder {
     ///
     /// MessagePack frames are shorter, and they carry less. A write that holds an integer beyond 64 bits, or sets a leaf to a
     /// decimal envelope, is [`NotSupported`](DustErr::NotSupported) before it is sent
-    /// ([`Capabilities::every_value`](crate::Capabilities::every_value)); dust-orm writes decimals as plain strings, so this
+    /// ([`Capabilities::every_value`](crate::Capabilities::every_value)), on the repos that the client promoted while it is down
+    /// and they go over HTTP, too, so that the same write has the same answer whatever way it takes; dust-orm writes decimals as plain strings, so this
     /// is about values of one's own making. And a server cannot send such a value in a catch-up: where another client has
     /// written one, the store becomes [`Refused`](crate::sync::StoreState::Refused) after some three seconds, with an error
     /// that says so (from [`start`](SyncClientBuilder::start), too). The way out is JSON frames.
@@ -127,7 +128,8 @@ impl SyncClientBuilder {
     ///
     /// A store that goes beyond is not followed any further: its state is [`Refused`](crate::sync::StoreState::Refused) with
     /// [`TooLarge`](DustErr::TooLarge), which [`start`](SyncClientBuilder::start) fails with too, and repos that the client
-    /// promoted go over HTTP again. The mirror stays as it was until the client is started with more.
+    /// promoted go over HTTP again. The mirror stays as it was, and the store is asked for again after half a minute, then more
+    /// and more seldom, up to every four minutes: if it has become smaller it is followed again. One warning tells of it.
     pub fn max_mirror(mut self, bytes: usize) -> Self {
         self.max_mirror = Some(bytes);
         self

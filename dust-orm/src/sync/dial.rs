@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error;
@@ -11,9 +10,10 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use url::Url;
 
 use super::tls::Tls;
+use super::wire::{Counted, Wire};
 use crate::config::Token;
 use crate::error::DustErr;
-use crate::protocol::channel::{CAPVER, Frames, MAX_INCOMING, SOCKET_PATH};
+use crate::protocol::channel::{CAPVER, Frames, MAX_INCOMING, MAX_OUTGOING, SOCKET_PATH};
 
 /// How much is read from a socket at a time. The library clears as much before each read, most of which find a frame or two, or
 /// nothing yet; its default of 128 KiB takes longer to clear than a frame to handle.
@@ -22,12 +22,7 @@ const READ_BUFFER: usize = 8 << 10;
 /// How long a socket may take to open.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A stream of bytes, with or without TLS.
-pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
-
-pub(super) type Socket = WebSocketStream<Box<dyn Wire>>;
+pub(super) type Socket = WebSocketStream<Counted>;
 
 /// Where a socket leads to, and as whom.
 #[derive(Clone)]
@@ -38,6 +33,8 @@ pub(super) struct Address {
     port: u16,
     tls: Option<Tls>,
     pub(super) frames: Frames,
+    /// The longest frame that is read, however many parts it comes in.
+    max_incoming: usize,
 }
 
 /// Why a socket did not open.
@@ -85,7 +82,7 @@ impl Address {
             .append_pair("capver", &CAPVER.to_string())
             .append_pair("vsn", frames.vsn());
         let tls = (scheme == "wss").then(Tls::new).transpose()?;
-        Ok(Address { url, token: token.clone(), host, port, tls, frames })
+        Ok(Address { url, token: token.clone(), host, port, tls, frames, max_incoming: MAX_INCOMING })
     }
 
     /// The server, as it can be shown.
@@ -114,11 +111,8 @@ impl Address {
             Some(tls) => tls.connect(&self.host, stream).await.map_err(|why| self.unreachable(&why))?,
             None => Box::new(stream),
         };
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
-            .max_message_size(Some(MAX_INCOMING))
-            .max_frame_size(Some(MAX_INCOMING));
-        let opened = tokio_tungstenite::client_async_with_config(self.url.as_str(), stream, Some(config)).await;
+        let (stream, limits) = (Counted::new(stream), Some(limits(self.max_incoming)));
+        let opened = tokio_tungstenite::client_async_with_config(self.url.as_str(), stream, limits).await;
         match opened {
             Ok((socket, _)) => Ok(socket),
             Err(Error::Http(response)) if matches!(response.status().as_u16(), 401 | 403) => {
@@ -143,6 +137,16 @@ impl Address {
     }
 }
 
+/// What a socket takes into memory. A server that pings, and does not read what is sent, makes answers pile up that it does not
+/// take: these have as much room as a frame, and the latest counts.
+fn limits(max_incoming: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .max_message_size(Some(max_incoming))
+        .max_frame_size(Some(max_incoming))
+        .max_write_buffer_size(2 * MAX_OUTGOING)
+}
+
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Address").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
@@ -151,6 +155,13 @@ impl fmt::Debug for Address {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, Read, Write};
+
+    use futures_util::StreamExt;
+    use tokio::io::AsyncWriteExt;
+    use tokio_tungstenite::tungstenite::WebSocket;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
     use super::*;
 
     fn address(url: &str) -> Result<Address, DustErr> {
@@ -175,6 +186,67 @@ mod tests {
         assert!(!format!("{address:?}").contains("secret"));
         let packed = Address::new("https://dust", &Token::new("t"), "d", Frames::MessagePack).unwrap();
         assert!(packed.url.as_str().ends_with("&vsn=3.0.0"));
+    }
+
+    /// A server that sends parts of one message for as long as somebody takes them.
+    async fn endless(listener: tokio::net::TcpListener) {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = tokio_tungstenite::accept_async(stream).await.unwrap().into_inner();
+        let mut part = vec![0x01, 126, 0xff, 0xff];
+        part.resize(4 + 0xffff, b'x');
+        while stream.write_all(&part).await.is_ok() {
+            part[0] = 0x00;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_without_an_end_is_given_up_at_the_limit() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut address = address(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        assert_eq!(address.max_incoming, 256 << 20);
+        address.max_incoming = 1 << 20;
+        let server = tokio::spawn(endless(listener));
+        let mut socket = address.dial().await.unwrap();
+        let error = socket.next().await.unwrap().unwrap_err();
+        assert!(matches!(error, Error::Capacity(_)), "{error}");
+        let arrived = socket.get_ref().arrived();
+        assert!((1 << 20..3 << 20).contains(&arrived), "{arrived}");
+        drop(socket);
+        tokio::time::timeout(Duration::from_secs(60), server).await.expect("it hears of the end").unwrap();
+    }
+
+    /// A server that pings, and takes no answer.
+    struct Deaf(u64);
+
+    impl Read for Deaf {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let ping = [[0x89, 125].as_slice(), &[7; 125]].concat();
+            for byte in buffer.iter_mut() {
+                *byte = ping[(self.0 % 127) as usize];
+                self.0 += 1;
+            }
+            Ok(buffer.len())
+        }
+    }
+
+    impl Write for Deaf {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+    }
+
+    #[test]
+    fn answers_to_pings_that_nobody_takes_do_not_pile_up() {
+        let mut socket = WebSocket::from_raw_socket(Deaf(0), Role::Client, Some(limits(MAX_INCOMING)));
+        for _ in 0..2 * MAX_OUTGOING / 125 {
+            assert!(socket.read().unwrap().is_ping());
+        }
+        let error = socket.write("x".repeat(200).into()).unwrap_err();
+        assert!(matches!(error, Error::WriteBufferFull(_)), "{error}");
     }
 
     #[test]

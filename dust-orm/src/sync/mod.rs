@@ -16,6 +16,7 @@ pub mod session;
 mod socket;
 mod store;
 mod tls;
+mod wire;
 
 pub use crate::protocol::channel::{Frames, Permissions};
 pub use builder::SyncClientBuilder;

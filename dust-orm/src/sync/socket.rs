@@ -21,6 +21,9 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long writes that are under way are waited for when the client is shut down or disabled.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
+/// How many pings may come with nothing else in between. A server that works answers a heartbeat every half minute.
+const MAX_PINGS: u32 = 1_000;
+
 /// What a handle asks of the task.
 pub(super) enum Ask {
     Command {
@@ -54,6 +57,8 @@ pub(super) struct Driver {
     began: Instant,
     socket: Option<Socket>,
     dialling: Option<Dialling>,
+    /// How many pings have come with nothing else in between.
+    pings: u32,
     is_enabled: bool,
     /// Once it is being disabled: by when, and who waits for it.
     rests_at: Option<(Duration, Vec<oneshot::Sender<()>>)>,
@@ -89,6 +94,7 @@ impl Driver {
             began: Instant::now(),
             socket: None,
             dialling: None,
+            pings: 0,
             is_enabled,
             rests_at: None,
             ends_at: None,
@@ -125,6 +131,9 @@ impl Driver {
                 Happened::Received(message) => self.received(message),
                 Happened::Woke => {
                     let now = self.now();
+                    if let Some(socket) = &self.socket {
+                        self.session.arrived(socket.get_ref().arrived());
+                    }
                     self.session.wake(now);
                 }
             }
@@ -217,7 +226,7 @@ impl Driver {
         let now = self.now();
         match result {
             Ok(socket) => {
-                self.socket = Some(socket);
+                (self.socket, self.pings) = (Some(socket), 0);
                 self.session.connected(now);
             }
             Err(DialError::Unreachable(why)) => {
@@ -236,6 +245,8 @@ impl Driver {
 
     fn received(&mut self, message: Option<Result<Message, tungstenite::Error>>) {
         let now = self.now();
+        let is_frame = matches!(message, Some(Ok(Message::Text(_) | Message::Binary(_))));
+        self.pings = if is_frame { 0 } else { self.pings + 1 };
         match message {
             Some(Ok(Message::Text(text))) => self.session.frame(now, text.as_str()),
             Some(Ok(Message::Binary(bytes))) => match self.address.frames.unpack(&bytes) {
@@ -244,6 +255,10 @@ impl Driver {
             },
             Some(Ok(Message::Close(_))) | None => self.lost("the server closed the connection"),
             // Pings are answered by the socket itself.
+            Some(Ok(_)) if self.pings > MAX_PINGS => {
+                tracing::warn!("the server sends nothing but pings: the connection is given up");
+                self.lost("the server sends nothing but pings");
+            }
             Some(Ok(_)) => {}
             Some(Err(error)) => self.lost(&error.to_string()),
         }
@@ -280,6 +295,8 @@ impl Driver {
                         // Politeness; the server notices a socket that is gone as well.
                         let _ = tokio::time::timeout(Duration::from_millis(200), socket.close(None)).await;
                     }
+                    // What the start waits for will not come by this connection.
+                    self.start_result(Ok(()));
                 }
                 Output::Send(frame) => {
                     is_sending = true;

@@ -2,7 +2,7 @@
 
 use tokio::net::TcpStream;
 
-use super::dial::Wire;
+use super::wire::Wire;
 use crate::error::DustErr;
 
 /// What makes a stream secure.

@@ -128,6 +128,22 @@ impl RealtimeTransport {
         Err(self.refuse(&format!("this value of `{path}` in MessagePack frames"), &hint))
     }
 
+    /// Refuses an op with such a value.
+    pub(super) fn check_op(&self, path: &Path, op: &Op) -> Result<(), DustErr> {
+        match op {
+            Op::Set(value) | Op::Merge(value) | Op::Increment(value) | Op::Add(value) | Op::Remove(value) => {
+                self.check_value(path, value, op.kind() == OpKind::Set)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a batch with such a value.
+    pub(super) fn check_ops(&self, ops: &[BatchOp]) -> Result<(), DustErr> {
+        let mut values = ops.iter().filter_map(|op| Some((&op.path, op.value.as_ref()?)));
+        values.try_for_each(|(path, value)| self.check_value(path, value, true))
+    }
+
     /// Gives guards the revisions that the server has.
     ///
     /// A snapshot does not tell revisions: its leaves have the snapshot's own, which is the most they can be. A leaf whose
@@ -204,9 +220,7 @@ impl Transport for RealtimeTransport {
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
         self.client.check_scope(self.store, WRITE, &format!("{} of `{}`", write.op.kind().name(), write.path))?;
         let Write { path, op, mut precondition, fence } = write;
-        if let Op::Set(value) | Op::Merge(value) | Op::Increment(value) | Op::Add(value) | Op::Remove(value) = &op {
-            self.check_value(&path, value, op.kind() == OpKind::Set)?;
-        }
+        self.check_op(&path, &op)?;
         self.resolve(vec![(0, &path, &mut precondition)]).await.map_err(|error| match error {
             DustErr::Conflict { path, current, .. } => DustErr::Conflict { path, current, op_index: None },
             other => other,
@@ -219,9 +233,7 @@ impl Transport for RealtimeTransport {
             return Err(DustErr::InvalidParams(format!("a batch holds 1 to {MAX_PAGE} ops, not {}", ops.len())));
         }
         self.client.check_scope(self.store, WRITE, "a batch")?;
-        for op in &ops {
-            op.value.as_ref().map_or(Ok(()), |value| self.check_value(&op.path, value, true))?;
-        }
+        self.check_ops(&ops)?;
         let merged = as_merge(&ops, &*self.client.mirror(self.store).await?);
         if let Some((path, object)) = merged {
             let write = Write { fence, ..Write::new(path, Op::Merge(object)) };

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{StoreState, Timing};
+use super::StoreState;
+use super::wait::Wait;
 use crate::error::DustErr;
 use crate::protocol::CommittedOp;
 use crate::protocol::channel::{Frames, Permissions, topic};
@@ -46,6 +47,8 @@ pub(super) struct Channel {
     pub(super) broken_off: u32,
     /// How often in a row the channel closed soon after it was up to date.
     pub(super) crashes: u32,
+    /// How often in a row what came did not fit into its mirror.
+    pub(super) overflows: u32,
     /// Since when it is up to date.
     pub(super) useful_since: Option<Duration>,
     /// A store that is being fetched again from its beginning, aside. `cursor` is then its.
@@ -65,7 +68,8 @@ pub(super) enum Phase {
     },
     Joining {
         join_ref: u64,
-        since: Duration,
+        /// For the answer.
+        wait: Wait,
         /// The cursor when it was sent.
         from: u64,
     },
@@ -102,6 +106,7 @@ impl Channel {
             vain_joins: 0,
             broken_off: 0,
             crashes: 0,
+            overflows: 0,
             useful_since: None,
             resync: None,
             status_sent: None,
@@ -187,10 +192,10 @@ impl Channel {
         }
     }
 
-    pub(super) fn next_wake(&self, timing: &Timing) -> Option<Duration> {
+    pub(super) fn next_wake(&self) -> Option<Duration> {
         match &self.phase {
             Phase::Closed { join_at } => *join_at,
-            Phase::Joining { since, .. } => Some(*since + timing.join),
+            Phase::Joining { wait, .. } => Some(wait.look_at()),
             Phase::CatchingUp { .. } => None,
             Phase::Live { rejoin_at: Some(at), .. } => Some(self.status_at.min(*at)),
             Phase::Live { rejoin_at: None, .. } => {

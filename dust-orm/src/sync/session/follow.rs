@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::channel::Phase;
+use super::wait::Wait;
 use super::{Output, STEADY, Session, Socket, StoreId};
 use crate::error::DustErr;
 use crate::protocol::CommittedOp;
@@ -41,7 +42,7 @@ impl Session {
         let join_ref = self.next_reference;
         self.send(&Request::Join { last_store_seq }, Some(join_ref), store);
         let channel = &mut self.channels[store];
-        channel.phase = Phase::Joining { join_ref, since: now, from };
+        channel.phase = Phase::Joining { join_ref, wait: Wait::new(now, self.timing.join, self.arrived), from };
         channel.status_sent = None;
         self.announce(store);
     }
@@ -73,7 +74,7 @@ impl Session {
             }
             Err(refusal) if refusal.is_final() => {
                 let error = refusal.of_join(&channel.name);
-                self.leave_alone(store, now, error);
+                self.leave_alone(store, now, self.timing.refused, error);
             }
             Ok(Err(_)) | Err(_) => self.channel_closed(store, now),
         }
@@ -120,13 +121,13 @@ impl Session {
         }
         let error = channel.breaks_off(self.frames);
         tracing::warn!(store = %channel.name, %error, "the mirror of a store stays behind");
-        self.leave_alone(store, now, error);
+        self.leave_alone(store, now, self.timing.refused, error);
     }
 
     /// A store cannot be followed now, for this reason: it is left alone for a while, and what was sent is unknown.
-    pub(super) fn leave_alone(&mut self, store: usize, now: Duration, error: DustErr) {
+    pub(super) fn leave_alone(&mut self, store: usize, now: Duration, pause: Duration, error: DustErr) {
         self.lose_sent(store);
-        self.channels[store].phase = Phase::Refused { error, retry_at: now + self.timing.refused };
+        self.channels[store].phase = Phase::Refused { error, retry_at: now + pause };
         self.announce(store);
         self.advance_all(store);
     }
@@ -302,10 +303,14 @@ impl Session {
         if !matches!(self.socket, Socket::Up { .. }) {
             return;
         }
+        if let Phase::Joining { wait, .. } = &mut self.channels[store].phase
+            && wait.is_over(now, self.timing.join, self.arrived)
+        {
+            return self.channel_closed(store, now);
+        }
         match &self.channels[store].phase {
             Phase::Closed { join_at: Some(at) } if *at <= now => self.join(store, now),
             Phase::Refused { retry_at, .. } if *retry_at <= now => self.join(store, now),
-            Phase::Joining { since, .. } if *since + self.timing.join <= now => self.channel_closed(store, now),
             Phase::Live { join_ref, .. } => {
                 let join_ref = *join_ref;
                 if self.channels[store].status_at <= now {

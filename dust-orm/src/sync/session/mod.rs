@@ -32,6 +32,7 @@ mod follow;
 mod output;
 #[cfg(test)]
 pub(crate) mod tests;
+mod wait;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -47,12 +48,16 @@ use crate::sync::MAX_MIRROR;
 use backoff::Dice;
 use channel::{Channel, Phase};
 use command::{Pending, Stage};
+use wait::Wait;
 
 /// How long a connection, or a channel on it, has to be of use before the next attempt is as prompt as the first. A server
 /// that lets everybody in and then breaks off is not to be hammered.
 const STEADY: Duration = Duration::from_secs(1);
 /// How many frames of one connection may be such that they cannot be read.
 const MAX_UNREADABLE: u32 = 1_000;
+
+/// How often the pause is doubled before a store is asked again whose mirror is too large: up to eight times as long.
+const MAX_DOUBLINGS: u32 = 3;
 
 /// How patient a session is. The defaults are right for a Dust server.
 #[derive(Clone, Debug)]
@@ -106,8 +111,8 @@ enum Socket {
     Dialling,
     Up {
         heartbeat_at: Duration,
-        /// The heartbeat that nothing was heard after.
-        unheard_since: Option<Duration>,
+        /// Since a heartbeat that nothing was heard after.
+        unheard: Option<Wait>,
     },
 }
 
@@ -136,6 +141,8 @@ pub struct Session {
     failures: u32,
     /// Since when this connection is of use: a store is up to date.
     useful_since: Option<Duration>,
+    /// How many bytes have arrived on this connection.
+    arrived: u64,
     /// Frames of this connection that could not be read.
     unreadable: u32,
     /// What no log and no error is to show, although a server may repeat it.
@@ -167,6 +174,7 @@ impl Session {
             socket: Socket::Off,
             failures: 0,
             useful_since: None,
+            arrived: 0,
             unreadable: 0,
             secret: None,
             channels: stores.into_iter().map(|(name, seq)| Channel::new(name, seq)).collect(),
@@ -239,8 +247,8 @@ impl Session {
             self.outputs.push_back(Output::HangUp);
             return;
         }
-        self.socket = Socket::Up { heartbeat_at: now + self.timing.heartbeat, unheard_since: None };
-        self.unreadable = 0;
+        self.socket = Socket::Up { heartbeat_at: now + self.timing.heartbeat, unheard: None };
+        (self.arrived, self.unreadable) = (0, 0);
         for store in 0..self.channels.len() {
             self.join(store, now);
         }
@@ -269,7 +277,7 @@ impl Session {
         }
         for store in 0..self.channels.len() {
             self.channels[store].disconnect();
-            self.leave_alone(store, now, error.clone());
+            self.leave_alone(store, now, self.timing.refused, error.clone());
         }
         self.by_reference.clear();
         self.useful_since = None;
@@ -278,11 +286,20 @@ impl Session {
     }
 
     /// What was handed out for a store was not taken, for this reason: its mirror stays as of the op `seq`. It is asked for
-    /// again as seldom as a store that is refused by the server.
+    /// again as late as a store that is refused by the server, and each time that is in vain twice as late, up to eight times.
     pub fn refuse(&mut self, now: Duration, store: StoreId, seq: u64, error: DustErr) {
         let Some(channel) = self.channels.get_mut(store.0) else { return };
+        // One that was followed meanwhile is another story.
+        if channel.useful_since.is_some_and(|since| since + STEADY <= now) {
+            channel.overflows = 0;
+        }
+        if channel.overflows == 0 {
+            tracing::warn!(store = %channel.name, %error, "a mirror stays as it was; its store is asked again more and more seldom");
+        }
+        let pause = self.timing.refused.saturating_mul(1 << channel.overflows.min(MAX_DOUBLINGS));
+        channel.overflows = channel.overflows.saturating_add(1);
         channel.stay_at(seq);
-        self.leave_alone(store.0, now, error);
+        self.leave_alone(store.0, now, pause, error);
     }
 
     /// A text frame has arrived.
@@ -333,9 +350,15 @@ impl Session {
 
     /// Notes that the server has given a sign of life. Without a socket there is nobody to give one.
     fn hear(&mut self) -> bool {
-        let Socket::Up { unheard_since, .. } = &mut self.socket else { return false };
-        *unheard_since = None;
+        let Socket::Up { unheard, .. } = &mut self.socket else { return false };
+        *unheard = None;
         true
+    }
+
+    /// So many bytes have arrived since the socket was opened, with those of a frame that is not complete. Who tells this before
+    /// each [`wake`](Session::wake) does not lose a connection over a frame that takes longer than the server may be silent.
+    pub fn arrived(&mut self, bytes: u64) {
+        self.arrived = bytes;
     }
 
     /// Keeps a token out of logs and errors, should a server repeat it.
@@ -396,16 +419,18 @@ impl Session {
     pub fn wake(&mut self, now: Duration) {
         match self.socket {
             Socket::Down { retry_at } if retry_at <= now => self.dial(),
-            Socket::Up { unheard_since: Some(since), .. } if since + self.timing.silence <= now => {
-                self.outputs.push_back(Output::HangUp);
-                self.lost(now, "the server has gone silent");
-            }
-            Socket::Up { heartbeat_at, unheard_since } if heartbeat_at <= now => {
-                self.socket = Socket::Up {
-                    heartbeat_at: now + self.timing.heartbeat,
-                    unheard_since: unheard_since.or(Some(now)),
-                };
-                self.send(&Request::Heartbeat, None, 0);
+            Socket::Up { heartbeat_at, mut unheard } => {
+                let silence = self.timing.silence;
+                if unheard.as_mut().is_some_and(|wait| wait.is_over(now, silence, self.arrived)) {
+                    self.outputs.push_back(Output::HangUp);
+                    self.lost(now, "the server has gone silent");
+                } else if heartbeat_at <= now {
+                    let unheard = unheard.or(Some(Wait::new(now, silence, self.arrived)));
+                    self.socket = Socket::Up { heartbeat_at: now + self.timing.heartbeat, unheard };
+                    self.send(&Request::Heartbeat, None, 0);
+                } else {
+                    self.socket = Socket::Up { heartbeat_at, unheard };
+                }
             }
             _ => {}
         }
@@ -423,14 +448,13 @@ impl Session {
     pub fn next_wake(&self) -> Option<Duration> {
         let socket = match self.socket {
             Socket::Down { retry_at } => Some(retry_at),
-            Socket::Up { heartbeat_at, unheard_since } => {
-                let silent_at = unheard_since.map(|since| since + self.timing.silence);
-                Some(silent_at.map_or(heartbeat_at, |at| at.min(heartbeat_at)))
+            Socket::Up { heartbeat_at, unheard } => {
+                Some(unheard.map_or(heartbeat_at, |wait| wait.look_at().min(heartbeat_at)))
             }
             Socket::Off | Socket::Dialling => None,
         };
         let up = matches!(self.socket, Socket::Up { .. });
-        let channels = self.channels.iter().filter(|_| up).filter_map(|channel| channel.next_wake(&self.timing));
+        let channels = self.channels.iter().filter(|_| up).filter_map(|channel| channel.next_wake());
         let deadlines = self.pending.values().map(Pending::due);
         socket.into_iter().chain(channels).chain(deadlines).min()
     }

@@ -70,7 +70,8 @@ pub enum StoreState {
         permissions: Permissions,
     },
     /// The server refuses the store to this token, or the token altogether (it is wrong, expired or revoked), or crashes over
-    /// an op that it was to send. It is asked again every half minute.
+    /// an op that it was to send. It is asked again every half minute. Or the mirror is too large: then it is asked again after
+    /// half a minute, and more and more seldom, up to every four minutes.
     Refused(DustErr),
 }
 

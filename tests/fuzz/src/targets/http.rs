@@ -79,16 +79,19 @@ async fn calls(server: Arc<Server>, mut dice: Dice) -> Result<(), String> {
     }
     server.is_well.store(true, Ordering::SeqCst);
     // Connections that are still answered badly are given up by their time-out.
-    for attempt in 0.. {
-        let read = transport.get(&super::path("links/dust/title")?).await;
-        match read {
-            Ok(Some(entry)) if entry.value.as_str() == "\"Dust\"" => break,
-            _ if attempt < 100 => tokio::time::sleep(Duration::from_millis(5)).await,
-            other => return Err(format!("a server that is well again is not understood: {other:?}")),
-        }
-    }
+    let read = tokio::time::timeout(HANG, understood(&transport)).await;
+    read.map_err(|_| "a server that is well again is not understood".to_owned())??;
     let written = transport.write(Write::new(super::path("links/dust/title")?, Op::Delete)).await;
     written.map(|_| ()).map_err(|error| format!("a server that is well again takes no write: {error}"))
+}
+
+/// Reads until that works; the caller has a limit for it.
+async fn understood(transport: &HttpTransport) -> Result<(), String> {
+    let at = super::path("links/dust/title")?;
+    while !matches!(transport.get(&at).await, Ok(Some(entry)) if entry.value.as_str() == "\"Dust\"") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
 }
 
 async fn one(transport: &Arc<HttpTransport>, dice: &mut Dice) -> Result<(), DustErr> {

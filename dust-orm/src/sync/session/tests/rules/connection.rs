@@ -70,12 +70,62 @@ fn a_silent_socket_is_dead() {
     client.pass(ms(30_000));
     assert!(client.sent_events().contains(&"heartbeat".to_owned()));
     client.pass(ms(9_000));
-    client.raw(json!([null, "9", "phoenix", "phx_reply", {"status": "ok", "response": {}}]));
+    client.is_alive();
     client.pass(ms(29_000));
     assert_eq!((client.hang_ups, client.dials), (0, 1));
     client.pass(ms(5_000));
     assert_eq!((client.hang_ups, client.dials), (1, 2));
     assert!(client.states.iter().any(|state| matches!(state, StoreState::Offline)));
+}
+
+#[test]
+fn a_socket_on_which_a_large_frame_arrives_is_not_silent_but_not_for_ever() {
+    let mut client = Client::live(0);
+    client.pass(ms(30_000));
+    let mut arrived = 0;
+    // A snapshot that takes five minutes.
+    for _ in 0..300 {
+        arrived += 300_000;
+        client.session.arrived(arrived);
+        client.pass(ms(1_000));
+    }
+    assert_eq!((client.hang_ups, client.dials), (0, 1));
+    client.says("1", "snapshot", json!({"snapshot_seq": 9, "entries": {}}));
+    // From then on silence is silence, whatever has arrived before; and so are a few bytes now and then, such as pings.
+    client.pass(ms(31_000));
+    for _ in 0..5 {
+        arrived += 127;
+        client.session.arrived(arrived);
+        client.pass(ms(2_000));
+    }
+    assert_eq!(client.hang_ups, 1);
+
+    // One that never ends is given up.
+    let mut client = Client::live(0);
+    client.pass(ms(30_000));
+    for second in 0..590 {
+        client.session.arrived(second * 1_000_000);
+        client.pass(ms(1_000));
+    }
+    assert_eq!(client.hang_ups, 0);
+    client.session.arrived(u64::MAX);
+    client.pass(ms(11_000));
+    assert_eq!(client.hang_ups, 1);
+}
+
+#[test]
+fn the_answer_to_a_join_may_come_after_a_large_frame() {
+    let mut client = Client::over([("acme/large".to_owned(), 0), ("acme/main".to_owned(), 0)]);
+    client.connect();
+    client.sent.clear();
+    for second in 1..=60 {
+        client.session.arrived(second * 100_000);
+        client.pass(ms(1_000));
+    }
+    assert!(!client.sent_events().contains(&"phx_join".to_owned()), "it is on its way");
+    client.is_alive();
+    client.pass(ms(21_000));
+    assert!(client.sent_events().contains(&"phx_join".to_owned()), "nothing is on its way");
 }
 
 #[test]

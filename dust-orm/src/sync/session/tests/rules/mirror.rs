@@ -1,5 +1,8 @@
 //! What the mirror is given.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 
 #[test]
@@ -208,6 +211,63 @@ fn a_store_that_is_fetched_anew_and_is_too_large_is_refused() {
         assert!(client.applied.is_empty() && client.replaced.is_empty(), "the old mirror is still shown");
         client.pass(Timing::default().refused);
     }
+}
+
+#[test]
+fn a_mirror_that_is_too_large_is_warned_of_once_and_tried_more_and_more_seldom() {
+    let warnings = Warnings::default();
+    tracing::subscriber::with_default(warnings.clone(), || {
+        let mut client = Client::live(5);
+        let refuse = |client: &mut Client| {
+            let error = DustErr::TooLarge { what: "the mirror of the store `acme/main`".to_owned() };
+            client.session.refuse(client.now, StoreId(0), 5, error);
+            client.drain();
+            client.sent.clear();
+            let before = client.now;
+            while client.sent.is_empty() {
+                client.pass(ms(1_000));
+                client.is_alive();
+                client.sent.retain(|frame| frame[3] == "phx_join");
+            }
+            (client.now - before).as_secs()
+        };
+        client.pass(ms(1_000));
+        assert_eq!((0..6).map(|_| refuse(&mut client)).collect::<Vec<_>>(), [30, 60, 120, 240, 240, 240]);
+        assert_eq!(warnings.0.load(Ordering::Relaxed), 1);
+        // Somebody has deleted much, and it is followed again; until it is too large again.
+        let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+        client.joined(&join, 5);
+        client.says(&join, "catch_up_complete", json!({"through_seq": 5}));
+        client.pass(ms(1_000));
+        assert_eq!(refuse(&mut client), 30);
+        assert_eq!(warnings.0.load(Ordering::Relaxed), 2);
+    });
+}
+
+/// Counts warnings.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 #[test]

@@ -94,6 +94,11 @@ impl Client {
         self.drain();
     }
 
+    /// The server gives a sign of life.
+    fn is_alive(&mut self) {
+        self.raw(json!([null, "9", "phoenix", "phx_reply", {"status": "ok", "response": {}}]));
+    }
+
     fn says(&mut self, join_ref: &str, event: &str, payload: Value) {
         self.raw(json!([join_ref, null, TOPIC, event, payload]));
     }
