@@ -28,32 +28,34 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn copy_as_of(&self, seq: u64) -> Result<Option<Store>, StoreError> {
-        let view = self.view();
-        if seq > view.seq || seq < view.snapshot_seq {
-            return Ok(None);
-        }
-        let copy = StoreBuilder { clock: Arc::clone(&self.inner.clock) }.in_memory()?;
-        let txn = copy.inner.db.begin_write()?;
-        if view.snapshot_seq > 0 {
-            txn.open_table(META)?.insert(SNAPSHOT_SEQ, view.snapshot_seq)?;
-        }
-        {
-            let mut tables = WriteTables::open(&txn)?;
-            let mut snapshot = txn.open_table(SNAPSHOT)?;
-            for row in view.snapshot.range::<&[u8]>(..)? {
-                let (path, leaf) = row?;
-                snapshot.insert(path.value(), leaf.value())?;
-                tables.put(&to_path(path.value())?, to_leaf(leaf.value())?)?;
+        self.guarded(|| {
+            let view = self.view();
+            if seq > view.seq || seq < view.snapshot_seq {
+                return Ok(None);
             }
-            for row in view.log.range(view.snapshot_seq + 1..=seq)? {
-                let (at, row) = row?;
-                let op = to_op(at.value(), row.value())?;
-                tables.append(&op, row.value().5)?;
-                apply(&mut tables, &op)?;
+            let copy = StoreBuilder { clock: Arc::clone(&self.inner.clock) }.in_memory()?;
+            let txn = copy.inner.db.begin_write()?;
+            if view.snapshot_seq > 0 {
+                txn.open_table(META)?.insert(SNAPSHOT_SEQ, view.snapshot_seq)?;
             }
-        }
-        txn.commit()?;
-        copy.refresh()?;
-        Ok(Some(copy))
+            {
+                let mut tables = WriteTables::open(&txn)?;
+                let mut snapshot = txn.open_table(SNAPSHOT)?;
+                for row in view.snapshot.range::<&[u8]>(..)? {
+                    let (path, leaf) = row?;
+                    snapshot.insert(path.value(), leaf.value())?;
+                    tables.put(&to_path(path.value())?, to_leaf(leaf.value())?)?;
+                }
+                for row in view.log.range(view.snapshot_seq + 1..=seq)? {
+                    let (at, row) = row?;
+                    let op = to_op(at.value(), row.value())?;
+                    tables.append(&op, row.value().5)?;
+                    apply(&mut tables, &op)?;
+                }
+            }
+            txn.commit()?;
+            copy.refresh()?;
+            Ok(Some(copy))
+        })
     }
 }

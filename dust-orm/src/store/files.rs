@@ -38,30 +38,34 @@ impl Store {
     /// The reference of a leaf that `put_file` wrote and that is still there, for the file with this hash. `None` where
     /// there is none: then nobody may have the bytes, although they may still be kept.
     pub fn file_reference(&self, hash: &str) -> Result<Option<RawJson>, StoreError> {
-        let txn = self.inner.db.begin_read()?;
-        let Some(paths) = if_there(txn.open_table(FILE_PATHS))? else { return Ok(None) };
-        let leaves = txn.open_table(LEAVES)?;
-        for row in paths.range((hash.as_bytes(), NOTHING)..)? {
-            let (key, _) = row?;
-            let (of, path) = key.value();
-            if of != hash.as_bytes() {
-                break;
+        self.guarded(|| {
+            let txn = self.inner.db.begin_read()?;
+            let Some(paths) = if_there(txn.open_table(FILE_PATHS))? else { return Ok(None) };
+            let leaves = txn.open_table(LEAVES)?;
+            for row in paths.range((hash.as_bytes(), NOTHING)..)? {
+                let (key, _) = row?;
+                let (of, path) = key.value();
+                if of != hash.as_bytes() {
+                    break;
+                }
+                if let Some(leaf) = leaves.get(path)?
+                    && let leaf = to_leaf(leaf.value())?
+                    && hash_of(&leaf).as_deref() == Some(hash)
+                {
+                    return Ok(Some(leaf.value));
+                }
             }
-            if let Some(leaf) = leaves.get(path)?
-                && let leaf = to_leaf(leaf.value())?
-                && hash_of(&leaf).as_deref() == Some(hash)
-            {
-                return Ok(Some(leaf.value));
-            }
-        }
-        Ok(None)
+            Ok(None)
+        })
     }
 
     /// The bytes with this hash, if they are kept, whether or not anything refers to them.
     pub fn file_content(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let txn = self.inner.db.begin_read()?;
-        let Some(files) = if_there(txn.open_table(FILES))? else { return Ok(None) };
-        Ok(files.get(hash.as_bytes())?.map(|content| content.value().to_vec()))
+        self.guarded(|| {
+            let txn = self.inner.db.begin_read()?;
+            let Some(files) = if_there(txn.open_table(FILES))? else { return Ok(None) };
+            Ok(files.get(hash.as_bytes())?.map(|content| content.value().to_vec()))
+        })
     }
 }
 

@@ -49,6 +49,7 @@ mod copy;
 mod error;
 mod feed;
 mod files;
+mod guard;
 mod lease;
 mod log;
 mod read;
@@ -57,7 +58,7 @@ mod write;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use redb::{Database, DatabaseError, ReadableDatabase, TableHandle};
 
@@ -94,6 +95,10 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// Whether there is a file, so that a write waits for the disk.
     persistent: bool,
+    /// The name of the file.
+    file: Box<str>,
+    /// What is wrong with the file, once that has shown.
+    damage: OnceLock<StoreError>,
     db: Database,
 }
 
@@ -127,8 +132,8 @@ impl StoreBuilder {
     /// The store in a file, which is created if it is not there. Its directory must be.
     ///
     /// Fails if the file is open already, here or in another process, if it is something else than a store, if it was
-    /// cut, and if a later version wrote it. A file that something else changed in its middle may be opened, and its reads
-    /// then fail, or panic.
+    /// cut, and if a later version wrote it. A file that something else changed in its middle may be opened; the first call
+    /// that meets the damage then fails, and if redb gives up over it, so do all calls from then on.
     pub fn open(self, file: impl AsRef<std::path::Path>) -> Result<Store, StoreError> {
         let file = file.as_ref();
         let name = file.display().to_string();
@@ -139,11 +144,7 @@ impl StoreBuilder {
                 Database::builder().set_cache_size(CACHE_SIZE).create(file).map_err(|error| opening(error, &name))?;
             self.start(db, &name, true)
         }));
-        opened.unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
-            Err(StoreErrorKind::Damaged { file: name, reason: format!("redb gives up: {text}") }.into())
-        })
+        opened.unwrap_or_else(|panic| Err(guard::given_up(&name, &*panic)))
     }
 
     fn start(self, db: Database, file: &str, persistent: bool) -> Result<Store, StoreError> {
@@ -152,7 +153,8 @@ impl StoreBuilder {
         let feed = Arc::new(Feed::starting_at(view.seq));
         let writer = Mutex::new(Writer { deadlines: Deadlines::default() });
         let view = RwLock::new(Arc::new(view));
-        Ok(Store { inner: Arc::new(Inner { view, writer, feed, clock: self.clock, persistent, db }) })
+        let (file, damage) = (file.into(), OnceLock::new());
+        Ok(Store { inner: Arc::new(Inner { view, writer, feed, clock: self.clock, persistent, file, damage, db }) })
     }
 }
 

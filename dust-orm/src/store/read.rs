@@ -19,7 +19,7 @@ impl Store {
     /// Decimal and datetime envelopes come as bare strings. Where a leaf has leaves below it, it counts and they do not,
     /// at the path itself and inside an assembled object.
     pub fn get(&self, path: &Path) -> Result<Option<Entry>, StoreError> {
-        self.view().entry(path)
+        self.guarded(|| self.view().entry(path))
     }
 
     /// The leaves at exactly these paths, in the same order: 1000 at the most.
@@ -27,16 +27,18 @@ impl Store {
         if paths.len() > MAX_PAGE {
             return Err(StoreErrorKind::TooManyPaths(paths.len()).into());
         }
-        let view = self.view();
-        paths
-            .iter()
-            .map(|path| Ok(view.leaf(path.as_str().as_bytes())?.map(|leaf| read::entry(path.clone(), leaf))))
-            .collect()
+        self.guarded(|| {
+            let view = self.view();
+            paths
+                .iter()
+                .map(|path| Ok(view.leaf(path.as_str().as_bytes())?.map(|leaf| read::entry(path.clone(), leaf))))
+                .collect()
+        })
     }
 
     /// Whether there is a leaf below a path, exact in case.
     pub fn exists(&self, path: &Path) -> Result<bool, StoreError> {
-        self.view().any_with_prefix(&path.descendant_prefix())
+        self.guarded(|| self.view().any_with_prefix(&path.descendant_prefix()))
     }
 
     /// One page of leaves, their paths, or the prefixes one segment below a pattern's base.
@@ -46,9 +48,11 @@ impl Store {
     pub fn list(&self, request: &ListRequest) -> Result<Page, StoreError> {
         let Some(listing) = Listing::of(request)? else { return Ok(Page::default()) };
         let (lower, upper) = listing.bounds();
-        let view = self.view();
-        let rows = view.leaves.range::<&[u8]>((lower.map(str::as_bytes), upper.map(str::as_bytes)))?;
-        listing.page(rows.map(|row| row.map(Row).map_err(StoreError::from)))
+        self.guarded(|| {
+            let view = self.view();
+            let rows = view.leaves.range::<&[u8]>((lower.map(str::as_bytes), upper.map(str::as_bytes)))?;
+            listing.page(rows.map(|row| row.map(Row).map_err(StoreError::from)))
+        })
     }
 
     /// The leaves below a path, exact in case and in order, after the cursor of the page before: 1000 at the most.
@@ -60,23 +64,25 @@ impl Store {
             Some(after) if *after >= *prefix => Bound::Excluded(after.as_bytes()),
             _ => Bound::Included(prefix.as_bytes()),
         };
-        let view = self.view();
-        let mut leaves = PackedLeaves::default();
-        let mut next_cursor = None;
-        for row in view.leaves.range::<&[u8]>((from, Bound::Excluded(end.as_bytes())))? {
-            if leaves.len() == MAX_PAGE {
-                next_cursor = leaves.iter().next_back().map(|leaf| leaf.path.to_owned());
-                break;
+        self.guarded(|| {
+            let view = self.view();
+            let mut leaves = PackedLeaves::default();
+            let mut next_cursor = None;
+            for row in view.leaves.range::<&[u8]>((from, Bound::Excluded(end.as_bytes())))? {
+                if leaves.len() == MAX_PAGE {
+                    next_cursor = leaves.iter().next_back().map(|leaf| leaf.path.to_owned());
+                    break;
+                }
+                let (path, leaf) = row?;
+                leaves.push(to_leaf_ref(path.value(), leaf.value())?);
             }
-            let (path, leaf) = row?;
-            leaves.push(to_leaf_ref(path.value(), leaf.value())?);
-        }
-        Ok(LeafPage { leaves: leaves.into_bare(), next_cursor })
+            Ok(LeafPage { leaves: leaves.into_bare(), next_cursor })
+        })
     }
 
     /// How many leaves there are.
     pub fn entry_count(&self) -> Result<u64, StoreError> {
-        self.view().count()
+        self.guarded(|| self.view().count())
     }
 }
 

@@ -56,6 +56,12 @@ impl Store {
         content: Option<&[u8]>,
         origin: &Origin,
     ) -> Result<Option<CommittedOp>, StoreError> {
+        let committed = self.guarded(|| self.commit(write, content, origin));
+        self.inner.feed.deliver();
+        committed
+    }
+
+    fn commit(&self, write: Write, content: Option<&[u8]>, origin: &Origin) -> Result<Option<CommittedOp>, StoreError> {
         let Write { path, op, precondition, fence } = write;
         check_precondition(&op, precondition).map_err(|error| error.at(&path))?;
         let is_lease_op = matches!(op.kind(), OpKind::Lease | OpKind::Renew | OpKind::Release);
@@ -89,7 +95,7 @@ impl Store {
         if is_lease_op {
             writer.deadlines.remember(&path, &op, committed.store_seq, now);
         }
-        self.publish(writer, std::slice::from_ref(&committed))?;
+        self.show(writer, std::slice::from_ref(&committed))?;
         Ok(Some(committed))
     }
 
@@ -118,6 +124,17 @@ impl Store {
             check_precondition(op, *precondition).map_err(|error| error.in_batch(index, path))?;
         }
 
+        let committed = self.guarded(|| self.commit_batch(&ops, fence.as_ref(), origin));
+        self.inner.feed.deliver();
+        committed
+    }
+
+    fn commit_batch(
+        &self,
+        ops: &[(Path, Op, Option<Precondition>)],
+        fence: Option<&Fence>,
+        origin: &Origin,
+    ) -> Result<Vec<CommittedOp>, StoreError> {
         let writer = self.writer();
         let view = self.view();
         let now = self.now();
@@ -125,7 +142,7 @@ impl Store {
         let mut committed = Vec::with_capacity(ops.len());
         {
             let mut tables = WriteTables::open(&txn)?;
-            check_fence(&tables, &writer, fence.as_ref(), now)?;
+            check_fence(&tables, &writer, fence, now)?;
             for (index, (path, op, precondition)) in ops.iter().enumerate() {
                 let numbered = Origin::new(Arc::clone(&origin.device_id), format!("{}:{index}", origin.client_op_id));
                 let stamp = Stamp { store_seq: tables.last_seq + 1 + index as u64, wall_ms: now.wall_ms };
@@ -136,7 +153,7 @@ impl Store {
             }
         }
         txn.commit()?;
-        self.publish(writer, &committed)?;
+        self.show(writer, &committed)?;
         Ok(committed)
     }
 
@@ -144,12 +161,11 @@ impl Store {
         Now { wall_ms: self.inner.clock.wall_ms(), monotonic_ms: self.inner.clock.monotonic_ms() }
     }
 
-    /// Shows committed ops to readers and listeners.
-    fn publish(&self, writer: std::sync::MutexGuard<'_, Writer>, ops: &[CommittedOp]) -> Result<(), StoreError> {
+    /// Shows committed ops to readers, and has them delivered to listeners next.
+    fn show(&self, writer: std::sync::MutexGuard<'_, Writer>, ops: &[CommittedOp]) -> Result<(), StoreError> {
         self.refresh()?;
         self.inner.feed.queue(ops);
         drop(writer);
-        self.inner.feed.deliver();
         Ok(())
     }
 }

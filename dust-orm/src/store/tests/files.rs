@@ -119,9 +119,10 @@ fn a_damaged_file_is_refused_or_fails_to_read() {
     assert!(["damaged", "storage"].contains(&failed.name()), "{failed}");
 }
 
-/// Whatever became of a file: it is opened, or it is an error that names it. redb panics at some of these.
+/// Whatever became of a file: it is opened, or it is an error that names it; and so is whatever is done then. redb panics at some
+/// of these.
 #[test]
-fn an_altered_file_is_opened_or_an_error() {
+fn an_altered_file_is_an_error_when_it_is_opened_or_later() {
     let dir = tempfile::tempdir().unwrap();
     let good = dir.path().join("good.redb");
     {
@@ -138,7 +139,7 @@ fn an_altered_file_is_opened_or_an_error() {
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (dice >> 33) as usize % end
     };
-    let mut refused = 0;
+    let (mut refused, mut given_up) = (0, 0);
     for round in 0..300 {
         let mut bytes = bytes.clone();
         // Often near the beginning, where there is most to break.
@@ -161,10 +162,43 @@ fn an_altered_file_is_opened_or_an_error() {
         }
         let file = dir.path().join(format!("{round}.redb"));
         std::fs::write(&file, &bytes).unwrap();
-        if let Err(error) = Store::open(&file) {
-            refused += 1;
-            assert!(error.to_string().contains(&format!("{round}.redb")), "{error}");
+        match Store::open(&file) {
+            Ok(store) => given_up += usize::from(goes_on_or_ends(&store)),
+            Err(error) => {
+                refused += 1;
+                assert!(error.to_string().contains(&format!("{round}.redb")), "{error}");
+            }
         }
     }
-    assert!(refused > 50, "{refused}");
+    assert!(refused > 50 && given_up > 5, "{refused} {given_up}");
+}
+
+/// Does everything with a store whose file may be damaged; whether it came to an end. Then every call says so.
+fn goes_on_or_ends(store: &Store) -> bool {
+    let origin = Origin::new("d", "c");
+    let everything = || ListRequest::pattern(Glob::parse("**").unwrap());
+    let calls: [&dyn Fn() -> Result<(), StoreError>; 12] = [
+        &|| store.get(&path("links/7")).map(drop),
+        &|| store.get_many(&[path("Links/7/title")]).map(drop),
+        &|| store.exists(&path("Links/7")).map(drop),
+        &|| store.list(&everything()).map(drop),
+        &|| store.below(&path("Links"), None).map(drop),
+        &|| store.entry_count().map(drop),
+        &|| store.ops_since(0, 1000).map(drop),
+        &|| store.snapshot().map(drop),
+        &|| store.file_content("sha256:0").map(drop),
+        &|| store.write(Write::new(path("Links/7"), Op::Delete), &origin).map(drop),
+        &|| store.batch_write(vec![BatchOp::set(path("links/new"), raw("1"))], None, &origin).map(drop),
+        &|| store.compact().map(drop),
+    ];
+    let mut end = None;
+    for call in calls.iter().chain(&calls) {
+        match (call(), &end) {
+            (result, Some(end)) => assert_eq!(result.as_ref(), Err(end)),
+            (Err(error), None) if error.name() == "damaged" => end = Some(error),
+            (Err(error), None) => assert_eq!(error.name(), "storage", "{error}"),
+            (Ok(()), None) => {}
+        }
+    }
+    end.is_some()
 }

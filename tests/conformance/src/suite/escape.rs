@@ -1,13 +1,16 @@
 //! Keys that would like to be somewhere else: whatever a user calls a record, it stays below its entity's prefix.
 
 use dust_orm::DustErr;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use crate::context::Context;
 use crate::entities::cased;
 use crate::entities::page::flat as page;
 use crate::entities::*;
 
-super::tests![no_key_reaches_outside_of_its_prefix];
+super::tests![no_key_reaches_outside_of_its_prefix, no_arbitrary_key_reaches_outside_of_its_prefix];
 
 /// Made to be misread by somebody on the way.
 const KEYS: [&str; 52] = [
@@ -84,26 +87,81 @@ async fn outside(cx: &Context) -> Vec<(String, serde_json::Value)> {
     leaves.into_iter().filter(|(path, _)| !inside.iter().any(|prefix| path.starts_with(prefix))).collect()
 }
 
-/// Some keys more: pieces put together, the same in every run.
-fn more_keys() -> impl Iterator<Item = String> {
-    let mut state = 99_u64;
-    let mut roll = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize
-    };
-    let pieces = ["..", "/", "~1", "%2e", "other", "a", "*", "\\", "\0", "é", "links", "~", "?", "."];
-    (0..12).map(move |_| (0..=roll() % 5).map(|_| pieces[roll() % pieces.len()]).collect())
+/// How many arbitrary keys each store is asked to write, unless `PROPTEST_CASES` says otherwise.
+const CASES: u32 = 64;
+
+/// Any text at all, with a liking for what is made to be misread.
+fn any_key() -> impl Strategy<Value = String> {
+    let odd = prop::sample::select([&KEYS[..], &["~1", "%2e", "..", "links", "~"]].concat());
+    let odd = prop_oneof![
+        3 => odd.prop_map(str::to_owned),
+        1 => any::<char>().prop_map(String::from),
+    ];
+    prop_oneof![
+        2 => prop::collection::vec(any::<char>(), 0..12).prop_map(String::from_iter),
+        1 => any::<String>(),
+        3 => prop::collection::vec(odd, 1..6).prop_map(|pieces| pieces.concat()),
+    ]
 }
 
-async fn no_key_reaches_outside_of_its_prefix(cx: &Context) {
+async fn no_arbitrary_key_reaches_outside_of_its_prefix(cx: &Context) {
+    let before = surrounded(cx).await;
+    // The same keys in each run, so that it fails for a reason and not by chance.
+    let default = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { CASES };
+    let mut runner = TestRunner::new_with_rng(default, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let mut written = 0;
+    for _ in 0..cases {
+        let mut key = any_key().new_tree(&mut runner).unwrap();
+        let mut worst = None;
+        // What is found wrong is made as simple as it can be.
+        loop {
+            let text = key.current();
+            written += u32::from(all_verbs(cx, &text).await.is_ok());
+            let is_wrong = outside(cx).await != before;
+            if is_wrong {
+                worst = Some(text);
+                put_back(cx, &before).await;
+            }
+            let goes_on = match (is_wrong, &worst) {
+                (_, None) => false,
+                (true, _) => key.simplify(),
+                (false, _) => key.complicate(),
+            };
+            if !goes_on {
+                break;
+            }
+        }
+        assert_eq!(worst, None, "a key that reaches outside of its prefix");
+    }
+    assert!(written >= cases / 2, "most of them are keys like any other: {written}");
+}
+
+/// Writes what others have, in places that are near.
+async fn surrounded(cx: &Context) -> Vec<(String, serde_json::Value)> {
     for at in OTHERS {
         cx.set(at, serde_json::json!("theirs")).await;
     }
-    let before = outside(cx).await;
-    assert_eq!(before.len(), OTHERS.len());
+    let others = outside(cx).await;
+    assert_eq!(others.len(), OTHERS.len());
+    others
+}
+
+/// Makes good what a key has done to others.
+async fn put_back(cx: &Context, before: &[(String, serde_json::Value)]) {
+    for (at, _) in outside(cx).await {
+        cx.delete(&at).await;
+    }
+    for (at, value) in before {
+        cx.set(at, value.clone()).await;
+    }
+}
+
+async fn no_key_reaches_outside_of_its_prefix(cx: &Context) {
+    let before = surrounded(cx).await;
     let mut written = 0;
-    for key in KEYS.iter().map(|key| (*key).to_owned()).chain(more_keys()) {
-        let done = all_verbs(cx, &key).await;
+    for key in KEYS {
+        let done = all_verbs(cx, key).await;
         written += usize::from(done.is_ok());
         assert_eq!(outside(cx).await, before, "{key:?}");
     }
