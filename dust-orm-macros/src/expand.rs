@@ -123,7 +123,7 @@ pub(crate) fn entity(attributes: &Attributes, prefix: &[String], key: &Field) ->
             const MODE: __dust::StorageMode = __dust::StorageMode::#mode;
             const KEY_CASE: __dust::KeyCase = __dust::KeyCase::#key_case;
 
-            fn key_to_segment(key: &__dust::KeyOf<Self>) -> __dust::String {
+            fn key_to_segment(key: &__dust::KeyOf<Self>) -> __dust::Cow<'_, str> {
                 #to_segment
             }
 

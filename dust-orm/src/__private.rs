@@ -1,11 +1,13 @@
 //! What the code that the derives generate calls. No part of the public interface: it changes with the derives.
 
+use std::any::Any;
 use std::fmt::Display;
 use std::str::FromStr;
 
 use sea_orm::{ActiveValue, Value};
 use serde::{Deserialize, Serialize, de, ser};
 
+pub use std::borrow::Cow;
 pub use std::string::String;
 
 pub use serde::{Deserializer, Serializer};
@@ -90,17 +92,21 @@ pub fn not_deserialized<E: de::Error>(position: usize) -> Result<(), E> {
 }
 
 /// The one place that needs `ToString` of a key: a type without it is one error, not one for each method.
-pub fn key_to_segment<K: ToString>(key: &K) -> String {
-    key.to_string()
+pub fn key_to_segment<K: ToString + 'static>(key: &K) -> Cow<'_, str> {
+    // A text is one already; the question is answered by the compiler.
+    match (key as &dyn Any).downcast_ref::<String>() {
+        Some(text) => Cow::Borrowed(text),
+        None => Cow::Owned(key.to_string()),
+    }
 }
 
-pub fn key_segment<K: Into<Value>>(key: &ActiveValue<K>, write: fn(&K) -> String) -> Option<String> {
-    key.try_as_ref().map(write)
+pub fn key_segment<K: Into<Value>>(key: &ActiveValue<K>, write: fn(&K) -> Cow<'_, str>) -> Option<String> {
+    key.try_as_ref().map(|key| write(key).into_owned())
 }
 
 /// Reads a key. A segment that the key itself would write otherwise is refused: `007` is the number 7, but not the path
 /// of the record 7, which a later write would create beside it.
-pub fn set_key<K>(key: &mut ActiveValue<K>, segment: &str, write: fn(&K) -> String) -> Result<(), String>
+pub fn set_key<K>(key: &mut ActiveValue<K>, segment: &str, write: fn(&K) -> Cow<'_, str>) -> Result<(), String>
 where
     K: Into<Value> + FromStr<Err: Display>,
 {
@@ -109,6 +115,7 @@ where
     if written != segment {
         return Err(format!("this key is written {written:?}"));
     }
+    drop(written);
     *key = ActiveValue::Unchanged(value);
     Ok(())
 }

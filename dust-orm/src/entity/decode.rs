@@ -1,9 +1,12 @@
 //! From the leaves of a record to a Model.
 
+use std::borrow::Cow;
+
 use sea_orm::{ActiveModelTrait, TryIntoModel};
 
 use super::encode::is_leaf;
 use super::escape::unescape;
+use super::leaf::LeafText;
 use super::record::RecordRef;
 use super::{DustEntity, FieldState, Fields};
 use crate::error::InvalidRecord;
@@ -78,10 +81,7 @@ enum Source<'a> {
 /// Finds the source of each field, by position.
 fn find_sources<'a, A: Fields>(record: RecordRef<'a>, sources: &mut [Source<'a>], invalid: &mut InvalidRecord) {
     for leaf in record.leaves() {
-        let name = record.name(leaf);
-        let slash = name.bytes().position(|byte| byte == b'/');
-        let (head, is_below) = (&name[..slash.unwrap_or(name.len())], slash.is_some());
-        let head = path::unescape(head);
+        let (head, is_below) = first_segment(record.name(leaf));
         let Some(position) = A::FIELDS.iter().position(|field| is_leaf(field) && field.name == head) else {
             // The key may stand in the record as well: other clients write it as a field.
             let is_key = A::FIELDS.iter().any(|field| field.key && field.name == head);
@@ -100,6 +100,16 @@ fn find_sources<'a, A: Fields>(record: RecordRef<'a>, sources: &mut [Source<'a>]
     }
 }
 
+/// The first segment of a leaf's name, unescaped, and whether there are more.
+#[inline]
+fn first_segment(name: &str) -> (Cow<'_, str>, bool) {
+    if !name.bytes().any(|byte| matches!(byte, b'/' | b'~')) {
+        return (Cow::Borrowed(name), false);
+    }
+    let (head, is_below) = name.split_once('/').map_or((name, false), |(head, _)| (head, true));
+    (path::unescape(head), is_below)
+}
+
 /// Reads one field. `false` when there is no value: a `null` for a field that must have one.
 fn read_field<A: Fields>(active: &mut A, position: usize, leaf: &str) -> Result<bool, serde_json::Error> {
     let field = &A::FIELDS[position];
@@ -107,10 +117,12 @@ fn read_field<A: Fields>(active: &mut A, position: usize, leaf: &str) -> Result<
     if field.nullable && field.required && value == "null" {
         return Ok(false);
     }
-    match active.deserialize_field(position, &mut serde_json::Deserializer::from_str(&value)) {
+    let text = LeafText::new(&value);
+    match active.deserialize_field(position, text) {
         Ok(()) => Ok(true),
         Err(_) if value == "null" => Ok(false),
-        Err(error) => Err(error),
+        // For the words of the error.
+        Err(_) => active.deserialize_field(position, text.exact()).map(|()| true),
     }
 }
 

@@ -11,10 +11,13 @@ mod file_ref;
 mod finite;
 mod json_column;
 mod key;
+mod leaf;
 pub mod prelude;
 mod record;
 mod revision;
 mod set;
+
+use std::borrow::Cow;
 
 use sea_orm::{EntityTrait, IntoActiveModel, PrimaryKeyTrait, TryIntoModel};
 
@@ -54,7 +57,7 @@ pub trait DustEntity:
     const KEY_CASE: KeyCase;
 
     /// The key as the path segment that names a record.
-    fn key_to_segment(key: &KeyOf<Self>) -> String;
+    fn key_to_segment(key: &KeyOf<Self>) -> Cow<'_, str>;
 
     /// The key of an ActiveModel as a path segment; `None` when it is `NotSet`.
     fn key_segment(model: &Self::ActiveModel) -> Option<String>;

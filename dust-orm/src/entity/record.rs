@@ -68,9 +68,9 @@ impl StoredRecord {
 
 /// The leaves of one record as they were read, together.
 #[derive(Clone, Debug)]
-pub(crate) struct PackedRecord {
+pub(crate) struct PackedRecord<'p> {
     /// The record's path, `<prefix>/<key>`.
-    pub(crate) path: Path,
+    pub(crate) path: &'p Path,
     /// Its leaves.
     pub(crate) leaves: PackedLeaves,
 }
@@ -128,8 +128,8 @@ impl<'a> From<&'a StoredRecord> for RecordRef<'a> {
     }
 }
 
-impl<'a> From<&'a PackedRecord> for RecordRef<'a> {
-    fn from(record: &'a PackedRecord) -> RecordRef<'a> {
+impl<'a> From<&'a PackedRecord<'_>> for RecordRef<'a> {
+    fn from(record: &'a PackedRecord<'_>) -> RecordRef<'a> {
         let leaves = LeavesRef::Packed(&record.leaves, 0, record.leaves.len());
         RecordRef { path: record.path.as_str(), leaves }
     }

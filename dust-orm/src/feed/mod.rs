@@ -29,15 +29,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod audience;
+mod backlog;
 mod hub;
 mod index;
 mod ops;
 mod queue;
 mod region;
 
+pub(crate) use audience::{Audience, Seat};
+pub(crate) use backlog::{Queued, Taken};
 pub use hub::{Hub, Listener, News};
 pub use ops::{Delivery, Ops};
-pub(crate) use queue::{Queue, Queued, Taken};
 
 /// How many events wait for one subscriber at the most, unless it asks for another number.
 pub const QUEUE: usize = 1000;

@@ -9,8 +9,9 @@ use futures_core::Stream;
 
 use crate::protocol::{CommittedOp, Glob, OpKind, Path};
 
+use super::backlog::{Queued, Taken};
 use super::hub::{Hub, Listener, News};
-use super::queue::{Queue, Queued, Taken};
+use super::queue::Queue;
 
 /// What a subscriber to ops gets.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -265,10 +265,31 @@ impl PackedLeaves {
         self.slots[index + 1..].iter_mut().for_each(|slot| slot.start = slot.start - end + start + leaf.size());
     }
 
-    /// How many leaves from an index on have paths that begin with a prefix.
-    pub(crate) fn prefixed(&self, index: usize, prefix: &str) -> usize {
+    /// Where the leaves below a path begin, or would.
+    pub(crate) fn start_below(&self, path: &str) -> usize {
+        let path = path.as_bytes();
+        self.slots.partition_point(|slot| {
+            let own = self.path_of(slot);
+            match own.split_at_checked(path.len()) {
+                Some((head, rest)) => head.cmp(path).then_with(|| rest.first().cmp(&Some(&b'/'))).is_lt(),
+                None => own <= path,
+            }
+        })
+    }
+
+    /// How many leaves from an index on lie below a path.
+    pub(crate) fn count_below(&self, index: usize, path: &str) -> usize {
+        let is_below = |slot: &Slot| {
+            let own = self.path_of(slot);
+            own.get(path.len()) == Some(&b'/') && own.starts_with(path.as_bytes())
+        };
+        // A record has few, which lie beside each other; many are searched.
+        const FEW: usize = 8;
         let slots = self.slots.get(index..).unwrap_or_default();
-        slots.partition_point(|slot| self.path_of(slot).starts_with(prefix.as_bytes()))
+        match slots.iter().take(FEW).position(|slot| !is_below(slot)) {
+            Some(count) => count,
+            None => slots.partition_point(is_below),
+        }
     }
 
     /// The first leaf that begins in the second half of the text, so that neither side of it is empty where there are two.
@@ -323,6 +344,7 @@ mod tests {
             rows in prop::collection::btree_map("[a-cé/]{1,4}", ("[xyü]{0,5}", 1..9_u64), 1..12),
             (at, to) in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
             value in "[xyü]{0,9}",
+            above in "[a-c]{0,2}",
         ) {
             let mut model: Model = rows.into_iter().map(|(path, (value, revision))| (path, value, revision)).collect();
             let (at, to) = (at.index(model.len()), to.index(model.len()));
@@ -333,6 +355,10 @@ mod tests {
             prop_assert_eq!(packed.range((Bound::Excluded(&model[at].0), Bound::Included(&model[to].0))), at + 1..to.max(at) + 1);
             prop_assert_eq!(packed.slice(at..to), pack(&model[at..to].to_vec()));
             prop_assert!((1..model.len().max(2)).contains(&packed.middle()));
+            let prefix = format!("{above}/");
+            let first = model.partition_point(|(path, ..)| *path < prefix);
+            let count = model[first..].iter().take_while(|(path, ..)| path.starts_with(&prefix)).count();
+            prop_assert_eq!((packed.start_below(&above), packed.count_below(first, &above)), (first, count));
 
             model[at].1 = value;
             packed.replace(at, leaf(&model[at]));

@@ -175,7 +175,7 @@ pub(crate) fn check(rendered: &str) -> Result<(), PathError> {
 
 /// Appends one segment in its rendered form.
 pub(crate) fn escape_into(segment: &str, rendered: &mut String) {
-    if !segment.contains(['~', '/']) {
+    if !segment.bytes().any(|byte| matches!(byte, b'~' | b'/')) {
         rendered.push_str(segment);
         return;
     }

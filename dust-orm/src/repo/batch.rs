@@ -68,7 +68,7 @@ impl BatchEntry {
 
     /// As [`DustRepo::delete_by_id`].
     pub fn delete_by_id<E: DustEntity>(key: impl Into<KeyOf<E>>) -> BatchEntry {
-        BatchEntry::new(Verb::<E>::DeleteById(E::key_to_segment(&key.into())))
+        BatchEntry::new(Verb::<E>::DeleteById(E::key_to_segment(&key.into()).into_owned()))
     }
 
     fn new<E: DustEntity>(verb: Verb<E>) -> BatchEntry {

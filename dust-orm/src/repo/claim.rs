@@ -66,7 +66,7 @@ pub(super) async fn insert_if_absent<E: DustEntity>(
 
 /// Whether a record is no more than what [`insert_if_absent`] leaves behind where it stops half-way: one field of an entity
 /// that has others without which it is no record.
-fn is_claim<E: DustEntity>(stored: &PackedRecord) -> bool {
+fn is_claim<E: DustEntity>(stored: &PackedRecord<'_>) -> bool {
     let mut leaves = stored.leaves.iter();
     let (Some(leaf), None) = (leaves.next(), leaves.next()) else { return false };
     let leaf = Path::from_trusted(leaf.path);

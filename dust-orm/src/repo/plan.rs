@@ -27,7 +27,7 @@ impl Guard {
         condition: &Condition,
         record: &Path,
         mode: StorageMode,
-        stored: Option<&PackedRecord>,
+        stored: Option<&PackedRecord<'_>>,
     ) -> Result<Guard, DustErr> {
         let revision = match condition {
             Condition::None => return Ok(Guard::None),

@@ -214,7 +214,7 @@ pub(super) fn complete_new<E: DustEntity>(mut active: E::ActiveModel) -> Result<
 }
 
 /// The whole Model: what is set, and for the rest what is stored.
-fn complete<E: DustEntity>(mut active: E::ActiveModel, stored: Option<&PackedRecord>) -> Result<E::Model, DustErr> {
+fn complete<E: DustEntity>(mut active: E::ActiveModel, stored: Option<&PackedRecord<'_>>) -> Result<E::Model, DustErr> {
     let invalid = fill(&mut active, stored.map(Into::into));
     invalid.into_result()?;
     Ok(active.try_into_model()?)

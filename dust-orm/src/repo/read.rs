@@ -5,8 +5,9 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::DustRepo;
 use super::records::{RecordPages, fetch, model_or_warning};
-use crate::entity::{DustEntity, KeyOf, PackedRecord, Revision, Versioned, decode, lookup_path};
+use crate::entity::{DustEntity, KeyOf, Revision, Versioned, decode, lookup_path};
 use crate::error::DustErr;
+use crate::protocol::{Path, PathError};
 
 /// How many records `get_many` asks for at a time.
 const CONCURRENT_READS: usize = 8;
@@ -76,7 +77,8 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn find_by_id<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<Option<E::Model>, DustErr> {
-        let record = self.find_stored::<E>(&E::key_to_segment(&key.into())).await?;
+        let Some(path) = path_of::<E>(&key.into())? else { return Ok(None) };
+        let record = fetch(&*self.active(), &path).await?;
         Ok(record.and_then(|record| model_or_warning::<E>(&record)))
     }
 
@@ -91,10 +93,10 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn get<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<E::Model, DustErr> {
-        let segment = E::key_to_segment(&key.into());
-        match self.find_stored::<E>(&segment).await? {
+        let path = named_path::<E>(&key.into())?;
+        match fetch(&*self.active(), &path).await? {
             Some(record) => Ok(decode::<E>(&record)?),
-            None => Err(not_found(&format!("{}/{segment}", E::prefix_path()?))),
+            None => Err(not_found(path.as_str())),
         }
     }
 
@@ -116,7 +118,8 @@ impl DustRepo {
         &self,
         key: impl Into<KeyOf<E>>,
     ) -> Result<Option<Versioned<E::Model>>, DustErr> {
-        let record = self.find_stored::<E>(&E::key_to_segment(&key.into())).await?;
+        let Some(path) = path_of::<E>(&key.into())? else { return Ok(None) };
+        let record = fetch(&*self.active(), &path).await?;
         Ok(record.and_then(|record| {
             let model = model_or_warning::<E>(&record)?;
             Some(Versioned { model, revision: Revision::of(&record) })
@@ -135,10 +138,10 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn get_versioned<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<Versioned<E::Model>, DustErr> {
-        let segment = E::key_to_segment(&key.into());
-        match self.find_stored::<E>(&segment).await? {
+        let path = named_path::<E>(&key.into())?;
+        match fetch(&*self.active(), &path).await? {
             Some(record) => Ok(Versioned { model: decode::<E>(&record)?, revision: Revision::of(&record) }),
-            None => Err(not_found(&format!("{}/{segment}", E::prefix_path()?))),
+            None => Err(not_found(path.as_str())),
         }
     }
 
@@ -157,14 +160,14 @@ impl DustRepo {
         &self,
         keys: impl IntoIterator<Item: Into<KeyOf<E>>>,
     ) -> Result<Vec<Option<E::Model>>, DustErr> {
-        let segments = keys.into_iter().map(|key| E::key_to_segment(&key.into()));
-        let segments: Vec<String> = segments.collect();
-        stream::iter(segments)
-            .map(|segment| async move { self.find_stored::<E>(&segment).await })
-            .buffered(CONCURRENT_READS)
-            .map_ok(|record| record.and_then(|record| model_or_warning::<E>(&record)))
-            .try_collect()
-            .await
+        let paths = keys.into_iter().map(|key| path_of::<E>(&key.into()));
+        let paths: Vec<Option<Path>> = paths.collect::<Result<_, _>>()?;
+        let read = async |path: Option<Path>| {
+            let Some(path) = path else { return Ok(None) };
+            let record = fetch(&*self.active(), &path).await?;
+            Ok(record.and_then(|record| model_or_warning::<E>(&record)))
+        };
+        stream::iter(paths).map(read).buffered(CONCURRENT_READS).try_collect().await
     }
 
     /// Whether anything is stored under this key. Cheap: one key is asked for, no value.
@@ -179,17 +182,23 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn exists<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<bool, DustErr> {
-        match lookup_path::<E>(&E::key_to_segment(&key.into()))? {
+        match path_of::<E>(&key.into())? {
             Some(path) => self.active().exists(&path).await,
             None => Ok(false),
         }
     }
+}
 
-    async fn find_stored<E: DustEntity>(&self, segment: &str) -> Result<Option<PackedRecord>, DustErr> {
-        match lookup_path::<E>(segment)? {
-            Some(path) => fetch(&*self.active(), &path).await,
-            None => Ok(None),
-        }
+/// Where the record with a key is; `None` for a key that can name none.
+fn path_of<E: DustEntity>(key: &KeyOf<E>) -> Result<Option<Path>, PathError> {
+    lookup_path::<E>(&E::key_to_segment(key))
+}
+
+/// The same where there has to be one.
+fn named_path<E: DustEntity>(key: &KeyOf<E>) -> Result<Path, DustErr> {
+    match path_of::<E>(key)? {
+        Some(path) => Ok(path),
+        None => Err(not_found(&format!("{}/{}", E::prefix_path()?, E::key_to_segment(key)))),
     }
 }
 

@@ -11,21 +11,24 @@ use crate::protocol::{Glob, LeafPage, PackedLeaves, Path};
 use crate::transport::Transport;
 
 /// The leaves below one record's path; `None` when there are none.
-pub(super) async fn fetch(transport: &dyn Transport, path: &Path) -> Result<Option<PackedRecord>, DustErr> {
+pub(super) async fn fetch<'p>(transport: &dyn Transport, path: &'p Path) -> Result<Option<PackedRecord<'p>>, DustErr> {
     check_nameable(path)?;
-    let LeafPage { mut leaves, mut next_cursor } = transport.below(path, None).await?;
+    let LeafPage { mut leaves, mut next_cursor } = match transport.at_hand(path, None) {
+        Some(page) => page,
+        None => transport.below(path, None).await?,
+    };
     while let Some(cursor) = next_cursor {
         let page = transport.below(path, Some(&cursor)).await?;
         leaves.append(&page.leaves, 0..page.leaves.len());
         check_size(path.as_str(), &leaves)?;
         next_cursor = page.next_cursor;
     }
-    Ok(if leaves.is_empty() { None } else { Some(PackedRecord { path: path.clone(), leaves }) })
+    Ok(if leaves.is_empty() { None } else { Some(PackedRecord { path, leaves }) })
 }
 
 /// Refuses what not every transport could list.
 fn check_nameable(path: &Path) -> Result<(), DustErr> {
-    if path.as_str().bytes().any(|byte| byte == b'\\') { Glob::subtree(path).map(drop) } else { Ok(()) }
+    if path.as_str().as_bytes().contains(&b'\\') { Glob::subtree(path).map(drop) } else { Ok(()) }
 }
 
 /// The model of a stored record, or `None` with one warning when it does not fit the entity.

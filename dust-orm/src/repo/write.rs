@@ -119,7 +119,7 @@ impl DustRepo {
     /// ```
     #[must_use = "a write happens when it is awaited"]
     pub fn delete_by_id<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Delete<'_, E> {
-        let target = Target::Key(E::key_to_segment(&key.into()));
+        let target = Target::Key(E::key_to_segment(&key.into()).into_owned());
         Delete { repo: self, target: Ok(target), options: Options::default() }
     }
 }

@@ -209,7 +209,7 @@ impl Mirror {
 
     /// The leaves below a path, exact in case and in order, after the cursor of the page before: 1000 at the most.
     pub fn below(&self, path: &Path, after: Option<&str>) -> LeafPage {
-        let (leaves, is_more) = self.leaves.below(&path.descendant_prefix(), after, MAX_PAGE);
+        let (leaves, is_more) = self.leaves.below(path.as_str(), after, MAX_PAGE);
         let last = is_more.then(|| leaves.iter().next_back()).flatten();
         let next_cursor = last.map(|leaf| leaf.path.to_owned());
         LeafPage { leaves: leaves.into_bare(), next_cursor }

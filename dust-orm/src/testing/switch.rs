@@ -52,6 +52,10 @@ impl Transport for Switch {
         self.inner.below(path, after).await
     }
 
+    fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
+        self.inner.at_hand(path, after)
+    }
+
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
         self.inner.get(path).await
     }

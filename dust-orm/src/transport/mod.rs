@@ -56,6 +56,12 @@ pub trait Transport: fmt::Debug + Send + Sync {
         Ok(LeafPage { leaves: items.into_iter().filter_map(ListItem::into_entry).collect(), next_cursor })
     }
 
+    /// What [`below`](Transport::below) would answer, where it takes no waiting to say so; that is asked where this is `None`.
+    fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
+        let _ = (path, after);
+        None
+    }
+
     /// One leaf, or the object assembled from the leaves below an interior path. `None` when there is neither.
     ///
     /// Entities are never read this way: for an interior path a server ignores ASCII case.

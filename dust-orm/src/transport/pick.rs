@@ -149,6 +149,10 @@ impl Transport for Either {
         self.or_last_known(page, |mirror| Ok(mirror.below(path, after)))
     }
 
+    fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
+        if self.is_up { self.realtime.at_hand(path, after) } else { None }
+    }
+
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
         if self.is_up {
             return self.realtime.get(path).await;

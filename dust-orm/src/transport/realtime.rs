@@ -205,6 +205,10 @@ impl Transport for RealtimeTransport {
         Ok(self.client.mirror(self.store).await?.below(path, after))
     }
 
+    fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
+        Some(self.client.last_known(self.store)?.below(path, after))
+    }
+
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
         Ok(self.client.mirror(self.store).await?.get(path))
     }

@@ -53,14 +53,10 @@ impl<E: DustEntity> Subscribe<'_, E> {
         let subscription = self.await?;
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = {
-            let (stopped, watch, id) = (Arc::clone(&stopped), Arc::clone(&subscription.watch), subscription.id);
-            let queue = Arc::clone(&subscription.queue);
+            let (stopped, watch, seat) = (Arc::clone(&stopped), Arc::clone(&subscription.watch), subscription.seat);
             move || {
                 stopped.store(true, Ordering::SeqCst);
-                watch.leave(id);
-                if let Some(waker) = queue.close() {
-                    waker.wake();
-                }
+                watch.leave(seat);
             }
         };
         let runtime = tokio::runtime::Handle::try_current();

@@ -50,6 +50,12 @@ impl<E: DustEntity> Waiting<E> {
     }
 }
 
+impl<E: DustEntity> Clone for Waiting<E> {
+    fn clone(&self) -> Waiting<E> {
+        Waiting { change: Arc::clone(&self.change), seq: self.seq, known: self.known.clone() }
+    }
+}
+
 impl<E: DustEntity> Queued for Waiting<E> {
     type Key = Arc<str>;
 

@@ -27,14 +27,13 @@ pub use event::Event;
 pub use live::Live;
 pub use raw::{RawEvent, RawOp, RawSubscription, SubscribeRaw};
 
-use event::Waiting;
 use stored::Stored;
 use watch::{Joined, Reading, Watch};
 
 use super::DustRepo;
 use crate::entity::DustEntity;
 use crate::error::DustErr;
-use crate::feed::{QUEUE, Queue, Taken};
+use crate::feed::{QUEUE, Seat, Taken};
 
 impl DustRepo {
     /// Subscribes to the records of an entity: a stream of [`Event`]s.
@@ -153,8 +152,7 @@ impl<E: DustEntity> fmt::Debug for Subscribe<'_, E> {
 #[must_use = "dropping the subscription ends it"]
 pub struct Subscription<E: DustEntity> {
     watch: Arc<Watch<E>>,
-    id: u64,
-    queue: Arc<Queue<Waiting<E>>>,
+    seat: Seat,
     /// The records that were there, as far as they are still to be given.
     current: std::vec::IntoIter<Arc<Stored<E>>>,
     reading: Option<Reading>,
@@ -164,8 +162,8 @@ pub struct Subscription<E: DustEntity> {
 
 impl<E: DustEntity> Subscription<E> {
     fn new(watch: Arc<Watch<E>>, joined: Joined<E>) -> Subscription<E> {
-        let Joined { id, queue, current, seq } = joined;
-        Subscription { watch, id, queue, current: current.into_iter(), reading: None, seq }
+        let Joined { seat, current, seq } = joined;
+        Subscription { watch, seat, current: current.into_iter(), reading: None, seq }
     }
 
     /// The next event. `None` when the transport is closed, and never otherwise.
@@ -234,7 +232,7 @@ impl<E: DustEntity> Stream for Subscription<E> {
             }
         }
         loop {
-            match this.queue.poll(context) {
+            match this.watch.audience.poll(this.seat, context) {
                 Poll::Ready(Some(Taken::Item(waiting))) => {
                     this.seq = waiting.seq;
                     if let Some(event) = waiting.event() {
@@ -255,7 +253,7 @@ impl<E: DustEntity> Stream for Subscription<E> {
 
 impl<E: DustEntity> Drop for Subscription<E> {
     fn drop(&mut self) {
-        self.watch.leave(self.id);
+        self.watch.leave(self.seat);
     }
 }
 

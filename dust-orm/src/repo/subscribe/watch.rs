@@ -1,6 +1,5 @@
 //! What all subscribers of one entity share.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -16,7 +15,7 @@ use super::stored::Stored;
 use super::table::Table;
 use crate::entity::{DustEntity, StoredRecord};
 use crate::error::DustErr;
-use crate::feed::{Hub, Listener, News, Queue};
+use crate::feed::{Audience, Hub, Listener, News, Seat};
 use crate::protocol::{CommittedOp, Glob, Path};
 use crate::repo::records::RecordPages;
 use crate::transport::Transport;
@@ -27,7 +26,7 @@ const OPS_MEANWHILE: usize = 10_000;
 /// Reading all records. Whoever waits for it moves it along; no task of its own is needed.
 pub(super) type Reading = Shared<BoxFuture<'static, Result<(), DustErr>>>;
 
-/// The records of one entity and the queues of those who subscribe to it: one for each entity and hub. An op is applied
+/// The records of one entity and those who subscribe to it: one for each entity and hub. An op is applied
 /// and a record decoded once, however many subscribers there are.
 ///
 /// The records are read while ops are heard of already, so that none is missed. Ops that come meanwhile are done to the
@@ -37,6 +36,8 @@ pub(super) struct Watch<E: DustEntity> {
     pub(super) transport: Arc<dyn Transport>,
     prefix: Path,
     state: Mutex<State<E>>,
+    /// It has a lock of its own, which is taken under that of the state: so changes are told of in their order.
+    pub(super) audience: Audience<Waiting<E>>,
     /// Whether the records have to be read: a subscriber then helps to.
     is_behind: AtomicBool,
     /// For those who look records up; made for the first of them.
@@ -49,9 +50,6 @@ struct State<E: DustEntity> {
     records: Records<E>,
     /// The last op that the records have, of those that concern them.
     seq: u64,
-    queues: BTreeMap<u64, Arc<Queue<Waiting<E>>>>,
-    next_id: u64,
-    closed: bool,
 }
 
 enum Phase {
@@ -72,8 +70,7 @@ enum Phase {
 
 /// A subscriber, from the side of what is shared.
 pub(super) struct Joined<E: DustEntity> {
-    pub(super) id: u64,
-    pub(super) queue: Arc<Queue<Waiting<E>>>,
+    pub(super) seat: Seat,
     /// The records when it joined.
     pub(super) current: Vec<Arc<Stored<E>>>,
     /// The last op that they have.
@@ -87,18 +84,12 @@ impl<E: DustEntity> Watch<E> {
         let pattern = Glob::subtree(&prefix)?;
         let hub = transport.hub().await?;
         Ok(hub.shared(|| {
-            let state = State {
-                phase: Phase::Unread,
-                records: Records::new(prefix.clone(), Vec::new()),
-                seq: 0,
-                queues: BTreeMap::new(),
-                next_id: 0,
-                closed: false,
-            };
+            let state = State { phase: Phase::Unread, records: Records::new(prefix.clone(), Vec::new()), seq: 0 };
             let watch = Arc::new(Watch {
                 transport,
                 prefix,
                 state: Mutex::new(state),
+                audience: Audience::new(),
                 is_behind: AtomicBool::new(true),
                 table: OnceLock::new(),
                 listener: OnceLock::new(),
@@ -123,7 +114,7 @@ impl<E: DustEntity> Watch<E> {
     pub(super) async fn join(self: &Arc<Watch<E>>, capacity: usize, current: bool) -> Result<Joined<E>, DustErr> {
         let join = |state: &mut State<E>| {
             let current = if current { state.records.all() } else { Vec::new() };
-            state.add(capacity, current)
+            self.add(state, capacity, current)
         };
         let mut joined = self.once_current(join).await?;
         sort_by_path(&mut joined.current);
@@ -155,19 +146,22 @@ impl<E: DustEntity> Watch<E> {
     /// Waits until the records are current.
     pub(super) async fn ready(self: &Arc<Watch<E>>) -> Result<(), DustErr> {
         let joined = self.join(1, false).await?;
-        self.leave(joined.id);
+        self.leave(joined.seat);
         Ok(())
     }
 
     /// Adds a subscriber at once. If the records are being read, it is told Resync when they are.
     pub(super) fn join_now(&self, capacity: usize) -> Joined<E> {
-        self.lock().add(capacity, Vec::new())
+        self.add(&mut self.lock(), capacity, Vec::new())
     }
 
-    pub(super) fn leave(&self, id: u64) {
-        let queue = self.lock().queues.remove(&id);
-        // What waits in it is dropped under no lock.
-        drop(queue);
+    fn add(&self, state: &mut State<E>, capacity: usize, current: Vec<Arc<Stored<E>>>) -> Joined<E> {
+        Joined { seat: self.audience.join(capacity), current, seq: state.seq }
+    }
+
+    /// Removes a subscriber. One that waits all the same hears that this is the end.
+    pub(super) fn leave(&self, seat: Seat) {
+        self.audience.leave(seat).into_iter().for_each(Waker::wake);
     }
 
     /// The reading that a subscriber is to help with, if there is one.
@@ -186,10 +180,7 @@ impl<E: DustEntity> Watch<E> {
         let wakers = match news {
             News::Commit(ops) => self.commit(&mut state, ops),
             News::Resync => self.resync(&mut state),
-            News::Closed => {
-                state.closed = true;
-                state.queues.values().filter_map(|queue| queue.close()).collect()
-            }
+            News::Closed => self.audience.close(),
         };
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
@@ -205,15 +196,11 @@ impl<E: DustEntity> Watch<E> {
                 if let Some(table) = self.table.get() {
                     table.take(&changes);
                 }
-                let mut wakers = Vec::new();
-                let mut changes = changes.into_iter().peekable();
-                while let Some(change) = changes.next() {
-                    // Who has only some of a commit's changes has not been told of the commit.
-                    let seq = if changes.peek().is_some() { before } else { state.seq };
-                    let pushed = state.queues.values().map(|queue| queue.push(Waiting::new(Arc::clone(&change), seq)));
-                    wakers.extend(pushed.flatten());
-                }
-                wakers
+                // Who has only some of a commit's changes has not been told of the commit.
+                let last = changes.len().saturating_sub(1);
+                let seq = |index| if index < last { before } else { state.seq };
+                self.audience
+                    .publish(changes.into_iter().enumerate().map(|(index, change)| Waiting::new(change, seq(index))))
             }
             Phase::Reading { meanwhile, ops, again, .. } => {
                 *ops += commit.len();
@@ -226,7 +213,7 @@ impl<E: DustEntity> Watch<E> {
             }
             Phase::Unread => {
                 drop(self.begin(state));
-                state.wakers()
+                self.audience.take_wakers()
             }
         }
     }
@@ -240,7 +227,7 @@ impl<E: DustEntity> Watch<E> {
             return Vec::new();
         }
         drop(self.begin(state));
-        state.wakers()
+        self.audience.take_wakers()
     }
 
     /// Begins to read the records.
@@ -274,7 +261,7 @@ impl<E: DustEntity> Watch<E> {
             table.replace(&state.records.all());
         }
         self.is_behind.store(false, Ordering::SeqCst);
-        let wakers: Vec<Waker> = state.queues.values().filter_map(|queue| queue.resync()).collect();
+        let wakers = self.audience.resync();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         true
@@ -303,25 +290,7 @@ impl<E: DustEntity> Watch<E> {
     /// How many subscribers there are.
     #[cfg(test)]
     pub(super) fn subscribers(&self) -> usize {
-        self.lock().queues.len()
-    }
-}
-
-impl<E: DustEntity> State<E> {
-    fn add(&mut self, capacity: usize, current: Vec<Arc<Stored<E>>>) -> Joined<E> {
-        let queue = Arc::new(Queue::new(capacity));
-        if self.closed {
-            // Nobody waits for it yet.
-            drop(queue.close());
-        }
-        self.next_id += 1;
-        self.queues.insert(self.next_id, Arc::clone(&queue));
-        Joined { id: self.next_id, queue, current, seq: self.seq }
-    }
-
-    /// Everybody who waits.
-    fn wakers(&self) -> Vec<Waker> {
-        self.queues.values().filter_map(|queue| queue.take_waker()).collect()
+        self.audience.len()
     }
 }
 

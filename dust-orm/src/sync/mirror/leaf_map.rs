@@ -56,17 +56,15 @@ impl LeafMap {
         self.pieces(bounds).flat_map(|(block, range)| range.map(|index| block.at(index)))
     }
 
-    /// Copies of the leaves whose paths begin with a prefix and come after another path, in order; and whether there are
-    /// more than the limit.
-    pub(super) fn below(&self, prefix: &str, after: Option<&str>, limit: usize) -> (PackedLeaves, bool) {
-        let from = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
+    /// Copies of the leaves below a path that come after another path, in order; and whether there are more than the limit.
+    pub(super) fn below(&self, path: &str, after: Option<&str>, limit: usize) -> (PackedLeaves, bool) {
+        let first =
+            after.map_or_else(|| Separator::below(path), |after| Separator::at(after).max(Separator::below(path)));
         let mut found = PackedLeaves::default();
-        for block in self.from(from) {
-            let start = block.range((from, Bound::Unbounded)).start;
-            let (count, room) = (block.prefixed(start, prefix), limit - found.len());
+        for block in self.from(&first) {
+            let after = after.map_or(0, |after| block.range((Bound::Excluded(after), Bound::Unbounded)).start);
+            let start = block.start_below(path).max(after);
+            let (count, room) = (block.count_below(start, path), limit - found.len());
             let range = start..start + count.min(room);
             if found.is_empty() {
                 found = block.slice(range);
@@ -88,11 +86,8 @@ impl LeafMap {
     }
 
     /// The block that a path is in or would be, and those behind it.
-    fn from<'a>(&'a self, path: Bound<&'a str>) -> impl Iterator<Item = &'a PackedLeaves> {
-        let around = match path {
-            Bound::Included(path) | Bound::Excluded(path) => self.around(path),
-            Bound::Unbounded => None,
-        };
+    fn from(&self, path: &Separator) -> impl Iterator<Item = &PackedLeaves> {
+        let around = self.by_separator.range::<Separator, _>(..=path).next_back();
         let after = around.map_or(Bound::Unbounded, |(separator, _)| Bound::Excluded(separator));
         // Nearly always the first is all that is wanted.
         let behind = std::iter::once_with(move || self.by_separator.range::<Separator, _>((after, Bound::Unbounded)));
@@ -313,8 +308,8 @@ mod tests {
             12 => some_path().prop_map(Step::Remove),
             1 => (some_path(), some_path()).prop_map(|(from, to)| Step::RemoveRange(from, to)),
             6 => (bound(), bound()).prop_map(|(from, to)| Step::Range(from, to)),
-            6 => ("[a-d]?(/|long/)?", prop::option::of(some_path()), prop_oneof![1..9_usize, Just(1000)])
-                .prop_map(|(prefix, after, limit)| Step::Below(prefix, after, limit)),
+            6 => ("[a-d]?(/|long)?", prop::option::of(some_path()), prop_oneof![1..9_usize, Just(1000)])
+                .prop_map(|(path, after, limit)| Step::Below(path, after, limit)),
         ]
     }
 
@@ -341,11 +336,12 @@ mod tests {
                         let expected = map.extract_if(.., |path, _| from <= *path && *path < to).map(|(path, _)| path);
                         prop_assert_eq!(removed, expected.collect::<Vec<_>>());
                     }
-                    Step::Below(prefix, after, limit) => {
+                    Step::Below(path, after, limit) => {
+                        let prefix = format!("{path}/");
                         let after_prefix = |path: &str| after.as_ref().is_none_or(|after| after.as_str() < path);
                         let within = map.iter().filter(|(path, _)| path.starts_with(&prefix) && after_prefix(path));
                         let expected: Vec<LeafRef<'_>> = within.map(|(path, leaf)| LeafRef::of(path, leaf)).collect();
-                        let (found, is_more) = blocks.below(&prefix, after.as_deref(), limit);
+                        let (found, is_more) = blocks.below(&path, after.as_deref(), limit);
                         prop_assert_eq!(is_more, expected.len() > limit);
                         prop_assert!(found.iter().eq(expected.into_iter().take(limit)));
                     }

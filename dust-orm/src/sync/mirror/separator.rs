@@ -28,6 +28,17 @@ impl Separator {
         Separator::new(path.as_bytes())
     }
 
+    /// For looking up what lies below a path.
+    pub(super) fn below(path: &str) -> Separator {
+        match Separator::new(path.as_bytes()) {
+            Separator::Short { len, mut bytes } if usize::from(len) < SHORT => {
+                bytes[path.len()] = b'/';
+                Separator::Short { len: len + 1, bytes }
+            }
+            _ => Separator::new(&[path.as_bytes(), b"/"].concat()),
+        }
+    }
+
     fn new(text: &[u8]) -> Separator {
         match u8::try_from(text.len()) {
             Ok(len) if text.len() <= SHORT => {
@@ -50,20 +61,20 @@ impl Separator {
 /// By their bytes.
 impl Ord for Separator {
     fn cmp(&self, other: &Separator) -> Ordering {
-        // Most differ in the first bytes, which are compared as one number. What is shorter is filled with zeros there, so
-        // that it is only the numbers that differ which tell.
-        if let (Separator::Short { bytes: own, .. }, Separator::Short { bytes: others, .. }) = (self, other) {
-            let by_number = number(own).cmp(&number(others));
-            if by_number.is_ne() {
-                return by_number;
+        match (self, other) {
+            // As two numbers. What is shorter is filled with zeros; where that makes them equal, it comes first.
+            (Separator::Short { len, bytes }, Separator::Short { len: other_len, bytes: others }) => {
+                let by_first = number(bytes.first_chunk()).cmp(&number(others.first_chunk()));
+                let by_last = || number(bytes.last_chunk()).cmp(&number(others.last_chunk()));
+                by_first.then_with(by_last).then(len.cmp(other_len))
             }
+            _ => self.as_bytes().cmp(other.as_bytes()),
         }
-        self.as_bytes().cmp(other.as_bytes())
     }
 }
 
-fn number(bytes: &[u8; SHORT]) -> Option<u128> {
-    bytes.first_chunk().map(|first| u128::from_be_bytes(*first))
+fn number(bytes: Option<&[u8; 16]>) -> Option<u128> {
+    bytes.map(|bytes| u128::from_be_bytes(*bytes))
 }
 
 impl PartialOrd for Separator {
@@ -106,6 +117,7 @@ mod tests {
             let separator = Separator::between(&left, &right);
             prop_assert!(left.as_bytes() < separator.as_bytes() && separator.as_bytes() <= right.as_bytes());
             prop_assert!(separator > Separator::FIRST && separator == separator.clone());
+            prop_assert_eq!(Separator::below(&left), Separator::at(&format!("{left}/")));
         }
     }
 }
