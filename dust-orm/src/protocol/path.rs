@@ -120,6 +120,13 @@ impl Path {
         self.0.rfind('/').map(|at| Path(self.0[..at].into()))
     }
 
+    /// The last segment, as it is rendered, of a path that is one segment below another.
+    #[cfg(feature = "realtime")]
+    pub(crate) fn key_below(&self, parent: &Path) -> Option<&str> {
+        let key = self.0.strip_prefix(&*parent.0)?.strip_prefix('/')?;
+        (!key.contains('/')).then_some(key)
+    }
+
     /// What every path below this one begins with: the rendered form and a `/`.
     pub fn descendant_prefix(&self) -> String {
         let mut prefix = String::with_capacity(self.0.len() + 1);

@@ -239,13 +239,19 @@ impl SyncClient {
     }
 
     /// Refuses what the token is known not to be allowed to do.
-    pub(crate) fn check_scope(&self, store: StoreId, scope: &'static str, operation: &str) -> Result<(), DustErr> {
+    pub(crate) fn check_scope(
+        &self,
+        store: StoreId,
+        scope: &'static str,
+        operation: impl FnOnce() -> String,
+    ) -> Result<(), DustErr> {
         let shared = &self.inner.stores[store.0];
         match shared.permissions() {
             Some(permissions) if !permissions.has(scope) => Err(DustErr::Unauthorized {
                 scope: Some(scope.to_owned()),
                 message: format!(
-                    "{operation} was not sent, as the token for the store `{}` does not allow it",
+                    "{} was not sent, as the token for the store `{}` does not allow it",
+                    operation(),
                     shared.name
                 ),
             }),

@@ -222,10 +222,13 @@ impl Mirror {
 
     /// Whether nothing lies below a path, whatever its case.
     pub(crate) fn is_vacant_below(&self, path: &Path) -> bool {
-        let prefix = path.descendant_prefix().to_ascii_lowercase();
-        let end = prefix_end(&prefix);
-        let range = between(&prefix, &end);
-        self.leaves.range(range).next().is_none() && self.folded.range::<str, _>(range).next().is_none()
+        self.has_none_with(&folded_prefix(path))
+    }
+
+    /// Whether no path begins with a prefix, whatever its case. The prefix has no upper case.
+    fn has_none_with(&self, prefix: &str) -> bool {
+        let folded = self.folded.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        !self.leaves.has_prefixed(prefix) && !folded.take(1).any(|(folded, _)| folded.starts_with(prefix))
     }
 
     /// Every leaf in order, with its revision, envelopes as they came.
@@ -235,7 +238,7 @@ impl Mirror {
 
     /// The leaves below a path, ignoring ASCII case, in the order of their rendered paths.
     fn below_ignoring_case(&self, path: &Path) -> Vec<(Path, Leaf)> {
-        let prefix = path.descendant_prefix().to_ascii_lowercase();
+        let prefix = folded_prefix(path);
         let end = prefix_end(&prefix);
         let range = between(&prefix, &end);
         // Those that begin with the lower-case prefix come with the others below.
@@ -276,6 +279,13 @@ pub(super) fn check_size(store: &str, size: usize, max: usize) -> Result<(), Dus
              the client with a larger `max_mirror`, or use the store over HTTP"
         ),
     })
+}
+
+/// What every path below this one begins with, when both are in lower case.
+fn folded_prefix(path: &Path) -> String {
+    let mut prefix = path.descendant_prefix();
+    prefix.make_ascii_lowercase();
+    prefix
 }
 
 /// From one path (included) to another (excluded).
@@ -327,13 +337,12 @@ impl Leaves for Mirror {
     }
 
     fn remove_below(&mut self, path: &Path) -> Result<(), OpError> {
-        let prefix = path.descendant_prefix().to_ascii_lowercase();
-        let end = prefix_end(&prefix);
-        let range = between(&prefix, &end);
+        let prefix = folded_prefix(path);
         // Nearly always there is nothing.
-        if self.leaves.range(range).next().is_none() && self.folded.range::<str, _>(range).next().is_none() {
+        if self.has_none_with(&prefix) {
             return Ok(());
         }
+        let end = prefix_end(&prefix);
         let mut journal = self.journal.take();
         let mut note = |path: &str| {
             if let Some(journal) = &mut journal {

@@ -1,12 +1,15 @@
 //! The task that owns the socket: it does what the session says.
 
 use std::collections::HashMap;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Sleep;
+use tokio::time::error::Elapsed;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::client::was_shut_down;
@@ -59,6 +62,7 @@ pub(super) struct Driver {
     dialling: Option<Dialling>,
     /// How many pings have come with nothing else in between.
     pings: u32,
+    alarm: Alarm,
     is_enabled: bool,
     /// Once it is being disabled: by when, and who waits for it.
     rests_at: Option<(Duration, Vec<oneshot::Sender<()>>)>,
@@ -95,6 +99,7 @@ impl Driver {
             socket: None,
             dialling: None,
             pings: 0,
+            alarm: Alarm::default(),
             is_enabled,
             rests_at: None,
             ends_at: None,
@@ -209,7 +214,7 @@ impl Driver {
             ask = self.asks.recv(), if is_asked => Happened::Asked(ask),
             result = dialled(self.dialling.as_mut()) => Happened::Dialled(result),
             message = next_message(self.socket.as_mut()) => Happened::Received(message),
-            () = sleep_until(wake_at) => Happened::Woke,
+            () = self.alarm.ring(wake_at) => Happened::Woke,
         }
     }
 
@@ -348,7 +353,7 @@ impl Driver {
                 None => socket.flush().await,
             }
         };
-        match tokio::time::timeout(SEND_TIMEOUT, sent).await {
+        match soon(sent).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.lost(&error.to_string()),
             Err(_) => self.lost("the server does not take what is sent"),
@@ -391,6 +396,15 @@ impl Drop for Driver {
     }
 }
 
+/// What is sent, once the system has taken it. Nearly always that is at once.
+async fn soon<T>(sent: impl Future<Output = T>) -> Result<T, Elapsed> {
+    let mut sent = pin!(sent);
+    match sent.as_mut().now_or_never() {
+        Some(sent) => Ok(sent),
+        None => tokio::time::timeout(SEND_TIMEOUT, sent).await,
+    }
+}
+
 async fn dialled(dialling: Option<&mut Dialling>) -> Result<Socket, DialError> {
     match dialling {
         Some(dialling) => dialling.await,
@@ -405,9 +419,19 @@ async fn next_message(socket: Option<&mut Socket>) -> Option<Result<Message, tun
     }
 }
 
-async fn sleep_until(at: Option<tokio::time::Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
+/// The timer of a task that waits again and again, nearly always for a moment that is as far off as before or farther. It is
+/// set anew for an earlier one only, and so may ring too early, which does no harm: it is asked again then.
+#[derive(Default)]
+struct Alarm(Option<Pin<Box<Sleep>>>);
+
+impl Alarm {
+    /// Returns at a moment, or before; never where there is none.
+    async fn ring(&mut self, at: Option<tokio::time::Instant>) {
+        let Some(at) = at else { return std::future::pending().await };
+        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        if at < sleep.deadline() || sleep.is_elapsed() {
+            sleep.as_mut().reset(at);
+        }
+        sleep.await;
     }
 }

@@ -10,6 +10,7 @@ use crate::error::DustErr;
 use crate::feed::Hub;
 use crate::protocol::channel::{Frames, Written};
 use crate::protocol::list::MAX_PAGE;
+use crate::protocol::path::unescape;
 use crate::protocol::value::is_subtree;
 use crate::protocol::{
     BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, OpKind, Page, Path, Precondition,
@@ -222,13 +223,15 @@ impl Transport for RealtimeTransport {
     }
 
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
-        self.client.check_scope(self.store, WRITE, &format!("{} of `{}`", write.op.kind().name(), write.path))?;
+        self.client.check_scope(self.store, WRITE, || format!("{} of `{}`", write.op.kind().name(), write.path))?;
         let Write { path, op, mut precondition, fence } = write;
         self.check_op(&path, &op)?;
-        self.resolve(vec![(0, &path, &mut precondition)]).await.map_err(|error| match error {
-            DustErr::Conflict { path, current, .. } => DustErr::Conflict { path, current, op_index: None },
-            other => other,
-        })?;
+        if precondition.is_some() {
+            self.resolve(vec![(0, &path, &mut precondition)]).await.map_err(|error| match error {
+                DustErr::Conflict { path, current, .. } => DustErr::Conflict { path, current, op_index: None },
+                other => other,
+            })?;
+        }
         self.write_through(Work::Write(Write { path, op, precondition, fence })).await
     }
 
@@ -236,7 +239,7 @@ impl Transport for RealtimeTransport {
         if ops.is_empty() || ops.len() > MAX_PAGE {
             return Err(DustErr::InvalidParams(format!("a batch holds 1 to {MAX_PAGE} ops, not {}", ops.len())));
         }
-        self.client.check_scope(self.store, WRITE, "a batch")?;
+        self.client.check_scope(self.store, WRITE, || "a batch".to_owned())?;
         self.check_ops(&ops)?;
         let merged = as_merge(&ops, &*self.client.mirror(self.store).await?);
         if let Some((path, object)) = merged {
@@ -268,7 +271,7 @@ impl Transport for RealtimeTransport {
         if fence.is_some() {
             return Err(self.refuse("a fenced put_file", "upload without the fence"));
         }
-        self.client.check_scope(self.store, "files:write", &format!("put_file of `{}`", file.path))?;
+        self.client.check_scope(self.store, "files:write", || format!("put_file of `{}`", file.path))?;
         self.write_through(Work::PutFile(file)).await
     }
 
@@ -295,23 +298,28 @@ fn as_merge(ops: &[BatchOp], mirror: &Mirror) -> Option<(Path, RawJson)> {
     if ops.iter().all(|op| op.value.as_ref().is_none_or(is_subtree)) {
         return None;
     }
-    let mut object = String::from("{");
+    // A new record has nothing below any child.
+    let is_new = mirror.is_vacant_below(&parent);
+    let mut object = String::with_capacity(
+        ops.iter().map(|op| op.value.as_ref().map_or(0, |value| value.as_str().len()) + 24).sum(),
+    );
+    object.push('{');
     let mut seen = std::collections::BTreeSet::new();
     for op in ops {
         let value = op.value.as_ref()?;
-        let is_plain = op.precondition.is_none() && op.path.parent().as_ref() == Some(&parent);
-        if !is_plain || !seen.insert(&op.path) || !(is_subtree(value) || mirror.is_vacant_below(&op.path)) {
+        let key = op.path.key_below(&parent).filter(|key| op.precondition.is_none() && seen.insert(*key))?;
+        if !(is_new || is_subtree(value) || mirror.is_vacant_below(&op.path)) {
             return None;
         }
         if object.len() > 1 {
             object.push(',');
         }
-        value::push_string(&op.path.segments().next_back()?, &mut object);
+        value::push_string(&unescape(key), &mut object);
         object.push(':');
         object.push_str(value.as_str());
     }
     object.push('}');
-    Some((parent, RawJson::parse(&object).ok()?))
+    Some((parent, RawJson::from_trusted(object)))
 }
 
 #[cfg(test)]

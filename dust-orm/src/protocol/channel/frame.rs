@@ -55,7 +55,7 @@ struct Wire<'a>(
 
 /// A string that stays in the frame unless it holds an escape.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// An id: any JSON scalar, because a server gives back whatever a client chose. A string is its text, `null` none.
 pub(super) struct Id<'a>(pub(super) Option<Cow<'a, str>>);
@@ -64,9 +64,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Id<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Id<'a>, D::Error> {
         let Some(raw) = Option::<&'de RawValue>::deserialize(deserializer)? else { return Ok(Id(None)) };
         let text = raw.get();
-        Ok(Id(Some(match text.as_bytes().first() {
-            Some(b'"') => serde_json::from_str::<Text<'de>>(text).map_err(serde::de::Error::custom)?.0,
-            _ => Cow::Borrowed(text),
+        let within = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        Ok(Id(Some(match within {
+            Some(plain) if !plain.contains('\\') => Cow::Borrowed(plain),
+            Some(_) => serde_json::from_str::<Text<'de>>(text).map_err(serde::de::Error::custom)?.0,
+            None => Cow::Borrowed(text),
         })))
     }
 }
@@ -74,43 +76,38 @@ impl<'de: 'a, 'a> Deserialize<'de> for Id<'a> {
 impl<'a> Frame<'a> {
     /// Reads a text frame.
     pub fn decode(text: &'a str) -> Result<Frame<'a>, FrameError> {
-        if text.len() > MAX_INCOMING {
-            return Err(FrameError(format!("{} bytes, where {MAX_INCOMING} is the most", text.len())));
-        }
-        let Wire(Id(join_ref), Id(reference), Text(topic), Text(event), payload) = read(text)?;
+        let Wire(Id(join_ref), Id(reference), Text(topic), Text(event), payload) = read_frame(text)?;
         Ok(Frame { join_ref, reference, topic, event, payload })
     }
 
     /// The frame as text.
     pub fn encode(&self) -> String {
-        encode(self.join_ref.as_deref(), self.reference.as_deref(), &self.topic, &self.event, self.payload.get())
+        let payload = self.payload.get();
+        let mut out = String::with_capacity(payload.len() + self.topic.len() + self.event.len() + 32);
+        out.push('[');
+        for id in [&self.join_ref, &self.reference] {
+            match id {
+                Some(id) => push_string(id, &mut out),
+                None => out.push_str("null"),
+            }
+            out.push(',');
+        }
+        for text in [&self.topic, &self.event] {
+            push_string(text, &mut out);
+            out.push(',');
+        }
+        out.push_str(payload);
+        out.push(']');
+        out
     }
 }
 
-/// A frame as text; the payload is JSON already.
-pub(super) fn encode(
-    join_ref: Option<&str>,
-    reference: Option<&str>,
-    topic: &str,
-    event: &str,
-    payload: &str,
-) -> String {
-    let mut out = String::with_capacity(payload.len() + topic.len() + event.len() + 32);
-    out.push('[');
-    for id in [join_ref, reference] {
-        match id {
-            Some(id) => push_string(id, &mut out),
-            None => out.push_str("null"),
-        }
-        out.push(',');
+/// Reads a whole frame, unless it is too long.
+pub(super) fn read_frame<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, FrameError> {
+    if text.len() > MAX_INCOMING {
+        return Err(FrameError(format!("{} bytes, where {MAX_INCOMING} is the most", text.len())));
     }
-    for text in [topic, event] {
-        push_string(text, &mut out);
-        out.push(',');
-    }
-    out.push_str(payload);
-    out.push(']');
-    out
+    read(text)
 }
 
 /// Reads a JSON text into a type that may borrow from it.

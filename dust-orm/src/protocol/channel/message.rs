@@ -2,10 +2,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::frame::{Frame, FrameError, Id, read};
+use super::frame::{FrameError, Id, Text, read, read_frame};
 use super::refusal::Refusal;
 use crate::protocol::{CommittedOp, LeafKind, LeafRef, OpKind, PackedLeaves, Path, RawJson, envelope};
 
@@ -134,6 +134,24 @@ pub struct StatusReport {
     pub entry_count: u64,
 }
 
+/// A frame, read in one pass: its event says what its payload is read as.
+struct Framed<'a> {
+    join_ref: Option<Cow<'a, str>>,
+    reference: Option<Cow<'a, str>>,
+    topic: Cow<'a, str>,
+    body: Body<'a>,
+}
+
+enum Body<'a> {
+    Reply(ReplyBody<'a>),
+    Event(EventBody<'a>),
+    Snapshot(SnapshotBody),
+    CaughtUp,
+    Crashed,
+    Closed,
+    Unknown,
+}
+
 #[derive(Deserialize)]
 struct ReplyBody<'a> {
     #[serde(borrow)]
@@ -186,27 +204,25 @@ struct WrittenBody<'a> {
 impl<'a> Incoming<'a> {
     /// Reads a text frame.
     pub fn decode(text: &'a str) -> Result<Incoming<'a>, FrameError> {
-        let Frame { join_ref, reference, topic, event, payload } = Frame::decode(text)?;
-        let message = match &*event {
-            "phx_reply" => Message::Reply { reference, outcome: reply(payload)? },
-            "event" => Message::Event(committed(payload)?),
-            "snapshot" => Message::Snapshot(snapshot(payload)?),
-            "catch_up_complete" => Message::CaughtUp,
-            "phx_error" => Message::Crashed,
-            "phx_close" => Message::Closed,
-            _ => Message::Unknown,
+        let Framed { join_ref, reference, topic, body } = read_frame(text)?;
+        let message = match body {
+            Body::Reply(ReplyBody { status, response }) => {
+                let is_ok = status == "ok";
+                let outcome = if is_ok { Ok(Response(response)) } else { Err(Refusal::read(response.get())) };
+                Message::Reply { reference, outcome }
+            }
+            Body::Event(body) => Message::Event(committed(body)?),
+            Body::Snapshot(body) => Message::Snapshot(snapshot(body)?),
+            Body::CaughtUp => Message::CaughtUp,
+            Body::Crashed => Message::Crashed,
+            Body::Closed => Message::Closed,
+            Body::Unknown => Message::Unknown,
         };
         Ok(Incoming { join_ref, topic, message })
     }
 }
 
-fn reply(payload: &RawValue) -> Result<Result<Response<'_>, Refusal>, FrameError> {
-    let body: ReplyBody<'_> = read(payload.get())?;
-    Ok(if body.status == "ok" { Ok(Response(body.response)) } else { Err(Refusal::read(body.response.get())) })
-}
-
-fn committed(payload: &RawValue) -> Result<CommittedOp, FrameError> {
-    let body: EventBody<'_> = read(payload.get())?;
+fn committed(body: EventBody<'_>) -> Result<CommittedOp, FrameError> {
     let op = OpKind::from_name(&body.op).ok_or_else(|| FrameError(format!("the op {:?} is not known", body.op)))?;
     let id = |id: Option<Id<'_>>| id.and_then(|Id(text)| text).unwrap_or_default().into();
     Ok(CommittedOp {
@@ -219,8 +235,8 @@ fn committed(payload: &RawValue) -> Result<CommittedOp, FrameError> {
     })
 }
 
-fn snapshot(payload: &RawValue) -> Result<Snapshot, FrameError> {
-    let SnapshotBody { snapshot_seq, entries: Entries(entries) } = read(payload.get())?;
+fn snapshot(body: SnapshotBody) -> Result<Snapshot, FrameError> {
+    let SnapshotBody { snapshot_seq, entries: Entries(entries) } = body;
     let seq = place(snapshot_seq)?;
     let mut leaves = entries?;
     leaves.set_revisions(seq);
@@ -268,6 +284,49 @@ impl Response<'_> {
         };
         Ok(Written { store_seq: body.store_seq.map(place).transpose()?, value })
     }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Framed<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Framed<'a>, D::Error> {
+        struct FramedVisitor;
+
+        impl<'de> Visitor<'de> for FramedVisitor {
+            type Value = Framed<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a frame: an array of join_ref, ref, topic, event and payload")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Framed<'de>, A::Error> {
+                let Id(join_ref) = part(&mut seq, 0)?;
+                let Id(reference) = part(&mut seq, 1)?;
+                let Text(topic) = part(&mut seq, 2)?;
+                let Text(event) = part(&mut seq, 3)?;
+                let body = match &*event {
+                    "phx_reply" => Body::Reply(part(&mut seq, 4)?),
+                    "event" => Body::Event(part(&mut seq, 4)?),
+                    "snapshot" => Body::Snapshot(part(&mut seq, 4)?),
+                    other => {
+                        let IgnoredAny = part(&mut seq, 4)?;
+                        match other {
+                            "catch_up_complete" => Body::CaughtUp,
+                            "phx_error" => Body::Crashed,
+                            "phx_close" => Body::Closed,
+                            _ => Body::Unknown,
+                        }
+                    }
+                };
+                Ok(Framed { join_ref, reference, topic, body })
+            }
+        }
+
+        deserializer.deserialize_tuple(5, FramedVisitor)
+    }
+}
+
+/// The next part of a frame.
+fn part<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(seq: &mut A, place: usize) -> Result<T, A::Error> {
+    seq.next_element()?.ok_or_else(|| A::Error::invalid_length(place, &"a frame of five parts"))
 }
 
 impl<'de> Deserialize<'de> for Entries {

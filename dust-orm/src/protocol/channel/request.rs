@@ -1,5 +1,6 @@
+use std::fmt::{self, Write as _};
+
 use super::MAX_OUTGOING;
-use super::frame::encode;
 use crate::error::DustErr;
 use crate::protocol::value::push_string;
 use crate::protocol::{FileUpload, Op, Precondition, Write};
@@ -49,18 +50,32 @@ impl Request<'_> {
     /// [`IfVacant`](Precondition::IfVacant), a `put_file` of a reference (send the file itself), and a frame beyond
     /// [`MAX_OUTGOING`].
     pub fn encode(&self, join_ref: Option<u64>, reference: u64, topic: &str) -> Result<String, DustErr> {
-        let (topic, event, payload) = match self {
-            Request::Join { last_store_seq } => {
-                (topic, "phx_join", format!(r#"{{"last_store_seq":{last_store_seq}}}"#))
-            }
-            Request::Leave => (topic, "phx_leave", "{}".to_owned()),
-            Request::Heartbeat => ("phoenix", "heartbeat", "{}".to_owned()),
-            Request::Status => (topic, "status", "{}".to_owned()),
-            Request::Write { write, client_op_id } => (topic, "write", write_payload(write, client_op_id)?),
-            Request::PutFile { file, client_op_id } => (topic, "put_file", file_payload(file, client_op_id)),
+        let (topic, event, room) = match self {
+            Request::Join { .. } => (topic, "phx_join", 0),
+            Request::Leave => (topic, "phx_leave", 0),
+            Request::Heartbeat => ("phoenix", "heartbeat", 0),
+            Request::Status => (topic, "status", 0),
+            Request::Write { write, .. } => (topic, "write", write.path.as_str().len() + value_len(&write.op)),
+            Request::PutFile { file, .. } => (topic, "put_file", file.path.as_str().len() + file.content.len() / 3 * 4),
         };
-        let join_ref = join_ref.map(|join_ref| join_ref.to_string());
-        let frame = encode(join_ref.as_deref(), Some(&reference.to_string()), topic, event, &payload);
+        let mut frame = String::with_capacity(room + topic.len() + 160);
+        match join_ref {
+            Some(join_ref) => push(&mut frame, format_args!("[\"{join_ref}\",\"{reference}\",")),
+            None => push(&mut frame, format_args!("[null,\"{reference}\",")),
+        }
+        for text in [topic, event] {
+            push_string(text, &mut frame);
+            frame.push(',');
+        }
+        let mut payload = Members::begin(&mut frame);
+        match self {
+            Request::Join { last_store_seq } => payload.number("last_store_seq", last_store_seq),
+            Request::Leave | Request::Heartbeat | Request::Status => {}
+            Request::Write { write, client_op_id } => write_payload(write, client_op_id, &mut payload)?,
+            Request::PutFile { file, client_op_id } => file_payload(file, client_op_id, &mut payload),
+        }
+        payload.end();
+        frame.push(']');
         if frame.len() > MAX_OUTGOING {
             return Err(DustErr::InvalidParams(format!(
                 "a write of {} bytes is too large: a server takes at most {MAX_OUTGOING} in one frame; split it",
@@ -71,36 +86,60 @@ impl Request<'_> {
     }
 }
 
+/// Appends what is formatted.
+fn push(out: &mut String, text: fmt::Arguments<'_>) {
+    // A `String` takes everything.
+    let _ = out.write_fmt(text);
+}
+
 /// Members of an object, written one after the other.
-struct Members(String);
+struct Members<'f> {
+    frame: &'f mut String,
+    is_empty: bool,
+}
 
-impl Members {
-    fn new() -> Members {
-        Members("{".to_owned())
+impl<'f> Members<'f> {
+    fn begin(frame: &'f mut String) -> Members<'f> {
+        frame.push('{');
+        Members { frame, is_empty: true }
     }
 
-    fn raw(&mut self, key: &str, value: &str) {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        push_string(key, &mut self.0);
-        self.0.push(':');
-        self.0.push_str(value);
+    /// Writes a key, which holds nothing that has to be escaped; its value is to follow.
+    fn key(&mut self, key: &'static str) -> &mut String {
+        self.frame.push_str(if std::mem::take(&mut self.is_empty) { "\"" } else { ",\"" });
+        self.frame.push_str(key);
+        self.frame.push_str("\":");
+        self.frame
     }
 
-    fn text(&mut self, key: &str, value: &str) {
-        self.raw(key, "");
-        push_string(value, &mut self.0);
+    fn raw(&mut self, key: &'static str, value: &str) {
+        self.key(key).push_str(value);
     }
 
-    fn finish(mut self) -> String {
-        self.0.push('}');
-        self.0
+    fn number(&mut self, key: &'static str, value: impl fmt::Display) {
+        push(self.key(key), format_args!("{value}"));
+    }
+
+    fn text(&mut self, key: &'static str, value: &str) {
+        push_string(value, self.key(key));
+    }
+
+    fn end(self) {
+        self.frame.push('}');
     }
 }
 
-fn write_payload(write: &Write, client_op_id: &str) -> Result<String, DustErr> {
-    let mut members = Members::new();
+/// How long the value of an op is, where it has one.
+fn value_len(op: &Op) -> usize {
+    match op {
+        Op::Set(value) | Op::Merge(value) | Op::Increment(value) | Op::Add(value) | Op::Remove(value) => {
+            value.as_str().len()
+        }
+        _ => 0,
+    }
+}
+
+fn write_payload(write: &Write, client_op_id: &str, members: &mut Members<'_>) -> Result<(), DustErr> {
     members.text("op", write.op.kind().name());
     members.text("path", write.path.as_str());
     match &write.op {
@@ -112,18 +151,18 @@ fn write_payload(write: &Write, client_op_id: &str) -> Result<String, DustErr> {
             if let Some(holder) = holder {
                 members.text("holder", holder);
             }
-            members.raw("ttl_ms", &ttl_ms.to_string());
+            members.number("ttl_ms", ttl_ms);
         }
         Op::Renew { token, ttl_ms } => {
-            members.raw("token", &token.to_string());
-            members.raw("ttl_ms", &ttl_ms.to_string());
+            members.number("token", token);
+            members.number("ttl_ms", ttl_ms);
         }
-        Op::Release { token } => members.raw("token", &token.to_string()),
+        Op::Release { token } => members.number("token", token),
         // A reference to a file that was never stored breaks the next upload of the whole store.
         Op::PutFile(_) => return Err(unsupported("put_file of a reference", "send the file itself")),
     }
     match write.precondition {
-        Some(Precondition::IfMatch(revision)) => members.raw("if_match", &revision.to_string()),
+        Some(Precondition::IfMatch(revision)) => members.number("if_match", revision),
         Some(Precondition::IfAbsent) => members.raw("if_absent", "true"),
         Some(Precondition::IfVacant) => {
             return Err(unsupported("a write on condition that nothing is below a path", "use if_absent for a leaf"));
@@ -131,17 +170,16 @@ fn write_payload(write: &Write, client_op_id: &str) -> Result<String, DustErr> {
         None => {}
     }
     if let Some(fence) = &write.fence {
-        let mut key = Members::new();
-        key.text("key", fence.key.as_str());
-        key.raw("token", &fence.token.to_string());
-        members.raw("fence", &key.finish());
+        let mut lease = Members::begin(members.key("fence"));
+        lease.text("key", fence.key.as_str());
+        lease.number("token", fence.token);
+        lease.end();
     }
     members.text("client_op_id", client_op_id);
-    Ok(members.finish())
+    Ok(())
 }
 
-fn file_payload(file: &FileUpload, client_op_id: &str) -> String {
-    let mut members = Members::new();
+fn file_payload(file: &FileUpload, client_op_id: &str, members: &mut Members<'_>) {
     members.text("path", file.path.as_str());
     if let Some(filename) = &file.filename {
         members.text("filename", filename);
@@ -150,18 +188,19 @@ fn file_payload(file: &FileUpload, client_op_id: &str) -> String {
         members.text("content_type", content_type);
     }
     members.text("client_op_id", client_op_id);
-    members.text("content", &base64(&file.content));
-    members.finish()
+    let content = members.key("content");
+    content.push('"');
+    push_base64(&file.content, content);
+    content.push('"');
 }
 
 fn unsupported(operation: &str, hint: &str) -> DustErr {
     DustErr::NotSupported { operation: operation.to_owned(), transport: "realtime", hint: hint.to_owned() }
 }
 
-/// Standard base64 with padding.
-fn base64(bytes: &[u8]) -> String {
+/// Appends bytes in standard base64 with padding.
+fn push_base64(bytes: &[u8], out: &mut String) {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
         let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
         let word = byte(0) << 16 | byte(1) << 8 | byte(2);
@@ -173,15 +212,19 @@ fn base64(bytes: &[u8]) -> String {
             }
         }
     }
-    out
 }
 
 #[cfg(test)]
 mod tests {
-    use super::base64;
+    use super::push_base64;
 
     #[test]
     fn base64_is_padded() {
+        let base64 = |bytes: &[u8]| {
+            let mut text = String::new();
+            push_base64(bytes, &mut text);
+            text
+        };
         let table = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("hello", "aGVsbG8="), ("hi", "aGk=")];
         for (plain, encoded) in table {
             assert_eq!(base64(plain.as_bytes()), encoded);

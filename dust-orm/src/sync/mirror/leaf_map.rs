@@ -81,6 +81,16 @@ impl LeafMap {
         (found, false)
     }
 
+    /// Whether there is a leaf whose path begins with a prefix.
+    pub(super) fn has_prefixed(&self, prefix: &str) -> bool {
+        let separator = Separator::at(prefix);
+        let mut first = self.from(&separator).filter_map(|block| {
+            let start = block.range((Bound::Included(prefix), Bound::Unbounded)).start;
+            (start < block.len()).then(|| block.at(start))
+        });
+        first.next().is_some_and(|leaf| leaf.path.starts_with(prefix))
+    }
+
     pub(super) fn into_entries(self) -> impl Iterator<Item = Entry> {
         self.by_separator.into_values().flat_map(PackedLeaves::into_entries)
     }
@@ -126,7 +136,9 @@ impl LeafMap {
             Ok(index) => {
                 self.size = self.size - block.at(index).size() + leaf.size();
                 block.replace(index, leaf);
-                self.split(leaf.path);
+                if block.size() > MAX_TEXT {
+                    self.split(leaf.path);
+                }
                 false
             }
             Err(index) if block.len() < MAX_LEAVES && block.size() + leaf.size() <= MAX_TEXT => {

@@ -155,9 +155,21 @@ impl Channel {
         self.held = 0;
     }
 
+    /// Takes an op that came, and answers what can be handed on now that it is here.
+    pub(super) fn take(&mut self, op: CommittedOp) -> Vec<CommittedOp> {
+        // The usual case: nothing waits, for this op or with it.
+        let is_catching_up = matches!(self.phase, Phase::CatchingUp { .. });
+        if op.store_seq == self.cursor + 1 && self.early.is_empty() && !self.is_comparing && !is_catching_up {
+            self.hand_on_through(&op);
+            return vec![op];
+        }
+        self.wait_for_earlier(op);
+        self.take_ready()
+    }
+
     /// Lets an op wait for earlier ones, and drops the latest when there are too many. Those that can be handed on next, and
     /// those held for the rest of their batch, stay.
-    pub(super) fn wait_for_earlier(&mut self, op: CommittedOp) {
+    fn wait_for_earlier(&mut self, op: CommittedOp) {
         self.early_bytes += op.footprint();
         if let Some(same) = self.early.insert(op.store_seq, op) {
             self.early_bytes -= same.footprint();
@@ -233,14 +245,19 @@ impl Channel {
         let ready: Vec<CommittedOp> = (self.cursor + 1..=whole).filter_map(|seq| self.early.remove(&seq)).collect();
         self.early_bytes -= ready.iter().map(CommittedOp::footprint).sum::<usize>();
         if let Some(last) = ready.last() {
-            // One without an id is like any other without.
-            self.last_id = (!last.client_op_id.is_empty()).then(|| Arc::clone(&last.client_op_id));
+            self.hand_on_through(last);
         }
-        self.cursor = whole;
+        ready
+    }
+
+    /// Notes that the ops up to one are handed on.
+    fn hand_on_through(&mut self, last: &CommittedOp) {
+        // One without an id is like any other without.
+        self.last_id = (!last.client_op_id.is_empty()).then(|| Arc::clone(&last.client_op_id));
+        self.cursor = last.store_seq;
         if self.cursor >= self.seen {
             self.fetch_at = None;
         }
-        ready
     }
 
     /// The error for a store whose next op the server cannot send.

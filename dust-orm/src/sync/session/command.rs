@@ -236,18 +236,21 @@ impl Session {
         }
     }
 
-    /// An op was handed on: if it is one of this session's own, that answers its command.
-    pub(super) fn own_op(&mut self, op: &CommittedOp) {
-        let Some(&id) = self.by_op_id.get(&*op.client_op_id) else { return };
-        if let Some(pending) = self.pending.get_mut(&id)
-            && pending.target().is_some_and(|(path, kind)| *path == op.path && kind == op.op)
-        {
-            if let Stage::Sent { reference } = pending.stage {
-                self.by_reference.remove(&reference);
-            }
-            pending.stage = Stage::Committed(written(op));
-            self.advance(id);
+    /// Which command an op does, if it is one of this session's own, and what it tells of it.
+    pub(super) fn own_op(&self, op: &CommittedOp) -> Option<(CommandId, Written)> {
+        let id = *self.by_op_id.get(&*op.client_op_id)?;
+        let (path, kind) = self.pending.get(&id)?.target()?;
+        (*path == op.path && kind == op.op).then(|| (id, written(op)))
+    }
+
+    /// The op of a command was handed on, which answers it.
+    pub(super) fn committed(&mut self, id: CommandId, written: Written) {
+        let Some(pending) = self.pending.get_mut(&id) else { return };
+        if let Stage::Sent { reference } = pending.stage {
+            self.by_reference.remove(&reference);
         }
+        pending.stage = Stage::Committed(written);
+        self.advance(id);
     }
 
     /// The channel of a store is gone: what was sent there and not answered is unknown.

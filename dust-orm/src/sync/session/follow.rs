@@ -150,8 +150,8 @@ impl Session {
             return;
         }
         channel.seen = channel.seen.max(op.store_seq);
-        channel.wait_for_earlier(op);
-        self.hand_on(store);
+        let ops = channel.take(op);
+        self.hand_out(store, ops);
         self.close_holes(store, now);
     }
 
@@ -165,22 +165,26 @@ impl Session {
 
     /// Hands on the ops that come next.
     fn hand_on(&mut self, store: usize) {
-        let channel = &mut self.channels[store];
-        let ops = channel.take_ready();
+        let ops = self.channels[store].take_ready();
+        self.hand_out(store, ops);
+    }
+
+    /// Hands out ops that are next, and answers those of them that are this session's own.
+    fn hand_out(&mut self, store: usize, ops: Vec<CommittedOp>) {
         if ops.is_empty() {
             return;
         }
+        let own: Vec<_> = ops.iter().filter_map(|op| self.own_op(op)).collect();
+        let channel = &mut self.channels[store];
         channel.broken_off = 0;
-        let own: Vec<CommittedOp> =
-            ops.iter().filter(|op| self.by_op_id.contains_key(&*op.client_op_id)).cloned().collect();
         match &mut channel.resync {
             // One that is too large already is refused when it is complete, and holds no more until then.
             Some(mirror) if mirror.size() > self.max_mirror => {}
             Some(mirror) => ops.iter().for_each(|op| mirror.apply(op)),
             None => self.outputs.push_back(Output::Apply { store: StoreId(store), ops }),
         }
-        for op in own {
-            self.own_op(&op);
+        for (id, written) in own {
+            self.committed(id, written);
         }
         self.advance_all(store);
     }
