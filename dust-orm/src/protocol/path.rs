@@ -347,6 +347,12 @@ mod tests {
         for other in ["links/é/x", "links/É", "links/Éx/y", "x"] {
             assert!(!path("links/É").is_ancestor_ignoring_case(&path(other)), "{other}");
         }
+        #[cfg(feature = "realtime")]
+        for (below, parent, key) in
+            [("a/b~1c", "a", Some("b~1c")), ("a/b/c", "a", None), ("ab/c", "a", None), ("a", "a", None)]
+        {
+            assert_eq!(path(below).key_below(&path(parent)), key);
+        }
         assert_eq!(path("a/b~1c").parent(), Some(path("a")));
         assert_eq!(path("a").parent(), None);
     }

@@ -274,6 +274,15 @@ pub(crate) fn push_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
+/// Appends a number in decimal digits.
+pub(crate) fn push_number(number: u64, out: &mut String) {
+    if number > 9 {
+        push_number(number / 10, out);
+    }
+    // It is below ten.
+    out.push(char::from(b'0' + (number % 10) as u8));
+}
+
 /// Appends a finite float so that it reads back as a float: with a fraction or an exponent.
 pub(crate) fn push_float(float: f64, out: &mut String) {
     out.push_str(&format!("{float:?}"));
@@ -430,6 +439,20 @@ mod tests {
             let once = normalise(&RawJson::from(&value)).unwrap();
             prop_assert_eq!(&once.to::<Value>().unwrap(), &value);
             prop_assert_eq!(normalise(&once).unwrap(), once);
+        }
+
+        #[test]
+        fn strings_read_back(text in prop_oneof!["\\PC{0,12}", "[\\x00-\\x21\"\\\\é😀a]{0,12}"]) {
+            let mut out = String::new();
+            push_string(&text, &mut out);
+            prop_assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
+        }
+
+        #[test]
+        fn numbers_are_written_as_ever(number in prop_oneof![any::<u64>(), 0..1000_u64]) {
+            let mut out = String::new();
+            push_number(number, &mut out);
+            prop_assert_eq!(out, number.to_string());
         }
 
         #[test]

@@ -190,6 +190,11 @@ impl StoreShared {
         if self.is_filled() {
             return Ok(());
         }
+        // Apart, so that whoever reads needs no room for it.
+        Box::pin(self.fill(patience)).await
+    }
+
+    async fn fill(&self, patience: Duration) -> Result<(), DustErr> {
         let (mut filled, mut state) = (self.filled.subscribe(), self.watch());
         let nothing_yet =
             |why: &str| DustErr::Network(format!("the mirror of `{}` has nothing to read yet: {why}", self.name));

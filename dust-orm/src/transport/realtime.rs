@@ -88,7 +88,8 @@ impl RealtimeTransport {
                 }
                 _ => Ok(Receipt { store_seq, value }),
             },
-            Err(error) => Err(self.read_up(error).await),
+            // Apart, so that every other write needs no room for it.
+            Err(error) => Err(Box::pin(self.read_up(error)).await),
         }
     }
 
@@ -227,7 +228,7 @@ impl Transport for RealtimeTransport {
         let Write { path, op, mut precondition, fence } = write;
         self.check_op(&path, &op)?;
         if precondition.is_some() {
-            self.resolve(vec![(0, &path, &mut precondition)]).await.map_err(|error| match error {
+            Box::pin(self.resolve(vec![(0, &path, &mut precondition)])).await.map_err(|error| match error {
                 DustErr::Conflict { path, current, .. } => DustErr::Conflict { path, current, op_index: None },
                 other => other,
             })?;

@@ -2,7 +2,7 @@ use std::fmt::{self, Write as _};
 
 use super::MAX_OUTGOING;
 use crate::error::DustErr;
-use crate::protocol::value::push_string;
+use crate::protocol::value::{push_number, push_string};
 use crate::protocol::{FileUpload, Op, Precondition, Write};
 
 /// What a client asks for in one frame.
@@ -59,9 +59,16 @@ impl Request<'_> {
             Request::PutFile { file, .. } => (topic, "put_file", file.path.as_str().len() + file.content.len() / 3 * 4),
         };
         let mut frame = String::with_capacity(room + topic.len() + 160);
-        match join_ref {
-            Some(join_ref) => push(&mut frame, format_args!("[\"{join_ref}\",\"{reference}\",")),
-            None => push(&mut frame, format_args!("[null,\"{reference}\",")),
+        frame.push('[');
+        for id in [join_ref, Some(reference)] {
+            match id {
+                Some(id) => {
+                    frame.push('"');
+                    push_number(id, &mut frame);
+                    frame.push_str("\",");
+                }
+                None => frame.push_str("null,"),
+            }
         }
         for text in [topic, event] {
             push_string(text, &mut frame);
@@ -84,12 +91,6 @@ impl Request<'_> {
         }
         Ok(frame)
     }
-}
-
-/// Appends what is formatted.
-fn push(out: &mut String, text: fmt::Arguments<'_>) {
-    // A `String` takes everything.
-    let _ = out.write_fmt(text);
 }
 
 /// Members of an object, written one after the other.
@@ -117,7 +118,8 @@ impl<'f> Members<'f> {
     }
 
     fn number(&mut self, key: &'static str, value: impl fmt::Display) {
-        push(self.key(key), format_args!("{value}"));
+        // A `String` takes everything.
+        let _ = write!(self.key(key), "{value}");
     }
 
     fn text(&mut self, key: &'static str, value: &str) {

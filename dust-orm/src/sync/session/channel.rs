@@ -160,7 +160,7 @@ impl Channel {
         // The usual case: nothing waits, for this op or with it.
         let is_catching_up = matches!(self.phase, Phase::CatchingUp { .. });
         if op.store_seq == self.cursor + 1 && self.early.is_empty() && !self.is_comparing && !is_catching_up {
-            self.hand_on_through(&op);
+            self.hand_on_through(Some(&op));
             return vec![op];
         }
         self.wait_for_earlier(op);
@@ -244,17 +244,18 @@ impl Channel {
         self.held = last - whole;
         let ready: Vec<CommittedOp> = (self.cursor + 1..=whole).filter_map(|seq| self.early.remove(&seq)).collect();
         self.early_bytes -= ready.iter().map(CommittedOp::footprint).sum::<usize>();
-        if let Some(last) = ready.last() {
-            self.hand_on_through(last);
-        }
+        self.hand_on_through(ready.last());
         ready
     }
 
-    /// Notes that the ops up to one are handed on.
-    fn hand_on_through(&mut self, last: &CommittedOp) {
-        // One without an id is like any other without.
-        self.last_id = (!last.client_op_id.is_empty()).then(|| Arc::clone(&last.client_op_id));
-        self.cursor = last.store_seq;
+    /// Notes that the ops up to one are handed on, if any is.
+    fn hand_on_through(&mut self, last: Option<&CommittedOp>) {
+        if let Some(last) = last {
+            // One without an id is like any other without.
+            self.last_id = (!last.client_op_id.is_empty()).then(|| Arc::clone(&last.client_op_id));
+            self.cursor = last.store_seq;
+        }
+        // Without an op, too: a snapshot may have brought what was to be fetched.
         if self.cursor >= self.seen {
             self.fetch_at = None;
         }

@@ -6,6 +6,7 @@ use super::channel::Phase;
 use super::{Output, Session, Socket, StoreId};
 use crate::error::DustErr;
 use crate::protocol::channel::{Attempt, FileUpload, Refusal, Request, Response, Written};
+use crate::protocol::value::push_number;
 use crate::protocol::{CommittedOp, OpKind, Path, Write};
 
 /// The driver's own number for a command.
@@ -43,7 +44,8 @@ pub(super) struct Pending {
     pub(super) work: Work,
     /// Until when it may wait to be sent without a connection; `None` when it may not.
     pub(super) wait_until: Option<Duration>,
-    pub(super) op_id: Box<str>,
+    /// The number of its op.
+    pub(super) op: u64,
     pub(super) deadline: Duration,
     pub(super) stage: Stage,
 }
@@ -153,7 +155,10 @@ impl Session {
     fn send_write(&mut self, id: CommandId, join_ref: u64) {
         let Some(pending) = self.pending.get_mut(&id) else { return };
         let reference = self.next_reference;
-        let client_op_id = &*pending.op_id;
+        let mut client_op_id = String::with_capacity(self.op_prefix.len() + 20);
+        client_op_id.push_str(&self.op_prefix);
+        push_number(pending.op, &mut client_op_id);
+        let client_op_id = client_op_id.as_str();
         let request = match &pending.work {
             Work::Write(write) => Request::Write { write, client_op_id },
             Work::PutFile(file) => Request::PutFile { file, client_op_id },
@@ -238,7 +243,8 @@ impl Session {
 
     /// Which command an op does, if it is one of this session's own, and what it tells of it.
     pub(super) fn own_op(&self, op: &CommittedOp) -> Option<(CommandId, Written)> {
-        let id = *self.by_op_id.get(&*op.client_op_id)?;
+        let number: u64 = op.client_op_id.strip_prefix(&self.op_prefix)?.parse().ok()?;
+        let id = *self.by_op.get(&number)?;
         let (path, kind) = self.pending.get(&id)?.target()?;
         (*path == op.path && kind == op.op).then(|| (id, written(op)))
     }
@@ -305,7 +311,7 @@ impl Session {
 
     fn answer(&mut self, id: CommandId, result: Result<Written, DustErr>) {
         let Some(pending) = self.pending.remove(&id) else { return };
-        self.by_op_id.remove(&pending.op_id);
+        self.by_op.remove(&pending.op);
         if let Stage::Sent { reference } = pending.stage {
             self.by_reference.remove(&reference);
         }

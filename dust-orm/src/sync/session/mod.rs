@@ -150,8 +150,9 @@ pub struct Session {
     channels: Vec<Channel>,
     pending: BTreeMap<CommandId, Pending>,
     by_reference: HashMap<u64, CommandId>,
-    by_op_id: HashMap<Box<str>, CommandId>,
+    by_op: HashMap<u64, CommandId>,
     next_reference: u64,
+    /// The number of the next op. With the prefix it is the op's id.
     next_op: u64,
     /// What the ids of this session's ops begin with: unlike any other session's.
     op_prefix: String,
@@ -166,7 +167,7 @@ impl Session {
     /// the ids of their ops come from it.
     pub fn new(timing: Timing, stores: impl IntoIterator<Item = (String, u64)>, seed: u64) -> Session {
         let mut dice = Dice::new(seed);
-        let op_prefix = format!("{:016x}", dice.roll());
+        let op_prefix = format!("{:016x}-", dice.roll());
         Session {
             timing,
             frames: Frames::Json,
@@ -180,7 +181,7 @@ impl Session {
             channels: stores.into_iter().map(|(name, seq)| Channel::new(name, seq)).collect(),
             pending: BTreeMap::new(),
             by_reference: HashMap::new(),
-            by_op_id: HashMap::new(),
+            by_op: HashMap::new(),
             next_reference: 1,
             next_op: 1,
             op_prefix,
@@ -393,14 +394,14 @@ impl Session {
             self.outputs.push_back(Output::Answer { id, result: Err(unknown) });
             return;
         }
-        let op_id = format!("{}-{}", self.op_prefix, self.next_op);
+        let op = self.next_op;
         self.next_op += 1;
         let deadline = now + self.timing.deadline;
-        let pending = Pending { store: store.0, work, wait_until, op_id: op_id.into(), deadline, stage: Stage::Queued };
+        let pending = Pending { store: store.0, work, wait_until, op, deadline, stage: Stage::Queued };
         if let Some(through) = pending.through() {
             self.channels[store.0].know(through, now);
         } else if pending.target().is_some() {
-            self.by_op_id.insert(pending.op_id.clone(), id);
+            self.by_op.insert(op, id);
         }
         self.pending.insert(id, pending);
         self.advance(id);

@@ -19,7 +19,7 @@ const SET: &str = "set of a leaf, by the transport";
 const UPDATE: &str = "update of a field";
 const INSERT: &str = "insert, flat";
 
-const NONE_LEFT: &str = "a frame is made for each write";
+const NONE_LEFT: &str = "what is written is made for each call";
 
 pub async fn rows(plan: &mut Plan) -> Result<()> {
     plan.group("realtime");
@@ -28,6 +28,8 @@ pub async fn rows(plan: &mut Plan) -> Result<()> {
     }
     let scale = plan.scale;
     let (rounds, calls) = (scale.rounds, scale.calls(200));
+    // What is written is made before, on both sides.
+    let all = calls_of(rounds, calls);
     let server = Server::twins(&page::seed(0..scale.records)).await?;
     let client = server.client(STORE).start().await?;
     let repo = DustRepo::with_client(&client, STORE)?;
@@ -39,42 +41,47 @@ pub async fn rows(plan: &mut Plan) -> Result<()> {
     let title = |number: usize| format!("title {number}");
     let new = |number: usize| scale.records + number;
     let sets = |socket: &mut Socket| -> Result<std::vec::IntoIter<Frame>> {
-        let frames = (0..calls_of(rounds, calls)).map(|n| socket.set_title(&old(n).slug, &title(n)));
+        let frames = (0..all).map(|n| socket.set_title(&old(n).slug, &title(n)));
         Ok(frames.collect::<Result<Vec<_>>>()?.into_iter())
     };
 
     let mut frames = sets(&mut socket)?;
+    let write = |n| -> Result<Write> {
+        let path = Path::parse(&format!("pages/{}/title", old(n).slug))?;
+        Ok(Write::new(path, Op::Set(RawJson::from(json!(title(n))))))
+    };
+    let mut writes = (0..all).map(write).collect::<Result<Vec<_>>>()?.into_iter();
     plan.compare(
         case(SET),
         async |_| socket.write(frames.next().ok_or(NONE_LEFT)?).await,
-        async |n| {
-            let path = Path::parse(&format!("pages/{}/title", old(n).slug))?;
-            transport.write(Write::new(path, Op::Set(RawJson::from(json!(title(n)))))).await?;
+        async |_| {
+            transport.write(writes.next().ok_or(NONE_LEFT)?).await?;
             Ok(())
         },
     )
     .await?;
 
     let mut frames = sets(&mut socket)?;
+    let edit = |n| page::ActiveModel { title: Set(title(n)), ..old(n).into_active_model() };
+    let mut edits = (0..all).map(edit).collect::<Vec<_>>().into_iter();
     plan.compare(
         case(UPDATE),
         async |_| socket.write(frames.next().ok_or(NONE_LEFT)?).await,
-        async |n| {
-            let mut edit = old(n).into_active_model();
-            edit.title = Set(title(n));
-            repo.update(edit).await?;
+        async |_| {
+            repo.update(edits.next().ok_or(NONE_LEFT)?).await?;
             Ok(())
         },
     )
     .await?;
 
-    let frames = (0..calls_of(rounds, calls)).map(|n| socket.insert(&page(new(n))));
+    let frames = (0..all).map(|n| socket.insert(&page(new(n))));
     let mut frames = frames.collect::<Result<Vec<_>>>()?.into_iter();
+    let mut drafts = (0..all).map(|n| draft(new(n))).collect::<Vec<_>>().into_iter();
     plan.compare(
         case(INSERT),
         async |_| socket.write(frames.next().ok_or(NONE_LEFT)?).await,
-        async |n| {
-            repo.insert(draft(new(n))).await?;
+        async |_| {
+            repo.insert(drafts.next().ok_or(NONE_LEFT)?).await?;
             Ok(())
         },
     )

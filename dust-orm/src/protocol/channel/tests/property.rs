@@ -1,9 +1,10 @@
 //! Whatever arrives, reading it does not panic.
 
 use proptest::prelude::*;
+use serde_json::Value;
 
 use crate::protocol::Path;
-use crate::protocol::channel::{Frame, Incoming, MAX_INCOMING, Message, Response};
+use crate::protocol::channel::{Frame, FrameError, Incoming, MAX_INCOMING, Message, Response};
 use crate::protocol::testing::{json, segment};
 
 const SAMPLES: [&str; 8] = [
@@ -17,8 +18,63 @@ const SAMPLES: [&str; 8] = [
     r#"[null,"5","phoenix","phx_reply",{"response":{},"status":"ok"}]"#,
 ];
 
+/// What a frame says is read in one pass; here its parts are read first, and then its payload by itself.
+fn check_against_parts(text: &str, read: &Result<Incoming<'_>, FrameError>) {
+    let (frame, incoming) = match (Frame::decode(text), read) {
+        (Ok(frame), Ok(incoming)) => (frame, incoming),
+        (Err(error), read) => return assert!(read.is_err(), "{error}: {text}"),
+        // Its payload is not what its event says.
+        (Ok(frame), Err(error)) => {
+            assert!(matches!(&*frame.event, "phx_reply" | "event" | "snapshot"), "{error}: {text}");
+            return;
+        }
+    };
+    assert_eq!((&incoming.join_ref, &incoming.topic), (&frame.join_ref, &frame.topic));
+    let payload = || serde_json::from_str::<Value>(frame.payload.get());
+    match &incoming.message {
+        Message::Reply { reference, outcome } => {
+            assert_eq!((&*frame.event, reference), ("phx_reply", &frame.reference));
+            // What serde_json does not read as a value, such as a number beyond a double, is none of this test.
+            if let Ok(payload) = payload() {
+                assert_eq!(outcome.is_ok(), payload["status"] == "ok", "{text}");
+            }
+        }
+        Message::Event(op) => {
+            assert_eq!(&*frame.event, "event");
+            if let Ok(payload) = payload() {
+                assert_eq!((payload["store_seq"].as_u64(), &payload["op"]), (Some(op.store_seq), &op.op.name().into()));
+                assert_eq!(payload["path"], op.path.as_str());
+                assert_eq!(payload["value"], op.value.to::<Value>().unwrap());
+                let id = |key: &str| match &payload[key] {
+                    Value::Null => Some(String::new()),
+                    Value::String(id) => Some(id.clone()),
+                    // Kept as it is written.
+                    _ => None,
+                };
+                assert!(id("client_op_id").is_none_or(|id| *id == *op.client_op_id), "{text}");
+                assert!(id("device_id").is_none_or(|id| *id == *op.device_id), "{text}");
+            }
+        }
+        Message::Snapshot(snapshot) => {
+            assert_eq!(&*frame.event, "snapshot");
+            if let Ok(payload) = payload() {
+                assert_eq!(payload["snapshot_seq"].as_u64(), Some(snapshot.seq));
+            }
+        }
+        Message::CaughtUp => assert_eq!(&*frame.event, "catch_up_complete"),
+        Message::Crashed => assert_eq!(&*frame.event, "phx_error"),
+        Message::Closed => assert_eq!(&*frame.event, "phx_close"),
+        Message::Unknown => assert!(
+            !["phx_reply", "event", "snapshot", "catch_up_complete", "phx_error", "phx_close"].contains(&&*frame.event),
+            "{text}"
+        ),
+    }
+}
+
 fn look_into(text: &str) {
-    let Ok(incoming) = Incoming::decode(text) else { return };
+    let read = Incoming::decode(text);
+    check_against_parts(text, &read);
+    let Ok(incoming) = read else { return };
     if let Message::Reply { outcome: Ok(answer), .. } = incoming.message {
         let read: [fn(Response<'_>) -> bool; 3] =
             [|answer| answer.joined().is_ok(), |answer| answer.status().is_ok(), |answer| answer.written().is_ok()];
@@ -44,11 +100,34 @@ fn frames_that_are_none_are_refused() {
         r#"["1",null,"t","snapshot",{"entries":{"":{"type":"x","value":1}},"snapshot_seq":1}]"#,
         r#"["1",null,"t","event",{}] "#,
         r#"["1",null,"t","phx_close",{}]]"#,
+        r#"["1",null,"t","phx_close"]"#,
+        r#"["1",null,"t","phx_close",{},{}]"#,
+        r#"["1",null,"t","phx_close",{]"#,
+        r#"["1",null,"t",7,{}]"#,
+        r#"["1",null,"t","event",7]"#,
+        "[\"1\n\",null,\"t\",\"phx_close\",{}]",
+        r#"["\ud800",null,"t","phx_close",{}]"#,
+        r#"["1",null,"t","event",{"op":"set","path":"a","store_seq":1,"store_seq":2,"value":1}]"#,
+        r#"["1",null,"t","event",{"op":"set","path":"a","store_seq":9223372036854775808,"value":1}]"#,
     ] {
         assert!(Incoming::decode(text).is_err(), "{text}");
     }
     let unknown = Incoming::decode(r#"["1",null,"t","presence_state",{}]"#).unwrap();
     assert!(matches!(unknown.message, Message::Unknown));
+}
+
+#[test]
+fn what_is_escaped_is_the_same() {
+    let text = r#"["\u0031","\"2\\","st\u006fre:a/b","ev\u0065nt",{"\u006fp":"s\u0065t","path":"\u0061","store_seq":1,"value":"\u0061"}]"#;
+    let incoming = Incoming::decode(text).unwrap();
+    assert_eq!((incoming.join_ref.as_deref(), &*incoming.topic), (Some("1"), "store:a/b"));
+    let Message::Event(op) = incoming.message else { panic!() };
+    assert_eq!((op.path.as_str(), op.value.as_str()), ("a", r#""\u0061""#));
+    let text = r#" [ 7 , "\"2\\" , "t" , "phx_reply" , { "status" : "\u006fk" , "response" : { } } ] "#;
+    let incoming = Incoming::decode(text).unwrap();
+    assert_eq!(incoming.join_ref.as_deref(), Some("7"));
+    let Message::Reply { reference, outcome: Ok(_) } = incoming.message else { panic!() };
+    assert_eq!(reference.as_deref(), Some("\"2\\"));
 }
 
 #[test]

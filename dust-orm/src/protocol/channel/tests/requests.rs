@@ -31,6 +31,8 @@ fn the_small_requests() {
         text(Request::Join { last_store_seq: 9 }, Some(3)),
         r#"["3","3","store:a/b","phx_join",{"last_store_seq":9}]"#
     );
+    let large = Request::Status.encode(Some(u64::MAX), 1_000, "a\"b").unwrap();
+    assert_eq!(large, r#"["18446744073709551615","1000","a\"b","status",{}]"#);
 }
 
 #[test]
