@@ -151,6 +151,19 @@ fn an_op_over_which_each_catch_up_crashes_is_told_of() {
 }
 
 #[test]
+fn what_a_snapshot_brought_is_not_fetched_again() {
+    let mut client = Client::live(5);
+    client.session.know(client.now, StoreId(0), 7);
+    client.drain();
+    let join = client.last_sent("phx_join")[0].as_str().unwrap().to_owned();
+    client.joined(&join, 7);
+    client.says(&join, "snapshot", json!({"snapshot_seq": 9, "entries": {}}));
+    client.says(&join, "catch_up_complete", json!({"through_seq": 9}));
+    assert!(client.states.last().unwrap().is_live());
+    assert!(client.session.next_wake().is_some_and(|next| next > client.now), "nothing is due");
+}
+
+#[test]
 fn a_snapshot_replaces_and_what_came_early_follows() {
     let mut client = Client::new(0);
     client.connect();
