@@ -28,10 +28,12 @@
 mod backoff;
 mod channel;
 mod command;
+mod connection;
 mod follow;
 mod output;
 #[cfg(test)]
 pub(crate) mod tests;
+mod timing;
 mod wait;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -40,81 +42,23 @@ use std::time::Duration;
 
 pub use command::{Command, CommandId, Work};
 pub use output::{Output, StoreId, StoreState};
+pub use timing::Timing;
 
 use crate::config::Token;
 use crate::error::DustErr;
-use crate::protocol::channel::{FrameError, Frames, Incoming, Message, Refusal, Request, Response};
+use crate::protocol::channel::{Frames, Incoming, Message, Refusal, Request, Response};
 use crate::sync::MAX_MIRROR;
 use backoff::Dice;
 use channel::{Channel, Phase};
 use command::{Pending, Stage};
-use wait::Wait;
+use connection::Socket;
 
 /// How long a connection, or a channel on it, has to be of use before the next attempt is as prompt as the first. A server
 /// that lets everybody in and then breaks off is not to be hammered.
 const STEADY: Duration = Duration::from_secs(1);
-/// How many frames of one connection may be such that they cannot be read.
-const MAX_UNREADABLE: u32 = 1_000;
 
 /// How often the pause is doubled before a store is asked again whose mirror is too large: up to eight times as long.
 const MAX_DOUBLINGS: u32 = 3;
-
-/// How patient a session is. The defaults are right for a Dust server.
-#[derive(Clone, Debug)]
-pub struct Timing {
-    /// How often a sign of life is sent: 30 s. A server closes a socket that is silent for 60 s.
-    pub heartbeat: Duration,
-    /// How long the server may be silent after it: 10 s.
-    pub silence: Duration,
-    /// How often a store is asked how far it is: 5 s.
-    pub status: Duration,
-    /// The pause before the first reconnection, doubled for each further one: 10 ms.
-    pub min_pause: Duration,
-    /// The longest pause: 5 s.
-    pub max_pause: Duration,
-    /// How long a command may take: 30 s.
-    pub deadline: Duration,
-    /// How long a store may be known to be ahead before it is joined again: 250 ms.
-    pub grace: Duration,
-    /// How long a write that was cut off may still turn up after the next catch-up: 2 s.
-    pub lost_grace: Duration,
-    /// How long the answer to a join may take: 10 s.
-    pub join: Duration,
-    /// How long a refused store is left alone before it is tried again: 30 s.
-    pub refused: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Timing {
-        Timing {
-            heartbeat: Duration::from_secs(30),
-            silence: Duration::from_secs(10),
-            status: Duration::from_secs(5),
-            min_pause: Duration::from_millis(10),
-            max_pause: Duration::from_secs(5),
-            deadline: Duration::from_secs(30),
-            grace: Duration::from_millis(250),
-            lost_grace: Duration::from_secs(2),
-            join: Duration::from_secs(10),
-            refused: Duration::from_secs(30),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Socket {
-    /// Not asked for.
-    Off,
-    Down {
-        retry_at: Duration,
-    },
-    Dialling,
-    Up {
-        heartbeat_at: Duration,
-        /// Since a heartbeat that nothing was heard after.
-        unheard: Option<Wait>,
-    },
-}
 
 /// The state machine of one socket and its stores. See the [module](self).
 ///
@@ -212,26 +156,6 @@ impl Session {
         self
     }
 
-    /// Begins to connect.
-    pub fn start(&mut self) {
-        if self.socket == Socket::Off {
-            self.dial();
-        }
-    }
-
-    /// Stops: whatever is not answered yet is answered now, and the socket is closed. [`start`](Session::start) begins
-    /// again.
-    pub fn stop(&mut self) {
-        if self.socket != Socket::Off {
-            self.outputs.push_back(Output::HangUp);
-        }
-        self.disconnect("the client was stopped");
-        self.socket = Socket::Off;
-        for id in self.pending.keys().copied().collect::<Vec<_>>() {
-            self.give_up(id, "the client was stopped");
-        }
-    }
-
     /// What is to be done next; `None` until the next input.
     pub fn next_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
@@ -240,50 +164,6 @@ impl Session {
     /// Whether every write that was sent has been answered.
     pub fn is_quiet(&self) -> bool {
         self.pending.is_empty()
-    }
-
-    /// The socket is open.
-    pub fn connected(&mut self, now: Duration) {
-        if self.socket == Socket::Off {
-            self.outputs.push_back(Output::HangUp);
-            return;
-        }
-        self.socket = Socket::Up { heartbeat_at: now + self.timing.heartbeat, unheard: None };
-        (self.arrived, self.unreadable) = (0, 0);
-        for store in 0..self.channels.len() {
-            self.join(store, now);
-        }
-    }
-
-    /// The socket is closed, or could not be opened.
-    pub fn lost(&mut self, now: Duration, why: &str) {
-        if self.socket == Socket::Off {
-            return;
-        }
-        self.disconnect(why);
-        self.why_lost = format!(" ({why})");
-        // One that ends as soon as it is of use proves nothing: the next may do the same.
-        if self.useful_since.take().is_some_and(|since| since + STEADY <= now) {
-            self.failures = 0;
-        }
-        let pause = self.dice.pause(self.failures, self.timing.min_pause, self.timing.max_pause);
-        self.failures = self.failures.saturating_add(1);
-        self.socket = Socket::Down { retry_at: now + pause };
-    }
-
-    /// The server does not let this token in. It is tried again as seldom as a store that is refused, which all of them are.
-    pub fn refused(&mut self, now: Duration, error: &DustErr) {
-        if self.socket == Socket::Off {
-            return;
-        }
-        for store in 0..self.channels.len() {
-            self.channels[store].disconnect();
-            self.leave_alone(store, now, self.timing.refused, error.clone());
-        }
-        self.by_reference.clear();
-        self.useful_since = None;
-        self.failures = self.failures.saturating_add(1);
-        self.socket = Socket::Down { retry_at: now + self.timing.refused };
     }
 
     /// What was handed out for a store was not taken, for this reason: its mirror stays as of the op `seq`. It is asked for
@@ -329,37 +209,6 @@ impl Session {
             Message::Closed if is_current => self.channel_closed(store, now),
             _ => {}
         }
-    }
-
-    /// A frame has arrived that is none, for this reason. It is ignored; if it was an op, the hole it leaves is found, and the
-    /// op asked for again. A connection that brings nothing else is given up.
-    pub fn unreadable(&mut self, now: Duration, error: FrameError) {
-        if !self.hear() {
-            return;
-        }
-        self.unreadable += 1;
-        if self.unreadable == 1 {
-            let error = error.map(|text| self.hide(text));
-            tracing::warn!(%error, "a frame of the Dust server cannot be read and is ignored, as are others like it");
-        }
-        if self.unreadable == MAX_UNREADABLE {
-            tracing::warn!("the server sends nothing but frames that cannot be read: the connection is given up");
-            self.outputs.push_back(Output::HangUp);
-            self.lost(now, "the server sends frames that cannot be read");
-        }
-    }
-
-    /// Notes that the server has given a sign of life. Without a socket there is nobody to give one.
-    fn hear(&mut self) -> bool {
-        let Socket::Up { unheard, .. } = &mut self.socket else { return false };
-        *unheard = None;
-        true
-    }
-
-    /// So many bytes have arrived since the socket was opened, with those of a frame that is not complete. Who tells this before
-    /// each [`wake`](Session::wake) does not lose a connection over a frame that takes longer than the server may be silent.
-    pub fn arrived(&mut self, bytes: u64) {
-        self.arrived = bytes;
     }
 
     /// Keeps a token out of logs and errors, should a server repeat it.
@@ -418,23 +267,7 @@ impl Session {
 
     /// Time has passed: due at [`next_wake`](Session::next_wake), harmless at any other time.
     pub fn wake(&mut self, now: Duration) {
-        match self.socket {
-            Socket::Down { retry_at } if retry_at <= now => self.dial(),
-            Socket::Up { heartbeat_at, mut unheard } => {
-                let silence = self.timing.silence;
-                if unheard.as_mut().is_some_and(|wait| wait.is_over(now, silence, self.arrived)) {
-                    self.outputs.push_back(Output::HangUp);
-                    self.lost(now, "the server has gone silent");
-                } else if heartbeat_at <= now {
-                    let unheard = unheard.or(Some(Wait::new(now, silence, self.arrived)));
-                    self.socket = Socket::Up { heartbeat_at: now + self.timing.heartbeat, unheard };
-                    self.send(&Request::Heartbeat, None, 0);
-                } else {
-                    self.socket = Socket::Up { heartbeat_at, unheard };
-                }
-            }
-            _ => {}
-        }
+        self.wake_socket(now);
         for store in 0..self.channels.len() {
             self.wake_channel(store, now);
         }
@@ -458,33 +291,6 @@ impl Session {
         let channels = self.channels.iter().filter(|_| up).filter_map(|channel| channel.next_wake());
         let deadlines = self.pending.values().map(Pending::due);
         socket.into_iter().chain(channels).chain(deadlines).min()
-    }
-
-    fn dial(&mut self) {
-        self.socket = Socket::Dialling;
-        self.outputs.push_back(Output::Dial);
-    }
-
-    fn is_up(&self) -> bool {
-        matches!(self.socket, Socket::Up { .. })
-    }
-
-    /// Forgets the connection: what was sent and not answered is unknown, what waits to be sent will not be.
-    fn disconnect(&mut self, why: &str) {
-        self.by_reference.clear();
-        for store in 0..self.channels.len() {
-            self.channels[store].disconnect();
-            self.announce(store);
-        }
-        let ids: Vec<CommandId> = self.pending.keys().copied().collect();
-        for id in ids {
-            let Some(pending) = self.pending.get_mut(&id) else { continue };
-            match pending.stage {
-                Stage::Queued if pending.wait_until.is_none() && pending.through().is_none() => self.give_up(id, why),
-                Stage::Sent { .. } => pending.cut_off(),
-                _ => {}
-            }
-        }
     }
 
     /// Sends a request on the channel of a store; its reference.

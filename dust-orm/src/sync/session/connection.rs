@@ -1,0 +1,173 @@
+//! The connection: how it comes about, what it takes for alive, and how it ends.
+
+use std::time::Duration;
+
+use super::command::{CommandId, Stage};
+use super::wait::Wait;
+use super::{Output, STEADY, Session};
+use crate::error::DustErr;
+use crate::protocol::channel::{FrameError, Request};
+
+/// How many frames of one connection may be such that they cannot be read.
+const MAX_UNREADABLE: u32 = 1_000;
+
+/// How far the connection is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Socket {
+    /// Not asked for.
+    Off,
+    Down {
+        retry_at: Duration,
+    },
+    Dialling,
+    Up {
+        heartbeat_at: Duration,
+        /// Since a heartbeat that nothing was heard after.
+        unheard: Option<Wait>,
+    },
+}
+
+impl Session {
+    /// Begins to connect.
+    pub fn start(&mut self) {
+        if self.socket == Socket::Off {
+            self.dial();
+        }
+    }
+
+    /// Stops: whatever is not answered yet is answered now, and the socket is closed. [`start`](Session::start) begins
+    /// again.
+    pub fn stop(&mut self) {
+        if self.socket != Socket::Off {
+            self.outputs.push_back(Output::HangUp);
+        }
+        self.disconnect("the client was stopped");
+        self.socket = Socket::Off;
+        for id in self.pending.keys().copied().collect::<Vec<_>>() {
+            self.give_up(id, "the client was stopped");
+        }
+    }
+
+    /// The socket is open.
+    pub fn connected(&mut self, now: Duration) {
+        if self.socket == Socket::Off {
+            self.outputs.push_back(Output::HangUp);
+            return;
+        }
+        self.socket = Socket::Up { heartbeat_at: now + self.timing.heartbeat, unheard: None };
+        (self.arrived, self.unreadable) = (0, 0);
+        for store in 0..self.channels.len() {
+            self.join(store, now);
+        }
+    }
+
+    /// The socket is closed, or could not be opened.
+    pub fn lost(&mut self, now: Duration, why: &str) {
+        if self.socket == Socket::Off {
+            return;
+        }
+        self.disconnect(why);
+        self.why_lost = format!(" ({why})");
+        // One that ends as soon as it is of use proves nothing: the next may do the same.
+        if self.useful_since.take().is_some_and(|since| since + STEADY <= now) {
+            self.failures = 0;
+        }
+        let pause = self.dice.pause(self.failures, self.timing.min_pause, self.timing.max_pause);
+        self.failures = self.failures.saturating_add(1);
+        self.socket = Socket::Down { retry_at: now + pause };
+    }
+
+    /// The server does not let this token in. It is tried again as seldom as a store that is refused, which all of them are.
+    pub fn refused(&mut self, now: Duration, error: &DustErr) {
+        if self.socket == Socket::Off {
+            return;
+        }
+        for store in 0..self.channels.len() {
+            self.channels[store].disconnect();
+            self.leave_alone(store, now, self.timing.refused, error.clone());
+        }
+        self.by_reference.clear();
+        self.useful_since = None;
+        self.failures = self.failures.saturating_add(1);
+        self.socket = Socket::Down { retry_at: now + self.timing.refused };
+    }
+
+    /// A frame has arrived that is none, for this reason. It is ignored; if it was an op, the hole it leaves is found, and the
+    /// op asked for again. A connection that brings nothing else is given up.
+    pub fn unreadable(&mut self, now: Duration, error: FrameError) {
+        if !self.hear() {
+            return;
+        }
+        self.unreadable += 1;
+        if self.unreadable == 1 {
+            let error = error.map(|text| self.hide(text));
+            tracing::warn!(%error, "a frame of the Dust server cannot be read and is ignored, as are others like it");
+        }
+        if self.unreadable == MAX_UNREADABLE {
+            tracing::warn!("the server sends nothing but frames that cannot be read: the connection is given up");
+            self.outputs.push_back(Output::HangUp);
+            self.lost(now, "the server sends frames that cannot be read");
+        }
+    }
+
+    /// Notes that the server has given a sign of life. Without a socket there is nobody to give one.
+    pub(super) fn hear(&mut self) -> bool {
+        let Socket::Up { unheard, .. } = &mut self.socket else { return false };
+        *unheard = None;
+        true
+    }
+
+    /// So many bytes have arrived since the socket was opened, with those of a frame that is not complete. Who tells this before
+    /// each [`wake`](Session::wake) does not lose a connection over a frame that takes longer than the server may be silent.
+    pub fn arrived(&mut self, bytes: u64) {
+        self.arrived = bytes;
+    }
+
+    /// As [`wake`](Session::wake), of the connection alone.
+    pub(super) fn wake_socket(&mut self, now: Duration) {
+        match self.socket {
+            Socket::Down { retry_at } if retry_at <= now => self.dial(),
+            Socket::Up { heartbeat_at, mut unheard } => {
+                let silence = self.timing.silence;
+                if unheard.as_mut().is_some_and(|wait| wait.is_over(now, silence, self.arrived)) {
+                    self.outputs.push_back(Output::HangUp);
+                    self.lost(now, "the server has gone silent");
+                } else if heartbeat_at <= now {
+                    let unheard = unheard.or(Some(Wait::new(now, silence, self.arrived)));
+                    self.socket = Socket::Up { heartbeat_at: now + self.timing.heartbeat, unheard };
+                    self.send(&Request::Heartbeat, None, 0);
+                } else {
+                    self.socket = Socket::Up { heartbeat_at, unheard };
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn dial(&mut self) {
+        self.socket = Socket::Dialling;
+        self.outputs.push_back(Output::Dial);
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.socket, Socket::Up { .. })
+    }
+
+    /// Forgets the connection: what was sent and not answered is unknown, what waits to be sent will not be.
+    pub(super) fn disconnect(&mut self, why: &str) {
+        self.by_reference.clear();
+        for store in 0..self.channels.len() {
+            self.channels[store].disconnect();
+            self.announce(store);
+        }
+        let ids: Vec<CommandId> = self.pending.keys().copied().collect();
+        for id in ids {
+            let Some(pending) = self.pending.get_mut(&id) else { continue };
+            match pending.stage {
+                Stage::Queued if pending.wait_until.is_none() && pending.through().is_none() => self.give_up(id, why),
+                Stage::Sent { .. } => pending.cut_off(),
+                _ => {}
+            }
+        }
+    }
+}
