@@ -259,22 +259,11 @@ impl<T: Queued + Clone> Place<T> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
 
     use proptest::prelude::*;
 
     use super::*;
-    use crate::feed::backlog::tests::{Item, item};
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use crate::feed::backlog::tests::{Count, Item, item};
 
     fn take(audience: &Audience<Item>, seat: Seat) -> Poll<Option<Taken<Item>>> {
         audience.poll(seat, &Context::from_waker(Waker::noop()))
@@ -375,7 +364,7 @@ mod tests {
             assert_eq!(audience.poll(seat, &Context::from_waker(&waker)), Poll::Pending);
         }
         audience.publish([item(1, 1), item(1, 2)]).into_iter().for_each(Waker::wake);
-        assert_eq!(count.0.load(Ordering::SeqCst), 2);
+        assert_eq!(count.get(), 2);
         assert!(audience.publish([item(1, 3)]).is_empty());
     }
 

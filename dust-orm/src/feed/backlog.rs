@@ -145,9 +145,29 @@ impl<T: Queued> Backlog<T> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
     use proptest::prelude::*;
 
     use super::*;
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    pub(in crate::feed) struct Count(AtomicUsize);
+
+    impl Count {
+        pub(in crate::feed) fn get(&self) -> usize {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
 
     /// Something about a key; `from` is the oldest number it stands for. Of odd keys nothing is ever replaced.
     #[derive(Clone, Debug, PartialEq, Eq)]

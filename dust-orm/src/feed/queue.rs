@@ -72,20 +72,9 @@ impl<T: Queued> Queue<T> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
 
     use super::*;
-    use crate::feed::backlog::tests::{Item, item};
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use crate::feed::backlog::tests::{Count, Item, item};
 
     fn take(queue: &Queue<Item>) -> Poll<Option<Taken<Item>>> {
         queue.poll(&Context::from_waker(Waker::noop()))
@@ -127,6 +116,6 @@ mod tests {
         assert_eq!(queue.poll(&Context::from_waker(&waker)), Poll::Pending);
         queue.push(item(1, 1)).unwrap().wake();
         assert!(queue.push(item(1, 2)).is_none());
-        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        assert_eq!(count.get(), 1);
     }
 }

@@ -184,10 +184,6 @@ pub fn apply<L: Leaves>(leaves: &mut L, op: &CommittedOp) -> Result<(), L::Error
 /// Replaces a subtree. The leaf at the path itself goes too when the value becomes leaves below it.
 fn set<L: Leaves>(leaves: &mut L, path: &Path, value: &RawJson, revision: u64) -> Result<(), L::Error> {
     leaves.remove_below(path)?;
-    // The usual case, in which nothing has to be taken apart.
-    if !value.as_str().starts_with(['{', '[']) {
-        return leaves.put(path, Leaf { value: value.clone(), kind: LeafKind::of(value), revision });
-    }
     if value::is_subtree(value) {
         leaves.remove(path)?;
     }

@@ -21,6 +21,10 @@ use super::value::{self, ValueError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn flatten(path: &Path, value: &RawJson) -> Result<Vec<(Path, RawJson)>, ValueError> {
+    // A scalar is a leaf as it is: most fields of a record are one.
+    if !value.as_str().starts_with(['{', '[']) {
+        return Ok(vec![(path.clone(), value.clone())]);
+    }
     let mut leaves = Vec::new();
     value::check_depth(value.as_str())?;
     flatten_into(path, value.as_str(), &mut leaves)?;

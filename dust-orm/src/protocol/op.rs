@@ -205,6 +205,12 @@ pub struct CommittedOp {
 }
 
 impl CommittedOp {
+    /// Its `client_op_id`. One without an id is like any other without.
+    #[cfg(feature = "realtime")]
+    pub(crate) fn id(&self) -> Option<&Arc<str>> {
+        Some(&self.client_op_id).filter(|id| !id.is_empty())
+    }
+
     /// About how much memory it takes, in bytes.
     pub(crate) fn footprint(&self) -> usize {
         let texts = [self.path.as_str(), self.value.as_str(), &*self.device_id, &*self.client_op_id];

@@ -178,14 +178,6 @@ fn set(path: Path, value: RawJson, guard: &Guard, ops: &mut Vec<BatchOp>) -> Res
         return Ok(());
     }
     let known = guard.at(&path);
-    // The usual case, for which nothing has to be taken apart.
-    let is_scalar = !value.as_str().starts_with(['{', '[']);
-    if let ([(leaf, revision)], true) = (known.as_slice(), is_scalar)
-        && *leaf == path
-    {
-        ops.push(BatchOp::set(path, value).on(Precondition::IfMatch(*revision)));
-        return Ok(());
-    }
     let leaves = flatten(&path, &value)?;
     let op = BatchOp::set(path, value);
     match (known.as_slice(), leaves.as_slice()) {

@@ -94,8 +94,7 @@ impl Mirror {
             tracing::warn!(path = %op.path, store_seq = op.store_seq, %error, "a committed op cannot be mirrored");
         }
         self.seq = op.store_seq;
-        // One without an id is like any other without.
-        self.last_op_id = (!op.client_op_id.is_empty()).then(|| Arc::clone(&op.client_op_id));
+        self.last_op_id = op.id().cloned();
         if let Some(journal) = &mut self.journal {
             journal.bound(self.leaves.len());
         }

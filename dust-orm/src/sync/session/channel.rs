@@ -251,8 +251,7 @@ impl Channel {
     /// Notes that the ops up to one are handed on, if any is.
     fn hand_on_through(&mut self, last: Option<&CommittedOp>) {
         if let Some(last) = last {
-            // One without an id is like any other without.
-            self.last_id = (!last.client_op_id.is_empty()).then(|| Arc::clone(&last.client_op_id));
+            self.last_id = last.id().cloned();
             self.cursor = last.store_seq;
         }
         // Without an op, too: a snapshot may have brought what was to be fetched.

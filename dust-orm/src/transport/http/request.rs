@@ -44,42 +44,43 @@ impl Request {
     }
 
     pub(super) fn list(request: &ListRequest) -> Request {
-        // The page's size and order, and a pattern of which a few characters are encoded.
-        let size = match &request.selector {
-            Selector::Pattern(pattern) => pattern.as_str().len(),
-            Selector::Range { from, to } => from.as_str().len() + to.as_str().len(),
+        let after = request.after.as_deref();
+        let order = (request.order == Order::Descending).then_some(("order", "desc"));
+        let select = match request.select {
+            Select::Entries => None,
+            Select::Keys => Some(("select", "keys")),
+            Select::Prefixes => Some(("select", "prefixes")),
         };
-        let mut query = String::with_capacity(64 + size + request.after.as_ref().map_or(0, String::len));
-        query.push('?');
+        let options = order.into_iter().chain(select);
         match &request.selector {
-            Selector::Pattern(pattern) => parameter(&mut query, "pattern", pattern.as_str()),
+            Selector::Pattern(pattern) => {
+                Request::page(&[("pattern", pattern.as_str())], request.limit, options, after)
+            }
             Selector::Range { from, to } => {
-                parameter(&mut query, "from", from.as_str());
-                parameter(&mut query, "to", to.as_str());
+                Request::page(&[("from", from.as_str()), ("to", to.as_str())], request.limit, options, after)
             }
         }
-        // A string takes whatever is written, and a number needs no encoding.
-        let _ = write!(query, "&limit={}", request.limit);
-        if request.order == Order::Descending {
-            parameter(&mut query, "order", "desc");
-        }
-        match request.select {
-            Select::Entries => {}
-            Select::Keys => parameter(&mut query, "select", "keys"),
-            Select::Prefixes => parameter(&mut query, "select", "prefixes"),
-        }
-        if let Some(after) = &request.after {
-            parameter(&mut query, "after", after);
-        }
-        Request::new(Method::GET, query)
     }
 
     /// A full page of the leaves that match a pattern, after a cursor.
     pub(super) fn below(pattern: &str, after: Option<&str>) -> Request {
-        let mut query = String::with_capacity(64 + pattern.len() + after.map_or(0, str::len));
+        Request::page(&[("pattern", pattern)], MAX_PAGE, None, after)
+    }
+
+    fn page<'a>(
+        selected: &[(&str, &str)],
+        limit: usize,
+        options: impl IntoIterator<Item = (&'a str, &'a str)>,
+        after: Option<&str>,
+    ) -> Request {
+        // The page's size and order, and a pattern of which a few characters are encoded.
+        let size: usize = selected.iter().map(|(_, value)| value.len()).sum();
+        let mut query = String::with_capacity(64 + size + after.map_or(0, str::len));
         query.push('?');
-        parameter(&mut query, "pattern", pattern);
-        let _ = write!(query, "&limit={MAX_PAGE}");
+        selected.iter().for_each(|(name, value)| parameter(&mut query, name, value));
+        // A string takes whatever is written, and a number needs no encoding.
+        let _ = write!(query, "&limit={limit}");
+        options.into_iter().for_each(|(name, value)| parameter(&mut query, name, value));
         if let Some(after) = after {
             parameter(&mut query, "after", after);
         }
