@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::protocol::Leaves;
 use crate::protocol::apply::apply;
 
+use super::changes::{Sizes, WriteTables};
 use super::error::StoreError;
-use super::tables::{META, SNAPSHOT, SNAPSHOT_SEQ, WriteTables, to_leaf, to_op, to_path};
-use super::{Store, StoreBuilder};
+use super::tables::{META, SNAPSHOT, SNAPSHOT_SEQ, to_leaf, to_op, to_path};
+use super::{Compaction, Store};
 
 impl Store {
     /// A copy in memory of the store as it was after the op `seq`, with its log up to there: what is back when a server is
@@ -28,33 +29,39 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn copy_as_of(&self, seq: u64) -> Result<Option<Store>, StoreError> {
-        self.guarded(|| {
-            let view = self.view();
+        self.inner.read(|view| {
             if seq > view.seq || seq < view.snapshot_seq {
                 return Ok(None);
             }
-            let copy = StoreBuilder { clock: Arc::clone(&self.inner.clock) }.in_memory()?;
-            let txn = copy.inner.db.begin_write()?;
+            let copy =
+                Store::builder().clock(Arc::clone(&self.inner.clock)).compaction(Compaction::never()).in_memory()?;
+            let mut writer = copy.inner.writer();
+            let txn = copy.inner.begin_write()?;
             if view.snapshot_seq > 0 {
                 txn.open_table(META)?.insert(SNAPSHOT_SEQ, view.snapshot_seq)?;
             }
             {
-                let mut tables = WriteTables::open(&txn)?;
+                let mut tables = WriteTables::open(&txn, Sizes::default())?;
                 let mut snapshot = txn.open_table(SNAPSHOT)?;
                 for row in view.snapshot.range::<&[u8]>(..)? {
                     let (path, leaf) = row?;
                     snapshot.insert(path.value(), leaf.value())?;
                     tables.put(&to_path(path.value())?, to_leaf(leaf.value())?)?;
                 }
-                for row in view.log.range(view.snapshot_seq + 1..=seq)? {
+                for row in view.log_after(0)? {
                     let (at, row) = row?;
+                    if at.value() > seq {
+                        break;
+                    }
                     let op = to_op(at.value(), row.value())?;
                     tables.append(&op, row.value().5)?;
                     apply(&mut tables, &op)?;
                 }
+                writer.sizes = tables.sizes;
             }
             txn.commit()?;
-            copy.refresh()?;
+            copy.inner.storage.refresh()?;
+            drop(writer);
             Ok(Some(copy))
         })
     }

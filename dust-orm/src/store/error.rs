@@ -199,6 +199,29 @@ impl StoreError {
         }
     }
 
+    /// Whether it tells the revision that a leaf has.
+    pub(super) fn wants_revision(&self) -> bool {
+        matches!(self.kind, StoreErrorKind::Conflict { .. } | StoreErrorKind::Exists { .. })
+    }
+
+    pub(super) fn set_revision(&mut self, revision: Option<u64>) {
+        if let StoreErrorKind::Conflict { current_revision } | StoreErrorKind::Exists { current_revision } =
+            &mut self.kind
+        {
+            *current_revision = revision;
+        }
+    }
+
+    /// The failure of the storage of this file.
+    pub(super) fn naming(self, file: &str) -> StoreError {
+        match self.kind {
+            StoreErrorKind::Storage(reason) if !reason.contains(file) => {
+                StoreErrorKind::Storage(format!("cannot open {file}: {reason}").into()).into()
+            }
+            _ => self,
+        }
+    }
+
     pub(super) fn at(mut self, path: &Path) -> StoreError {
         self.path.get_or_insert_with(|| path.clone());
         self
@@ -263,7 +286,13 @@ macro_rules! from_storage {
     )*};
 }
 
-from_storage!(redb::StorageError, redb::TableError, redb::TransactionError, redb::CommitError);
+from_storage!(
+    redb::StorageError,
+    redb::TableError,
+    redb::TransactionError,
+    redb::CommitError,
+    redb::SetDurabilityError
+);
 
 impl From<StoreError> for DustErr {
     fn from(error: StoreError) -> DustErr {

@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 
-use redb::{ReadableDatabase, ReadableTable, TableError, WriteTransaction};
+use redb::{ReadableTable, TableError, WriteTransaction};
 
 use crate::protocol::{CommittedOp, Fence, FileUpload, Leaf, LeafKind, Op, RawJson, Write, envelope};
 
 use super::Store;
 use super::error::{StoreError, StoreErrorKind};
-use super::tables::{FILE_PATHS, FILES, LEAVES, to_leaf};
+use super::tables::{FILE_PATHS, FILES, LEAVES, NOTHING, to_leaf};
+use super::transaction::Job;
 use super::write::Origin;
 
 impl Store {
@@ -28,28 +29,37 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn put_file(&self, file: FileUpload, fence: Option<Fence>, origin: &Origin) -> Result<CommittedOp, StoreError> {
-        let reference = file.reference(&envelope::iso(self.now().wall_ms, 6));
+        one(self.submit(self.file_job(file, fence, origin.clone())?)?)
+    }
+
+    /// As [`put_file`](Store::put_file), for a task: waits for the disk without holding up its thread.
+    pub(crate) async fn put_file_async(
+        &self,
+        file: FileUpload,
+        fence: Option<Fence>,
+        origin: Origin,
+    ) -> Result<CommittedOp, StoreError> {
+        one(self.submit_async(self.file_job(file, fence, origin)?).await?)
+    }
+
+    fn file_job(&self, file: FileUpload, fence: Option<Fence>, origin: Origin) -> Result<Job, StoreError> {
+        let reference = file.reference(&envelope::iso(self.inner.now().wall_ms, 6));
         let write = Write { fence, ..Write::new(file.path, Op::PutFile(reference)) };
-        // Only the release of a lease commits nothing.
-        self.write_with(write, Some(&file.content), origin)?
-            .ok_or_else(|| StoreErrorKind::Storage("the op was not committed".into()).into())
+        Job::one(write, Some(file.content), origin)
     }
 
     /// The reference of a leaf that `put_file` wrote and that is still there, for the file with this hash. `None` where
     /// there is none: then nobody may have the bytes, although they may still be kept.
     pub fn file_reference(&self, hash: &str) -> Result<Option<RawJson>, StoreError> {
-        self.guarded(|| {
-            let txn = self.inner.db.begin_read()?;
-            let Some(paths) = if_there(txn.open_table(FILE_PATHS))? else { return Ok(None) };
-            let leaves = txn.open_table(LEAVES)?;
+        self.inner.read(|view| {
+            let Some(paths) = if_there(view.txn.open_table(FILE_PATHS))? else { return Ok(None) };
             for row in paths.range((hash.as_bytes(), NOTHING)..)? {
                 let (key, _) = row?;
                 let (of, path) = key.value();
                 if of != hash.as_bytes() {
                     break;
                 }
-                if let Some(leaf) = leaves.get(path)?
-                    && let leaf = to_leaf(leaf.value())?
+                if let Some(leaf) = view.leaf(path)?
                     && hash_of(&leaf).as_deref() == Some(hash)
                 {
                     return Ok(Some(leaf.value));
@@ -61,12 +71,16 @@ impl Store {
 
     /// The bytes with this hash, if they are kept, whether or not anything refers to them.
     pub fn file_content(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.guarded(|| {
-            let txn = self.inner.db.begin_read()?;
-            let Some(files) = if_there(txn.open_table(FILES))? else { return Ok(None) };
+        self.inner.read(|view| {
+            let Some(files) = if_there(view.txn.open_table(FILES))? else { return Ok(None) };
             Ok(files.get(hash.as_bytes())?.map(|content| content.value().to_vec()))
         })
     }
+}
+
+/// The one op of a request that always commits one.
+fn one(mut ops: Vec<CommittedOp>) -> Result<CommittedOp, StoreError> {
+    ops.pop().ok_or_else(|| StoreErrorKind::Storage("the op was not committed".into()).into())
 }
 
 /// Keeps what a committed `put_file` brings: where it refers from, and the bytes, unless it is a reference alone.
@@ -119,9 +133,6 @@ fn hash_in(reference: &RawJson) -> Option<String> {
     }
     reference.to::<Reference>().ok().map(|reference| reference.hash)
 }
-
-/// The least second half of a key in `FILE_PATHS`.
-const NOTHING: &[u8] = b"";
 
 /// The tables of files are made with the first file, so that a store without any has none of them.
 fn if_there<T>(table: Result<T, TableError>) -> Result<Option<T>, StoreError> {

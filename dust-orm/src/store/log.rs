@@ -1,14 +1,11 @@
-//! The log of committed ops, its compaction to a snapshot, and its feed.
-
-use redb::ReadableTable;
+//! The log of committed ops, the last snapshot, and the feed.
 
 use crate::protocol::{CommittedOp, Entry};
 
 use super::Store;
 use super::error::StoreError;
 use super::feed::{Call, Subscription};
-use super::files;
-use super::tables::{LEAVES, LOG, META, SNAPSHOT, SNAPSHOT_SEQ, to_leaf, to_op, to_path};
+use super::tables::{to_leaf, to_op, to_path};
 
 /// The leaves of a store after one op: what compaction keeps of the log before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,16 +19,15 @@ pub struct Snapshot {
 impl Store {
     /// The `store_seq` of the last committed op; 0 when there is none.
     pub fn current_seq(&self) -> u64 {
-        self.view().seq
+        self.inner.storage.seq()
     }
 
     /// The ops after `seq` in order, `limit` at the most. Those that a compaction has dropped are not among them: when
     /// [`snapshot`](Store::snapshot) is newer than `seq`, begin with that.
     pub fn ops_since(&self, seq: u64, limit: usize) -> Result<Vec<CommittedOp>, StoreError> {
-        let Some(from) = seq.checked_add(1) else { return Ok(Vec::new()) };
-        self.guarded(|| {
-            let rows = self.view().log.range(from..)?;
-            rows.take(limit)
+        self.inner.read(|view| {
+            view.log_after(seq)?
+                .take(limit)
                 .map(|row| {
                     let (seq, op) = row?;
                     to_op(seq.value(), op.value())
@@ -42,19 +38,18 @@ impl Store {
 
     /// The `store_seq` of the oldest op in the log; `None` when the log is empty.
     pub fn earliest_op_seq(&self) -> Result<Option<u64>, StoreError> {
-        self.guarded(|| Ok(self.view().log.first()?.map(|(seq, _)| seq.value())))
+        self.inner.read(|view| Ok(view.log_after(0)?.next().transpose()?.map(|(seq, _)| seq.value())))
     }
 
     /// When an op was committed, in milliseconds since 1970 by the store's wall clock; `None` for an op that is not in the
     /// log.
     pub fn committed_at(&self, store_seq: u64) -> Result<Option<i64>, StoreError> {
-        self.guarded(|| Ok(self.view().log.get(store_seq)?.map(|row| row.value().5)))
+        self.inner.read(|view| Ok(view.op(store_seq)?.map(|row| row.value().5)))
     }
 
     /// The snapshot that the last compaction made.
     pub fn snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
-        self.guarded(|| {
-            let view = self.view();
+        self.inner.read(|view| {
             if view.snapshot_seq == 0 {
                 return Ok(None);
             }
@@ -66,32 +61,6 @@ impl Store {
             });
             let leaves = leaves.collect::<Result<_, StoreError>>()?;
             Ok(Some(Snapshot { seq: view.snapshot_seq, leaves }))
-        })
-    }
-
-    /// Replaces the log by a snapshot of the leaves, and answers the `store_seq` it speaks for; `None` when the log was
-    /// empty already. Leaves and the sequence stay as they are. Files that no leaf refers to any more are removed.
-    pub fn compact(&self) -> Result<Option<u64>, StoreError> {
-        self.guarded(|| {
-            let _writer = self.writer();
-            let txn = self.inner.db.begin_write()?;
-            let Some(seq) = txn.open_table(LOG)?.last()?.map(|(seq, _)| seq.value()) else { return Ok(None) };
-            txn.delete_table(SNAPSHOT)?;
-            txn.delete_table(LOG)?;
-            {
-                let leaves = txn.open_table(LEAVES)?;
-                let mut snapshot = txn.open_table(SNAPSHOT)?;
-                for row in leaves.range::<&[u8]>(..)? {
-                    let (path, leaf) = row?;
-                    snapshot.insert(path.value(), leaf.value())?;
-                }
-                txn.open_table(META)?.insert(SNAPSHOT_SEQ, seq)?;
-                txn.open_table(LOG)?;
-            }
-            files::sweep(&txn)?;
-            txn.commit()?;
-            self.refresh()?;
-            Ok(Some(seq))
         })
     }
 

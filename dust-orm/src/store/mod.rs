@@ -44,7 +44,9 @@
 //!
 //! Numbers keep the text they were written with: where a server answers `1.0e3`, this answers `1e3`.
 
+mod changes;
 mod clock;
+mod compact;
 mod copy;
 mod error;
 mod feed;
@@ -52,25 +54,33 @@ mod files;
 mod guard;
 mod lease;
 mod log;
+mod queue;
 mod read;
+mod storage;
 mod tables;
+mod transaction;
 mod write;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::path::Path as FilePath;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use redb::{Database, DatabaseError, ReadableDatabase, TableHandle};
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use compact::Compaction;
 pub use error::{StoreError, StoreErrorKind};
 pub use feed::Subscription;
 pub use log::Snapshot;
 pub use write::Origin;
 
+use changes::Sizes;
 use feed::Feed;
 use lease::Deadlines;
-use tables::{FOLDED, FORMAT, LEAVES, LOG, LeafRow, META, SNAPSHOT, View};
+use queue::Queue;
+use storage::{Disk, Storage};
+use tables::{FOLDED, FORMAT, LEAVES, LOG, META, SNAPSHOT};
 
 /// The format of the file that this version writes, and the newest it reads.
 const SUPPORTED_FORMAT: u64 = 1;
@@ -84,38 +94,64 @@ const CACHE_SIZE: usize = 128 * 1024 * 1024;
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    _open: Arc<Opened>,
+}
+
+/// Closes the store with its last clone. A compaction may hold `Inner` longer.
+struct Opened(Arc<Inner>);
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.queue.close();
+        // A step of a compaction that is under way ends first.
+        let _writer = self.0.writer();
+        self.0.storage.close();
+    }
 }
 
 struct Inner {
-    /// The last commit, for readers. Declared before the database, because it has to go first.
-    view: RwLock<Arc<View>>,
+    storage: Storage,
     /// Held by the one writer.
     writer: Mutex<Writer>,
+    /// What waits for the disk.
+    queue: Arc<Queue>,
     feed: Arc<Feed>,
     clock: Arc<dyn Clock>,
-    /// Whether there is a file, so that a write waits for the disk.
-    persistent: bool,
+    compaction: Compaction,
     /// The name of the file.
     file: Box<str>,
     /// What is wrong with the file, once that has shown.
     damage: OnceLock<StoreError>,
-    db: Database,
 }
 
 struct Writer {
     deadlines: Deadlines,
+    sizes: Sizes,
+    /// How many compactions were done.
+    compactions: u64,
+    is_compacting: bool,
 }
 
 /// How a [`Store`] is opened.
 #[derive(Clone)]
 pub struct StoreBuilder {
     clock: Arc<dyn Clock>,
+    compaction: Compaction,
 }
 
 impl StoreBuilder {
     /// Uses this clock for leases. The default is the operating system's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> StoreBuilder {
         self.clock = clock;
+        self
+    }
+
+    /// When the store replaces its log by a snapshot, in the background. The default is a log of 16 MiB that is twice as
+    /// large as the leaves. See [`Store::compact`].
+    ///
+    /// Whoever catches up from before the compaction begins with the snapshot.
+    pub fn compaction(mut self, compaction: Compaction) -> StoreBuilder {
+        self.compaction = compaction;
         self
     }
 
@@ -126,7 +162,7 @@ impl StoreBuilder {
             .set_cache_size(CACHE_SIZE)
             .create_with_backend(backend)
             .map_err(|error| opening(error, "the memory"))?;
-        self.start(db, "the memory", false)
+        self.start(db, "the memory", None)
     }
 
     /// The store in a file, which is created if it is not there. Its directory must be.
@@ -134,27 +170,48 @@ impl StoreBuilder {
     /// Fails if the file is open already, here or in another process, if it is something else than a store, if it was
     /// cut, and if a later version wrote it. A file that something else changed in its middle may be opened; the first call
     /// that meets the damage then fails, and if redb gives up over it, so do all calls from then on.
-    pub fn open(self, file: impl AsRef<std::path::Path>) -> Result<Store, StoreError> {
-        let file = file.as_ref();
+    pub fn open(self, file: impl AsRef<FilePath>) -> Result<Store, StoreError> {
+        let file = file.as_ref().to_owned();
         let name = file.display().to_string();
+        let sized = file.clone();
+        let open = {
+            let name = name.clone();
+            move || {
+                let mut builder = Database::builder();
+                builder.set_cache_size(CACHE_SIZE).create(&file).map_err(|error| opening(error, &name))
+            }
+        };
+        let size = move || std::fs::metadata(&sized).ok().map(|metadata| metadata.len());
+        self.open_on(&name, Disk { open: Box::new(open), size: Box::new(size) })
+    }
+
+    /// The store in a file that `disk` opens.
+    fn open_on(self, name: &str, disk: Disk) -> Result<Store, StoreError> {
         // redb takes the structure of its pages on trust, and panics where it does not hold. Nothing outlives the panic:
         // what it leaves behind is dropped here, and the file is not written to.
         let opened = catch_unwind(AssertUnwindSafe(|| {
-            let db =
-                Database::builder().set_cache_size(CACHE_SIZE).create(file).map_err(|error| opening(error, &name))?;
-            self.start(db, &name, true)
+            let db = (disk.open)()?;
+            self.start(db, name, Some(disk))
         }));
-        opened.unwrap_or_else(|panic| Err(guard::given_up(&name, &*panic)))
+        opened.unwrap_or_else(|panic| Err(guard::given_up(name, &*panic))).map_err(|error| error.naming(name))
     }
 
-    fn start(self, db: Database, file: &str, persistent: bool) -> Result<Store, StoreError> {
+    fn start(self, db: Database, file: &str, disk: Option<Disk>) -> Result<Store, StoreError> {
         prepare(&db, file)?;
-        let view = View::open(&db.begin_read()?)?;
-        let feed = Arc::new(Feed::starting_at(view.seq));
-        let writer = Mutex::new(Writer { deadlines: Deadlines::default() });
-        let view = RwLock::new(Arc::new(view));
-        let (file, damage) = (file.into(), OnceLock::new());
-        Ok(Store { inner: Arc::new(Inner { view, writer, feed, clock: self.clock, persistent, file, damage, db }) })
+        let storage = Storage::new(db, disk)?;
+        let sizes = compact::sizes(&*storage.view()?)?;
+        let deadlines = Deadlines::default();
+        let inner = Arc::new(Inner {
+            feed: Arc::new(Feed::starting_at(storage.seq())),
+            storage,
+            writer: Mutex::new(Writer { deadlines, sizes, compactions: 0, is_compacting: false }),
+            queue: Arc::default(),
+            clock: self.clock,
+            compaction: self.compaction,
+            file: file.into(),
+            damage: OnceLock::new(),
+        });
+        Ok(Store { _open: Arc::new(Opened(Arc::clone(&inner))), inner })
     }
 }
 
@@ -165,37 +222,18 @@ impl Store {
     }
 
     /// The store in a file, which is created if it is not there. See [`StoreBuilder::open`].
-    pub fn open(file: impl AsRef<std::path::Path>) -> Result<Store, StoreError> {
+    pub fn open(file: impl AsRef<FilePath>) -> Result<Store, StoreError> {
         Store::builder().open(file)
     }
 
     /// Whether the store lies in a file: its writes wait for the disk.
     pub fn is_persistent(&self) -> bool {
-        self.inner.persistent
+        self.inner.storage.is_persistent()
     }
 
-    /// A store with a clock of your own.
+    /// A store with a clock of your own, or with other times for its compaction.
     pub fn builder() -> StoreBuilder {
-        StoreBuilder { clock: Arc::new(SystemClock::default()) }
-    }
-
-    /// The store as of the last commit.
-    fn view(&self) -> Arc<View> {
-        // Held only to copy or replace a pointer, so a panic cannot have left it half changed.
-        Arc::clone(&self.inner.view.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Shows the last commit to readers. Called by the one writer.
-    fn refresh(&self) -> Result<(), StoreError> {
-        let view = Arc::new(View::open(&self.inner.db.begin_read()?)?);
-        let before = std::mem::replace(&mut *self.inner.view.write().unwrap_or_else(PoisonError::into_inner), view);
-        drop(before);
-        Ok(())
-    }
-
-    fn writer(&self) -> MutexGuard<'_, Writer> {
-        // A writer that panicked has not committed, and deadlines change only after a commit.
-        self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        StoreBuilder { clock: Arc::new(SystemClock::default()), compaction: Compaction::default() }
     }
 }
 

@@ -8,9 +8,9 @@ use crate::protocol::list::MAX_PAGE;
 use crate::protocol::read::{self, Listing, prefix_end};
 use crate::protocol::{Entry, Leaf, LeafPage, ListRequest, PackedLeaves, Page, Path};
 
+use super::Store;
 use super::error::{StoreError, StoreErrorKind};
-use super::tables::{View, to_leaf, to_leaf_ref, to_text};
-use super::{LeafRow, Store};
+use super::tables::{LeafRow, View, any_with_prefix, to_leaf, to_leaf_ref, to_text};
 
 impl Store {
     /// The leaf at a path, else the object that the leaves below it make, ignoring ASCII case as a Dust server does; its
@@ -19,7 +19,7 @@ impl Store {
     /// Decimal and datetime envelopes come as bare strings. Where a leaf has leaves below it, it counts and they do not,
     /// at the path itself and inside an assembled object.
     pub fn get(&self, path: &Path) -> Result<Option<Entry>, StoreError> {
-        self.guarded(|| self.view().entry(path))
+        self.inner.read(|view| view.entry(path))
     }
 
     /// The leaves at exactly these paths, in the same order: 1000 at the most.
@@ -27,8 +27,7 @@ impl Store {
         if paths.len() > MAX_PAGE {
             return Err(StoreErrorKind::TooManyPaths(paths.len()).into());
         }
-        self.guarded(|| {
-            let view = self.view();
+        self.inner.read(|view| {
             paths
                 .iter()
                 .map(|path| Ok(view.leaf(path.as_str().as_bytes())?.map(|leaf| read::entry(path.clone(), leaf))))
@@ -38,7 +37,7 @@ impl Store {
 
     /// Whether there is a leaf below a path, exact in case.
     pub fn exists(&self, path: &Path) -> Result<bool, StoreError> {
-        self.guarded(|| self.view().any_with_prefix(&path.descendant_prefix()))
+        self.inner.read(|view| any_with_prefix(&view.leaves, &path.descendant_prefix()))
     }
 
     /// One page of leaves, their paths, or the prefixes one segment below a pattern's base.
@@ -48,8 +47,7 @@ impl Store {
     pub fn list(&self, request: &ListRequest) -> Result<Page, StoreError> {
         let Some(listing) = Listing::of(request)? else { return Ok(Page::default()) };
         let (lower, upper) = listing.bounds();
-        self.guarded(|| {
-            let view = self.view();
+        self.inner.read(|view| {
             let rows = view.leaves.range::<&[u8]>((lower.map(str::as_bytes), upper.map(str::as_bytes)))?;
             listing.page(rows.map(|row| row.map(Row).map_err(StoreError::from)))
         })
@@ -64,8 +62,7 @@ impl Store {
             Some(after) if *after >= *prefix => Bound::Excluded(after.as_bytes()),
             _ => Bound::Included(prefix.as_bytes()),
         };
-        self.guarded(|| {
-            let view = self.view();
+        self.inner.read(|view| {
             let mut leaves = PackedLeaves::default();
             let mut next_cursor = None;
             for row in view.leaves.range::<&[u8]>((from, Bound::Excluded(end.as_bytes())))? {
@@ -82,16 +79,7 @@ impl Store {
 
     /// How many leaves there are.
     pub fn entry_count(&self) -> Result<u64, StoreError> {
-        self.guarded(|| self.view().count())
-    }
-}
-
-impl View {
-    pub(super) fn entry(&self, path: &Path) -> Result<Option<Entry>, StoreError> {
-        if let Some(leaf) = self.leaf(path.as_str().as_bytes())? {
-            return Ok(Some(read::entry(path.clone(), leaf)));
-        }
-        Ok(read::object(path, self.below(path)?))
+        self.inner.read(View::count)
     }
 }
 

@@ -1,21 +1,21 @@
 //! How a store lies in redb: leaves by path, the log by `store_seq`, the last snapshot, and an index that makes
 //! ignoring ASCII case cheap.
 
-use redb::{
-    ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
-};
+use std::ops::Bound;
 
-use crate::protocol::read::{fold, prefix_end};
-use crate::protocol::{CommittedOp, Leaf, LeafKind, LeafRef, Leaves, OpKind, Path, RawJson};
+use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition};
+
+use crate::protocol::read::{self, prefix_end};
+use crate::protocol::{CommittedOp, Entry, Leaf, LeafKind, LeafRef, OpKind, Path, RawJson};
 
 use super::error::{StoreError, StoreErrorKind};
 
 // Texts are kept as bytes, because redb panics on a text that is not UTF-8, as it may be in a file that was damaged.
-type Text = &'static [u8];
+pub(super) type Text = &'static [u8];
 /// A leaf by its rendered path: kind, revision, value.
 pub(super) type LeafRow = (u8, u64, Text);
 /// An op by its `store_seq`: kind, path, value, device, client's id, and when it was committed in milliseconds since 1970.
-type OpRow = (u8, Text, Text, Text, Text, i64);
+pub(super) type OpRow = (u8, Text, Text, Text, Text, i64);
 
 pub(super) const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");
 pub(super) const LEAVES: TableDefinition<'static, Text, LeafRow> = TableDefinition::new("leaves");
@@ -24,6 +24,8 @@ pub(super) const LEAVES: TableDefinition<'static, Text, LeafRow> = TableDefiniti
 pub(super) const FOLDED: TableDefinition<'static, (Text, Text), ()> = TableDefinition::new("folded");
 pub(super) const LOG: TableDefinition<'static, u64, OpRow> = TableDefinition::new("log");
 pub(super) const SNAPSHOT: TableDefinition<'static, Text, LeafRow> = TableDefinition::new("snapshot");
+/// The snapshot that a compaction is making.
+pub(super) const NEXT_SNAPSHOT: TableDefinition<'static, Text, LeafRow> = TableDefinition::new("next_snapshot");
 
 /// The bytes of files, by their hash.
 pub(super) const FILES: TableDefinition<'static, Text, Text> = TableDefinition::new("files");
@@ -34,6 +36,10 @@ pub(super) const FILE_PATHS: TableDefinition<'static, (Text, Text), ()> = TableD
 pub(super) const FORMAT: &str = "format";
 /// The key in `META` of the `store_seq` through which the snapshot speaks.
 pub(super) const SNAPSHOT_SEQ: &str = "snapshot_seq";
+/// The keys in `META` of the bytes in the leaves, the log and the snapshot, by which a compaction is due.
+pub(super) const LIVE_BYTES: &str = "live_bytes";
+pub(super) const LOG_BYTES: &str = "log_bytes";
+pub(super) const SNAPSHOT_BYTES: &str = "snapshot_bytes";
 
 // The position is what is stored: only ever append.
 const LEAF_KINDS: [LeafKind; 13] = [
@@ -91,9 +97,28 @@ pub(super) fn to_leaf_ref<'a>(
     Ok(LeafRef { path: to_text(path)?, value: to_text(value)?, kind, revision })
 }
 
-fn to_row(leaf: &Leaf) -> (u8, u64, &[u8]) {
+pub(super) fn to_row(leaf: &Leaf) -> (u8, u64, &[u8]) {
     (code(&LEAF_KINDS, &leaf.kind), leaf.revision, leaf.value.as_str().as_bytes())
 }
+
+pub(super) fn to_op_row(op: &CommittedOp, wall_ms: i64) -> <OpRow as redb::Value>::SelfType<'_> {
+    let texts = [op.path.as_str(), op.value.as_str(), &*op.device_id, &*op.client_op_id];
+    let [path, value, device_id, client_op_id] = texts.map(str::as_bytes);
+    (code(&OP_KINDS, &op.op), path, value, device_id, client_op_id, wall_ms)
+}
+
+/// The bytes of a leaf and its path, as compactions count them.
+pub(super) fn leaf_bytes(path: &[u8], (_, _, value): &(u8, u64, &[u8])) -> u64 {
+    (path.len() + value.len() + ROW) as u64
+}
+
+/// The bytes of an op of the log, as compactions count them.
+pub(super) fn op_bytes((_, path, value, device_id, client_op_id, _): &<OpRow as redb::Value>::SelfType<'_>) -> u64 {
+    (path.len() + value.len() + device_id.len() + client_op_id.len() + ROW) as u64
+}
+
+/// What a row costs beside its texts, about.
+const ROW: usize = 32;
 
 pub(super) fn to_op(store_seq: u64, row: <OpRow as redb::Value>::SelfType<'_>) -> Result<CommittedOp, StoreError> {
     let (kind, path, value, device_id, client_op_id, _) = row;
@@ -110,111 +135,89 @@ pub(super) fn to_op(store_seq: u64, row: <OpRow as redb::Value>::SelfType<'_>) -
     })
 }
 
-/// The tables of the one write transaction.
-pub(super) struct WriteTables<'t> {
-    leaves: Table<'t, Text, LeafRow>,
-    folded: Table<'t, (Text, Text), ()>,
-    log: Table<'t, u64, OpRow>,
-    /// The last `store_seq` before this transaction.
-    pub(super) last_seq: u64,
-}
-
-impl<'t> WriteTables<'t> {
-    pub(super) fn open(txn: &'t WriteTransaction) -> Result<WriteTables<'t>, StoreError> {
-        let log = txn.open_table(LOG)?;
-        let last_seq = last_seq(&log, &txn.open_table(META)?)?;
-        Ok(WriteTables { leaves: txn.open_table(LEAVES)?, folded: txn.open_table(FOLDED)?, log, last_seq })
-    }
-
-    /// Whether there is a leaf below a path, exact in case.
-    pub(super) fn any_below(&self, path: &Path) -> Result<bool, StoreError> {
-        let prefix = path.descendant_prefix();
-        let end = prefix_end(&prefix);
-        Ok(self.leaves.range(prefix.as_bytes()..end.as_bytes())?.next().transpose()?.is_some())
-    }
-
-    pub(super) fn append(&mut self, op: &CommittedOp, wall_ms: i64) -> Result<(), StoreError> {
-        let texts = [op.path.as_str(), op.value.as_str(), &*op.device_id, &*op.client_op_id];
-        let [path, value, device_id, client_op_id] = texts.map(str::as_bytes);
-        let row = (code(&OP_KINDS, &op.op), path, value, device_id, client_op_id, wall_ms);
-        self.log.insert(op.store_seq, row)?;
-        Ok(())
-    }
-}
-
-impl Leaves for WriteTables<'_> {
-    type Error = StoreError;
-
-    fn leaf(&self, path: &Path) -> Result<Option<Leaf>, StoreError> {
-        self.leaves.get(bytes(path))?.map(|row| to_leaf(row.value())).transpose()
-    }
-
-    fn put(&mut self, path: &Path, leaf: Leaf) -> Result<(), StoreError> {
-        let fresh = self.leaves.insert(bytes(path), to_row(&leaf))?.is_none();
-        if fresh && let Some(folded) = fold(path.as_str()) {
-            self.folded.insert((folded.as_bytes(), bytes(path)), ())?;
-        }
-        Ok(())
-    }
-
-    fn remove(&mut self, path: &Path) -> Result<(), StoreError> {
-        let gone = self.leaves.remove(bytes(path))?.is_some();
-        if gone && let Some(folded) = fold(path.as_str()) {
-            self.folded.remove((folded.as_bytes(), bytes(path)))?;
-        }
-        Ok(())
-    }
-
-    fn remove_below(&mut self, path: &Path) -> Result<(), StoreError> {
-        let prefix = path.descendant_prefix().to_ascii_lowercase();
-        let end = prefix_end(&prefix);
-        let (prefix, end) = (prefix.as_bytes(), end.as_bytes());
-        // Looked at first, because removing from an empty range is not free.
-        let mut mixed = Vec::new();
-        for row in self.folded.range((prefix, NOTHING)..(end, NOTHING))? {
-            mixed.push(row?.0.value().1.to_owned());
-        }
-        for path in &mixed {
-            self.leaves.remove(path.as_slice())?;
-        }
-        if !mixed.is_empty() {
-            self.folded.retain_in((prefix, NOTHING)..(end, NOTHING), |_, ()| false)?;
-        }
-        if self.leaves.range(prefix..end)?.next().is_some() {
-            self.leaves.retain_in(prefix..end, |_, _| false)?;
-        }
-        Ok(())
-    }
-}
-
 /// The least second half of a key in `FOLDED`.
-const NOTHING: &[u8] = b"";
+pub(super) const NOTHING: &[u8] = b"";
 
-fn bytes(path: &Path) -> &[u8] {
+pub(super) fn bytes(path: &Path) -> &[u8] {
     path.as_str().as_bytes()
 }
 
 /// The last `store_seq`: that of the log's end, or of the snapshot when the log is empty.
-fn last_seq(
+pub(super) fn last_seq(
     log: &impl ReadableTable<u64, OpRow>,
     meta: &impl ReadableTable<&'static str, u64>,
 ) -> Result<u64, StoreError> {
-    match log.last()? {
-        Some((seq, _)) => Ok(seq.value()),
-        None => snapshot_seq(meta),
-    }
+    let snapshot = number(meta, SNAPSHOT_SEQ)?.unwrap_or_default();
+    Ok(log.last()?.map_or(0, |(seq, _)| seq.value()).max(snapshot))
 }
 
-fn snapshot_seq(meta: &impl ReadableTable<&'static str, u64>) -> Result<u64, StoreError> {
-    Ok(meta.get(SNAPSHOT_SEQ)?.map_or(0, |row| row.value()))
+/// A number in `META`.
+pub(super) fn number(meta: &impl ReadableTable<&'static str, u64>, key: &str) -> Result<Option<u64>, StoreError> {
+    Ok(meta.get(key)?.map(|row| row.value()))
+}
+
+/// The leaf at exactly this path.
+pub(super) fn leaf(leaves: &impl ReadableTable<Text, LeafRow>, path: &[u8]) -> Result<Option<Leaf>, StoreError> {
+    leaves.get(path)?.map(|row| to_leaf(row.value())).transpose()
+}
+
+/// Whether there is a leaf whose path begins with a prefix, exact in case.
+pub(super) fn any_with_prefix(leaves: &impl ReadableTable<Text, LeafRow>, prefix: &str) -> Result<bool, StoreError> {
+    let end = prefix_end(prefix);
+    Ok(leaves.range(prefix.as_bytes()..end.as_bytes())?.next().transpose()?.is_some())
+}
+
+/// The leaf at a path, else the object that the leaves below it make.
+pub(super) fn entry(
+    leaves: &impl ReadableTable<Text, LeafRow>,
+    folded: &impl ReadableTable<(Text, Text), ()>,
+    path: &Path,
+) -> Result<Option<Entry>, StoreError> {
+    if let Some(leaf) = leaf(leaves, bytes(path))? {
+        return Ok(Some(read::entry(path.clone(), leaf)));
+    }
+    Ok(read::object(path, below(leaves, folded, path)?))
+}
+
+/// The leaves below a path, ignoring ASCII case, in the order of their rendered paths.
+fn below(
+    leaves: &impl ReadableTable<Text, LeafRow>,
+    folded: &impl ReadableTable<(Text, Text), ()>,
+    path: &Path,
+) -> Result<Vec<(Path, Leaf)>, StoreError> {
+    let prefix = path.descendant_prefix().to_ascii_lowercase();
+    let end = prefix_end(&prefix);
+    let (prefix, end) = (prefix.as_bytes(), end.as_bytes());
+    let mut found = Vec::new();
+    for row in folded.range((prefix, NOTHING)..(end, NOTHING))? {
+        let (key, _) = row?;
+        let (_, path) = key.value();
+        // Those that begin with the lower-case prefix come with the others below.
+        if !path.starts_with(prefix)
+            && let Some(leaf) = leaf(leaves, path)?
+        {
+            found.push((to_path(path)?, leaf));
+        }
+    }
+    let mixed = !found.is_empty();
+    for row in leaves.range(prefix..end)? {
+        let (path, leaf) = row?;
+        found.push((to_path(path.value())?, to_leaf(leaf.value())?));
+    }
+    if mixed {
+        found.sort_by(|(left, _), (right, _)| left.cmp(right));
+    }
+    Ok(found)
 }
 
 /// What readers see: the store as it was after one commit. Later commits do not touch it.
 pub(super) struct View {
     pub(super) leaves: ReadOnlyTable<Text, LeafRow>,
     folded: ReadOnlyTable<(Text, Text), ()>,
-    pub(super) log: ReadOnlyTable<u64, OpRow>,
+    log: ReadOnlyTable<u64, OpRow>,
     pub(super) snapshot: ReadOnlyTable<Text, LeafRow>,
+    /// For the tables that not every store has.
+    pub(super) txn: ReadTransaction,
     /// The last `store_seq`.
     pub(super) seq: u64,
     /// That of the last snapshot; 0 when there is none.
@@ -222,7 +225,7 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn open(txn: &ReadTransaction) -> Result<View, StoreError> {
+    pub(super) fn open(txn: ReadTransaction) -> Result<View, StoreError> {
         let log = txn.open_table(LOG)?;
         let meta = txn.open_table(META)?;
         Ok(View {
@@ -231,49 +234,33 @@ impl View {
             seq: last_seq(&log, &meta)?,
             log,
             snapshot: txn.open_table(SNAPSHOT)?,
-            snapshot_seq: snapshot_seq(&meta)?,
+            snapshot_seq: number(&meta, SNAPSHOT_SEQ)?.unwrap_or_default(),
+            txn,
         })
     }
 
     pub(super) fn leaf(&self, path: &[u8]) -> Result<Option<Leaf>, StoreError> {
-        self.leaves.get(path)?.map(|row| to_leaf(row.value())).transpose()
+        leaf(&self.leaves, path)
+    }
+
+    pub(super) fn entry(&self, path: &Path) -> Result<Option<Entry>, StoreError> {
+        entry(&self.leaves, &self.folded, path)
     }
 
     pub(super) fn count(&self) -> Result<u64, StoreError> {
         Ok(self.leaves.len()?)
     }
 
-    /// The leaves below a path, ignoring ASCII case, in the order of their rendered paths.
-    pub(super) fn below(&self, path: &Path) -> Result<Vec<(Path, Leaf)>, StoreError> {
-        let prefix = path.descendant_prefix().to_ascii_lowercase();
-        let end = prefix_end(&prefix);
-        let (prefix, end) = (prefix.as_bytes(), end.as_bytes());
-        let mut found = Vec::new();
-        for row in self.folded.range((prefix, NOTHING)..(end, NOTHING))? {
-            let (key, _) = row?;
-            let (_, path) = key.value();
-            // Those that begin with the lower-case prefix come with the others below.
-            if !path.starts_with(prefix)
-                && let Some(leaf) = self.leaf(path)?
-            {
-                found.push((to_path(path)?, leaf));
-            }
-        }
-        let mixed = !found.is_empty();
-        for row in self.leaves.range(prefix..end)? {
-            let (path, leaf) = row?;
-            found.push((to_path(path.value())?, to_leaf(leaf.value())?));
-        }
-        if mixed {
-            found.sort_by(|(left, _), (right, _)| left.cmp(right));
-        }
-        Ok(found)
+    /// The log after `seq`. Rows that the snapshot speaks for are not part of it: a compaction removes them in steps, after
+    /// the snapshot is there.
+    pub(super) fn log_after(&self, seq: u64) -> Result<redb::Range<'_, u64, OpRow>, StoreError> {
+        let after = seq.max(self.snapshot_seq);
+        Ok(self.log.range((Bound::Excluded(after), Bound::Unbounded))?)
     }
 
-    /// Whether there is a leaf whose path begins with a prefix, exact in case.
-    pub(super) fn any_with_prefix(&self, prefix: &str) -> Result<bool, StoreError> {
-        let end = prefix_end(prefix);
-        Ok(self.leaves.range(prefix.as_bytes()..end.as_bytes())?.next().transpose()?.is_some())
+    /// The row of one op of the log.
+    pub(super) fn op(&self, seq: u64) -> Result<Option<AccessGuard<'_, OpRow>>, StoreError> {
+        if seq <= self.snapshot_seq { Ok(None) } else { Ok(self.log.get(seq)?) }
     }
 }
 

@@ -11,10 +11,10 @@ use crate::feed::Hub;
 use crate::protocol::{
     BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, OpKind, Page, Path, Write,
 };
-use crate::store::{Origin, Store, StoreError, Subscription};
+use crate::store::{Origin, Store, Subscription};
 
 /// Calls the [`Store`] in this process. Reads and writes in memory are done at once, on the caller's thread; writes to a
-/// file, which wait for the disk, are done on a thread of tokio's blocking pool where there is a tokio runtime.
+/// file, which wait for the disk, are done on the one writer thread of the store, and share its commits.
 ///
 /// Dropping a write to a file does not stop it: it is applied all the same.
 ///
@@ -71,22 +71,6 @@ impl EmbeddedTransport {
         let op = self.ops.fetch_add(1, Ordering::Relaxed);
         Origin::new(Arc::clone(&self.device_id), format!("embedded-{op}"))
     }
-
-    /// Runs a write where it may wait for the disk.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        write: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, DustErr> {
-        if !self.store.is_persistent() {
-            return Ok(write(&self.store)?);
-        }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return Ok(write(&self.store)?) };
-        let store = self.store.clone();
-        match runtime.spawn_blocking(move || write(&store)).await {
-            Ok(result) => Ok(result?),
-            Err(stopped) => Err(DustErr::Timeout { operation: format!("a write to the embedded store ({stopped})") }),
-        }
-    }
 }
 
 #[async_trait]
@@ -136,19 +120,19 @@ impl Transport for EmbeddedTransport {
 
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
         let origin = self.origin();
-        let committed = self.blocking(move |store| store.write(write, &origin)).await?;
+        let committed = self.store.write_async(write, origin).await?;
         Ok(committed.map_or(Receipt { store_seq: None, value: None }, receipt))
     }
 
     async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
         let origin = self.origin();
-        let committed = self.blocking(move |store| store.batch_write(ops, fence, &origin)).await?;
+        let committed = self.store.batch_write_async(ops, fence, origin).await?;
         Ok(committed.last().map(|op| op.store_seq).unwrap_or_default())
     }
 
     async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
         let origin = self.origin();
-        self.blocking(move |store| store.put_file(file, fence, &origin)).await.map(receipt)
+        Ok(receipt(self.store.put_file_async(file, fence, origin).await?))
     }
 
     async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {

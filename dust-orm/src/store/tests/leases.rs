@@ -135,7 +135,7 @@ fn deadlines_of_leases_that_are_gone_are_forgotten() {
             store.delete("locks");
         }
     }
-    let kept = store.writer().deadlines.len();
+    let kept = store.inner.writer().deadlines.len();
     assert!(kept <= 512, "{kept}");
     store.run("last", lease(None, 60_000));
     assert_eq!(store.refuse("last", lease(None, 1)).name(), "held");

@@ -113,7 +113,7 @@ fn do_step(store: &Store, model: &mut Model, step: Step) {
 
 /// The leaves as they are stored, from the view.
 fn stored(store: &Store) -> BTreeMap<Path, Leaf> {
-    let view = store.view();
+    let view = store.inner.storage.view().unwrap();
     let rows = view.leaves.range::<&[u8]>(..).unwrap();
     rows.map(|row| row.unwrap())
         .map(|(at, leaf)| (tables::to_path(at.value()).unwrap(), tables::to_leaf(leaf.value()).unwrap()))

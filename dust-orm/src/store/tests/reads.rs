@@ -87,8 +87,8 @@ fn readers_see_all_of_a_batch_or_nothing() {
 fn readers_do_not_wait_for_a_writer() {
     let store = Store::in_memory().unwrap();
     store.set("a", "1");
-    let writer = store.writer();
-    let txn = store.inner.db.begin_write().unwrap();
+    let writer = store.inner.writer();
+    let txn = store.inner.begin_write().unwrap();
     assert_eq!(store.value("a"), "1");
     assert_eq!((store.current_seq(), store.entry_count().unwrap()), (1, 1));
     assert_eq!(leaves(&store).len(), 1);
