@@ -146,7 +146,7 @@ impl StoreBuilder {
         self
     }
 
-    /// When the store replaces its log by a snapshot, in the background. The default is a log of 16 MiB that is twice as
+    /// When the store replaces its log by a snapshot, in the background. The default is a log of 8 MiB that is twice as
     /// large as the leaves. See [`Store::compact`].
     ///
     /// Whoever catches up from before the compaction begins with the snapshot.

@@ -11,7 +11,10 @@ use crate::protocol::{
 
 use super::*;
 
+mod compaction;
+mod disk;
 mod files;
+mod group;
 mod leases;
 mod lists;
 mod log;

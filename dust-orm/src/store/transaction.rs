@@ -15,7 +15,8 @@ use super::tables::META;
 use super::write::{Origin, is_lease};
 use super::{Inner, Writer, files};
 
-/// What somebody wants written.
+/// A request of a writer.
+#[derive(Debug)]
 pub(super) enum Request {
     /// One write; where it refers to a file, its bytes are kept in the same transaction.
     One { write: Write, content: Option<Vec<u8>> },

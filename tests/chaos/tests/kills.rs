@@ -15,9 +15,9 @@ use dust_orm::protocol::{
     BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, LeafKind, ListItem, ListRequest, Op, Path, Precondition,
     RawJson, Write, content_hash,
 };
-use dust_orm::store::{ManualClock, Origin, Snapshot, Store, StoreError};
+use dust_orm::store::{Compaction, ManualClock, Origin, Snapshot, Store, StoreBuilder, StoreError};
 
-/// The first round and the file; set only in the process that is going to be killed.
+/// The first round, the size of a log that is compacted, and the file; set only in the process that is going to be killed.
 const CHILD: &str = "DUST_KILLED_STORE";
 
 fn path(text: &str) -> Path {
@@ -31,6 +31,15 @@ fn raw(text: &str) -> RawJson {
 /// A clock that stands still: what a round does is the same whenever it is done.
 fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(1_790_000_000_000))
+}
+
+/// A store that compacts itself once its log has so many bytes, if that is given.
+fn builder(log_bytes: Option<u64>) -> StoreBuilder {
+    let compaction = match log_bytes {
+        Some(bytes) => Compaction::default().min_log_bytes(bytes).log_per_live(0),
+        None => Compaction::never(),
+    };
+    Store::builder().clock(clock()).compaction(compaction)
 }
 
 /// Does what belongs to a round. A refusal belongs to it as well.
@@ -146,8 +155,8 @@ impl State {
 #[test]
 fn child_writes_until_it_is_killed() {
     let Ok(arguments) = std::env::var(CHILD) else { return };
-    let (first, file) = arguments.split_once(' ').unwrap();
-    let store = Store::builder().clock(clock()).open(file).unwrap();
+    let [first, log_bytes, file] = arguments.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
+    let store = builder(log_bytes.parse().ok()).open(file).unwrap();
     for round in first.parse().unwrap().. {
         // What is refused changes nothing, in the store in memory as in this.
         let _ = do_round(&store, round);
@@ -156,8 +165,10 @@ fn child_writes_until_it_is_killed() {
 }
 
 /// Lets a child write, kills it, and answers the last round that it said was done.
-fn write_and_kill(dice: &mut Dice, first: u64, file: &str) -> Option<u64> {
-    let mut child = Child::start("child_writes_until_it_is_killed", CHILD, &format!("{first} {file}")).unwrap();
+fn write_and_kill(dice: &mut Dice, first: u64, log_bytes: Option<u64>, file: &str) -> Option<u64> {
+    let log_bytes = log_bytes.map_or_else(|| "never".to_owned(), |bytes| bytes.to_string());
+    let arguments = format!("{first} {log_bytes} {file}");
+    let mut child = Child::start("child_writes_until_it_is_killed", CHILD, &arguments).unwrap();
     let round = |line: &str| line.strip_prefix("did ").unwrap().parse::<u64>().unwrap();
     let mut last = None;
     // Sometimes it does not get as far as to open the file, or is killed while redb repairs it.
@@ -176,30 +187,68 @@ fn write_and_kill(dice: &mut Dice, first: u64, file: &str) -> Option<u64> {
     child.kill().unwrap().last().map(|line| round(line)).or(last)
 }
 
-#[test]
-fn after_a_kill_the_file_holds_what_was_acknowledged_and_nothing_half() {
+/// Lets children write and kills them. After each, `compare` is given the file as it is opened again and a store in memory
+/// that has done the rounds that were acknowledged, or the one after them too; it answers what is wrong.
+fn kill_children(seed: u64, log_bytes: Option<u64>, compare: impl Fn(&Store, &Store) -> Option<String>) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("store.redb");
     let file = file.to_str().unwrap();
-    let expected = Store::builder().clock(clock()).in_memory().unwrap();
-    let (mut dice, mut next, mut unacknowledged) = (Dice::new(11), 0, 0);
+    let expected = builder(None).in_memory().unwrap();
+    let (mut dice, mut next, mut unacknowledged) = (Dice::new(seed), 0, 0);
     for kill in 0..child::kills(20) {
-        let acknowledged = write_and_kill(&mut dice, next, file).map_or(next, |last| last + 1);
+        let acknowledged = write_and_kill(&mut dice, next, log_bytes, file).map_or(next, |last| last + 1);
         for round in next..acknowledged {
             let _ = do_round(&expected, round);
         }
         next = acknowledged;
-        let found = State::of(&Store::builder().clock(clock()).open(file).unwrap());
-        found.check();
-        if found != State::of(&expected) {
+        let found = builder(None).open(file).unwrap();
+        State::of(&found).check();
+        if compare(&found, &expected).is_some() {
             let _ = do_round(&expected, next);
             next += 1;
             unacknowledged += 1;
         }
-        let expected = State::of(&expected);
-        assert_eq!(found.seq, expected.seq, "kill {kill}: after {acknowledged} rounds");
-        assert_eq!(found, expected, "kill {kill}: after {acknowledged} rounds");
+        assert_eq!(compare(&found, &expected), None, "kill {kill}: after {acknowledged} rounds");
     }
     println!("{next} rounds, {} ops; {unacknowledged} were done and not acknowledged", expected.current_seq());
     assert!(next > 0);
+}
+
+#[test]
+fn after_a_kill_the_file_holds_what_was_acknowledged_and_nothing_half() {
+    kill_children(11, None, |found, expected| {
+        let (found, expected) = (State::of(found), State::of(expected));
+        (found != expected).then(|| format!("found {found:?}, expected {expected:?}"))
+    });
+}
+
+#[test]
+fn after_a_kill_a_store_that_compacts_itself_holds_everything() {
+    let compacted = std::cell::Cell::new(0);
+    kill_children(12, Some(20_000), |found, expected| {
+        let (found_state, expected_state) = (State::of(found), State::of(expected));
+        if (found_state.seq, &found_state.leaves) != (expected_state.seq, &expected_state.leaves)
+            || (&found_state.objects, &found_state.files) != (&expected_state.objects, &expected_state.files)
+        {
+            return Some(format!("found {found_state:?}, expected {expected_state:?}"));
+        }
+        // The snapshots are of different ops, so each is compared with the store as of its op where the other has that.
+        let Some(snapshot) = found_state.snapshot else { return None };
+        let since = expected_state.snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
+        // A snapshot that no round has made.
+        compacted.set(compacted.get() + u32::from(snapshot.seq > since));
+        if snapshot.seq >= since {
+            let then = expected.copy_as_of(snapshot.seq).unwrap().unwrap();
+            then.compact().unwrap();
+            let as_of = then.snapshot().unwrap();
+            if as_of.as_ref() != Some(&snapshot) {
+                return Some(format!("the snapshot {snapshot:?} is not {as_of:?}"));
+            }
+            let log = expected.ops_since(snapshot.seq, usize::MAX).unwrap();
+            return (found_state.log != log).then(|| format!("the log {:?} is not {log:?}", found_state.log));
+        }
+        let log = found.ops_since(since, usize::MAX).unwrap();
+        (log != expected_state.log).then(|| format!("the log {log:?} is not {:?}", expected_state.log))
+    });
+    assert!(compacted.get() > 0, "no store compacted itself");
 }
