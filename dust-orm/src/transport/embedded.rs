@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
+use tokio::task::coop::consume_budget;
 
 use super::{Capabilities, Receipt, Transport};
 use crate::error::DustErr;
@@ -18,6 +20,9 @@ use crate::store::{Origin, Store, Subscription};
 ///
 /// Dropping a write to a file does not stop it: it is applied all the same.
 ///
+/// Calls take part in tokio's cooperative scheduling although they are done at once: a task that does nothing else lets
+/// other tasks run every millisecond or so.
+///
 /// Its clones are the same device, with one hub for all their subscriptions.
 #[derive(Clone, Debug)]
 pub struct EmbeddedTransport {
@@ -29,6 +34,18 @@ pub struct EmbeddedTransport {
 
 /// How many transports there have been in this process, so that each is a device of its own.
 static DEVICES: AtomicU64 = AtomicU64::new(0);
+
+/// The share of a task's budget that one write in memory takes; tokio gives 128 at a time.
+const WRITE_COST: usize = 4;
+/// The leaves that are read, or written in a batch, for one unit of a task's budget.
+const LEAVES_PER_UNIT: usize = 32;
+
+/// Takes units of the task's budget, and lets other tasks run when it is used up.
+async fn spend(units: usize) {
+    for _ in 0..units {
+        consume_budget().await;
+    }
+}
 
 /// The hub, from the first subscription on. Before it, commits cost nothing.
 #[derive(Debug)]
@@ -94,48 +111,60 @@ impl Transport for EmbeddedTransport {
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
-        Ok(self.store.list(request)?)
+        let page = self.store.list(request)?;
+        spend(1 + page.items.len() / LEAVES_PER_UNIT).await;
+        Ok(page)
     }
 
     async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
-        Ok(self.store.below(path, after)?)
+        let page = self.store.below(path, after)?;
+        spend(1 + page.leaves.len() / LEAVES_PER_UNIT).await;
+        Ok(page)
     }
 
     fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
-        // Why it cannot be read, `below` says.
+        // Where the budget is used up, `below` is called, which can let others run. And it says why nothing can be read.
+        consume_budget().now_or_never()?;
         self.store.below(path, after).ok()
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
+        spend(1).await;
         Ok(self.store.get(path)?)
     }
 
     async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
+        spend(1 + paths.len() / LEAVES_PER_UNIT).await;
         Ok(self.store.get_many(paths)?)
     }
 
     async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
+        spend(1).await;
         Ok(self.store.exists(path)?)
     }
 
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
+        spend(WRITE_COST).await;
         let origin = self.origin();
         let committed = self.store.write_async(write, origin).await?;
         Ok(committed.map_or(Receipt { store_seq: None, value: None }, receipt))
     }
 
     async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
+        spend(WRITE_COST + ops.len() / LEAVES_PER_UNIT).await;
         let origin = self.origin();
         let committed = self.store.batch_write_async(ops, fence, origin).await?;
         Ok(committed.last().map(|op| op.store_seq).unwrap_or_default())
     }
 
     async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        spend(WRITE_COST).await;
         let origin = self.origin();
         Ok(receipt(self.store.put_file_async(file, fence, origin).await?))
     }
 
     async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
+        spend(1).await;
         let content = match self.store.file_reference(hash)? {
             Some(_) => self.store.file_content(hash)?,
             None => None,
@@ -161,4 +190,121 @@ fn receipt(op: CommittedOp) -> Receipt {
         OpKind::Increment | OpKind::Add | OpKind::Remove | OpKind::Lease | OpKind::Renew | OpKind::PutFile => true,
     };
     Receipt { store_seq: Some(op.store_seq), value: tells.then_some(op.value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Glob, Op, RawJson};
+
+    /// The turns that another task gets, in a runtime of one thread, while something is done.
+    async fn turns(work: impl Future<Output = ()>) -> usize {
+        let turns = Arc::new(AtomicU64::new(0));
+        let counting = Arc::clone(&turns);
+        let other = tokio::spawn(async move {
+            loop {
+                counting.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        work.await;
+        other.abort();
+        turns.load(Ordering::Relaxed) as usize
+    }
+
+    fn path(text: &str) -> Path {
+        Path::parse(text).unwrap()
+    }
+
+    fn set(at: &str) -> Write {
+        Write::new(path(at), Op::Set(RawJson::parse("1").unwrap()))
+    }
+
+    #[tokio::test]
+    async fn a_task_that_calls_the_store_lets_others_run() {
+        let transport = EmbeddedTransport::new(Store::in_memory().unwrap());
+        transport.write(set("a")).await.unwrap();
+        let at = path("a");
+        macro_rules! assert_yields {
+            ($least:expr, $call:expr) => {
+                let turns = turns(async {
+                    for _ in 0..1_000 {
+                        let _ = $call.await.unwrap();
+                    }
+                });
+                let turns = turns.await;
+                assert!(turns >= $least, "{turns} turns during 1,000 times {}", stringify!($call));
+            };
+        }
+        assert_yields!(7, transport.get(&at));
+        assert_yields!(7, transport.get_many(std::slice::from_ref(&at)));
+        assert_yields!(7, transport.exists(&at));
+        assert_yields!(7, transport.below(&at, None));
+        let request = ListRequest::pattern(Glob::parse("**").unwrap());
+        assert_yields!(7, transport.list(&request));
+        assert_yields!(30, transport.write(set("a")));
+        assert_yields!(30, transport.batch_write(vec![BatchOp::delete(path("a"))], None));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_reads_many_pages_lets_others_run() {
+        let store = Store::in_memory().unwrap();
+        let transport = EmbeddedTransport::new(store);
+        for part in 0..10 {
+            let op = |number| BatchOp::set(path(&format!("r/{part}/{number}")), RawJson::parse("1").unwrap());
+            transport.batch_write((0..1_000).map(op).collect(), None).await.unwrap();
+        }
+        let turns = turns(async {
+            let mut after = None;
+            for _ in 0..30 {
+                let page = transport.below(&path("r"), after.as_deref()).await.unwrap();
+                assert!(!page.leaves.is_empty());
+                after = page.next_cursor;
+            }
+        });
+        // Every fourth page.
+        let turns = turns.await;
+        assert!(turns >= 7, "{turns} turns during 30 pages");
+    }
+
+    #[tokio::test]
+    async fn what_is_at_hand_is_not_when_others_are_to_run() {
+        let transport = EmbeddedTransport::new(Store::in_memory().unwrap());
+        let at = path("a");
+        let turns = turns(async {
+            for _ in 0..1_000 {
+                if transport.at_hand(&at, None).is_none() {
+                    transport.below(&at, None).await.unwrap();
+                }
+            }
+        });
+        assert!(turns.await >= 7);
+    }
+
+    #[cfg(feature = "macros")]
+    #[tokio::test]
+    async fn a_task_that_reads_records_lets_others_run() {
+        use crate::DustRepo;
+        use crate::tests_cfg::link;
+
+        let store = Store::in_memory().unwrap();
+        let op = |number| {
+            let record = r#"{"title":"Dust","url":"https://dustlayer.io"}"#;
+            BatchOp::set(path(&format!("links/{number}")), RawJson::parse(record).unwrap())
+        };
+        for part in 0..5 {
+            let ops = (part * 1_000..(part + 1) * 1_000).map(op).collect();
+            store.batch_write(ops, None, &Origin::new("d", "1")).unwrap();
+        }
+        let repo = DustRepo::with_transport(Arc::new(EmbeddedTransport::new(store)));
+        let found = turns(async {
+            for _ in 0..1_000 {
+                assert!(repo.find_by_id::<link::Entity>("7").await.unwrap().is_some());
+            }
+        });
+        let found = found.await;
+        assert!(found >= 7, "{found} turns during 1,000 records");
+        let listed = turns(async { assert_eq!(repo.all::<link::Entity>().await.unwrap().len(), 5_000) }).await;
+        assert!(listed >= 2, "{listed} turns during a list of 10 pages");
+    }
 }
