@@ -1,15 +1,8 @@
-//! Stores as text: seeds, exports and imports.
-//!
-//! Two forms. An object of paths and values, `{"links/dust": {"title": "Dust"}}`, is for people: each member is one
-//! `set`. And the server's own export, one JSON object a line: a header, then `{"path","type","value"}` for each leaf.
+//! Stores as text, in the two forms that [`import`](super::import) reads.
 
-use std::collections::BTreeMap;
+use dust_orm::protocol::{Entry, Glob, ListItem, ListRequest};
+use dust_orm::store::{Store, StoreError};
 
-use dust_orm::protocol::{BatchOp, Entry, Glob, LeafKind, ListItem, ListRequest, Op, Path, RawJson, Write};
-use dust_orm::store::{Origin, Store, StoreError};
-use serde::Deserialize;
-
-use crate::error::EmulatorError;
 use crate::json::{self, Object};
 use crate::time;
 
@@ -64,122 +57,10 @@ pub(crate) fn export_object(store: &Store) -> Result<String, StoreError> {
     Ok(if members.is_empty() { "{}\n".to_owned() } else { format!("{{\n{}\n}}\n", members.join(",\n")) })
 }
 
-/// Writes what a text holds, in either form, and answers how many entries it held. An object is written as one batch
-/// where it fits one.
-pub(crate) fn import(store: &Store, text: &str) -> Result<usize, EmulatorError> {
-    if text.trim().is_empty() {
-        return Ok(0);
-    }
-    match RawJson::parse(text) {
-        Ok(object) if object.is_object() && !is_line(&object) => import_object(store, &object),
-        _ => {
-            let done = import_lines(store, text, "import")?;
-            match done.failed.first() {
-                None => Ok(done.imported),
-                Some(failed) => Err(EmulatorError::Import(format!("line {}: {}", failed.line, failed.reason))),
-            }
-        }
-    }
-}
-
-/// Whether an object is a line of a server's export, which then has no other line.
-fn is_line(object: &RawJson) -> bool {
-    object.to::<BTreeMap<String, RawJson>>().is_ok_and(|members| {
-        members.contains_key("_header") || (members.contains_key("path") && members.contains_key("value"))
-    })
-}
-
-fn import_object(store: &Store, object: &RawJson) -> Result<usize, EmulatorError> {
-    let members: BTreeMap<String, RawJson> =
-        object.to().map_err(|error| EmulatorError::Import(format!("the seed is no object of paths: {error}")))?;
-    let mut ops = Vec::with_capacity(members.len());
-    for (path, value) in members {
-        let path = Path::parse(&path).map_err(|error| EmulatorError::Import(format!("the path `{path}`: {error}")))?;
-        ops.push(BatchOp::set(path, value));
-    }
-    let origin = Origin::new("system:import", "seed");
-    for chunk in ops.chunks(1000) {
-        store.batch_write(chunk.to_vec(), None, &origin)?;
-    }
-    Ok(ops.len())
-}
-
-/// What became of the lines of an import.
-#[derive(Default)]
-pub(crate) struct Imported {
-    pub(crate) imported: usize,
-    /// Headers and empty lines.
-    pub(crate) skipped: usize,
-    pub(crate) unparseable: usize,
-    pub(crate) failed: Vec<FailedLine>,
-}
-
-/// A line that was not imported.
-pub(crate) struct FailedLine {
-    /// Counted from 1.
-    pub(crate) line: usize,
-    pub(crate) path: Option<String>,
-    pub(crate) reason: String,
-}
-
-#[derive(Deserialize)]
-struct Line {
-    #[serde(rename = "_header", default)]
-    header: bool,
-    #[serde(default)]
-    path: Option<String>,
-    #[serde(default)]
-    value: Option<RawJson>,
-    #[serde(rename = "type", default)]
-    kind: Option<String>,
-}
-
-/// Imports the server's form line by line; one that fails does not stop the others. What comes is written with `set`,
-/// but for files and for counters that are not there yet, which keep their type.
-pub(crate) fn import_lines(store: &Store, text: &str, device_id: &str) -> Result<Imported, StoreError> {
-    let mut done = Imported::default();
-    for (at, line) in text.split('\n').enumerate() {
-        let line_number = at + 1;
-        let mut fail = |path: Option<String>, reason: String| {
-            done.failed.push(FailedLine { line: line_number, path, reason });
-        };
-        if line.trim().is_empty() {
-            done.skipped += 1;
-            continue;
-        }
-        let parsed: Option<Line> = serde_json::from_str(line.trim()).ok();
-        match parsed {
-            Some(Line { header: true, .. }) => done.skipped += 1,
-            Some(Line { path: Some(path), value, kind, .. }) if !path.is_empty() => {
-                let value = value.unwrap_or_else(RawJson::null);
-                match import_leaf(store, &path, value, kind.as_deref(), device_id) {
-                    Ok(()) => done.imported += 1,
-                    Err(reason) => fail(Some(path), reason),
-                }
-            }
-            _ => {
-                fail(None, "unparseable".to_owned());
-                done.unparseable += 1;
-            }
-        }
-    }
-    Ok(done)
-}
-
-fn import_leaf(store: &Store, path: &str, value: RawJson, kind: Option<&str>, device: &str) -> Result<(), String> {
-    let at = Path::parse(path).map_err(|error| error.name().to_owned())?;
-    let op = match kind.map(LeafKind::from_name) {
-        Some(LeafKind::File) => Op::PutFile(value),
-        Some(LeafKind::Counter) if store.get(&at).is_ok_and(|found| found.is_none()) => Op::Increment(value),
-        _ => Op::Set(value),
-    };
-    let origin = Origin::new(device, format!("import:{path}"));
-    store.write(Write::new(at, op), &origin).map(|_| ()).map_err(|error| error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::import;
 
     #[test]
     fn an_object_comes_back() {
@@ -215,23 +96,5 @@ mod tests {
         let again = Store::in_memory().unwrap();
         import(&again, &exported).unwrap();
         assert_eq!(export_lines("a/b", &again, 0).unwrap(), exported);
-    }
-
-    #[test]
-    fn what_cannot_be_imported_is_named() {
-        let error = |text: &str| import(&Store::in_memory().unwrap(), text).unwrap_err().to_string();
-        assert!(error(r#"{"a//b": 1}"#).contains("`a//b`"));
-        assert!(error("{\"path\":\"ok\",\"value\":1}\nnonsense").contains("line 2"));
-        assert!(error(r#"{"a": {"": 1}}"#).contains("empty_segment"));
-    }
-
-    #[test]
-    fn one_bad_line_stops_no_other() {
-        let store = Store::in_memory().unwrap();
-        let text = "{\"path\":\"a\",\"value\":1}\n{\"value\":2}\n{\"path\":\"b/\",\"value\":2}\n{\"path\":\"c\"}\n";
-        let done = import_lines(&store, text, "d").unwrap();
-        assert_eq!((done.imported, done.skipped, done.unparseable), (2, 1, 1));
-        let failed: Vec<_> = done.failed.iter().map(|f| (f.line, f.path.as_deref(), f.reason.as_str())).collect();
-        assert_eq!(failed, [(2, None, "unparseable"), (3, Some("b/"), "empty_segment")]);
     }
 }

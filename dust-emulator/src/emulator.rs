@@ -13,7 +13,9 @@ use crate::auth::{Token, Tokens};
 use crate::dump;
 use crate::error::EmulatorError;
 use crate::faults::Faults;
+use crate::guard::Hosts;
 use crate::ids;
+use crate::import;
 use crate::journal::{Journal, RequestRecord};
 use crate::limits::{Limits, RateLimit};
 use crate::server::Listening;
@@ -35,6 +37,7 @@ pub struct Emulator {
     idle: Duration,
     token: String,
     store: StoreName,
+    skipped_seeds: Vec<String>,
 }
 
 /// How an [`Emulator`] is started.
@@ -43,12 +46,44 @@ pub struct EmulatorBuilder {
     address: SocketAddr,
     data: Option<PathBuf>,
     stores: Vec<String>,
-    seeds: Vec<(String, String)>,
+    seeds: Vec<Seed>,
+    hosts: Vec<String>,
     secret: Option<String>,
     tokens: Vec<Token>,
     limit: Option<RateLimit>,
     clock: Option<Arc<dyn Clock>>,
     idle: Duration,
+}
+
+/// What a store is to hold from the start.
+#[derive(Clone)]
+struct Seed {
+    store: String,
+    from: SeedFrom,
+}
+
+#[derive(Clone)]
+enum SeedFrom {
+    Text(String),
+    File(PathBuf),
+}
+
+impl Seed {
+    /// Fills the store, unless it holds something. Answers whether it was filled.
+    fn sow(&self, store: &Store) -> Result<bool, EmulatorError> {
+        if store.current_seq() > 0 {
+            tracing::warn!(target: "dust_emulator", store = self.store, "a seed was skipped: the store is not empty");
+            return Ok(false);
+        }
+        match &self.from {
+            SeedFrom::Text(text) => import::import(store, text)?,
+            SeedFrom::File(file) => {
+                let text = std::fs::read_to_string(file).map_err(|error| EmulatorError::file(file, error))?;
+                import::import(store, &text).map_err(|error| error.in_file(file))?
+            }
+        };
+        Ok(true)
+    }
 }
 
 impl EmulatorBuilder {
@@ -78,9 +113,24 @@ impl EmulatorBuilder {
     }
 
     /// Has a store that holds this before the first request, see [`Emulator::import`]. A store that holds something
-    /// already, because it lies in a [`data_dir`](EmulatorBuilder::data_dir), is left as it is.
+    /// already, because it lies in a [`data_dir`](EmulatorBuilder::data_dir), is left as it is, and is one of
+    /// [`Emulator::skipped_seeds`].
     pub fn seed(mut self, store: impl Into<String>, text: impl Into<String>) -> EmulatorBuilder {
-        self.seeds.push((store.into(), text.into()));
+        self.seeds.push(Seed { store: store.into(), from: SeedFrom::Text(text.into()) });
+        self
+    }
+
+    /// As [`seed`](EmulatorBuilder::seed), from a file, which is read at the start and named in errors.
+    pub fn seed_file(mut self, store: impl Into<String>, file: impl Into<PathBuf>) -> EmulatorBuilder {
+        self.seeds.push(Seed { store: store.into(), from: SeedFrom::File(file.into()) });
+        self
+    }
+
+    /// Answers requests to this host, without a port, too. The default is `localhost`, loopback addresses and the address
+    /// that it listens on: any other name may be one that a web page has made to lead to this machine. Such as the name of
+    /// a container.
+    pub fn host(mut self, host: impl Into<String>) -> EmulatorBuilder {
+        self.hosts.push(host.into());
         self
     }
 
@@ -119,10 +169,11 @@ impl EmulatorBuilder {
     /// Starts the emulator, in the tokio runtime of the caller.
     pub async fn start(self) -> Result<Emulator, EmulatorError> {
         let (address, idle) = (self.address, self.idle);
-        let Unplugged { state, token, store } = self.unplugged()?;
+        let Unplugged { state, token, store, skipped_seeds } = self.unplugged()?;
         let listening = Listening::on(address, Arc::clone(&state), idle).await?;
         let address = listening.address;
-        Ok(Emulator { state, listening: Some(listening), address, idle, token: token.secret.clone(), store })
+        let token = token.secret.clone();
+        Ok(Emulator { state, listening: Some(listening), address, idle, token, store, skipped_seeds })
     }
 
     /// The same without a network: for simulations, which decide what happens when. Needs no runtime.
@@ -135,10 +186,11 @@ impl EmulatorBuilder {
         for name in &self.stores {
             stores.open_or_create(&StoreName::parse(name)?)?;
         }
-        for (name, text) in &self.seeds {
-            let held = stores.open_or_create(&StoreName::parse(name)?)?;
-            if held.store.current_seq() == 0 {
-                dump::import(&held.store, text)?;
+        let mut skipped_seeds = Vec::new();
+        for seed in &self.seeds {
+            let held = stores.open_or_create(&StoreName::parse(&seed.store)?)?;
+            if !seed.sow(&held.store)? {
+                skipped_seeds.push(seed.store.clone());
             }
         }
         let tokens = Tokens::default();
@@ -148,6 +200,7 @@ impl EmulatorBuilder {
             tokens.add(token);
         }
         let state = Arc::new(State {
+            hosts: Hosts(self.hosts),
             clock,
             stores,
             tokens,
@@ -156,7 +209,7 @@ impl EmulatorBuilder {
             journal: Journal::default(),
             hub: Hub::default(),
         });
-        Ok(Unplugged { state, token: Arc::new(token), store })
+        Ok(Unplugged { state, token: Arc::new(token), store, skipped_seeds })
     }
 }
 
@@ -173,6 +226,7 @@ impl Emulator {
             data: None,
             stores: Vec::new(),
             seeds: Vec::new(),
+            hosts: Vec::new(),
             secret: None,
             tokens: Vec::new(),
             limit: None,
@@ -199,6 +253,11 @@ impl Emulator {
     /// The name of the first store, `org/name`: for `DUST_STORE`.
     pub fn store(&self) -> String {
         self.store.to_string()
+    }
+
+    /// The stores whose seed was skipped, because they held something already.
+    pub fn skipped_seeds(&self) -> &[String] {
+        &self.skipped_seeds
     }
 
     /// A store in this process, past the protocol; it is created if it is not there. What is written to it, clients see:
@@ -237,12 +296,18 @@ impl Emulator {
         self.state.journal.clear();
     }
 
-    /// Writes what a text holds to a store, and answers how many entries it held.
+    /// Writes what a text holds to a store, all of it or nothing, in one commit, and answers how many entries it held.
     ///
-    /// The text is an object of paths and values, `{"links/dust": {"title": "Dust"}}`, each of which is one `set`, in
-    /// batches of 1000; or what a server exports, one JSON object a line.
+    /// The text is an object of paths and values, `{"links/dust": {"title": "Dust"}}`, each of which is one `set`; or what
+    /// a server exports, one JSON object a line. A text of one line is an export only if that is its header.
+    ///
+    /// # Errors
+    ///
+    /// [`Import`](EmulatorError::Import) with line and column for what cannot be read and for what a store would not keep
+    /// as it is written: empty objects and empty keys, a path that comes twice, and paths that differ only in ASCII case,
+    /// here or from one in the store.
     pub fn import(&self, store: &str, text: &str) -> Result<usize, EmulatorError> {
-        dump::import(&self.store_handle(store)?, text)
+        import::import(&self.store_handle(store)?, text)
     }
 
     /// Every leaf of a store as an object of paths and values, decimals and datetimes as plain strings.

@@ -38,6 +38,14 @@ pub enum EmulatorError {
 }
 
 impl EmulatorError {
+    /// The error of what a file holds.
+    pub(crate) fn in_file(self, file: &Path) -> EmulatorError {
+        match self {
+            EmulatorError::Import(reason) => EmulatorError::Import(format!("{}: {reason}", file.display())),
+            other => other,
+        }
+    }
+
     pub(crate) fn file(file: &Path, source: std::io::Error) -> EmulatorError {
         EmulatorError::File { file: file.to_owned(), source }
     }

@@ -83,8 +83,15 @@ impl Answer {
         Answer::json(200, json)
     }
 
+    /// A page. Nothing in it is loaded or run but its own style, and no other page may show it in a frame.
     pub(crate) fn html(status: u16, page: String) -> Answer {
-        Answer::new(status, HTML, page)
+        let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+        Answer::new(status, HTML, page).with("content-security-policy", policy)
+    }
+
+    /// A status alone.
+    pub(crate) fn empty(status: u16) -> Answer {
+        Answer::new(status, HTML, Bytes::new())
     }
 
     pub(crate) fn bytes(content_type: &str, bytes: impl Into<Bytes>) -> Answer {

@@ -9,7 +9,7 @@
 //! # async fn get(emulator: &Emulator, path: &str) -> std::io::Result<String> {
 //! #     let mut stream = tokio::net::TcpStream::connect(emulator.address()).await?;
 //! #     let token = emulator.token();
-//! #     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
+//! #     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
 //! #     stream.write_all(request.as_bytes()).await?;
 //! #     let mut answer = String::new();
 //! #     stream.read_to_string(&mut answer).await?;
@@ -60,11 +60,16 @@
 //! | a live event with an integer beyond 64 bits for a MessagePack client | its writer's channel crashes | it is left out |
 //! | `rollback` to what is no integer | an exception | a reason |
 //! | the size of the database and the time of the last snapshot in `status` | there | 0 and `null` |
+//! | a file | `inline`, with the content type it was stored with | `attachment`; `application/octet-stream` for what a browser shows as a page |
+//! | a request of a page of another origin, or to another host | answered | 403 `forbidden` |
+//! | events for a client that does not read | kept, as many as come | the connection is dropped once 32 MiB wait |
 //! | webhooks, plan limits, exports to SQLite, the rest of the web site | there | not there |
 //!
 //! # Its own endpoints
 //!
-//! They need no token. Do not let an emulator listen where others can reach it.
+//! They need no token. Do not let an emulator listen where others can reach it. It answers no page of another origin, and
+//! only requests to `localhost`, a loopback address, the address it listens on and what
+//! [`EmulatorBuilder::host`] names, so that no web site that is open in a browser on this machine reaches it.
 //!
 //! | call | |
 //! |---|---|
@@ -96,9 +101,11 @@ mod dump;
 mod emulator;
 mod error;
 mod faults;
+mod guard;
 mod history;
 mod http;
 mod ids;
+mod import;
 mod journal;
 mod json;
 mod limits;

@@ -4,7 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -15,7 +15,10 @@ A Dust server for development: the HTTP and WebSocket protocols of Dust over an 
 
 Usage: dust-emulator [options]
 
-  --listen ADDRESS   where to listen                       [127.0.0.1:7755]
+  --listen ADDRESS   where to listen: an address and a port, a port, or
+                     localhost and a port                  [127.0.0.1:7755]
+  --host NAME        answer requests to this host too, such as the name of a
+                     container; may be repeated    [localhost, its address]
   --store ORG/NAME   a store to have; may be repeated      [local/dev]
   --data DIR         keep the stores in this directory     [in memory]
   --seed FILE        fill the first store, if it is empty: a JSON object of
@@ -28,6 +31,7 @@ Usage: dust-emulator [options]
 Open http://127.0.0.1:7755 to see what its stores hold. Faults on demand and
 the log of requests are at /_emulator/faults and /_emulator/requests.
 There is no encryption, and the page needs no token: keep it on this machine.
+Pages of web sites are not answered. SIGTERM and Ctrl-C stop it.
 ";
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:7755";
@@ -43,6 +47,7 @@ enum Asked {
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
     listen: SocketAddr,
+    hosts: Vec<String>,
     stores: Vec<String>,
     data: Option<PathBuf>,
     seed: Option<PathBuf>,
@@ -55,6 +60,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, lexopt:
 
     let mut options = Options {
         listen: DEFAULT_LISTEN.parse().map_err(|_| "the default address is not one")?,
+        hosts: Vec::new(),
         stores: Vec::new(),
         data: None,
         seed: None,
@@ -64,7 +70,8 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, lexopt:
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
-            Long("listen") => options.listen = parser.value()?.parse()?,
+            Long("listen") => options.listen = listener(&parser.value()?.string()?)?,
+            Long("host") => options.hosts.push(parser.value()?.string()?),
             Long("store") => options.stores.push(parser.value()?.string()?),
             Long("data") => options.data = Some(parser.value()?.into()),
             Long("seed") => options.seed = Some(parser.value()?.into()),
@@ -78,8 +85,25 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, lexopt:
     Ok(Asked::Run(options))
 }
 
-fn builder(options: &Options) -> Result<EmulatorBuilder, String> {
+/// The address of `--listen`.
+fn listener(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let port = text.strip_prefix("localhost:").unwrap_or(text);
+    match port.parse() {
+        Ok(port) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        Err(_) => Err(format!(
+            "--listen `{text}`: expected an IP address and a port, such as {DEFAULT_LISTEN} or [::1]:7755, or a port alone"
+        )),
+    }
+}
+
+fn builder(options: &Options) -> EmulatorBuilder {
     let mut builder = Emulator::builder().address(options.listen).secret(&options.token);
+    for host in &options.hosts {
+        builder = builder.host(host);
+    }
     for store in &options.stores {
         builder = builder.store(store);
     }
@@ -87,27 +111,74 @@ fn builder(options: &Options) -> Result<EmulatorBuilder, String> {
         builder = builder.data_dir(data);
     }
     if let Some(seed) = &options.seed {
-        let text = std::fs::read_to_string(seed).map_err(|error| format!("{}: {error}", seed.display()))?;
         let first = options.stores.first().map_or("local/dev", String::as_str);
-        builder = builder.seed(first, text);
+        builder = builder.seed_file(first, seed);
     }
     if options.rate_limit {
         builder = builder.rate_limit(RateLimit::PRODUCTION);
     }
-    Ok(builder)
+    builder
 }
 
 async fn run(options: Options) -> Result<(), String> {
-    let emulator = builder(&options)?.start().await.map_err(|error| error.to_string())?;
+    // From here on neither signal ends the process at once, as the first process of a container too.
+    let stopped = stopped()?;
+    let emulator = builder(&options).start().await.map_err(|error| error.to_string())?;
     let (url, stores) = (emulator.url(), emulator.stores().join(", "));
     println!("The Dust emulator listens on {url}; stores: {stores}.\n");
     println!("export DUST_BASE_URL={url}");
     println!("export DUST_STORE={}", emulator.store());
     println!("export DUST_TOKEN={}\n", emulator.token());
     println!("Open {url} to look inside; press Ctrl-C to stop.");
-    tokio::signal::ctrl_c().await.map_err(|error| format!("cannot wait for Ctrl-C: {error}"))?;
+    if let Some(warning) = exposed(emulator.address()) {
+        eprintln!("{warning}");
+    }
+    if let Some(seed) = &options.seed {
+        for store in emulator.skipped_seeds() {
+            eprintln!("The seed {} was skipped, because {store} is not empty.", seed.display());
+        }
+    }
+    stopped.await;
     emulator.stop().await;
+    println!("Stopped.");
     Ok(())
+}
+
+/// Warns of an address that others can reach.
+fn exposed(address: SocketAddr) -> Option<String> {
+    let beyond = !address.ip().to_canonical().is_loopback();
+    beyond.then(|| {
+        format!(
+            "Warning: {address} can be reached from other machines. There is no encryption, and the page and /_emulator \
+             need no token; listen on {DEFAULT_LISTEN} to keep it on this machine."
+        )
+    })
+}
+
+/// Waits for SIGINT (Ctrl-C) or SIGTERM, from this call on.
+#[cfg(unix)]
+fn stopped() -> Result<impl Future<Output = ()>, String> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let failed = |error| format!("cannot wait for signals: {error}");
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+        }
+    })
+}
+
+/// Waits for Ctrl-C.
+#[cfg(not(unix))]
+fn stopped() -> Result<impl Future<Output = ()>, String> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
 }
 
 fn main() -> ExitCode {
@@ -158,7 +229,33 @@ mod tests {
         assert!(options.rate_limit);
         assert_eq!(asked(&["-h"]), Ok(Asked::Help));
         assert!(asked(&["--nope"]).unwrap_err().contains("--nope"));
-        assert!(asked(&["--listen", "here"]).unwrap_err().contains("here"));
+    }
+
+    #[test]
+    fn a_listener_is_an_address_or_a_port() {
+        for (text, address) in [
+            ("7755", "127.0.0.1:7755"),
+            ("localhost:80", "127.0.0.1:80"),
+            ("0.0.0.0:1", "0.0.0.0:1"),
+            ("[::1]:2", "[::1]:2"),
+            ("0", "127.0.0.1:0"),
+        ] {
+            assert_eq!(listener(text).unwrap().to_string(), address);
+        }
+        for text in ["here", "127.0.0.1", "localhost", ":7755", "example.com:80", "99999", "", "::1"] {
+            let Err(error) = asked(&["--listen", text]) else { panic!("{text} is an address") };
+            assert!(error.contains(&format!("--listen `{text}`")) && error.contains("127.0.0.1:7755"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_address_beyond_this_machine_is_warned_of() {
+        for address in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert_eq!(exposed(address.parse().unwrap()), None);
+        }
+        for address in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1"] {
+            assert!(exposed(address.parse().unwrap()).unwrap().contains(address));
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The server itself: connections, bodies, faults, compression.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -93,10 +93,11 @@ async fn accept(
 }
 
 async fn serve(stream: TcpStream, state: Arc<State>, idle: Duration, stops: Stops) {
+    let local = stream.local_addr().ok().map(|address| address.ip());
     // Small answers should not wait for more.
     let _ = stream.set_nodelay(true);
     let mut stopped = stops.stopped.clone();
-    let service = service_fn(move |request| respond(Arc::clone(&state), request, stops.clone()));
+    let service = service_fn(move |request| respond(Arc::clone(&state), request, local, stops.clone()));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(idle)
@@ -119,8 +120,12 @@ struct Closed;
 async fn respond(
     state: Arc<State>,
     mut request: hyper::Request<Incoming>,
+    local: Option<IpAddr>,
     stops: Stops,
 ) -> Result<hyper::Response<Sent>, Closed> {
+    if let Err(refused) = state.hosts.check(request.method(), request.headers(), local) {
+        return Ok(response(refused, None));
+    }
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
     let body = read(body).await?;
@@ -245,6 +250,8 @@ fn response(answer: Answer, cut: Option<usize>) -> hyper::Response<Sent> {
         response.extensions_mut().insert(hyper::ext::ReasonPhrase::from_static(reason(answer.status).as_bytes()));
     }
     let headers = response.headers_mut();
+    // A browser takes a body for what the header says, and for nothing else.
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     headers.insert("cache-control", HeaderValue::from_static("max-age=0, private, must-revalidate"));
     for (name, value) in answer.headers {
         // What cannot be said in a header, such as a line break in the name of a file, is left out.

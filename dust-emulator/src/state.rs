@@ -6,12 +6,15 @@ use dust_orm::store::Clock;
 
 use crate::auth::Tokens;
 use crate::faults::Faults;
+use crate::guard::Hosts;
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::socket::Hub;
 use crate::stores::Stores;
 
 pub(crate) struct State {
+    /// The hosts that are answered beside those of this machine.
+    pub(crate) hosts: Hosts,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stores: Stores,
     pub(crate) tokens: Tokens,

@@ -29,6 +29,7 @@ pub struct Unplugged {
     pub(crate) state: Arc<State>,
     pub(crate) token: Arc<Token>,
     pub(crate) store: StoreName,
+    pub(crate) skipped_seeds: Vec<String>,
 }
 
 impl Unplugged {

@@ -84,7 +84,7 @@ fn a_port_in_use_is_named() {
 fn idle_connections_are_closed() {
     let world = World::with(Emulator::builder().idle_timeout(Duration::from_secs(1)));
     let mut stream = TcpStream::connect(world.address()).unwrap();
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     // Ends only when the server closes.
     stream.read_to_end(&mut answer).unwrap();
@@ -96,7 +96,7 @@ fn a_connection_serves_many_requests() {
     let world = World::new();
     let mut stream = TcpStream::connect(world.address()).unwrap();
     for _ in 0..3 {
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"{\"status\":\"ok\"}") {
             let mut buffer = [0; 512];
@@ -140,8 +140,14 @@ fn a_seed_fills_only_an_empty_store() {
     world.stop();
     let world = World::with(builder);
     assert!(world.get("/a").text().contains("\"value\":2"));
+    assert_eq!(world.emulator.skipped_seeds(), ["acme/main"]);
     let bad = world.runtime.block_on(Emulator::builder().seed("acme/main", r#"{"a//b": 1}"#).start());
     assert!(bad.unwrap_err().to_string().contains("`a//b`"));
+    let file = directory.path().join("seed.json");
+    std::fs::write(&file, "{\n\"a\": tru}").unwrap();
+    let bad = world.runtime.block_on(Emulator::builder().seed_file("acme/main", &file).start());
+    let error = bad.unwrap_err().to_string();
+    assert!(error.contains(&format!("{}: line 2, column 9: expected ident", file.display())), "{error}");
 }
 
 #[test]

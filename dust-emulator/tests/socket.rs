@@ -391,3 +391,19 @@ fn a_path_is_rolled_back_to_an_object() {
     assert_eq!(socket.frame()[4]["response"]["reason"], "to_seq must be an integer");
     world.stop();
 }
+
+#[test]
+fn a_client_that_does_not_read_is_dropped_and_holds_up_no_other() {
+    let world = World::new();
+    let (mut writer, deaf) = (joined(&world, "writer"), joined(&world, "deaf"));
+    let value = json!("x".repeat(1_000_000));
+    let mut written = 0;
+    while world.emulator.open_sockets() == 2 {
+        assert!(written < 200, "{written} MB wait for a client that does not read");
+        set(&mut writer, "a", value.clone());
+        written += 1;
+        assert_eq!((shown(&writer.frame()), shown(&writer.frame())), (event(written), reply()));
+    }
+    assert!(written > 32, "dropped after {written} MB");
+    drop(deaf);
+}

@@ -23,7 +23,6 @@
 
 mod switch;
 
-use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::Value;
 
 use crate::error::DustErr;
-use crate::protocol::{CommittedOp, Op, Path, RawJson, Write};
+use crate::protocol::{CommittedOp, Op, Path, RawJson, SeedCheck, Write};
 use crate::repo::DustRepo;
 use crate::store::{ManualClock, Origin, Store};
 use crate::transport::EmbeddedTransport;
@@ -66,24 +65,25 @@ impl TestRepo {
     /// A repo over a store with these values: an object by the first segment of their paths, and further objects inside,
     /// as `{"links": {"dust": {"title": ..}}}`. Each member of the outer object is one op.
     ///
-    /// Fails for anything but an object, for values that no store takes, and for two members that differ only in ASCII
-    /// case: the second would remove the first.
+    /// # Errors
+    ///
+    /// [`InvalidParams`](DustErr::InvalidParams) for anything but an object, for values that no store takes, for empty
+    /// objects and empty keys, of which a store keeps nothing, and for two paths that differ only in ASCII case, as what
+    /// removes one of them in a store removes the other. It names the path.
     pub fn seeded(values: &Value) -> Result<TestRepo, DustErr> {
         let Value::Object(members) = values else {
             return Err(DustErr::InvalidParams(format!(
                 "a store is seeded from an object, such as {{\"links\": {{\"dust\": {{\"title\": \"Dust\"}}}}}}, not from {values}"
             )));
         };
-        let repo = TestRepo::new()?;
-        let mut seen = BTreeSet::new();
+        let (mut check, mut writes) = (SeedCheck::default(), Vec::with_capacity(members.len()));
         for (segment, value) in members {
-            if !seen.insert(segment.to_ascii_lowercase()) {
-                return Err(DustErr::InvalidParams(format!(
-                    "`{segment}` and another member differ only in case: a store would remove one when it sets the other"
-                )));
-            }
-            repo.write(Path::from_segments([segment])?, Op::Set(RawJson::from(value)))?;
+            let (path, value) = (Path::from_segments([segment])?, RawJson::from(value));
+            check.entry(&path, &value).map_err(|error| DustErr::InvalidParams(format!("the seed: {error}")))?;
+            writes.push(Write::new(path, Op::Set(value)));
         }
+        let repo = TestRepo::new()?;
+        repo.store.write_all(writes, &Origin::new("another-writer", "seed"))?;
         Ok(repo)
     }
 
@@ -212,12 +212,14 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_store_is_refused() {
+    fn a_seed_that_a_store_would_not_keep_is_refused() {
         for (seed, reason) in [
             (json!([]), "from an object"),
             (json!({"": 1}), "empty_segment"),
-            (json!({"a": {"": 1}}), "empty_segment"),
-            (json!({"links": {}, "LINKS": {}}), "differ only in case"),
+            (json!({"a": {"": 1}}), "`a` has an empty key"),
+            (json!({"links": {"dust": {"meta": {}}}}), "`links/dust/meta` is an empty object"),
+            (json!({"links": {"a": 1}, "LINKS": {"b": 1}}), "`links` and `LINKS` differ only in case"),
+            (json!({"links": {"dust": 1, "Dust": {"title": 1}}}), "`links/dust` and `links/Dust` differ only in case"),
         ] {
             let error = TestRepo::seeded(&seed).unwrap_err();
             assert_eq!(error.kind(), ErrKind::InvalidParams);

@@ -5,6 +5,7 @@ use super::entries::refused;
 use crate::address;
 use crate::dump;
 use crate::http::{Answer, Payload, Reply};
+use crate::import;
 use crate::json::{self, Object};
 use crate::stores::StoreName;
 
@@ -21,7 +22,7 @@ pub(super) fn import(call: &Call<'_>) -> Reply {
     let held = call.store("entries:write")?;
     let Payload::Whole(bytes) = &call.request.body else { return Err(Answer::plain(413)) };
     let text = std::str::from_utf8(bytes).map_err(|_| Answer::invalid("the lines are not UTF-8"))?;
-    let done = dump::import_lines(&held.store, text, "system:import").map_err(|error| refused(&error))?;
+    let done = import::import_lines(&held.store, text, "system:import");
     let failed = done.failed.iter().map(|failed| {
         let path = failed.path.as_deref().map_or_else(|| "null".to_owned(), json::string);
         Object::new().number("line", failed.line as u64).raw("path", &path).string("reason", &failed.reason).end()
@@ -47,7 +48,7 @@ pub(super) fn clone(call: &Call<'_>) -> Reply {
     }
     let lines = dump::export_lines("", &source.store, 0).map_err(|error| refused(&error))?;
     let held = call.state.stores.open_or_create(&target).map_err(|_| Answer::broken(500))?;
-    dump::import_lines(&held.store, &lines, "system:clone").map_err(|error| refused(&error))?;
+    import::import_lines(&held.store, &lines, "system:clone");
     let store = Object::new().string("full_name", &target.to_string()).string("id", &held.id);
     let store = store.string("name", target.name()).end();
     Ok(Answer::json(201, Object::new().raw("ok", "true").raw("store", &store).end()))

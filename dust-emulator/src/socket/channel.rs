@@ -5,11 +5,11 @@ use std::sync::Arc;
 use dust_orm::protocol::channel::CAPVER;
 use dust_orm::protocol::{CommittedOp, OpKind, RawJson, envelope, msgpack};
 use dust_orm::store::StoreError;
-use tokio::sync::mpsc;
 
 use super::connection::Client;
 use super::frame::{Frame, Outgoing, Vsn};
 use super::hub::{Membership, Order};
+use super::queue::Queue;
 use super::seat::{self, Crash, Refused};
 use super::status::Capabilities;
 use crate::address::Params;
@@ -44,7 +44,7 @@ pub(super) fn join(
     state: &Arc<State>,
     client: &Client,
     frame: &Frame,
-    queue: &mpsc::UnboundedSender<Order>,
+    queue: &Queue,
     no_reply: bool,
 ) -> Result<Channel, Refused> {
     let topic: Arc<str> = frame.topic.as_str().into();
@@ -67,7 +67,7 @@ pub(super) fn join(
         .end();
     if !no_reply {
         let reply = seat::reply(Some(frame.join_ref.clone()), frame.reference.clone(), &topic, true, &response);
-        let _ = queue.send(Order::Send(reply));
+        queue.send(Order::Send(reply));
     }
     let membership = Membership::of(state, &topic, queue.clone());
     drop(order);

@@ -61,6 +61,7 @@ pub(super) struct Connection {
     socket: WebSocketStream<TokioIo<Upgraded>>,
     stops: Stops,
     dropped: watch::Receiver<u64>,
+    overflown: watch::Receiver<bool>,
     held: watch::Receiver<Option<usize>>,
     desk: Desk,
     /// When the client was last heard, on the emulator's monotonic clock.
@@ -76,9 +77,12 @@ impl Connection {
         stops: Stops,
     ) -> Connection {
         let threads = state.stores.persistent();
+        let vsn = client.vsn;
+        let desk = Desk::new(Arc::clone(&state), client, threads);
         Connection {
-            vsn: client.vsn,
-            desk: Desk::new(Arc::clone(&state), client, threads),
+            vsn,
+            overflown: desk.overflown(),
+            desk,
             socket,
             stops,
             dropped,
@@ -110,6 +114,8 @@ impl Connection {
             tokio::select! {
                 biased;
                 _ = self.dropped.changed() => return Err(End::Drop),
+                // A client that does not read would not read a close frame.
+                _ = self.overflown.changed() => return Err(End::Drop),
                 _ = self.stops.stopped.changed() => return Err(End::Close(CloseCode::Away)),
                 frame = self.desk.next() => self.send(frame).await?,
                 incoming = self.socket.next() => match incoming {
@@ -142,15 +148,15 @@ impl Connection {
             self.feed(&frame).await?;
             next = self.desk.try_next();
         }
-        let Connection { socket, dropped, stops, .. } = self;
-        until_ended(dropped, stops, socket.flush()).await?.map_err(|_| End::Drop)
+        let Connection { socket, dropped, overflown, stops, .. } = self;
+        until_ended(dropped, overflown, stops, socket.flush()).await?.map_err(|_| End::Drop)
     }
 
     async fn feed(&mut self, frame: &Outgoing) -> Result<(), End> {
         match self.vsn.encode(frame) {
             Ok(message) => {
-                let Connection { socket, dropped, stops, .. } = self;
-                until_ended(dropped, stops, socket.feed(message)).await?.map_err(|_| End::Drop)
+                let Connection { socket, dropped, overflown, stops, .. } = self;
+                until_ended(dropped, overflown, stops, socket.feed(message)).await?.map_err(|_| End::Drop)
             }
             // Pushing it fails on a server, too, and whoever listens does not hear of it.
             Err(error) => {
@@ -171,8 +177,8 @@ impl Connection {
         let met = Met { method: "WS", route: route(&frame), target: &target(&frame) };
         let fault = self.state.faults.meet(&met);
         if let Some(fault) = &fault {
-            let Connection { dropped, stops, .. } = self;
-            until_ended(dropped, stops, tokio::time::sleep(fault.wait())).await?;
+            let Connection { dropped, overflown, stops, .. } = self;
+            until_ended(dropped, overflown, stops, tokio::time::sleep(fault.wait())).await?;
         }
         let effect = fault.as_ref().map(Fault::effect);
         let done = fault.as_ref().is_none_or(Fault::lets_through);
@@ -225,6 +231,7 @@ fn target(frame: &Frame) -> String {
 /// Waits for something, unless the connection is to end first.
 async fn until_ended<T>(
     dropped: &mut watch::Receiver<u64>,
+    overflown: &mut watch::Receiver<bool>,
     stops: &mut Stops,
     work: impl Future<Output = T>,
 ) -> Result<T, End> {
@@ -232,6 +239,7 @@ async fn until_ended<T>(
         biased;
         done = work => Ok(done),
         _ = dropped.changed() => Err(End::Drop),
+        _ = overflown.changed() => Err(End::Drop),
         _ = stops.stopped.changed() => Err(End::Close(CloseCode::Away)),
     }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dust_orm::protocol::RawJson;
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 
 use super::channel::{self, Channel};
 use super::connection::Client;
 use super::frame::{Frame, Outgoing};
 use super::hub::Order;
+use super::queue::{Queue, Waiting};
 use super::seat::{self, Crash, Failure, Refused, Seat, Twist};
 use super::{put_file, rollback, status, write};
 use crate::address::Params;
@@ -21,15 +22,15 @@ pub(super) struct Desk {
     state: Arc<State>,
     client: Client,
     channels: BTreeMap<String, Channel>,
-    queue: mpsc::UnboundedSender<Order>,
-    orders: mpsc::UnboundedReceiver<Order>,
+    queue: Queue,
+    orders: Waiting,
     /// Whether to wait for the disk in a thread of its own.
     threads: bool,
 }
 
 impl Desk {
     pub(super) fn new(state: Arc<State>, client: Client, threads: bool) -> Desk {
-        let (queue, orders) = mpsc::unbounded_channel();
+        let (queue, orders) = Queue::new();
         Desk { state, client, channels: BTreeMap::new(), queue, orders, threads }
     }
 
@@ -48,11 +49,16 @@ impl Desk {
     /// What the client is to be sent next, if there is something.
     pub(super) fn try_next(&mut self) -> Option<Outgoing> {
         loop {
-            match self.orders.try_recv().ok()? {
+            match self.orders.try_recv()? {
                 Order::Send(frame) => return Some(frame),
                 Order::Crash(id) => self.crash_id(id),
             }
         }
+    }
+
+    /// Becomes true when more waits for the client than may.
+    pub(super) fn overflown(&self) -> watch::Receiver<bool> {
+        self.queue.overflown()
     }
 
     /// A channel that has something to catch up with, unless that is to wait after so many events.
@@ -75,8 +81,7 @@ impl Desk {
 
     /// Puts a frame at the end of the queue.
     fn queue(&self, frame: Outgoing) {
-        // Cannot fail: the other end is this connection's own.
-        let _ = self.queue.send(Order::Send(frame));
+        self.queue.send(Order::Send(frame));
     }
 
     /// Does what a frame asks for.

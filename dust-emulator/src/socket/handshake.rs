@@ -26,7 +26,7 @@ pub(crate) struct Admitted {
 
 /// Who connects, or the answer that says no: 403 without a word for whatever is missing or wrong.
 pub(crate) fn accept(state: &Arc<State>, request: &Request) -> Result<(Admitted, Answer), Answer> {
-    let refused = || Answer::html(403, String::new());
+    let refused = || Answer::empty(403);
     let query = request.query.as_ref().map_err(|_| refused())?;
     let text = |name: &str| address::text(query, name).ok_or_else(refused);
     let vsn = Vsn::of(&text("vsn")?).ok_or_else(refused)?;
@@ -44,7 +44,7 @@ pub(crate) fn accept(state: &Arc<State>, request: &Request) -> Result<(Admitted,
     match key.filter(|_| is("upgrade", "websocket") && is("connection", "upgrade") && is("sec-websocket-version", "13"))
     {
         Some(key) => {
-            let answer = Answer::html(101, String::new())
+            let answer = Answer::empty(101)
                 .with("upgrade", "websocket")
                 .with("connection", "Upgrade")
                 .with("sec-websocket-accept", derive_accept_key(key.as_bytes()));

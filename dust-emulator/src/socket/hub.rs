@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::frame::Outgoing;
+use super::queue::Queue;
 use crate::state::State;
 
 /// What a connection is to do next.
@@ -30,7 +31,7 @@ pub(crate) struct Hub {
 
 struct Member {
     id: u64,
-    queue: mpsc::UnboundedSender<Order>,
+    queue: Queue,
 }
 
 impl Default for Hub {
@@ -61,7 +62,7 @@ impl Hub {
     pub(crate) fn crash_channels(&self) {
         for member in self.lock().values().flatten() {
             // One that has gone needs no crash.
-            let _ = member.queue.send(Order::Crash(member.id));
+            member.queue.send(Order::Crash(member.id));
         }
     }
 
@@ -80,7 +81,7 @@ impl Hub {
     /// Sends a frame to every channel of its topic.
     pub(super) fn push(&self, frame: &Outgoing) {
         for member in self.lock().get(&frame.topic).into_iter().flatten() {
-            let _ = member.queue.send(Order::Send(frame.clone()));
+            member.queue.send(Order::Send(frame.clone()));
         }
     }
 
@@ -98,7 +99,7 @@ pub(super) struct Membership {
 }
 
 impl Membership {
-    pub(super) fn of(state: &Arc<State>, topic: &Arc<str>, queue: mpsc::UnboundedSender<Order>) -> Membership {
+    pub(super) fn of(state: &Arc<State>, topic: &Arc<str>, queue: Queue) -> Membership {
         let hub = &state.hub;
         let id = hub.next_id.fetch_add(1, Ordering::Relaxed);
         hub.lock().entry(Arc::clone(topic)).or_default().push(Member { id, queue });

@@ -13,6 +13,7 @@ mod handshake;
 mod hub;
 mod line;
 mod put_file;
+mod queue;
 mod rollback;
 mod seat;
 mod status;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use dust_orm::protocol::{CommittedOp, RawJson};
-use tokio::sync::mpsc;
 
 use super::frame::Outgoing;
 use super::hub::Order;
+use super::queue::Queue;
 use crate::auth::Token;
 use crate::json::{self, Object};
 use crate::limits::{Bucket, Verdict};
@@ -37,7 +37,7 @@ pub(super) struct Seat {
     /// That of the channel.
     pub(super) join_ref: RawJson,
     pub(super) reference: RawJson,
-    pub(super) queue: mpsc::UnboundedSender<Order>,
+    pub(super) queue: Queue,
     pub(super) twist: Twist,
 }
 
@@ -78,8 +78,7 @@ impl Seat {
     pub(super) fn reply(&self, ok: bool, response: &str) {
         if !self.twist.no_reply {
             let frame = reply(Some(self.join_ref.clone()), self.reference.clone(), &self.topic, ok, response);
-            // The connection may be gone.
-            let _ = self.queue.send(Order::Send(frame));
+            self.queue.send(Order::Send(frame));
         }
     }
 

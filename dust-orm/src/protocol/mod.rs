@@ -19,6 +19,7 @@ pub mod packed;
 pub mod path;
 pub mod read;
 mod said;
+pub mod seed;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod value;
@@ -32,4 +33,5 @@ pub use list::{ListItem, ListRequest, Order, Page, Select, Selector};
 pub use op::{BatchOp, CommittedOp, Fence, Op, OpKind, Precondition, Write};
 pub use packed::{LeafPage, LeafRef, PackedLeaves};
 pub use path::{Path, PathError};
+pub use seed::{SeedCheck, SeedEntry, SeedError, seed_entries};
 pub use value::ValueError;

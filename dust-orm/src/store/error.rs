@@ -227,6 +227,12 @@ impl StoreError {
         self
     }
 
+    /// The same error without the place in a batch, for a caller that names the place in its own way.
+    pub fn without_index(mut self) -> StoreError {
+        self.op_index = None;
+        self
+    }
+
     pub(super) fn in_batch(mut self, op_index: usize, path: &Path) -> StoreError {
         self.op_index = Some(op_index);
         self.at(path)

@@ -117,12 +117,10 @@ impl Store {
 
     /// Does writes of any kind and number in one transaction, each on its own: one that is refused takes nothing from the
     /// others. The answers are in the order of the writes, and those of [`write`](Store::write).
-    ///
-    /// In the log each op has the client's id with its place: `id:0`, `id:1`, …
-    pub fn write_each(&self, writes: Vec<Write>, origin: &Origin) -> Vec<Result<Option<CommittedOp>, StoreError>> {
+    pub fn write_each(&self, writes: Vec<(Write, Origin)>) -> Vec<Result<Option<CommittedOp>, StoreError>> {
         let (mut jobs, mut refused) = (Vec::with_capacity(writes.len()), Vec::with_capacity(writes.len()));
-        for (index, write) in writes.into_iter().enumerate() {
-            match Job::one(write, None, origin.numbered(index)) {
+        for (write, origin) in writes {
+            match Job::one(write, None, origin) {
                 Ok(job) => {
                     jobs.push(job);
                     refused.push(None);

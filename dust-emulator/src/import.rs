@@ -1,0 +1,338 @@
+//! Seeds and imports.
+//!
+//! Two forms. An object of paths and values, `{"links/dust": {"title": "Dust"}}`, is for people: each member is one
+//! `set`. And the server's own export, one JSON object a line: a header, then `{"path","type","value"}` for each leaf. A
+//! text of one object is lines only if that is a header.
+
+use std::collections::HashSet;
+
+use dust_orm::protocol::{LeafKind, Op, Path, RawJson, SeedCheck, Write, seed_entries};
+use dust_orm::store::{Origin, Store, StoreError};
+use serde::Deserialize;
+
+use crate::dump;
+use crate::error::EmulatorError;
+
+/// Lines of an import over HTTP that share a commit, at the most.
+const CHUNK: usize = 1000;
+
+/// A write of an import, and where it stands in the text.
+struct Placed {
+    write: Write,
+    offset: usize,
+}
+
+/// Writes what a text holds, in either form, all of it or nothing, in one commit. Answers how many entries it held.
+pub(crate) fn import(store: &Store, text: &str) -> Result<usize, EmulatorError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim().is_empty() {
+        return Ok(0);
+    }
+    let mut check = SeedCheck::default();
+    if store.current_seq() > 0 {
+        dump::leaves(store)?.iter().for_each(|leaf| check.existing(&leaf.path));
+    }
+    let placed = if is_lines(text) { lines(store, text, &mut check)? } else { members(text, &mut check)? };
+    let offsets: Vec<usize> = placed.iter().map(|placed| placed.offset).collect();
+    let writes: Vec<Write> = placed.into_iter().map(|placed| placed.write).collect();
+    let refused = |error: StoreError| match error.op_index().and_then(|index| offsets.get(index)) {
+        Some(offset) => at(text, *offset, &error.without_index().to_string()),
+        None => error.into(),
+    };
+    store.write_all(writes, &Origin::new("system:import", "seed")).map_err(refused)?;
+    Ok(offsets.len())
+}
+
+/// Whether a text is lines of a server's export: its first line is a whole object, which is a header or not the last.
+fn is_lines(text: &str) -> bool {
+    let start = text.trim_start();
+    let (first, rest) = start.split_once('\n').unwrap_or((start, ""));
+    let Ok(line) = RawJson::parse(first.trim()) else { return false };
+    line.is_object() && (!rest.trim().is_empty() || line.to::<Line>().is_ok_and(|line| line.header))
+}
+
+/// The error of a place in a text.
+fn at(text: &str, offset: usize, reason: &str) -> EmulatorError {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    EmulatorError::Import(format!("line {line}, column {column}: {reason}"))
+}
+
+/// The error of a text that is not JSON, `offset` bytes into a larger one.
+fn not_json(text: &str, offset: usize, error: &serde_json::Error) -> EmulatorError {
+    let said = error.to_string();
+    let reason = said.rsplit_once(" at line ").map_or(said.as_str(), |(reason, _)| reason);
+    let part = text.get(offset..).unwrap_or_default();
+    let lines: usize = part.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    // Column 0 is the line break before.
+    let place = (offset + lines + error.column()).saturating_sub(1);
+    at(text, place.clamp(offset, text.len()), reason)
+}
+
+/// The entries of an object, each of which is one `set`. Those above others come first, whatever the order of the text.
+fn members(text: &str, check: &mut SeedCheck) -> Result<Vec<Placed>, EmulatorError> {
+    let entries = seed_entries(text).map_err(|error| not_json(text, 0, &error))?;
+    let mut placed = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let path = Path::parse(&entry.path)
+            .map_err(|error| at(text, entry.offset, &format!("the path `{}`: {error}", entry.path)))?;
+        check.entry(&path, &entry.value).map_err(|error| at(text, entry.offset, &error.to_string()))?;
+        placed.push(Placed { write: Write::new(path, Op::Set(entry.value)), offset: entry.offset });
+    }
+    placed.sort_by(|left, right| left.write.path.cmp(&right.write.path));
+    Ok(placed)
+}
+
+#[derive(Deserialize)]
+struct Line {
+    #[serde(rename = "_header", default)]
+    header: bool,
+    #[serde(default)]
+    path: Option<String>,
+    #[serde(default)]
+    value: Option<RawJson>,
+    #[serde(rename = "type", default)]
+    kind: Option<String>,
+}
+
+fn lines(store: &Store, text: &str, check: &mut SeedCheck) -> Result<Vec<Placed>, EmulatorError> {
+    let mut placed = Vec::new();
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        let here = offset + (line.len() - line.trim_start().len());
+        offset += line.len();
+        if line.trim().is_empty() {
+            continue;
+        }
+        let parsed: Line = serde_json::from_str(line.trim()).map_err(|error| not_json(text, here, &error))?;
+        if parsed.header {
+            continue;
+        }
+        let (Some(path), Some(value)) = (parsed.path, parsed.value) else {
+            return Err(at(text, here, "a line of an export has a `path` and a `value`"));
+        };
+        let fails = |reason: String| at(text, here, &reason);
+        let path = Path::parse(&path).map_err(|error| fails(format!("the path `{path}`: {error}")))?;
+        check.entry(&path, &value).map_err(|error| fails(error.to_string()))?;
+        let op = leaf_op(store, &path, value, parsed.kind.as_deref());
+        placed.push(Placed { write: Write::new(path, op), offset: here });
+    }
+    Ok(placed)
+}
+
+/// What brings a leaf back: `set`, but for files and for counters that are not there yet, which keep their type.
+fn leaf_op(store: &Store, path: &Path, value: RawJson, kind: Option<&str>) -> Op {
+    match kind.map(LeafKind::from_name) {
+        Some(LeafKind::File) => Op::PutFile(value),
+        Some(LeafKind::Counter) if store.get(path).is_ok_and(|found| found.is_none()) => Op::Increment(value),
+        _ => Op::Set(value),
+    }
+}
+
+/// What became of the lines of an import.
+#[derive(Default)]
+pub(crate) struct Imported {
+    pub(crate) imported: usize,
+    /// Headers and empty lines.
+    pub(crate) skipped: usize,
+    pub(crate) unparseable: usize,
+    pub(crate) failed: Vec<FailedLine>,
+}
+
+/// A line that was not imported.
+pub(crate) struct FailedLine {
+    /// Counted from 1.
+    pub(crate) line: usize,
+    pub(crate) path: Option<String>,
+    pub(crate) reason: String,
+}
+
+/// Imports the server's form as the server does, line by line: one that fails does not stop the others.
+pub(crate) fn import_lines(store: &Store, text: &str, device_id: &str) -> Imported {
+    let mut done = Imported::default();
+    let mut chunk = Chunk::new(store, device_id);
+    for (line, text) in (1..).zip(text.split('\n')) {
+        if text.trim().is_empty() {
+            done.skipped += 1;
+            continue;
+        }
+        match serde_json::from_str(text.trim()) {
+            Ok(Line { header: true, .. }) => done.skipped += 1,
+            Ok(Line { path: Some(path), value, kind, .. }) if !path.is_empty() => {
+                chunk.add(line, path, value.unwrap_or_else(RawJson::null), kind.as_deref(), &mut done);
+            }
+            _ => {
+                done.failed.push(FailedLine { line, path: None, reason: "unparseable".to_owned() });
+                done.unparseable += 1;
+            }
+        }
+    }
+    chunk.write(&mut done);
+    done.failed.sort_by_key(|failed| failed.line);
+    done
+}
+
+/// Lines that are written in one commit.
+struct Chunk<'s> {
+    store: &'s Store,
+    device_id: &'s str,
+    lines: Vec<(usize, String)>,
+    writes: Vec<(Write, Origin)>,
+    /// The paths in it and those above them, in lower case: what a counter may not be looked up beside.
+    paths: HashSet<String>,
+}
+
+impl<'s> Chunk<'s> {
+    fn new(store: &'s Store, device_id: &'s str) -> Chunk<'s> {
+        Chunk { store, device_id, lines: Vec::new(), writes: Vec::new(), paths: HashSet::new() }
+    }
+
+    fn add(&mut self, line: usize, path: String, value: RawJson, kind: Option<&str>, done: &mut Imported) {
+        let at = match Path::parse(&path) {
+            Ok(at) => at,
+            Err(error) => {
+                let reason = error.name().to_owned();
+                done.failed.push(FailedLine { line, path: Some(path), reason });
+                return;
+            }
+        };
+        let folded = at.as_str().to_ascii_lowercase();
+        // Whether a counter is there already may depend on a line before.
+        if self.writes.len() == CHUNK || (kind == Some("counter") && self.paths.contains(&folded)) {
+            self.write(done);
+        }
+        let op = leaf_op(self.store, &at, value, kind);
+        let ends = folded.match_indices('/').map(|(end, _)| end).chain([folded.len()]);
+        self.paths.extend(ends.map(|end| folded[..end].to_owned()));
+        self.writes.push((Write::new(at, op), Origin::new(self.device_id, format!("import:{path}"))));
+        self.lines.push((line, path));
+    }
+
+    fn write(&mut self, done: &mut Imported) {
+        self.paths.clear();
+        let answers = self.store.write_each(std::mem::take(&mut self.writes));
+        for ((line, path), answer) in self.lines.drain(..).zip(answers) {
+            match answer {
+                Ok(_) => done.imported += 1,
+                Err(error) => done.failed.push(FailedLine { line, path: Some(path), reason: error.to_string() }),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh() -> Store {
+        Store::in_memory().unwrap()
+    }
+
+    fn error(text: &str) -> String {
+        let store = fresh();
+        let error = import(&store, text).unwrap_err().to_string();
+        assert_eq!(store.current_seq(), 0, "a part of {text} was imported");
+        error
+    }
+
+    #[test]
+    fn an_error_names_line_and_column_and_the_reason() {
+        for (text, expected) in [
+            (r#"{"a//b": 1}"#, "line 1, column 10: the path `a//b`"),
+            ("{\n  \"a\": 1,\n  \"b\": tru\n}", "line 3, column 11: expected ident"),
+            ("{\"a\": 1", "line 1, column 7: EOF while parsing an object"),
+            ("[1]", "line 1, column 1: invalid type: sequence, expected an object"),
+            ("{\"path\":\"ok\",\"value\":1}\n nonsense", "line 2, column 3: expected ident"),
+            (
+                "{\"path\":\"ok\",\"value\":1}\n{\"path\":\"a\"}",
+                "line 2, column 1: a line of an export has a `path` and a `value`",
+            ),
+            (
+                "{\"path\":\"ok\",\"value\":1}\n{\"path\":7}",
+                "line 2, column 9: invalid type: integer `7`, expected a string",
+            ),
+            ("{\"a\": {\"x\": {}}}", "line 1, column 7: `a/x` is an empty object"),
+            ("{\"a\": {\"\": 1}}", "line 1, column 7: `a` has an empty key"),
+            ("{\"a\": 1,\n\"a\": 2}", "line 2, column 6: `a` comes twice"),
+            ("{\"Links/a\": 1,\n\"links/b\": 2}", "line 2, column 12: `links` and `Links` differ only in case"),
+        ] {
+            let error = error(text);
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_large_import_with_one_bad_entry_imports_nothing() {
+        let mut members: Vec<String> = (0..2_500).map(|number| format!("\"r/{number:05}\": {number}")).collect();
+        members.push(r#""z": {"_type":"file","hash":"x"}"#.to_owned());
+        let fine = format!("{{{}}}", members.join(",\n"));
+        let store = fresh();
+        assert_eq!(import(&store, &fine).unwrap(), 2_501);
+        members.push(r#""zz": {"_type":"datetime","_typed":"never"}"#.to_owned());
+        assert!(error(&format!("{{{}}}", members.join(",\n"))).starts_with("line 2502, column 7: `zz`"));
+
+        let lines: Vec<String> =
+            (0..2_500).map(|n| format!(r#"{{"path":"r/{n}","type":"string","value":"x"}}"#)).collect();
+        let bad = format!("{}\n{{\"path\":\"f\",\"type\":\"file\",\"value\":1}}\n", lines.join("\n"));
+        let error = error(&bad);
+        assert!(error.starts_with("line 2501, column 1: `f`") && error.contains("invalid_file"), "{error}");
+    }
+
+    #[test]
+    fn a_member_named_path_is_an_entry() {
+        let store = fresh();
+        assert_eq!(import(&store, r#"{"path":"a","value":2}"#).unwrap(), 2);
+        assert_eq!(dump::export_object(&store).unwrap(), "{\n  \"path\": \"a\",\n  \"value\": 2\n}\n");
+        let header = r#"{"_header":true,"entry_count":0,"path_schema_version":3,"seq":0,"store":"a/b"}"#;
+        assert_eq!(import(&fresh(), header).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        assert_eq!(import(&fresh(), "\u{feff}{\"a\": 1}").unwrap(), 1);
+        assert_eq!(
+            import(&fresh(), "\u{feff}{\"path\":\"a\",\"value\":1}\n{\"path\":\"b\",\"value\":1}\n").unwrap(),
+            2
+        );
+        assert_eq!(import(&fresh(), "\u{feff} \n").unwrap(), 0);
+    }
+
+    #[test]
+    fn an_import_into_a_store_that_has_another_case_is_refused() {
+        let store = fresh();
+        import(&store, r#"{"links/m1": {"title": "Dust"}}"#).unwrap();
+        let error = import(&store, r#"{"Links": {"m2": 1}}"#).unwrap_err().to_string();
+        assert!(error.contains("`Links` and `links` differ only in case"), "{error}");
+        import(&store, r#"{"links/m1": {"title": "Rust"}, "links/m2": 1}"#).unwrap();
+        assert_eq!(store.entry_count().unwrap(), 2);
+    }
+
+    #[test]
+    fn an_import_is_one_commit() {
+        let store = fresh();
+        let commits = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counting = std::sync::Arc::clone(&commits);
+        let subscription = store.on_commits(move |_| {
+            counting.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        });
+        let lines: String = (0..3_000).map(|n| format!("{{\"path\":\"r/{n}\",\"value\":1}}\n")).collect();
+        assert_eq!(import(&store, &lines).unwrap(), 3_000);
+        drop(subscription);
+        assert_eq!(commits.load(std::sync::atomic::Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn one_bad_line_stops_no_other() {
+        let store = fresh();
+        let text = "{\"path\":\"a\",\"value\":1}\n{\"value\":2}\n{\"path\":\"b/\",\"value\":2}\n{\"path\":\"c\"}\n\
+                    {\"path\":\"d\",\"value\":{\"\":1}}\n{\"path\":\"n\",\"type\":\"counter\",\"value\":3}\n\
+                    {\"path\":\"n\",\"type\":\"counter\",\"value\":4}\n";
+        let done = import_lines(&store, text, "d");
+        assert_eq!((done.imported, done.skipped, done.unparseable), (4, 1, 1));
+        let failed: Vec<_> = done.failed.iter().map(|f| (f.line, f.path.as_deref(), &f.reason[..11])).collect();
+        assert_eq!(failed, [(2, None, "unparseable"), (3, Some("b/"), "empty_segme"), (5, Some("d"), "`d`: empty_")]);
+        let n = store.get(&Path::parse("n").unwrap()).unwrap().unwrap();
+        assert_eq!((n.value.as_str(), n.kind.name()), ("4", "integer"));
+    }
+}

@@ -1,0 +1,124 @@
+//! The frames that wait for a socket, within a bound.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{mpsc, watch};
+
+use super::frame::Outgoing;
+use super::hub::Order;
+
+/// The bytes that may wait for a client that does not read. A frame that is larger may wait alone.
+pub(super) const MOST_BYTES: usize = 32 * 1024 * 1024;
+/// What a frame costs beside its payload, about.
+const FRAME: usize = 256;
+
+/// The end of a queue that frames are put into.
+#[derive(Clone)]
+pub(super) struct Queue {
+    orders: mpsc::UnboundedSender<Order>,
+    bytes: Arc<AtomicUsize>,
+    overflown: watch::Sender<bool>,
+}
+
+/// The end of a queue that frames are taken from.
+pub(super) struct Waiting {
+    orders: mpsc::UnboundedReceiver<Order>,
+    bytes: Arc<AtomicUsize>,
+}
+
+impl Queue {
+    pub(super) fn new() -> (Queue, Waiting) {
+        let (sender, orders) = mpsc::unbounded_channel();
+        let bytes = Arc::new(AtomicUsize::new(0));
+        let waiting = Waiting { orders, bytes: Arc::clone(&bytes) };
+        (Queue { orders: sender, bytes, overflown: watch::channel(false).0 }, waiting)
+    }
+
+    /// Puts an order at the end. Beyond the bound it is left out, and the connection is to end.
+    pub(super) fn send(&self, order: Order) {
+        let bytes = size(&order);
+        let before = self.bytes.fetch_add(bytes, Ordering::SeqCst);
+        if before > 0 && before + bytes > MOST_BYTES {
+            self.bytes.fetch_sub(bytes, Ordering::SeqCst);
+            self.overflown.send_replace(true);
+        } else if self.orders.send(order).is_err() {
+            // The connection is gone.
+            self.bytes.fetch_sub(bytes, Ordering::SeqCst);
+        }
+    }
+
+    /// Becomes true when the bound was exceeded.
+    pub(super) fn overflown(&self) -> watch::Receiver<bool> {
+        self.overflown.subscribe()
+    }
+}
+
+impl Waiting {
+    /// The next order; `None` when nothing can come any more.
+    pub(super) async fn recv(&mut self) -> Option<Order> {
+        let order = self.orders.recv().await;
+        self.taken(order)
+    }
+
+    /// The next order, if there is one.
+    pub(super) fn try_recv(&mut self) -> Option<Order> {
+        let order = self.orders.try_recv().ok();
+        self.taken(order)
+    }
+
+    fn taken(&self, order: Option<Order>) -> Option<Order> {
+        if let Some(order) = &order {
+            self.bytes.fetch_sub(size(order), Ordering::SeqCst);
+        }
+        order
+    }
+}
+
+fn size(order: &Order) -> usize {
+    match order {
+        Order::Send(Outgoing { payload, .. }) => payload.len() + FRAME,
+        Order::Crash(_) => FRAME,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dust_orm::protocol::RawJson;
+
+    use super::*;
+
+    fn frame(bytes: usize) -> Order {
+        let payload = RawJson::from_serialize(&"x".repeat(bytes)).unwrap().as_str().into();
+        Order::Send(Outgoing {
+            join_ref: None,
+            reference: None,
+            topic: "t".into(),
+            event: "event",
+            payload,
+            moment: None,
+        })
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes() {
+        let (queue, mut waiting) = Queue::new();
+        // A frame of any size may wait alone.
+        queue.send(frame(2 * MOST_BYTES));
+        assert!(!*queue.overflown().borrow());
+        queue.send(frame(1));
+        assert!(*queue.overflown().borrow());
+        assert!(waiting.try_recv().is_some() && waiting.try_recv().is_none());
+
+        let (queue, mut waiting) = Queue::new();
+        for _ in 0..100 {
+            for _ in 0..3 {
+                queue.send(frame(MOST_BYTES / 4));
+            }
+            for _ in 0..3 {
+                assert!(waiting.try_recv().is_some());
+            }
+        }
+        assert!(!*queue.overflown().borrow());
+    }
+}
