@@ -4,6 +4,7 @@
 //! the child has acknowledged is what the file has to hold, whole: or it has done the one after them, too, which the child
 //! had no time to acknowledge. `DUST_TEST_KILLS` says how often a child is killed.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic in a test is the failure we want to see")]
+#![allow(clippy::print_stdout, reason = "a test says how much it has done")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -233,7 +234,7 @@ fn after_a_kill_a_store_that_compacts_itself_holds_everything() {
             return Some(format!("found {found_state:?}, expected {expected_state:?}"));
         }
         // The snapshots are of different ops, so each is compared with the store as of its op where the other has that.
-        let Some(snapshot) = found_state.snapshot else { return None };
+        let snapshot = found_state.snapshot?;
         let since = expected_state.snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
         // A snapshot that no round has made.
         compacted.set(compacted.get() + u32::from(snapshot.seq > since));

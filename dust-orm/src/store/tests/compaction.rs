@@ -32,7 +32,7 @@ fn a_store_that_is_written_to_does_not_grow() {
         assert_eq!(log.first().unwrap().store_seq, snapshot.seq + 1);
         assert_eq!((store.current_seq(), store.value("links/dust/count")), (3_000, "2999".to_owned()));
         let sizes = store.inner.writer().sizes;
-        assert_eq!(sizes, compact::sizes(&*store.inner.storage.view().unwrap()).unwrap());
+        assert_eq!(sizes, compact::sizes(&store.inner.storage.view().unwrap()).unwrap());
     }
 }
 

@@ -57,7 +57,7 @@ proptest! {
         }
         let sizes = |store: &Store| store.inner.writer().sizes;
         prop_assert_eq!(sizes(&together), sizes(&apart));
-        prop_assert_eq!(sizes(&together), compact::sizes(&*together.inner.storage.view().unwrap()).unwrap());
+        prop_assert_eq!(sizes(&together), compact::sizes(&together.inner.storage.view().unwrap()).unwrap());
     }
 }
 
@@ -129,7 +129,8 @@ fn writes_of_one_commit_are_refused_or_done_each_on_its_own() {
         Write { precondition: Some(Precondition::IfAbsent), ..op("n", Op::Increment(raw("1"))) },
         op("b", Op::Set(raw("2"))),
     ];
-    let writes = writes.into_iter().zip(0..).map(|(write, id): (_, u32)| (write, Origin::new("import", id.to_string())));
+    let writes =
+        writes.into_iter().zip(0..).map(|(write, id): (_, u32)| (write, Origin::new("import", id.to_string())));
     let answers = store.write_each(writes.collect());
     let seen: Vec<_> = answers
         .iter()
