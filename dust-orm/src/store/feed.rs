@@ -91,7 +91,10 @@ impl Feed {
                 }
             }
         }
-        if let Some(payload) = panic {
+        // A write may be made while a panic unwinds, to give a lease back; a second panic would abort the process.
+        if let Some(payload) = panic
+            && !std::thread::panicking()
+        {
             resume_unwind(payload);
         }
     }

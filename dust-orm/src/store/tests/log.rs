@@ -160,6 +160,29 @@ fn a_listener_that_panics_does_not_stop_the_feed() {
 }
 
 #[test]
+fn a_write_during_a_panic_is_heard_and_a_listener_that_panics_too_aborts_nothing() {
+    struct Writes(Store);
+
+    impl Drop for Writes {
+        fn drop(&mut self) {
+            self.0.set("a", "1");
+        }
+    }
+
+    let store = Store::in_memory().unwrap();
+    let bad = store.on_commit(|_| panic!("on purpose"));
+    let (_good, heard) = hear(&store);
+    let writes = Writes(store.clone());
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+        let _writes = writes;
+        panic!("on purpose");
+    }));
+    assert!(panicked.is_err());
+    drop(bad);
+    assert_eq!(heard.lock().unwrap()[..], [1]);
+}
+
+#[test]
 fn a_batch_is_heard_of_at_once_by_those_who_want_commits() {
     let store = Store::in_memory().unwrap();
     let heard = Arc::new(Mutex::new(Vec::new()));
