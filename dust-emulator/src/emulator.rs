@@ -18,6 +18,7 @@ use crate::ids;
 use crate::import;
 use crate::journal::{Journal, RequestRecord};
 use crate::limits::{Limits, RateLimit};
+use crate::seed::{Seed, SeedFrom};
 use crate::server::Listening;
 use crate::socket::Hub;
 use crate::state::State;
@@ -53,37 +54,6 @@ pub struct EmulatorBuilder {
     limit: Option<RateLimit>,
     clock: Option<Arc<dyn Clock>>,
     idle: Duration,
-}
-
-/// What a store is to hold from the start.
-#[derive(Clone)]
-struct Seed {
-    store: String,
-    from: SeedFrom,
-}
-
-#[derive(Clone)]
-enum SeedFrom {
-    Text(String),
-    File(PathBuf),
-}
-
-impl Seed {
-    /// Fills the store, unless it holds something. Answers whether it was filled.
-    fn sow(&self, store: &Store) -> Result<bool, EmulatorError> {
-        if store.current_seq() > 0 {
-            tracing::warn!(target: "dust_emulator", store = self.store, "a seed was skipped: the store is not empty");
-            return Ok(false);
-        }
-        match &self.from {
-            SeedFrom::Text(text) => import::import(store, text)?,
-            SeedFrom::File(file) => {
-                let text = std::fs::read_to_string(file).map_err(|error| EmulatorError::file(file, error))?;
-                import::import(store, &text).map_err(|error| error.in_file(file))?
-            }
-        };
-        Ok(true)
-    }
 }
 
 impl EmulatorBuilder {
@@ -126,9 +96,9 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Answers requests to this host, without a port, too. The default is `localhost`, loopback addresses and the address
-    /// that it listens on: any other name may be one that a web page has made to lead to this machine. Such as the name of
-    /// a container.
+    /// Answers requests to this host, without a port, too. The default is `localhost`, loopback addresses and the
+    /// address that it listens on: any other name may be one that a web page has made to lead to this machine. Such as
+    /// the name of a container.
     pub fn host(mut self, host: impl Into<String>) -> EmulatorBuilder {
         self.hosts.push(host.into());
         self
@@ -298,14 +268,14 @@ impl Emulator {
 
     /// Writes what a text holds to a store, all of it or nothing, in one commit, and answers how many entries it held.
     ///
-    /// The text is an object of paths and values, `{"links/dust": {"title": "Dust"}}`, each of which is one `set`; or what
-    /// a server exports, one JSON object a line. A text of one line is an export only if that is its header.
+    /// The text is an object of paths and values, `{"links/dust": {"title": "Dust"}}`, each of which is one `set`; or
+    /// what a server exports, one JSON object a line. A text of one line is an export only if that is its header.
     ///
     /// # Errors
     ///
-    /// [`Import`](EmulatorError::Import) with line and column for what cannot be read and for what a store would not keep
-    /// as it is written: empty objects and empty keys, a path that comes twice, and paths that differ only in ASCII case,
-    /// here or from one in the store.
+    /// [`Import`](EmulatorError::Import) with line and column for what cannot be read and for what a store would not
+    /// keep as it is written: empty objects and empty keys, a path that comes twice, and paths that differ only in
+    /// ASCII case, here or from one in the store.
     pub fn import(&self, store: &str, text: &str) -> Result<usize, EmulatorError> {
         import::import(&self.store_handle(store)?, text)
     }

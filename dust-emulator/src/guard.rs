@@ -1,11 +1,12 @@
 //! Keeps the pages of web sites out.
 //!
-//! A browser on this machine lets any page send requests to it. The emulator's own endpoints need no token, so a page that
-//! is open in another tab could read and change what it likes. Two ways lead here. A page of another origin sends a
-//! request: browsers then say so, in `Origin` or in `Sec-Fetch-Site`. Or the name of its own host is made to lead to this
-//! machine, and the page is of this origin then (DNS rebinding): such a request has that name in `Host`.
+//! A browser on this machine lets any page send requests to it. The emulator's own endpoints need no token, so a page
+//! that is open in another tab could read and change what it likes. Two ways lead here. A page of another origin sends
+//! a request: browsers then say so, in `Origin` or in `Sec-Fetch-Site`. Or the name of its own host is made to lead to
+//! this machine, and the page is of this origin then (DNS rebinding): such a request has that name in `Host`.
 //!
-//! Clients that are not browsers send neither `Origin` nor `Sec-Fetch-Site`, and the name that they connect to as `Host`.
+//! Clients that are not browsers send neither `Origin` nor `Sec-Fetch-Site`, and the name that they connect to as
+//! `Host`.
 
 use std::net::IpAddr;
 
@@ -19,16 +20,16 @@ use crate::http::Answer;
 pub(crate) struct Hosts(pub(crate) Vec<String>);
 
 impl Hosts {
-    /// Refuses a request of a page of another origin, and one to another host. `local` is the address that the connection
-    /// has reached.
+    /// Refuses a request of a page of another origin, and one to another host. `local` is the address that the
+    /// connection has reached.
     pub(crate) fn check(&self, method: &Method, headers: &HeaderMap, local: Option<IpAddr>) -> Result<(), Answer> {
         let mut hosts = headers.get_all(HOST).iter();
         // HTTP/1.0 has none; no browser leaves it out.
         let host = hosts.next().map(|host| host.to_str().unwrap_or("\u{fffd}"));
         if hosts.next().is_some() || host.is_some_and(|host| !self.answers(host, local)) {
             return Err(refused(&format!(
-                "the emulator does not answer as `{}`, which could be the host of a web page; use 127.0.0.1 or localhost, \
-                 or start it with --host {0}",
+                "the emulator does not answer as `{}`, which could be the host of a web page; use 127.0.0.1 or \
+                 localhost, or start it with --host {0}",
                 host.map(name).unwrap_or_default()
             )));
         }

@@ -85,7 +85,8 @@ impl Answer {
 
     /// A page. Nothing in it is loaded or run but its own style, and no other page may show it in a frame.
     pub(crate) fn html(status: u16, page: String) -> Answer {
-        let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+        let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; \
+                      frame-ancestors 'none'";
         Answer::new(status, HTML, page).with("content-security-policy", policy)
     }
 

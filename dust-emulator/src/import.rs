@@ -1,8 +1,8 @@
 //! Seeds and imports.
 //!
 //! Two forms. An object of paths and values, `{"links/dust": {"title": "Dust"}}`, is for people: each member is one
-//! `set`. And the server's own export, one JSON object a line: a header, then `{"path","type","value"}` for each leaf. A
-//! text of one object is lines only if that is a header.
+//! `set`. And the server's own export, one JSON object a line: a header, then `{"path","type","value"}` for each leaf.
+//! A text of one object is lines only if that is a header.
 
 use std::collections::HashSet;
 

@@ -67,9 +67,9 @@
 //!
 //! # Its own endpoints
 //!
-//! They need no token. Do not let an emulator listen where others can reach it. It answers no page of another origin, and
-//! only requests to `localhost`, a loopback address, the address it listens on and what
-//! [`EmulatorBuilder::host`] names, so that no web site that is open in a browser on this machine reaches it.
+//! They need no token. Do not let an emulator listen where others can reach it. It answers no page of another origin,
+//! and only requests to `localhost`, a loopback address, the address it listens on and what [`EmulatorBuilder::host`]
+//! names, so that no web site that is open in a browser on this machine reaches it.
 //!
 //! | call | |
 //! |---|---|
@@ -111,6 +111,7 @@ mod json;
 mod limits;
 mod page;
 mod routes;
+mod seed;
 mod server;
 mod socket;
 mod state;

@@ -68,8 +68,8 @@ impl TestRepo {
     /// # Errors
     ///
     /// [`InvalidParams`](DustErr::InvalidParams) for anything but an object, for values that no store takes, for empty
-    /// objects and empty keys, of which a store keeps nothing, and for two paths that differ only in ASCII case, as what
-    /// removes one of them in a store removes the other. It names the path.
+    /// objects and empty keys, of which a store keeps nothing, and for two paths that differ only in ASCII case, as
+    /// what removes one of them in a store removes the other. It names the path.
     pub fn seeded(values: &Value) -> Result<TestRepo, DustErr> {
         let Value::Object(members) = values else {
             return Err(DustErr::InvalidParams(format!(

@@ -50,8 +50,8 @@ fn is_harmless(content_type: &str) -> bool {
     printable && is_token(major) && is_token(minor) && !is_page && major != "multipart"
 }
 
-/// The parameters of `content-disposition` for a name, which may hold anything: as it is where it is harmless, else in the
-/// form of RFC 6266, with a likeness for those who do not know that.
+/// The parameters of `content-disposition` for a name, which may hold anything: as it is where it is harmless, else in
+/// the form of RFC 6266, with a likeness for those who do not know that.
 fn filename(name: &str) -> String {
     let plain = |c: char| (' '..='~').contains(&c) && !"\"\\%/".contains(c);
     let likeness: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();

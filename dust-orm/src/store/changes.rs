@@ -49,8 +49,8 @@ impl<'t> WriteTables<'t> {
         Ok(WriteTables { leaves, folded, log, last_seq, sizes, undo: None })
     }
 
-    /// Notes from now on what [`take_back`](WriteTables::take_back) needs. A transaction of one request needs none: it is
-    /// aborted.
+    /// Notes from now on what [`take_back`](WriteTables::take_back) needs. A transaction of one request needs none: it
+    /// is aborted.
     pub(super) fn keeps_undo(&mut self) {
         self.undo = Some(Vec::new());
     }

@@ -1,16 +1,16 @@
 //! Compaction: the log is replaced by a snapshot of the leaves.
 //!
-//! Without it a store grows with every write. It compacts itself once its log is large beside its leaves, on a thread of
-//! its own and in steps, between which writers write:
+//! Without it a store grows with every write. It compacts itself once its log is large beside its leaves, on a thread
+//! of its own and in steps, between which writers write:
 //!
 //! 1. Copy the leaves as they are now, at `store_seq` S, to a new snapshot, a few hundred in one transaction.
-//! 2. In one transaction put the new snapshot in place of the old one and note S. From now on readers skip the rows of the
-//!    log up to S.
+//! 2. In one transaction put the new snapshot in place of the old one and note S. From now on readers skip the rows of
+//!    the log up to S.
 //! 3. Remove these rows, a few hundred in one transaction.
 //! 4. Where the file is much larger than what is in it, give the rest back to the disk.
 //!
-//! A process that dies in step 1 leaves a part of a new snapshot, which the next compaction begins with removing; one that
-//! dies in step 3 leaves rows that no reader sees, which the next step 3 removes.
+//! A process that dies in step 1 leaves a part of a new snapshot, which the next compaction begins with removing; one
+//! that dies in step 3 leaves rows that no reader sees, which the next step 3 removes.
 
 use std::ops::Bound;
 use std::sync::{Arc, MutexGuard};
@@ -94,8 +94,8 @@ impl Compaction {
 
 impl Store {
     /// Replaces the log by a snapshot of the leaves, and answers the `store_seq` it speaks for; `None` when the log was
-    /// empty already. Leaves and the sequence stay as they are. Files that no leaf refers to any more are removed, and room
-    /// is given back to the disk.
+    /// empty already. Leaves and the sequence stay as they are. Files that no leaf refers to any more are removed, and
+    /// room is given back to the disk.
     ///
     /// A store does this by itself, see [`StoreBuilder::compaction`](super::StoreBuilder::compaction); then it holds up
     /// writers for no longer than a few hundred rows take. This call holds them up until it is done.

@@ -23,7 +23,8 @@ impl Inner {
             .unwrap_or_else(|panic| Err(self.damage.get_or_init(|| given_up(&self.file, &*panic)).clone()))
     }
 
-    /// Reads from the last commit. Where the disk has failed, the database is opened again, and the read is made once more.
+    /// Reads from the last commit. Where the disk has failed, the database is opened again, and the read is made once
+    /// more.
     pub(super) fn read<T>(&self, call: impl Fn(&View) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let read = || call(&*self.storage.view()?);
         self.guarded(|| match read() {

@@ -1,13 +1,13 @@
 //! The embedded store: what a Dust server does to one store, in this process.
 //!
-//! [`Store`] keeps leaves, a log of committed ops and an optional snapshot in [redb](https://docs.rs/redb), in memory or
-//! in one file. Every write or batch changes leaves, log and sequence in one transaction. What was acknowledged
-//! survives a crash. Readers see the last commit and do not wait for a writer. It is synchronous and has no clock of its
-//! own.
+//! [`Store`] keeps leaves, a log of committed ops and an optional snapshot in [redb](https://docs.rs/redb), in memory
+//! or in one file. Every write or batch changes leaves, log and sequence in one transaction. What was acknowledged
+//! survives a crash. Readers see the last commit and do not wait for a writer. It is synchronous and has no clock of
+//! its own.
 //!
 //! A store in a file has one writer thread: writes that wait for the disk share a commit, and each keeps its own
-//! `store_seq`, conditions and result. After the disk has failed, as a full one does, the store goes on by itself once the
-//! disk works again.
+//! `store_seq`, conditions and result. After the disk has failed, as a full one does, the store goes on by itself once
+//! the disk works again.
 //!
 //! A store [compacts itself](StoreBuilder::compaction) once its log is large beside its leaves.
 //!

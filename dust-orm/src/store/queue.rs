@@ -116,8 +116,8 @@ fn commit(requests: Vec<Waiter>) {
     drop(stores);
     let heard = replies.into_iter().zip(answers).fold(true, |all, (reply, answer)| reply(answer) && all);
     if !heard {
-        // A caller has the listeners called, see `Delivery`; one of them has gone. This thread must not: a listener may wait
-        // for a write.
+        // A caller has the listeners called, see `Delivery`; one of them has gone. This thread must not: a listener may
+        // wait for a write.
         let _ = std::thread::Builder::new().spawn(move || feed.deliver());
     }
 }

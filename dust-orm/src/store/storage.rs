@@ -107,7 +107,8 @@ impl Storage {
         Ok(())
     }
 
-    /// Closes the database and opens it again: what redb asks for after a failure of the disk. Called by the one writer.
+    /// Closes the database and opens it again: what redb asks for after a failure of the disk. Called by the one
+    /// writer.
     ///
     /// Readers of an older view fail from now on and have to begin again.
     pub(super) fn reopen(&self) -> Result<(), StoreError> {
@@ -132,8 +133,8 @@ impl Storage {
         }
     }
 
-    /// Moves the pages in use to the beginning of the file and gives the rest back to the disk. Answers `false` where reads
-    /// that are under way do not end soon, which hold pages. Called by the one writer.
+    /// Moves the pages in use to the beginning of the file and gives the rest back to the disk. Answers `false` where
+    /// reads that are under way do not end soon, which hold pages. Called by the one writer.
     ///
     /// Reads wait meanwhile, about as long as it takes to write what is in use.
     pub(super) fn shrink(&self) -> Result<bool, StoreError> {

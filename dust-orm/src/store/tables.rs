@@ -251,8 +251,8 @@ impl View {
         Ok(self.leaves.len()?)
     }
 
-    /// The log after `seq`. Rows that the snapshot speaks for are not part of it: a compaction removes them in steps, after
-    /// the snapshot is there.
+    /// The log after `seq`. Rows that the snapshot speaks for are not part of it: a compaction removes them in steps,
+    /// after the snapshot is there.
     pub(super) fn log_after(&self, seq: u64) -> Result<redb::Range<'_, u64, OpRow>, StoreError> {
         let after = seq.max(self.snapshot_seq);
         Ok(self.log.range((Bound::Excluded(after), Bound::Unbounded))?)

@@ -79,8 +79,8 @@ impl Inner {
         if let Err(again) = self.storage.reopen() {
             tracing::warn!(target: "dust_orm", error = %again, "the store could not be opened again after a failure");
         }
-        // The disk may have failed after it had everything. Then the ops are there, and listeners have to know them; but
-        // their writers are told of the failure, unless it came later.
+        // The disk may have failed after it had everything. Then the ops are there, and listeners have to know them;
+        // but their writers are told of the failure, unless it came later.
         let is_there = self.storage.is_persistent() && staged.seq > 0 && self.storage.seq() == staged.seq;
         if is_there {
             staged.answers.iter().flatten().for_each(|ops| self.feed.queue(ops));

@@ -50,9 +50,9 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// What the server would refuse, and [`Storage`](StoreErrorKind::Storage) where the disk failed: then the write was not
-    /// applied, unless the disk failed when it was asked to make the write durable. The store goes on once the disk works
-    /// again, such as when there is room on it.
+    /// What the server would refuse, and [`Storage`](StoreErrorKind::Storage) where the disk failed: then the write was
+    /// not applied, unless the disk failed when it was asked to make the write durable. The store goes on once the disk
+    /// works again, such as when there is room on it.
     pub fn write(&self, write: Write, origin: &Origin) -> Result<Option<CommittedOp>, StoreError> {
         Ok(self.submit(Job::one(write, None, origin.clone())?)?.pop())
     }
@@ -87,8 +87,8 @@ impl Store {
         self.submit_async(Job::batch(ops, fence, origin)?).await
     }
 
-    /// Does writes of any kind and number, all or none, in one transaction: for imports. Each has its own `store_seq` and
-    /// sees what those before it did.
+    /// Does writes of any kind and number, all or none, in one transaction: for imports. Each has its own `store_seq`
+    /// and sees what those before it did.
     ///
     /// In the log each op has the client's id with its place: `id:0`, `id:1`, …
     ///
@@ -115,8 +115,8 @@ impl Store {
         self.submit(Job::all(writes, None, origin.clone())?)
     }
 
-    /// Does writes of any kind and number in one transaction, each on its own: one that is refused takes nothing from the
-    /// others. The answers are in the order of the writes, and those of [`write`](Store::write).
+    /// Does writes of any kind and number in one transaction, each on its own: one that is refused takes nothing from
+    /// the others. The answers are in the order of the writes, and those of [`write`](Store::write).
     pub fn write_each(&self, writes: Vec<(Write, Origin)>) -> Vec<Result<Option<CommittedOp>, StoreError>> {
         let (mut jobs, mut refused) = (Vec::with_capacity(writes.len()), Vec::with_capacity(writes.len()));
         for (write, origin) in writes {

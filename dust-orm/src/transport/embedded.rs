@@ -123,7 +123,8 @@ impl Transport for EmbeddedTransport {
     }
 
     fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
-        // Where the budget is used up, `below` is called, which can let others run. And it says why nothing can be read.
+        // Where the budget is used up, `below` is called, which can let others run. And it says why nothing can be
+        // read.
         consume_budget().now_or_never()?;
         self.store.below(path, after).ok()
     }

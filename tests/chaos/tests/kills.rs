@@ -18,7 +18,8 @@ use dust_orm::protocol::{
 };
 use dust_orm::store::{Compaction, ManualClock, Origin, Snapshot, Store, StoreBuilder, StoreError};
 
-/// The first round, the size of a log that is compacted, and the file; set only in the process that is going to be killed.
+/// The first round, the size of a log that is compacted, and the file; set only in the process that is going to be
+/// killed.
 const CHILD: &str = "DUST_KILLED_STORE";
 
 fn path(text: &str) -> Path {
@@ -188,8 +189,8 @@ fn write_and_kill(dice: &mut Dice, first: u64, log_bytes: Option<u64>, file: &st
     child.kill().unwrap().last().map(|line| round(line)).or(last)
 }
 
-/// Lets children write and kills them. After each, `compare` is given the file as it is opened again and a store in memory
-/// that has done the rounds that were acknowledged, or the one after them too; it answers what is wrong.
+/// Lets children write and kills them. After each, `compare` is given the file as it is opened again and a store in
+/// memory that has done the rounds that were acknowledged, or the one after them too; it answers what is wrong.
 fn kill_children(seed: u64, log_bytes: Option<u64>, compare: impl Fn(&Store, &Store) -> Option<String>) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("store.redb");
