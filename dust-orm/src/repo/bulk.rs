@@ -18,6 +18,7 @@ use super::write::DeleteResult;
 use crate::entity::DustEntity;
 use crate::error::DustErr;
 use crate::protocol::{BatchOp, Fence};
+use crate::transport::Transport;
 
 /// How many records are prepared, and if need be read, at a time.
 const CONCURRENT_READS: usize = 8;
@@ -105,11 +106,13 @@ impl<'r, E: DustEntity> IntoFuture for InsertMany<'r, E> {
                 let rest = left.split_off(size.take(&left));
                 let (ops, savings): (Vec<_>, Vec<_>) = std::mem::replace(&mut left, rest).into_iter().unzip();
                 let started = Instant::now();
-                send(ops.concat(), options.clone(), transport).await.map_err(|cause| after(written, cause))?;
+                send(ops.concat(), options.clone(), transport)
+                    .await
+                    .map_err(|cause| after(written, cause, transport))?;
                 size.took(started.elapsed());
                 written += savings.len();
                 for saving in savings {
-                    models.push(saving.finish().await.map_err(|cause| after(written, cause))?);
+                    models.push(saving.finish().await.map_err(|cause| after(written, cause, transport))?);
                 }
             }
             Ok(models)
@@ -118,9 +121,9 @@ impl<'r, E: DustEntity> IntoFuture for InsertMany<'r, E> {
 }
 
 /// An error that came when some records were written already.
-fn after(written: usize, cause: DustErr) -> DustErr {
+fn after(written: usize, cause: DustErr, transport: &dyn Transport) -> DustErr {
     match written {
         0 => cause,
-        done => DustErr::Partial { done, cause: Box::new(cause) },
+        done => DustErr::Partial { done, requests: transport.requests(), cause: Box::new(cause) },
     }
 }

@@ -7,7 +7,7 @@ use super::DustRepo;
 use super::records::{RecordPages, fetch, model_or_warning};
 use crate::entity::{DustEntity, KeyOf, Revision, Versioned, decode, lookup_path};
 use crate::error::DustErr;
-use crate::protocol::{Path, PathError};
+use crate::protocol::Path;
 
 /// How many records `get_many` asks for at a time.
 const CONCURRENT_READS: usize = 8;
@@ -52,7 +52,8 @@ impl DustRepo {
     /// # }
     /// ```
     pub fn stream<E: DustEntity>(&self) -> impl Stream<Item = Result<E::Model, DustErr>> + Send + 'static {
-        let transport = self.active();
+        // Each page has a deadline of its own: it is up to the reader how long a stream takes.
+        let transport = self.transport();
         stream::once(async move { RecordPages::of::<E>(transport) })
             .map_ok(|pages| {
                 stream::try_unfold(pages, |mut pages| async move {
@@ -190,7 +191,7 @@ impl DustRepo {
 }
 
 /// Where the record with a key is; `None` for a key that can name none.
-fn path_of<E: DustEntity>(key: &KeyOf<E>) -> Result<Option<Path>, PathError> {
+fn path_of<E: DustEntity>(key: &KeyOf<E>) -> Result<Option<Path>, DustErr> {
     lookup_path::<E>(&E::key_to_segment(key))
 }
 

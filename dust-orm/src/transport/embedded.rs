@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 
-use super::{Capabilities, Receipt, Transport};
+use super::{Capabilities, Receipt, Transport, first_two_below, has_leaf, nul};
 use crate::error::DustErr;
 use crate::feed::Hub;
 use crate::protocol::{
@@ -110,43 +110,52 @@ impl Transport for EmbeddedTransport {
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
+        nul::check_list(request)?;
         Ok(self.store.list(request)?)
     }
 
     async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        nul::check_path(path)?;
         Ok(self.store.below(path, after)?)
     }
 
     fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
+        nul::check_path(path).ok()?;
         // Why it cannot be read, `below` says.
         self.store.below(path, after).ok()
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
+        nul::check_path(path)?;
         Ok(self.store.get(path)?)
     }
 
     async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
+        nul::check_paths(paths)?;
         Ok(self.store.get_many(paths)?)
     }
 
     async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
-        Ok(self.store.exists(path)?)
+        nul::check_path(path)?;
+        Ok(self.store.exists(path)? && has_leaf(&self.store.list(&first_two_below(path))?))
     }
 
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
+        nul::check_write(&write)?;
         let origin = self.origin();
         let committed = self.blocking(move |store| store.write(write, &origin)).await?;
         Ok(committed.map_or(Receipt { store_seq: None, value: None }, receipt))
     }
 
     async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
+        nul::check_batch(&ops, fence.as_ref())?;
         let origin = self.origin();
         let committed = self.blocking(move |store| store.batch_write(ops, fence, &origin)).await?;
         Ok(committed.last().map(|op| op.store_seq).unwrap_or_default())
     }
 
     async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        nul::check_path(&file.path)?;
         let origin = self.origin();
         self.blocking(move |store| store.put_file(file, fence, &origin)).await.map(receipt)
     }
