@@ -128,7 +128,7 @@ impl DustConfigBuilder {
         self
     }
 
-    /// How long a connection may take to open. A read and a delete count it towards the request timeout as well.
+    /// The time that a connection may take to open. A read counts it towards the request timeout as well.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
@@ -140,7 +140,8 @@ impl DustConfigBuilder {
         self
     }
 
-    /// How long a call may take, retries and waits included.
+    /// The time that a call may take, with all its requests, retries and waits: the pages of a list, the chunks of
+    /// `insert_many`, the reads before a write. Of a stream each page has that time.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -164,7 +165,8 @@ impl DustConfigBuilder {
         self
     }
 
-    /// The largest answer that is read, in bytes after decompression: a page of 1000 leaves has to fit.
+    /// The largest answer that is read, in bytes after decompression. A page of leaves that is larger is asked for
+    /// again in smaller pages.
     pub fn max_answer(mut self, bytes: usize) -> Self {
         self.max_answer = bytes;
         self

@@ -57,8 +57,9 @@ use serde::{Serialize, Serializer};
 /// # Numbers that do not fit
 ///
 /// Other clients can add fractions. A whole number with a fraction of zero (`3.0`) is read, any other, and one beyond
-/// `i64`, is none of this type, and the record does not fit its entity. Declare the field as `f64` where fractions are
-/// meant; `increment` takes those too.
+/// `i64`, is none of this type, and the record does not fit its entity: [`get`](crate::DustRepo::get) names the field
+/// and the number, and an [`update`](crate::DustRepo::update) that sets the field mends it. `increment` itself leaves
+/// no such number. Declare the field as `f64` where fractions are meant; `increment` takes those too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Counter(i64);
 

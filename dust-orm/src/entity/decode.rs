@@ -10,12 +10,17 @@ use super::leaf::LeafText;
 use super::record::RecordRef;
 use super::{DustEntity, FieldState, Fields};
 use crate::error::InvalidRecord;
+use crate::protocol::value::is_claim;
 use crate::protocol::{LeafRef, Path, RawJson, envelope, flatten, path};
 
 /// Reads a record. Leaves that no field claims are no obstacle; a required field without a leaf is, and so is a value
 /// that does not fit its field.
 pub(crate) fn decode<'a, E: DustEntity>(record: impl Into<RecordRef<'a>>) -> Result<E::Model, InvalidRecord> {
     let record = record.into();
+    if let Some(excess) = record.measure().excess() {
+        let undecodable = vec![("record".to_owned(), format!("it has {excess}"))];
+        return Err(InvalidRecord { path: record.path.to_owned(), undecodable, ..InvalidRecord::default() });
+    }
     decode_active::<E>(record)?.try_into_model().map_err(|error| InvalidRecord {
         path: record.path.to_owned(),
         undecodable: vec![("model".to_owned(), error.to_string())],
@@ -60,7 +65,17 @@ pub(crate) fn fill<A: Fields>(active: &mut A, record: Option<RecordRef<'_>>) -> 
             // An absent field may have a value all the same: `None`, or the default of `#[serde(default)]`.
             Ok(false) if !field.required && active.set_absent(position) => {}
             Ok(false) => invalid.missing.push(field.name.to_owned()),
-            Err(error) => invalid.undecodable.push((field.name.to_owned(), error.to_string())),
+            Err(error) => {
+                let number = match &sources[position] {
+                    Source::Leaf(leaf)
+                        if leaf.value.starts_with(|first: char| first == '-' || first.is_ascii_digit()) =>
+                    {
+                        format!("; the leaf holds the number {}", leaf.value)
+                    }
+                    _ => String::new(),
+                };
+                invalid.undecodable.push((field.name.to_owned(), format!("{error}{number}")));
+            }
         }
         active.set_state(position, FieldState::Unchanged);
     }
@@ -80,7 +95,8 @@ enum Source<'a> {
 
 /// Finds the source of each field, by position.
 fn find_sources<'a, A: Fields>(record: RecordRef<'a>, sources: &mut [Source<'a>], invalid: &mut InvalidRecord) {
-    for leaf in record.leaves() {
+    // What an insert has claimed it has not written yet.
+    for leaf in record.leaves().filter(|leaf| !is_claim(leaf.value)) {
         let (head, is_below) = first_segment(record.name(leaf));
         let Some(position) = A::FIELDS.iter().position(|field| is_leaf(field) && field.name == head) else {
             // The key may stand in the record as well: other clients write it as a field.

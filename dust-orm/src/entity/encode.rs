@@ -7,6 +7,7 @@ use super::finite::Finite;
 use super::{Field, FieldState, Fields};
 use crate::error::{DustErr, Errors};
 use crate::protocol::RawJson;
+use crate::protocol::value::{check_depth, nul_key};
 
 /// Room for the text of an ordinary field.
 const FIELD: usize = 64;
@@ -37,7 +38,25 @@ fn push_field<A: Fields>(model: &A, position: usize, text: &mut Vec<u8>) -> Resu
         .serialize_field(position, Finite(&mut Serializer::new(&mut *text)))
         .map_err(|error| unwritable(field.name, &error))?;
     escape_from(start, text, field.nullable);
-    Ok(())
+    check_keys(field.name, &text[start..])
+}
+
+/// Refuses an object that no store could keep or give back: nested too deep, or with a NUL in a key.
+fn check_keys(name: &str, value: &[u8]) -> Result<(), DustErr> {
+    // Scalars, which most fields are, have no keys. What is no text is found out later.
+    let Some(text) =
+        value.first().filter(|first| matches!(first, b'{' | b'[')).and_then(|_| str::from_utf8(value).ok())
+    else {
+        return Ok(());
+    };
+    check_depth(text).map_err(|error| unwritable(name, &error))?;
+    match nul_key(text, false) {
+        Some(key) => Err(unwritable(
+            name,
+            &format!("its key {key:?} holds a NUL character, and a server loses leaves whose path has one"),
+        )),
+        None => Ok(()),
+    }
 }
 
 fn unwritable(name: &str, reason: &dyn std::fmt::Display) -> DustErr {

@@ -1,9 +1,9 @@
 //! Values that a Dust store would not give back as they were written, and how they are kept all the same.
 //!
-//! An object becomes one leaf per scalar, so an empty object leaves nothing behind, an empty key is refused, and an
-//! object that looks like a typed envelope comes back as a bare string. An array, on the other hand, is one leaf and is
-//! kept to the letter. A value that would be lost is therefore written as the array `["$json", value]`, and so is an
-//! array that begins with that marker itself.
+//! An object becomes one leaf per scalar, so an empty object leaves nothing behind, an empty key is refused, an object
+//! that looks like a typed envelope comes back as a bare string, and of an object with the key `_scalar` a catch-up
+//! brings that member only. An array, on the other hand, is one leaf and is kept to the letter. A value that would be
+//! lost is therefore written as the array `["$json", value]`, and so is an array that begins with that marker itself.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,6 +11,7 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::protocol::value::CLAIM;
 use crate::protocol::{RawJson, envelope};
 
 const MARKER: &str = r#"["$json","#;
@@ -22,7 +23,7 @@ pub(crate) fn escape_from(start: usize, text: &mut Vec<u8>, nullable: bool) {
     let lost = match value.first() {
         // What is no text is no JSON either, and found out later.
         Some(b'{') => str::from_utf8(value).is_ok_and(object_is_lost),
-        Some(b'[') => value.starts_with(MARKER.as_bytes()),
+        Some(b'[') => value.starts_with(MARKER.as_bytes()) || value == CLAIM.as_bytes(),
         Some(b'n') => !nullable,
         _ => false,
     };
@@ -64,7 +65,7 @@ impl<'de> Visitor<'de> for IsLost {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
         let (mut empty, mut lost, mut kept_whole) = (true, false, false);
-        let (mut has_type, mut has_typed, mut taken_apart) = (false, false, false);
+        let (mut has_type, mut has_typed, mut taken_for_its_member) = (false, false, false);
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             empty = false;
             match &*key {
@@ -77,17 +78,16 @@ impl<'de> Visitor<'de> for IsLost {
                     continue;
                 }
                 "_typed" => has_typed = true,
-                // A server keeps a leaf that is no object as `{"_scalar": x}`, and takes every leaf with that key for one.
-                "_scalar" => taken_apart = true,
-                // It takes a body `{"_json": x}` for `x`.
-                "_json" => (lost, taken_apart) = (true, true),
+                // A server keeps a value that is no object as `{"_scalar": x}`, and takes every value with that key for
+                // one; it takes a body `{"_json": x}` for `x`.
+                "_scalar" | "_json" => taken_for_its_member = true,
                 "" => lost = true,
                 _ => {}
             }
             let value: &RawValue = map.next_value()?;
             lost |= value.get().starts_with('{') && object_is_lost(value.get());
         }
-        Ok(empty || (has_type && has_typed) || if kept_whole { taken_apart } else { lost })
+        Ok(empty || (has_type && has_typed) || taken_for_its_member || (lost && !kept_whole))
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
             json!({"a": {"b": []}}),
             json!({"_type": "other"}),
             json!({"_type": "file", "meta": {}}),
-            json!({"_scalar": 1}),
+            json!([{"_scalar": 1}]),
         ] {
             assert_eq!(escape(value.to_string(), true), value.to_string());
         }
@@ -139,8 +139,12 @@ mod tests {
             json!({"_type": "decimal", "_typed": "1.20"}),
             json!({"at": {"_typed": "x", "_type": {}}}),
             json!({"_type": "file", "_scalar": 1}),
+            json!({"_scalar": 1}),
+            json!({"_scalar": {"b": 1}, "x": 1}),
+            json!({"a": {"b": {"_scalar": null}}}),
             json!({"_json": 1, "_type": "lease"}),
             json!(["$json", 1]),
+            json!(["$claim"]),
         ] {
             let written = escape(value.to_string(), true);
             assert_eq!(written, format!(r#"["$json",{value}]"#));

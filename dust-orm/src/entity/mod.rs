@@ -29,9 +29,11 @@ pub(crate) use encode::{Take, check_required, encode_fields, encode_object, enco
 pub use fields::{Field, FieldState, Fields};
 pub use file_ref::FileRef;
 pub(crate) use key::{active_path, lookup_path, record_path};
-#[cfg(feature = "http")]
 pub(crate) use record::Measure;
-pub(crate) use record::{PackedRecord, RecordRef, StoredRecord, check_size, last_record, records};
+pub(crate) use record::{
+    MAX_RECORD_BYTES, MAX_RECORD_LEAVES, PackedRecord, RecordRef, StoredRecord, behind, check_size, last_record,
+    record_of, records,
+};
 pub use revision::{Revision, Versioned};
 pub use set::DustSet;
 

@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use crate::error::DustErr;
 use crate::protocol::path::unescape;
+use crate::protocol::value::is_claim;
 use crate::protocol::{Entry, LeafRef, PackedLeaves, Path};
 
 /// The most leaves of a record that are read. A record written by this library has some for each field.
@@ -28,15 +29,28 @@ impl Measure {
         self.check(of.as_str())
     }
 
+    /// Counts so many leaves, with the bytes of their paths and values.
+    pub(crate) fn add(&mut self, (leaves, bytes): (usize, usize)) {
+        self.leaves = self.leaves.saturating_add(leaves);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// The excess over what is read of a record; `None` where there is none.
+    pub(crate) fn excess(&self) -> Option<String> {
+        let Measure { leaves, bytes } = self;
+        (*leaves > MAX_RECORD_LEAVES || *bytes > MAX_RECORD_BYTES).then(|| {
+            format!(
+                "{leaves} leaves with {bytes} bytes, and no record of more than {MAX_RECORD_LEAVES} leaves or \
+                 {MAX_RECORD_BYTES} bytes is read"
+            )
+        })
+    }
+
     fn check(&self, of: &str) -> Result<(), DustErr> {
-        if self.leaves > MAX_RECORD_LEAVES || self.bytes > MAX_RECORD_BYTES {
-            let what = format!(
-                "what is stored at `{of}` has more than {MAX_RECORD_LEAVES} leaves or {MAX_RECORD_BYTES} bytes, which is no \
-                 record"
-            );
-            return Err(DustErr::TooLarge { what });
+        match self.excess() {
+            Some(excess) => Err(DustErr::TooLarge { what: format!("what is stored at `{of}` has {excess}") }),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -109,6 +123,19 @@ impl<'a> RecordRef<'a> {
         })
     }
 
+    /// How much it is.
+    pub(crate) fn measure(self) -> Measure {
+        let mut measure = Measure::default();
+        self.leaves().for_each(|leaf| measure.add((1, leaf.size())));
+        measure
+    }
+
+    /// Whether it is no record yet: the one leaf with which an insert has claimed it.
+    pub(crate) fn is_claim(self) -> bool {
+        let mut leaves = self.leaves();
+        matches!((leaves.next(), leaves.next()), (Some(leaf), None) if is_claim(leaf.value))
+    }
+
     /// What a leaf is called inside the record, in rendered form: `title`, or `meta/colour`.
     pub(crate) fn name(self, leaf: LeafRef<'a>) -> &'a str {
         // Every leaf lies below the record's path, and so begins with it and a `/`.
@@ -162,8 +189,14 @@ pub(crate) fn last_record(within: &str, leaves: &PackedLeaves) -> usize {
     }
 }
 
+/// The cursor behind everything that is below a record.
+pub(crate) fn behind(record: &str) -> String {
+    // `0` follows `/`.
+    format!("{record}0")
+}
+
 /// The path of the record that a leaf belongs to. One at the prefix or at a record's own path belongs to none.
-fn record_of<'a>(within: &str, leaf: &'a str) -> Option<&'a str> {
+pub(crate) fn record_of<'a>(within: &str, leaf: &'a str) -> Option<&'a str> {
     let key_end = leaf.strip_prefix(within)?.find('/')? + within.len();
     leaf.get(..key_end)
 }
@@ -219,7 +252,7 @@ mod tests {
         check_size("links/z", &leaves).unwrap();
         leaves.push(LeafRef::from(&leaf("links/z/z")));
         let text = check_size("links/z", &leaves).unwrap_err().to_string();
-        assert!(text.contains("`links/z`") && text.contains("100000 leaves"), "{text}");
+        assert!(text.contains("`links/z`") && text.contains("100001 leaves"), "{text}");
 
         let value = RawJson::parse(&format!("\"{}\"", "x".repeat(8 << 20))).unwrap();
         let large = |number: i32| Entry { value: value.clone(), ..leaf(&format!("links/z/{number}")) };

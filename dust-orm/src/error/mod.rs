@@ -30,7 +30,7 @@ pub use validation::{Errors, FieldError, Param};
 /// | `Timeout` | no clear answer: too late, lost, or a 5xx; the write **may have been applied** | operation | no |
 /// | `Unauthorized` | token refused or scope missing | scope | no |
 /// | `InvalidParams` | the request itself is wrong | which part, way out | no |
-/// | `RateLimited` | too many requests | [`retry_after`](DustErr::retry_after) | yes |
+/// | `RateLimited` | too many requests | [`retry_after`](DustErr::retry_after), the limit, the way to need fewer | yes |
 /// | `NotFound` | no such record, store or file | what | no |
 /// | `Invalid` | the changeset has errors | [`Errors`] by field | no |
 /// | `Decode` | a stored record does not fit the entity | [`InvalidRecord`] | no |
@@ -38,7 +38,7 @@ pub use validation::{Errors, FieldError, Param};
 /// | `Held` | somebody else holds the lease | lease key | yes |
 /// | `NotHeld` | the lease to renew has expired, or was stolen or released | lease key | no |
 /// | `Occupied` | something that is not a lease is in the lease's place | lease key | no |
-/// | `Partial` | `insert_many` failed after some chunks | how many are written, the cause | no |
+/// | `Partial` | `insert_many` failed after some chunks | how many are written, with how many requests, the cause | no |
 /// | `Damaged` | a file's bytes do not have their hash | which file | no |
 /// | `TooLarge` | a server sends more than is taken into memory | what, and the limit | no |
 /// | `Database` | a SeaORM hook, or SQL beside Dust, failed | the [`DbErr`] | no |
@@ -117,10 +117,12 @@ pub enum DustErr {
     #[error("{0}")]
     InvalidParams(String),
     /// Too many requests.
-    #[error("rate limited; try again in {} s", .retry_after.as_secs())]
+    #[error("rate limited: {limit}; try again in {} s", .retry_after.as_secs())]
     RateLimited {
-        /// How long to wait, at least one second.
+        /// The time to wait, at least one second.
         retry_after: Duration,
+        /// The limit that was reached and, over HTTP, the requests that the call had sent and the way to need fewer.
+        limit: String,
     },
     /// There is no such record, store or file.
     #[error("{what} was not found")]
@@ -159,11 +161,14 @@ pub enum DustErr {
         key: String,
     },
     /// A write of many records failed on the way: some are written.
-    #[error("after {done} records were written: {cause}")]
+    #[error("after {done} records were written, with {requests} requests: {cause}")]
     Partial {
-        /// How many records, from the first on, are written.
+        /// The number of records that are written, from the first on.
         done: usize,
-        /// Why the next was not.
+        /// The number of HTTP requests that the call had sent, reads and retries included; 0 over a transport that
+        /// sends none.
+        requests: usize,
+        /// The error that the next record met.
         cause: Box<DustErr>,
     },
     /// What was fetched is not what was stored.
@@ -210,7 +215,7 @@ impl DustErr {
     /// How long to wait before another try, where the server said so.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            DustErr::RateLimited { retry_after } => Some(*retry_after),
+            DustErr::RateLimited { retry_after, .. } => Some(*retry_after),
             _ => None,
         }
     }

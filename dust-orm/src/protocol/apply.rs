@@ -218,7 +218,7 @@ fn file_reference(file: &RawJson) -> Result<RawJson, OpError> {
 }
 
 /// A counter counts from 0 where there is nothing, `null` or `false`. Integers stay integers; with a float it is a float.
-fn incremented(leaf: Option<Leaf>, by: &RawJson) -> Result<RawJson, OpError> {
+pub(crate) fn incremented(leaf: Option<Leaf>, by: &RawJson) -> Result<RawJson, OpError> {
     let by = number(by).ok_or(OpError::IncrementRequiresNumber)??;
     let current = match &leaf {
         None => Number::Integer(0),

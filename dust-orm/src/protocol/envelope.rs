@@ -133,8 +133,34 @@ fn parse_exponent(text: &str) -> Option<i64> {
     text.parse().ok().filter(|exponent: &i64| exponent.abs() <= MAX_EXPONENT)
 }
 
+/// The seconds from 1970 to an ISO 8601 date and time with an offset.
+pub(crate) fn unix_seconds(text: &str) -> Option<i64> {
+    let Moment { minutes, second, .. } = moment(text)?;
+    Some(minutes * 60 + second)
+}
+
+/// A date and time, shifted to UTC.
+struct Moment<'a> {
+    /// Since 1970.
+    minutes: i64,
+    second: i64,
+    /// Up to six digits of a second.
+    fraction: &'a str,
+}
+
 /// An ISO 8601 date and time with an offset, shifted to UTC; up to six digits of the fraction stay.
 fn utc_datetime(text: &str) -> Option<String> {
+    let Moment { minutes, second, fraction } = moment(text)?;
+    let (year, month, day) = civil_from_days(minutes.div_euclid(1440));
+    if !(0..=9999).contains(&year) {
+        return None;
+    }
+    let (hour, minute) = (minutes.rem_euclid(1440) / 60, minutes.rem_euclid(60));
+    let point = if fraction.is_empty() { "" } else { "." };
+    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{point}{fraction}Z"))
+}
+
+fn moment(text: &str) -> Option<Moment<'_>> {
     let (date, rest) = text.split_at_checked(10)?;
     let (time, rest) = rest.strip_prefix(['T', ' '])?.split_at_checked(8)?;
     let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
@@ -158,13 +184,7 @@ fn utc_datetime(text: &str) -> Option<String> {
         None => ("", rest),
     };
     let minutes = days_from_civil(year, month, day) * 1440 + hour * 60 + minute - offset_minutes(offset)?;
-    let (year, month, day) = civil_from_days(minutes.div_euclid(1440));
-    if !(0..=9999).contains(&year) {
-        return None;
-    }
-    let (hour, minute) = (minutes.rem_euclid(1440) / 60, minutes.rem_euclid(60));
-    let point = if fraction.is_empty() { "" } else { "." };
-    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{point}{fraction}Z"))
+    Some(Moment { minutes, second, fraction })
 }
 
 /// Numbers of fixed widths between separators.

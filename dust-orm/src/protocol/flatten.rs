@@ -48,6 +48,33 @@ fn flatten_into(path: &Path, text: &str, leaves: &mut Vec<(Path, RawJson)>) -> R
     Ok(())
 }
 
+/// The leaves that a value becomes at a path of so many bytes: how many, and the bytes of their paths and values
+/// together. Fails as [`flatten`] does.
+pub(crate) fn measure(path: usize, value: &str) -> Result<(usize, usize), ValueError> {
+    if value.starts_with('{') {
+        value::check_depth(value)?;
+    }
+    measure_checked(path, value)
+}
+
+fn measure_checked(path: usize, text: &str) -> Result<(usize, usize), ValueError> {
+    let one = (1, path.saturating_add(text.len()));
+    if !text.starts_with('{') {
+        return Ok(one);
+    }
+    let members = value::members(text)?;
+    if value::is_envelope_of(&members) {
+        return Ok(one);
+    }
+    let mut sum = (0_usize, 0_usize);
+    for (key, value) in members {
+        let escaped = key.bytes().filter(|byte| matches!(byte, b'~' | b'/')).count();
+        let (leaves, bytes) = measure_checked(path.saturating_add(1 + key.len() + escaped), value.get())?;
+        sum = (sum.0.saturating_add(leaves), sum.1.saturating_add(bytes));
+    }
+    Ok(sum)
+}
+
 /// The object that leaves below a path make together: `depth` is the number of segments of that path. Keys are sorted.
 ///
 /// Where a leaf has leaves below it, the leaf wins, as it does when it is read itself. Where two leaves have the same
@@ -211,6 +238,9 @@ mod tests {
             let value = prune(Value::Object(Map::from_iter([("k".to_owned(), value)])));
             let base = Path::from_segments(&base).unwrap();
             let leaves = flatten(&base, &RawJson::from(&value)).unwrap();
+            let bytes = leaves.iter().map(|(path, value)| path.as_str().len() + value.as_str().len()).sum::<usize>();
+            let measured = measure(base.as_str().len(), RawJson::from(&value).as_str()).unwrap();
+            prop_assert_eq!(measured, (leaves.len(), bytes));
             for (path, _) in &leaves {
                 prop_assert!(base.is_ancestor_of(path));
             }

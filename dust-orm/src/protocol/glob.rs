@@ -108,6 +108,18 @@ impl Glob {
         Glob::render_below(path).ok_or_else(|| unnameable(path))
     }
 
+    /// The path of which this is the pattern of everything below it.
+    #[cfg(feature = "http")]
+    pub(crate) fn base(&self) -> Option<Path> {
+        let (Token::Many, literals) = self.tokens.split_last()? else { return None };
+        let segment = |token: &'_ Token| match token {
+            Token::Literal(literal) => Some(literal.clone()),
+            Token::One | Token::Many => None,
+        };
+        let segments: Vec<Box<str>> = literals.iter().map(segment).collect::<Option<_>>()?;
+        Path::from_segments(segments).ok()
+    }
+
     /// The rendered form.
     pub fn as_str(&self) -> &str {
         &self.rendered

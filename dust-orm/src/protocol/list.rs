@@ -55,6 +55,16 @@ pub enum Selector {
     },
 }
 
+#[cfg(any(feature = "embedded", feature = "http"))]
+impl Selector {
+    /// The range of what is below a path: no path has a NUL, so that U+0001 is the lowest character, and `0` follows
+    /// `/`.
+    pub(crate) fn below(path: &Path) -> Selector {
+        let from = Path::from_trusted(&format!("{path}/\u{1}"));
+        Selector::Range { from, to: Path::from_trusted(&format!("{path}0")) }
+    }
+}
+
 /// The order of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
@@ -110,5 +120,25 @@ impl ListItem {
             ListItem::Entry(entry) => Some(entry),
             ListItem::Path(_) => None,
         }
+    }
+}
+
+/// The most pages without a leaf that are read one after the other.
+const MAX_EMPTY_PAGES: usize = 100;
+
+/// Ends a list that goes on without leaves, which a reader would follow forever.
+#[derive(Debug, Default)]
+pub(crate) struct EmptyPages(usize);
+
+impl EmptyPages {
+    /// Counts a page. Fails at the last of too many in a row that are empty and have a cursor all the same.
+    pub(crate) fn check(&mut self, is_empty: bool, next_cursor: Option<&str>) -> Result<(), DustErr> {
+        self.0 = if is_empty && next_cursor.is_some() { self.0 + 1 } else { 0 };
+        if self.0 < MAX_EMPTY_PAGES {
+            return Ok(());
+        }
+        let message =
+            format!("a list of {MAX_EMPTY_PAGES} pages one after the other without a leaf, each with another cursor");
+        Err(DustErr::Http { status: 200, message })
     }
 }

@@ -195,10 +195,20 @@ pub(crate) fn escape_into(segment: &str, rendered: &mut String) {
     }
 }
 
+/// Whether a byte stands for itself in a URL.
+fn is_kept(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'_' | b'~')
+}
+
+/// The number of bytes that a text takes as part of a URL.
+#[cfg(feature = "http")]
+pub(crate) fn percent_encoded_len(text: &str) -> usize {
+    text.bytes().map(|byte| if is_kept(byte) { 1 } else { 3 }).sum()
+}
+
 /// Appends a text as part of a URL: all but `/` and RFC 3986's unreserved characters is encoded.
 pub(crate) fn percent_encode_into(text: &str, url: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let is_kept = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'_' | b'~');
     // What stays is copied in one piece up to the next byte that does not; what is between two such bytes ends at characters.
     let mut kept_from = 0;
     for (at, byte) in text.bytes().enumerate().filter(|(_, byte)| !is_kept(*byte)) {

@@ -105,9 +105,13 @@ impl<'r> Listing<'r> {
         }
     }
 
-    /// What is wrong with a page that a server has answered, given its paths: something that was not asked for, or not in
-    /// order. A cursor that does not lead on would be followed for ever.
-    pub fn fault<'p>(&self, paths: impl IntoIterator<Item = &'p str>, next_cursor: Option<&str>) -> Option<String> {
+    /// The fault of a page that a server has answered, given its paths: a path that was not asked for, paths out of
+    /// order, or a cursor that does not lead on, which a reader would follow forever.
+    pub(crate) fn fault<'p>(
+        &self,
+        paths: impl IntoIterator<Item = &'p str>,
+        next_cursor: Option<&str>,
+    ) -> Option<PageFault> {
         let prefixes = self.request.select == Select::Prefixes;
         let bounds = self.bounds();
         let in_bounds = |path: &str| RangeBounds::<str>::contains(&bounds, path);
@@ -161,17 +165,25 @@ impl<'r> Listing<'r> {
     }
 }
 
-/// What is wrong with a page of the leaves below a path, from the first on or after a cursor: as [`Listing::fault`], with
-/// nothing to be set up for it.
-pub(crate) fn fault_below<'p>(
-    below: &Path,
+/// The fault of a page of an ascending list from one path (included) to another (excluded), after a cursor where there
+/// is one: as [`Listing::fault`], with nothing to be set up for it.
+pub(crate) fn fault_between<'p>(
+    (from, to): (&str, &str),
     after: Option<&str>,
     paths: impl IntoIterator<Item = &'p str>,
     next_cursor: Option<&str>,
-) -> Option<String> {
-    let asked_for = |path: &str| below.is_above(path) && after.is_none_or(|after| path > after);
+) -> Option<PageFault> {
+    let asked_for = |path: &str| from <= path && path < to && after.is_none_or(|after| path > after);
     let leads_on = |cursor: &str, last: Option<&str>| asked_for(cursor) && last.is_none_or(|last| cursor >= last);
     fault(paths, next_cursor, asked_for, |before, path| before < path, leads_on)
+}
+
+/// Why a page is not an answer to the list that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PageFault {
+    pub(crate) text: String,
+    /// The page has a leaf that the list does not select: a server that does not know the selection answers such pages.
+    pub(crate) is_of_others: bool,
 }
 
 fn fault<'p>(
@@ -180,19 +192,20 @@ fn fault<'p>(
     asked_for: impl Fn(&str) -> bool,
     is_after: impl Fn(&str, &str) -> bool,
     leads_on: impl Fn(&str, Option<&str>) -> bool,
-) -> Option<String> {
+) -> Option<PageFault> {
+    let fault = |text: String, is_of_others| Some(PageFault { text, is_of_others });
     let mut last = None::<&str>;
     for path in paths {
         if !asked_for(path) {
-            return Some(format!("`{path}` was not asked for"));
+            return fault(format!("`{path}` was not asked for"), true);
         }
         if let Some(last) = last.filter(|last| !is_after(last, path)) {
-            return Some(format!("`{path}` comes after `{last}`"));
+            return fault(format!("`{path}` comes after `{last}`"), false);
         }
         last = Some(path);
     }
     let cursor = next_cursor?;
-    (!leads_on(cursor, last)).then(|| format!("the cursor `{cursor}` does not lead on"))
+    if leads_on(cursor, last) { None } else { fault(format!("the cursor `{cursor}` does not lead on"), false) }
 }
 
 /// A leaf as readers see it: decimal and datetime envelopes as bare strings.

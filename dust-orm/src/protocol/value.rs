@@ -119,6 +119,32 @@ pub(crate) fn comparable(value: &str) -> Result<String, ValueError> {
     render(value, false)
 }
 
+/// The value of a leaf with which an insert claims a record for itself before it writes it. A reader takes such a leaf
+/// for none.
+pub(crate) const CLAIM: &str = r#"["$claim"]"#;
+
+/// Whether a leaf's value is a claim.
+pub(crate) fn is_claim(value: &str) -> bool {
+    value == CLAIM
+}
+
+/// The first key with a NUL character among those that become path segments when an object is set; `None` where there
+/// is none. A server loses leaves with such a path. Keys inside an array are part of its text and do no harm.
+///
+/// `merged` says that the object is merged, which takes the first level apart even where it looks like an envelope.
+pub(crate) fn nul_key(value: &str, merged: bool) -> Option<String> {
+    // JSON has no other way to write the character.
+    if !value.starts_with('{') || !value.contains("\\u0000") {
+        return None;
+    }
+    let members = members(value).ok()?;
+    if !merged && is_envelope_of(&members) {
+        return None;
+    }
+    let nul = members.keys().find(|key| key.contains('\0')).map(|key| key.clone().into_owned());
+    nul.or_else(|| members.values().find_map(|value| nul_key(value.get(), false)))
+}
+
 /// Refuses a text that is nested deeper than [`MAX_DEPTH`], in one pass, so that what follows may recurse.
 pub(crate) fn check_depth(text: &str) -> Result<(), ValueError> {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);

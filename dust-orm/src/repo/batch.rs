@@ -9,12 +9,13 @@ use sea_orm::EntityTrait;
 
 use super::DustRepo;
 use super::input::IntoActive;
+use super::many::{Wanted, fetch_many};
 use super::options::{Condition, Options};
-use super::prepare::{Deleting, Saving};
+use super::prepare::{After, Draft, Planned};
 use super::send::Outgoing;
 use crate::entity::{DustEntity, KeyOf, Revision};
 use crate::error::DustErr;
-use crate::protocol::{BatchOp, Fence};
+use crate::protocol::{Fence, PackedLeaves};
 use crate::transport::Transport;
 
 impl DustRepo {
@@ -23,6 +24,10 @@ impl DustRepo {
     /// Every entry is checked, and its hooks run, before anything is sent; an invalid changeset anywhere means that nothing
     /// is. A batch holds at most 1000 ops: one per field in flat mode, one per record in map mode, one per delete, and under
     /// `if_match` one more per leaf that was read. An empty batch is fine. A record should be in a batch once.
+    ///
+    /// The batch itself is one request. Records of which an entry needs to know what is stored are read together before
+    /// it: those that are updated, and those that are inserted with optional fields `NotSet`. [`BatchResult::requests`]
+    /// counts all.
     ///
     /// ```
     /// # use dust_orm::{BatchEntry, DustRepo, entity::prelude::*, tests_cfg::link};
@@ -120,8 +125,10 @@ impl BatchWrite<'_> {
 pub struct BatchResult {
     /// The place of the last op in the store's order; `None` when there was nothing to write.
     pub store_seq: Option<u64>,
-    /// How many ops were written.
+    /// The number of ops that were written.
     pub ops: usize,
+    /// The number of HTTP requests that the batch took, reads and retries included; 0 over a transport that sends none.
+    pub requests: usize,
 }
 
 impl<'r> IntoFuture for BatchWrite<'r> {
@@ -131,12 +138,19 @@ impl<'r> IntoFuture for BatchWrite<'r> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let transport = &*self.repo.active();
-            let mut outgoing = Outgoing::default();
-            let mut prepared = Vec::with_capacity(self.entries.len());
+            let mut drafts = Vec::with_capacity(self.entries.len());
             for entry in self.entries {
                 let options = Options { fence: self.fence.clone(), ..entry.options };
-                let (ops, after) = entry.write.prepare(&options, transport).await?;
-                outgoing.add(ops, &options.condition);
+                drafts.push((entry.write.draft(&options, transport).await?, options));
+            }
+            let wanted: Vec<Option<Wanted>> = drafts.iter().map(|(draft, _)| draft.to_read()).collect();
+            let mut stored = fetch_many(transport, &wanted).await?.into_iter();
+            let mut outgoing = Outgoing::default();
+            let mut prepared = Vec::with_capacity(drafts.len());
+            let among_others = drafts.len() > 1;
+            for (draft, options) in drafts {
+                let (planned, after) = draft.plan(&options, stored.next().flatten(), among_others, transport)?;
+                outgoing.add(planned, &options.condition);
                 prepared.push(after);
             }
             let ops = outgoing.len();
@@ -144,7 +158,7 @@ impl<'r> IntoFuture for BatchWrite<'r> {
             for after in prepared {
                 after.finish().await?;
             }
-            Ok(BatchResult { store_seq, ops })
+            Ok(BatchResult { store_seq, ops, requests: transport.requests() })
         })
     }
 }
@@ -152,11 +166,21 @@ impl<'r> IntoFuture for BatchWrite<'r> {
 /// A verb of an entity that the batch does not know by type.
 #[async_trait]
 trait Pending: Send {
-    async fn prepare(
+    async fn draft(self: Box<Self>, options: &Options, transport: &dyn Transport) -> Result<Box<dyn Drafted>, DustErr>;
+}
+
+/// An entry whose hooks have run.
+trait Drafted: Send + Sync {
+    /// The record to read before it is planned.
+    fn to_read(&self) -> Option<Wanted>;
+
+    fn plan(
         self: Box<Self>,
         options: &Options,
+        stored: Option<PackedLeaves>,
+        among_others: bool,
         transport: &dyn Transport,
-    ) -> Result<(Vec<BatchOp>, Box<dyn Finish>), DustErr>;
+    ) -> Result<(Planned, Box<dyn Finish>), DustErr>;
 }
 
 /// What is left to do for an entry once the batch is written.
@@ -174,34 +198,36 @@ enum Verb<E: DustEntity> {
 
 #[async_trait]
 impl<E: DustEntity> Pending for Verb<E> {
-    async fn prepare(
+    async fn draft(self: Box<Self>, options: &Options, transport: &dyn Transport) -> Result<Box<dyn Drafted>, DustErr> {
+        Ok(Box::new(match *self {
+            Verb::Insert(active) => Draft::<E>::insert(active?, options, transport).await?,
+            Verb::Update(active) => Draft::<E>::update(active?, options, transport).await?,
+            Verb::Delete(active) => Draft::<E>::delete(active?, options, transport).await?,
+            Verb::DeleteById(segment) => Draft::<E>::delete_by_key(&segment, options, transport).await?,
+        }))
+    }
+}
+
+impl<E: DustEntity> Drafted for Draft<E> {
+    fn to_read(&self) -> Option<Wanted> {
+        Draft::to_read(self)
+    }
+
+    fn plan(
         self: Box<Self>,
         options: &Options,
+        stored: Option<PackedLeaves>,
+        among_others: bool,
         transport: &dyn Transport,
-    ) -> Result<(Vec<BatchOp>, Box<dyn Finish>), DustErr> {
-        Ok(match *self {
-            Verb::Insert(active) => boxed(Saving::<E>::insert(active?, options, transport).await?),
-            Verb::Update(active) => boxed(Saving::<E>::update(active?, options, transport).await?),
-            Verb::Delete(active) => boxed(Deleting::<E>::prepare(active?, options, transport).await?),
-            Verb::DeleteById(segment) => boxed(Deleting::<E>::by_key(&segment, options, transport).await?),
-        })
-    }
-}
-
-fn boxed<F: Finish + 'static>((ops, after): (Vec<BatchOp>, F)) -> (Vec<BatchOp>, Box<dyn Finish>) {
-    (ops, Box::new(after))
-}
-
-#[async_trait]
-impl<E: DustEntity> Finish for Saving<E> {
-    async fn finish(self: Box<Self>) -> Result<(), DustErr> {
-        Saving::finish(*self).await.map(drop)
+    ) -> Result<(Planned, Box<dyn Finish>), DustErr> {
+        let (planned, after) = Draft::plan(*self, options, stored, among_others, transport)?;
+        Ok((planned, Box::new(after)))
     }
 }
 
 #[async_trait]
-impl<E: DustEntity> Finish for Deleting<E> {
+impl<E: DustEntity> Finish for After<E> {
     async fn finish(self: Box<Self>) -> Result<(), DustErr> {
-        Deleting::finish(*self).await
+        After::finish(*self).await.map(drop)
     }
 }

@@ -4,33 +4,33 @@ use std::future::IntoFuture;
 use std::time::Instant;
 
 use futures_core::future::BoxFuture;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sea_orm::EntityTrait;
 
 use super::DustRepo;
 use super::chunks::ChunkSize;
 use super::input::IntoActive;
+use super::many::fetch_many;
 use super::options::Options;
 use super::plan::check_size;
-use super::prepare::Saving;
+use super::prepare::{Draft, Planned};
 use super::send::send;
 use super::write::DeleteResult;
 use crate::entity::DustEntity;
 use crate::error::DustErr;
 use crate::protocol::{BatchOp, Fence};
-
-/// How many records are prepared, and if need be read, at a time.
-const CONCURRENT_READS: usize = 8;
+use crate::transport::Transport;
 
 impl DustRepo {
     /// Inserts many records of one entity in as few requests as possible, and answers their Models in order.
     ///
-    /// All are validated before anything is sent. They are sent in chunks of at most 1000 ops (one per field in flat mode,
-    /// one per record in map mode) and of the size that the transport takes, and of fewer while the server is slow. **Atomic per chunk, not as a whole**: when a chunk fails, those before it are written, and
-    /// the error is [`Partial`](DustErr::Partial), which says how many records that was. An empty list is fine.
+    /// All are validated before anything is sent. They are sent in chunks of at most 1000 ops (one per field in flat
+    /// mode, one per record in map mode) and of the size that the transport takes, and of fewer while the server is
+    /// slow. **Atomic per chunk, not as a whole**: when a chunk fails, those before it are written, and the error is
+    /// [`Partial`](DustErr::Partial), which says how many records that was and how many requests it took. An empty list
+    /// is fine.
     ///
-    /// As with a single insert, a record whose optional fields are `NotSet` is read first; set them, to `None` if need be,
-    /// to save those reads.
+    /// As with a single insert, records whose optional fields are `NotSet` are read first, all of them together: a
+    /// server is asked for pages of up to 1000 leaves. Set the fields, to `None` if need be, to save those reads.
     ///
     /// ```
     /// # use dust_orm::{DustRepo, tests_cfg::link};
@@ -57,7 +57,7 @@ impl DustRepo {
     /// ```
     pub async fn delete_all<E: DustEntity>(&self) -> Result<DeleteResult, DustErr> {
         let ops = vec![BatchOp::delete(E::prefix_path()?)];
-        let store_seq = send(ops, Options::default(), &*self.active()).await?.unwrap_or_default();
+        let store_seq = send(ops.into(), Options::default(), &*self.active()).await?.unwrap_or_default();
         Ok(DeleteResult { store_seq })
     }
 }
@@ -88,28 +88,31 @@ impl<'r, E: DustEntity> IntoFuture for InsertMany<'r, E> {
             let transport = &*self.repo.active();
             let options = Options { fence: self.fence, ..Options::default() };
             let options = &options;
-            let prepared: Vec<(Vec<BatchOp>, Saving<E>)> = stream::iter(self.actives)
-                .map(async |active| {
-                    let (ops, saving) = Saving::<E>::insert(active?, options, transport).await?;
-                    check_size(&ops)?;
-                    Ok::<_, DustErr>((ops, saving))
-                })
-                .buffered(CONCURRENT_READS)
-                .try_collect()
-                .await?;
-            let mut models = Vec::with_capacity(prepared.len());
+            let mut drafts = Vec::with_capacity(self.actives.len());
+            for active in self.actives {
+                drafts.push(Draft::<E>::insert(active?, options, transport).await?);
+            }
+            let wanted: Vec<_> = drafts.iter().map(Draft::to_read).collect();
+            let stored = fetch_many(transport, &wanted).await?;
+            let mut left = Vec::with_capacity(drafts.len());
+            for (draft, stored) in drafts.into_iter().zip(stored) {
+                let (Planned { ops, .. }, after) = draft.plan(options, stored, true, transport)?;
+                check_size(&ops)?;
+                left.push((ops, after));
+            }
+            let mut models = Vec::with_capacity(left.len());
             let mut size = ChunkSize::new(transport.capabilities().batch_bytes);
             let mut written = 0;
-            let mut left = prepared;
             while !left.is_empty() {
                 let rest = left.split_off(size.take(&left));
-                let (ops, savings): (Vec<_>, Vec<_>) = std::mem::replace(&mut left, rest).into_iter().unzip();
+                let (ops, afters): (Vec<_>, Vec<_>) = std::mem::replace(&mut left, rest).into_iter().unzip();
                 let started = Instant::now();
-                send(ops.concat(), options.clone(), transport).await.map_err(|cause| after(written, cause))?;
+                let sent = send(ops.concat().into(), options.clone(), transport).await;
+                sent.map_err(|cause| after(written, cause, transport))?;
                 size.took(started.elapsed());
-                written += savings.len();
-                for saving in savings {
-                    models.push(saving.finish().await.map_err(|cause| after(written, cause))?);
+                written += afters.len();
+                for saved in afters {
+                    models.push(saved.saved().await.map_err(|cause| after(written, cause, transport))?);
                 }
             }
             Ok(models)
@@ -118,9 +121,9 @@ impl<'r, E: DustEntity> IntoFuture for InsertMany<'r, E> {
 }
 
 /// An error that came when some records were written already.
-fn after(written: usize, cause: DustErr) -> DustErr {
+fn after(written: usize, cause: DustErr, transport: &dyn Transport) -> DustErr {
     match written {
         0 => cause,
-        done => DustErr::Partial { done, cause: Box::new(cause) },
+        done => DustErr::Partial { done, requests: transport.requests(), cause: Box::new(cause) },
     }
 }

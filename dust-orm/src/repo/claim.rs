@@ -10,10 +10,10 @@ use super::hooks;
 use super::options::{Condition, Options};
 use super::plan::{self, Guard};
 use super::prepare::complete_new;
-use super::records::fetch;
+use super::records::fetch_or_claim;
 use super::send::{self, Outgoing};
 use crate::entity::{
-    DustEntity, Fields, PackedRecord, Revision, Take, active_path, check_required, decode, encode_object, is_leaf,
+    DustEntity, Fields, RecordRef, Revision, Take, active_path, check_required, encode_object, is_leaf,
 };
 use crate::error::{DustErr, ErrKind};
 use crate::protocol::flatten::flatten;
@@ -23,10 +23,16 @@ use crate::transport::Transport;
 /// How often an insert looks again after somebody else wrote in between.
 const ATTEMPTS: usize = 5;
 
-/// Inserts a record if there is none, on a transport that cannot compare a whole record: two requests, or three where
-/// something is in the way. Between the claim and the batch the record is incomplete, and so invisible to the reads of an
-/// entity that has more than one required field. What a writer left behind that stopped there is taken over; anything else
-/// that is there stays, also where it does not fit the entity.
+/// Inserts a record if there is none, on a transport that cannot compare a whole record.
+///
+/// ```text
+/// read the record             something is there: Exists        a claim alone is there: take it over
+/// set one leaf if it is absent, to a claim                      another was faster: read again
+/// set the record in a batch that is guarded by the claim        a conflict: read again
+/// ```
+///
+/// Nobody sees the claim: readers and subscribers take such a leaf for none. Where a writer stops after it, the next
+/// takes it over; anything else that is there stays, also where it does not fit the entity.
 pub(super) async fn insert_if_absent<E: DustEntity>(
     active: <E as EntityTrait>::ActiveModel,
     options: Options,
@@ -37,25 +43,24 @@ pub(super) async fn insert_if_absent<E: DustEntity>(
     let active = hooks::before_save::<E>(active, true).await?;
     check_required(&active, Take::Known)?;
     let record = active_path::<E>(&active)?;
-    let (claim, claimed_value) = claim_of::<E>(&active, &record)?;
+    // What cannot be written leaves no claim behind.
+    plan::replace::<E>(&active, &record, &Guard::None)?;
+    let claim = claim_of::<E>(&active, &record)?;
     let model = complete_new::<E>(active.clone())?;
     for _ in 0..ATTEMPTS {
-        let stored = fetch(transport, &record).await?;
-        let guard = match &stored {
-            Some(stored) if !is_claim::<E>(stored) => {
-                let current = Some(Revision::of(stored).number());
+        let guard = match fetch_or_claim(transport, &record).await? {
+            Some(stored) if !RecordRef::from(&stored).is_claim() => {
+                let current = Some(Revision::of(&stored).number());
                 return Err(DustErr::Exists { path: record.to_string(), current });
             }
-            Some(stored) => {
-                Guard::Leaves(stored.leaves.iter().map(|leaf| (Path::from_trusted(leaf.path), leaf.revision)).collect())
-            }
-            None => match set_if_absent(&claim, &claimed_value, options.fence.as_ref(), transport).await? {
-                Some(revision) => Guard::Leaves(vec![(claim.clone(), revision)]),
+            Some(claimed) => claimed.leaves.iter().map(|leaf| (Path::from_trusted(leaf.path), leaf.revision)).collect(),
+            None => match set_if_absent(&claim, options.fence.as_ref(), transport).await? {
+                Some(revision) => vec![(claim.clone(), revision)],
                 None => continue,
             },
         };
-        let ops = plan::replace::<E>(&active, &record, &guard)?;
-        match send::send(ops, options.clone(), transport).await {
+        let ops = plan::replace::<E>(&active, &record, &Guard::Leaves(guard))?;
+        match send::send(ops.into(), options.clone(), transport).await {
             Ok(_) => return hooks::after_save::<E>(model, true).await,
             Err(error) if error.kind() == ErrKind::Conflict => {}
             Err(error) => return Err(error),
@@ -64,39 +69,21 @@ pub(super) async fn insert_if_absent<E: DustEntity>(
     Err(DustErr::Conflict { path: record.to_string(), current: None, op_index: None })
 }
 
-/// Whether a record is no more than what [`insert_if_absent`] leaves behind where it stops half-way: one field of an entity
-/// that has others without which it is no record.
-fn is_claim<E: DustEntity>(stored: &PackedRecord<'_>) -> bool {
-    let mut leaves = stored.leaves.iter();
-    let (Some(leaf), None) = (leaves.next(), leaves.next()) else { return false };
-    let leaf = Path::from_trusted(leaf.path);
-    let mut fields = E::ActiveModel::FIELDS.iter().filter(|field| is_leaf(field));
-    let of_a_field = fields
-        .any(|field| stored.path.child(field.name).is_ok_and(|field| field == leaf || field.is_ancestor_of(&leaf)));
-    of_a_field && decode::<E>(stored).is_err()
-}
-
-/// The leaf to claim: preferably one of a field that is not required, so that the claim alone is no record.
-fn claim_of<E: DustEntity>(active: &E::ActiveModel, record: &Path) -> Result<(Path, RawJson), DustErr> {
+/// The leaf to claim: one of a required field where there is one, as every insert of the record writes it, so that one
+/// without a condition in between is noticed.
+fn claim_of<E: DustEntity>(active: &E::ActiveModel, record: &Path) -> Result<Path, DustErr> {
     let leaves = flatten(record, &encode_object(active)?)?;
     let is_required = |leaf: &Path| {
-        E::ActiveModel::FIELDS
-            .iter()
-            .filter(|field| field.required)
-            .any(|field| record.child(field.name).is_ok_and(|field| field == *leaf || field.is_ancestor_of(leaf)))
+        let mut fields = E::ActiveModel::FIELDS.iter().filter(|field| field.required && is_leaf(field));
+        fields.any(|field| record.child(field.name).is_ok_and(|field| plan::covers(&field, leaf.as_str())))
     };
-    let claim = leaves.iter().find(|(leaf, _)| !is_required(leaf)).or_else(|| leaves.first()).cloned();
-    claim.ok_or_else(|| plan::nothing_to_write(record))
+    let claim = leaves.iter().find(|(leaf, _)| is_required(leaf)).or_else(|| leaves.first());
+    claim.map(|(leaf, _)| leaf.clone()).ok_or_else(|| plan::nothing_to_write(record))
 }
 
-/// Sets a leaf if it is absent, and gives its revision; `None` when something is there.
-async fn set_if_absent(
-    path: &Path,
-    value: &RawJson,
-    fence: Option<&Fence>,
-    transport: &dyn Transport,
-) -> Result<Option<u64>, DustErr> {
-    let mut write = Write::new(path.clone(), Op::Set(value.clone()));
+/// Claims a leaf if it is absent, and gives its revision; `None` when something is there.
+async fn set_if_absent(path: &Path, fence: Option<&Fence>, transport: &dyn Transport) -> Result<Option<u64>, DustErr> {
+    let mut write = Write::new(path.clone(), Op::Set(RawJson::from_trusted(value::CLAIM)));
     write.precondition = Some(Precondition::IfAbsent);
     write.fence = fence.cloned();
     match transport.write(write).await {
@@ -106,8 +93,8 @@ async fn set_if_absent(
     }
 }
 
-/// Turns "absent, as it was when it was read" into a revision: writes `null`, which reads like an absent leaf, on condition
-/// that nothing is there, and guards the op by that. Answers the claims, for [`take_back`].
+/// Turns "absent, as it was when it was read" into a revision: writes a claim, which reads like an absent leaf, on
+/// condition that nothing is there, and guards the op by that. Answers the claims, for [`take_back`].
 pub(super) async fn claim_absent(
     outgoing: &mut Outgoing,
     fence: Option<&Fence>,
@@ -120,7 +107,7 @@ pub(super) async fn claim_absent(
             // "No leaf at this path" is true of an object, which the claim would wipe.
             let claim = match transport.exists(&op.path).await {
                 Ok(true) => Ok(None),
-                Ok(false) => set_if_absent(&op.path, &RawJson::null(), fence, transport).await,
+                Ok(false) => set_if_absent(&op.path, fence, transport).await,
                 Err(error) => Err(error),
             };
             let revision = match claim {
@@ -150,14 +137,14 @@ pub(super) async fn claim_absent(
     Ok(claims)
 }
 
-/// Removes claims after a batch that failed, as far as nobody, and not the batch either, has written there since: a `null` does no harm in a
-/// record, but it would be all that is left of one that was deleted. Where this fails, the `null` stays.
+/// Removes what was written, such as claims after a batch that failed, as far as nobody, and not the batch either, has
+/// written there since. Where this fails, a claim stays, which nobody sees.
 pub(super) async fn take_back(claims: Vec<(Path, u64)>, transport: &dyn Transport) {
     for (path, revision) in claims {
         let mut delete = Write::new(path, Op::Delete);
         delete.precondition = Some(Precondition::IfMatch(revision));
         if let Err(error) = transport.write(delete).await {
-            tracing::debug!(target: "dust_orm", %error, "a claim could not be taken back");
+            tracing::debug!(target: "dust_orm", %error, "what was written could not be taken back");
         }
     }
 }

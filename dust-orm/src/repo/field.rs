@@ -14,7 +14,9 @@ use super::options::Options;
 use super::send;
 use crate::entity::{Counter, DustEntity, DustSet, Fields, KeyOf, is_leaf, record_path};
 use crate::error::{DustErr, InvalidRecord};
-use crate::protocol::{Fence, Op, Path, RawJson, Write};
+use crate::protocol::apply::incremented;
+use crate::protocol::value::{is_claim, is_integer};
+use crate::protocol::{Entry, Fence, Leaf, Op, Path, RawJson, Write};
 use crate::transport::Transport;
 
 impl DustRepo {
@@ -25,6 +27,12 @@ impl DustRepo {
     ///
     /// It writes the one field, whether or not there is a record: an insert later merges with it (in flat mode). Hooks do
     /// not run, as there is no `ActiveModel` of it. Not over HTTP: there it is [`NotSupported`](DustErr::NotSupported).
+    ///
+    /// A number that the field's type cannot hold, such as -1 in a `u32` or one past 64 bits in a [`Counter`], is
+    /// [`InvalidParams`](DustErr::InvalidParams) and nothing is written. Where only the increments of others at the
+    /// same time make it one, this increment is taken back by another; if that fails, the error is
+    /// [`Decode`](DustErr::Decode), which names the number that is stored, and until it is changed the record does not
+    /// fit its entity.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -46,12 +54,13 @@ impl DustRepo {
         let write = || {
             let field = FieldOf::find(key.into(), column)?;
             let by = by.to_json()?;
-            // What counts is the kind of number: a field without a sign can be counted down.
-            let sample = RawJson::parse(by.as_str().trim_start_matches('-')).map_err(unserializable)?;
-            field.check("increment", &sample)?;
-            Ok(Write::new(field.path, Op::Increment(by)))
+            // The kind of the number is looked at: a field without a sign can be counted down, one of a few bits by
+            // many.
+            let sample = if is_integer(by.as_str()) { "1" } else { by.as_str().trim_start_matches('-') };
+            field.check("increment", &RawJson::parse(sample).map_err(unserializable)?)?;
+            Ok(Pending { write: Write::new(field.path.clone(), Op::Increment(by)), field })
         };
-        FieldWrite { repo: self, operation: "increment", write: write(), fence: None, read: N::read }
+        FieldWrite { repo: self, operation: "increment", pending: write(), fence: None, read: N::read }
     }
 
     /// Puts a member first into the set that a field is, atomically; one that is there already moves. Answers the set it
@@ -161,9 +170,15 @@ impl Countable for f64 {
 pub struct FieldWrite<'r, T> {
     repo: &'r DustRepo,
     operation: &'static str,
-    write: Result<Write, DustErr>,
+    pending: Result<Pending, DustErr>,
     fence: Option<Fence>,
     read: fn(&RawJson) -> Result<T, serde_json::Error>,
+}
+
+/// A write of a field that has not been sent.
+struct Pending {
+    write: Write,
+    field: FieldOf,
 }
 
 impl<'r, T: DeserializeOwned + Eq + Hash> FieldWrite<'r, DustSet<T>> {
@@ -177,16 +192,16 @@ impl<'r, T: DeserializeOwned + Eq + Hash> FieldWrite<'r, DustSet<T>> {
         let write = || {
             let field = field?;
             let member = RawJson::from_serialize(member).map_err(unserializable)?;
-            if matches!(member.as_str(), "null" | r#""$json""#) {
+            if matches!(member.as_str(), "null" | r#""$json""# | r#""$claim""#) {
                 return Err(DustErr::InvalidParams(format!(
                     "{operation}: {member} cannot be a member of `{}`: it has a meaning of its own",
                     field.path
                 )));
             }
             field.check(operation, &RawJson::from_trusted(format!("[{member}]")))?;
-            Ok(Write::new(field.path, op(member)))
+            Ok(Pending { write: Write::new(field.path.clone(), op(member)), field })
         };
-        FieldWrite { repo, operation, write: write(), fence: None, read: |value| value.to() }
+        FieldWrite { repo, operation, pending: write(), fence: None, read: |value| value.to() }
     }
 }
 
@@ -205,27 +220,50 @@ impl<'r, T: Send + 'r> IntoFuture for FieldWrite<'r, T> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let FieldWrite { repo, operation, write, fence, read } = self;
+            let FieldWrite { repo, operation, pending, fence, read } = self;
             let transport = &*repo.active();
-            let write = Write { fence, ..write? };
+            let Pending { write, field } = pending?;
+            let write = Write { fence, ..write };
             check(operation, write.fence.as_ref(), transport)?;
-            let path = write.path.clone();
+            let undo = match &write.op {
+                Op::Increment(by) => {
+                    field.check_sum(by, transport).await?;
+                    let back = Write { fence: write.fence.clone(), ..Write::new(field.path.clone(), negated(by)) };
+                    Some((by.clone(), back))
+                }
+                _ => None,
+            };
             let value = match transport.write(write).await?.value {
                 Some(value) => value,
                 // A transport that does not tell shows it: what it has acknowledged is readable.
-                None => transport.get_many(std::slice::from_ref(&path)).await?.pop().flatten().map_or_else(
-                    || Err(DustErr::NotFound { what: format!("`{path}`, which was just written") }),
+                None => field.present(transport).await?.map_or_else(
+                    || Err(DustErr::NotFound { what: format!("`{}`, which was just written", field.path) }),
                     |entry| Ok(entry.value),
                 )?,
             };
-            read(&value).map_err(|error| unreadable(&path, &error))
+            if let (Some((by, undo)), Err(error)) = (undo, field.probe(&value)) {
+                return match transport.write(undo).await {
+                    Ok(_) => {
+                        Err(field.beyond(&by, &value, &error, "another write came first, and this one was taken back"))
+                    }
+                    Err(_) => Err(unreadable(&field.path, &format!("{error}; the leaf holds {value}"))),
+                };
+            }
+            read(&value).map_err(|error| unreadable(&field.path, &error))
         })
     }
 }
 
+/// The increment that takes another back.
+fn negated(by: &RawJson) -> Op {
+    let text = by.as_str().strip_prefix('-').map_or_else(|| format!("-{by}"), str::to_owned);
+    Op::Increment(RawJson::from_trusted(text))
+}
+
 impl<T> fmt::Debug for FieldWrite<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FieldWrite").field("write", &self.write).field("fence", &self.fence).finish_non_exhaustive()
+        let write = self.pending.as_ref().map(|pending| &pending.write);
+        f.debug_struct("FieldWrite").field("write", &write).field("fence", &self.fence).finish_non_exhaustive()
     }
 }
 
@@ -258,9 +296,35 @@ impl FieldOf {
         Ok(FieldOf { path: record.child(field.name)?, name: field.name, position, probe: probe::<Active<C>> })
     }
 
+    fn probe(&self, value: &RawJson) -> Result<(), serde_json::Error> {
+        (self.probe)(self.position, value)
+    }
+
+    /// What the field holds now.
+    async fn present(&self, transport: &dyn Transport) -> Result<Option<Entry>, DustErr> {
+        Ok(transport.get_many(std::slice::from_ref(&self.path)).await?.pop().flatten())
+    }
+
+    /// Refuses an increment whose sum the field's type cannot hold, by what the field holds now.
+    async fn check_sum(&self, by: &RawJson, transport: &dyn Transport) -> Result<(), DustErr> {
+        let present = self.present(transport).await?;
+        let present = present.filter(|entry| !is_claim(entry.value.as_str()));
+        let leaf = present.map(|Entry { value, kind, revision, .. }| Leaf { value, kind, revision });
+        // What is no number the store refuses.
+        let Ok(sum) = incremented(leaf, by) else { return Ok(()) };
+        self.probe(&sum).map_err(|error| self.beyond(by, &sum, &error, "nothing was written"))
+    }
+
+    fn beyond(&self, by: &RawJson, sum: &RawJson, error: &serde_json::Error, done: &str) -> DustErr {
+        DustErr::InvalidParams(format!(
+            "increment by {by}: the field `{}` of `{}` would become {sum}, which its type cannot hold ({error}); {done}",
+            self.name, self.path
+        ))
+    }
+
     /// Refuses an operation that would leave in the field what it cannot read, such as a fraction in a whole number.
     pub(super) fn check(&self, operation: &str, sample: &RawJson) -> Result<(), DustErr> {
-        (self.probe)(self.position, sample).map_err(|error| {
+        self.probe(sample).map_err(|error| {
             DustErr::InvalidParams(format!(
                 "{operation}: the field `{}` of `{}` cannot hold it: {error}",
                 self.name, self.path
@@ -288,7 +352,7 @@ fn unserializable(error: serde_json::Error) -> DustErr {
 }
 
 /// The error for a value that was written by the store and does not fit the caller's type.
-pub(super) fn unreadable(path: &Path, error: &serde_json::Error) -> DustErr {
+pub(super) fn unreadable(path: &Path, error: &dyn fmt::Display) -> DustErr {
     let name = path.segments().next_back().map_or_else(String::new, |name| name.into_owned());
     let undecodable = vec![(name, format!("{error}; the write itself was applied"))];
     InvalidRecord { path: path.to_string(), undecodable, ..InvalidRecord::default() }.into()

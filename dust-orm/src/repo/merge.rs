@@ -7,8 +7,8 @@ use sea_orm::EntityTrait;
 
 use super::input::IntoActive;
 use super::records::{fetch, model_or_warning};
-use super::{DustRepo, field, hooks};
-use crate::entity::{DustEntity, Take, active_path, check_required, encode_set};
+use super::{DustRepo, field, hooks, plan};
+use crate::entity::{DustEntity, Fields, Take, active_path, check_required, encode_set, is_leaf};
 use crate::error::DustErr;
 use crate::protocol::{Fence, Op, Write};
 
@@ -71,6 +71,13 @@ impl<'r, E: DustEntity> IntoFuture for Merge<'r, E> {
             let fields = encode_set(&active)?;
             let writes = fields.as_str() != "{}";
             if writes {
+                plan::check_object(&path, &fields)?;
+                if E::ActiveModel::FIELDS.iter().any(|field| is_leaf(field) && field.name == "_scalar") {
+                    return Err(DustErr::InvalidParams(format!(
+                        "the record `{path}` cannot be merged: of an object with the key `_scalar` a server sends \
+                         subscribers that member only; give the field another name with `#[serde(rename)]`"
+                    )));
+                }
                 let write = Write { fence: self.fence, ..Write::new(path.clone(), Op::Merge(fields)) };
                 transport.write(write).await?;
             }

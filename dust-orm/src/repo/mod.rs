@@ -11,10 +11,12 @@ mod file;
 mod hooks;
 mod input;
 mod lease;
+mod many;
 mod merge;
 mod options;
 mod plan;
 mod prepare;
+mod presence;
 mod read;
 mod records;
 mod send;
@@ -90,16 +92,17 @@ impl DustRepo {
     /// assert!(transport.capabilities().subscribe);
     /// ```
     pub fn transport(&self) -> Arc<dyn Transport> {
-        self.active()
-    }
-
-    /// The transport for one call.
-    fn active(&self) -> Arc<dyn Transport> {
         match &self.way {
             Way::Given(transport) => Arc::clone(transport),
             #[cfg(feature = "realtime")]
             Way::Picked(pick) => pick.now(),
         }
+    }
+
+    /// The transport for one call of a verb: all its requests end by one deadline.
+    fn active(&self) -> Arc<dyn Transport> {
+        let transport = self.transport();
+        transport.for_call().unwrap_or(transport)
     }
 
     /// The transport for a subscription.

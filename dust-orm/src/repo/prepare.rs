@@ -1,13 +1,16 @@
 //! The life of a write: hooks, checks and ops before it is sent, the Model and hooks after.
 //!
-//! A single verb prepares one record, sends its ops and finishes it; a batch prepares several, sends all ops at once and
-//! finishes each. Everything that may fail without having written anything happens while a record is prepared, reads
-//! included, so that a failure after the ops were sent is one of the write itself or of a hook.
+//! A single verb drafts one record, reads it where need be, plans its ops, sends them and finishes it; a batch drafts
+//! several, reads them together, sends all ops at once and finishes each. Everything that may fail without having
+//! written anything happens before the ops are sent, reads included, so that a later failure is one of the write or of
+//! a hook.
 
 use sea_orm::{ActiveModelTrait, EntityTrait, TryIntoModel};
 
+use super::many::{Wanted, scalar_fields};
 use super::options::{Condition, Options};
 use super::plan::{self, Guard};
+use super::presence::Presence;
 use super::read::not_found;
 use super::records::fetch;
 use super::{hooks, send};
@@ -16,122 +19,109 @@ use crate::entity::{
     is_leaf,
 };
 use crate::error::DustErr;
-use crate::protocol::{BatchOp, Path};
+use crate::protocol::{BatchOp, PackedLeaves, Path};
 use crate::transport::Transport;
 
-/// A record being saved, once its ops are known.
-pub(super) struct Saving<E: DustEntity> {
-    /// The record as it will be, whole.
-    model: E::Model,
-    /// Which hooks run: as for an insert, as for an update, or none because nothing is written.
-    insert: Option<bool>,
-}
-
-/// A record being deleted, once its ops are known.
-pub(super) struct Deleting<E: DustEntity> {
+/// A record about to be written: its hooks have run and its fields are checked. The next step may need the record as it
+/// is stored, which a caller with several drafts reads for all of them together.
+pub(super) struct Draft<E: DustEntity> {
+    verb: Verb,
     active: E::ActiveModel,
+    path: Path,
+    /// Whether [`plan`](Draft::plan) needs the record as it is stored.
+    reads: bool,
 }
 
-impl<E: DustEntity> Saving<E> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Insert,
+    Update,
+    Put,
+    Delete,
+}
+
+/// The ops of one record.
+#[derive(Debug, Default)]
+pub(super) struct Planned {
+    pub(super) ops: Vec<BatchOp>,
+    /// Makes sure that an update does not bring a deleted record back.
+    pub(super) presence: Option<Presence>,
+}
+
+impl From<Vec<BatchOp>> for Planned {
+    fn from(ops: Vec<BatchOp>) -> Planned {
+        Planned { ops, presence: None }
+    }
+}
+
+/// A record, once its ops are known.
+pub(super) enum After<E: DustEntity> {
+    /// It will be this, whole.
+    Saved {
+        model: E::Model,
+        /// Whether the hooks of an insert run, or those of an update; none where nothing is written.
+        insert: Option<bool>,
+    },
+    /// It will be gone.
+    Deleted { active: E::ActiveModel },
+}
+
+impl<E: DustEntity> Draft<E> {
     pub(super) async fn insert(
         active: E::ActiveModel,
         options: &Options,
         transport: &dyn Transport,
-    ) -> Result<(Vec<BatchOp>, Saving<E>), DustErr> {
+    ) -> Result<Draft<E>, DustErr> {
         send::check(options, transport)?;
-        let mut active = hooks::before_save::<E>(active, true).await?;
+        let active = hooks::before_save::<E>(active, true).await?;
         check_required(&active, Take::Known)?;
         let path = active_path::<E>(&active)?;
-        // What the insert leaves alone, it merges with.
-        let merges = E::MODE == StorageMode::Flat && !matches!(options.condition, Condition::IfAbsent);
-        let stored = if (merges && !is_complete(&active)) || needs_stored::<E>(options) {
-            fetch(transport, &path).await?
-        } else {
-            None
-        };
-        let guard = Guard::resolve(&options.condition, &path, E::MODE, stored.as_ref())?;
-        let ops = plan::insert::<E>(&active, &path, &guard)?;
-        set_known(&mut active);
-        let model = complete::<E>(active, stored.as_ref().filter(|_| merges))?;
-        Ok((ops, Saving { model, insert: Some(true) }))
+        let reads = (merges::<E>(options) && !is_complete(&active)) || needs_stored::<E>(options);
+        Ok(Draft { verb: Verb::Insert, active, path, reads })
     }
 
     pub(super) async fn update(
         active: E::ActiveModel,
         options: &Options,
         transport: &dyn Transport,
-    ) -> Result<(Vec<BatchOp>, Saving<E>), DustErr> {
+    ) -> Result<Draft<E>, DustErr> {
         send::check(options, transport)?;
-        let mut active = hooks::before_save::<E>(active, false).await?;
+        let active = hooks::before_save::<E>(active, false).await?;
         check_required(&active, Take::Set)?;
         let path = active_path::<E>(&active)?;
-        let stored = match &options.condition {
+        let reads = match &options.condition {
             Condition::IfAbsent => {
                 return Err(DustErr::InvalidParams(format!(
                     "an update of `{path}` cannot ask for its absence: use `insert`"
                 )));
             }
             // An update creates nothing.
-            Condition::None => Some(fetch(transport, &path).await?.ok_or_else(|| not_found(path.as_str()))?),
+            Condition::None => true,
             // A leaf's revision proves that the record is there.
-            Condition::IfMatch(revision)
-                if is_complete(&active) && proves_existence::<E>(&active, &path, revision)? =>
-            {
-                None
-            }
-            Condition::IfMatch(_) => Some(fetch(transport, &path).await?.ok_or_else(|| DustErr::Conflict {
-                path: path.to_string(),
-                current: None,
-                op_index: None,
-            })?),
+            Condition::IfMatch(revision) => !(is_complete(&active) && proves_existence::<E>(&active, &path, revision)?),
         };
-        let guard = Guard::resolve(&options.condition, &path, E::MODE, stored.as_ref())?;
-        let ops = plan::update::<E>(&active, &path, &guard)?;
-        let insert = (!ops.is_empty()).then_some(false);
-        if E::MODE == StorageMode::Map && insert.is_some() {
-            // The whole record is written, what is unchanged included.
-            set_known(&mut active);
-        }
-        let model = complete::<E>(active, stored.as_ref())?;
-        Ok((ops, Saving { model, insert }))
+        Ok(Draft { verb: Verb::Update, active, path, reads })
     }
 
     pub(super) async fn put(
         model: E::Model,
         options: &Options,
         transport: &dyn Transport,
-    ) -> Result<(Vec<BatchOp>, Saving<E>), DustErr> {
+    ) -> Result<Draft<E>, DustErr> {
         send::check(options, transport)?;
         let mut active: E::ActiveModel = sea_orm::IntoActiveModel::into_active_model(model);
         set_known(&mut active);
         let active = hooks::before_save::<E>(active, true).await?;
         check_required(&active, Take::Known)?;
         let path = active_path::<E>(&active)?;
-        let stored = match &options.condition {
-            Condition::IfMatch(_) if needs_stored::<E>(options) => fetch(transport, &path).await?,
-            _ => None,
-        };
-        let guard = Guard::resolve(&options.condition, &path, E::MODE, stored.as_ref())?;
-        let ops = plan::replace::<E>(&active, &path, &guard)?;
-        let model = complete::<E>(active, None)?;
-        Ok((ops, Saving { model, insert: Some(true) }))
+        Ok(Draft { verb: Verb::Put, active, path, reads: needs_stored::<E>(options) })
     }
 
-    /// Runs the hook after the write and gives the record as it now is.
-    pub(super) async fn finish(self) -> Result<E::Model, DustErr> {
-        match self.insert {
-            Some(insert) => hooks::after_save::<E>(self.model, insert).await,
-            None => Ok(self.model),
-        }
-    }
-}
-
-impl<E: DustEntity> Deleting<E> {
-    pub(super) async fn prepare(
+    pub(super) async fn delete(
         active: E::ActiveModel,
         options: &Options,
         transport: &dyn Transport,
-    ) -> Result<(Vec<BatchOp>, Deleting<E>), DustErr> {
+    ) -> Result<Draft<E>, DustErr> {
         if let Condition::IfAbsent = options.condition {
             return Err(DustErr::InvalidParams(format!(
                 "a delete under `{}` cannot ask for absence: `if_absent` is for inserts",
@@ -141,25 +131,115 @@ impl<E: DustEntity> Deleting<E> {
         send::check(options, transport)?;
         let active = hooks::before_delete::<E>(active).await?;
         let path = active_path::<E>(&active)?;
-        let stored = if needs_stored::<E>(options) { fetch(transport, &path).await? } else { None };
-        let guard = Guard::resolve(&options.condition, &path, E::MODE, stored.as_ref())?;
-        Ok((plan::delete(&path, &guard), Deleting { active }))
+        Ok(Draft { verb: Verb::Delete, active, path, reads: needs_stored::<E>(options) })
     }
 
     /// The deletion of the record with this key: the hooks see an ActiveModel that has the key only.
-    pub(super) async fn by_key(
+    pub(super) async fn delete_by_key(
         segment: &str,
         options: &Options,
         transport: &dyn Transport,
-    ) -> Result<(Vec<BatchOp>, Deleting<E>), DustErr> {
+    ) -> Result<Draft<E>, DustErr> {
         let mut active = <<E as EntityTrait>::ActiveModel as ActiveModelTrait>::default();
         E::set_key(&mut active, segment).map_err(DustErr::InvalidParams)?;
-        Deleting::prepare(active, options, transport).await
+        Draft::delete(active, options, transport).await
     }
 
-    pub(super) async fn finish(self) -> Result<(), DustErr> {
-        hooks::after_delete::<E>(self.active).await.map(drop)
+    /// The record to read before the draft is planned.
+    pub(super) fn to_read(&self) -> Option<Wanted> {
+        self.reads.then(|| Wanted { path: self.path.clone(), fields: scalar_fields::<E>() })
     }
+
+    /// Reads what is needed, and plans the ops.
+    pub(super) async fn prepare(
+        self,
+        options: &Options,
+        transport: &dyn Transport,
+    ) -> Result<(Planned, After<E>), DustErr> {
+        let stored = if self.reads { fetch(transport, &self.path).await?.map(|record| record.leaves) } else { None };
+        self.plan(options, stored, false, transport)
+    }
+
+    /// The ops, given the record as it is stored where that was needed; they are written together with others or not.
+    pub(super) fn plan(
+        mut self,
+        options: &Options,
+        stored: Option<PackedLeaves>,
+        among_others: bool,
+        transport: &dyn Transport,
+    ) -> Result<(Planned, After<E>), DustErr> {
+        if self.verb == Verb::Update && self.reads && stored.is_none() {
+            return Err(match options.condition {
+                Condition::IfMatch(_) => {
+                    DustErr::Conflict { path: self.path.to_string(), current: None, op_index: None }
+                }
+                _ => not_found(self.path.as_str()),
+            });
+        }
+        let path = &self.path;
+        let stored = stored.map(|leaves| PackedRecord { path, leaves });
+        let stored = stored.as_ref();
+        let guard = Guard::resolve(&options.condition, path, E::MODE, stored)?;
+        let mut presence = None;
+        let (ops, after) = match self.verb {
+            Verb::Insert => {
+                let ops = plan::insert::<E>(&self.active, path, &guard, stored)?;
+                set_known(&mut self.active);
+                // What the insert leaves alone, it merges with.
+                let model = complete::<E>(self.active, stored.filter(|_| merges::<E>(options)))?;
+                (ops, After::Saved { model, insert: Some(true) })
+            }
+            Verb::Update => {
+                let mut ops = plan::update::<E>(&self.active, path, &guard, stored)?;
+                if let (Condition::None, Some(stored)) = (&options.condition, stored) {
+                    // A transport that merges fields would have to send a guarded batch another way, and reads what it
+                    // has written at no cost.
+                    let guards = among_others || !transport.capabilities().merges_fields;
+                    presence = Presence::require(&mut ops, stored, guards);
+                }
+                let insert = (!ops.is_empty()).then_some(false);
+                if E::MODE == StorageMode::Map && insert.is_some() {
+                    // The whole record is written, what is unchanged included.
+                    set_known(&mut self.active);
+                }
+                (ops, After::Saved { model: complete::<E>(self.active, stored)?, insert })
+            }
+            Verb::Put => {
+                let ops = plan::replace::<E>(&self.active, path, &guard)?;
+                (ops, After::Saved { model: complete::<E>(self.active, None)?, insert: Some(true) })
+            }
+            Verb::Delete => (plan::delete(path, &guard), After::Deleted { active: self.active }),
+        };
+        if let Guard::Leaves(leaves) = &guard {
+            plan::check_guarded(path, &ops, leaves.len())?;
+        }
+        Ok((Planned { ops, presence }, after))
+    }
+}
+
+impl<E: DustEntity> After<E> {
+    /// Runs the hook after the write, and gives the record as it now is; `None` where it is gone.
+    pub(super) async fn finish(self) -> Result<Option<E::Model>, DustErr> {
+        match self {
+            After::Saved { model, insert: Some(insert) } => hooks::after_save::<E>(model, insert).await.map(Some),
+            After::Saved { model, insert: None } => Ok(Some(model)),
+            After::Deleted { active } => hooks::after_delete::<E>(active).await.map(|_| None),
+        }
+    }
+
+    /// The same for a record that was saved.
+    pub(super) async fn saved(self) -> Result<E::Model, DustErr> {
+        match self {
+            After::Saved { model, insert: Some(insert) } => hooks::after_save::<E>(model, insert).await,
+            After::Saved { model, insert: None } => Ok(model),
+            After::Deleted { .. } => Err(DustErr::InvalidParams("the record was deleted, not saved".to_owned())),
+        }
+    }
+}
+
+/// Whether an insert merges with what is there.
+fn merges<E: DustEntity>(options: &Options) -> bool {
+    E::MODE == StorageMode::Flat && !matches!(options.condition, Condition::IfAbsent)
 }
 
 /// Whether a condition can only be resolved by looking at the record: a bare number, in map mode.

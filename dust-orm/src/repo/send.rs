@@ -3,6 +3,8 @@
 use super::claim::{claim_absent, take_back};
 use super::options::{Condition, Options};
 use super::plan::check_size;
+use super::prepare::Planned;
+use super::presence::Presence;
 use crate::error::DustErr;
 use crate::protocol::{BatchOp, Fence, Op, Path, Precondition, Write};
 use crate::transport::Transport;
@@ -31,15 +33,18 @@ pub(super) struct Outgoing {
     /// What was absent when it was read, and has to be so still: finding it there is a conflict, and not a record that
     /// exists where none was asked for.
     absent_when_read: Vec<Path>,
+    /// The records that have to be there.
+    present: Vec<Presence>,
 }
 
 impl Outgoing {
     /// Adds the ops of one record, which were planned under a condition.
-    pub(super) fn add(&mut self, ops: Vec<BatchOp>, condition: &Condition) {
+    pub(super) fn add(&mut self, Planned { ops, presence }: Planned, condition: &Condition) {
         if let Condition::IfMatch(_) = condition {
             let absent = ops.iter().filter(|op| op.precondition == Some(Precondition::IfVacant));
             self.absent_when_read.extend(absent.map(|op| op.path.clone()));
         }
+        self.present.extend(presence);
         if self.ops.is_empty() {
             self.ops = ops;
         } else {
@@ -64,38 +69,83 @@ impl Outgoing {
         } else {
             claim_absent(&mut self, fence.as_ref(), transport).await?
         };
-        let sent = match (check_size(&self.ops), self.ops.len()) {
-            (Err(too_many), _) => Err(too_many),
-            (Ok(()), 0) => return Ok(None),
-            (Ok(()), 1) => self.send_one(fence, transport).await,
-            (Ok(()), _) => transport.batch_write(std::mem::take(&mut self.ops), fence).await.map(Some),
-        };
+        let sent = self.send_while_present(fence, transport).await;
         if sent.is_err() {
             take_back(claims, transport).await;
         }
-        sent.map_err(|error| match error {
+        let sent = sent.map_err(|error| match error {
             DustErr::Exists { path, current } if self.absent_when_read.iter().any(|absent| absent.as_str() == path) => {
                 DustErr::Conflict { path, current, op_index: None }
             }
             other => other,
-        })
+        })?;
+        if let Some(store_seq) = sent {
+            for presence in &self.present {
+                presence.check(store_seq, self.ops.len(), transport).await?;
+            }
+        }
+        Ok(sent)
     }
 
-    async fn send_one(&mut self, fence: Option<Fence>, transport: &dyn Transport) -> Result<Option<u64>, DustErr> {
-        let Some(op) = self.ops.pop() else { return Ok(None) };
-        let write =
-            Write { path: op.path, op: op.value.map_or(Op::Delete, Op::Set), precondition: op.precondition, fence };
-        Ok(transport.write(write).await?.store_seq)
+    /// Sends the ops, again where a record has changed by whose revision it was known to be there.
+    async fn send_while_present(
+        &mut self,
+        fence: Option<Fence>,
+        transport: &dyn Transport,
+    ) -> Result<Option<u64>, DustErr> {
+        if self.present.is_empty() {
+            let ops = std::mem::take(&mut self.ops);
+            return send_once(ops, fence, transport).await;
+        }
+        loop {
+            let mut error = match send_once(self.ops.clone(), fence.clone(), transport).await {
+                Err(error @ (DustErr::Conflict { .. } | DustErr::NotImplemented { .. })) => error,
+                sent => return sent,
+            };
+            let mut goes_on = false;
+            for presence in &mut self.present {
+                match presence.refused(error.clone(), &mut self.ops, transport).await {
+                    Ok(()) => goes_on = true,
+                    Err(other) => error = other,
+                }
+                if !matches!(error, DustErr::Conflict { .. } | DustErr::NotImplemented { .. }) {
+                    return Err(error);
+                }
+            }
+            if !goes_on {
+                return Err(error);
+            }
+        }
+    }
+}
+
+async fn send_once(
+    mut ops: Vec<BatchOp>,
+    fence: Option<Fence>,
+    transport: &dyn Transport,
+) -> Result<Option<u64>, DustErr> {
+    check_size(&ops)?;
+    match (ops.len(), ops.pop()) {
+        (1, Some(op)) => {
+            let BatchOp { path, value, precondition } = op;
+            let write = Write { path, op: value.map_or(Op::Delete, Op::Set), precondition, fence };
+            Ok(transport.write(write).await?.store_seq)
+        }
+        (_, Some(op)) => {
+            ops.push(op);
+            transport.batch_write(ops, fence).await.map(Some)
+        }
+        (_, None) => Ok(None),
     }
 }
 
 /// Sends the ops of one record.
 pub(super) async fn send(
-    ops: Vec<BatchOp>,
+    planned: Planned,
     options: Options,
     transport: &dyn Transport,
 ) -> Result<Option<u64>, DustErr> {
     let mut outgoing = Outgoing::default();
-    outgoing.add(ops, &options.condition);
+    outgoing.add(planned, &options.condition);
     outgoing.send(options.fence, transport).await
 }

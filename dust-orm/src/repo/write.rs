@@ -9,11 +9,12 @@ use super::DustRepo;
 use super::claim::insert_if_absent;
 use super::input::IntoActive;
 use super::options::{Condition, Options};
-use super::prepare::{Deleting, Saving};
+use super::prepare::Draft;
 use super::send::send;
 use crate::entity::{DustEntity, KeyOf, Revision};
 use crate::error::DustErr;
 use crate::protocol::Fence;
+use crate::transport::Transport;
 
 impl DustRepo {
     /// Writes a record: an upsert that is validated first and, in flat mode, merges with what is there.
@@ -48,9 +49,11 @@ impl DustRepo {
 
     /// Writes what has changed of a record: the fields that are `Set`, never the key.
     ///
-    /// Takes an `ActiveModel`, SeaORM's builder or a `Changeset`, and answers the whole `Model`. A record that is not there
-    /// is [`NotFound`](DustErr::NotFound). With nothing `Set` nothing is written. In map mode the record is written as a
-    /// whole, so that every field must be known; the error names those that are not.
+    /// Takes an `ActiveModel`, SeaORM's builder or a `Changeset`, and answers the whole `Model`. A record that is not
+    /// there is [`NotFound`](DustErr::NotFound), also where it is deleted at the same time; no part of it comes back.
+    /// (Over a realtime client, in map mode, an update that meets a delete writes the record whole.) With nothing `Set`
+    /// nothing is written. In map mode the record is written as a whole, so that every field must be known; the error
+    /// names those that are not.
     ///
     /// [`if_match`](Update::if_match) writes only if nobody has changed the same fields since they were read (in map mode:
     /// the record). It also saves the read that otherwise looks whether the record is there; in flat mode the fields that are
@@ -233,29 +236,38 @@ into_future!(Insert -> E::Model, |this, transport| {
     if matches!(this.options.condition, Condition::IfAbsent) && !transport.capabilities().if_vacant {
         return insert_if_absent::<E>(this.active?, this.options, transport).await;
     }
-    let (ops, saving) = Saving::<E>::insert(this.active?, &this.options, transport).await?;
-    send(ops, this.options, transport).await?;
-    saving.finish().await
+    let draft = Draft::<E>::insert(this.active?, &this.options, transport).await?;
+    save(draft, this.options, transport).await
 });
 
 into_future!(Update -> E::Model, |this, transport| {
-    let (ops, saving) = Saving::<E>::update(this.active?, &this.options, transport).await?;
-    send(ops, this.options, transport).await?;
-    saving.finish().await
+    let draft = Draft::<E>::update(this.active?, &this.options, transport).await?;
+    save(draft, this.options, transport).await
 });
 
 into_future!(Put -> E::Model, |this, transport| {
-    let (ops, saving) = Saving::<E>::put(this.model, &this.options, transport).await?;
-    send(ops, this.options, transport).await?;
-    saving.finish().await
+    let draft = Draft::<E>::put(this.model, &this.options, transport).await?;
+    save(draft, this.options, transport).await
 });
 
 into_future!(Delete -> DeleteResult, |this, transport| {
-    let (ops, deleting) = match this.target? {
-        Target::Active(active) => Deleting::<E>::prepare(*active, &this.options, transport).await?,
-        Target::Key(segment) => Deleting::<E>::by_key(&segment, &this.options, transport).await?,
+    let draft = match this.target? {
+        Target::Active(active) => Draft::<E>::delete(*active, &this.options, transport).await?,
+        Target::Key(segment) => Draft::<E>::delete_by_key(&segment, &this.options, transport).await?,
     };
-    let store_seq = send(ops, this.options, transport).await?.unwrap_or_default();
-    deleting.finish().await?;
+    let (planned, after) = draft.prepare(&this.options, transport).await?;
+    let store_seq = send(planned, this.options, transport).await?.unwrap_or_default();
+    after.finish().await?;
     Ok(DeleteResult { store_seq })
 });
+
+/// Writes what was drafted, and gives the record as it now is.
+async fn save<E: DustEntity>(
+    draft: Draft<E>,
+    options: Options,
+    transport: &dyn Transport,
+) -> Result<E::Model, DustErr> {
+    let (planned, after) = draft.prepare(&options, transport).await?;
+    send(planned, options, transport).await?;
+    after.saved().await
+}

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use tokio::task::coop::consume_budget;
 
-use super::{Capabilities, Receipt, Transport};
+use super::{Capabilities, Receipt, Transport, first_two_below, has_leaf, nul};
 use crate::error::DustErr;
 use crate::feed::Hub;
 use crate::protocol::{
@@ -111,18 +111,21 @@ impl Transport for EmbeddedTransport {
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
+        nul::check_list(request)?;
         let page = self.store.list(request)?;
         spend(1 + page.items.len() / LEAVES_PER_UNIT).await;
         Ok(page)
     }
 
     async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        nul::check_path(path)?;
         let page = self.store.below(path, after)?;
         spend(1 + page.leaves.len() / LEAVES_PER_UNIT).await;
         Ok(page)
     }
 
     fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
+        nul::check_path(path).ok()?;
         // Where the budget is used up, `below` is called, which can let others run. And it says why nothing can be
         // read.
         consume_budget().now_or_never()?;
@@ -130,21 +133,25 @@ impl Transport for EmbeddedTransport {
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
+        nul::check_path(path)?;
         spend(1).await;
         Ok(self.store.get(path)?)
     }
 
     async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
+        nul::check_paths(paths)?;
         spend(1 + paths.len() / LEAVES_PER_UNIT).await;
         Ok(self.store.get_many(paths)?)
     }
 
     async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
+        nul::check_path(path)?;
         spend(1).await;
-        Ok(self.store.exists(path)?)
+        Ok(self.store.exists(path)? && has_leaf(&self.store.list(&first_two_below(path))?))
     }
 
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
+        nul::check_write(&write)?;
         spend(WRITE_COST).await;
         let origin = self.origin();
         let committed = self.store.write_async(write, origin).await?;
@@ -152,6 +159,7 @@ impl Transport for EmbeddedTransport {
     }
 
     async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
+        nul::check_batch(&ops, fence.as_ref())?;
         spend(WRITE_COST + ops.len() / LEAVES_PER_UNIT).await;
         let origin = self.origin();
         let committed = self.store.batch_write_async(ops, fence, origin).await?;
@@ -159,6 +167,7 @@ impl Transport for EmbeddedTransport {
     }
 
     async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        nul::check_path(&file.path)?;
         spend(WRITE_COST).await;
         let origin = self.origin();
         Ok(receipt(self.store.put_file_async(file, fence, origin).await?))

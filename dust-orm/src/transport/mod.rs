@@ -5,6 +5,8 @@ mod capabilities;
 mod embedded;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(any(feature = "embedded", feature = "http"))]
+mod nul;
 #[cfg(feature = "realtime")]
 mod pick;
 #[cfg(feature = "realtime")]
@@ -42,6 +44,18 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// The name in errors, logs and `repo.transport()`.
     fn name(&self) -> &'static str;
 
+    /// The same transport for the requests of one call, which end together by one deadline that begins now. `None`
+    /// where calls have none.
+    fn for_call(&self) -> Option<Arc<dyn Transport>> {
+        None
+    }
+
+    /// The number of requests that were sent [for the call](Transport::for_call), retries included; 0 where none are
+    /// sent.
+    fn requests(&self) -> usize {
+        0
+    }
+
     /// What this transport can do.
     fn capabilities(&self) -> Capabilities;
 
@@ -70,7 +84,8 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// The leaves at exactly these paths, in the same order; at most [`MAX_PAGE`](crate::protocol::list::MAX_PAGE).
     async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr>;
 
-    /// Whether there is a leaf below `path`. Exact in case.
+    /// Whether there is a leaf below `path`. Exact in case. The leaf with which an insert that is under way has claimed
+    /// a record for itself counts for none.
     async fn exists(&self, path: &Path) -> Result<bool, DustErr>;
 
     /// One write.
@@ -117,4 +132,20 @@ pub struct Receipt {
     /// What the op has made, where only the store knows: for `increment`, `add` and `remove` the new value of the leaf, for
     /// `lease` and `renew` the lease, for `put_file` the reference. `None` for other ops.
     pub value: Option<RawJson>,
+}
+
+/// The first leaves below a path, as many as tell a claim from a record.
+#[cfg(any(feature = "embedded", feature = "realtime"))]
+fn first_two_below(path: &Path) -> ListRequest {
+    let (order, select) = (crate::protocol::Order::Ascending, crate::protocol::Select::Entries);
+    ListRequest { selector: crate::protocol::Selector::below(path), limit: 2, order, select, after: None }
+}
+
+/// Whether there is a leaf among the [first two](first_two_below) that is no claim.
+#[cfg(any(feature = "embedded", feature = "realtime"))]
+fn has_leaf(page: &Page) -> bool {
+    match page.items.as_slice() {
+        [ListItem::Entry(leaf)] => !crate::protocol::value::is_claim(leaf.value.as_str()),
+        leaves => !leaves.is_empty(),
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Capabilities, HttpTransport, RealtimeTransport, Receipt, Transport};
+use super::{Capabilities, HttpTransport, RealtimeTransport, Receipt, Transport, first_two_below, has_leaf};
 use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::feed::Hub;
@@ -122,6 +122,16 @@ impl Transport for Either {
         if self.is_up { self.realtime.name() } else { self.plain.name() }
     }
 
+    fn for_call(&self) -> Option<Arc<dyn Transport>> {
+        let (offer, slot) = (self.offer.clone(), Arc::clone(&self.slot));
+        let (realtime, plain) = (self.realtime.begin(), Arc::new(self.plain.begin()));
+        Some(Arc::new(Either { offer, realtime, plain, slot, is_up: self.is_up }))
+    }
+
+    fn requests(&self) -> usize {
+        self.realtime.requests() + self.plain.requests()
+    }
+
     fn capabilities(&self) -> Capabilities {
         let realtime = self.realtime.capabilities();
         if self.is_up {
@@ -174,7 +184,7 @@ impl Transport for Either {
             return self.realtime.exists(path).await;
         }
         let exists = self.plain.exists(path).await;
-        self.or_last_known(exists, |mirror| Ok(mirror.exists(path)))
+        self.or_last_known(exists, |mirror| Ok(mirror.exists(path) && has_leaf(&mirror.list(&first_two_below(path))?)))
     }
 
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Capabilities, HttpTransport, Receipt, Transport};
+use super::{Capabilities, HttpTransport, Receipt, Transport, first_two_below, has_leaf, nul};
 use crate::error::DustErr;
 use crate::feed::Hub;
 use crate::protocol::channel::{Frames, Written};
@@ -66,6 +66,11 @@ impl RealtimeTransport {
 
     pub(super) fn http(&self) -> Arc<HttpTransport> {
         Arc::clone(&self.http)
+    }
+
+    /// The same transport for one call, whose requests over HTTP end by one deadline.
+    pub(super) fn begin(&self) -> RealtimeTransport {
+        RealtimeTransport { http: Arc::new(self.http.begin()), ..self.clone() }
     }
 
     /// The client.
@@ -185,6 +190,14 @@ impl Transport for RealtimeTransport {
         "realtime"
     }
 
+    fn for_call(&self) -> Option<Arc<dyn Transport>> {
+        Some(Arc::new(self.begin()))
+    }
+
+    fn requests(&self) -> usize {
+        self.http.requests()
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             if_vacant: false,
@@ -200,30 +213,38 @@ impl Transport for RealtimeTransport {
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
+        nul::check_list(request)?;
         self.client.mirror(self.store).await?.list(request)
     }
 
     async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        nul::check_path(path)?;
         Ok(self.client.mirror(self.store).await?.below(path, after))
     }
 
     fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
+        nul::check_path(path).ok()?;
         Some(self.client.last_known(self.store)?.below(path, after))
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
+        nul::check_path(path)?;
         Ok(self.client.mirror(self.store).await?.get(path))
     }
 
     async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
+        nul::check_paths(paths)?;
         self.client.mirror(self.store).await?.get_many(paths)
     }
 
     async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
-        Ok(self.client.mirror(self.store).await?.exists(path))
+        nul::check_path(path)?;
+        let mirror = self.client.mirror(self.store).await?;
+        Ok(mirror.exists(path) && has_leaf(&mirror.list(&first_two_below(path))?))
     }
 
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
+        nul::check_write(&write)?;
         self.client.check_scope(self.store, WRITE, || format!("{} of `{}`", write.op.kind().name(), write.path))?;
         let Write { path, op, mut precondition, fence } = write;
         self.check_op(&path, &op)?;
@@ -240,6 +261,7 @@ impl Transport for RealtimeTransport {
         if ops.is_empty() || ops.len() > MAX_PAGE {
             return Err(DustErr::InvalidParams(format!("a batch holds 1 to {MAX_PAGE} ops, not {}", ops.len())));
         }
+        nul::check_batch(&ops, fence.as_ref())?;
         self.client.check_scope(self.store, WRITE, || "a batch".to_owned())?;
         self.check_ops(&ops)?;
         let merged = as_merge(&ops, &*self.client.mirror(self.store).await?);
@@ -272,6 +294,7 @@ impl Transport for RealtimeTransport {
         if fence.is_some() {
             return Err(self.refuse("a fenced put_file", "upload without the fence"));
         }
+        nul::check_path(&file.path)?;
         self.client.check_scope(self.store, "files:write", || format!("put_file of `{}`", file.path))?;
         self.write_through(Work::PutFile(file)).await
     }
@@ -309,6 +332,10 @@ fn as_merge(ops: &[BatchOp], mirror: &Mirror) -> Option<(Path, RawJson)> {
     for op in ops {
         let value = op.value.as_ref()?;
         let key = op.path.key_below(&parent).filter(|key| op.precondition.is_none() && seen.insert(*key))?;
+        // Of an object with this key a catch-up would bring that member only.
+        if key == "_scalar" {
+            return None;
+        }
         if !(is_new || is_subtree(value) || mirror.is_vacant_below(&op.path)) {
             return None;
         }

@@ -20,7 +20,8 @@ pub(crate) struct Probe {
 struct State {
     calls: Vec<Call>,
     failures: Vec<Failure>,
-    intruder: Option<Write>,
+    /// After so many more writes.
+    intruder: Option<(usize, Write)>,
 }
 
 /// The n-th request of a kind is to fail.
@@ -73,7 +74,12 @@ impl Probe {
 
     /// Does this write just before the next one, as another client that comes in between would.
     pub(crate) fn intrude(&self, write: Write) {
-        self.state().intruder = Some(write);
+        self.intrude_at(0, write);
+    }
+
+    /// Does this write just before the `nth` one from now on, counted from 0.
+    pub(crate) fn intrude_at(&self, nth: usize, write: Write) {
+        self.state().intruder = Some((nth, write));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -96,9 +102,16 @@ impl Probe {
             if let Some(index) = due {
                 return Err(state.failures.remove(index).error);
             }
-            if call.is_write() { state.intruder.take() } else { None }
+            match &mut state.intruder {
+                Some((to_pass, _)) if call.is_write() && *to_pass > 0 => {
+                    *to_pass -= 1;
+                    None
+                }
+                Some(_) if call.is_write() => state.intruder.take(),
+                _ => None,
+            }
         };
-        if let Some(write) = intruder {
+        if let Some((_, write)) = intruder {
             self.inner.write(write).await?;
         }
         Ok(())

@@ -124,7 +124,7 @@ struct Patient(HttpTransport);
 async fn patiently<T, F: Future<Output = Result<T, DustErr>>>(call: impl Fn() -> F) -> Result<T, DustErr> {
     loop {
         match call().await {
-            Err(DustErr::RateLimited { retry_after }) => {
+            Err(DustErr::RateLimited { retry_after, .. }) => {
                 tokio::time::sleep(retry_after + Duration::from_millis(100)).await;
             }
             outcome => return outcome,

@@ -11,16 +11,19 @@ mod dropped;
 mod errors;
 mod escape;
 mod fields;
+mod ghosts;
 mod guard;
 mod hooks;
 mod keys;
 mod live;
+mod nul;
 mod objects;
 mod paging;
 mod prefixes;
 mod races;
 mod requests;
 mod rules;
+mod sizes;
 mod subscriptions;
 mod transport;
 mod typed;
@@ -70,6 +73,9 @@ const MODULES: &[(&str, &[Test])] = &[
     ("children", children::TESTS),
     ("cas", cas::TESTS),
     ("races", races::TESTS),
+    ("ghosts", ghosts::TESTS),
+    ("nul", nul::TESTS),
+    ("sizes", sizes::TESTS),
     ("batch", batch::TESTS),
     ("bulk", bulk::TESTS),
     ("paging", paging::TESTS),

@@ -100,7 +100,9 @@ impl Refusal {
 
     fn rate_limited(&self) -> DustErr {
         let told = Duration::from_millis(self.retry_after_ms.unwrap_or(0));
-        DustErr::RateLimited { retry_after: said::retry_after(told) }
+        let limit = "the requests that a token may make in a minute are used up, HTTP and WebSocket together (100 \
+                     writes unless the server says otherwise)";
+        DustErr::RateLimited { retry_after: said::retry_after(told), limit: limit.to_owned() }
     }
 
     fn unauthorized(&self, what: &str) -> DustErr {

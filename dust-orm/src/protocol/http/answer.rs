@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::protocol::read::{Listing, fault_below};
+use crate::protocol::read::{Listing, PageFault, fault_between, prefix_end};
 use crate::protocol::said::shorten;
 use crate::protocol::{
     Entry, LeafKind, LeafPage, LeafRef, ListItem, ListRequest, PackedLeaves, Page, Path, RawJson, Select, path,
@@ -14,14 +14,34 @@ use crate::protocol::{
 
 /// Why a body is not the answer that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", shorten(.0))]
-pub struct Unreadable(String);
+#[error("{}", shorten(text))]
+pub struct Unreadable {
+    text: String,
+    is_of_others: bool,
+}
 
 impl Unreadable {
+    fn new(text: impl Into<String>) -> Unreadable {
+        Unreadable { text: text.into(), is_of_others: false }
+    }
+
+    /// Whether it is a page with leaves that were not asked for, as an older server answers a list that it does not
+    /// know.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_of_others(&self) -> bool {
+        self.is_of_others
+    }
+
     /// The same, its text as a function makes it: the whole of it, as it may quote the body.
     #[cfg(feature = "http")]
     pub(crate) fn map(self, change: impl FnOnce(String) -> String) -> Unreadable {
-        Unreadable(change(self.0))
+        Unreadable { text: change(self.text), ..self }
+    }
+}
+
+impl From<PageFault> for Unreadable {
+    fn from(PageFault { text, is_of_others }: PageFault) -> Unreadable {
+        Unreadable { text, is_of_others }
     }
 }
 
@@ -78,7 +98,7 @@ struct SeqBody {
 pub fn entry(body: &[u8], path: &Path) -> Result<Entry, Unreadable> {
     let entry = read::<EntryBody<'_>>(body)?.into_entry()?;
     let is_asked_for = entry.path == *path;
-    is_asked_for.then_some(entry).ok_or_else(|| Unreadable("it is about another path".to_owned()))
+    is_asked_for.then_some(entry).ok_or_else(|| Unreadable::new("it is about another path"))
 }
 
 /// The answer to `GET entries`: what was asked for, in its order, and a cursor that leads on.
@@ -102,11 +122,21 @@ pub fn page(body: &[u8], request: &ListRequest) -> Result<Page, Unreadable> {
 /// The answer to `GET entries` for the leaves below a path, from the first on or after a cursor, as [`page`] reads it, but
 /// packed straight from the body.
 pub fn leaf_page(body: &[u8], below: &Path, after: Option<&str>) -> Result<LeafPage, Unreadable> {
+    let from = below.descendant_prefix();
+    leaf_page_between(body, (&from, &prefix_end(&from)), after)
+}
+
+/// As [`leaf_page`], for the leaves from one path (included) to another (excluded).
+pub(crate) fn leaf_page_between(
+    body: &[u8],
+    between: (&str, &str),
+    after: Option<&str>,
+) -> Result<LeafPage, Unreadable> {
     let EntriesBody { items, next_cursor } = read(body)?;
     items.iter().try_for_each(|item| check_path(&item.path))?;
     let paths = items.iter().map(|item| &*item.path);
-    if let Some(fault) = fault_below(below, after, paths, next_cursor.as_deref()) {
-        return Err(Unreadable(fault));
+    if let Some(fault) = fault_between(between, after, paths, next_cursor.as_deref()) {
+        return Err(fault.into());
     }
     Ok(LeafPage { leaves: PackedLeaves::of(items.iter().map(EntryBody::leaf)), next_cursor })
 }
@@ -121,11 +151,11 @@ fn check<'p>(
         Ok(Some(listing)) => listing.fault(paths, next_cursor),
         // Nothing can match.
         Ok(None) => (paths.next().is_some() || next_cursor.is_some())
-            .then(|| "there is something, where nothing can match".to_owned()),
+            .then(|| PageFault { text: "there is something, where nothing can match".to_owned(), is_of_others: true }),
         // It is for the server to refuse.
         Err(_) => None,
     };
-    fault.map_or(Ok(()), |fault| Err(Unreadable(fault)))
+    fault.map_or(Ok(()), |fault| Err(fault.into()))
 }
 
 /// The answer to `POST entries/batch`, in the order of the paths that were asked for.
@@ -164,11 +194,19 @@ fn parse_path(path: &str) -> Result<Path, Unreadable> {
 }
 
 fn check_path(path: &str) -> Result<(), Unreadable> {
-    path::check(path).map_err(|error| Unreadable(format!("the path {path:?}: {error}")))
+    path::check(path).map_err(|error| Unreadable::new(format!("the path {path:?}: {error}")))
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unreadable> {
     // One check of the whole text is faster than one of every value.
-    let text = str::from_utf8(body).map_err(|error| Unreadable(error.to_string()))?;
-    serde_json::from_str(text).map_err(|error| Unreadable(error.to_string()))
+    let text = str::from_utf8(body).map_err(|error| Unreadable::new(error.to_string()))?;
+    serde_json::from_str(text).map_err(|error| {
+        if text.trim_start().starts_with('<') {
+            return Unreadable::new(
+                "it is an HTML page and not JSON, as the sign-in page of a network or a proxy gives; check the \
+                 network and the base URL",
+            );
+        }
+        Unreadable::new(error.to_string())
+    })
 }

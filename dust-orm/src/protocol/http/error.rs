@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::answer::Unreadable;
 use crate::error::DustErr;
 use crate::protocol::said::{self, shorten};
-use crate::protocol::{Path, Selector};
+use crate::protocol::{Path, Selector, envelope};
 
 /// What was asked for, as far as it decides what an answer means.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +44,8 @@ pub enum About<'a> {
     Path(&'a Path),
     /// The leaves a list selects.
     Selection(&'a Selector),
-    /// The leaves that match a pattern, in its rendered form.
-    Pattern(&'a str),
+    /// The leaves below a path.
+    Below(&'a Path),
     /// So many paths.
     Paths(usize),
     /// So many ops.
@@ -83,10 +83,12 @@ impl Operation {
 impl fmt::Display for About<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            About::Path(path) => write!(f, "`{path}`"),
-            About::Selection(Selector::Pattern(pattern)) => write!(f, "`{pattern}`"),
-            About::Pattern(pattern) => write!(f, "`{pattern}`"),
-            About::Selection(Selector::Range { from, to }) => write!(f, "`{from}` to `{to}`"),
+            About::Path(path) => write!(f, "`{}`", shorten(path.as_str())),
+            About::Selection(Selector::Pattern(pattern)) => write!(f, "`{}`", shorten(pattern.as_str())),
+            About::Below(path) => write!(f, "`{}/**`", shorten(path.as_str())),
+            About::Selection(Selector::Range { from, to }) => {
+                write!(f, "`{}` to `{}`", shorten(from.as_str()), shorten(to.as_str()))
+            }
             About::Paths(count) => write!(f, "{count} paths"),
             About::Ops(count) => write!(f, "{count} ops"),
             About::File(hash) => write!(f, "`{hash}`"),
@@ -105,6 +107,10 @@ pub struct Refusal<'a> {
     pub location: Option<&'a str>,
     /// The body, or its beginning.
     pub body: &'a [u8],
+    /// The size of the body that was sent, in bytes.
+    pub sent: usize,
+    /// The time since 1970 by the clock of this machine.
+    pub now: Duration,
 }
 
 /// What the errors of a server hold, all told. Which of them are there depends on the error.
@@ -161,6 +167,34 @@ impl Call<'_> {
         }
     }
 
+    /// The limit that a 429 is about.
+    pub(crate) fn rate_limit(&self) -> &'static str {
+        if self.operation.counts_as_write() {
+            "the writes that a token may make in a minute are used up (100 unless the server says otherwise, HTTP and \
+             WebSocket together)"
+        } else {
+            "the reads that a token may make in a minute are used up (1000 unless the server says otherwise)"
+        }
+    }
+
+    /// The way to need fewer such requests.
+    #[cfg(feature = "http")]
+    pub(crate) fn fewer_requests(&self) -> &'static str {
+        match self.operation {
+            Operation::Set | Operation::Delete => {
+                "write records together with `insert_many` or `batch_write`, as a request counts once whatever it holds"
+            }
+            Operation::BatchWrite => {
+                "put more into one batch, which holds 1000 ops, or write in map mode, one op a record"
+            }
+            Operation::GetMany => "read whole records, whose lists count as reads, or through a realtime client",
+            _ => {
+                "read records together with `all` or `get_many`, set optional fields before an insert so that it need \
+                 not read, or read through a realtime client, which asks for nothing"
+            }
+        }
+    }
+
     fn unauthorized(&self, body: &ErrorBody<'_>, otherwise: &str) -> DustErr {
         let said = body.message.as_deref().or(body.detail.as_deref());
         let message = format!("{}: {}", self.text(), said.map_or_else(|| otherwise.to_owned(), shorten));
@@ -189,9 +223,16 @@ impl Refusal<'_> {
             412 if body.error == "exists" => {
                 DustErr::Exists { path: body.path_or(call), current: body.current_revision }
             }
-            413 => call.invalid(&format!("a server takes at most {} bytes in one request", super::MAX_BODY)),
-            414 | 431 => call.invalid("the path is longer than the server takes"),
-            429 => DustErr::RateLimited { retry_after: retry_after(self.retry_after) },
+            413 => call.invalid(&format!(
+                "the server, or a proxy before it, does not take a body of {} bytes; write less at a time, or raise \
+                 the limit there (nginx: `client_max_body_size`)",
+                self.sent
+            )),
+            414 | 431 => call.invalid("the path is longer than the server, or a proxy before it, takes"),
+            429 => DustErr::RateLimited {
+                retry_after: retry_after(self.retry_after, self.now),
+                limit: call.rate_limit().to_owned(),
+            },
             status @ 500.. if writes => call.unknown_outcome(&format!("answered {status}: {}", self.detail(&body))),
             status @ 300..400 => DustErr::Http {
                 status,
@@ -237,10 +278,33 @@ impl ErrorBody<'_> {
     }
 }
 
-/// How long to wait after a 429. A date instead of seconds, or nothing at all, counts as the shortest pause.
-fn retry_after(header: Option<&str>) -> Duration {
-    let seconds = header.and_then(|seconds| seconds.trim().parse().ok()).unwrap_or(0);
-    said::retry_after(Duration::from_secs(seconds))
+/// The pause that a 429 asks for, in seconds or as a date. Anything else counts as the shortest pause.
+fn retry_after(header: Option<&str>, now: Duration) -> Duration {
+    said::retry_after(header.and_then(|header| parse_retry_after(header, now)).unwrap_or_default())
+}
+
+/// The duration that a header `Retry-After` stands for, counted from `now`, the time since 1970.
+pub(crate) fn parse_retry_after(header: &str, now: Duration) -> Option<Duration> {
+    let header = header.trim();
+    match header.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(http_date(header)?.saturating_sub(now)),
+    }
+}
+
+/// A date such as `Wed, 21 Oct 2026 07:28:00 GMT`, the form of RFC 9110 that senders have to use, as the time since
+/// 1970.
+fn http_date(text: &str) -> Option<Duration> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut parts = text.split_once(", ")?.1.split(' ');
+    let mut next = || parts.next();
+    let (day, month, year, time, zone) = (next()?, next()?, next()?, next()?, next()?);
+    if zone != "GMT" || next().is_some() {
+        return None;
+    }
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    let rfc3339 = format!("{year}-{month:02}-{day:0>2}T{time}Z");
+    envelope::unix_seconds(&rfc3339).and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs)
 }
 
 /// A body as one short line.

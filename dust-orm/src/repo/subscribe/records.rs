@@ -10,6 +10,7 @@ use super::stored::Stored;
 use crate::entity::{DustEntity, StoredRecord};
 use crate::protocol::apply::apply;
 use crate::protocol::path::unescape;
+use crate::protocol::value::is_claim;
 use crate::protocol::{CommittedOp, Entry, Leaf, Leaves, OpError, Path};
 
 /// Every record of an entity. With it each op gives the record as of that op, and it is known which records a removal
@@ -62,6 +63,10 @@ impl<E: DustEntity> Records<E> {
         };
         let after = Arc::new(Stored::new(StoredRecord { path, leaves }));
         let before = self.by_key.insert(key, Arc::clone(&after));
+        let was = before.as_ref().map_or(&[][..], |before| &before.record.leaves);
+        if only_claims_differ(was, &after.record.leaves) {
+            return None;
+        }
         Some(Change { key: segment, before, after: Some(after) })
     }
 
@@ -156,6 +161,13 @@ impl<E: DustEntity> Draft<'_, E> {
     fn all_keys(&self) -> BTreeSet<Key> {
         self.records.by_key.keys().chain(self.changed.keys()).cloned().collect()
     }
+}
+
+/// Whether nothing has happened to a record but that an insert or update has claimed a leaf, which is not written yet.
+fn only_claims_differ(before: &[Entry], after: &[Entry]) -> bool {
+    let is_written = |leaf: &&Entry| !is_claim(leaf.value.as_str());
+    after.iter().any(|leaf| is_claim(leaf.value.as_str()))
+        && before.iter().filter(is_written).eq(after.iter().filter(is_written))
 }
 
 fn position(leaves: &[Entry], path: &Path) -> Result<usize, usize> {

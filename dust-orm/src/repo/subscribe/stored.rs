@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::entity::{DustEntity, StoredRecord, decode};
+use crate::entity::{DustEntity, RecordRef, StoredRecord, decode};
 use crate::error::InvalidRecord;
 use crate::repo::records::warn;
 
@@ -32,7 +32,7 @@ impl<E: DustEntity> Stored<E> {
         match self.decoded() {
             Ok(model) => Some(model),
             Err(invalid) => {
-                if !self.warned.swap(true, Ordering::Relaxed) {
+                if !self.is_claim() && !self.warned.swap(true, Ordering::Relaxed) {
                     warn(&self.record, invalid);
                 }
                 None
@@ -41,6 +41,16 @@ impl<E: DustEntity> Stored<E> {
     }
 
     fn decoded(&self) -> &Result<Arc<E::Model>, InvalidRecord> {
-        self.model.get_or_init(|| decode::<E>(&self.record).map(Arc::new))
+        self.model.get_or_init(|| {
+            if self.is_claim() {
+                return Err(InvalidRecord { path: self.record.path.to_string(), ..InvalidRecord::default() });
+            }
+            decode::<E>(&self.record).map(Arc::new)
+        })
+    }
+
+    /// Whether it is no record yet, but the claim of an insert that is under way.
+    fn is_claim(&self) -> bool {
+        RecordRef::from(&self.record).is_claim()
     }
 }

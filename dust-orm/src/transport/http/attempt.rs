@@ -49,6 +49,8 @@ pub(super) enum Lost {
     TimedOut(String),
     /// There was an answer, too large to read.
     TooLarge,
+    /// No request can be made of it.
+    Impossible(String),
 }
 
 /// How long a try may take, and how much it may bring.
@@ -62,15 +64,16 @@ pub(super) struct Limits {
     pub(super) bytes: usize,
 }
 
+/// Sends a request once. Of one that `writes` it is known whether it has left.
 pub(super) async fn attempt(
     client: &Client,
     url: Url,
-    request: &Request,
+    (request, writes): (&Request, bool),
     id: &str,
     limits: Limits,
     world: &Arc<dyn World>,
 ) -> Result<Answer, Lost> {
-    let progress = request.body.as_ref().map(|_| Progress::new(Arc::clone(world)));
+    let progress = (writes || request.body.is_some()).then(|| Progress::new(Arc::clone(world)));
     let not_sent = || progress.as_ref().is_some_and(Progress::give_up);
 
     let started = world.now();
@@ -78,7 +81,7 @@ pub(super) async fn attempt(
     let sent = client.execute(to_send(url, request, id, progress.as_ref()));
     let mut answer = pin!(receive(sent, limits.bytes));
     loop {
-        // A server is given its time from the moment on that the body leaves; until then it is about the connection.
+        // A server is given its time from the moment on that the request leaves; until then it is about the connection.
         let begun = progress.as_ref().map_or(Some(started), Progress::begun);
         let (since, most) = begun.map_or((started, limits.connect), |begun| (begun, limits.answer));
         let end = since.saturating_add(most).min(limits.deadline);
@@ -91,7 +94,7 @@ pub(super) async fn attempt(
                 None => continue,
             }
         }
-        // Nothing tells when the body begins to leave. To look this often is enough not to be late.
+        // Nothing tells when the request begins to leave. To look this often is enough not to be late.
         let wait = (end - now).min(limits.answer);
         answer = match select(answer, world.limit(wait)).await {
             Either::Left((answer, _)) => return answer.map_err(|error| error.into_lost(not_sent())),
@@ -114,9 +117,11 @@ fn to_send(url: Url, request: &Request, id: &str, progress: Option<&Progress>) -
         Some(Condition::IfAbsent) => drop(headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"))),
         None => {}
     }
-    if let (Some(body), Some(progress)) = (&request.body, progress) {
+    if request.body.is_some() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        *sent.body_mut() = Some(reqwest::Body::wrap(WatchedBody::new(body.clone(), progress.clone())));
+    }
+    if let Some(progress) = progress {
+        *sent.body_mut() = Some(reqwest::Body::wrap(WatchedBody::new(request.body.clone(), progress.clone())));
     }
     sent
 }
@@ -199,13 +204,12 @@ impl From<reqwest::Error> for Broken {
 }
 
 impl Broken {
-    /// `body_kept`: the request has a body, and it never left.
+    /// `body_kept`: the request never left.
     fn into_lost(self, body_kept: bool) -> Lost {
         match self {
             Broken::TooLarge => Lost::TooLarge,
-            Broken::Client(error) if body_kept || error.is_connect() || error.is_builder() => {
-                Lost::NotSent(reason(error))
-            }
+            Broken::Client(error) if error.is_builder() => Lost::Impossible(reason(error)),
+            Broken::Client(error) if body_kept || error.is_connect() => Lost::NotSent(reason(error)),
             Broken::Client(error) if error.is_timeout() => Lost::TimedOut(reason(error)),
             Broken::Client(error) => Lost::Unanswered(reason(error)),
         }

@@ -1,4 +1,4 @@
-//! A request body that knows whether it was sent.
+//! A request body that knows whether its request was sent.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::world::World;
 
 const WAITING: u64 = 0;
 const GIVEN_UP: u64 = 1;
-/// From here on: when the body began to leave, in nanoseconds after the world began.
+/// From here on: the moment at which the request began to leave, in nanoseconds after the world began.
 const SENDING: u64 = 2;
 
-/// Whether and when a body has begun to leave. As long as it has not, the server cannot have applied the request.
+/// Whether and when a request has begun to leave. As long as it has not, the server cannot have applied it.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
     state: Arc<AtomicU64>,
@@ -28,17 +28,21 @@ impl Progress {
         Progress { state: Arc::new(AtomicU64::new(WAITING)), world }
     }
 
-    /// When the body began to leave; `None` when it has not.
+    /// The moment at which the request began to leave; `None` when it has not.
     pub(super) fn begun(&self) -> Option<Duration> {
         self.state.load(Ordering::Acquire).checked_sub(SENDING).map(Duration::from_nanos)
     }
 
-    /// Forbids the body to leave. `true` when it had not begun to, and so never will.
+    /// Forbids the request to leave. `true` when it had not begun to, and so never will.
     pub(super) fn give_up(&self) -> bool {
         self.leave_waiting(GIVEN_UP) == GIVEN_UP
     }
 
-    /// Notes that the body leaves now. `false` when it must not.
+    fn is_given_up(&self) -> bool {
+        self.state.load(Ordering::Acquire) == GIVEN_UP
+    }
+
+    /// Notes that the request leaves now. `false` when it must not.
     fn begin(&self) -> bool {
         let nanoseconds = u64::try_from(self.world.now().as_nanos()).unwrap_or(u64::MAX);
         self.leave_waiting(nanoseconds.saturating_add(SENDING)) != GIVEN_UP
@@ -53,7 +57,11 @@ impl Progress {
     }
 }
 
-/// A body of one frame that tells its [`Progress`].
+/// A body of one frame or none that tells its [`Progress`].
+///
+/// A connection asks whether the body is at its end as it writes the head of the request, and not before: until then
+/// the request waits for a connection. That is how the beginning of a request without a body is known, such as a
+/// `DELETE`.
 #[derive(Debug)]
 pub(super) struct WatchedBody {
     data: Option<Bytes>,
@@ -61,8 +69,8 @@ pub(super) struct WatchedBody {
 }
 
 impl WatchedBody {
-    pub(super) fn new(data: Bytes, progress: Progress) -> WatchedBody {
-        WatchedBody { data: Some(data), progress }
+    pub(super) fn new(data: Option<Bytes>, progress: Progress) -> WatchedBody {
+        WatchedBody { data, progress }
     }
 }
 
@@ -76,18 +84,24 @@ impl Body for WatchedBody {
     type Error = GivenUp;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, GivenUp>>> {
-        if self.data.is_some() && !self.progress.begin() {
+        if !self.progress.begin() {
             return Poll::Ready(Some(Err(GivenUp)));
         }
         Poll::Ready(self.data.take().map(|data| Ok(Frame::data(data))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.data.is_none()
+        // A request that was given up is kept from leaving by a body that fails.
+        self.progress.begin() && self.data.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64))
+        match &self.data {
+            Some(data) => SizeHint::with_exact(data.len() as u64),
+            // Of no length that is known, so that the body of a request that was given up is read and fails.
+            None if self.progress.is_given_up() => SizeHint::default(),
+            None => SizeHint::with_exact(0),
+        }
     }
 }
 
@@ -103,7 +117,23 @@ mod tests {
 
     fn watched() -> (WatchedBody, Progress) {
         let progress = Progress::new(Arc::new(RealWorld::new()));
-        (WatchedBody::new(Bytes::from_static(b"1"), progress.clone()), progress)
+        (WatchedBody::new(Some(Bytes::from_static(b"1")), progress.clone()), progress)
+    }
+
+    #[tokio::test]
+    async fn a_request_without_a_body_begins_when_its_head_is_written() {
+        let progress = Progress::new(Arc::new(RealWorld::new()));
+        let body = WatchedBody::new(None, progress.clone());
+        assert_eq!((body.size_hint().exact(), progress.begun()), (Some(0), None));
+        assert!(body.is_end_stream());
+        assert!(progress.begun().is_some() && !progress.give_up());
+
+        let progress = Progress::new(Arc::new(RealWorld::new()));
+        let mut body = WatchedBody::new(None, progress.clone());
+        assert!(progress.give_up());
+        assert!(!body.is_end_stream() && body.size_hint().exact().is_none());
+        assert!(frame(&mut body).await.unwrap().is_err());
+        assert_eq!(progress.begun(), None);
     }
 
     #[tokio::test]

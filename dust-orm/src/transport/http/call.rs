@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::HttpTransport;
@@ -10,7 +11,7 @@ use super::budget::Cost;
 use super::request::Request;
 use super::trace::Trace;
 use crate::error::DustErr;
-use crate::protocol::http::{Call, Refusal, Unreadable};
+use crate::protocol::http::{Call, Refusal, Unreadable, parse_retry_after};
 use crate::world::jitter;
 
 /// What is added to a pause that the server asks for, at the most, so that those who wait do not all come back at once.
@@ -19,6 +20,29 @@ const RATE_LIMIT_JITTER: Duration = Duration::from_millis(500);
 /// A moment of the [`World`](crate::world::World)'s time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline(Duration);
+
+/// A call that has begun: its requests share one deadline and are counted.
+#[derive(Debug)]
+pub(super) struct Begun {
+    deadline: Deadline,
+    pub(super) requests: AtomicUsize,
+    /// Those that the rate limit counts as writes.
+    writes: AtomicUsize,
+}
+
+impl Begun {
+    fn count(&self, call: &Call<'_>) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        if call.operation.counts_as_write() {
+            self.writes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn text(&self) -> String {
+        let (requests, writes) = (self.requests.load(Ordering::Relaxed), self.writes.load(Ordering::Relaxed));
+        format!("; this call has sent {requests} requests, of which {writes} count as writes")
+    }
+}
 
 /// What may follow a try that failed.
 enum Next {
@@ -31,9 +55,19 @@ enum Next {
 }
 
 impl HttpTransport {
-    /// When an operation that begins now has to be over, all its requests together.
+    /// The moment by which an operation that begins now has to be over, all its requests together.
     pub(super) fn deadline(&self) -> Deadline {
+        self.begun.as_ref().map_or_else(|| self.later(), |begun| begun.deadline)
+    }
+
+    fn later(&self) -> Deadline {
         Deadline(self.world.now().saturating_add(self.config.deadline()))
+    }
+
+    /// The same transport for the requests of one call.
+    pub(crate) fn begin(&self) -> HttpTransport {
+        let begun = Begun { deadline: self.later(), requests: AtomicUsize::new(0), writes: AtomicUsize::new(0) };
+        HttpTransport { begun: Some(Arc::new(begun)), ..self.clone() }
     }
 
     /// Sends a request until it is answered or its time is up, and reads the answer.
@@ -44,6 +78,7 @@ impl HttpTransport {
         request: Request,
         read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
     ) -> Result<T, DustErr> {
+        request.check_size(&call)?;
         let id = self.request_id();
         let mut trace = Trace::start(&*self.world, &self.config, &call, &request, &id);
         let result = match self.answer(&call, deadline, &request, &id, &mut trace).await {
@@ -65,7 +100,6 @@ impl HttpTransport {
         id: &str,
         trace: &mut Trace<'_>,
     ) -> Result<Answer, DustErr> {
-        request.check_size(call)?;
         let policy = self.config.retry();
         let mut tries = 0;
         loop {
@@ -77,7 +111,15 @@ impl HttpTransport {
                 deadline,
                 bytes: self.config.max_answer(),
             };
-            let outcome = attempt(&self.client, self.url(request), request, id, limits, &self.world).await;
+            if self.world.now() >= deadline {
+                return Err(call.network("its deadline was over before it was sent"));
+            }
+            if let Some(begun) = &self.begun {
+                begun.count(call);
+            }
+            let client = self.clients.current(&self.config)?;
+            let request_to = (request, call.operation.writes());
+            let outcome = attempt(&client, self.url(request), request_to, id, limits, &self.world).await;
             let (error, next) = match outcome {
                 Ok(answer) => {
                     trace.status(answer.status);
@@ -86,7 +128,7 @@ impl HttpTransport {
                         self.budget.success();
                         return Ok(answer);
                     }
-                    self.refused(call, &answer)
+                    self.refused(call, request, &answer)
                 }
                 Err(lost) => without_answer(call, lost, limits),
             };
@@ -113,7 +155,7 @@ impl HttpTransport {
         }
     }
 
-    fn refused(&self, call: &Call<'_>, answer: &Answer) -> (DustErr, Next) {
+    fn refused(&self, call: &Call<'_>, request: &Request, answer: &Answer) -> (DustErr, Next) {
         let token = self.config.token();
         let body = token.redact(String::from_utf8_lossy(&answer.body).into_owned());
         let location = answer.header("location").map(|location| token.redact(location.to_owned()));
@@ -122,14 +164,25 @@ impl HttpTransport {
             retry_after: answer.header("retry-after"),
             location: location.as_deref(),
             body: body.as_bytes(),
+            sent: request.body.as_ref().map_or(0, |body| body.len()),
+            now: self.world.unix_time(),
         };
-        let error = refusal.error(call);
+        let error = match refusal.error(call) {
+            DustErr::RateLimited { retry_after, .. } => self.rate_limited(call, retry_after),
+            error => error,
+        };
         let next = match &error {
-            DustErr::RateLimited { retry_after } => Next::Wait(*retry_after),
+            DustErr::RateLimited { retry_after, .. } => Next::Wait(*retry_after),
             DustErr::Http { status: 500.., .. } if !call.operation.writes() => Next::Retry(Cost::Retry),
             _ => Next::GiveUp,
         };
         (error, next)
+    }
+
+    fn rate_limited(&self, call: &Call<'_>, retry_after: Duration) -> DustErr {
+        let sent = self.begun.as_ref().map(|begun| begun.text()).unwrap_or_default();
+        let limit = format!("{}: {}{sent}; to need fewer, {}", call.text(), call.rate_limit(), call.fewer_requests());
+        DustErr::RateLimited { retry_after, limit }
     }
 
     /// Holds a write back while this minute's are used up, if that is wanted and there is time.
@@ -138,7 +191,7 @@ impl HttpTransport {
         while let Err(wait) = pacer.take(self.world.unix_time()) {
             let pause = wait.saturating_add(jitter(&*self.world, RATE_LIMIT_JITTER));
             if self.world.now().saturating_add(pause) >= deadline {
-                return Err(DustErr::RateLimited { retry_after: wait.max(Duration::from_secs(1)) });
+                return Err(self.rate_limited(call, wait.max(Duration::from_secs(1))));
             }
             self.world.pause(pause).await;
         }
@@ -149,9 +202,10 @@ impl HttpTransport {
     fn learn(&self, call: &Call<'_>, answer: &Answer) {
         let Some(pacer) = self.pacer.as_ref().filter(|_| call.operation.counts_as_write()) else { return };
         let number = |name| answer.header(name).and_then(|number| number.trim().parse::<u32>().ok());
-        let refused_for = (answer.status == 429)
-            .then(|| Duration::from_secs(number("retry-after").unwrap_or(0).into()).max(Duration::from_secs(1)));
-        pacer.learn(self.world.unix_time(), number("x-ratelimit-remaining"), refused_for);
+        let now = self.world.unix_time();
+        let asked_for = answer.header("retry-after").and_then(|header| parse_retry_after(header, now));
+        let refused_for = (answer.status == 429).then(|| asked_for.unwrap_or_default().max(Duration::from_secs(1)));
+        pacer.learn(now, number("x-ratelimit-remaining"), refused_for);
     }
 
     /// A new id for the server's log, as long as the UUID that a server makes up: it is kept with every op. A server replaces
@@ -173,6 +227,7 @@ pub(super) fn request_ids(mark: u64) -> Arc<str> {
 fn without_answer(call: &Call<'_>, lost: Lost, limits: Limits) -> (DustErr, Next) {
     let writes = call.operation.writes();
     match lost {
+        Lost::Impossible(why) => (call.invalid(&format!("no request can be made of it: {why}")), Next::GiveUp),
         Lost::NotSent(why) => (call.network(&why), Next::Retry(Cost::Retry)),
         Lost::TimedOut(why) | Lost::Unanswered(why) if writes => (call.unknown_outcome(&why), Next::GiveUp),
         Lost::TimedOut(why) => (call.network(&why), Next::Retry(Cost::AfterTimeout)),

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use reqwest::Method;
 
+use super::window::Window;
 use crate::error::DustErr;
 use crate::protocol::http::{Call, Condition, MAX_BODY, batch_body, batch_write_body, delete_body, put_body};
-use crate::protocol::list::MAX_PAGE;
 use crate::protocol::path::percent_encode_into;
 use crate::protocol::{BatchOp, ListRequest, Order, Path, RawJson, Select, Selector};
 
@@ -32,7 +32,10 @@ pub(super) enum Root {
 }
 
 /// From this length on, in bytes, a path goes into the body: servers and proxies limit the request line to 8 or 10 kB.
-const LONG_TARGET: usize = 7_000;
+pub(super) const LONG_TARGET: usize = 7_000;
+
+/// The most bytes that follow the root in a URL: HTTP clients refuse one of 65,535 bytes.
+const MAX_TARGET: usize = 60_000;
 
 impl Request {
     fn new(method: Method, target: String) -> Request {
@@ -43,28 +46,27 @@ impl Request {
         Request { body: Some(body.into()), ..Request::new(Method::POST, target.to_owned()) }
     }
 
-    pub(super) fn list(request: &ListRequest) -> Request {
+    /// A list as it is asked for.
+    pub(super) fn list(request: &ListRequest, limit: usize) -> Request {
         let after = request.after.as_deref();
-        let order = (request.order == Order::Descending).then_some(("order", "desc"));
-        let select = match request.select {
-            Select::Entries => None,
-            Select::Keys => Some(("select", "keys")),
-            Select::Prefixes => Some(("select", "prefixes")),
-        };
-        let options = order.into_iter().chain(select);
+        let options = list_options(request);
         match &request.selector {
-            Selector::Pattern(pattern) => {
-                Request::page(&[("pattern", pattern.as_str())], request.limit, options, after)
-            }
+            Selector::Pattern(pattern) => Request::page(&[("pattern", pattern.as_str())], limit, options, after),
             Selector::Range { from, to } => {
-                Request::page(&[("from", from.as_str()), ("to", to.as_str())], request.limit, options, after)
+                Request::page(&[("from", from.as_str()), ("to", to.as_str())], limit, options, after)
             }
         }
     }
 
-    /// A full page of the leaves that match a pattern, after a cursor.
-    pub(super) fn below(pattern: &str, after: Option<&str>) -> Request {
-        Request::page(&[("pattern", pattern)], MAX_PAGE, None, after)
+    /// A page of whole leaves by a range that fits into a URL.
+    pub(super) fn between(window: &Window<'_>, limit: usize) -> Request {
+        let (from, to) = window.bounds();
+        Request::page(&[("from", from), ("to", to)], limit, None, window.after())
+    }
+
+    /// A page of the leaves that match a pattern, after a cursor.
+    pub(super) fn below(pattern: &str, limit: usize, after: Option<&str>) -> Request {
+        Request::page(&[("pattern", pattern)], limit, None, after)
     }
 
     fn page<'a>(
@@ -129,8 +131,14 @@ impl Request {
         Request { root: Root::Files, ..Request::new(Method::GET, target) }
     }
 
-    /// Refuses a body that the server would refuse, before it is sent.
+    /// Refuses what cannot be sent, or a server would refuse for its size, before it is sent.
     pub(super) fn check_size(&self, call: &Call<'_>) -> Result<(), DustErr> {
+        if self.target.len() > MAX_TARGET {
+            return Err(call.invalid(&format!(
+                "its URL would have {} bytes, and {MAX_TARGET} are the most that any can have; use shorter paths",
+                self.target.len()
+            )));
+        }
         match self.body.as_ref().map_or(0, Bytes::len) {
             size if size > MAX_BODY => Err(call.invalid(&format!(
                 "the body is {size} bytes, and a server takes at most {MAX_BODY}; write less at a time"
@@ -138,6 +146,16 @@ impl Request {
             _ => Ok(()),
         }
     }
+}
+
+fn list_options(request: &ListRequest) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let order = (request.order == Order::Descending).then_some(("order", "desc"));
+    let select = match request.select {
+        Select::Entries => None,
+        Select::Keys => Some(("select", "keys")),
+        Select::Prefixes => Some(("select", "prefixes")),
+    };
+    order.into_iter().chain(select)
 }
 
 /// A path as the rest of a URL, if it can be there.

@@ -53,7 +53,7 @@ impl<'a> Trace<'a> {
     fn send(&self, outcome: &str, error: Option<&DustErr>) {
         let (path, ops) = match self.call.about {
             About::Path(path) => (Some(path.as_str()), None),
-            About::Selection(_) | About::Pattern(_) | About::File(_) => (None, None),
+            About::Selection(_) | About::Below(_) | About::File(_) => (None, None),
             About::Paths(count) | About::Ops(count) => (None, Some(count as u64)),
         };
         let value = self.request.body.as_deref().filter(|_| self.config.log_values()).map(String::from_utf8_lossy);

@@ -72,7 +72,7 @@ async fn a_failure_says_how_many_are_written(cx: &Context) {
     let error = repo.insert_many(names.iter().map(|name| new_setting(name))).await.unwrap_err();
     assert!(!error.is_retryable());
     match error {
-        DustErr::Partial { done: 1000, cause } => assert_eq!(cause.kind(), ErrKind::Network),
+        DustErr::Partial { done: 1000, cause, .. } => assert_eq!(cause.kind(), ErrKind::Network),
         other => panic!("{other:?}"),
     }
     let written = cx.repo.all::<setting::Entity>().await.unwrap();

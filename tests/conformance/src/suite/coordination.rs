@@ -177,7 +177,7 @@ async fn out_of_reach_the_work_is_done_regardless_or_not_at_all(cx: &Context) {
     probe.fail_write(0, DustErr::Timeout { operation: "lease".into() });
     let options = FlightOptions::new().on_unavailable(OnUnavailable::Error);
     assert_eq!(repo.single_flight("report", options, never).await.unwrap_err().kind(), ErrKind::Timeout);
-    probe.fail_write(0, DustErr::RateLimited { retry_after: Duration::from_secs(1) });
+    probe.fail_write(0, DustErr::RateLimited { retry_after: Duration::from_secs(1), limit: "writes".into() });
     let limited = repo.single_flight("report", FlightOptions::new(), never).await.unwrap_err();
     assert_eq!(limited.kind(), ErrKind::RateLimited, "Dust is there");
     assert_eq!(cx.leaves_of_all().await, []);

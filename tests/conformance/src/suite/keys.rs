@@ -119,7 +119,7 @@ async fn keys_that_are_stars(cx: &Context) {
 }
 
 async fn keys_with_control_characters(cx: &Context) {
-    live(cx, &["\0", "a\0b", "\n", "a\r\nb", "\t", "\u{1f}", "\u{7f}", "\u{85}"]).await;
+    live(cx, &["\u{1}", "a\u{1}b", "\n", "a\r\nb", "\t", "\u{1f}", "\u{7f}", "\u{85}"]).await;
 }
 
 async fn keys_with_quotes_and_backslashes(cx: &Context) {

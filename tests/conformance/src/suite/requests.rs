@@ -17,7 +17,10 @@ super::tests![
     a_put_is_one_request,
     deletes_are_one_request,
     reads_of_one_record_are_one_request,
-    get_many_is_one_request_a_record,
+    get_many_takes_requests_for_pages_and_not_for_records,
+    get_many_of_few_records_among_many_skips_the_rest,
+    insert_many_reads_what_is_there_together,
+    a_batch_reads_what_is_there_together,
     exists_is_one_cheap_request,
     all_of_nothing_is_one_request,
     a_verb_that_is_not_awaited_does_nothing,
@@ -80,7 +83,10 @@ async fn an_update_of_one_field_is_a_single_op(cx: &Context) {
     cx.repo.insert(new_link("dust")).await.unwrap();
     let (repo, probe) = cx.probe();
     repo.update(retitled("dust", "mine")).await.unwrap();
-    assert_eq!(probe.take_calls(), [Call::List, Call::Write]);
+    let calls = probe.take_calls();
+    assert_eq!(calls[..2], [Call::List, Call::Write]);
+    // Where a guarded write would go another way, the mirror is looked at instead, which takes no request.
+    assert_eq!(calls.len() > 2, cx.transport.capabilities().merges_fields, "{calls:?}");
 }
 
 async fn a_put_is_one_request(cx: &Context) {
@@ -111,13 +117,83 @@ async fn reads_of_one_record_are_one_request(cx: &Context) {
     assert_eq!(probe.take_calls(), [Call::List; 3]);
 }
 
-async fn get_many_is_one_request_a_record(cx: &Context) {
+fn is_remote(cx: &Context) -> bool {
+    cx.transport.capabilities().remote
+}
+
+fn lists(calls: &[Call]) -> usize {
+    calls.iter().filter(|call| **call == Call::List).count()
+}
+
+async fn get_many_takes_requests_for_pages_and_not_for_records(cx: &Context) {
     cx.repo.insert_many(["a", "b"].map(new_link)).await.unwrap();
     let (repo, probe) = cx.probe();
-    repo.get_many::<link::Entity>(["a", "b", "nobody"]).await.unwrap();
-    assert_eq!(probe.take_calls(), [Call::List; 3]);
+    let found = repo.get_many::<link::Entity>(["b", "a", "nobody", "a"]).await.unwrap();
+    assert_eq!(found, [Some(link("b")), Some(link("a")), None, Some(link("a"))]);
+    assert_eq!(lists(&probe.take_calls()), if is_remote(cx) { 1 } else { 3 });
     assert_eq!(repo.get_many::<link::Entity>(Vec::<String>::new()).await.unwrap(), []);
     assert_eq!(probe.take_calls(), []);
+    repo.get_many::<link::Entity>(["a"]).await.unwrap();
+    assert_eq!(probe.take_calls(), [Call::List]);
+
+    // 1,200 records of three leaves are four pages.
+    let slugs: Vec<String> = (0..1_200).map(|n| format!("k{n:04}")).collect();
+    cx.repo.insert_many(slugs.iter().map(|slug| new_link(slug))).await.unwrap();
+    let found = repo.get_many::<link::Entity>(slugs.clone()).await.unwrap();
+    assert!(found.into_iter().flatten().eq(slugs.iter().map(|slug| link(slug))));
+    let calls = probe.take_calls();
+    assert!(!is_remote(cx) || calls == [Call::List; 4], "{calls:?}");
+}
+
+async fn get_many_of_few_records_among_many_skips_the_rest(cx: &Context) {
+    if !is_remote(cx) {
+        return;
+    }
+    let slugs: Vec<String> = (0..6_000).map(|n| format!("k{n:04}")).collect();
+    cx.repo.insert_many(slugs.iter().map(|slug| new_link(slug))).await.unwrap();
+    let (repo, probe) = cx.probe();
+    // Two at the ends of 18 pages.
+    let ends = ["k0001", "k5998", "k5999", "k9"];
+    let found = repo.get_many::<link::Entity>(ends).await.unwrap();
+    assert_eq!(found, [Some(link(ends[0])), Some(link(ends[1])), Some(link(ends[2])), None]);
+    assert_eq!(probe.take_calls(), [Call::List; 2]);
+    // One in each page and more: the rest is read by exact paths, which counts as a write, or in pages, whatever is
+    // less.
+    let apart: Vec<&String> = slugs.iter().step_by(400).collect();
+    let found = repo.get_many::<link::Entity>(apart.iter().map(|slug| (*slug).clone())).await.unwrap();
+    assert!(found.into_iter().flatten().eq(apart.iter().map(|slug| link(slug))));
+    let calls = probe.take_calls();
+    assert!(calls.len() <= apart.len(), "{calls:?}");
+}
+
+async fn insert_many_reads_what_is_there_together(cx: &Context) {
+    if !is_remote(cx) {
+        return;
+    }
+    let slugs: Vec<String> = (0..1_000).map(|n| format!("k{n:04}")).collect();
+    let without_note = |slug: &String| link::ActiveModel { note: NotSet, ..new_link(slug) };
+    let (repo, probe) = cx.probe();
+    let inserted = repo.insert_many(slugs.iter().map(without_note)).await.unwrap();
+    assert!(inserted.iter().all(|link| link.note.is_none()));
+    let calls = probe.take_calls();
+    assert_eq!(lists(&calls), 1, "there is nothing to read: {calls:?}");
+
+    cx.repo.insert_many(slugs.iter().map(|slug| new_link(slug))).await.unwrap();
+    let inserted = repo.insert_many(slugs.iter().map(without_note)).await.unwrap();
+    assert!(inserted.iter().all(|link| link.note.as_deref() == Some("a note")), "what is there stays");
+    let calls = probe.take_calls();
+    assert_eq!(lists(&calls), 3, "3,000 leaves: {calls:?}");
+}
+
+async fn a_batch_reads_what_is_there_together(cx: &Context) {
+    if !is_remote(cx) {
+        return;
+    }
+    cx.repo.insert_many(["a", "b", "c"].map(new_link)).await.unwrap();
+    let (repo, probe) = cx.probe();
+    let edits = ["a", "b", "c"].map(|slug| BatchEntry::update(retitled(slug, "new")));
+    let written = repo.batch_write(edits).await.unwrap();
+    assert_eq!((written.ops, probe.take_calls()), (3, vec![Call::List, Call::Batch(3)]));
 }
 
 async fn exists_is_one_cheap_request(cx: &Context) {

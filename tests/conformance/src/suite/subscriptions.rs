@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 
 use dust_orm::protocol::Op;
 use dust_orm::repo::{RawEvent, Subscription};
-use dust_orm::{BatchEntry, ErrKind, Event};
+use dust_orm::{BatchEntry, DustErr, ErrKind, Event};
 use serde_json::json;
 
 use crate::context::Context;
@@ -25,6 +25,7 @@ super::tests![
     raw_ops_come_as_they_were_committed,
     receivers_of_a_broadcast_hear_the_same,
     a_callback_is_called_for_each_event,
+    a_claim_is_not_heard_of,
 ];
 
 fn can_subscribe(cx: &Context) -> bool {
@@ -244,4 +245,29 @@ async fn a_callback_is_called_for_each_event(cx: &Context) {
     assert_eq!([told.recv().unwrap(), told.recv().unwrap()], [upserted("a"), deleted("a")]);
     drop(callback);
     assert!(told.recv().is_err());
+}
+
+async fn a_claim_is_not_heard_of(cx: &Context) {
+    if !can_subscribe(cx) {
+        return;
+    }
+    let mut links = cx.repo.subscribe::<link::Entity>().await.unwrap();
+    cx.repo.insert(new_link("dust")).if_absent().await.unwrap();
+    assert_eq!(heard(cx, &mut links).await, [upserted("dust")]);
+    // A field that was absent when it was read is claimed, too.
+    cx.repo.insert(link::ActiveModel { note: NotSet, ..new_link("bare") }).await.unwrap();
+    let seen = cx.repo.find_versioned::<link::Entity>("bare").await.unwrap().unwrap();
+    let edit = link::ActiveModel { note: Set(Some("mine".to_owned())), ..seen.model.into_active_model() };
+    let edited = cx.repo.update(edit).if_match(&seen.revision).await.unwrap();
+    let bare = link::Model { note: None, ..link("bare") };
+    assert_eq!(heard(cx, &mut links).await, [Event::Upserted(bare), Event::Upserted(edited)]);
+    // A writer that stops after its claim.
+    if !cx.transport.capabilities().if_vacant {
+        let (repo, probe) = cx.probe();
+        probe.fail_write(1, DustErr::Timeout { operation: "stopped".to_owned() });
+        repo.insert(new_link("stopped")).if_absent().await.unwrap_err();
+        assert_eq!(heard(cx, &mut links).await, []);
+        cx.repo.delete_by_id::<link::Entity>("stopped").await.unwrap();
+        assert_eq!(heard(cx, &mut links).await, []);
+    }
 }

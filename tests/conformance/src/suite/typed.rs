@@ -1,6 +1,6 @@
 //! Fields that are counted, collected and uploaded, where the transport has typed ops; where it has none, that nothing is sent.
 
-use dust_orm::protocol::{Fence, LeafKind, Op, Write};
+use dust_orm::protocol::{Fence, LeafKind, Op, RawJson, Write};
 use dust_orm::{Changeset, DustErr, ErrKind};
 use futures_util::future::join3;
 use serde_json::json;
@@ -14,6 +14,9 @@ super::tests![
     increments_add_up,
     an_update_leaves_a_counter_alone,
     a_counter_of_another_kind_of_number,
+    a_count_that_its_type_cannot_hold_is_not_written,
+    a_count_that_others_carry_out_of_its_type_is_taken_back,
+    a_number_that_its_type_cannot_hold_is_named,
     a_fraction_cannot_get_into_a_whole_number,
     a_set_holds_each_member_once_and_the_newest_first,
     a_member_of_another_type_is_refused,
@@ -92,6 +95,78 @@ async fn a_counter_of_another_kind_of_number(cx: &Context) {
     assert_eq!(cx.repo.increment("home", map::Column::Score, 2).await.unwrap_err().kind(), ErrKind::Decode);
     let page = cx.repo.get::<map::Entity>("home").await.unwrap();
     assert_eq!((page.stock, page.score), (Some(3), Some(2.5)));
+}
+
+async fn a_count_that_its_type_cannot_hold_is_not_written(cx: &Context) {
+    if lacks_typed_ops(cx) {
+        return;
+    }
+    cx.repo.put(flat::page("home")).await.unwrap();
+    let refused = async |column: flat::Column, by: i64, sum: &str| {
+        let error = cx.repo.increment("home", column, by).await.unwrap_err();
+        assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
+        assert!(error.to_string().contains(&format!("would become {sum}")), "{error}");
+    };
+    refused(flat::Column::Stock, -1, "-1").await;
+    refused(flat::Column::Stock, 4_294_967_296, "4294967296").await;
+    assert_eq!(cx.repo.increment("home", flat::Column::Stock, 4_294_967_295).await.unwrap(), 4_294_967_295);
+    refused(flat::Column::Stock, 1, "4294967296").await;
+    assert_eq!(cx.repo.increment("home", flat::Column::Stock, -4_294_967_295).await.unwrap(), 0);
+
+    assert_eq!(cx.repo.increment("home", flat::Column::Hits, i64::MAX).await.unwrap(), i64::MAX);
+    refused(flat::Column::Hits, 1, "9223372036854775808").await;
+    assert_eq!(cx.repo.increment("home", flat::Column::Hits, -i64::MAX).await.unwrap(), 0);
+    refused(flat::Column::Stock, i64::MIN, "-9223372036854775808").await;
+    assert_eq!(cx.repo.increment("home", flat::Column::Hits, i64::MIN).await.unwrap(), i64::MIN);
+    refused(flat::Column::Hits, -1, "-9223372036854775809").await;
+    let page = cx.repo.get::<flat::Entity>("home").await.unwrap();
+    assert_eq!((page.hits.get(), page.stock), (i64::MIN, Some(0)));
+
+    cx.repo.put(sample::flat::bare("s")).await.unwrap();
+    let error = cx.repo.increment("s", sample::flat::Column::Small, -1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
+    assert!(error.to_string().contains("`small`") && error.to_string().contains("-129"), "{error}");
+    assert_eq!(cx.repo.increment("s", sample::flat::Column::Small, 1).await.unwrap(), -127);
+    let error = cx.repo.increment("s", sample::flat::Column::Single, f64::MAX).await.unwrap_err();
+    assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
+}
+
+async fn a_count_that_others_carry_out_of_its_type_is_taken_back(cx: &Context) {
+    if lacks_typed_ops(cx) {
+        return;
+    }
+    cx.repo.put(flat::Model { stock: Some(5), ..flat::page("home") }).await.unwrap();
+    let (repo, probe) = cx.probe();
+    let by = |by: i64| Op::Increment(RawJson::from(json!(by)));
+    probe.intrude(Write::new(path("flat-pages/home/stock"), by(-3)));
+    let error = repo.increment("home", flat::Column::Stock, -4).await.unwrap_err();
+    assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
+    assert!(error.to_string().contains("-2") && error.to_string().contains("taken back"), "{error}");
+    assert_eq!(cx.repo.get::<flat::Entity>("home").await.unwrap().stock, Some(2));
+    // Where it cannot be taken back, the number that is stored is named.
+    probe.intrude(Write::new(path("flat-pages/home/stock"), by(-1)));
+    probe.fail_write(1, DustErr::Network("gone".to_owned()));
+    let error = repo.increment("home", flat::Column::Stock, -2).await.unwrap_err();
+    assert_eq!(error.kind(), ErrKind::Decode, "{error}");
+    assert!(error.to_string().contains("the leaf holds -1"), "{error}");
+    // It can be counted into its range again.
+    assert_eq!(cx.repo.increment("home", flat::Column::Stock, 1).await.unwrap(), 0);
+}
+
+async fn a_number_that_its_type_cannot_hold_is_named(cx: &Context) {
+    cx.repo.put(flat::page("home")).await.unwrap();
+    cx.set("flat-pages/home/stock", json!(-1)).await;
+    cx.set("flat-pages/home/hits", json!(9_223_372_036_854_775_808_u64)).await;
+    let error = cx.repo.get::<flat::Entity>("home").await.unwrap_err();
+    assert_eq!(error.kind(), ErrKind::Decode);
+    let text = error.to_string();
+    assert!(text.contains("`stock`") && text.contains("the number -1"), "{text}");
+    assert!(text.contains("`hits`") && text.contains("the number 9223372036854775808"), "{text}");
+    // An update that sets them mends the record.
+    let edit =
+        flat::ActiveModel { hits: Set(Counter::new(1)), stock: Set(Some(1)), ..flat::page("home").into_active_model() };
+    cx.repo.update(edit).await.unwrap();
+    assert_eq!(cx.repo.get::<flat::Entity>("home").await.unwrap().stock, Some(1));
 }
 
 async fn a_fraction_cannot_get_into_a_whole_number(cx: &Context) {

@@ -73,7 +73,14 @@ fn answer(dice: &mut Dice, body: &[u8]) -> Result<(), String> {
     errors.iter().flatten().try_for_each(|why| short(&why.to_string()))?;
     let status = u16::try_from(dice.within(100, 700)).unwrap_or_default();
     let text = String::from_utf8_lossy(body);
-    let refusal = Refusal { status, retry_after: Some(&text), location: Some("nowhere"), body };
+    let refusal = Refusal {
+        status,
+        retry_after: Some(&text),
+        location: Some("nowhere"),
+        body,
+        sent: body.len(),
+        now: std::time::Duration::ZERO,
+    };
     let error = refusal.error(&call);
     error.retry_after();
     short(&error.to_string())

@@ -11,7 +11,7 @@ fn read_as_anything(status: u16, body: &[u8]) {
     }
     let header = String::from_utf8_lossy(body);
     for operation in [Operation::Get, Operation::Set, Operation::BatchWrite] {
-        let refusal = Refusal { status, retry_after: Some(&header), location: Some(&header), body };
+        let refusal = Refusal { status, retry_after: Some(&header), location: Some(&header), body, sent: 0, now: NOW };
         let error = refusal.error(&call(operation, About::Path(&path)));
         assert!(!(operation.writes() && status >= 500 && error.is_retryable()), "{error:?}");
         let _ = error.to_string();

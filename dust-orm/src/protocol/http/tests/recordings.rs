@@ -83,6 +83,8 @@ impl Exchange {
             retry_after: self.retry_after.as_deref(),
             location: None,
             body: self.body.as_bytes(),
+            sent: 0,
+            now: super::NOW,
         };
         refusal.error(&call)
     }

@@ -139,6 +139,30 @@ async fn a_record_that_does_not_fit_is_warned_of_once() {
     assert_eq!(*warnings.0.lock().unwrap(), ["slug=a path=links/a missing=url"]);
 }
 
+#[tokio::test]
+async fn a_claim_is_neither_an_event_nor_warned_of() {
+    let (repo, store) = memory();
+    set(&store, "links/old/title", json!(["$claim"]));
+    let mut links = repo.subscribe::<link::Entity>().with_current().await.unwrap();
+    let live = repo.live::<link::Entity>().await.unwrap();
+    let warnings = Warnings::default();
+    tracing::subscriber::with_default(warnings.clone(), || {
+        set(&store, "links/a/title", json!(["$claim"]));
+        assert_eq!(waiting(&mut links), []);
+        assert!(live.is_empty() && live.get("a").is_none() && live.get("old").is_none());
+        put(&store, "a", "one");
+        assert_eq!(waiting(&mut links), [upserted("a", "one")]);
+        // Of a record that is there, too.
+        set(&store, "links/a/note", json!(["$claim"]));
+        assert_eq!(waiting(&mut links), []);
+        emit(&store, "links/a/note", Op::Delete);
+        emit(&store, "links/old", Op::Delete);
+        assert!(!waiting(&mut links).iter().any(|event| matches!(event, Event::Deleted(_))));
+    });
+    assert_eq!(*warnings.0.lock().unwrap(), [""; 0]);
+    assert_eq!(repo.find_by_id::<link::Entity>("old").await.unwrap(), None);
+}
+
 /// Collects warnings: what they name first.
 #[derive(Clone, Default)]
 struct Warnings(Arc<Mutex<Vec<String>>>);

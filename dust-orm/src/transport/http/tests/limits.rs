@@ -111,9 +111,95 @@ async fn a_record_without_an_end_is_refused() {
     assert!(error.to_string().contains("`links/dust`"), "{error}");
     assert_eq!(peer.received().len(), 101);
 
-    let (_, transport, _) = scripted((0..200).map(page_of_one_record)).await;
+    // Of a list it is left out, and the list goes on behind it.
+    let leaf = |at: &str| format!(r#"{{"path":"links/{at}","value":"x","type":"string","revision":1}}"#);
+    let last = format!(r#"{{"items":[{},{}],"next_cursor":null}}"#, leaf("e/title"), leaf("e/url"));
+    let (peer, transport, _) = scripted((0..101).map(page_of_one_record).chain([json(200, &last)])).await;
     let repo = DustRepo::with_transport(Arc::new(transport));
-    assert_eq!(repo.all::<link::Entity>().await.unwrap_err().kind(), ErrKind::TooLarge);
+    let slugs: Vec<String> = repo.all::<link::Entity>().await.unwrap().into_iter().map(|link| link.slug).collect();
+    assert_eq!(slugs, ["e"]);
+    assert!(peer.lines()[101].contains("&after=links/dust0 "), "{}", peer.lines()[101]);
+}
+
+#[tokio::test]
+async fn a_leaf_larger_than_any_answer_is_left_out_of_a_list() {
+    let leaf =
+        |at: &str, text: &str| format!(r#"{{"path":"links/{at}","value":"{text}","type":"string","revision":1}}"#);
+    let large = format!(r#"{{"items":[{}],"next_cursor":"links/b/title"}}"#, leaf("b/title", &"x".repeat(2_000)));
+    let page = |leaves: &[String], cursor: &str| {
+        json(200, &format!(r#"{{"items":[{}],"next_cursor":{cursor}}}"#, leaves.join(",")))
+    };
+    let steps = [
+        page(&[leaf("a/title", "A"), leaf("a/url", "u")], r#""links/a/url""#),
+        // In pages of 1000 leaves, of 125, of 16, of 2 and of 1.
+        json(200, &large),
+        json(200, &large),
+        json(200, &large),
+        json(200, &large),
+        json(200, &large),
+        json(200, r#"{"items":["links/b/title"],"next_cursor":"links/b/title"}"#),
+        page(&[leaf("c/title", "C"), leaf("c/url", "u")], "null"),
+    ];
+    let (peer, transport, _) = configured(steps, |config| config.max_answer(1_500)).await;
+    let repo = DustRepo::with_transport(Arc::new(transport));
+    let slugs: Vec<String> = repo.all::<link::Entity>().await.unwrap().into_iter().map(|link| link.slug).collect();
+    assert_eq!(slugs, ["a", "c"]);
+    let lines = peer.lines();
+    let limits = [1000, 1000, 125, 16, 2, 1, 1].map(|limit| format!("&limit={limit}&"));
+    assert!(lines.iter().zip(&limits).all(|(line, limit)| line.replace(' ', "&").contains(limit)), "{lines:#?}");
+    assert!(lines[7].contains("&after=links/b0 "), "{}", lines[7]);
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_large_is_asked_for_in_smaller_ones() {
+    let leaf = |at: &str| format!(r#"{{"path":"a/{at}","value":"{}","type":"string","revision":1}}"#, "x".repeat(600));
+    let large = json(200, &format!(r#"{{"items":[{},{}],"next_cursor":null}}"#, leaf("b"), leaf("c")));
+    let one = |at: &str, cursor: &str| json(200, &format!(r#"{{"items":[{}],"next_cursor":{cursor}}}"#, leaf(at)));
+    let steps = [large.clone(), large.clone(), large.clone(), large, one("b", r#""a/b""#), one("c", "null")];
+    let (peer, transport, _) = configured(steps, |config| config.max_answer(1_000)).await;
+    let first = transport.below(&path("a"), None).await.unwrap();
+    assert_eq!((first.leaves.len(), first.next_cursor.as_deref()), (1, Some("a/b")));
+    let second = transport.below(&path("a"), Some("a/b")).await.unwrap();
+    assert_eq!((second.leaves.len(), second.next_cursor), (1, None));
+    assert_eq!(peer.received().len(), 6, "the size is remembered");
+    assert!(peer.lines()[5].contains("&limit=1&after=a/b "), "{:?}", peer.lines());
+}
+
+#[tokio::test]
+async fn a_batch_of_reads_that_is_too_large_is_divided() {
+    let leaves = |at: &[u8]| {
+        let leaf = |n: &u8| format!(r#""p{n}":{{"revision":1,"type":"string","value":"{}"}}"#, "x".repeat(300));
+        json(200, &format!(r#"{{"entries":{{{}}},"missing":[]}}"#, at.iter().map(leaf).collect::<Vec<_>>().join(",")))
+    };
+    let (peer, transport, _) =
+        configured([leaves(&[1, 2, 3]), leaves(&[1]), leaves(&[2]), leaves(&[3])], |config| config.max_answer(500))
+            .await;
+    let found = transport.get_many(&[path("p1"), path("p2"), path("p3")]).await.unwrap();
+    assert_eq!(found.iter().flatten().map(|leaf| leaf.path.as_str()).collect::<Vec<_>>(), ["p1", "p2", "p3"]);
+    assert_eq!(peer.received()[3].body, r#"{"paths":["p3"]}"#);
+}
+
+#[tokio::test]
+async fn a_list_of_empty_pages_without_end_is_an_error() {
+    let empty = |n: usize| json(200, &format!(r#"{{"items":[],"next_cursor":"links/p{n:05}/title"}}"#));
+    let leaf = r#"{"path":"links/z/title","value":"x","type":"string","revision":1}"#;
+    let found = json(200, &format!(r#"{{"items":[{leaf},{}],"next_cursor":null}}"#, leaf.replace("title", "url")));
+    let (_, transport, _) = scripted((0..99).map(empty).chain([found])).await;
+    let repo = DustRepo::with_transport(Arc::new(transport));
+    assert_eq!(repo.all::<link::Entity>().await.unwrap().len(), 1);
+
+    let (peer, transport, _) = scripted((0..500).map(empty)).await;
+    let repo = DustRepo::with_transport(Arc::new(transport));
+    let error = repo.all::<link::Entity>().await.unwrap_err();
+    assert_eq!((error.kind(), error.is_retryable()), (ErrKind::Http, false), "{error}");
+    // One page is asked for ahead.
+    assert!((100..=101).contains(&peer.received().len()), "{}", peer.received().len());
+    let empty = |n: usize| json(200, &format!(r#"{{"items":[],"next_cursor":"links/dust/f{n:05}"}}"#));
+    let (_, transport, _) = scripted((0..500).map(empty)).await;
+    let repo = DustRepo::with_transport(Arc::new(transport));
+    assert_eq!(repo.find_by_id::<link::Entity>("dust").await.unwrap_err().kind(), ErrKind::Http);
+    let (_, transport, _) = scripted((0..500).map(empty)).await;
+    assert_eq!(transport.exists(&path("links/dust")).await.unwrap_err().kind(), ErrKind::Http);
 }
 
 #[tokio::test]
@@ -169,7 +255,8 @@ async fn answers_about_other_paths_are_errors_or_change_nothing() {
 #[tokio::test]
 async fn a_record_that_came_under_another_name_is_not_shown() {
     let items = r#"[{"path":"links/other/title","value":"x","type":"string","revision":1}]"#;
-    let (_, transport, _) = scripted([json(200, &format!(r#"{{"items":{items},"next_cursor":null}}"#))]).await;
+    let other = json(200, &format!(r#"{{"items":{items},"next_cursor":null}}"#));
+    let (_, transport, _) = scripted([other.clone(), other]).await;
     let repo = DustRepo::with_transport(Arc::new(transport));
     assert_eq!(repo.find_by_id::<link::Entity>("dust").await.unwrap_err().kind(), ErrKind::Http);
 }

@@ -1,9 +1,12 @@
 //! The transport against a peer that follows a script, in a world where nobody waits.
 
+mod deadlines;
 mod limits;
 mod peer;
+mod ranges;
 mod requests;
 mod retries;
+mod runtimes;
 mod traces;
 
 use std::sync::{Arc, Mutex};

@@ -16,6 +16,8 @@ use super::TestWorld;
 pub(super) enum Step {
     /// Answers with these bytes and keeps the connection.
     Answer(Vec<u8>),
+    /// Lets time pass and then answers with these bytes.
+    AnswerAfter(Duration, Vec<u8>),
     /// Closes the connection as soon as it is open.
     CloseUnread,
     /// Reads the request, then closes the connection.
@@ -126,6 +128,12 @@ impl Shared {
             let step = self.steps.lock().unwrap().pop_front().unwrap_or(Step::CloseUnread);
             match step {
                 Step::Answer(bytes) => {
+                    if stream.write_all(&bytes).await.is_err() {
+                        return;
+                    }
+                }
+                Step::AnswerAfter(duration, bytes) => {
+                    self.world.advance(duration);
                     if stream.write_all(&bytes).await.is_err() {
                         return;
                     }

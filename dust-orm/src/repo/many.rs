@@ -1,0 +1,223 @@
+//! Reads of several records with as few requests as there are ways to.
+//!
+//! A server lists leaves in pages of 1000, and finds up to 1000 leaves by their exact paths in one request. So the
+//! records are read by listing what lies between the first and the last of them, from one that is wanted to the next:
+//!
+//! ```text
+//! leaves    |a a a|b b|c c c|d d d| ...              |x x x|y|z z|
+//! wanted     ^     ^                                  ^
+//! requests   [---------------]   the rest of the page serves no record, the next request begins at x
+//! ```
+//!
+//! Each request serves one record at the least, and a whole page where records stand close together. Where they turn
+//! out to be far apart, the rest is read by exact paths, if the entity has no field that can be an object, of which one
+//! would not know the paths, and if that needs less of what the rate limit allows: such a request counts as a write.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use sea_orm::ActiveModelTrait;
+
+use super::records::fetch;
+use crate::entity::{DustEntity, Fields, PackedRecord, RecordRef, behind, check_size, is_leaf};
+use crate::error::DustErr;
+use crate::protocol::list::{EmptyPages, MAX_PAGE};
+use crate::protocol::{LeafRef, PackedLeaves, Path};
+use crate::transport::Transport;
+
+/// The number of requests of one read that are under way at a time.
+const CONCURRENT: usize = 8;
+/// The number of reads that a write costs: a server allows 100 writes and 1000 reads a minute.
+const WRITE: usize = 10;
+
+/// A record to read.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) path: Path,
+    /// The names of its leaves, where there can be no others that matter.
+    pub(super) fields: Option<Arc<[&'static str]>>,
+}
+
+/// The leaves of several records, in the order in which they were asked for: `None` for one that is not there, and
+/// where none was asked for.
+pub(super) async fn fetch_many(
+    transport: &dyn Transport,
+    wanted: &[Option<Wanted>],
+) -> Result<Vec<Option<PackedLeaves>>, DustErr> {
+    let mut found: HashMap<Path, PackedLeaves> = HashMap::new();
+    let mut groups: HashMap<&str, Vec<Wanted>> = HashMap::new();
+    for wanted in wanted.iter().flatten() {
+        groups.entry(parent(&wanted.path)).or_default().push(wanted.clone());
+    }
+    for mut group in groups.into_values() {
+        group.sort_by_cached_key(|wanted| wanted.path.descendant_prefix());
+        group.dedup_by(|one, other| one.path == other.path);
+        if !transport.capabilities().remote || group.len() == 1 {
+            for wanted in group {
+                let leaves = fetch(transport, &wanted.path).await?.map(|record| record.leaves);
+                found.extend(leaves.map(|leaves| (wanted.path, leaves)));
+            }
+        } else {
+            found.extend(read_group(transport, group).await?);
+        }
+    }
+    Ok(wanted.iter().map(|wanted| found.get(&wanted.as_ref()?.path).cloned()).collect())
+}
+
+/// The path above a record, which has one.
+fn parent(record: &Path) -> &str {
+    record.as_str().rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+type Found = Vec<(Path, PackedLeaves)>;
+
+/// Reads records with the same parent, which come in the order of their leaves.
+async fn read_group(transport: &dyn Transport, group: Vec<Wanted>) -> Result<Found, DustErr> {
+    let (mut span, mut before) = (Span::new(transport, group)?, 0);
+    while span.next < span.wanted.len() {
+        span.read_page().await?;
+        let (read, left) = ((span.next - before).max(1), &span.wanted[span.next..]);
+        before = span.next;
+        if exact_requests(left).is_some_and(|requests| requests * WRITE < left.len().div_ceil(read)) {
+            let left = left.to_vec();
+            let mut found = span.into_found();
+            found.extend(read_exactly(transport, left).await?);
+            return Ok(found);
+        }
+        if read == 1 && left.len() > CONCURRENT {
+            let parts: Vec<Vec<Wanted>> = left.chunks(left.len().div_ceil(CONCURRENT)).map(<[_]>::to_vec).collect();
+            let mut found = span.into_found();
+            let parts = parts.into_iter().map(|part| read_part(transport, part).boxed());
+            let parts: Vec<Found> = stream::iter(parts).buffered(CONCURRENT).try_collect().await?;
+            found.extend(parts.into_iter().flatten());
+            return Ok(found);
+        }
+    }
+    Ok(span.into_found())
+}
+
+/// Reads some of the records of a group from page to page.
+async fn read_part(transport: &dyn Transport, part: Vec<Wanted>) -> Result<Found, DustErr> {
+    let mut span = Span::new(transport, part)?;
+    while span.next < span.wanted.len() {
+        span.read_page().await?;
+    }
+    Ok(span.into_found())
+}
+
+/// The number of requests that read these records by exact paths; `None` where that cannot be.
+fn exact_requests(records: &[Wanted]) -> Option<usize> {
+    let leaves = records.iter().try_fold(0, |sum, wanted| Some(sum + wanted.fields.as_ref()?.len()))?;
+    Some(leaves.div_ceil(MAX_PAGE))
+}
+
+/// A list from the first wanted record to the last.
+struct Span<'s> {
+    transport: &'s dyn Transport,
+    parent: Path,
+    wanted: Vec<Wanted>,
+    /// The first record that is not read to its end.
+    next: usize,
+    after: Option<String>,
+    /// The leaves of each, up to `next`.
+    leaves: Vec<PackedLeaves>,
+    empty: EmptyPages,
+}
+
+impl<'s> Span<'s> {
+    fn new(transport: &'s dyn Transport, wanted: Vec<Wanted>) -> Result<Span<'s>, DustErr> {
+        let parent = Path::parse(wanted.first().map_or("", |first| parent(&first.path)))?;
+        let leaves = vec![PackedLeaves::default(); wanted.len()];
+        let mut span = Span { transport, parent, wanted, next: 0, after: None, leaves, empty: EmptyPages::default() };
+        span.seek(None);
+        Ok(span)
+    }
+
+    /// Goes on after a cursor, or at the next wanted record where that comes later.
+    fn seek(&mut self, cursor: Option<String>) {
+        // No field is called U+0001, and nothing comes before it.
+        let start = self.wanted.get(self.next).map(|wanted| wanted.path.descendant_prefix() + "\u{1}");
+        self.after = start.max(cursor);
+    }
+
+    async fn read_page(&mut self) -> Result<(), DustErr> {
+        let page = self.transport.below(&self.parent, self.after.as_deref()).await?;
+        self.empty.check(page.leaves.is_empty(), page.next_cursor.as_deref())?;
+        for leaf in page.leaves.iter() {
+            self.pass(leaf.path);
+            let Some(wanted) = self.wanted.get(self.next) else { break };
+            if wanted.path.is_above(leaf.path) {
+                self.leaves[self.next].push(leaf);
+            }
+        }
+        if let Some(open) = self.leaves.get(self.next) {
+            check_size(self.wanted[self.next].path.as_str(), open)?;
+        }
+        match page.next_cursor {
+            Some(cursor) => {
+                self.pass(&cursor);
+                self.seek(Some(cursor));
+            }
+            None => self.next = self.wanted.len(),
+        }
+        Ok(())
+    }
+
+    /// Goes past the records that end before a path.
+    fn pass(&mut self, path: &str) {
+        while self.wanted.get(self.next).is_some_and(|wanted| *path >= *behind(wanted.path.as_str())) {
+            self.next += 1;
+        }
+    }
+
+    fn into_found(self) -> Found {
+        let all = self.wanted.into_iter().zip(self.leaves);
+        all.filter_map(|(wanted, leaves)| unless_claim(wanted.path, leaves)).collect()
+    }
+}
+
+/// The leaves of a record; `None` where there are none but a claim.
+fn unless_claim(path: Path, leaves: PackedLeaves) -> Option<(Path, PackedLeaves)> {
+    let record = PackedRecord { path: &path, leaves };
+    let is_there = !record.leaves.is_empty() && !RecordRef::from(&record).is_claim();
+    let leaves = record.leaves;
+    is_there.then_some((path, leaves))
+}
+
+/// Reads records by the exact paths of their leaves.
+async fn read_exactly(transport: &dyn Transport, group: Vec<Wanted>) -> Result<Found, DustErr> {
+    let mut paths = Vec::new();
+    for wanted in &group {
+        for field in wanted.fields.iter().flat_map(|fields| fields.iter()) {
+            paths.push(wanted.path.child(field)?);
+        }
+    }
+    // A record's leaves have to come in the order of their paths.
+    paths.sort_unstable();
+    let mut found: HashMap<Path, PackedLeaves> = HashMap::new();
+    for chunk in paths.chunks(MAX_PAGE) {
+        for entry in transport.get_many(chunk).await?.into_iter().flatten() {
+            if let Some(record) = entry.path.parent() {
+                found.entry(record).or_default().push(LeafRef::from(&entry));
+            }
+        }
+    }
+    let of = |wanted: Wanted| found.remove(&wanted.path).and_then(|leaves| unless_claim(wanted.path, leaves));
+    Ok(group.into_iter().filter_map(of).collect())
+}
+
+/// The names of an entity's leaves, if none of its fields can be an object, which is stored as leaves of other names,
+/// and a record with none of these leaves is none.
+pub(super) fn scalar_fields<E: DustEntity>() -> Option<Arc<[&'static str]>> {
+    let fields = || E::ActiveModel::FIELDS.iter().enumerate().filter(|(_, field)| is_leaf(field));
+    let mut probe = <E::ActiveModel as ActiveModelTrait>::default();
+    let mut is_scalar = |position| {
+        let read = probe.deserialize_field(position, &mut serde_json::Deserializer::from_str("{}"));
+        // Any other refusal is of an object that lacks something.
+        read.is_err_and(|error| error.to_string().starts_with("invalid type: map"))
+    };
+    (fields().any(|(_, field)| field.required) && fields().all(|(position, _)| is_scalar(position)))
+        .then(|| fields().map(|(_, field)| field.name).collect())
+}

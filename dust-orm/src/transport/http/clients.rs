@@ -1,0 +1,95 @@
+//! The HTTP clients of a transport: one for each tokio runtime that uses it.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reqwest::Client;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use tokio::runtime::{Handle, Id};
+
+use super::tls;
+use crate::config::DustConfig;
+use crate::error::DustErr;
+
+/// Shorter than the 60 s after which a server closes an idle connection: a request that meets the closing is lost.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+/// The number of runtimes whose clients are kept.
+const RUNTIMES: usize = 8;
+
+/// Keeps a client, and with it a pool of connections, for each runtime.
+///
+/// A connection is driven by a task of the runtime that opened it. Where that runtime has ended, or is not being run,
+/// the connection stays in the pool and answers nothing, so another runtime must not take it.
+#[derive(Debug)]
+pub(super) struct Clients {
+    /// With the runtime that uses it, the one used last behind the others.
+    clients: Mutex<Vec<(Option<Id>, Client)>>,
+}
+
+impl Clients {
+    /// Fails where no client can be built, such as without TLS.
+    pub(super) fn new(config: &DustConfig) -> Result<Clients, DustErr> {
+        let current = runtime();
+        Ok(Clients { clients: Mutex::new(vec![(current, client(config)?)]) })
+    }
+
+    /// The client of the runtime that this is called on.
+    pub(super) fn current(&self, config: &DustConfig) -> Result<Client, DustErr> {
+        let current = runtime();
+        let mut clients = self.lock();
+        let known = clients.iter().position(|(runtime, _)| *runtime == current);
+        // A client that was built outside of any runtime has opened no connection yet.
+        let known = known.or_else(|| clients.iter().position(|(runtime, _)| runtime.is_none()));
+        let client = match known {
+            Some(at) => clients.remove(at).1,
+            None => client(config)?,
+        };
+        if clients.len() >= RUNTIMES {
+            clients.remove(0);
+        }
+        clients.push((current, client.clone()));
+        Ok(client)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Option<Id>, Client)>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn runtime() -> Option<Id> {
+    Handle::try_current().ok().map(|runtime| runtime.id())
+}
+
+/// One client for a configuration: keep-alive, compression, no redirects.
+fn client(config: &DustConfig) -> Result<Client, DustErr> {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    let unusable =
+        |error: &dyn fmt::Display| DustErr::InvalidParams(format!("the HTTP client cannot be built: {error}"));
+    // The configuration has checked the token; the error would not show it.
+    let mut authorization =
+        HeaderValue::try_from(format!("Bearer {}", config.token().reveal())).map_err(|error| unusable(&error))?;
+    authorization.set_sensitive(true);
+    headers.insert(AUTHORIZATION, authorization);
+
+    let mut builder = Client::builder()
+        .user_agent(concat!("dust-orm/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        .redirect(reqwest::redirect::Policy::none())
+        // What may be sent again is decided here, by what it would do.
+        // Without the zero a copy of each request would be kept for it all the same.
+        .retry(reqwest::retry::never().max_retries_per_request(0))
+        .connect_timeout(config.connect_timeout())
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        .pool_max_idle_per_host(config.pool_size());
+    if config.http1_only() {
+        builder = builder.http1_only();
+    }
+    if config.is_local() {
+        // What runs on this machine is never beyond a proxy.
+        builder = builder.no_proxy();
+    }
+    let https = config.base_url().starts_with("https:");
+    tls::choose(builder, https, config.http1_only())?.build().map_err(|error| unusable(&error))
+}

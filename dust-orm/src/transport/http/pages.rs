@@ -1,0 +1,303 @@
+//! Lists and reads of leaves.
+
+use std::sync::atomic::Ordering;
+
+use super::HttpTransport;
+use super::call::Deadline;
+use super::request::Request;
+use super::window::Window;
+use crate::entity::Measure;
+use crate::error::DustErr;
+use crate::protocol::http::{self as wire, About, Call, Operation, Unreadable};
+use crate::protocol::list::{EmptyPages, MAX_PAGE};
+use crate::protocol::{
+    Entry, Glob, LeafKind, LeafPage, ListItem, ListRequest, Order, Page, Path, Select, Selector, flatten, value,
+};
+
+impl HttpTransport {
+    /// One page of a list, by range where that selects the same.
+    pub(super) async fn page(
+        &self,
+        call: Call<'_>,
+        deadline: Deadline,
+        request: &ListRequest,
+    ) -> Result<Page, DustErr> {
+        if request.select != Select::Prefixes {
+            match &request.selector {
+                range @ Selector::Range { .. } => {
+                    let page = self.page_between(call, deadline, range, request, false).await?;
+                    return page.flatten().ok_or_else(|| too_close(&call));
+                }
+                Selector::Pattern(pattern) => {
+                    if let Some(base) = pattern.base().filter(|_| self.lists_by_range()) {
+                        match self.page_between(call, deadline, &Selector::below(&base), request, true).await {
+                            Ok(Some(page)) => return page.ok_or_else(|| too_close(&call)),
+                            Ok(None) | Err(DustErr::InvalidParams(_)) => {}
+                            Err(error) => return Err(error),
+                        }
+                        let page = self.page_as_it_is(call, deadline, request).await?;
+                        self.found_without_ranges();
+                        return Ok(page);
+                    }
+                }
+            }
+        }
+        self.page_as_it_is(call, deadline, request).await
+    }
+
+    async fn page_as_it_is(&self, call: Call<'_>, deadline: Deadline, request: &ListRequest) -> Result<Page, DustErr> {
+        let mut limit = self.page_size(request.limit);
+        loop {
+            let read = |body: &[u8]| {
+                self.took(body.len());
+                wire::page(body, request)
+            };
+            match self.call(call, deadline, Request::list(request, limit), read).await {
+                Err(DustErr::TooLarge { .. }) if self.lower(&mut limit) => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// A page by range. `None` where the answer is that of another list, if `others` says that this may be, and
+    /// `Some(None)` where no later page can be asked for.
+    async fn page_between(
+        &self,
+        call: Call<'_>,
+        deadline: Deadline,
+        range: &Selector,
+        request: &ListRequest,
+        others: bool,
+    ) -> Result<Option<Option<Page>>, DustErr> {
+        let Selector::Range { from, to } = range else { return Ok(None) };
+        let between = (from.as_str(), to.as_str());
+        let after = request.after.as_deref().filter(|after| !after.is_empty());
+        let window = match request.order {
+            Order::Ascending => Window::new(between, after),
+            Order::Descending => Window::exact(between, after),
+        };
+        let (from, to) = window.bounds();
+        let selector = Selector::Range { from: Path::from_trusted(from), to: Path::from_trusted(to) };
+        let asked = ListRequest { selector, after: window.after().map(str::to_owned), ..request.clone() };
+        // Of a wider window more is dropped than a small page may hold.
+        let mut limit = self.page_size(if window.is_cut() { MAX_PAGE } else { request.limit });
+        let page = loop {
+            let read = |body: &[u8]| {
+                self.took(body.len());
+                unless_of_others(wire::page(body, &asked), others)
+            };
+            match self.call(call, deadline, Request::list(&asked, limit), read).await {
+                Err(DustErr::TooLarge { .. }) if self.lower(&mut limit) => {}
+                answer => break answer?,
+            }
+        };
+        Ok(page.map(|page| window.page(page, request.limit)))
+    }
+
+    /// A page of the leaves below a path.
+    pub(super) async fn leaves_below(
+        &self,
+        path: &Path,
+        after: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<LeafPage, DustErr> {
+        let call = self.about(Operation::List, About::Below(path));
+        if !self.lists_by_range() {
+            return self.leaves_by_pattern(call, deadline, path, after).await;
+        }
+        match self.leaves_by_range(call, deadline, path, after).await {
+            Ok(Some(page)) => return page.ok_or_else(|| too_close(&call)),
+            Ok(None) | Err(DustErr::InvalidParams(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let page = self.leaves_by_pattern(call, deadline, path, after).await?;
+        self.found_without_ranges();
+        Ok(page)
+    }
+
+    /// As [`page_between`](HttpTransport::page_between), for the leaves below a path.
+    async fn leaves_by_range(
+        &self,
+        call: Call<'_>,
+        deadline: Deadline,
+        path: &Path,
+        after: Option<&str>,
+    ) -> Result<Option<Option<LeafPage>>, DustErr> {
+        let (from, to) = (path.descendant_prefix() + "\u{1}", format!("{path}0"));
+        let window = Window::new((&from, &to), after);
+        let mut limit = self.page_size(MAX_PAGE);
+        let page = loop {
+            let read = |body: &[u8]| {
+                self.took(body.len());
+                unless_of_others(wire::leaf_page_between(body, window.bounds(), window.after()), true)
+            };
+            match self.call(call, deadline, Request::between(&window, limit), read).await {
+                Err(DustErr::TooLarge { .. }) if self.lower(&mut limit) => {}
+                answer => break answer?,
+            }
+        };
+        Ok(page.map(|page| window.leaves(page)))
+    }
+
+    async fn leaves_by_pattern(
+        &self,
+        call: Call<'_>,
+        deadline: Deadline,
+        path: &Path,
+        after: Option<&str>,
+    ) -> Result<LeafPage, DustErr> {
+        let pattern = Glob::render_subtree(path)?;
+        let mut limit = self.page_size(MAX_PAGE);
+        loop {
+            let read = |body: &[u8]| {
+                self.took(body.len());
+                wire::leaf_page(body, path, after)
+            };
+            match self.call(call, deadline, Request::below(&pattern, limit, after), read).await {
+                Err(DustErr::TooLarge { .. }) if self.lower(&mut limit) => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Whether there is a leaf below a path that is no [claim](value::is_claim).
+    pub(super) async fn has_leaf_below(&self, path: &Path, deadline: Deadline) -> Result<bool, DustErr> {
+        let mut request = ListRequest { limit: 2, select: Select::Keys, ..all_below(path) };
+        let mut only: Option<Path> = None;
+        let mut empty = EmptyPages::default();
+        loop {
+            let call = self.about(Operation::Exists, About::Path(path));
+            let Page { items, next_cursor } = self.page(call, deadline, &request).await?;
+            empty.check(items.is_empty(), next_cursor.as_deref())?;
+            for item in items {
+                if only.replace(item.path().clone()).is_some() {
+                    return Ok(true);
+                }
+            }
+            match next_cursor {
+                Some(cursor) => request.after = Some(cursor),
+                None => break,
+            }
+        }
+        let Some(only) = only else { return Ok(false) };
+        // A claim is one leaf.
+        let leaf = self.leaf(&only, deadline).await?;
+        Ok(leaf.is_some_and(|leaf| !value::is_claim(leaf.value.as_str())))
+    }
+
+    /// What is at a path: a leaf, or the object of the leaves below it.
+    pub(super) async fn leaf(&self, path: &Path, deadline: Deadline) -> Result<Option<Entry>, DustErr> {
+        let Some(request) = Request::get(path) else { return self.get_otherwise(path, deadline).await };
+        let call = self.about(Operation::Get, About::Path(path));
+        match self.call(call, deadline, request, |body| wire::entry(body, path)).await {
+            Ok(entry) => Ok(Some(entry)),
+            // A store that does not exist looks the same.
+            Err(DustErr::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// [`leaf`](HttpTransport::leaf) for a path that no URL can hold: as one of many, or by a list of what is below it.
+    async fn get_otherwise(&self, path: &Path, deadline: Deadline) -> Result<Option<Entry>, DustErr> {
+        if let Some(leaf) = self.leaves(std::slice::from_ref(path), deadline).await?.pop().flatten() {
+            return Ok(Some(leaf));
+        }
+        let mut request = all_below(path);
+        let (mut leaves, mut revision, mut measure) = (Vec::new(), 0, Measure::default());
+        let mut empty = EmptyPages::default();
+        loop {
+            let call = self.about(Operation::Get, About::Path(path));
+            let Page { items, next_cursor } = self.page(call, deadline, &request).await?;
+            empty.check(items.is_empty(), next_cursor.as_deref())?;
+            for entry in items.into_iter().filter_map(ListItem::into_entry) {
+                measure.take(path, &entry)?;
+                revision = revision.max(entry.revision);
+                leaves.push((entry.path, entry.value));
+            }
+            match next_cursor {
+                Some(cursor) => request.after = Some(cursor),
+                None if leaves.is_empty() => return Ok(None),
+                None => break,
+            }
+        }
+        let value = flatten::assemble(path.depth(), leaves);
+        Ok(Some(Entry { path: path.clone(), value, kind: LeafKind::Map, revision }))
+    }
+
+    /// The leaves at exactly these paths, in their order.
+    pub(super) async fn leaves(&self, paths: &[Path], deadline: Deadline) -> Result<Vec<Option<Entry>>, DustErr> {
+        let mut entries = Vec::with_capacity(paths.len());
+        let mut size = MAX_PAGE;
+        let mut left = paths;
+        while !left.is_empty() {
+            let (chunk, rest) = left.split_at(size.min(left.len()));
+            let call = self.about(Operation::GetMany, About::Paths(chunk.len()));
+            match self.call(call, deadline, Request::get_many(chunk), |body| wire::leaves(body, chunk)).await {
+                Err(DustErr::TooLarge { .. }) if chunk.len() > 1 => size = chunk.len().div_ceil(8),
+                answer => {
+                    entries.append(&mut answer?);
+                    left = rest;
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    fn lists_by_range(&self) -> bool {
+        !self.server.lacks_ranges.load(Ordering::Relaxed)
+    }
+
+    fn found_without_ranges(&self) {
+        tracing::warn!(
+            store = &*self.store,
+            "this Dust server does not list by range: it is asked by pattern, which takes it longer the larger the store is"
+        );
+        self.server.lacks_ranges.store(true, Ordering::Relaxed);
+    }
+
+    /// The leaves to ask for in a page.
+    fn page_size(&self, limit: usize) -> usize {
+        // What is more than a page holds is for the server to refuse.
+        if limit > MAX_PAGE { limit } else { limit.min(self.server.page_size.load(Ordering::Relaxed)) }
+    }
+
+    /// Asks for fewer leaves after an answer that was too large. False where there are no fewer.
+    fn lower(&self, limit: &mut usize) -> bool {
+        if *limit <= 1 {
+            return false;
+        }
+        *limit = limit.div_ceil(8);
+        self.server.page_size.fetch_min(*limit, Ordering::Relaxed);
+        true
+    }
+
+    /// Asks for more leaves again once answers are far from too large.
+    fn took(&self, bytes: usize) {
+        let size = self.server.page_size.load(Ordering::Relaxed);
+        if size < MAX_PAGE && bytes < self.config.max_answer() / 4 {
+            self.server.page_size.store((size * 2).min(MAX_PAGE), Ordering::Relaxed);
+        }
+    }
+}
+
+/// The list of everything below a path.
+fn all_below(path: &Path) -> ListRequest {
+    // By a pattern, as far as any can name it: a server may not know ranges.
+    let selector = Glob::below(path).map_or_else(|| Selector::below(path), Selector::Pattern);
+    let (order, select) = (Order::Ascending, Select::Entries);
+    ListRequest { selector, limit: MAX_PAGE, order, select, after: None }
+}
+
+/// `None` for the page of another list, where that may be.
+fn unless_of_others<T>(page: Result<T, Unreadable>, others: bool) -> Result<Option<T>, Unreadable> {
+    match page {
+        Err(why) if others && why.is_of_others() => Ok(None),
+        page => page.map(Some),
+    }
+}
+
+fn too_close(call: &Call<'_>) -> DustErr {
+    call.invalid(
+        "the paths are too long for a URL, and too many leaves have a path that begins as these do; use shorter paths",
+    )
+}

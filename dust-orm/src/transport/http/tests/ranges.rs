@@ -1,0 +1,117 @@
+//! Lists by range, and a server that does not know them.
+
+use super::peer::{Step, json};
+use super::*;
+use crate::error::{DustErr, ErrKind};
+use crate::protocol::{Glob, ListRequest, Selector};
+use crate::transport::Transport;
+
+fn page(paths: &[&str], cursor: Option<&str>) -> Step {
+    let leaf = |path: &&str| format!(r#"{{"path":"{path}","value":1,"type":"integer","revision":1}}"#);
+    let cursor = cursor.map_or("null".to_owned(), |cursor| format!("\"{cursor}\""));
+    let items: Vec<String> = paths.iter().map(leaf).collect();
+    json(200, &format!(r#"{{"items":[{}],"next_cursor":{cursor}}}"#, items.join(",")))
+}
+
+fn queries(peer: &Peer) -> Vec<String> {
+    let query = |line: &String| line.split(['?', ' ']).nth(2).unwrap().to_owned();
+    peer.lines().iter().map(query).collect()
+}
+
+#[tokio::test]
+async fn a_server_that_takes_a_range_for_everything_is_asked_by_pattern_from_then_on() {
+    let old = page(&["a/x", "links/dust/title"], Some("links/dust/title"));
+    let found = || page(&["links/dust/title"], None);
+    let (peer, transport, _) = scripted([old, found(), found(), found()]).await;
+    assert_eq!(transport.below(&path("links/dust"), None).await.unwrap().leaves.len(), 1);
+    assert_eq!(transport.below(&path("links/dust"), Some("links/dust/a")).await.unwrap().leaves.len(), 1);
+    transport.list(&ListRequest::pattern(Glob::parse("links/**").unwrap())).await.unwrap();
+    assert_eq!(
+        queries(&peer),
+        [
+            "from=links/dust/%01&to=links/dust0&limit=1000",
+            "pattern=links/dust/%2A%2A&limit=1000",
+            "pattern=links/dust/%2A%2A&limit=1000&after=links/dust/a",
+            "pattern=links/%2A%2A&limit=1000",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_a_range_is_asked_by_pattern_from_then_on() {
+    let refused = json(400, r#"{"error":"invalid_params","detail":"pattern is required"}"#);
+    let found = || page(&["links/dust/title"], None);
+    let (peer, transport, _) = scripted([refused, found(), found()]).await;
+    let list = ListRequest::pattern(Glob::parse("links/**").unwrap());
+    assert_eq!(transport.list(&list).await.unwrap().items.len(), 1);
+    transport.below(&path("links"), None).await.unwrap();
+    assert_eq!(
+        queries(&peer),
+        ["from=links/%01&to=links0&limit=1000", "pattern=links/%2A%2A&limit=1000", "pattern=links/%2A%2A&limit=1000",]
+    );
+}
+
+#[tokio::test]
+async fn a_failure_says_nothing_about_ranges() {
+    let unsorted = page(&["links/b/t", "links/a/t"], None);
+    let missing = json(404, r#"{"error":"not_found"}"#);
+    let (peer, transport, _) = scripted([missing, unsorted, json(200, "{"), page(&["links/a/t"], None)]).await;
+    assert_eq!(transport.below(&path("links"), None).await.unwrap_err().kind(), ErrKind::NotFound);
+    assert_eq!(transport.below(&path("links"), None).await.unwrap_err().kind(), ErrKind::Http);
+    assert_eq!(transport.below(&path("links"), None).await.unwrap_err().kind(), ErrKind::Http);
+    transport.below(&path("links"), None).await.unwrap();
+    assert!(queries(&peer).iter().all(|query| query.starts_with("from=")), "{:?}", queries(&peer));
+}
+
+#[tokio::test]
+async fn what_is_below_a_long_path_is_listed_by_shorter_bounds() {
+    let key = "k".repeat(9_000);
+    let (own, other) = (format!("links/{key}/title"), format!("links/{key}-1/title"));
+    let cursor = format!("links/{key}/f");
+    let steps = [page(&[&other, &own], None), page(&[&cursor, &own], None), page(&[&other, &own], None)];
+    let (peer, transport, _) = scripted(steps).await;
+    let long = path(&format!("links/{key}"));
+    let page = transport.below(&long, None).await.unwrap();
+    assert_eq!(page.leaves.iter().map(|leaf| leaf.path).collect::<Vec<_>>(), [own.as_str()]);
+    let page = transport.below(&long, Some(&cursor)).await.unwrap();
+    assert_eq!(page.leaves.iter().map(|leaf| leaf.path).collect::<Vec<_>>(), [own.as_str()]);
+    let list = ListRequest::pattern(Glob::below(&long).unwrap());
+    assert_eq!(transport.list(&list).await.unwrap().items.len(), 1);
+    assert!(peer.lines().iter().all(|line| line.len() < 2_000), "{:?}", peer.lines().iter().map(String::len));
+}
+
+#[tokio::test]
+async fn a_list_goes_on_after_a_long_cursor() {
+    let long = format!("links/{}/title", "é".repeat(4_000));
+    let steps = [page(&["links/a/t", &long], Some(&long)), page(&[&long, "links/ô/t"], None)];
+    let (peer, transport, _) = scripted(steps).await;
+    let first = transport.below(&path("links"), None).await.unwrap();
+    assert_eq!(first.next_cursor.as_deref(), Some(&*long));
+    let second = transport.below(&path("links"), Some(&long)).await.unwrap();
+    assert_eq!(second.leaves.iter().map(|leaf| leaf.path).collect::<Vec<_>>(), ["links/ô/t"]);
+    assert!(peer.lines()[1].len() < 2_000);
+    // A page of nothing but leaves that are known leads nowhere.
+    let (_, transport, _) = scripted([page(&[&long], Some(&long))]).await;
+    let error = transport.below(&path("links"), Some(&long)).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_retryable()), (ErrKind::InvalidParams, false), "{error}");
+}
+
+#[tokio::test]
+async fn a_request_that_no_url_can_hold_is_invalid_and_not_quoted() {
+    let long = "x".repeat(70_000);
+    let (peer, transport, _) = scripted([]).await;
+    let pattern = ListRequest::pattern(Glob::parse(&format!("links/*/{long}")).unwrap());
+    let cursor = ListRequest { after: Some(long.clone()), ..ListRequest::pattern(Glob::parse("links/*").unwrap()) };
+    let (from, to) = (path("a"), path(&format!("b/{long}")));
+    let down = ListRequest {
+        selector: Selector::Range { from, to },
+        order: crate::protocol::Order::Descending,
+        ..cursor.clone()
+    };
+    for request in [pattern, cursor, down] {
+        let error = transport.list(&request).await.unwrap_err();
+        assert!(matches!(error, DustErr::InvalidParams(_)) && !error.is_retryable(), "{error:?}");
+        assert!(error.to_string().len() < 1_000, "{}", error.to_string().len());
+    }
+    assert!(peer.lines().is_empty());
+}

@@ -1,0 +1,47 @@
+//! A transport that is used on several runtimes.
+
+use std::time::Duration;
+
+use super::peer::{Step, json};
+use super::*;
+use crate::protocol::{Op, Write};
+use crate::transport::Transport;
+
+const WRITTEN: &str = r#"{"revision":7,"store_seq":7}"#;
+
+/// Much longer than anything here takes. It ends only a test that fails.
+const LIMIT: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_transport_that_was_used_on_a_runtime_at_rest_works_on_another() {
+    let multi = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let serving = multi();
+    let (peer, transport, _) = serving.block_on(scripted([(); 3].map(|()| json(200, WRITTEN))));
+    let write = |op: Op| transport.write(Write::new(path("a"), op));
+    // It keeps its connection, and nothing drives it once this is over.
+    let at_rest = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    at_rest.block_on(write(Op::Delete)).unwrap();
+    let other = multi();
+    let limited = |op: Op| async { tokio::time::timeout(LIMIT, write(op)).await };
+    other.block_on(limited(Op::Delete)).expect("the connection of another runtime was taken").unwrap();
+    drop(at_rest);
+    other.block_on(limited(Op::Set(value("1")))).unwrap().unwrap();
+    assert_eq!(peer.received().len(), 3);
+}
+
+#[cfg(feature = "rustls")]
+#[tokio::test]
+async fn a_delete_that_found_no_connection_was_not_sent() {
+    let world = TestWorld::new();
+    let stall = Step::StallUnread(Duration::from_secs(30));
+    let peer = Peer::start(&world, [stall]).await;
+    let https = peer.url().replace("http:", "https:");
+    let retry = crate::config::RetryPolicy::none();
+    let config = config(&https).deadline(Duration::from_secs(20)).retry(retry).build().unwrap();
+    // A machine without any root certificate cannot speak https at all.
+    let Ok(transport) = HttpTransport::in_world(config, world.clone()) else { return };
+    let error = transport.write(Write::new(path("a"), Op::Delete)).await.unwrap_err();
+    assert_eq!(error.kind(), crate::error::ErrKind::Network, "{error}");
+    assert!(error.to_string().contains("no connection"), "{error}");
+    assert!(peer.received()[0].line.starts_with("\u{16}\u{3}"), "a TLS handshake");
+}

@@ -1,0 +1,92 @@
+//! Single writes and batches.
+
+use std::sync::atomic::Ordering;
+
+use super::HttpTransport;
+use super::call::Deadline;
+use super::request::Request;
+use crate::error::DustErr;
+use crate::protocol::http::{self as wire, About, Call, Condition, Operation};
+use crate::protocol::list::MAX_PAGE;
+use crate::protocol::{BatchOp, Path, Precondition, RawJson};
+
+impl HttpTransport {
+    pub(super) async fn set(
+        &self,
+        path: &Path,
+        value: &RawJson,
+        condition: Option<Condition>,
+        deadline: Deadline,
+    ) -> Result<u64, DustErr> {
+        let call = self.about(Operation::Set, About::Path(path));
+        self.call(call, deadline, Request::set(path, value, condition), wire::store_seq).await
+    }
+
+    pub(super) async fn delete(&self, path: &Path, if_match: Option<u64>, deadline: Deadline) -> Result<u64, DustErr> {
+        let call = self.about(Operation::Delete, About::Path(path));
+        self.call(call, deadline, Request::delete(path, if_match), wire::store_seq).await
+    }
+
+    pub(super) async fn batch(&self, ops: &[BatchOp]) -> Result<u64, DustErr> {
+        let call = self.about(Operation::BatchWrite, About::Ops(ops.len()));
+        if ops.is_empty() || ops.len() > MAX_PAGE {
+            return Err(call.invalid(&format!("a batch holds 1 to {MAX_PAGE} ops")));
+        }
+        if ops.iter().any(|op| !matches!(op.precondition, None | Some(Precondition::IfMatch(_)))) {
+            return Err(self.refuse("a condition on absence in a batch"));
+        }
+        let deadline = self.deadline();
+        if !self.server.lacks_batch_write.load(Ordering::Relaxed) {
+            match self.call(call, deadline, Request::batch_write(ops), wire::store_seq).await {
+                Err(DustErr::NotImplemented { .. }) => {
+                    tracing::warn!(
+                        store = &*self.store,
+                        "this Dust server lacks batch_write: plain writes of a record are sent field by field, which \
+                         is not atomic, and other batches fail"
+                    );
+                    self.server.lacks_batch_write.store(true, Ordering::Relaxed);
+                }
+                result => return result,
+            }
+        }
+        if is_plain_record(ops) {
+            self.one_by_one(&call, ops, deadline).await
+        } else {
+            Err(DustErr::NotImplemented { operation: call.operation.name().to_owned() })
+        }
+    }
+
+    /// Sends each op of a batch as its own request.
+    async fn one_by_one(&self, call: &Call<'_>, ops: &[BatchOp], deadline: Deadline) -> Result<u64, DustErr> {
+        let mut last = 0;
+        for (done, op) in ops.iter().enumerate() {
+            let written = match &op.value {
+                // To set an empty object is to delete.
+                Some(value) if !is_empty_object(value) => self.set(&op.path, value, None, deadline).await,
+                _ => self.delete(&op.path, None, deadline).await,
+            };
+            last = match written {
+                Ok(store_seq) => store_seq,
+                Err(error) if done == 0 => return Err(error),
+                Err(error) => {
+                    let applied = format!("{done} of {} ops were applied one by one, then: {error}", ops.len());
+                    return Err(call.unknown_outcome(&applied));
+                }
+            };
+        }
+        Ok(last)
+    }
+}
+
+/// Whether a batch is no more than the fields of one record, without conditions.
+fn is_plain_record(ops: &[BatchOp]) -> bool {
+    let parent = ops.first().map(|op| op.path.parent());
+    let mut paths: Vec<&Path> = ops.iter().map(|op| &op.path).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths.len() == ops.len() && ops.iter().all(|op| op.precondition.is_none() && Some(op.path.parent()) == parent)
+}
+
+pub(super) fn is_empty_object(value: &RawJson) -> bool {
+    value.as_str().strip_prefix('{').is_some_and(|rest| rest.trim_start() == "}")
+}

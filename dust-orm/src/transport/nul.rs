@@ -1,0 +1,72 @@
+//! The refusal of NUL characters in paths, before anything is sent.
+//!
+//! A server accepts them over HTTP and then loses leaves of the same parent; over a WebSocket the second one crashes
+//! the channel. So no transport sends one, neither in a path nor in a key that becomes a part of one.
+
+use crate::error::DustErr;
+use crate::protocol::value::{check_depth, nul_key};
+use crate::protocol::{BatchOp, Fence, ListRequest, Op, Path, RawJson, Selector, Write};
+
+/// Refuses a path with a NUL character.
+pub(super) fn check_path(path: &Path) -> Result<(), DustErr> {
+    check_text("path", path.as_str())
+}
+
+/// Refuses several such paths.
+pub(super) fn check_paths(paths: &[Path]) -> Result<(), DustErr> {
+    paths.iter().try_for_each(check_path)
+}
+
+/// Refuses a list whose pattern or range has a NUL character. A cursor may have one: it is what a server has answered.
+pub(super) fn check_list(request: &ListRequest) -> Result<(), DustErr> {
+    match &request.selector {
+        Selector::Pattern(pattern) => check_text("pattern", pattern.as_str()),
+        Selector::Range { from, to } => check_path(from).and_then(|()| check_path(to)),
+    }
+}
+
+/// Refuses a write whose path, fence or value has a NUL character in what is or becomes a path.
+pub(super) fn check_write(write: &Write) -> Result<(), DustErr> {
+    check_path(&write.path)?;
+    check_fence(write.fence.as_ref())?;
+    match &write.op {
+        Op::Set(value) => check_value(&write.path, value, false),
+        Op::Merge(value) => check_value(&write.path, value, true),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a batch with such an op.
+pub(super) fn check_batch(ops: &[BatchOp], fence: Option<&Fence>) -> Result<(), DustErr> {
+    check_fence(fence)?;
+    ops.iter().try_for_each(|op| {
+        check_path(&op.path)?;
+        op.value.as_ref().map_or(Ok(()), |value| check_value(&op.path, value, false))
+    })
+}
+
+fn check_fence(fence: Option<&Fence>) -> Result<(), DustErr> {
+    fence.map_or(Ok(()), |fence| check_path(&fence.key))
+}
+
+fn check_value(path: &Path, value: &RawJson, merged: bool) -> Result<(), DustErr> {
+    // Looking for keys recurses.
+    if value.as_str().contains("\\u0000") {
+        check_depth(value.as_str())?;
+    }
+    nul_key(value.as_str(), merged).map_or(Ok(()), |key| {
+        Err(DustErr::InvalidParams(format!(
+            "the key {key:?} in the value of `{path}` holds a NUL character: it becomes a part of a path, and a \
+             server loses such leaves; take the character out of the key"
+        )))
+    })
+}
+
+fn check_text(what: &str, text: &str) -> Result<(), DustErr> {
+    if !text.contains('\0') {
+        return Ok(());
+    }
+    Err(DustErr::InvalidParams(format!(
+        "the {what} {text:?} holds a NUL character: a server loses leaves with such a path; take the character out"
+    )))
+}
