@@ -65,6 +65,7 @@ use std::sync::Arc;
 use sea_orm::{ActiveModelTrait, EntityTrait};
 use serde_json::{Map, Value};
 
+pub use finish::Action;
 pub use regex::Regex;
 pub use validate::{Amount, Length, Number};
 

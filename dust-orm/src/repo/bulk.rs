@@ -15,6 +15,7 @@ use super::plan::check_size;
 use super::prepare::Saving;
 use super::send::send;
 use super::write::DeleteResult;
+use crate::changeset::Action;
 use crate::entity::DustEntity;
 use crate::error::DustErr;
 use crate::protocol::{BatchOp, Fence};
@@ -41,7 +42,11 @@ impl DustRepo {
     /// ```
     #[must_use = "a write happens when it is awaited"]
     pub fn insert_many<I: IntoActive>(&self, inputs: impl IntoIterator<Item = I>) -> InsertMany<'_, I::Entity> {
-        InsertMany { repo: self, actives: inputs.into_iter().map(IntoActive::into_active).collect(), fence: None }
+        InsertMany {
+            repo: self,
+            actives: inputs.into_iter().map(|input| input.into_active(Action::Insert)).collect(),
+            fence: None,
+        }
     }
 
     /// Deletes every record of an entity, and whatever else is stored below its prefix, in one op. Hooks do not run, as no

@@ -11,6 +11,7 @@ use super::input::IntoActive;
 use super::options::{Condition, Options};
 use super::prepare::{Deleting, Saving};
 use super::send::send;
+use crate::changeset::Action;
 use crate::entity::{DustEntity, KeyOf, Revision};
 use crate::error::DustErr;
 use crate::protocol::Fence;
@@ -43,7 +44,7 @@ impl DustRepo {
     /// ```
     #[must_use = "a write happens when it is awaited"]
     pub fn insert<I: IntoActive>(&self, input: I) -> Insert<'_, I::Entity> {
-        Insert { repo: self, active: input.into_active(), options: Options::default() }
+        Insert { repo: self, active: input.into_active(Action::Insert), options: Options::default() }
     }
 
     /// Writes what has changed of a record: the fields that are `Set`, never the key.
@@ -67,7 +68,7 @@ impl DustRepo {
     /// ```
     #[must_use = "a write happens when it is awaited"]
     pub fn update<I: IntoActive>(&self, input: I) -> Update<'_, I::Entity> {
-        Update { repo: self, active: input.into_active(), options: Options::default() }
+        Update { repo: self, active: input.into_active(Action::Update), options: Options::default() }
     }
 
     /// Writes a whole `Model` in place of whatever is there, in one op and in both storage modes: leaves that no field of
@@ -102,7 +103,7 @@ impl DustRepo {
     pub fn delete<I: IntoActive>(&self, input: I) -> Delete<'_, I::Entity> {
         Delete {
             repo: self,
-            target: input.into_active().map(|active| Target::Active(Box::new(active))),
+            target: input.into_active(Action::Delete).map(|active| Target::Active(Box::new(active))),
             options: Options::default(),
         }
     }
