@@ -71,3 +71,8 @@ pub trait Fields: ActiveModelTrait {
     /// Makes a field `NotSet`, or a known value `Set` or `Unchanged`. A `NotSet` field stays as it is.
     fn set_state(&mut self, position: usize, state: FieldState);
 }
+
+/// The columns of the required fields.
+pub(crate) fn required_columns<A: Fields>() -> Vec<<A::Entity as EntityTrait>::Column> {
+    A::FIELDS.iter().filter(|field| field.required).map(|field| field.column).collect()
+}

@@ -16,7 +16,7 @@ use super::prepare::Saving;
 use super::send::send;
 use super::write::DeleteResult;
 use crate::changeset::Action;
-use crate::entity::DustEntity;
+use crate::entity::{DustEntity, writable_prefix};
 use crate::error::DustErr;
 use crate::protocol::{BatchOp, Fence};
 
@@ -61,7 +61,7 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn delete_all<E: DustEntity>(&self) -> Result<DeleteResult, DustErr> {
-        let ops = vec![BatchOp::delete(E::prefix_path()?)];
+        let ops = vec![BatchOp::delete(writable_prefix::<E>()?)];
         let store_seq = send(ops, Options::default(), &*self.active()).await?.unwrap_or_default();
         Ok(DeleteResult { store_seq })
     }
