@@ -154,7 +154,7 @@ pub(crate) fn required_columns() -> TokenStream {
 }
 
 fn description(field: &Field) -> TokenStream {
-    let Field { column, name, required, nullable, .. } = field;
+    let Field { column, name, required, nullable, read_back, .. } = field;
     let (key, skipped) = (field.key.is_some(), field.skipped());
     quote! {
         __dust::Field {
@@ -164,6 +164,7 @@ fn description(field: &Field) -> TokenStream {
             nullable: #nullable,
             key: #key,
             skipped: #skipped,
+            read_back: #read_back,
         }
     }
 }

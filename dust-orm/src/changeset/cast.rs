@@ -2,7 +2,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::read::{Manner, Read, read_field};
-use super::value::View;
+use super::value::{View, to_json};
 use super::{BASE, Changeset, ColumnOf, IntoChangeset, name};
 use crate::entity::Fields;
 use crate::error::FieldError;
@@ -30,7 +30,7 @@ impl<A: Fields> Changeset<A> {
     {
         let mut changeset = data.into_changeset();
         changeset.fresh.clear();
-        match serde_json::to_value(params) {
+        match to_json(&params) {
             Ok(Value::Object(params)) => {
                 for column in permitted {
                     changeset.cast_field(A::position(column), &params);

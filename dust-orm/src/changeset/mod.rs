@@ -49,6 +49,8 @@
 
 mod cast;
 mod change;
+mod decimal;
+mod faithful;
 mod finish;
 mod look;
 mod read;

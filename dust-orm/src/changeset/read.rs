@@ -7,7 +7,9 @@ use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
 use serde::de::{self, Deserializer, IntoDeserializer, Visitor};
 use serde_json::Value;
 
-use super::value::View;
+use super::decimal::Decimal;
+use super::faithful::is_kept;
+use super::value::{View, untouched, widen};
 use crate::entity::Fields;
 
 /// What became of reading a value into a field.
@@ -32,12 +34,22 @@ pub(super) enum Manner {
 
 /// Reads a value into a field, which keeps what it had unless the answer is [`Read::Value`].
 pub(super) fn read_field<A: Fields>(model: &mut A, position: usize, view: View<'_>, manner: Manner) -> Read {
+    let mut scratch: A = untouched();
+    let read = read_into(&mut scratch, position, view, manner);
+    if read == Read::Value {
+        model.copy_field(&scratch, position);
+    }
+    read
+}
+
+fn read_into<A: Fields>(model: &mut A, position: usize, view: View<'_>, manner: Manner) -> Read {
     if manner == Manner::Lenient && view.is_blank() {
         return read_nothing(model, position);
     }
     let expected = Cell::new(None);
     match model.deserialize_field(position, Reader { view, manner, expected: &expected }) {
-        Ok(()) => Read::Value,
+        Ok(()) if is_kept(model, position, view) => Read::Value,
+        Ok(()) => Read::Mismatch(expected.get()),
         Err(Mismatch) if view == View::Null => read_nothing(model, position),
         Err(Mismatch) => Read::Mismatch(expected.get()),
     }
@@ -103,9 +115,30 @@ impl<'de> Reader<'de, '_> {
     fn float<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         self.expect("float");
         match self.lenient_text() {
-            Some(text) => visit_float(text.parse().map_err(|_| Mismatch)?, visitor),
+            Some(text) => {
+                let number: f64 = text.parse().map_err(|_| Mismatch)?;
+                if vanishes(number == 0.0, text) { Err(Mismatch) } else { visit_float(number, visitor) }
+            }
             None => self.deserialize_any(visitor),
         }
+    }
+
+    /// A number of 32 bits, which has a range of its own.
+    fn single<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        self.expect("float");
+        let number: f32 = match (self.lenient_text(), self.view) {
+            (Some(text), _) => {
+                let number = text.parse().map_err(|_| Mismatch)?;
+                if vanishes(number == 0.0, text) { Err(Mismatch)? } else { number }
+            }
+            (None, View::Single(number)) => number,
+            (None, View::Float(wide)) => {
+                let number = wide as f32;
+                if number == 0.0 && wide != 0.0 { Err(Mismatch)? } else { number }
+            }
+            (None, _) => return self.deserialize_any(visitor),
+        };
+        if number.is_finite() { visitor.visit_f32(number) } else { Err(Mismatch) }
     }
 }
 
@@ -121,6 +154,11 @@ fn visit_int<'de, V: Visitor<'de>>(number: i128, visitor: V) -> Result<V::Value,
 /// JSON has no word for a number that is not finite, so it is refused here, not turned into null later.
 fn visit_float<'de, V: Visitor<'de>>(number: f64, visitor: V) -> Result<V::Value, Mismatch> {
     if number.is_finite() { visitor.visit_f64(number) } else { Err(Mismatch) }
+}
+
+/// Whether a number that is not zero was read as zero, because it is too small for the type.
+fn vanishes(is_zero: bool, text: &str) -> bool {
+    is_zero && Decimal::read(text).is_some_and(|number| !number.is_zero())
 }
 
 macro_rules! numbers {
@@ -153,6 +191,7 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
             View::Bool(flag) => visitor.visit_bool(flag),
             View::Int(number) => visit_int(number, visitor),
             View::Float(number) => visit_float(number, visitor),
+            View::Single(number) => visit_float(widen(number), visitor),
             View::Str(text) => visitor.visit_borrowed_str(text),
             View::Json(value) => value.deserialize_any(visitor).map_err(|_| Mismatch),
         }
@@ -160,7 +199,8 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
 
     numbers! { integer: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128 }
     numbers! { integer: deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 }
-    numbers! { float: deserialize_f32 deserialize_f64 }
+    numbers! { single: deserialize_f32 }
+    numbers! { float: deserialize_f64 }
 
     compounds! {
         deserialize_bytes() "bytes";

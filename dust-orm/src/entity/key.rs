@@ -1,6 +1,8 @@
 //! Keys: which strings may name a record, and where the record is.
 
-use super::{DustEntity, KeyCase};
+use sea_orm::ActiveModelTrait;
+
+use super::{DustEntity, Fields, KeyCase};
 use crate::error::DustErr;
 use crate::protocol::{Path, PathError};
 
@@ -57,12 +59,34 @@ pub(crate) fn record_path<E: DustEntity>(segment: &str) -> Result<Path, DustErr>
 /// The path at which to write the record that an ActiveModel is about.
 pub(crate) fn active_path<E: DustEntity>(model: &E::ActiveModel) -> Result<Path, DustErr> {
     match E::key_segment(model) {
-        Some(segment) => record_path::<E>(&segment),
+        Some(segment) => {
+            check_key::<E>(model, &segment)?;
+            record_path::<E>(&segment)
+        }
         None => Err(DustErr::InvalidParams(format!(
             "the primary key is not set: a record under `{}` is named by it",
             E::PREFIX.join("/")
         ))),
     }
+}
+
+/// Refuses a key that its path segment would be read as another key, or as none.
+fn check_key<E: DustEntity>(model: &E::ActiveModel, segment: &str) -> Result<(), DustErr> {
+    let mut keys =
+        E::ActiveModel::FIELDS.iter().enumerate().filter(|(_, field)| field.key && field.read_back).peekable();
+    if keys.peek().is_none() {
+        return Ok(());
+    }
+    let mut read = <E::ActiveModel as ActiveModelTrait>::default();
+    let reason = match E::set_key(&mut read, segment) {
+        Ok(()) if keys.all(|(position, _)| read.same_value(model, position)) => return Ok(()),
+        Ok(()) => "it is read as another key".to_owned(),
+        Err(reason) => reason,
+    };
+    let prefix = E::PREFIX.join("/");
+    Err(DustErr::InvalidParams(format!(
+        "{segment:?} cannot be a key under `{prefix}`, as no read would find it: {reason}"
+    )))
 }
 
 #[cfg(all(test, feature = "macros"))]

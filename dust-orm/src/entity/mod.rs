@@ -13,6 +13,7 @@ mod json_column;
 mod key;
 mod leaf;
 pub mod prelude;
+mod read_back;
 mod record;
 mod revision;
 mod set;
@@ -28,7 +29,9 @@ pub use derives::{DeriveChangeset, DeriveDustEntity};
 pub(crate) use encode::{Take, check_required, encode_fields, encode_object, encode_set, is_leaf};
 pub use fields::{Field, FieldState, Fields};
 pub use file_ref::FileRef;
+pub(crate) use finite::Finite;
 pub(crate) use key::{active_path, lookup_path, record_path, writable_prefix};
+pub(crate) use read_back::{reads_back, settle_nulls};
 #[cfg(feature = "http")]
 pub(crate) use record::Measure;
 pub(crate) use record::{PackedRecord, RecordRef, StoredRecord, check_size, last_record, records};

@@ -15,6 +15,7 @@ mod guard;
 mod hooks;
 mod keys;
 mod live;
+mod lossy;
 mod objects;
 mod paging;
 mod prefixes;
@@ -63,6 +64,7 @@ const MODULES: &[(&str, &[Test])] = &[
     ("crud", crud::TESTS),
     ("keys", keys::TESTS),
     ("values", values::TESTS),
+    ("lossy", lossy::TESTS),
     ("fields", fields::TESTS),
     ("rules", rules::TESTS),
     ("guard", guard::TESTS),
