@@ -53,7 +53,9 @@ mod decimal;
 mod faithful;
 mod finish;
 mod look;
+mod params;
 mod read;
+mod spelling;
 mod validate;
 mod value;
 

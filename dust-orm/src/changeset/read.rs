@@ -5,10 +5,11 @@ use std::fmt;
 
 use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
 use serde::de::{self, Deserializer, IntoDeserializer, Visitor};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::decimal::Decimal;
 use super::faithful::is_kept;
+use super::spelling::spellings;
 use super::value::{View, untouched, widen};
 use crate::entity::Fields;
 
@@ -28,8 +29,17 @@ pub(super) enum Read {
 pub(super) enum Manner {
     /// Only values of the field's own type.
     Strict,
-    /// Blank texts are nothing; texts that say a number or a truth value are read as one.
+    /// Blank texts are nothing; texts that say a number, a truth value or a time are read as one.
     Lenient,
+    /// As lenient, and one text may be a list, and the last of several texts a value: a form names a field as often as it
+    /// has values.
+    Form,
+}
+
+impl Manner {
+    fn is_lenient(self) -> bool {
+        self != Manner::Strict
+    }
 }
 
 /// Reads a value into a field, which keeps what it had unless the answer is [`Read::Value`].
@@ -43,7 +53,29 @@ pub(super) fn read_field<A: Fields>(model: &mut A, position: usize, view: View<'
 }
 
 fn read_into<A: Fields>(model: &mut A, position: usize, view: View<'_>, manner: Manner) -> Read {
-    if manner == Manner::Lenient && view.is_blank() {
+    let read = read_as_it_is(model, position, view, manner);
+    if read == Read::Value || manner == Manner::Strict {
+        return read;
+    }
+    let mut again = |view: View<'_>| read_as_it_is(model, position, view, manner) == Read::Value;
+    let is_read = match (read, view) {
+        // A list in which nothing is chosen.
+        (Read::Nothing, View::Str(_)) if manner == Manner::Form => again(View::Json(&Value::Array(Vec::new()))),
+        (Read::Mismatch(Some("array")), View::Str(text)) if manner == Manner::Form => again(View::Json(&json!([text]))),
+        (Read::Mismatch(_), View::Str(text)) => spellings(text).iter().any(|spelling| again(View::Str(spelling))),
+        (Read::Mismatch(_), View::Json(Value::Array(items))) if manner == Manner::Form => {
+            match items.last().map(View::of) {
+                Some(last) => return read_into(model, position, last, Manner::Lenient),
+                None => false,
+            }
+        }
+        _ => false,
+    };
+    if is_read { Read::Value } else { read }
+}
+
+fn read_as_it_is<A: Fields>(model: &mut A, position: usize, view: View<'_>, manner: Manner) -> Read {
+    if manner.is_lenient() && view.is_blank() {
         return read_nothing(model, position);
     }
     let expected = Cell::new(None);
@@ -99,7 +131,7 @@ impl<'de> Reader<'de, '_> {
     /// The text from which a number or a truth value may be read.
     fn lenient_text(&self) -> Option<&'de str> {
         match self.view {
-            View::Str(text) if self.manner == Manner::Lenient => Some(text),
+            View::Str(text) if self.manner.is_lenient() => Some(text),
             _ => None,
         }
     }
@@ -217,8 +249,9 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         self.expect("boolean");
         match self.lenient_text() {
-            Some("true" | "1") => visitor.visit_bool(true),
-            Some("false" | "0") => visitor.visit_bool(false),
+            // `on` is what a browser sends for a checkbox without a value of its own.
+            Some("true" | "1" | "on") => visitor.visit_bool(true),
+            Some("false" | "0" | "off") => visitor.visit_bool(false),
             Some(_) => Err(Mismatch),
             None => self.deserialize_any(visitor),
         }
@@ -239,7 +272,7 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
         self.expect("array");
         match self.view {
             // A form sends one blank entry for a list in which nothing is chosen.
-            View::Json(Value::Array(items)) if self.manner == Manner::Lenient => {
+            View::Json(Value::Array(items)) if self.manner.is_lenient() => {
                 let filled = items.iter().map(View::of).filter(|item| !item.is_blank());
                 let items = filled.map(|view| Reader { view, ..self });
                 visitor.visit_seq(SeqDeserializer::new(items))
