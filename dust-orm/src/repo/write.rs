@@ -49,8 +49,9 @@ impl DustRepo {
 
     /// Writes what has changed of a record: the fields that are `Set`, never the key.
     ///
-    /// Takes an `ActiveModel`, SeaORM's builder or a `Changeset`, and answers the whole `Model`. A record that is not there
-    /// is [`NotFound`](DustErr::NotFound). With nothing `Set` nothing is written. In map mode the record is written as a
+    /// Takes an `ActiveModel`, SeaORM's builder or a `Changeset`, and answers the whole `Model`. The key names the record: a
+    /// changeset that has another one than its data is [`Invalid`](DustErr::Invalid), while of a plain `ActiveModel` nothing is
+    /// known but its key, `Set` by hand or not. A record that is not there is [`NotFound`](DustErr::NotFound). With nothing `Set` nothing is written. In map mode the record is written as a
     /// whole, so that every field must be known; the error names those that are not.
     ///
     /// [`if_match`](Update::if_match) writes only if nobody has changed the same fields since they were read (in map mode:
