@@ -11,7 +11,7 @@ use super::decimal::Decimal;
 use super::faithful::is_kept;
 use super::spelling::spellings;
 use super::value::{View, untouched, widen};
-use crate::entity::Fields;
+use crate::entity::{FieldState, Fields};
 
 /// What became of reading a value into a field.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,10 +44,17 @@ impl Manner {
 
 /// Reads a value into a field, which keeps what it had unless the answer is [`Read::Value`].
 pub(super) fn read_field<A: Fields>(model: &mut A, position: usize, view: View<'_>, manner: Manner) -> Read {
-    let mut scratch: A = untouched();
-    let read = read_into(&mut scratch, position, view, manner);
-    if read == Read::Value {
-        model.copy_field(&scratch, position);
+    // Most fields had nothing.
+    let before = (model.state(position) != FieldState::NotSet).then(|| {
+        let mut before: A = untouched();
+        before.copy_field(model, position);
+        before
+    });
+    let read = read_into(model, position, view, manner);
+    match before {
+        _ if read == Read::Value => {}
+        Some(before) => model.copy_field(&before, position),
+        None => model.set_state(position, FieldState::NotSet),
     }
     read
 }

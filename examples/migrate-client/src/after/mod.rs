@@ -24,7 +24,7 @@ pub async fn run(server: &Server) -> Result<Vec<String>, DustErr> {
         json!({"slug": "rust", "title": "Rust", "url": "https://www.rust-lang.org", "note": "1.95"}),
         json!({"slug": "sea-orm", "title": "SeaORM", "url": "https://www.sea-ql.org/SeaORM"}),
     ];
-    let imported = dust.insert_many(all.map(|params| link::create(params))).await?;
+    let imported = dust.insert_many(all.map(link::create)).await?;
     said.push(format!("imported {}", imported.len()));
 
     let params = json!({"slug": "bad", "title": "", "url": "https://example.com"});
