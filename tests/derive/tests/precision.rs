@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 /// A part of a JSON column.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, FromJsonQueryResult)]
 pub struct Place {
+    /// Degrees.
     pub north: f32,
 }
 
