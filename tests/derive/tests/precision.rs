@@ -8,10 +8,13 @@ use dust_orm::entity::prelude::*;
 use serde_json::{Value, json};
 
 /// A part of a JSON column.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, FromJsonQueryResult)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, FromJsonQueryResult)]
 pub struct Place {
     /// Degrees.
     pub north: f32,
+    /// What it costs to be there.
+    #[serde(default)]
+    pub prices: Vec<Decimal>,
 }
 
 macro_rules! measures {
@@ -110,6 +113,9 @@ fn cast_of_more_than_a_type_can_hold_is_invalid() {
             json!({"price": 100_000_000_000_000_000_000.0}),
             json!({"price": 0.123_456_789_012_345_67}),
             json!({"place": {"north": 1e39}}),
+            json!({"place": {"north": 1, "prices": ["0.12345678901234567890123456789"]}}),
+            json!({"place": {"north": 1, "prices": [1, 12_345_678_901_234_567_890.5]}}),
+            json!({"place": {"north": 1, "prices": ["1_000"]}}),
         ] {
             let changeset = cast(params.clone());
             let field = params.as_object().unwrap().keys().next().unwrap();
@@ -136,7 +142,11 @@ fn cast_keeps_every_digit_that_it_accepts() {
             (json!({"price": 18_446_744_073_709_551_615_u64}), json!({"price": "18446744073709551615"})),
             (json!({"price": -7}), json!({"price": "-7"})),
             (json!({"rate": 0.25}), json!({"rate": 0.25})),
-            (json!({"place": {"north": 0.1}}), json!({"place": {"north": 0.1}})),
+            (json!({"place": {"north": 0.1}}), json!({"place": {"north": 0.1, "prices": []}})),
+            (
+                json!({"place": {"north": 1, "prices": ["0.50", 2]}}),
+                json!({"place": {"north": 1.0, "prices": ["0.50", "2"]}}),
+            ),
         ] {
             let changeset = cast(params.clone());
             assert!(changeset.is_valid(), "{params}: {}", changeset.errors());
