@@ -27,8 +27,8 @@ pub(crate) fn prefix<'a>(attributes: &'a Attributes, input: &DeriveInput) -> Res
         Some(segment) => Err(Error::new(
             segment.span(),
             format!(
-                "upper-case letters in a prefix: a Dust server ignores case when it removes what is under a path, so that \
-                 records under prefixes that differ in case destroy each other. Write {:?}, or declare \
+                "upper-case letters in a prefix: a Dust server ignores case when it removes what is under a path, so \
+                 that records under prefixes that differ in case destroy each other. Write {:?}, or declare \
                  `key_case = \"any\"` if no two prefixes and no two keys differ only in case",
                 segment.value().to_ascii_lowercase()
             ),

@@ -275,7 +275,8 @@ mod tests {
             struct Model {
                 #[sea_orm(primary_key)] #[serde(with = "m")] key: i32,
                 a: Option<String>, b: std::vec::Vec<u8>, c: Option<Vec<f32>>, d: uuid::Uuid,
-                e: DateTime, f: Option<Option<i32>>, g: Vec<Option<i32>>, h: Json, #[serde(with = "m")] i: i32, #[serde(skip)] j: Json,
+                e: DateTime, f: Option<Option<i32>>, g: Vec<Option<i32>>, h: Json,
+                #[serde(with = "m")] i: i32, #[serde(skip)] j: Json,
             }
         };
         let names = |derive| {
