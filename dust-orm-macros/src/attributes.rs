@@ -1,5 +1,6 @@
 //! `#[dust(..)]`: what the user says about the entity.
 
+use proc_macro2::Span;
 use quote::ToTokens;
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parse;
@@ -33,7 +34,7 @@ impl Derive {
 
 /// The attributes of one struct. What was not written has its default.
 pub(crate) struct Attributes {
-    pub(crate) prefix: Option<Vec<String>>,
+    pub(crate) prefix: Option<Vec<LitStr>>,
     /// The variant of `StorageMode`.
     pub(crate) mode: &'static str,
     /// The variant of `KeyCase`.
@@ -65,7 +66,8 @@ impl Attributes {
         let names_crate = |attr: &Attribute| {
             attr.path().is_ident("dust") && attr.meta.to_token_stream().to_string().contains("crate")
         };
-        let stand_in = Attributes { prefix: Some(vec!["mistaken".to_owned()]), ..Attributes::default() };
+        let stand_in =
+            Attributes { prefix: Some(vec![LitStr::new("mistaken", Span::call_site())]), ..Attributes::default() };
         (!attrs.iter().any(names_crate)).then_some(stand_in)
     }
 }
@@ -109,38 +111,38 @@ fn unknown_attribute(meta: &ParseNestedMeta<'_>, derive: Derive) -> Error {
 }
 
 /// `prefix = "links"`, or `prefix("reading", "links")`.
-fn prefix(meta: &ParseNestedMeta<'_>) -> Result<Vec<String>> {
+fn prefix(meta: &ParseNestedMeta<'_>) -> Result<Vec<LitStr>> {
     if !meta.input.peek(syn::token::Paren) {
         let literal = string(meta, "write `prefix = \"links\"`, or `prefix(\"reading\", \"links\")`")?;
-        return single_segment(&literal).map(|segment| vec![segment]);
+        return single_segment(literal).map(|segment| vec![segment]);
     }
     let segments = list::<LitStr>(meta, "the segments of a prefix are strings: `prefix(\"reading\", \"links\")`")?;
     if segments.is_empty() {
         return Err(meta.error("a prefix needs at least one segment, as in `prefix(\"reading\", \"links\")`"));
     }
     segments
-        .iter()
-        .map(|segment| match segment.value() {
-            value if value.is_empty() => {
-                Err(Error::new(segment.span(), "a segment of a prefix cannot be empty; leave it out"))
+        .into_iter()
+        .map(|segment| {
+            if segment.value().is_empty() {
+                return Err(Error::new(segment.span(), "a segment of a prefix cannot be empty; leave it out"));
             }
-            value => addressable(segment, value),
+            addressable(segment)
         })
         .collect()
 }
 
 /// Refuses the two texts that a pattern reads as an escaped wildcard: records below them could be written but not listed.
-fn addressable(literal: &LitStr, value: String) -> Result<String> {
-    match value.as_str() {
-        "\\*" | "\\**" => Err(Error::new(
+fn addressable(literal: LitStr) -> Result<LitStr> {
+    match literal.value().as_str() {
+        value @ ("\\*" | "\\**") => Err(Error::new(
             literal.span(),
             format!("no pattern can name the segment `{value}`, so that its records could not be read; choose another"),
         )),
-        _ => Ok(value),
+        _ => Ok(literal),
     }
 }
 
-fn single_segment(literal: &LitStr) -> Result<String> {
+fn single_segment(literal: LitStr) -> Result<LitStr> {
     let value = literal.value();
     if value.is_empty() {
         return Err(Error::new(
@@ -149,7 +151,7 @@ fn single_segment(literal: &LitStr) -> Result<String> {
         ));
     }
     if !value.contains('/') {
-        return addressable(literal, value);
+        return addressable(literal);
     }
     let parts: Vec<_> = value.split('/').filter(|part| !part.is_empty()).map(|part| format!("{part:?}")).collect();
     let suggestion = match parts.as_slice() {
@@ -253,7 +255,8 @@ mod tests {
             parse_quote!(#[dust(key_case = "any", required(note, r#type,), crate = "crate::dust")]),
         ])
         .unwrap();
-        assert_eq!(attributes.prefix.unwrap(), ["reading", "a/b"]);
+        let prefix: Vec<_> = attributes.prefix.unwrap().iter().map(LitStr::value).collect();
+        assert_eq!(prefix, ["reading", "a/b"]);
         assert_eq!((attributes.mode, attributes.key_case), ("Map", "Any"));
         assert_eq!(attributes.required.iter().map(Ident::to_string).collect::<Vec<_>>(), ["note", "r#type"]);
         assert_eq!(attributes.krate, parse_quote!(crate::dust));

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use syn::{DeriveInput, Error, Result};
+use syn::{DeriveInput, Error, LitStr, Result};
 
 use crate::attributes::Attributes;
 use crate::model::{Field, Model};
 use crate::serde_attributes::{metas, text};
 
-/// The prefix, which an entity must have.
-pub(crate) fn prefix<'a>(attributes: &'a Attributes, input: &DeriveInput) -> Result<&'a [String]> {
-    attributes.prefix.as_deref().ok_or_else(|| {
+/// The prefix, which an entity must have, and which obeys the rule of its keys.
+pub(crate) fn prefix<'a>(attributes: &'a Attributes, input: &DeriveInput) -> Result<&'a [LitStr]> {
+    let prefix = attributes.prefix.as_deref().ok_or_else(|| {
         let table = metas(&input.attrs, "sea_orm")
             .iter()
             .find(|meta| meta.path().is_ident("table_name"))
@@ -20,7 +20,20 @@ pub(crate) fn prefix<'a>(attributes: &'a Attributes, input: &DeriveInput) -> Res
             input.ident.span(),
             format!("no prefix: say under which path the records live, as in `#[dust(prefix = {table:?})]`"),
         )
-    })
+    })?;
+    let upper = |segment: &&LitStr| segment.value().bytes().any(|byte| byte.is_ascii_uppercase());
+    match prefix.iter().find(upper).filter(|_| attributes.key_case == "Lower") {
+        None => Ok(prefix),
+        Some(segment) => Err(Error::new(
+            segment.span(),
+            format!(
+                "upper-case letters in a prefix: a Dust server ignores case when it removes what is under a path, so \
+                 that records under prefixes that differ in case destroy each other. Write {:?}, or declare \
+                 `key_case = \"any\"` if no two prefixes and no two keys differ only in case",
+                segment.value().to_ascii_lowercase()
+            ),
+        )),
+    }
 }
 
 /// The key of a model that can live in Dust.

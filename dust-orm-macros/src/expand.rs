@@ -6,8 +6,8 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::Path;
 use syn::spanned::Spanned;
+use syn::{LitStr, Path};
 
 use crate::attributes::Attributes;
 use crate::model::{Field, Model};
@@ -108,7 +108,7 @@ pub(crate) fn fields(model: &Model) -> TokenStream {
 }
 
 /// `impl DustEntity for Entity`
-pub(crate) fn entity(attributes: &Attributes, prefix: &[String], key: &Field) -> TokenStream {
+pub(crate) fn entity(attributes: &Attributes, prefix: &[LitStr], key: &Field) -> TokenStream {
     let mode = syn::Ident::new(attributes.mode, Span::mixed_site());
     let key_case = syn::Ident::new(attributes.key_case, Span::mixed_site());
     let ident = &key.ident;
@@ -138,8 +138,23 @@ pub(crate) fn entity(attributes: &Attributes, prefix: &[String], key: &Field) ->
     }
 }
 
+/// `Entity::required_columns()` for an entity in SQL, which is no `DustEntity`.
+pub(crate) fn required_columns() -> TokenStream {
+    quote_spanned! {Span::mixed_site()=>
+        #[automatically_derived]
+        impl Entity {
+            /// The columns without which a record is not one: those that are not an `Option` and not made by the
+            /// database, and those named by `#[dust(required(..))]`.
+            #[allow(dead_code, unreachable_pub)]
+            pub fn required_columns() -> __dust::Vec<Column> {
+                __dust::required_columns::<ActiveModel>()
+            }
+        }
+    }
+}
+
 fn description(field: &Field) -> TokenStream {
-    let Field { column, name, required, nullable, .. } = field;
+    let Field { column, name, required, nullable, read_back, .. } = field;
     let (key, skipped) = (field.key.is_some(), field.skipped());
     quote! {
         __dust::Field {
@@ -149,6 +164,7 @@ fn description(field: &Field) -> TokenStream {
             nullable: #nullable,
             key: #key,
             skipped: #skipped,
+            read_back: #read_back,
         }
     }
 }

@@ -54,7 +54,7 @@ fn expand_with(attributes: &Attributes, input: &DeriveInput, derive: Derive) -> 
     let mut model = model::parse(input, derive)?;
     model.require(&attributes.required)?;
     if derive == Derive::Changeset {
-        return Ok(expand::in_scope(&attributes.krate, &[expand::fields(&model)]));
+        return Ok(expand::in_scope(&attributes.krate, &[expand::fields(&model), expand::required_columns()]));
     }
     let prefix = check::prefix(attributes, input)?;
     let key = check::entity(&model)?;

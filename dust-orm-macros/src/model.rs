@@ -4,7 +4,7 @@ use heck::ToUpperCamelCase;
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Error, Expr, Fields, Ident, Lit, Meta, Result, Type};
+use syn::{Data, DeriveInput, Error, Expr, Fields, GenericArgument, Ident, Lit, Meta, PathArguments, Result, Type};
 
 use crate::attributes::{Derive, quoted_list};
 use crate::serde_attributes::{self, FieldDefault, SerdeField};
@@ -31,6 +31,8 @@ pub(crate) struct Field {
     pub(crate) required: bool,
     /// Whether its type is an `Option`.
     pub(crate) nullable: bool,
+    /// Whether serde, or the path of a key, may give back another value than the one that was written.
+    pub(crate) read_back: bool,
     pub(crate) serde: SerdeField,
 }
 
@@ -111,6 +113,12 @@ pub(crate) fn parse(input: &DeriveInput, derive: Derive) -> Result<Model> {
             key: sea_orm.key,
             required: !nullable && !generated && serde.default.is_none() && serde.skip.is_none(),
             nullable,
+            read_back: match sea_orm.key {
+                Some(_) => !is_plain(&field.ty),
+                None => {
+                    derive == Derive::Entity && serde.skip.is_none() && !(serde.is_derived() && is_plain(&field.ty))
+                }
+            },
             ident: ident.clone(),
             ty: field.ty.clone(),
             serde,
@@ -175,6 +183,36 @@ fn is_option(ty: &Type) -> bool {
     last_segment(ty).is_some_and(|last| last == "Option")
 }
 
+/// The types whose every value comes back from its text. Like `Option`, they are known by their names.
+const PLAIN: [&str; 16] = [
+    "String", "Uuid", "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "u8", "u16", "u32", "u64",
+    "u128",
+];
+
+/// Whether a type is plain, or an `Option` of one, a list of them, or an `Option` of such a list.
+fn is_plain(ty: &Type) -> bool {
+    let inside = |ty, name| last_segment(ty).filter(|last| last == name).and_then(|_| argument(ty));
+    let item = inside(ty, "Option").unwrap_or(ty);
+    let item = inside(item, "Vec").unwrap_or(item);
+    last_segment(item).is_some_and(|last| PLAIN.contains(&last.as_str()))
+}
+
+/// The one type parameter of a type.
+fn argument(ty: &Type) -> Option<&Type> {
+    match ty {
+        Type::Path(path) => match &path.path.segments.last()?.arguments {
+            PathArguments::AngleBracketed(arguments) => match arguments.args.first()? {
+                GenericArgument::Type(ty) => Some(ty),
+                _ => None,
+            },
+            _ => None,
+        },
+        Type::Group(group) => argument(&group.elem),
+        Type::Paren(paren) => argument(&paren.elem),
+        _ => None,
+    }
+}
+
 /// A relation of SeaORM's dense format, which is not a column.
 fn is_relation(ty: &Type) -> bool {
     last_segment(ty).is_some_and(|last| last == "HasOne" || last == "HasMany" || last == "BelongsTo")
@@ -229,6 +267,24 @@ mod tests {
             struct Model { a: Option<i32>, b: std::option::Option<i32>, c: (::core::option::Option<i32>), d: Vec<Option<i32>> }
         };
         assert_eq!(fields(&model).iter().map(|field| field.nullable).collect::<Vec<_>>(), [true, true, true, false]);
+    }
+
+    #[test]
+    fn types_that_may_lose_something_are_read_back() {
+        let model: DeriveInput = parse_quote! {
+            struct Model {
+                #[sea_orm(primary_key)] #[serde(with = "m")] key: i32,
+                a: Option<String>, b: std::vec::Vec<u8>, c: Option<Vec<f32>>, d: uuid::Uuid,
+                e: DateTime, f: Option<Option<i32>>, g: Vec<Option<i32>>, h: Json,
+                #[serde(with = "m")] i: i32, #[serde(skip)] j: Json,
+            }
+        };
+        let names = |derive| {
+            let fields = parse(&model, derive).unwrap().fields;
+            fields.iter().filter(|field| field.read_back).map(|field| field.name.clone()).collect::<String>()
+        };
+        assert_eq!(names(Derive::Entity), "efghi");
+        assert_eq!(names(Derive::Changeset), "");
     }
 
     #[test]

@@ -27,6 +27,13 @@ pub(crate) struct SerdeField {
     pub(crate) deserialize_with: Option<ExprPath>,
 }
 
+impl SerdeField {
+    /// Whether the type itself reads and writes the value, no function of the application.
+    pub(crate) fn is_derived(&self) -> bool {
+        self.serialize_with.is_none() && self.deserialize_with.is_none()
+    }
+}
+
 /// `#[serde(default)]`
 pub(crate) enum FieldDefault {
     /// `Default::default()`

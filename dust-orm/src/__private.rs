@@ -4,11 +4,14 @@ use std::any::Any;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use sea_orm::{ActiveValue, Value};
+use sea_orm::{ActiveValue, EntityTrait, Value};
 use serde::{Deserialize, Serialize, de, ser};
+
+use crate::entity::fields;
 
 pub use std::borrow::Cow;
 pub use std::string::String;
+pub use std::vec::Vec;
 
 pub use serde::{Deserializer, Serializer};
 
@@ -89,6 +92,10 @@ pub fn not_serialized<T, E: ser::Error>(position: usize) -> Result<T, E> {
 #[cold]
 pub fn not_deserialized<E: de::Error>(position: usize) -> Result<(), E> {
     Err(E::custom(format_args!("no field to deserialize at position {position}")))
+}
+
+pub fn required_columns<A: Fields>() -> Vec<<A::Entity as EntityTrait>::Column> {
+    fields::required_columns::<A>()
 }
 
 /// The one place that needs `ToString` of a key: a type without it is one error, not one for each method.

@@ -26,10 +26,17 @@
 //!
 //!     impl ActiveModelBehavior for ActiveModel {}
 //!
-//!     pub fn changeset(link: ActiveModel, params: serde_json::Value) -> Changeset<ActiveModel> {
-//!         Changeset::cast(link, params, [Column::Slug, Column::Title, Column::Note])
-//!             .validate_required(Entity::required_columns())
-//!             .validate_length(Column::Title, 1..=200)
+//!     pub fn create(params: impl Serialize) -> Changeset<ActiveModel> {
+//!         checked(Changeset::cast(ActiveModel::new(), params, [Column::Slug, Column::Title, Column::Note]))
+//!     }
+//!
+//!     /// The key is not among the permitted columns: it says which link is changed.
+//!     pub fn edit(link: Model, params: impl Serialize) -> Changeset<ActiveModel> {
+//!         checked(Changeset::cast(link.into_active_model(), params, [Column::Title, Column::Note]))
+//!     }
+//!
+//!     fn checked(link: Changeset<ActiveModel>) -> Changeset<ActiveModel> {
+//!         link.validate_required(Entity::required_columns()).validate_length(Column::Title, 1..=200)
 //!     }
 //! }
 //!
@@ -37,11 +44,8 @@
 //! # async fn main() -> Result<(), dust_orm::DustErr> {
 //! let repo = DustRepo::embedded();
 //! let params = json!({"slug": "dust", "title": "Dust"});
-//! let link = repo.insert(link::changeset(Default::default(), params)).await?;
-//!
-//! let mut edit = link.into_active_model();
-//! edit.note = Set(Some("read me".into()));
-//! repo.update(edit).await?;
+//! let link = repo.insert(link::create(params)).await?;
+//! repo.update(link::edit(link, json!({"note": "read me"}))).await?;
 //!
 //! let found = repo.find_by_id::<link::Entity>("dust").await?;
 //! assert_eq!(found.unwrap().note.as_deref(), Some("read me"));

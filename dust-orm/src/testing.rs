@@ -54,12 +54,14 @@ pub struct TestRepo {
 
 impl TestRepo {
     /// A repo over an empty store.
-    pub fn new() -> Result<TestRepo, DustErr> {
+    #[expect(clippy::expect_used, reason = "an empty store in memory does no I/O that could fail")]
+    pub fn new() -> TestRepo {
         let clock = Arc::new(ManualClock::new(START));
-        let store = Store::builder().clock(Arc::<ManualClock>::clone(&clock)).in_memory()?;
+        let store = Store::builder().clock(Arc::<ManualClock>::clone(&clock)).in_memory();
+        let store = store.expect("a store in memory can be made");
         let switch = Arc::new(Switch::new(EmbeddedTransport::new(store.clone())));
         let repo = DustRepo::with_transport(Arc::<Switch>::clone(&switch));
-        Ok(TestRepo { repo, switch, store, clock, emitted: AtomicU64::new(0) })
+        TestRepo { repo, switch, store, clock, emitted: AtomicU64::new(0) }
     }
 
     /// A repo over a store with these values: an object by the first segment of their paths, and further objects inside,
@@ -82,7 +84,7 @@ impl TestRepo {
             check.entry(&path, &value).map_err(|error| DustErr::InvalidParams(format!("the seed: {error}")))?;
             writes.push(Write::new(path, Op::Set(value)));
         }
-        let repo = TestRepo::new()?;
+        let repo = TestRepo::new();
         repo.store.write_all(writes, &Origin::new("another-writer", "seed"))?;
         Ok(repo)
     }
@@ -94,7 +96,7 @@ impl TestRepo {
     /// use dust_orm::{protocol::Op, testing::TestRepo};
     /// use serde_json::json;
     ///
-    /// let repo = TestRepo::new()?;
+    /// let repo = TestRepo::new();
     /// let op = repo.emit("links/dust/title", Op::Set(json!("Dust").into()))?.unwrap();
     /// assert_eq!((op.store_seq, &*op.device_id), (1, "another-writer"));
     /// # Ok::<(), dust_orm::DustErr>(())
@@ -108,7 +110,7 @@ impl TestRepo {
     /// ```
     /// use dust_orm::{protocol::Op, testing::TestRepo};
     ///
-    /// let repo = TestRepo::new()?;
+    /// let repo = TestRepo::new();
     /// let lease = || Op::Lease { holder: Some("me".into()), ttl_ms: 1_000 };
     /// repo.emit("locks/import", lease())?;
     /// assert!(repo.emit("locks/import", lease()).is_err());
@@ -129,7 +131,7 @@ impl TestRepo {
     /// # use dust_orm::{ErrKind, entity::prelude::*, testing::TestRepo, tests_cfg::link};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), dust_orm::DustErr> {
-    /// let repo = TestRepo::new()?;
+    /// let repo = TestRepo::new();
     /// # let draft = link::ActiveModel { slug: Set("dust".into()), title: Set("Dust".into()), url: Set("u".into()), note: NotSet };
     /// repo.go_offline();
     /// assert_eq!(repo.insert(draft.clone()).await.unwrap_err().kind(), ErrKind::Network);
@@ -156,6 +158,12 @@ impl TestRepo {
     fn write(&self, path: Path, op: Op) -> Result<Option<CommittedOp>, DustErr> {
         let number = self.emitted.fetch_add(1, Ordering::Relaxed);
         Ok(self.store.write(Write::new(path, op), &Origin::new("another-writer", format!("emitted-{number}")))?)
+    }
+}
+
+impl Default for TestRepo {
+    fn default() -> TestRepo {
+        TestRepo::new()
     }
 }
 

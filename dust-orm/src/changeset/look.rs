@@ -2,7 +2,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::read::read;
-use super::value::{View, view_field};
+use super::value::{View, field_to_json, view_field};
 use super::{Changeset, ColumnOf};
 use crate::entity::Fields;
 use crate::error::Errors;
@@ -33,8 +33,7 @@ impl<A: Fields> Changeset<A> {
         let fields = A::FIELDS.iter().enumerate().filter(|(position, _)| self.is_changed(*position));
         fields
             .map(|(position, field)| {
-                let value = self.changes.serialize_field(position, serde_json::value::Serializer);
-                (field.name.to_owned(), value.unwrap_or_default())
+                (field.name.to_owned(), field_to_json(&self.changes, position).unwrap_or_default())
             })
             .collect()
     }

@@ -2,10 +2,11 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `cast` | from parameters to typed changes |
+//! | `cast`, `params` | from parameters to typed changes |
+//! | `read`, `spelling`, `faithful` | from a value to a field: leniently, and without loss |
 //! | `change` | changes made by the application itself |
 //! | `look` | what has changed, and to what |
-//! | `finish` | `prepare_changes`, `merge`, `apply` |
+//! | `finish` | `prepare_changes`, `merge`, `apply`, and the key that stays |
 //! | `validate/` | the rules |
 //!
 //! An entity that lives in SQL only derives `DeriveChangeset` and has them too:
@@ -27,9 +28,9 @@
 //! pub enum Relation {}
 //! impl ActiveModelBehavior for ActiveModel {}
 //!
-//! fn registration(account: ActiveModel, params: serde_json::Value) -> Changeset<ActiveModel> {
-//!     Changeset::cast(account, params, [Column::Email, Column::Password, Column::Age])
-//!         .validate_required([Column::Email, Column::Password])
+//! fn registration(params: serde_json::Value) -> Changeset<ActiveModel> {
+//!     Changeset::cast(ActiveModel::new(), params, [Column::Email, Column::Password, Column::Age])
+//!         .validate_required(Entity::required_columns())
 //!         .validate_email(Column::Email)
 //!         .validate_confirmation(Column::Password)
 //!         .validate_acceptance("terms")
@@ -39,19 +40,23 @@
 //!
 //! // As a form sends it.
 //! let form = json!({"email": "a@example.com", "password": "s3cret", "password_confirmation": "s3cret", "age": "17"});
-//! let refused = registration(Default::default(), form).apply().unwrap_err();
+//! let refused = registration(form).apply().unwrap_err();
 //! assert_eq!(json!(refused), json!({"terms": ["must be accepted"], "age": ["is for adults"]}));
 //!
 //! let params = json!({"email": "a@example.com", "password": "s3cret", "terms": true});
-//! let account = registration(Default::default(), params).apply().unwrap();
+//! let account = registration(params).apply().unwrap();
 //! assert_eq!(account.email, Set("a@example.com".into())); // account.insert(&db).await?
 //! ```
 
 mod cast;
 mod change;
+mod decimal;
+mod faithful;
 mod finish;
 mod look;
+mod params;
 mod read;
+mod spelling;
 mod validate;
 mod value;
 
@@ -65,6 +70,7 @@ use std::sync::Arc;
 use sea_orm::{ActiveModelTrait, EntityTrait};
 use serde_json::{Map, Value};
 
+pub use finish::Action;
 pub use regex::Regex;
 pub use validate::{Amount, Length, Number};
 
@@ -90,26 +96,36 @@ pub const BASE: &str = "base";
 /// use dust_orm::tests_cfg::link::{ActiveModel, Column, Model};
 /// use serde_json::{Value, json};
 ///
-/// fn changeset(link: ActiveModel, params: Value) -> Changeset<ActiveModel> {
-///     Changeset::cast(link, params, [Column::Slug, Column::Title, Column::Url, Column::Note])
-///         .validate_required([Column::Slug, Column::Title])
+/// fn create(params: Value) -> Changeset<ActiveModel> {
+///     checked(Changeset::cast(ActiveModel::default(), params, [Column::Slug, Column::Title, Column::Url, Column::Note]))
 ///         .validate_slug()
+/// }
+///
+/// fn edit(link: Model, params: Value) -> Changeset<ActiveModel> {
+///     checked(Changeset::cast(link.into_active_model(), params, [Column::Title, Column::Url, Column::Note]))
+/// }
+///
+/// fn checked(link: Changeset<ActiveModel>) -> Changeset<ActiveModel> {
+///     link.validate_required([Column::Slug, Column::Title])
 ///         .validate_length(Column::Title, 1..=200)
 ///         .validate_url(Column::Url)
 /// }
 ///
-/// let new = changeset(ActiveModel::default(), json!({"slug": "Dust", "url": "dust", "admin": true}));
+/// let new = create(json!({"slug": "Dust", "url": "dust", "admin": true}));
 /// assert!(!new.is_valid());
 /// assert_eq!(new.errors().get("title")[0].message(), "can't be blank");
 /// assert_eq!(new.errors().get("url")[0].message(), "has invalid format");
 /// assert_eq!(new.errors().get("slug")[0].code(), "slug"); // upper case
 ///
 /// let link = Model { slug: "dust".into(), title: "Dust".into(), url: "https://dustlayer.io".into(), note: None };
-/// let edit = changeset(link.into_active_model(), json!({"title": "Dust", "note": "read me"}));
+/// let edit = edit(link, json!({"title": "Dust", "note": "read me"}));
 /// assert_eq!(Value::Object(edit.changes()), json!({"note": "read me"}));
 /// let link = edit.apply().unwrap();
 /// assert_eq!((link.note, link.title), (Set(Some("read me".into())), Unchanged("Dust".into())));
 /// ```
+///
+/// A changeset knows the key of its data. An update or a delete by it never reaches another record: a key that was changed
+/// is the error `cannot be changed` on its field. Permit the key when a record is created, and not when it is edited.
 ///
 /// Rules look at fields that have **changed**, and to something other than `null`; a field that is `NotSet` is untouched
 /// by all but [`validate_required`](Changeset::validate_required). It works for every entity whose `ActiveModel` has

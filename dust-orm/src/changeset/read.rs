@@ -5,10 +5,13 @@ use std::fmt;
 
 use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
 use serde::de::{self, Deserializer, IntoDeserializer, Visitor};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::value::View;
-use crate::entity::Fields;
+use super::decimal::Decimal;
+use super::faithful::is_kept;
+use super::spelling::spellings;
+use super::value::{View, untouched, widen};
+use crate::entity::{FieldState, Fields};
 
 /// What became of reading a value into a field.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,18 +29,66 @@ pub(super) enum Read {
 pub(super) enum Manner {
     /// Only values of the field's own type.
     Strict,
-    /// Blank texts are nothing; texts that say a number or a truth value are read as one.
+    /// Blank texts are nothing; texts that say a number, a truth value or a time are read as one.
     Lenient,
+    /// As lenient, and one text may be a list, and the last of several texts a value: a form names a field as often as it
+    /// has values.
+    Form,
+}
+
+impl Manner {
+    fn is_lenient(self) -> bool {
+        self != Manner::Strict
+    }
 }
 
 /// Reads a value into a field, which keeps what it had unless the answer is [`Read::Value`].
 pub(super) fn read_field<A: Fields>(model: &mut A, position: usize, view: View<'_>, manner: Manner) -> Read {
-    if manner == Manner::Lenient && view.is_blank() {
+    // Most fields had nothing.
+    let before = (model.state(position) != FieldState::NotSet).then(|| {
+        let mut before: A = untouched();
+        before.copy_field(model, position);
+        before
+    });
+    let read = read_into(model, position, view, manner);
+    match before {
+        _ if read == Read::Value => {}
+        Some(before) => model.copy_field(&before, position),
+        None => model.set_state(position, FieldState::NotSet),
+    }
+    read
+}
+
+fn read_into<A: Fields>(model: &mut A, position: usize, view: View<'_>, manner: Manner) -> Read {
+    let read = read_as_it_is(model, position, view, manner);
+    if read == Read::Value || manner == Manner::Strict {
+        return read;
+    }
+    let mut again = |view: View<'_>| read_as_it_is(model, position, view, manner) == Read::Value;
+    let is_read = match (read, view) {
+        // A list in which nothing is chosen.
+        (Read::Nothing, View::Str(_)) if manner == Manner::Form => again(View::Json(&Value::Array(Vec::new()))),
+        (Read::Mismatch(Some("array")), View::Str(text)) if manner == Manner::Form => again(View::Json(&json!([text]))),
+        (Read::Mismatch(_), View::Str(text)) => spellings(text).iter().any(|spelling| again(View::Str(spelling))),
+        (Read::Mismatch(_), View::Json(Value::Array(items))) if manner == Manner::Form => {
+            match items.last().map(View::of) {
+                Some(last) => return read_into(model, position, last, Manner::Lenient),
+                None => false,
+            }
+        }
+        _ => false,
+    };
+    if is_read { Read::Value } else { read }
+}
+
+fn read_as_it_is<A: Fields>(model: &mut A, position: usize, view: View<'_>, manner: Manner) -> Read {
+    if manner.is_lenient() && view.is_blank() {
         return read_nothing(model, position);
     }
     let expected = Cell::new(None);
     match model.deserialize_field(position, Reader { view, manner, expected: &expected }) {
-        Ok(()) => Read::Value,
+        Ok(()) if is_kept(model, position, view) => Read::Value,
+        Ok(()) => Read::Mismatch(expected.get()),
         Err(Mismatch) if view == View::Null => read_nothing(model, position),
         Err(Mismatch) => Read::Mismatch(expected.get()),
     }
@@ -87,7 +138,7 @@ impl<'de> Reader<'de, '_> {
     /// The text from which a number or a truth value may be read.
     fn lenient_text(&self) -> Option<&'de str> {
         match self.view {
-            View::Str(text) if self.manner == Manner::Lenient => Some(text),
+            View::Str(text) if self.manner.is_lenient() => Some(text),
             _ => None,
         }
     }
@@ -103,9 +154,30 @@ impl<'de> Reader<'de, '_> {
     fn float<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         self.expect("float");
         match self.lenient_text() {
-            Some(text) => visit_float(text.parse().map_err(|_| Mismatch)?, visitor),
+            Some(text) => {
+                let number: f64 = text.parse().map_err(|_| Mismatch)?;
+                if vanishes(number == 0.0, text) { Err(Mismatch) } else { visit_float(number, visitor) }
+            }
             None => self.deserialize_any(visitor),
         }
+    }
+
+    /// A number of 32 bits, which has a range of its own.
+    fn single<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        self.expect("float");
+        let number: f32 = match (self.lenient_text(), self.view) {
+            (Some(text), _) => {
+                let number = text.parse().map_err(|_| Mismatch)?;
+                if vanishes(number == 0.0, text) { Err(Mismatch)? } else { number }
+            }
+            (None, View::Single(number)) => number,
+            (None, View::Float(wide)) => {
+                let number = wide as f32;
+                if number == 0.0 && wide != 0.0 { Err(Mismatch)? } else { number }
+            }
+            (None, _) => return self.deserialize_any(visitor),
+        };
+        if number.is_finite() { visitor.visit_f32(number) } else { Err(Mismatch) }
     }
 }
 
@@ -121,6 +193,11 @@ fn visit_int<'de, V: Visitor<'de>>(number: i128, visitor: V) -> Result<V::Value,
 /// JSON has no word for a number that is not finite, so it is refused here, not turned into null later.
 fn visit_float<'de, V: Visitor<'de>>(number: f64, visitor: V) -> Result<V::Value, Mismatch> {
     if number.is_finite() { visitor.visit_f64(number) } else { Err(Mismatch) }
+}
+
+/// Whether a number that is not zero was read as zero, because it is too small for the type.
+fn vanishes(is_zero: bool, text: &str) -> bool {
+    is_zero && Decimal::read(text).is_some_and(|number| !number.is_zero())
 }
 
 macro_rules! numbers {
@@ -153,6 +230,7 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
             View::Bool(flag) => visitor.visit_bool(flag),
             View::Int(number) => visit_int(number, visitor),
             View::Float(number) => visit_float(number, visitor),
+            View::Single(number) => visit_float(widen(number), visitor),
             View::Str(text) => visitor.visit_borrowed_str(text),
             View::Json(value) => value.deserialize_any(visitor).map_err(|_| Mismatch),
         }
@@ -160,7 +238,8 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
 
     numbers! { integer: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128 }
     numbers! { integer: deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 }
-    numbers! { float: deserialize_f32 deserialize_f64 }
+    numbers! { single: deserialize_f32 }
+    numbers! { float: deserialize_f64 }
 
     compounds! {
         deserialize_bytes() "bytes";
@@ -177,8 +256,9 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         self.expect("boolean");
         match self.lenient_text() {
-            Some("true" | "1") => visitor.visit_bool(true),
-            Some("false" | "0") => visitor.visit_bool(false),
+            // `on` is what a browser sends for a checkbox without a value of its own.
+            Some("true" | "1" | "on") => visitor.visit_bool(true),
+            Some("false" | "0" | "off") => visitor.visit_bool(false),
             Some(_) => Err(Mismatch),
             None => self.deserialize_any(visitor),
         }
@@ -199,7 +279,7 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
         self.expect("array");
         match self.view {
             // A form sends one blank entry for a list in which nothing is chosen.
-            View::Json(Value::Array(items)) if self.manner == Manner::Lenient => {
+            View::Json(Value::Array(items)) if self.manner.is_lenient() => {
                 let filled = items.iter().map(View::of).filter(|item| !item.is_blank());
                 let items = filled.map(|view| Reader { view, ..self });
                 visitor.visit_seq(SeqDeserializer::new(items))

@@ -6,7 +6,7 @@ use sea_orm::ActiveModelTrait;
 use serde::ser::{self, Impossible, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::entity::Fields;
+use crate::entity::{Fields, Finite};
 
 /// A value in serde's terms. Scalars are copied and texts borrowed; lists and maps are built as JSON first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,6 +15,8 @@ pub(super) enum View<'a> {
     Bool(bool),
     Int(i128),
     Float(f64),
+    /// A floating-point number of 32 bits.
+    Single(f32),
     Str(&'a str),
     /// A list or a map.
     Json(&'a Value),
@@ -45,7 +47,7 @@ impl<'a> View<'a> {
 pub(super) fn view<T: Serialize + ?Sized, R>(value: &T, look: impl FnOnce(View<'_>) -> R) -> Result<R, Opaque> {
     let mut look = Some(look);
     match value.serialize(Probe(&mut look)) {
-        Err(Opaque) => by_way_of_json(look, serde_json::to_value(value)),
+        Err(Opaque) => by_way_of_json(look, to_json(value)),
         seen => seen,
     }
 }
@@ -58,9 +60,26 @@ pub(super) fn view_field<A: Fields, R>(
 ) -> Result<R, Opaque> {
     let mut look = Some(look);
     match model.serialize_field(position, Probe(&mut look)) {
-        Err(Opaque) => by_way_of_json(look, model.serialize_field(position, serde_json::value::Serializer)),
+        Err(Opaque) => by_way_of_json(look, field_to_json(model, position)),
         seen => seen,
     }
+}
+
+/// Any value as JSON, by way of its text: so that 0.1 in 32 bits is `0.1`, and not the 64 bits that are nearest to it.
+pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(&serde_json::to_string(value)?)
+}
+
+/// A field's value as JSON; an error when it is `NotSet`, cannot be serialized, or holds a number that is not finite.
+pub(super) fn field_to_json<A: Fields>(model: &A, position: usize) -> Result<Value, serde_json::Error> {
+    let mut text = Vec::new();
+    model.serialize_field(position, Finite(&mut serde_json::Serializer::new(&mut text)))?;
+    serde_json::from_slice(&text)
+}
+
+/// The number of 64 bits that is written as the one of 32 bits is: 0.1 of 0.1.
+pub(super) fn widen(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::from(number))
 }
 
 /// A model without any field. `Default` would run the application's `ActiveModelBehavior::new`.
@@ -139,7 +158,7 @@ impl<R, F: FnOnce(View<'_>) -> R> Serializer for Probe<'_, F> {
         serialize_u16(u16) => |number| View::Int(number.into());
         serialize_u32(u32) => |number| View::Int(number.into());
         serialize_u64(u64) => |number| View::Int(number.into());
-        serialize_f32(f32) => |number| View::Float(number.into());
+        serialize_f32(f32) => View::Single;
         serialize_f64(f64) => View::Float;
     }
 

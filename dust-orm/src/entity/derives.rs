@@ -34,7 +34,7 @@
 /// | `prefix = "links"`, `prefix("reading", "links")` | Where the records live: one path segment, or several. Needed. |
 /// | `mode = "flat"` (default), `mode = "map"` | How a record is written: [`StorageMode`](crate::entity::StorageMode). |
 /// | `required(note, ..)` | Fields without which a record is not one, although their type is an `Option` or they have a default. |
-/// | `key_case = "lower"` (default), `key_case = "any"` | Which keys are accepted: [`KeyCase`](crate::entity::KeyCase). |
+/// | `key_case = "lower"` (default), `key_case = "any"` | Which keys and prefixes are accepted: [`KeyCase`](crate::entity::KeyCase). |
 /// | `crate = "path"` | Where `dust-orm` is, when it is only re-exported by another crate. |
 ///
 /// # Fields
@@ -63,7 +63,7 @@ pub use dust_orm_macros::DeriveDustEntity;
 
 /// Gives a SeaORM entity that lives in SQL only what changesets need: derive it on `Model`, beside `DeriveEntityModel`.
 ///
-/// It adds `impl Fields for ActiveModel` and nothing else. [`DeriveDustEntity`] includes it.
+/// It adds `impl Fields for ActiveModel` and `Entity::required_columns()`. [`DeriveDustEntity`] has both.
 ///
 /// ```
 /// use dust_orm::entity::prelude::*;
@@ -81,10 +81,8 @@ pub use dust_orm_macros::DeriveDustEntity;
 /// pub enum Relation {}
 /// impl ActiveModelBehavior for ActiveModel {}
 ///
-/// use dust_orm::entity::Fields;
-///
-/// let required: Vec<_> = ActiveModel::FIELDS.iter().filter(|field| field.required).map(|field| field.name).collect();
-/// assert_eq!(required, ["email", "nickname"]);
+/// let names: Vec<_> = Entity::required_columns().iter().map(|column| column.as_str()).collect();
+/// assert_eq!(names, ["email", "nickname"]);
 /// ```
 ///
 /// `#[dust(..)]` is optional and takes `required(..)` and `crate = ".."`. Serde's attributes are followed as by

@@ -4,6 +4,7 @@ use serde_json::Serializer;
 
 use super::escape::escape_from;
 use super::finite::Finite;
+use super::read_back::comes_back;
 use super::{Field, FieldState, Fields};
 use crate::error::{DustErr, Errors};
 use crate::protocol::RawJson;
@@ -37,6 +38,13 @@ fn push_field<A: Fields>(model: &A, position: usize, text: &mut Vec<u8>) -> Resu
     model
         .serialize_field(position, Finite(&mut Serializer::new(&mut *text)))
         .map_err(|error| unwritable(field.name, &error))?;
+    if field.read_back {
+        let written = str::from_utf8(&text[start..]).map_err(|error| unwritable(field.name, &error))?;
+        if !comes_back(model, position, written) {
+            let reason = format_args!("its type writes it as {written} and reads that as another value");
+            return Err(unwritable(field.name, &reason));
+        }
+    }
     escape_from(start, text, field.nullable);
     check_keys(field.name, &text[start..])
 }

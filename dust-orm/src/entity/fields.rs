@@ -18,6 +18,9 @@ pub struct Field<Column: 'static> {
     pub key: bool,
     /// Whether serde skips it: it is never written, and read as its default.
     pub skipped: bool,
+    /// Whether a value is read back from its text before it is accepted: its type may write less than it holds. Never for a
+    /// plain text, number or truth value, and for an entity that lives in SQL only for nothing but the key.
+    pub read_back: bool,
 }
 
 /// The state of one field of an `ActiveModel`.
@@ -70,4 +73,9 @@ pub trait Fields: ActiveModelTrait {
 
     /// Makes a field `NotSet`, or a known value `Set` or `Unchanged`. A `NotSet` field stays as it is.
     fn set_state(&mut self, position: usize, state: FieldState);
+}
+
+/// The columns of the required fields.
+pub(crate) fn required_columns<A: Fields>() -> Vec<<A::Entity as EntityTrait>::Column> {
+    A::FIELDS.iter().filter(|field| field.required).map(|field| field.column).collect()
 }

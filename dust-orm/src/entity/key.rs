@@ -1,6 +1,8 @@
 //! Keys: which strings may name a record, and where the record is.
 
-use super::{DustEntity, KeyCase};
+use sea_orm::ActiveModelTrait;
+
+use super::{DustEntity, Fields, KeyCase};
 use crate::error::DustErr;
 use crate::protocol::Path;
 
@@ -24,6 +26,26 @@ fn refused<E: DustEntity>(segment: &str, reason: &str) -> DustErr {
     DustErr::InvalidParams(format!("{segment:?} cannot be a key under `{prefix}`: {reason}"))
 }
 
+/// The path under which an entity writes its records. The derive checks the prefix; one that was written by hand is refused
+/// here when it breaks the rule of the keys.
+pub(crate) fn writable_prefix<E: DustEntity>() -> Result<Path, DustErr> {
+    match E::PREFIX.iter().find(|segment| breaks_case::<E>(segment)) {
+        None => Ok(E::prefix_path()?),
+        Some(segment) => Err(DustErr::InvalidParams(format!(
+            "the prefix `{}` of the entity `{}` has upper-case letters in {segment:?}, and the server ignores case when it \
+             removes what is under a path, so that prefixes which differ in case destroy each other's records; use lower \
+             case, or `KeyCase::Any` if no two prefixes and no two keys differ in case",
+            E::PREFIX.join("/"),
+            E::default().table_name(),
+        ))),
+    }
+}
+
+/// Whether the server may take a segment for another one that differs in case.
+fn breaks_case<E: DustEntity>(segment: &str) -> bool {
+    E::KEY_CASE == KeyCase::Lower && segment.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
 /// The path at which to write the record with this key. Refuses a key that must not name one, and says why.
 pub(crate) fn record_path<E: DustEntity>(segment: &str) -> Result<Path, DustErr> {
     let refuse = |reason: &str| Err(refused::<E>(segment, reason));
@@ -31,21 +53,113 @@ pub(crate) fn record_path<E: DustEntity>(segment: &str) -> Result<Path, DustErr>
         "" => refuse("a key needs at least one character"),
         "\\*" | "\\**" => refuse("no pattern can name it, so the record could not be read"),
         _ if segment.contains('\0') => refuse(NUL),
-        _ if E::KEY_CASE == KeyCase::Lower && segment.bytes().any(|byte| byte.is_ascii_uppercase()) => refuse(
+        _ if breaks_case::<E>(segment) => refuse(
             "it has upper-case letters, and the server ignores case when it removes a record, so that keys which differ \
              in case destroy each other; use lower case, or `#[dust(key_case = \"any\")]` if no two keys differ in case",
         ),
-        _ => Ok(Path::within(E::PREFIX, segment)?),
+        _ => {
+            writable_prefix::<E>()?;
+            Ok(Path::within(E::PREFIX, segment)?)
+        }
     }
 }
 
 /// The path at which to write the record that an ActiveModel is about.
 pub(crate) fn active_path<E: DustEntity>(model: &E::ActiveModel) -> Result<Path, DustErr> {
     match E::key_segment(model) {
-        Some(segment) => record_path::<E>(&segment),
+        Some(segment) => {
+            check_key::<E>(model, &segment)?;
+            record_path::<E>(&segment)
+        }
         None => Err(DustErr::InvalidParams(format!(
             "the primary key is not set: a record under `{}` is named by it",
             E::PREFIX.join("/")
         ))),
+    }
+}
+
+/// Refuses a key that its path segment would be read as another key, or as none.
+fn check_key<E: DustEntity>(model: &E::ActiveModel, segment: &str) -> Result<(), DustErr> {
+    let mut keys =
+        E::ActiveModel::FIELDS.iter().enumerate().filter(|(_, field)| field.key && field.read_back).peekable();
+    if keys.peek().is_none() {
+        return Ok(());
+    }
+    let mut read = <E::ActiveModel as ActiveModelTrait>::default();
+    let reason = match E::set_key(&mut read, segment) {
+        Ok(()) if keys.all(|(position, _)| read.same_value(model, position)) => return Ok(()),
+        Ok(()) => "it is read as another key".to_owned(),
+        Err(reason) => reason,
+    };
+    let prefix = E::PREFIX.join("/");
+    Err(DustErr::InvalidParams(format!(
+        "{segment:?} cannot be a key under `{prefix}`, as no read would find it: {reason}"
+    )))
+}
+
+#[cfg(all(test, feature = "macros"))]
+mod tests {
+    use std::borrow::Cow;
+
+    use sea_orm::EntityTrait;
+
+    use crate::DustRepo;
+    use crate::entity::{DustEntity, KeyCase, KeyOf, StorageMode};
+    use crate::error::ErrKind;
+
+    /// An entity whose `DustEntity` is written by hand, without the checks of the derive.
+    mod shouting {
+        use crate::entity::prelude::*;
+
+        #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveChangeset)]
+        #[sea_orm(table_name = "links")]
+        #[dust(crate = "crate")]
+        pub(super) struct Model {
+            #[sea_orm(primary_key, auto_increment = false)]
+            pub slug: String,
+            pub title: String,
+        }
+
+        #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+        pub(super) enum Relation {}
+
+        impl ActiveModelBehavior for ActiveModel {}
+    }
+
+    impl DustEntity for shouting::Entity {
+        const PREFIX: &'static [&'static str] = &["app", "Links"];
+        const MODE: StorageMode = StorageMode::Flat;
+        const KEY_CASE: KeyCase = KeyCase::Lower;
+
+        fn key_to_segment(key: &KeyOf<Self>) -> Cow<'_, str> {
+            Cow::Borrowed(key)
+        }
+
+        fn key_segment(model: &<Self as EntityTrait>::ActiveModel) -> Option<String> {
+            model.slug.try_as_ref().cloned()
+        }
+
+        fn set_key(model: &mut <Self as EntityTrait>::ActiveModel, segment: &str) -> Result<(), String> {
+            model.slug = sea_orm::Unchanged(segment.to_owned());
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn upper_case_prefix_written_by_hand_is_refused_by_every_write() {
+        let repo = DustRepo::embedded();
+        let link = || shouting::Model { slug: "a".into(), title: "A".into() };
+        let refused = [
+            repo.put(link()).await.unwrap_err(),
+            repo.delete_by_id::<shouting::Entity>("a").await.unwrap_err(),
+            repo.delete_all::<shouting::Entity>().await.unwrap_err(),
+        ];
+        for error in refused {
+            assert_eq!(error.kind(), ErrKind::InvalidParams);
+            let text = error.to_string();
+            assert!(text.contains("`app/Links`") && text.contains("`links`") && text.contains("\"Links\""), "{text}");
+            assert!(text.contains("lower case") && text.contains("`KeyCase::Any`"), "{text}");
+        }
+        assert_eq!(repo.find_by_id::<shouting::Entity>("a").await.unwrap(), None);
     }
 }

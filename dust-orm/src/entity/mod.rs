@@ -13,6 +13,7 @@ mod json_column;
 mod key;
 mod leaf;
 pub mod prelude;
+mod read_back;
 mod record;
 mod revision;
 mod set;
@@ -28,7 +29,9 @@ pub use derives::{DeriveChangeset, DeriveDustEntity};
 pub(crate) use encode::{Take, check_required, encode_fields, encode_object, encode_set, is_leaf};
 pub use fields::{Field, FieldState, Fields};
 pub use file_ref::FileRef;
-pub(crate) use key::{active_path, lookup_path, record_path};
+pub(crate) use finite::Finite;
+pub(crate) use key::{active_path, lookup_path, record_path, writable_prefix};
+pub(crate) use read_back::{reads_back, settle_nulls};
 pub(crate) use record::Measure;
 pub(crate) use record::{
     MAX_RECORD_BYTES, MAX_RECORD_LEAVES, PackedRecord, RecordRef, StoredRecord, behind, check_size, last_record,
@@ -70,7 +73,7 @@ pub trait DustEntity:
     /// The columns without which a record is not one: those that are not an `Option`, and those named by
     /// `#[dust(required(..))]`. The changeset and the guard on reads share this list.
     fn required_columns() -> Vec<Self::Column> {
-        Self::ActiveModel::FIELDS.iter().filter(|field| field.required).map(|field| field.column).collect()
+        fields::required_columns::<Self::ActiveModel>()
     }
 
     /// The path under which all records live.
@@ -89,14 +92,15 @@ pub enum StorageMode {
     Map,
 }
 
-/// Which keys an entity accepts (`#[dust(key_case = "..")]`).
+/// Which keys and prefixes an entity accepts (`#[dust(key_case = "..")]`).
 ///
-/// A Dust server ignores ASCII case when it removes a subtree, so two keys that differ only in case destroy each other.
+/// A Dust server ignores ASCII case when it removes a subtree, so two keys that differ only in case destroy each other, and
+/// so do the records of two prefixes that differ only in case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyCase {
-    /// Keys without ASCII upper-case letters; others are refused before anything is sent.
+    /// Keys and a prefix without ASCII upper-case letters; others are refused before anything is sent.
     #[default]
     Lower,
-    /// Any key: the application promises that no two differ only in case.
+    /// Any key and prefix: the application promises that no two differ only in case.
     Any,
 }

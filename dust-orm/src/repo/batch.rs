@@ -13,6 +13,7 @@ use super::many::{Wanted, fetch_many};
 use super::options::{Condition, Options};
 use super::prepare::{After, Draft, Planned};
 use super::send::Outgoing;
+use crate::changeset::Action;
 use crate::entity::{DustEntity, KeyOf, Revision};
 use crate::error::DustErr;
 use crate::protocol::{Fence, PackedLeaves};
@@ -58,17 +59,17 @@ pub struct BatchEntry {
 impl BatchEntry {
     /// As [`DustRepo::insert`].
     pub fn insert<I: IntoActive>(input: I) -> BatchEntry {
-        BatchEntry::new(Verb::<I::Entity>::Insert(input.into_active()))
+        BatchEntry::new(Verb::<I::Entity>::Insert(input.into_active(Action::Insert)))
     }
 
     /// As [`DustRepo::update`].
     pub fn update<I: IntoActive>(input: I) -> BatchEntry {
-        BatchEntry::new(Verb::<I::Entity>::Update(input.into_active()))
+        BatchEntry::new(Verb::<I::Entity>::Update(input.into_active(Action::Update)))
     }
 
     /// As [`DustRepo::delete`].
     pub fn delete<I: IntoActive>(input: I) -> BatchEntry {
-        BatchEntry::new(Verb::<I::Entity>::Delete(input.into_active()))
+        BatchEntry::new(Verb::<I::Entity>::Delete(input.into_active(Action::Delete)))
     }
 
     /// As [`DustRepo::delete_by_id`].

@@ -15,7 +15,8 @@ use super::plan::check_size;
 use super::prepare::{Draft, Planned};
 use super::send::send;
 use super::write::DeleteResult;
-use crate::entity::DustEntity;
+use crate::changeset::Action;
+use crate::entity::{DustEntity, writable_prefix};
 use crate::error::DustErr;
 use crate::protocol::{BatchOp, Fence};
 use crate::transport::Transport;
@@ -41,7 +42,11 @@ impl DustRepo {
     /// ```
     #[must_use = "a write happens when it is awaited"]
     pub fn insert_many<I: IntoActive>(&self, inputs: impl IntoIterator<Item = I>) -> InsertMany<'_, I::Entity> {
-        InsertMany { repo: self, actives: inputs.into_iter().map(IntoActive::into_active).collect(), fence: None }
+        InsertMany {
+            repo: self,
+            actives: inputs.into_iter().map(|input| input.into_active(Action::Insert)).collect(),
+            fence: None,
+        }
     }
 
     /// Deletes every record of an entity, and whatever else is stored below its prefix, in one op. Hooks do not run, as no
@@ -56,7 +61,7 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn delete_all<E: DustEntity>(&self) -> Result<DeleteResult, DustErr> {
-        let ops = vec![BatchOp::delete(E::prefix_path()?)];
+        let ops = vec![BatchOp::delete(writable_prefix::<E>()?)];
         let store_seq = send(ops.into(), Options::default(), &*self.active()).await?.unwrap_or_default();
         Ok(DeleteResult { store_seq })
     }

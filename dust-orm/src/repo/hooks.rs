@@ -5,7 +5,7 @@ use sea_orm::{
     ActiveModelBehavior, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExecResult, QueryResult, Statement,
 };
 
-use crate::entity::DustEntity;
+use crate::entity::{DustEntity, settle_nulls};
 use crate::error::DustErr;
 
 /// The connection that hooks are given: there is no SQL database behind a Dust write, and it says so.
@@ -46,11 +46,14 @@ impl ConnectionTrait for NoSql {
     }
 }
 
+/// Runs the hook, and makes what is then written what a read will answer.
 pub(super) async fn before_save<E: DustEntity>(
     active: E::ActiveModel,
     insert: bool,
 ) -> Result<E::ActiveModel, DustErr> {
-    Ok(active.before_save(&NoSql, insert).await?)
+    let mut active = active.before_save(&NoSql, insert).await?;
+    settle_nulls(&mut active);
+    Ok(active)
 }
 
 pub(super) async fn after_save<E: DustEntity>(model: E::Model, insert: bool) -> Result<E::Model, DustErr> {

@@ -4,7 +4,7 @@ use std::any::TypeId;
 
 use sea_orm::{ActiveModelTrait, EntityTrait};
 
-use crate::changeset::Changeset;
+use crate::changeset::{Action, Changeset};
 use crate::entity::{DustEntity, Fields};
 use crate::error::DustErr;
 
@@ -14,8 +14,9 @@ pub trait IntoActive: Send {
     /// The entity it belongs to.
     type Entity: DustEntity;
 
-    /// The ActiveModel to write, or why there is none: an invalid changeset, or children nested in a builder.
-    fn into_active(self) -> Result<<Self::Entity as EntityTrait>::ActiveModel, DustErr>;
+    /// The ActiveModel to write, or why there is none: an invalid changeset, one that would update or delete another record
+    /// than the one it was made from, or children nested in a builder.
+    fn into_active(self, action: Action) -> Result<<Self::Entity as EntityTrait>::ActiveModel, DustErr>;
 }
 
 impl<A> IntoActive for A
@@ -25,7 +26,7 @@ where
 {
     type Entity = A::Entity;
 
-    fn into_active(self) -> Result<<A::Entity as EntityTrait>::ActiveModel, DustErr> {
+    fn into_active(self, _: Action) -> Result<<A::Entity as EntityTrait>::ActiveModel, DustErr> {
         // The ActiveModel itself has nothing but columns.
         if TypeId::of::<A>() == TypeId::of::<<A::Entity as EntityTrait>::ActiveModel>() {
             return Ok(self.into());
@@ -53,7 +54,7 @@ where
 {
     type Entity = A::Entity;
 
-    fn into_active(self) -> Result<<A::Entity as EntityTrait>::ActiveModel, DustErr> {
-        Ok(self.prepare().apply()?.into())
+    fn into_active(self, action: Action) -> Result<<A::Entity as EntityTrait>::ActiveModel, DustErr> {
+        Ok(self.prepare().apply_action(action)?.into())
     }
 }

@@ -8,6 +8,7 @@ use sea_orm::EntityTrait;
 use super::input::IntoActive;
 use super::records::{fetch, model_or_warning};
 use super::{DustRepo, field, hooks, plan};
+use crate::changeset::Action;
 use crate::entity::{DustEntity, Fields, Take, active_path, check_required, encode_set, is_leaf};
 use crate::error::DustErr;
 use crate::protocol::{Fence, Op, Write};
@@ -35,7 +36,7 @@ impl DustRepo {
     /// ```
     #[must_use = "a write happens when it is awaited"]
     pub fn merge<I: IntoActive>(&self, input: I) -> Merge<'_, I::Entity> {
-        Merge { repo: self, active: input.into_active(), fence: None }
+        Merge { repo: self, active: input.into_active(Action::Update), fence: None }
     }
 }
 

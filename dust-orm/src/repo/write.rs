@@ -11,6 +11,7 @@ use super::input::IntoActive;
 use super::options::{Condition, Options};
 use super::prepare::Draft;
 use super::send::send;
+use crate::changeset::Action;
 use crate::entity::{DustEntity, KeyOf, Revision};
 use crate::error::DustErr;
 use crate::protocol::Fence;
@@ -44,16 +45,17 @@ impl DustRepo {
     /// ```
     #[must_use = "a write happens when it is awaited"]
     pub fn insert<I: IntoActive>(&self, input: I) -> Insert<'_, I::Entity> {
-        Insert { repo: self, active: input.into_active(), options: Options::default() }
+        Insert { repo: self, active: input.into_active(Action::Insert), options: Options::default() }
     }
 
     /// Writes what has changed of a record: the fields that are `Set`, never the key.
     ///
-    /// Takes an `ActiveModel`, SeaORM's builder or a `Changeset`, and answers the whole `Model`. A record that is not
-    /// there is [`NotFound`](DustErr::NotFound), also where it is deleted at the same time; no part of it comes back.
-    /// (Over a realtime client, in map mode, an update that meets a delete writes the record whole.) With nothing `Set`
-    /// nothing is written. In map mode the record is written as a whole, so that every field must be known; the error
-    /// names those that are not.
+    /// Takes an `ActiveModel`, SeaORM's builder or a `Changeset`, and answers the whole `Model`. The key names the record: a
+    /// changeset that has another one than its data is [`Invalid`](DustErr::Invalid), while of a plain `ActiveModel` nothing
+    /// is known but its key, `Set` by hand or not. A record that is not there is [`NotFound`](DustErr::NotFound), also where
+    /// it is deleted at the same time; no part of it comes back. (Over a realtime client, in map mode, an update that meets a
+    /// delete writes the record whole.) With nothing `Set` nothing is written. In map mode the record is written as a whole,
+    /// so that every field must be known; the error names those that are not.
     ///
     /// [`if_match`](Update::if_match) writes only if nobody has changed the same fields since they were read (in map mode:
     /// the record). It also saves the read that otherwise looks whether the record is there; in flat mode the fields that are
@@ -70,7 +72,7 @@ impl DustRepo {
     /// ```
     #[must_use = "a write happens when it is awaited"]
     pub fn update<I: IntoActive>(&self, input: I) -> Update<'_, I::Entity> {
-        Update { repo: self, active: input.into_active(), options: Options::default() }
+        Update { repo: self, active: input.into_active(Action::Update), options: Options::default() }
     }
 
     /// Writes a whole `Model` in place of whatever is there, in one op and in both storage modes: leaves that no field of
@@ -105,7 +107,7 @@ impl DustRepo {
     pub fn delete<I: IntoActive>(&self, input: I) -> Delete<'_, I::Entity> {
         Delete {
             repo: self,
-            target: input.into_active().map(|active| Target::Active(Box::new(active))),
+            target: input.into_active(Action::Delete).map(|active| Target::Active(Box::new(active))),
             options: Options::default(),
         }
     }

@@ -37,7 +37,7 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| regex("^[a-z0-9]+(-[a-z0-9]+)*$"
 static WEB: LazyLock<Regex> = LazyLock::new(|| regex(r"^https?://[^\s/?#]+\S*$"));
 
 /// A new link.
-pub fn new(params: &Value) -> Changeset<ActiveModel> {
+pub fn create(params: &Value) -> Changeset<ActiveModel> {
     checked(ActiveModel::new(), params, &[Column::Slug, Column::Title, Column::Url, Column::Note])
         .validate_required([Column::Slug])
         .validate_length(Column::Slug, ..=40)
@@ -55,8 +55,7 @@ fn checked(link: ActiveModel, params: &Value, permitted: &[Column]) -> Changeset
         .validate_required([Column::Title, Column::Url])
         .validate_length(Column::Title, ..=80)
         .validate_length(Column::Note, ..=200)
-        // People will click on it, so not every URL will do.
-        .validate_format(Column::Url, &WEB)
+        .validate_url(Column::Url)
         .message("must be an address such as https://example.com")
 }
 

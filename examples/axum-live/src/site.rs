@@ -48,7 +48,7 @@ impl Site {
     }
 
     pub(crate) async fn add(&self, params: &Value) -> Result<link::Model, DustErr> {
-        match self.repo.insert(link::new(params)).if_absent().await {
+        match self.repo.insert(link::create(params)).if_absent().await {
             Err(DustErr::Exists { .. }) => Err(link::taken().into()),
             other => other,
         }

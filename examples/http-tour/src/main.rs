@@ -36,24 +36,21 @@ async fn tour(repo: &DustRepo) -> Result<(), DustErr> {
 
     title("A changeset, written as one request");
     let params = json!({"name": "dark-mode", "enabled": true, "percentage": "25", "options": {"contrast": "high"}});
-    show(&repo.insert(setting::changeset(Default::default(), params)).await?);
-    let error = repo
-        .insert(setting::changeset(Default::default(), json!({"name": "Beta", "percentage": 101})))
-        .await
-        .unwrap_err();
+    show(&repo.insert(setting::create(params)).await?);
+    let error = repo.insert(setting::create(json!({"name": "Beta", "percentage": 101}))).await.unwrap_err();
     println!("  refused before anything is sent: {error}");
 
     title("Compare-and-swap of a whole record");
     if let Some(seen) = repo.find_versioned::<setting::Entity>("dark-mode").await? {
-        let more = setting::changeset(seen.model.clone().into_active_model(), json!({"percentage": 50}));
+        let more = setting::edit(seen.model.clone(), json!({"percentage": 50}));
         show(&repo.update(more).if_match(&seen.revision).await?);
-        let late = setting::changeset(seen.model.into_active_model(), json!({"percentage": 10}));
+        let late = setting::edit(seen.model, json!({"percentage": 10}));
         println!("  {}", repo.update(late).if_match(&seen.revision).await.unwrap_err());
     }
 
     title("Insert or fail");
     let again = json!({"name": "dark-mode", "enabled": false, "percentage": 0, "options": {}});
-    println!("  {}", repo.insert(setting::changeset(Default::default(), again)).if_absent().await.unwrap_err());
+    println!("  {}", repo.insert(setting::create(again)).if_absent().await.unwrap_err());
 
     title("An atomic batch, then every record, page by page");
     let new = |name: &str, percentage: u8| setting::ActiveModel {

@@ -18,9 +18,26 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-pub fn changeset(setting: ActiveModel, params: serde_json::Value) -> Changeset<ActiveModel> {
-    Changeset::cast(setting, params, [Column::Name, Column::Enabled, Column::Percentage, Column::Options])
-        .validate_required(Entity::required_columns())
-        .validate_slug()
-        .validate_number(Column::Percentage, 0..=100)
+/// A new setting, from whatever serializes as an object.
+pub fn create(params: impl Serialize) -> Changeset<ActiveModel> {
+    checked(Changeset::cast(
+        ActiveModel::new(),
+        params,
+        [Column::Name, Column::Enabled, Column::Percentage, Column::Options],
+    ))
+    .validate_slug()
+}
+
+/// A change of a setting. Its key is not among the permitted columns: it says which setting is changed.
+pub fn edit(setting: Model, params: impl Serialize) -> Changeset<ActiveModel> {
+    checked(Changeset::cast(
+        setting.into_active_model(),
+        params,
+        [Column::Enabled, Column::Percentage, Column::Options],
+    ))
+}
+
+/// What must hold before it is written.
+fn checked(setting: Changeset<ActiveModel>) -> Changeset<ActiveModel> {
+    setting.validate_required(Entity::required_columns()).validate_number(Column::Percentage, 0..=100)
 }

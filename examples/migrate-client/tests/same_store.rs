@@ -89,7 +89,7 @@ async fn half_a_record_is_left_before_and_none_after() {
 
     new.faults().add(Fault::status(503).writes());
     let dust = after::connect(&Server::from(&new)).unwrap();
-    let draft = after::link::changeset(Default::default(), params);
+    let draft = after::link::create(params);
     assert_eq!(dust.insert(draft).await.unwrap_err().kind(), ErrKind::Timeout);
     assert_eq!(json!(leaves(&new)), json!({}));
 }

@@ -19,11 +19,18 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// What may come from outside, and what must hold before it is written.
-pub fn changeset(link: ActiveModel, params: serde_json::Value) -> Changeset<ActiveModel> {
-    Changeset::cast(link, params, [Column::Slug, Column::Title, Column::Url, Column::Note])
-        .validate_required(Entity::required_columns())
+/// A new link, from whatever serializes as an object.
+pub fn create(params: impl Serialize) -> Changeset<ActiveModel> {
+    checked(Changeset::cast(ActiveModel::new(), params, [Column::Slug, Column::Title, Column::Url, Column::Note]))
         .validate_slug()
-        .validate_length(Column::Title, 1..=200)
-        .validate_url(Column::Url)
+}
+
+/// A change of a link. Its key is not among the permitted columns: it says which link is changed.
+pub fn edit(link: Model, params: impl Serialize) -> Changeset<ActiveModel> {
+    checked(Changeset::cast(link.into_active_model(), params, [Column::Title, Column::Url, Column::Note]))
+}
+
+/// What must hold before it is written.
+fn checked(link: Changeset<ActiveModel>) -> Changeset<ActiveModel> {
+    link.validate_required(Entity::required_columns()).validate_length(Column::Title, 1..=200).validate_url(Column::Url)
 }

@@ -19,14 +19,14 @@ async fn main() -> Result<(), DustErr> {
 
     title("Insert: params are cast and validated, then written as one request");
     let dust = json!({"slug": "dust", "title": "Dust", "url": "https://dustlayer.io", "ignored": true});
-    let dust = repo.insert(link::changeset(Default::default(), dust)).await?;
+    let dust = repo.insert(link::create(dust)).await?;
     show(&dust);
     let rust = json!({"slug": "rust", "title": "Rust", "url": "https://www.rust-lang.org", "note": "1.95"});
-    show(&repo.insert(link::changeset(Default::default(), rust)).await?);
+    show(&repo.insert(link::create(rust)).await?);
 
     title("An invalid changeset is refused, nothing is written");
     let params = json!({"slug": "Bad", "title": "", "url": "no url", "note": 7});
-    let error = repo.insert(link::changeset(Default::default(), params)).await.unwrap_err();
+    let error = repo.insert(link::create(params)).await.unwrap_err();
     if let Some(errors) = error.errors() {
         println!("  as JSON: {}", json!(errors));
         for (field, errors) in errors.iter() {
@@ -54,11 +54,11 @@ async fn main() -> Result<(), DustErr> {
     println!("  {}", repo.insert(dust.into_active_model()).if_absent().await.unwrap_err());
 
     title("A batch: all of it or nothing");
-    let edit = link::changeset(seen.model.into_active_model(), json!({"title": "Dust, a reactive store"}));
+    let edit = link::edit(seen.model, json!({"title": "Dust, a reactive store"}));
     let new = json!({"slug": "sea-orm", "title": "SeaORM", "url": "https://www.sea-ql.org/SeaORM"});
     let written = repo
         .batch_write([
-            BatchEntry::insert(link::changeset(Default::default(), new)),
+            BatchEntry::insert(link::create(new)),
             BatchEntry::update(edit),
             BatchEntry::delete_by_id::<link::Entity>("rust"),
         ])

@@ -17,9 +17,18 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-pub fn changeset(feature: ActiveModel, params: serde_json::Value) -> Changeset<ActiveModel> {
-    Changeset::cast(feature, params, [Column::Name, Column::Enabled, Column::FromCents])
-        .validate_required(Entity::required_columns())
+/// A new feature, from whatever serializes as an object.
+pub fn create(params: impl Serialize) -> Changeset<ActiveModel> {
+    checked(Changeset::cast(ActiveModel::new(), params, [Column::Name, Column::Enabled, Column::FromCents]))
         .validate_slug()
-        .validate_number(Column::FromCents, 0..=1_000_000)
+}
+
+/// A change of a feature. Its key is not among the permitted columns: it says which feature is changed.
+pub fn edit(feature: Model, params: impl Serialize) -> Changeset<ActiveModel> {
+    checked(Changeset::cast(feature.into_active_model(), params, [Column::Enabled, Column::FromCents]))
+}
+
+/// What must hold before it is written.
+fn checked(feature: Changeset<ActiveModel>) -> Changeset<ActiveModel> {
+    feature.validate_required(Entity::required_columns()).validate_number(Column::FromCents, 0..=1_000_000)
 }

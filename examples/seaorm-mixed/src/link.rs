@@ -19,8 +19,9 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-pub fn changeset(link: ActiveModel, params: serde_json::Value) -> Changeset<ActiveModel> {
-    Changeset::cast(link, params, [Column::Slug, Column::Title, Column::Url, Column::Note])
+/// A new link, from whatever serializes as an object. Nobody edits one: it tells of an order.
+pub fn create(params: impl Serialize) -> Changeset<ActiveModel> {
+    Changeset::cast(ActiveModel::new(), params, [Column::Slug, Column::Title, Column::Url, Column::Note])
         .validate_required(Entity::required_columns())
         .validate_slug()
         .validate_length(Column::Title, 1..=200)

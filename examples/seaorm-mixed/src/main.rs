@@ -58,8 +58,9 @@ async fn story(db: &DatabaseConnection, dust: &DustRepo, emulator: Option<&Emula
     dust.delete_all::<link::Entity>().await?;
 
     title("Dust: a feature is turned on");
-    let params = json!({"name": "free-shipping", "enabled": true, "from_cents": 2000});
-    let feature = dust.insert(feature::changeset(Default::default(), params)).await?;
+    let params = json!({"name": "free-shipping", "enabled": false, "from_cents": 2000});
+    let feature = dust.insert(feature::create(params)).await?;
+    let feature = dust.update(feature::edit(feature, json!({"enabled": "true"}))).await?;
     println!("  {} from {}", feature.name, euros(feature.from_cents));
 
     title("One request: settings from Dust, order and link to SQL, the same link to Dust");

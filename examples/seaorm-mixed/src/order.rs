@@ -24,12 +24,8 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 /// What a customer may send. The total is ours to say: it is worked out when everything else is known to be right.
-pub fn changeset(
-    order: ActiveModel,
-    params: serde_json::Value,
-    free_shipping_from: Option<i64>,
-) -> Changeset<ActiveModel> {
-    Changeset::cast(order, params, [Column::Reference, Column::Email, Column::Item, Column::Quantity])
+pub fn create(params: impl Serialize, free_shipping_from: Option<i64>) -> Changeset<ActiveModel> {
+    Changeset::cast(ActiveModel::new(), params, [Column::Reference, Column::Email, Column::Item, Column::Quantity])
         .validate_required([Column::Reference, Column::Email, Column::Item, Column::Quantity])
         .validate_email(Column::Email)
         .validate_length(Column::Item, 1..=100)

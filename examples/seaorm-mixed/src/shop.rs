@@ -23,11 +23,11 @@ pub struct Placed {
 pub async fn place_order(db: &DatabaseConnection, dust: &DustRepo, params: Value) -> Result<Placed, DustErr> {
     let free_shipping = dust.find_by_id::<feature::Entity>("free-shipping").await?; // DustErr
     let free_from = free_shipping.filter(|feature| feature.enabled).map(|feature| feature.from_cents);
-    let order = order::changeset(Default::default(), params, free_from).prepare().apply()?; // Errors of the changeset
+    let order = order::create(params, free_from).prepare().apply()?; // Errors of the changeset
 
     let sql = db.begin().await?; // DbErr; any `?` before the commit rolls back
     let order = order.insert(&sql).await.map_err(taken)?;
-    let link = link::changeset(Default::default(), link_to(&order)).apply()?;
+    let link = link::create(link_to(&order)).apply()?;
     link.clone().insert(&sql).await?;
     let pending = outbox::ActiveModel { id: NotSet, link_slug: link.slug.clone() };
     let pending = pending.insert(&sql).await?;

@@ -6,6 +6,7 @@ pub mod guarded;
 pub mod hooked;
 pub mod keys;
 pub mod library;
+pub mod lossy;
 pub mod page;
 pub mod renamed;
 pub mod reserved;

@@ -16,6 +16,7 @@ mod guard;
 mod hooks;
 mod keys;
 mod live;
+mod lossy;
 mod nul;
 mod objects;
 mod paging;
@@ -66,6 +67,7 @@ const MODULES: &[(&str, &[Test])] = &[
     ("crud", crud::TESTS),
     ("keys", keys::TESTS),
     ("values", values::TESTS),
+    ("lossy", lossy::TESTS),
     ("fields", fields::TESTS),
     ("rules", rules::TESTS),
     ("guard", guard::TESTS),

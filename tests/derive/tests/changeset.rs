@@ -80,3 +80,103 @@ fn decimals_are_numbers_with_exact_digits() {
     let again = Changeset::cast(stored, json!({"price": 0.3}), [Column::Price]);
     assert!(again.is_valid() && again.changes().is_empty());
 }
+
+mod opening {
+    use dust_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, DeriveDustEntity, Serialize, Deserialize)]
+    #[sea_orm(table_name = "openings")]
+    #[dust(prefix = "openings")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: String,
+        pub day: Option<Date>,
+        pub clock: Option<Time>,
+        pub local: Option<DateTime>,
+        pub utc: Option<DateTimeUtc>,
+        pub zoned: Option<DateTimeWithTimeZone>,
+        pub time_day: Option<TimeDate>,
+        pub time_clock: Option<TimeTime>,
+        pub time_local: Option<TimeDateTime>,
+        pub time_zoned: Option<TimeDateTimeWithTimeZone>,
+        #[serde(default, with = "time::serde::rfc3339::option")]
+        pub time_rfc: Option<TimeDateTimeWithTimeZone>,
+        pub text: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+fn open(params: Value) -> Changeset<opening::ActiveModel> {
+    use opening::Column::*;
+    let permitted = [Day, Clock, Local, Utc, Zoned, TimeDay, TimeClock, TimeLocal, TimeZoned, TimeRfc, Text];
+    Changeset::cast(opening::ActiveModel::default(), params, permitted)
+}
+
+#[test]
+fn dates_and_times_are_cast_as_inputs_send_them() {
+    for (fields, input, expected) in [
+        (&["day", "time_day"][..], "2026-11-22", &["2026-11-22", "2026-11-22"][..]),
+        (&["clock", "time_clock"], "20:30", &["20:30:00", "20:30:00.0"]),
+        (&["clock", "time_clock"], "20:30:15", &["20:30:15", "20:30:15.0"]),
+        (&["clock", "time_clock"], "20:30:15.25", &["20:30:15.250", "20:30:15.25"]),
+        (&["local", "time_local"], "2026-11-22T20:30", &["2026-11-22T20:30:00", "2026-11-22 20:30:00.0"]),
+        (&["local", "time_local"], "2026-11-22T20:30:15", &["2026-11-22T20:30:15", "2026-11-22 20:30:15.0"]),
+        (&["local", "time_local"], "2026-11-22 20:30", &["2026-11-22T20:30:00", "2026-11-22 20:30:00.0"]),
+        (
+            &["utc", "zoned", "time_zoned", "time_rfc"],
+            "2026-11-22T20:30",
+            &[
+                "2026-11-22T20:30:00Z",
+                "2026-11-22T20:30:00Z",
+                "2026-11-22 20:30:00.0 +00:00:00",
+                "2026-11-22T20:30:00Z",
+            ],
+        ),
+        (
+            &["zoned", "time_zoned", "time_rfc"],
+            "2026-11-22T20:30:15-02:30",
+            &["2026-11-22T20:30:15-02:30", "2026-11-22 20:30:15.0 -02:30:00", "2026-11-22T20:30:15-02:30"],
+        ),
+        (
+            &["utc", "time_zoned", "time_rfc"],
+            "2026-11-22T20:30:15.5Z",
+            &["2026-11-22T20:30:15.500Z", "2026-11-22 20:30:15.5 +00:00:00", "2026-11-22T20:30:15.5Z"],
+        ),
+        (&["text"], "20:30", &["20:30"]),
+    ] {
+        for (field, expected) in fields.iter().zip(expected) {
+            let changeset = open(json!({*field: input}));
+            assert!(changeset.is_valid(), "{field} {input}: {}", changeset.errors());
+            assert_eq!(Value::Object(changeset.changes()), json!({*field: expected}));
+            let pairs = vec![((*field).to_owned(), input.to_owned())];
+            assert_eq!(json!(open(json!(pairs)).changes()), json!({*field: expected}));
+        }
+    }
+}
+
+#[test]
+fn time_that_is_none_is_invalid() {
+    for (field, input) in [
+        ("clock", "24:30"),
+        ("clock", "2026-11-22T20:30"),
+        ("day", "2026-11-31"),
+        ("local", "2026-11-22T20:60"),
+        ("local", "2026-11-22T20:30Z"),
+        ("time_local", "2026-11-22T20:30+01:00"),
+        ("time_clock", "8:30"),
+        ("utc", "2026-11-22"),
+        ("time_zoned", "2026-11-22T20:30+99:00"),
+        // A clock that is 19 minutes and 32 seconds ahead has no text.
+        ("zoned", "2020-01-01T00:19:32+00:19:32"),
+    ] {
+        assert_eq!(json!(open(json!({field: input})).errors()), json!({field: ["is invalid"]}), "{input}");
+    }
+    assert_eq!(
+        json!(open(json!({"clock": "", "time_local": " "})).changes()),
+        json!({"clock": null, "time_local": null})
+    );
+}

@@ -155,3 +155,15 @@ fn names_around_the_entity_do_not_matter() {
     assert_eq!(model.position, Set("a function, not the parameter".into()));
     assert_eq!(model.serialize_field(1, serde_json::value::Serializer).unwrap(), "also a function");
 }
+
+#[test]
+fn required_columns_are_those_of_the_fields_that_need_a_value() {
+    use dust_orm::entity::prelude::*;
+
+    let user: Vec<_> = user::Entity::required_columns().iter().map(IdenStatic::as_str).collect();
+    assert_eq!(user, ["email", "password_hash", "nickname"]);
+    let membership: Vec<_> = membership::Entity::required_columns().iter().map(IdenStatic::as_str).collect();
+    assert_eq!(membership, ["user_id", "group_id", "role"]);
+    let in_dust = crowded::entity::Entity::required_columns();
+    assert!(matches!(in_dust[..], [crowded::entity::Column::Key]), "{in_dust:?}");
+}

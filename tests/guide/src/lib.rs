@@ -90,9 +90,6 @@ pub fn config(emulator: &Emulator) -> DustConfig {
 }
 
 fn links() -> [Changeset<link::ActiveModel>; 2] {
-    [("dust", "Dust", "https://dustlayer.io"), ("rust", "Rust", "https://www.rust-lang.org")].map(
-        |(slug, title, url)| {
-            link::changeset(Default::default(), json!({"slug": slug, "title": title, "url": url, "note": null}))
-        },
-    )
+    [("dust", "Dust", "https://dustlayer.io"), ("rust", "Rust", "https://www.rust-lang.org")]
+        .map(|(slug, title, url)| link::create(json!({"slug": slug, "title": title, "url": url, "note": null})))
 }

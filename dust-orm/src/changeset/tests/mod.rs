@@ -5,6 +5,8 @@
 mod casting;
 mod changing;
 mod finishing;
+mod forms;
+mod keys;
 mod messages;
 mod rules;
 mod sql;

@@ -217,10 +217,126 @@ fn formats() {
         ("someone@", false, false),
         ("https://dustlayer.io/a?b#c", false, true),
         ("dustlayer.io", false, false),
-        ("mailto:someone@example.com", false, true),
+        ("mailto:someone@example.com", false, false),
     ] {
         assert_eq!(posted(json!({"title": text})).validate_email(Post::Title).is_valid(), email, "{text}");
         assert_eq!(posted(json!({"title": text})).validate_url(Post::Title).is_valid(), url, "{text}");
+    }
+}
+
+#[test]
+fn url_is_judged_by_its_text() {
+    let url = |text: &str| Changeset::change(stored()).put_change(Post::Title, text).validate_url(Post::Title);
+    for good in [
+        "https://dustlayer.io",
+        "HTTP://Dustlayer.IO/",
+        "http://localhost:8080/a%20b?q=a\\b#c",
+        "https://user:secret@example.com./",
+        "http://127.0.0.1",
+        "http://[::1]:80/",
+        "http://[0:0:0:0:0:0:0:1]",
+        "https://müller.example/ä",
+        "https://例え.テスト",
+        "https://example.com/\u{2764}\u{fe0f}",
+        "https://example.com/a@b://c",
+    ] {
+        assert_valid(url(good));
+    }
+    for bad in [
+        "",
+        "//example.com",
+        "example.com",
+        "https:",
+        "https://",
+        "https:///",
+        "https:///example.com",
+        "https:/example.com",
+        "https:example.com",
+        "https:\\\\example.com",
+        "https://example.com\\@evil.example",
+        "https://?q",
+        "https://#f",
+        "https://:80",
+        "https://user@",
+        "https://@example.com",
+        "https://a@b@example.com",
+        "https://.",
+        "https://a..b",
+        "https://example.com:99999",
+        "https://0x7f.1",
+        "https://2130706433",
+        "https://%65xample.com",
+        "https://exa\u{ad}mple.com",
+        "https://\u{200b}",
+        "https://exa\u{200d}mple.com",
+        " https://example.com",
+        "https://example.com ",
+        "https://example.com\n",
+        "\u{0}https://example.com",
+        "ht\ntps://example.com",
+        "https://exam\tple.com",
+        "https://example.com/a b",
+        "https://example.com/\u{7f}",
+        "https://example.com/\u{2028}",
+        "https://example.com/\u{202e}gpj.exe",
+        "\u{a0}https://example.com",
+        "javascript:alert(1)",
+        "javascript://example.com/%0aalert(1)",
+        "data:text/html,x",
+        "mailto:a@example.com",
+        "ftp://example.com",
+        "xhttps://example.com",
+    ] {
+        assert_refused(url(bad));
+    }
+}
+
+#[test]
+fn url_has_one_of_the_given_schemes() {
+    let url = |text: &str, schemes: &[&str]| {
+        Changeset::change(stored()).put_change(Post::Title, text).validate_url_with(Post::Title, schemes)
+    };
+    assert_valid(url("FTP://example.com", &["ftp"]));
+    assert_valid(url("app://open/door", &["https", "APP"]));
+    assert_refused(url("https://example.com", &["ftp"]));
+    assert_refused(url("https://example.com", &[]));
+    for scheme in ["javascript", "mailto"] {
+        assert_refused(url(&format!("{scheme}:x"), &[scheme]));
+    }
+    assert_refused(url("app:///door", &["app"]));
+    assert_refused(url("://example.com", &[""]));
+}
+
+#[test]
+fn email_is_judged_by_its_text() {
+    let email = |text: &str| Changeset::change(stored()).put_change(Post::Title, text).validate_email(Post::Title);
+    for good in ["a@example.com", "a.b+c@localhost", "a@müller.example", "a@[127.0.0.1]", "_@a-b.example"] {
+        assert_valid(email(good));
+    }
+    for bad in [
+        "a@",
+        "@example.com",
+        "a@ ",
+        "a@.",
+        "a@\u{200b}",
+        " a@example.com",
+        "a@example.com ",
+        "a@example.com\n",
+        "a@example.com\u{0}",
+        "a@exa\tmple.com",
+        "a@exa\u{ad}mple.com",
+        "a@example.com\u{feff}",
+        "a@exa\u{200d}mple.com",
+        "a@example.com\u{202e}",
+        "a b@example.com",
+        "a\u{1}@example.com",
+        "a@\u{a0}example.com",
+        "a@exa mple.com",
+        "a@b@example.com",
+        "a@example..com",
+        "a@-example.com",
+    ] {
+        assert_refused(email(bad));
     }
 }
 

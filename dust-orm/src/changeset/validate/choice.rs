@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::number::compare_mixed;
 use crate::changeset::read::{Manner, Read, read_field};
-use crate::changeset::value::{View, untouched, view};
+use crate::changeset::value::{View, to_json, untouched, view};
 use crate::changeset::{Changeset, ColumnOf};
 use crate::entity::Fields;
 use crate::error::FieldError;
@@ -48,8 +48,7 @@ impl<A: Fields> Changeset<A> {
         self.check(column, |list| {
             let fits = match list {
                 View::Json(Value::Array(items)) => {
-                    let allowed: Vec<Value> =
-                        values.iter().filter_map(|value| serde_json::to_value(value).ok()).collect();
+                    let allowed: Vec<Value> = values.iter().filter_map(|value| to_json(value).ok()).collect();
                     items.iter().all(|item| allowed.iter().any(|value| same(value, item)))
                 }
                 _ => false,
@@ -82,7 +81,7 @@ fn same(one: &Value, other: &Value) -> bool {
 }
 
 fn choice_error<T: Serialize>(message: &'static str, code: &'static str, values: &[T]) -> FieldError {
-    let texts = values.iter().filter_map(|value| match serde_json::to_value(value).ok()? {
+    let texts = values.iter().filter_map(|value| match to_json(value).ok()? {
         Value::String(text) => Some(text),
         value => Some(value.to_string()),
     });

@@ -2,7 +2,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::ops::{Range, RangeFrom, RangeInclusive, RangeTo, RangeToInclusive};
 
-use crate::changeset::value::View;
+use crate::changeset::decimal::Decimal;
+use crate::changeset::value::{View, widen};
 use crate::changeset::{Changeset, ColumnOf};
 use crate::entity::Fields;
 use crate::error::{FieldError, Param};
@@ -131,8 +132,14 @@ fn compare(value: View<'_>, with: Amount) -> Option<Ordering> {
         (View::Float(one), Inner::Float(other)) => one.partial_cmp(&other),
         (View::Int(one), Inner::Float(other)) => compare_mixed(one, other),
         (View::Float(one), Inner::Int(other)) => compare_mixed(other, one).map(Ordering::reverse),
+        (View::Single(one), Inner::Int(other)) => compare_mixed(other, one.into()).map(Ordering::reverse),
+        // 0.1 in 32 bits is another number than in 64; whoever writes the bound 0.1 means the one of the field.
+        (View::Single(one), Inner::Float(other)) => one.partial_cmp(&(other as f32)),
         // Decimals are written as texts, so that no digit is lost.
-        (View::Str(text), _) => Decimal::read(text)?.compare(Decimal::read(&with.to_string())?),
+        (View::Str(text), Inner::Float(bound)) if bound.is_infinite() => {
+            Decimal::read(text).map(|_| if bound > 0.0 { Ordering::Less } else { Ordering::Greater })
+        }
+        (View::Str(text), _) => Some(Decimal::read(text)?.compare(&Decimal::read(&with.to_string())?)),
         _ => None,
     }
 }
@@ -152,37 +159,6 @@ pub(super) fn compare_mixed(int: i128, float: f64) -> Option<Ordering> {
     }
     let whole = int.cmp(&(float.trunc() as i128));
     Some(whole.then(0.0_f64.partial_cmp(&float.fract())?))
-}
-
-/// A number written out: its sign, and its digits without needless zeros.
-#[derive(Clone, Copy)]
-struct Decimal<'a> {
-    negative: bool,
-    whole: &'a str,
-    fraction: &'a str,
-}
-
-impl<'a> Decimal<'a> {
-    fn read(text: &'a str) -> Option<Decimal<'a>> {
-        let (negative, digits) = match text.strip_prefix('-') {
-            Some(digits) => (true, digits),
-            None => (false, text.strip_prefix('+').unwrap_or(text)),
-        };
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-        let mut all = whole.bytes().chain(fraction.bytes());
-        if !all.all(|byte| byte.is_ascii_digit()) || (whole.is_empty() && fraction.is_empty()) {
-            return None;
-        }
-        let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
-        Some(Decimal { negative: negative && !(whole.is_empty() && fraction.is_empty()), whole, fraction })
-    }
-
-    fn compare(self, other: Decimal<'_>) -> Option<Ordering> {
-        let sign = other.negative.cmp(&self.negative);
-        let size = self.whole.len().cmp(&other.whole.len());
-        let size = size.then(self.whole.cmp(other.whole)).then(self.fraction.cmp(other.fraction));
-        Some(sign.then(if self.negative { size.reverse() } else { size }))
-    }
 }
 
 impl fmt::Display for Amount {
@@ -230,7 +206,7 @@ from_sizes! { isize usize }
 
 impl From<f32> for Amount {
     fn from(number: f32) -> Amount {
-        Amount(Inner::Float(number.into()))
+        Amount(Inner::Float(widen(number)))
     }
 }
 
@@ -275,7 +251,8 @@ impl<A: Fields> Changeset<A> {
     /// A number must be within bounds: `must be greater than %{number}` and so on, for the first bound that it misses.
     ///
     /// The bounds are a range, or a [`Number`]. Whole and floating-point numbers are compared exactly, and so are
-    /// decimals, which serialize as texts; any other field is refused with `is invalid`.
+    /// decimals, which serialize as texts; any other field is refused with `is invalid`. A floating-point bound of an `f32`
+    /// is rounded to an `f32`, as the value is: `0.1` is within `..=0.1`. An infinite bound is no bound.
     pub fn validate_number(self, column: ColumnOf<A>, number: impl Into<Number>) -> Self {
         let number = number.into();
         self.check(column, |value| number.check(value))

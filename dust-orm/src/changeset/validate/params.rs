@@ -10,15 +10,19 @@ use crate::error::FieldError;
 impl<A: Fields> Changeset<A> {
     /// A parameter, such as a tick box for the terms of service, must say yes: `must be accepted`.
     ///
-    /// It is looked up in the parameters that were cast and need not be a field: `true`, `"true"` and `"1"` are yes;
-    /// anything else, or nothing, is not. A changeset without parameters is not asked.
+    /// It is looked up in the parameters that were cast and need not be a field: `true`, `"true"`, `"1"` and `"on"` are yes,
+    /// also as the last of several values; anything else, or nothing, is not. A changeset without parameters is not asked.
     pub fn validate_acceptance(mut self, param: impl Into<Cow<'static, str>>) -> Self {
         self.fresh.clear();
         let param = param.into();
         let Some(params) = &self.params else { return self };
-        let accepted = match params.get(&*param) {
+        let given = match params.get(&*param) {
+            Some(Value::Array(values)) => values.last(),
+            given => given,
+        };
+        let accepted = match given {
             Some(Value::Bool(accepted)) => *accepted,
-            Some(Value::String(text)) => matches!(text.as_str(), "true" | "1"),
+            Some(Value::String(text)) => matches!(text.as_str(), "true" | "1" | "on"),
             _ => false,
         };
         if !accepted {

@@ -24,17 +24,17 @@ pub async fn run(server: &Server) -> Result<Vec<String>, DustErr> {
         json!({"slug": "rust", "title": "Rust", "url": "https://www.rust-lang.org", "note": "1.95"}),
         json!({"slug": "sea-orm", "title": "SeaORM", "url": "https://www.sea-ql.org/SeaORM"}),
     ];
-    let imported = dust.insert_many(all.map(|params| link::changeset(Default::default(), params))).await?;
+    let imported = dust.insert_many(all.map(link::create)).await?;
     said.push(format!("imported {}", imported.len()));
 
     let params = json!({"slug": "bad", "title": "", "url": "https://example.com"});
-    match dust.insert(link::changeset(Default::default(), params)).await {
+    match dust.insert(link::create(params)).await {
         Err(DustErr::Invalid(errors)) => said.push(format!("refused: {errors}")),
         other => drop(other?),
     }
 
-    let rust = dust.get::<link::Entity>("rust").await?.into_active_model();
-    dust.update(link::changeset(rust, json!({"title": "The Rust language", "note": null}))).await?;
+    let rust = dust.get::<link::Entity>("rust").await?;
+    dust.update(link::edit(rust, json!({"title": "The Rust language", "note": null}))).await?;
     said.push("edited rust".to_owned());
 
     let seen = dust.get_versioned::<link::Entity>("dust").await?;

@@ -17,6 +17,8 @@ super::tests![
     a_changeset_without_changes_writes_nothing,
     a_changeset_is_written_by_revision,
     a_changeset_is_deleted,
+    update_by_a_changeset_to_another_key_is_refused,
+    insert_by_a_changeset_with_another_key_is_a_copy,
     prepared_changes_are_written,
     prepared_errors_refuse_the_write,
     nothing_is_prepared_for_an_invalid_changeset,
@@ -102,6 +104,36 @@ async fn a_changeset_is_deleted(cx: &Context) {
     let stored = cx.repo.insert(new_link("dust")).await.unwrap();
     cx.repo.delete(Changeset::change(stored.into_active_model())).await.unwrap();
     assert_eq!(cx.repo.all::<link::Entity>().await.unwrap(), []);
+}
+
+async fn update_by_a_changeset_to_another_key_is_refused(cx: &Context) {
+    let stored = cx.repo.insert(new_link("a")).await.unwrap();
+    let other = cx.repo.insert(new_link("b")).await.unwrap();
+    let (repo, probe) = cx.probe();
+    let redirected = || changeset(stored.clone().into_active_model(), json!({"slug": "b", "title": "x"}));
+    let late = Changeset::change(stored.clone().into_active_model())
+        .prepare_changes(|changes| changes.put_change(link::Column::Slug, "b"));
+    for error in [
+        repo.update(redirected()).await.unwrap_err(),
+        repo.update(late).await.unwrap_err(),
+        repo.delete(redirected()).await.unwrap_err(),
+        repo.batch_write([BatchEntry::update(redirected())]).await.unwrap_err(),
+        repo.batch_write([BatchEntry::insert(new_link("c")), BatchEntry::delete(redirected())]).await.unwrap_err(),
+    ] {
+        let errors = serde_json::to_value(error.errors().unwrap_or_else(|| panic!("{error}"))).unwrap();
+        assert_eq!(errors, json!({"slug": ["cannot be changed"]}));
+    }
+    let merged = repo.merge(redirected()).await.unwrap_err();
+    assert!(matches!(merged.kind(), ErrKind::Invalid | ErrKind::NotSupported), "{merged}");
+    assert_eq!(probe.take_calls(), []);
+    assert_eq!(cx.repo.all::<link::Entity>().await.unwrap(), [stored, other]);
+}
+
+async fn insert_by_a_changeset_with_another_key_is_a_copy(cx: &Context) {
+    let stored = cx.repo.insert(new_link("a")).await.unwrap();
+    let copy = cx.repo.insert(changeset(stored.clone().into_active_model(), json!({"slug": "b"}))).await.unwrap();
+    assert_eq!(copy, link::Model { slug: "b".into(), ..stored.clone() });
+    assert_eq!(cx.repo.all::<link::Entity>().await.unwrap(), [stored, copy]);
 }
 
 async fn prepared_changes_are_written(cx: &Context) {

@@ -1,0 +1,83 @@
+//! What HTML forms send.
+
+use serde_json::json;
+
+use super::*;
+
+/// A body as a handler gets it: decoded into pairs.
+fn sent(body: &str) -> Changeset<post::ActiveModel> {
+    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+    Changeset::cast(post::ActiveModel::default(), pairs, all())
+}
+
+#[test]
+fn pairs_are_parameters() {
+    for (body, expected) in [
+        ("title=a+b&upvotes=42&rating=0.5", json!({"title": "a b", "upvotes": 42, "rating": 0.5})),
+        ("title=a%26b&nonsense=1", json!({"title": "a&b"})),
+        // A checkbox, alone and behind the hidden input that says that it was not ticked.
+        ("public=on", json!({"public": true})),
+        ("public=false", json!({"public": false})),
+        ("public=false&public=true", json!({"public": true})),
+        ("public=0&public=on", json!({"public": true})),
+        // A select of which one, several or none of the options are chosen.
+        ("topics=a", json!({"topics": ["a"]})),
+        ("topics=a&topics=b", json!({"topics": ["a", "b"]})),
+        ("topics=&topics=a&topics=b", json!({"topics": ["a", "b"]})),
+        ("topics=", json!({"topics": []})),
+        ("topics[]=a", json!({"topics": ["a"]})),
+        ("topics[]=", json!({"topics": []})),
+        ("topics%5B%5D=a&topics%5B%5D=b&topics=c", json!({"topics": ["a", "b", "c"]})),
+        // The last of several values of what is no list.
+        ("title=first&title=last&upvotes=1&upvotes=2", json!({"title": "last", "upvotes": 2})),
+        ("size=&rating=", json!({"size": null, "rating": null})),
+        ("size=1&size=", json!({"size": null})),
+        ("meta=a&meta=b", json!({"meta": ["a", "b"]})),
+    ] {
+        let changeset = sent(body);
+        assert!(changeset.is_valid(), "{body}: {}", changeset.errors());
+        assert_eq!(changes(&changeset), expected, "{body}");
+    }
+}
+
+#[test]
+fn empty_input_is_no_number() {
+    let changeset = sent("title=x&upvotes=&views=+").validate_required([Post::Upvotes, Post::Views]);
+    assert_eq!(errors(&changeset), json!({"upvotes": ["can't be blank"], "views": ["can't be blank"]}));
+    assert_eq!(changes(&changeset), json!({"title": "x"}));
+}
+
+#[test]
+fn wrong_values_of_a_form_are_invalid() {
+    let changeset = sent("upvotes=1&upvotes=x&public=maybe&mood=sad&mood=furious&size=1_0");
+    let invalid = json!(["is invalid"]);
+    assert_eq!(errors(&changeset), json!({"upvotes": invalid, "public": invalid, "mood": invalid, "size": invalid}));
+    assert_eq!(changes(&changeset), json!({}));
+}
+
+#[test]
+fn list_that_is_no_form_is_an_error_of_base() {
+    for params in
+        [json!([["title"]]), json!([["title", "a", "b"]]), json!([[1, "a"]]), json!(["title", "a"]), json!([])]
+    {
+        assert_eq!(errors(&posted(params)), json!({"base": ["is invalid"]}));
+    }
+}
+
+#[test]
+fn params_hold_the_lists() {
+    let changeset = sent("title=a&topics=a&topics=b&terms=off&terms=on&title_confirmation=a");
+    assert_eq!(
+        json!(changeset.params()),
+        json!({"title": "a", "topics": ["a", "b"], "terms": ["off", "on"], "title_confirmation": "a"})
+    );
+    assert!(changeset.clone().validate_acceptance("terms").validate_confirmation(Post::Title).is_valid());
+    assert!(!sent("terms=on&terms=off").validate_acceptance("terms").is_valid());
+    assert!(sent("terms=on").validate_acceptance("terms").is_valid());
+}
+
+#[test]
+fn text_in_json_is_no_list() {
+    assert_eq!(errors(&posted(json!({"topics": "a"}))), json!({"topics": ["is invalid"]}));
+    assert_eq!(errors(&posted(json!({"title": ["a"]}))), json!({"title": ["is invalid"]}));
+}
