@@ -28,6 +28,7 @@
 mod backoff;
 mod channel;
 mod command;
+mod commands;
 mod connection;
 mod follow;
 mod output;
@@ -36,7 +37,7 @@ pub(crate) mod tests;
 mod timing;
 mod wait;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +51,8 @@ use crate::protocol::channel::{Frames, Incoming, Message, Refusal, Request, Resp
 use crate::sync::MAX_MIRROR;
 use backoff::Dice;
 use channel::{Channel, Phase};
-use command::{Pending, Stage};
+use command::Pending;
+use commands::Commands;
 use connection::Socket;
 
 /// How long a connection, or a channel on it, has to be of use before the next attempt is as prompt as the first. A server
@@ -92,9 +94,7 @@ pub struct Session {
     /// What no log and no error is to show, although a server may repeat it.
     secret: Option<Token>,
     channels: Vec<Channel>,
-    pending: BTreeMap<CommandId, Pending>,
-    by_reference: HashMap<u64, CommandId>,
-    by_op: HashMap<u64, CommandId>,
+    commands: Commands,
     next_reference: u64,
     /// The number of the next op. With the prefix it is the op's id.
     next_op: u64,
@@ -112,6 +112,7 @@ impl Session {
     pub fn new(timing: Timing, stores: impl IntoIterator<Item = (String, u64)>, seed: u64) -> Session {
         let mut dice = Dice::new(seed);
         let op_prefix = format!("{:016x}-", dice.roll());
+        let channels: Vec<Channel> = stores.into_iter().map(|(name, seq)| Channel::new(name, seq)).collect();
         Session {
             timing,
             frames: Frames::Json,
@@ -122,10 +123,8 @@ impl Session {
             arrived: 0,
             unreadable: 0,
             secret: None,
-            channels: stores.into_iter().map(|(name, seq)| Channel::new(name, seq)).collect(),
-            pending: BTreeMap::new(),
-            by_reference: HashMap::new(),
-            by_op: HashMap::new(),
+            commands: Commands::new(channels.len()),
+            channels,
             next_reference: 1,
             next_op: 1,
             op_prefix,
@@ -163,7 +162,17 @@ impl Session {
 
     /// Whether every write that was sent has been answered.
     pub fn is_quiet(&self) -> bool {
-        self.pending.is_empty()
+        self.commands.is_empty()
+    }
+
+    /// Whether the session is ready for more [commands](Session::command). It takes those that it is given all the same; but
+    /// a driver that leaves them where they come from, until this is true again, makes the callers wait and not the memory grow.
+    ///
+    /// Of one store at most 1,024 commands, or 4 MiB of frames, are sent and not answered. The next ones wait in the order they
+    /// were given, and there is room until 1,024 of them wait. Without a connection there is always room, as what does not wait
+    /// for one is answered at once.
+    pub fn has_room(&self) -> bool {
+        !self.is_up() || self.commands.has_room()
     }
 
     /// What was handed out for a store was not taken, for this reason: its mirror stays as of the op `seq`. It is asked for
@@ -236,8 +245,13 @@ impl Session {
 
     /// Asks for something. It is answered by an [`Output::Answer`] with the same id, before its deadline has passed.
     pub fn command(&mut self, now: Duration, id: CommandId, command: Command) {
+        self.command_since(now, now, id, command);
+    }
+
+    /// As [`command`](Session::command), for a caller that has waited since an earlier time, from which the deadline counts.
+    pub fn command_since(&mut self, now: Duration, since: Duration, id: CommandId, command: Command) {
         let Command { store, work, wait } = command;
-        let wait_until = (!wait.is_zero()).then(|| now.saturating_add(wait));
+        let wait_until = (!wait.is_zero()).then(|| since.saturating_add(wait));
         if store.0 >= self.channels.len() {
             let unknown = DustErr::NotFound { what: format!("the store number {} of this client", store.0) };
             self.outputs.push_back(Output::Answer { id, result: Err(unknown) });
@@ -245,15 +259,11 @@ impl Session {
         }
         let op = self.next_op;
         self.next_op += 1;
-        let deadline = now + self.timing.deadline;
-        let pending = Pending { store: store.0, work, wait_until, op, deadline, stage: Stage::Queued };
-        if let Some(through) = pending.through() {
+        if let Work::CatchUp(through) = work {
             self.channels[store.0].know(through, now);
-        } else if pending.target().is_some() {
-            self.by_op.insert(op, id);
         }
-        self.pending.insert(id, pending);
-        self.advance(id);
+        let (stage, deadline) = (work.first_stage(), since.saturating_add(self.timing.deadline));
+        self.admit(id, Pending { store: store.0, work, wait_until, op, deadline, stage });
         self.close_holes(store.0, now);
     }
 
@@ -271,11 +281,7 @@ impl Session {
         for store in 0..self.channels.len() {
             self.wake_channel(store, now);
         }
-        let due = |pending: &Pending| pending.due() <= now;
-        let late: Vec<CommandId> = self.pending.iter().filter(|(_, pending)| due(pending)).map(|(id, _)| *id).collect();
-        for id in late {
-            self.give_up(id, "no answer in time");
-        }
+        self.give_up_late(now);
     }
 
     /// When [`wake`](Session::wake) is due; `None` when only something from outside can change anything.
@@ -289,8 +295,7 @@ impl Session {
         };
         let up = matches!(self.socket, Socket::Up { .. });
         let channels = self.channels.iter().filter(|_| up).filter_map(|channel| channel.next_wake());
-        let deadlines = self.pending.values().map(Pending::due);
-        socket.into_iter().chain(channels).chain(deadlines).min()
+        socket.into_iter().chain(channels).chain(self.commands.next_due()).min()
     }
 
     /// Sends a request on the channel of a store; its reference.
@@ -315,8 +320,9 @@ impl Session {
             self.join_answered(store, now, outcome);
         } else if channel.status_sent.is_some_and(|(sent, _)| sent == reference) {
             self.status_answered(store, now, outcome);
-        } else if let Some(id) = self.by_reference.remove(&reference) {
+        } else if let Some(id) = self.commands.by_reference(reference) {
             self.write_answered(store, now, id, outcome);
+            self.advance_all(store);
         }
     }
 }

@@ -298,3 +298,77 @@ fn op_ids_differ_between_sessions() {
     assert_eq!(id(1), id(1));
     assert_ne!(id(1), id(2));
 }
+
+#[test]
+fn unanswered_writes_beyond_the_limit_wait_in_order_until_one_is_answered() {
+    let mut client = Client::live(0);
+    let ids: Vec<u64> = (0..2_100).map(|_| client.write()).collect();
+    assert_eq!(client.sent.len(), 1_024);
+    assert!(!client.session.has_room());
+    let references: Vec<Value> = client.sent.iter().map(|frame| frame[1].clone()).collect();
+    client.sent.clear();
+    // A refusal makes room as an answer does.
+    client.replies(&references[0], "error", json!({"reason": "rate_limited", "retry_after_ms": 1}));
+    assert_eq!((client.sent.len(), client.error(ids[0])), (1, ErrKind::RateLimited));
+    client.replies(&references[1], "ok", json!({"store_seq": 1}));
+    let third = client.op_id();
+    client.event(None, 1, "another's");
+    assert_eq!(client.sent.len(), 2);
+    assert!(client.answer(ids[1]).is_some());
+    // Op ids are numbered in the order of the commands.
+    assert!(third.ends_with("-1026"), "{third}");
+}
+
+#[test]
+fn large_writes_are_sent_until_four_megabytes_are_unanswered() {
+    let mut client = Client::live(0);
+    let value = RawJson::parse(&format!("{:?}", "x".repeat(1 << 20))).unwrap();
+    for _ in 0..6 {
+        client.ask(Work::Write(Write::new(path("p"), Op::Set(value.clone()))), false);
+    }
+    assert_eq!(client.sent.len(), 4);
+    assert!(client.session.has_room());
+    let reference = client.sent[0][1].clone();
+    client.replies(&reference, "error", json!({"reason": "rate_limited", "retry_after_ms": 1}));
+    assert_eq!(client.sent.len(), 5);
+}
+
+#[test]
+fn a_write_that_waits_behind_others_until_its_deadline_was_not_sent() {
+    let mut client = Client::live(0);
+    let ids: Vec<u64> = (0..1_025).map(|_| client.write()).collect();
+    for _ in 0..3 {
+        client.pass(ms(9_000));
+        client.is_alive();
+    }
+    client.pass(ms(3_000));
+    assert_eq!(client.error(ids[0]), ErrKind::Timeout);
+    // It is not sent in the place of the others, as its time is over too.
+    assert_eq!(client.error(ids[1_024]), ErrKind::Network);
+    assert!(client.session.is_quiet());
+}
+
+#[test]
+fn a_deadline_counts_from_when_the_caller_began_to_wait() {
+    let mut client = Client::live(0);
+    client.now = ms(20_000);
+    client.is_alive();
+    let command =
+        Command { store: StoreId(0), work: Work::Write(Write::new(path("p"), Op::Delete)), wait: Duration::ZERO };
+    client.session.command_since(client.now, ms(5_000), CommandId(7), command);
+    client.drain();
+    client.pass(ms(14_000));
+    assert!(client.answer(7).is_none());
+    client.pass(ms(1_000));
+    assert_eq!(client.error(7), ErrKind::Timeout);
+}
+
+#[test]
+fn writes_that_were_sent_and_writes_that_wait_are_told_apart_when_the_connection_breaks() {
+    let mut client = Client::live(0);
+    let ids: Vec<u64> = (0..1_030).map(|_| client.write()).collect();
+    client.lose();
+    assert!(client.session.has_room());
+    assert!(ids[..1_024].iter().all(|id| client.answer(*id).is_none()));
+    assert!(ids[1_024..].iter().all(|id| client.error(*id) == ErrKind::Network));
+}
