@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::client::{Inner, START_PATIENCE, SyncClient};
 use super::dial::Address;
@@ -18,8 +18,10 @@ use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::protocol::channel::Frames;
 
-/// How many commands may wait to be taken up by the task.
-const ASKS: usize = 1024;
+/// How many calls may wait to be taken up by the task. The callers of more wait for a place, in their order.
+const CALLS: usize = 64;
+/// How much else may be asked of the task.
+const ASKS: usize = 64;
 
 /// Builds a [`SyncClient`]; made by [`SyncClient::builder`].
 ///
@@ -188,25 +190,29 @@ impl SyncClientBuilder {
             stores.push(Arc::new(StoreShared::new(name, mirror, is_kept, Arc::clone(&unsaved), max_mirror)));
         }
         let held = stores.iter().map(|store| (store.name.clone(), store.mirror().seq()));
+        let deadline = self.timing.deadline;
         let mut session = Session::new(self.timing, held, seed).with_frames(self.frames).with_max_mirror(max_mirror);
         for (index, store) in stores.iter().enumerate() {
             session = session.with_last_op(StoreId(index), store.mirror().last_op_id().cloned());
         }
         session.keep_secret(first.token().clone());
+        let (calls, called) = mpsc::channel(CALLS);
         let (asks, asked) = mpsc::channel(ASKS);
         let (started, start) = oneshot::channel();
-        let driver = Driver::new(session, address, stores.clone(), asked, started, !self.is_disabled);
+        let driver = Driver::new(session, address, stores.clone(), (called, asked), started, !self.is_disabled);
         let keeper = place.map(|place| Keeper::start(place, stores.clone(), unsaved));
         let flusher = keeper.as_ref().map(Keeper::flusher);
-        let task = tokio::spawn(async move {
+        let (running, ended) = watch::channel(());
+        tokio::spawn(async move {
             driver.run().await;
             if let Some(keeper) = keeper {
                 keeper.stop().await;
             }
+            drop(running);
         });
-        let task = Mutex::new(Some(task));
-        let client =
-            SyncClient::new(Inner { configs, stores, device_id, mark: seed, frames: self.frames, asks, flusher, task });
+        let (mark, frames) = (seed, self.frames);
+        let inner = Inner { configs, stores, device_id, mark, frames, deadline, calls, asks, flusher, ended };
+        let client = SyncClient::new(inner);
         match tokio::time::timeout(START_PATIENCE, start).await {
             Ok(Ok(Err(error))) => {
                 client.shutdown().await;

@@ -209,7 +209,7 @@ mod tests {
         let mut socket = address.dial().await.unwrap();
         let error = socket.next().await.unwrap().unwrap_err();
         assert!(matches!(error, Error::Capacity(_)), "{error}");
-        let arrived = socket.get_ref().arrived();
+        let arrived = socket.get_ref().counts().arrived;
         assert!((1 << 20..3 << 20).contains(&arrived), "{arrived}");
         drop(socket);
         tokio::time::timeout(Duration::from_secs(60), server).await.expect("it hears of the end").unwrap();

@@ -10,6 +10,8 @@ mod builder;
 mod client;
 mod dial;
 mod mirror;
+mod outgoing;
+mod patience;
 mod persist;
 mod registry;
 pub mod session;

@@ -11,21 +11,30 @@ pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
-/// A stream that counts what arrives: a socket tells of a frame only when all of it is there.
+/// A stream that counts what arrives and what is taken: a socket tells of a frame only when all of it is there.
 pub(super) struct Counted {
     wire: Box<dyn Wire>,
     arrived: u64,
+    taken: u64,
 }
 
 impl Counted {
     pub(super) fn new(wire: Box<dyn Wire>) -> Counted {
-        Counted { wire, arrived: 0 }
+        Counted { wire, arrived: 0, taken: 0 }
     }
 
-    /// How many bytes have arrived.
-    pub(super) fn arrived(&self) -> u64 {
-        self.arrived
+    pub(super) fn counts(&self) -> Counts {
+        Counts { arrived: self.arrived, taken: self.taken }
     }
+}
+
+/// The bytes of a stream so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Those that were read.
+    pub(super) arrived: u64,
+    /// Those that the system has taken to be sent.
+    pub(super) taken: u64,
 }
 
 impl AsyncRead for Counted {
@@ -39,7 +48,11 @@ impl AsyncRead for Counted {
 
 impl AsyncWrite for Counted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.wire).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.wire).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(count)) = &polled {
+            self.taken += *count as u64;
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

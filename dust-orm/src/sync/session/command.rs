@@ -72,6 +72,23 @@ pub(super) enum Stage {
 }
 
 impl Work {
+    fn target(&self) -> Option<(&Path, OpKind)> {
+        match self {
+            Work::Write(write) => Some((&write.path, write.op.kind())),
+            Work::PutFile(file) => Some((&file.path, OpKind::PutFile)),
+            Work::CatchUp(_) | Work::Refresh => None,
+        }
+    }
+
+    /// Such as "set of `links/dust/title`".
+    pub(in crate::sync) fn text(&self) -> String {
+        match (self.target(), self) {
+            (Some((path, op)), _) => format!("{} of `{path}`", op.name()),
+            (None, Work::CatchUp(through)) => format!("waiting for the op {through}"),
+            (None, _) => "asking how far the store is".to_owned(),
+        }
+    }
+
     /// How far a command is that nothing was done for.
     pub(super) fn first_stage(&self) -> Stage {
         match self {
@@ -92,11 +109,7 @@ impl Pending {
     }
 
     pub(super) fn target(&self) -> Option<(&Path, OpKind)> {
-        match &self.work {
-            Work::Write(write) => Some((&write.path, write.op.kind())),
-            Work::PutFile(file) => Some((&file.path, OpKind::PutFile)),
-            Work::CatchUp(_) | Work::Refresh => None,
-        }
+        self.work.target()
     }
 
     /// Its answer will not come any more.
@@ -105,15 +118,6 @@ impl Pending {
             Work::Refresh => Stage::Queued,
             _ => Stage::Lost { crossed: false, until: None },
         };
-    }
-
-    /// Such as "set of `links/dust/title`".
-    fn text(&self) -> String {
-        match (self.target(), &self.work) {
-            (Some((path, op)), _) => format!("{} of `{path}`", op.name()),
-            (None, Work::CatchUp(through)) => format!("waiting for the op {through}"),
-            (None, _) => "asking how far the store is".to_owned(),
-        }
     }
 }
 
@@ -132,6 +136,12 @@ impl Session {
         if !self.is_up() {
             self.give_up_unless_it_waits(id);
         }
+    }
+
+    /// Answers a command whose caller has waited too long already.
+    pub(super) fn give_up_unsent(&mut self, id: CommandId, pending: Pending) {
+        self.commands.insert(id, pending);
+        self.give_up(id, "its time was over before it could be");
     }
 
     /// Does what can be done for the commands of a store: answers those whose op the mirror has, and sends those that wait as
@@ -216,7 +226,7 @@ impl Session {
                 self.committed(id, written);
             }
             Ok(Err(error)) => {
-                let operation = format!("{} ({error})", pending.text());
+                let operation = format!("{} ({error})", pending.work.text());
                 self.answer(id, Err(DustErr::Timeout { operation }));
             }
             Err(refusal) => {
@@ -328,7 +338,7 @@ impl Session {
     /// Answers a command that will not be done, or about which nothing more will be heard.
     pub(super) fn give_up(&mut self, id: CommandId, why: &str) {
         let Some(pending) = self.commands.get(id) else { return };
-        let text = pending.text();
+        let text = pending.work.text();
         let error = match &pending.stage {
             Stage::Queued if pending.target().is_some() => DustErr::Network(format!("{text} was not sent: {why}")),
             Stage::Committed(Written { store_seq: Some(seq), .. }) if pending.target().is_some() => DustErr::Timeout {

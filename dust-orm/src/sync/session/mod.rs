@@ -263,7 +263,11 @@ impl Session {
             self.channels[store.0].know(through, now);
         }
         let (stage, deadline) = (work.first_stage(), since.saturating_add(self.timing.deadline));
-        self.admit(id, Pending { store: store.0, work, wait_until, op, deadline, stage });
+        let pending = Pending { store: store.0, work, wait_until, op, deadline, stage };
+        if deadline < now {
+            return self.give_up_unsent(id, pending);
+        }
+        self.admit(id, pending);
         self.close_holes(store.0, now);
     }
 

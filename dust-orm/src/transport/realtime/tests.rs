@@ -17,6 +17,7 @@ use crate::sync::session::StoreState;
 use crate::sync::session::tests::server::{Connection, Server};
 use crate::sync::{SyncClientBuilder, Timing};
 
+mod backpressure;
 mod endless;
 #[cfg(feature = "macros")]
 mod subscriptions;

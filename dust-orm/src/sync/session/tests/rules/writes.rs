@@ -372,3 +372,14 @@ fn writes_that_were_sent_and_writes_that_wait_are_told_apart_when_the_connection
     assert!(ids[..1_024].iter().all(|id| client.answer(*id).is_none()));
     assert!(ids[1_024..].iter().all(|id| client.error(*id) == ErrKind::Network));
 }
+
+#[test]
+fn a_write_whose_time_is_over_is_not_sent() {
+    let mut client = Client::live(0);
+    client.now = ms(60_000);
+    let command =
+        Command { store: StoreId(0), work: Work::Write(Write::new(path("p"), Op::Delete)), wait: Duration::ZERO };
+    client.session.command_since(client.now, ms(1_000), CommandId(7), command);
+    client.drain();
+    assert_eq!((client.error(7), client.sent.len()), (ErrKind::Network, 0));
+}
