@@ -40,6 +40,8 @@ pub struct SyncClientBuilder {
     cache: Option<Arc<dyn Cache>>,
     frames: Frames,
     max_mirror: Option<usize>,
+    #[cfg(test)]
+    max_frame: Option<usize>,
     is_disabled: bool,
 }
 
@@ -129,11 +131,20 @@ impl SyncClientBuilder {
     /// to twice as much memory.
     ///
     /// A store that goes beyond is not followed any further: its state is [`Refused`](crate::sync::StoreState::Refused) with
-    /// [`TooLarge`](DustErr::TooLarge), which [`start`](SyncClientBuilder::start) fails with too, and repos that the client
-    /// promoted go over HTTP again. The mirror stays as it was, and the store is asked for again after half a minute, then more
-    /// and more seldom, up to every four minutes: if it has become smaller it is followed again. One warning tells of it.
+    /// [`TooLarge`](DustErr::TooLarge), and repos that the client promoted go over HTTP again. The other stores of the client go
+    /// on; [`start`](SyncClientBuilder::start) fails with this error if no store is up to date. The mirror stays as it was, and
+    /// the store is asked for again after 30 s, then after pauses that double, up to 4 minutes: if it has become smaller it is
+    /// followed again. One warning tells of it. A snapshot of more than 256 MiB, which is one frame, is refused in the same way
+    /// after pauses of up to an hour, because asking for it costs all stores their connection for a moment.
     pub fn max_mirror(mut self, bytes: usize) -> Self {
         self.max_mirror = Some(bytes);
+        self
+    }
+
+    /// The longest frame that is read, for tests.
+    #[cfg(test)]
+    pub(crate) fn max_frame(mut self, bytes: usize) -> Self {
+        self.max_frame = Some(bytes);
         self
     }
 
@@ -177,7 +188,10 @@ impl SyncClientBuilder {
             (None, true) => std::env::var("DUST_WS_URL").ok(),
             (None, false) => None,
         };
+        #[cfg_attr(not(test), expect(unused_mut, reason = "only tests have shorter frames"))]
         let address = Address::new(url.as_deref().unwrap_or(first.base_url()), first.token(), &device_id, self.frames)?;
+        #[cfg(test)]
+        let address = address.with_max_incoming(self.max_frame);
         let place = self.cache.map(|cache| Place { cache, server: address.server() });
         let unsaved = Arc::new(Notify::new());
         let max_mirror = self.max_mirror.unwrap_or(MAX_MIRROR);

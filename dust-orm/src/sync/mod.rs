@@ -6,6 +6,7 @@
 //! protocol: a state machine without I/O and without a clock of its own, fed with frames, commands and the time, that says
 //! what to send, what the mirror gets and what to answer.
 
+mod beginning;
 mod builder;
 mod client;
 mod dial;

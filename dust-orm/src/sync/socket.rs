@@ -12,6 +12,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::coop::consume_budget;
 use tokio::time::Sleep;
+use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::client::was_shut_down;
@@ -152,6 +153,7 @@ impl Driver {
                 }
                 Happened::Asked(Some(Ask::Enable { enabled, done })) => self.set_enabled(enabled, done).await,
                 Happened::Dialled(result) => self.dialled(result),
+                Happened::Received(Some(Err(error))) => self.broken(error).await,
                 Happened::Received(message) => self.received(message),
                 Happened::SendingFailed(error) => self.lost(&error.to_string()),
                 Happened::Woke => self.wake(),
@@ -286,7 +288,7 @@ impl Driver {
             Some(Ok(Message::Text(text))) => self.session.frame(now, text.as_str()),
             Some(Ok(Message::Binary(bytes))) => match self.address.frames.unpack(&bytes) {
                 Ok(text) => self.session.frame(now, &text),
-                Err(error) => self.session.unreadable(now, error),
+                Err(error) => self.session.unreadable_frame(now, &bytes, error),
             },
             Some(Ok(Message::Close(_))) | None => self.lost("the server closed the connection"),
             // Pings are answered by the socket itself.
@@ -297,6 +299,18 @@ impl Driver {
             Some(Ok(_)) => {}
             Some(Err(error)) => self.lost(&error.to_string()),
         }
+    }
+
+    /// The socket has failed. Where it was by a message that is too long, that is a matter of one store.
+    async fn broken(&mut self, error: tungstenite::Error) {
+        if let (tungstenite::Error::Capacity(CapacityError::MessageTooLong { size, max_size }), Some(socket)) =
+            (&error, &mut self.socket)
+        {
+            let beginning = socket.get_mut().beginning_of_message().await;
+            let now = self.now();
+            self.session.oversized(now, &beginning, *size, *max_size);
+        }
+        self.lost(&error.to_string());
     }
 
     fn lost(&mut self, why: &str) {
@@ -392,15 +406,19 @@ impl Driver {
         if self.started.is_none() {
             return;
         }
-        let mut refused = None;
+        let (mut refused, mut own_fault, mut is_live) = (None, None, false);
         for store in &self.stores {
             match &*store.state() {
-                StoreState::Live { .. } => {}
+                StoreState::Live { .. } => is_live = true,
+                // What a store holds is no matter of the configuration, nor of the other stores.
+                StoreState::Refused(error @ (DustErr::TooLarge { .. } | DustErr::NotSupported { .. })) => {
+                    own_fault = own_fault.or_else(|| Some(error.clone()));
+                }
                 StoreState::Refused(error) => refused = refused.or_else(|| Some(error.clone())),
                 StoreState::Dormant | StoreState::Offline | StoreState::CatchingUp => return,
             }
         }
-        self.start_result(refused.map_or(Ok(()), Err));
+        self.start_result(refused.or(own_fault.filter(|_| !is_live)).map_or(Ok(()), Err));
     }
 
     fn start_result(&mut self, result: Result<(), DustErr>) {

@@ -85,6 +85,8 @@ pub(super) enum Phase {
     Refused {
         error: DustErr,
         retry_at: Duration,
+        /// Whether a new connection changes nothing about it: what the server sends is not taken here.
+        is_lasting: bool,
     },
 }
 
@@ -119,7 +121,9 @@ impl Channel {
     /// Forgets what was known of a store that may be another one when it is back: restored from a backup. What was not
     /// handed on will be sent again.
     pub(super) fn disconnect(&mut self) {
-        self.phase = Phase::Closed { join_at: None };
+        if !matches!(self.phase, Phase::Refused { is_lasting: true, .. }) {
+            self.phase = Phase::Closed { join_at: None };
+        }
         self.status_sent = None;
         self.useful_since = None;
         self.is_doubtful = true;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::channel::Phase;
 use super::wait::Wait;
 use super::{Output, STEADY, Session};
 use crate::error::DustErr;
@@ -40,6 +41,9 @@ impl Session {
         if self.socket != Socket::Off {
             self.outputs.push_back(Output::HangUp);
         }
+        for channel in &mut self.channels {
+            channel.phase = Phase::Closed { join_at: None };
+        }
         self.disconnect("the client was stopped");
         self.socket = Socket::Off;
         for id in self.commands.all() {
@@ -56,7 +60,11 @@ impl Session {
         self.socket = Socket::Up { heartbeat_at: now + self.timing.heartbeat, unheard: None };
         (self.arrived, self.unreadable) = (0, 0);
         for store in 0..self.channels.len() {
-            self.join(store, now);
+            // What was not taken of the connection before is not asked for again by each one.
+            let is_left_alone = matches!(self.channels[store].phase, Phase::Refused { is_lasting: true, retry_at, .. } if retry_at > now);
+            if !is_left_alone {
+                self.join(store, now);
+            }
         }
     }
 

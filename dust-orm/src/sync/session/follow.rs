@@ -127,7 +127,7 @@ impl Session {
     /// A store cannot be followed now, for this reason: it is left alone for a while, and what was sent is unknown.
     pub(super) fn leave_alone(&mut self, store: usize, now: Duration, pause: Duration, error: DustErr) {
         self.lose_sent(store);
-        self.channels[store].phase = Phase::Refused { error, retry_at: now + pause };
+        self.channels[store].phase = Phase::Refused { error, retry_at: now + pause, is_lasting: false };
         self.announce(store);
         self.advance_all(store);
     }

@@ -32,6 +32,7 @@ mod commands;
 mod connection;
 mod follow;
 mod output;
+mod refusal;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timing;
@@ -58,9 +59,6 @@ use connection::Socket;
 /// How long a connection, or a channel on it, has to be of use before the next attempt is as prompt as the first. A server
 /// that lets everybody in and then breaks off is not to be hammered.
 const STEADY: Duration = Duration::from_secs(1);
-
-/// How often the pause is doubled before a store is asked again whose mirror is too large: up to eight times as long.
-const MAX_DOUBLINGS: u32 = 3;
 
 /// The state machine of one socket and its stores. See the [module](self).
 ///
@@ -175,23 +173,6 @@ impl Session {
         !self.is_up() || self.commands.has_room()
     }
 
-    /// What was handed out for a store was not taken, for this reason: its mirror stays as of the op `seq`. It is asked for
-    /// again as late as a store that is refused by the server, and each time that is in vain twice as late, up to eight times.
-    pub fn refuse(&mut self, now: Duration, store: StoreId, seq: u64, error: DustErr) {
-        let Some(channel) = self.channels.get_mut(store.0) else { return };
-        // One that was followed meanwhile is another story.
-        if channel.useful_since.is_some_and(|since| since + STEADY <= now) {
-            channel.overflows = 0;
-        }
-        if channel.overflows == 0 {
-            tracing::warn!(store = %channel.name, %error, "a mirror stays as it was; its store is asked again more and more seldom");
-        }
-        let pause = self.timing.refused.saturating_mul(1 << channel.overflows.min(MAX_DOUBLINGS));
-        channel.overflows = channel.overflows.saturating_add(1);
-        channel.stay_at(seq);
-        self.leave_alone(store.0, now, pause, error);
-    }
-
     /// A text frame has arrived.
     pub fn frame(&mut self, now: Duration, text: &str) {
         if !self.hear() {
@@ -199,7 +180,7 @@ impl Session {
         }
         let incoming = match Incoming::decode(text) {
             Ok(incoming) => incoming,
-            Err(error) => return self.unreadable(now, error),
+            Err(error) => return self.unreadable_frame(now, text.as_bytes(), error),
         };
         let Some(store) = self.channels.iter().position(|channel| channel.topic == incoming.topic) else { return };
         let join_ref = incoming.join_ref.as_deref();
@@ -211,6 +192,8 @@ impl Session {
                     self.reply(store, now, reference, outcome);
                 }
             }
+            // What is refused is fetched when it is not refused any more.
+            Message::Event(_) if matches!(self.channels[store].phase, Phase::Refused { .. }) => {}
             Message::Event(op) if join_ref.is_none() || is_current => self.receive(store, now, op),
             Message::Snapshot(snapshot) if is_current => self.replace(store, snapshot),
             Message::CaughtUp if is_current => self.caught_up(store, now),

@@ -70,8 +70,8 @@ pub enum StoreState {
         permissions: Permissions,
     },
     /// The server refuses the store to this token, or the token altogether (it is wrong, expired or revoked), or crashes over
-    /// an op that it was to send. It is asked again every half minute. Or the mirror is too large: then it is asked again after
-    /// half a minute, and more and more seldom, up to every four minutes.
+    /// an op that it was to send. It is asked again every 30 s. Or what the store holds is too large for a mirror or for a frame:
+    /// then it is asked again after pauses that double, up to 4 minutes for a mirror and up to an hour for a frame.
     Refused(DustErr),
 }
 

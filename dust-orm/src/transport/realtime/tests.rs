@@ -19,6 +19,7 @@ use crate::sync::{SyncClientBuilder, Timing};
 
 mod backpressure;
 mod endless;
+mod oversized;
 #[cfg(feature = "macros")]
 mod subscriptions;
 

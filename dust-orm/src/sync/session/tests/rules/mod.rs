@@ -11,6 +11,7 @@ use crate::protocol::{CommittedOp, Op, OpKind, Path, Precondition, RawJson, Writ
 
 mod connection;
 mod mirror;
+mod refusal;
 mod writes;
 
 const TOPIC: &str = "store:acme/main";
