@@ -188,7 +188,6 @@ impl SyncClientBuilder {
             (None, true) => std::env::var("DUST_WS_URL").ok(),
             (None, false) => None,
         };
-        #[cfg_attr(not(test), expect(unused_mut, reason = "only tests have shorter frames"))]
         let address = Address::new(url.as_deref().unwrap_or(first.base_url()), first.token(), &device_id, self.frames)?;
         #[cfg(test)]
         let address = address.with_max_incoming(self.max_frame);

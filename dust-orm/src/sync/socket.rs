@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use super::client::was_shut_down;
 use super::dial::{Address, DialError, Socket};
 use super::outgoing::Outgoing;
-use super::session::{Command, CommandId, Output, Session, StoreId, StoreState};
+use super::session::{Command, CommandId, Output, Session, StoreId, StoreState, Timing};
 use super::store::StoreShared;
 use super::wire::Counts;
 use crate::error::DustErr;
@@ -30,6 +30,13 @@ pub(super) const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 const GOODBYE: Duration = Duration::from_millis(200);
 /// How many calls are taken up at once, before the socket is served.
 const CALLS_AT_ONCE: usize = 64;
+
+/// A frame of so many bytes takes a millisecond or more to be read.
+const LARGE_FRAME: usize = 256 << 10;
+/// The end of a catch-up is a frame of fewer bytes.
+const END_FRAME: usize = 256;
+/// A snapshot of so many leaves takes a millisecond or more to be put into a mirror.
+const LARGE_SNAPSHOT: usize = 2_000;
 
 /// How many pings may come with nothing else in between. A server that works answers a heartbeat every half minute.
 const MAX_PINGS: u32 = 1_000;
@@ -154,6 +161,9 @@ impl Driver {
                 Happened::Asked(Some(Ask::Enable { enabled, done })) => self.set_enabled(enabled, done).await,
                 Happened::Dialled(result) => self.dialled(result),
                 Happened::Received(Some(Err(error))) => self.broken(error).await,
+                Happened::Received(Some(Ok(message))) if self.takes_long(&message) => {
+                    self.received_apart(message).await
+                }
                 Happened::Received(message) => self.received(message),
                 Happened::SendingFailed(error) => self.lost(&error.to_string()),
                 Happened::Woke => self.wake(),
@@ -285,11 +295,7 @@ impl Driver {
         let is_frame = matches!(message, Some(Ok(Message::Text(_) | Message::Binary(_))));
         self.pings = if is_frame { 0 } else { self.pings + 1 };
         match message {
-            Some(Ok(Message::Text(text))) => self.session.frame(now, text.as_str()),
-            Some(Ok(Message::Binary(bytes))) => match self.address.frames.unpack(&bytes) {
-                Ok(text) => self.session.frame(now, &text),
-                Err(error) => self.session.unreadable_frame(now, &bytes, error),
-            },
+            Some(Ok(message)) if is_frame => read(&mut self.session, self.address.frames, now, &message),
             Some(Ok(Message::Close(_))) | None => self.lost("the server closed the connection"),
             // Pings are answered by the socket itself.
             Some(Ok(_)) if self.pings > MAX_PINGS => {
@@ -299,6 +305,25 @@ impl Driver {
             Some(Ok(_)) => {}
             Some(Err(error)) => self.lost(&error.to_string()),
         }
+    }
+
+    /// Whether a message takes so long to be read that it would keep other tasks of this runtime from running.
+    fn takes_long(&self, message: &Message) -> bool {
+        let is_message = matches!(message, Message::Text(_) | Message::Binary(_));
+        let ends_copy = || self.session.has_large_copy() && message.len() < END_FRAME;
+        is_message && (message.len() >= LARGE_FRAME || ends_copy())
+    }
+
+    /// Takes a large message on a thread where it holds up nobody.
+    async fn received_apart(&mut self, message: Message) {
+        self.pings = 0;
+        let (frames, now) = (self.address.frames, self.now());
+        let mut session = std::mem::replace(&mut self.session, Session::new(Timing::default(), [], 0));
+        self.session = apart(move || {
+            read(&mut session, frames, now, &message);
+            session
+        })
+        .await;
     }
 
     /// The socket has failed. Where it was by a message that is too long, that is a matter of one store.
@@ -345,7 +370,10 @@ impl Driver {
                     self.refuse_if(store, applied);
                 }
                 Output::Replace { store, seq, inexact_through, leaves, is_rewound } => {
-                    let replaced = self.stores[store.0].replace(seq, inexact_through, leaves, is_rewound);
+                    let shared = Arc::clone(&self.stores[store.0]);
+                    let count = leaves.len();
+                    let replace = move || shared.replace(seq, inexact_through, leaves, is_rewound);
+                    let replaced = if count < LARGE_SNAPSHOT { replace() } else { apart(replace).await };
                     self.refuse_if(store, replaced);
                 }
                 Output::Answer { id, result } => {
@@ -438,6 +466,30 @@ impl Drop for Driver {
             }
             store.hub.close();
         }
+    }
+}
+
+/// Gives a session a message.
+fn read(session: &mut Session, frames: Frames, now: Duration, message: &Message) {
+    match message {
+        Message::Text(text) => session.frame(now, text.as_str()),
+        Message::Binary(bytes) => match frames.unpack(bytes) {
+            Ok(text) => session.frame(now, &text),
+            Err(error) => session.unreadable_frame(now, bytes, error),
+        },
+        _ => {}
+    }
+}
+
+/// Does something that takes long on a thread for that, so that other tasks of this runtime run meanwhile.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(output) => output,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and this task with it.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 

@@ -60,6 +60,9 @@ use connection::Socket;
 /// that lets everybody in and then breaks off is not to be hammered.
 const STEADY: Duration = Duration::from_secs(1);
 
+/// A store of so many leaves takes a millisecond or more to be handed out as a whole.
+const LARGE_COPY: usize = 10_000;
+
 /// The state machine of one socket and its stores. See the [module](self).
 ///
 /// Times are those of any clock that does not go back, counted from any moment.
@@ -201,6 +204,11 @@ impl Session {
             Message::Closed if is_current => self.channel_closed(store, now),
             _ => {}
         }
+    }
+
+    /// Whether a store is being fetched again, aside, and has become so large that the end of it takes a while.
+    pub(in crate::sync) fn has_large_copy(&self) -> bool {
+        self.channels.iter().any(|channel| channel.resync.as_ref().is_some_and(|copy| copy.len() > LARGE_COPY))
     }
 
     /// Keeps a token out of logs and errors, should a server repeat it.

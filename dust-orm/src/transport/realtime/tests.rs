@@ -19,6 +19,8 @@ use crate::sync::{SyncClientBuilder, Timing};
 
 mod backpressure;
 mod endless;
+#[cfg(feature = "macros")]
+mod fairness;
 mod oversized;
 #[cfg(feature = "macros")]
 mod subscriptions;
