@@ -15,7 +15,7 @@ use super::persist::{Flusher, STOP_GRACE};
 use super::registry::{Offer, Slot};
 use super::session::{Command, StoreId, StoreState, Work};
 use super::socket::{Ask, Call, SHUTDOWN_GRACE};
-use super::store::StoreShared;
+use super::store::{Horizon, StoreShared};
 use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::feed::Hub;
@@ -246,6 +246,11 @@ impl SyncClient {
     /// The last op that a mirror has.
     pub(crate) fn seq(&self, store: StoreId) -> u64 {
         self.inner.stores[store.0].mirror().seq()
+    }
+
+    /// How far a store was when it was last asked.
+    pub(super) fn horizon(&self, store: StoreId) -> Option<Horizon> {
+        self.inner.stores[store.0].horizon()
     }
 
     /// A mirror as it is, if it was up to date once.

@@ -382,6 +382,7 @@ impl Driver {
                         let _ = answer.send(result);
                     }
                 }
+                Output::Stands { store, seq, asked } => self.stores[store.0].stands(self.began + asked, seq),
                 // Of a client that is being disabled nobody is to hear that it is up.
                 Output::State { store, state } if self.is_enabled => self.stores[store.0].set_state(state),
                 Output::State { .. } => {}

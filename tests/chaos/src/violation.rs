@@ -21,6 +21,8 @@ pub enum Promise {
     OnceAndInOrder,
     /// Every caller is answered once, in time.
     EveryCallIsAnswered,
+    /// Where nothing was lost but events, no call ends with an unknown outcome, and each is answered soon.
+    UnknownNeedsAFault,
     /// It comes to rest when the faults are over.
     ComesToRest,
     /// A write under a fence is done only while its lease is held.

@@ -68,7 +68,33 @@ pub(super) enum Stage {
         crossed: bool,
         /// When to stop looking for it.
         until: Option<Duration>,
+        /// Why its answer will not come.
+        cause: Cause,
     },
+}
+
+/// Why the answer to what was sent will not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    Connection,
+    Crash,
+    Closed,
+    Hung,
+    Joined,
+    Refused,
+}
+
+impl Cause {
+    fn text(self) -> &'static str {
+        match self {
+            Cause::Connection => "the connection broke before its answer came",
+            Cause::Crash => "the channel crashed before its answer came",
+            Cause::Closed => "the server closed the channel before its answer came",
+            Cause::Hung => "the server did not answer it, nor anything else on its channel",
+            Cause::Joined => "its answer was lost",
+            Cause::Refused => "the store could not be followed any more before its answer came",
+        }
+    }
 }
 
 impl Work {
@@ -113,10 +139,10 @@ impl Pending {
     }
 
     /// Its answer will not come any more.
-    pub(super) fn cut_off(&mut self) {
+    pub(super) fn cut_off(&mut self, cause: Cause) {
         self.stage = match self.work {
             Work::Refresh => Stage::Queued,
-            _ => Stage::Lost { crossed: false, until: None },
+            _ => Stage::Lost { crossed: false, until: None, cause },
         };
     }
 }
@@ -129,10 +155,10 @@ fn written(op: &CommittedOp) -> Written {
 
 impl Session {
     /// Takes a command and does what can be done for it now.
-    pub(super) fn admit(&mut self, id: CommandId, pending: Pending) {
+    pub(super) fn admit(&mut self, id: CommandId, pending: Pending, now: Duration) {
         let store = pending.store;
         self.commands.insert(id, pending);
-        self.advance_all(store);
+        self.advance_all(store, now);
         if !self.is_up() {
             self.give_up_unless_it_waits(id);
         }
@@ -146,7 +172,7 @@ impl Session {
 
     /// Does what can be done for the commands of a store: answers those whose op the mirror has, and sends those that wait as
     /// far as there is room for them.
-    pub(super) fn advance_all(&mut self, store: usize) {
+    pub(super) fn advance_all(&mut self, store: usize, now: Duration) {
         let visible = self.channels[store].visible();
         while let Some(id) = self.commands.next_reached(store, visible) {
             self.answer_committed(id);
@@ -154,8 +180,10 @@ impl Session {
         match &self.channels[store].phase {
             Phase::CatchingUp { join_ref, .. } | Phase::Live { join_ref, .. } => {
                 let join_ref = *join_ref;
-                while let Some(id) = self.commands.next_to_send(store) {
-                    self.send_write(id, join_ref);
+                while self.channels[store].unanswered.has_room()
+                    && let Some(id) = self.commands.next_to_send(store)
+                {
+                    self.send_write(id, join_ref, now);
                 }
             }
             Phase::Refused { error, .. } => {
@@ -164,7 +192,7 @@ impl Session {
                     self.answer(id, Err(error.clone()));
                 }
             }
-            Phase::Closed { .. } | Phase::Joining { .. } => {}
+            Phase::Closed { .. } | Phase::Joining { .. } | Phase::Draining { .. } => {}
         }
     }
 
@@ -184,7 +212,7 @@ impl Session {
         self.answer(id, Ok(written));
     }
 
-    fn send_write(&mut self, id: CommandId, join_ref: u64) {
+    fn send_write(&mut self, id: CommandId, join_ref: u64, now: Duration) {
         let Some(pending) = self.commands.get(id) else { return };
         let reference = self.next_reference;
         let mut client_op_id = String::with_capacity(self.op_prefix.len() + 20);
@@ -199,8 +227,10 @@ impl Session {
         match request.encode(Some(join_ref), reference, &self.channels[pending.store].topic) {
             Ok(frame) => {
                 self.next_reference += 1;
-                let bytes = frame.len();
+                let (store, bytes) = (pending.store, frame.len());
                 self.outputs.push_back(Output::Send(frame));
+                let wait = self.answer_wait(now, bytes);
+                self.channels[store].unanswered.push(reference, bytes, wait);
                 self.commands.change(id, |pending| pending.stage = Stage::Sent { reference, bytes });
             }
             Err(error) => self.answer(id, Err(error)),
@@ -221,9 +251,9 @@ impl Session {
         match outcome.map(Response::written) {
             Ok(Ok(written)) => {
                 if let Some(seq) = written.store_seq {
-                    self.channels[store].know(seq, now + self.timing.grace);
+                    self.channels[store].know(seq, now.saturating_add(self.timing.grace));
                 }
-                self.committed(id, written);
+                self.committed(id, now, written);
             }
             Ok(Err(error)) => {
                 let operation = format!("{} ({error})", pending.work.text());
@@ -238,9 +268,9 @@ impl Session {
                 let error = refusal.of_write(&Attempt { path, op, fence, current: None });
                 self.answer(id, Err(error));
                 // Unless it is being joined already.
-                let is_open = matches!(self.channels[store].phase, Phase::CatchingUp { .. } | Phase::Live { .. });
+                let is_open = self.channels[store].is_open();
                 if refusal.is_not_joined() && is_open {
-                    self.channel_closed(store, now);
+                    self.channel_closed(store, now, Cause::Closed);
                 }
             }
         }
@@ -270,8 +300,11 @@ impl Session {
     }
 
     /// The op of a command is committed, which answers it when the mirror has the op.
-    pub(super) fn committed(&mut self, id: CommandId, written: Written) {
+    pub(super) fn committed(&mut self, id: CommandId, now: Duration, written: Written) {
         let Some(pending) = self.commands.get(id) else { return };
+        if let Stage::Sent { reference, .. } = pending.stage {
+            self.channels[pending.store].unanswered.read(reference, now);
+        }
         let visible = self.channels[pending.store].visible();
         if written.store_seq.is_none_or(|seq| visible >= seq) {
             self.answer(id, Ok(written));
@@ -281,9 +314,9 @@ impl Session {
     }
 
     /// The channel of a store is gone: what was sent there and not answered is unknown.
-    pub(super) fn lose_sent(&mut self, store: usize) {
+    pub(super) fn lose_sent(&mut self, store: usize, cause: Cause) {
         for id in self.commands.sent(store) {
-            self.commands.change(id, Pending::cut_off);
+            self.commands.change(id, |pending| pending.cut_off(cause));
         }
     }
 
@@ -300,16 +333,19 @@ impl Session {
 
     /// A catch-up is complete, and did not contain the ops of these writes.
     pub(super) fn settle_lost(&mut self, store: usize, now: Duration) {
-        let end = now + self.timing.lost_grace;
+        let end = now.saturating_add(self.timing.lost_grace);
         for id in self.commands.lost(store) {
             match self.commands.get(id).map(|pending| &pending.stage) {
                 Some(Stage::Lost { crossed: true, .. }) => {
-                    self.give_up(id, "the connection was lost, and a snapshot hides whether it was applied");
+                    self.give_up(id, "a snapshot");
                 }
                 // The server may be about to do it: it may have the frame and not have read it.
-                Some(Stage::Lost { until: None, .. }) => self.commands.change(id, |pending| {
-                    pending.stage = Stage::Lost { crossed: false, until: Some(end) };
-                }),
+                Some(Stage::Lost { until: None, cause, .. }) => {
+                    let cause = *cause;
+                    self.commands.change(id, |pending| {
+                        pending.stage = Stage::Lost { crossed: false, until: Some(end), cause };
+                    });
+                }
                 _ => {}
             }
         }
@@ -331,7 +367,7 @@ impl Session {
         }
         // There is room for others now, of which none is late.
         for store in 0..self.channels.len() {
-            self.advance_all(store);
+            self.advance_all(store, now);
         }
     }
 
@@ -344,6 +380,15 @@ impl Session {
             Stage::Committed(Written { store_seq: Some(seq), .. }) if pending.target().is_some() => DustErr::Timeout {
                 operation: format!("{text}, which was committed as {seq} but has not come back yet,"),
             },
+            Stage::Lost { crossed, until, cause } => {
+                let cause = cause.text();
+                let then = match (crossed, until) {
+                    (true, _) => ", and a snapshot hides whether it was applied",
+                    (false, Some(_)) => ", and the ops that followed do not contain it",
+                    (false, None) => ", and the store has not been caught up with since",
+                };
+                DustErr::Timeout { operation: format!("{text} ({cause}{then})") }
+            }
             _ => DustErr::Timeout { operation: format!("{text} ({why})") },
         };
         self.answer(id, Err(error));

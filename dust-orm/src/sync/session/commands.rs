@@ -7,8 +7,6 @@ use std::time::Duration;
 use super::CommandId;
 use super::command::{Pending, Stage};
 
-/// How many commands of one store may be sent and not answered. The next ones wait in the order they were given.
-pub(super) const MAX_SENT: usize = 1_024;
 /// How many bytes of frames of one store may be sent and not answered. A frame is sent as long as those before it have fewer.
 pub(super) const MAX_SENT_BYTES: usize = 4 << 20;
 /// How many commands of all stores may wait to be sent before a session wants no more of them.
@@ -188,10 +186,9 @@ impl Commands {
         self.due.peek().filter(|Reverse((due, _))| *due <= now).map(|Reverse((_, id))| *id)
     }
 
-    /// The command of a store to send next, if as many are not answered yet that it has to wait.
+    /// The command of a store to send next, unless so much is not answered yet that it has to wait.
     pub(super) fn next_to_send(&mut self, store: usize) -> Option<CommandId> {
-        let Store { sent, sent_bytes, .. } = self.stores.get(store)?;
-        if *sent >= MAX_SENT || *sent_bytes >= MAX_SENT_BYTES {
+        if self.stores.get(store)?.sent_bytes >= MAX_SENT_BYTES {
             return None;
         }
         self.next_queued(store)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::channel::Phase;
+use super::command::Cause;
 use super::wait::Wait;
 use super::{Output, STEADY, Session};
 use crate::error::DustErr;
@@ -164,7 +165,7 @@ impl Session {
         for store in 0..self.channels.len() {
             self.channels[store].disconnect();
             self.announce(store);
-            self.lose_sent(store);
+            self.lose_sent(store, Cause::Connection);
             for id in self.commands.queued(store) {
                 if self.commands.get(id).is_some_and(|pending| pending.wait_until.is_none()) {
                     self.give_up(id, why);

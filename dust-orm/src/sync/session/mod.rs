@@ -31,11 +31,13 @@ mod command;
 mod commands;
 mod connection;
 mod follow;
+mod liveness;
 mod output;
 mod refusal;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timing;
+mod unanswered;
 mod wait;
 
 use std::collections::VecDeque;
@@ -52,7 +54,7 @@ use crate::protocol::channel::{Frames, Incoming, Message, Refusal, Request, Resp
 use crate::sync::MAX_MIRROR;
 use backoff::Dice;
 use channel::{Channel, Phase};
-use command::Pending;
+use command::{Cause, Pending};
 use commands::Commands;
 use connection::Socket;
 
@@ -169,7 +171,7 @@ impl Session {
     /// Whether the session is ready for more [commands](Session::command). It takes those that it is given all the same; but
     /// a driver that leaves them where they come from, until this is true again, makes the callers wait and not the memory grow.
     ///
-    /// Of one store at most 1,024 commands, or 4 MiB of frames, are sent and not answered. The next ones wait in the order they
+    /// Of one store at most 64 commands, or 4 MiB of frames, are sent and not answered. The next ones wait in the order they
     /// were given, and there is room until 1,024 of them wait. Without a connection there is always room, as what does not wait
     /// for one is answered at once.
     pub fn has_room(&self) -> bool {
@@ -189,6 +191,9 @@ impl Session {
         let join_ref = incoming.join_ref.as_deref();
         // What belongs to an earlier join says nothing about this one; live events belong to none.
         let is_current = join_ref.is_some_and(|join_ref| self.channels[store].join_ref_is(join_ref));
+        if is_current && matches!(incoming.message, Message::Event(_) | Message::Snapshot(_)) {
+            self.catch_up_goes_on(store, now);
+        }
         match incoming.message {
             Message::Reply { reference, outcome } => {
                 if let Some(reference) = reference.and_then(|reference| reference.parse().ok()) {
@@ -198,10 +203,10 @@ impl Session {
             // What is refused is fetched when it is not refused any more.
             Message::Event(_) if matches!(self.channels[store].phase, Phase::Refused { .. }) => {}
             Message::Event(op) if join_ref.is_none() || is_current => self.receive(store, now, op),
-            Message::Snapshot(snapshot) if is_current => self.replace(store, snapshot),
+            Message::Snapshot(snapshot) if is_current => self.replace(store, now, snapshot),
             Message::CaughtUp if is_current => self.caught_up(store, now),
             Message::Crashed if is_current => self.channel_crashed(store, now),
-            Message::Closed if is_current => self.channel_closed(store, now),
+            Message::Closed if is_current => self.channel_closed(store, now, Cause::Closed),
             _ => {}
         }
     }
@@ -258,7 +263,7 @@ impl Session {
         if deadline < now {
             return self.give_up_unsent(id, pending);
         }
-        self.admit(id, pending);
+        self.admit(id, pending, now);
         self.close_holes(store.0, now);
     }
 
@@ -289,7 +294,7 @@ impl Session {
             Socket::Off | Socket::Dialling => None,
         };
         let up = matches!(self.socket, Socket::Up { .. });
-        let channels = self.channels.iter().filter(|_| up).filter_map(|channel| channel.next_wake());
+        let channels = self.channels.iter().filter(|_| up).filter_map(|channel| channel.next_wake(self.timing.grace));
         socket.into_iter().chain(channels).chain(self.commands.next_due()).min()
     }
 
@@ -313,11 +318,18 @@ impl Session {
         let channel = &self.channels[store];
         if matches!(channel.phase, Phase::Joining { join_ref, .. } if join_ref == reference) {
             self.join_answered(store, now, outcome);
-        } else if channel.status_sent.is_some_and(|(sent, _)| sent == reference) {
+            return;
+        }
+        let mut unanswered = std::mem::take(&mut self.channels[store].unanswered);
+        unanswered.answered(reference, |bytes| self.answer_wait(now, bytes));
+        let channel = &mut self.channels[store];
+        channel.unanswered = unanswered;
+        if channel.status_sent.as_ref().is_some_and(|asked| asked.reference == reference) {
             self.status_answered(store, now, outcome);
         } else if let Some(id) = self.commands.by_reference(reference) {
             self.write_answered(store, now, id, outcome);
-            self.advance_all(store);
         }
+        self.drain(store, now);
+        self.advance_all(store, now);
     }
 }

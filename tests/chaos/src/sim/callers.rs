@@ -14,6 +14,9 @@ use super::world::{Caller, Checked, Event, World, broken};
 use crate::ledger;
 use crate::violation::{Promise, Violation};
 
+/// How long a call may take where nothing goes wrong: frames are under way for up to 400 ms each, and catch-ups come op by op.
+const SOON: Duration = Duration::from_secs(10);
+
 impl World {
     /// A caller has its answer, and thinks about what to do next.
     pub(super) fn go_on(&mut self, caller: usize) {
@@ -154,6 +157,9 @@ impl World {
             (_, true) => "write failed",
             (_, false) => "other call failed",
         });
+        if self.plan.is_calm {
+            self.check_calm(index, &outcome)?;
+        }
         match &outcome {
             Outcome::Done(Some(seq)) => {
                 if is_write && found != Some(*seq) {
@@ -187,6 +193,18 @@ impl World {
         self.calls[index].outcome = Some(outcome);
         if self.callers[caller].waits_for == Some(index) {
             self.go_on(caller);
+        }
+        Ok(())
+    }
+
+    /// Where nothing goes wrong but that others write and events get lost, a call is answered soon, and known.
+    fn check_calm(&self, index: usize, outcome: &Outcome) -> Checked {
+        let Call { client, due, ref target, .. } = self.calls[index];
+        let began = due - Timing::default().deadline;
+        let took = self.clients[client].time(self.now) - began;
+        if target.is_some() && *outcome == Outcome::Unknown || took > SOON {
+            let what = format!("call {index} was answered after {took:?} as {outcome:?}, and nothing went wrong");
+            return Err(Violation::new(Promise::UnknownNeedsAFault, what));
         }
         Ok(())
     }

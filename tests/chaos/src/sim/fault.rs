@@ -40,6 +40,9 @@ enum Fault {
     Save,
 }
 
+/// What goes wrong where no outcome may be unknown.
+const CALM: [(u64, Fault); 3] = [(6, Fault::Beside), (1, Fault::Compact), (1, Fault::Save)];
+
 const FAULTS: [(u64, Fault); 15] = [
     (5, Fault::Cut),
     (5, Fault::CutAfter),
@@ -87,7 +90,8 @@ impl World {
             let after = self.dice.time(0, self.plan.fault_gap_ms);
             self.schedule(after, Event::Fault);
         }
-        let Some(fault) = self.dice.pick(&FAULTS) else { return Ok(()) };
+        let fault = if self.plan.is_calm { self.dice.pick(&CALM) } else { self.dice.pick(&FAULTS) };
+        let Some(fault) = fault else { return Ok(()) };
         let client = self.dice.index(self.clients.len());
         self.counts.add(fault.name());
         self.tell(|| format!("FAULT {fault:?} of client {client}"));

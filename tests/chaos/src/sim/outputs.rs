@@ -154,6 +154,7 @@ impl World {
                 self.tell(|| format!("client {client}: s{} is {state:?}", store.0));
                 self.clients[client].stores[store.0].set_state(&state);
             }
+            Output::Stands { .. } => {}
             other => return Err(broken(format!("what is {other:?}?"))),
         }
         Ok(())

@@ -30,7 +30,7 @@ impl World {
         let is_write = frame.contains(r#","write",{"#);
         let mut twist = Twist::default();
         if is_write && self.dice.percent(self.plan.twists) {
-            match self.dice.below(4) {
+            match self.dice.within(u64::from(self.plan.is_calm), 3) {
                 0 => (twist.no_reply, _) = (true, self.counts.add("reply lost")),
                 1 => (twist.no_event, _) = (true, self.counts.add("event lost")),
                 2 => (twist.event_twice, _) = (true, self.counts.add("event twice")),
@@ -58,9 +58,19 @@ impl World {
                 changed = Some(frame.replace(r#""fence":"#, r#""fences":"#));
             }
         }
+        let is_message = is_write || frame.contains(r#","status",{"#);
+        let (is_left, is_busy) = (self.dice.percent(self.plan.unread), self.dice.percent(90));
+        if frame.contains(r#","phx_join",{"#) {
+            self.overtake(wire);
+        }
         for _ in 0..times {
-            let line = self.wires[wire].line.as_mut();
-            let is_open = line.is_none_or(|line| line.receive(changed.as_deref().unwrap_or(frame), twist));
+            let Some(line) = self.wires[wire].line.as_mut() else { break };
+            let frame = changed.as_deref().unwrap_or(frame);
+            let waits = is_message && (is_left || is_busy && line.unread() > 0);
+            if waits && line.leave_unread(frame, twist) {
+                continue;
+            }
+            let is_open = line.receive(frame, twist);
             if !is_open {
                 return Err(broken(format!("the client sent what is no frame: {frame}")));
             }
@@ -71,6 +81,38 @@ impl World {
         }
         self.look()?;
         self.plan_catch_up(wire);
+        self.plan_read(wire);
+        Ok(())
+    }
+
+    /// A join overtakes what the channels have not read: it ends the one that it joins again with the rest of that.
+    fn overtake(&mut self, wire: usize) {
+        let Some(line) = self.wires[wire].line.as_mut() else { return };
+        for _ in 0..self.dice.within(0, line.unread() as u64) {
+            line.read();
+        }
+        if line.unread() > 0 {
+            self.counts.add("join while messages are unread");
+        }
+    }
+
+    fn plan_read(&mut self, wire: usize) {
+        let this = &mut self.wires[wire];
+        if this.line.as_ref().is_some_and(|line| line.unread() > 0) && !this.reads {
+            this.reads = true;
+            let after = self.latency();
+            self.schedule(after, Event::Read(wire));
+        }
+    }
+
+    pub(super) fn read_left(&mut self, wire: usize) -> Checked {
+        self.wires[wire].reads = false;
+        if let Some(line) = &mut self.wires[wire].line {
+            line.read();
+        }
+        self.look()?;
+        self.plan_catch_up(wire);
+        self.plan_read(wire);
         Ok(())
     }
 

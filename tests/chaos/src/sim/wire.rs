@@ -17,6 +17,8 @@ pub(super) struct Wire {
     pub(super) down: Way,
     /// Whether a step of a catch-up is due already.
     pub(super) steps: bool,
+    /// Whether a channel is going to read already.
+    pub(super) reads: bool,
 }
 
 /// One direction.
@@ -31,7 +33,22 @@ pub(super) struct Way {
 
 impl Wire {
     pub(super) fn new(client: usize, line: Line) -> Wire {
-        Wire { client, line: Some(line), is_held: true, up: Way::default(), down: Way::default(), steps: false }
+        Wire {
+            client,
+            line: Some(line),
+            is_held: true,
+            up: Way::default(),
+            down: Way::default(),
+            steps: false,
+            reads: false,
+        }
+    }
+}
+
+impl Wire {
+    /// Whether the server has something to do that it was sent.
+    pub(super) fn is_sent(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| !self.up.is_empty() || line.unread() > 0)
     }
 }
 

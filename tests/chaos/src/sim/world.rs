@@ -28,6 +28,8 @@ pub(super) enum Event {
     Down(usize),
     /// A catch-up goes on.
     CatchUp(usize),
+    /// A channel reads what is left to it.
+    Read(usize),
     /// A client's time has come.
     Wake(usize),
     /// An attempt to connect ends.
@@ -173,8 +175,7 @@ impl World {
                 })
         };
         // A frame under way may be a write.
-        let is_sent = |wire: &Wire| wire.line.is_some() && !wire.up.is_empty();
-        self.clients.iter().all(follows) && !self.wires.iter().any(is_sent)
+        self.clients.iter().all(follows) && !self.wires.iter().any(Wire::is_sent)
     }
 
     pub(super) fn schedule(&mut self, after: Duration, event: Event) {
@@ -199,6 +200,7 @@ impl World {
             Event::Up(wire) => self.at_server(wire),
             Event::Down(wire) => self.at_client(wire),
             Event::CatchUp(wire) => self.catch_up(wire),
+            Event::Read(wire) => self.read_left(wire),
             Event::Wake(client) => self.wake(client),
             Event::Dialled { client, attempt } => self.dialled(client, attempt),
             Event::Gone(wire) => {

@@ -2,7 +2,9 @@ use super::*;
 
 /// Two stores on one connection, of which the first is joined with the reference 1 and the second with 2.
 fn two() -> Client {
-    let mut client = Client::over([("acme/main".to_owned(), 3), ("acme/main2".to_owned(), 0)]);
+    // No join of the other store is answered, which is not to matter here.
+    let timing = Timing { join: Duration::MAX, status: Duration::MAX, ..Timing::default() };
+    let mut client = Client::timed(timing, [("acme/main".to_owned(), 3), ("acme/main2".to_owned(), 0)]);
     client.connect();
     client.joined("1", 3);
     client.says("1", "catch_up_complete", json!({"through_seq": 3}));
