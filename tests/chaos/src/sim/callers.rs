@@ -91,6 +91,12 @@ impl World {
             Work::Write(write) => Some((write.path.clone(), write.op.kind(), write.fence.clone())),
             _ => None,
         };
+        let plain = match &work {
+            Work::Write(write) if write.fence.is_none() && matches!(write.op, Op::Set(_) | Op::Delete) => {
+                Some(write.clone())
+            }
+            _ => None,
+        };
         let this = &mut self.clients[client];
         let time = this.time(self.now);
         let id = CommandId(this.commands.len() as u64);
@@ -102,6 +108,7 @@ impl World {
             number: this.commands.len() as u64,
             store,
             target,
+            plain,
             // An answer to this has to be about what was there when it was asked.
             since: match work {
                 Work::CatchUp(seq) => seq,
@@ -190,10 +197,25 @@ impl World {
         if let Ok(written) = &result {
             self.learn(index, written)?;
         }
+        let was_not_sent = matches!(result, Err(DustErr::Network(_)));
+        let is_unknown = outcome == Outcome::Unknown && self.mutation == Some(Mutation::FailoverSendsAgain);
         self.calls[index].outcome = Some(outcome);
+        if was_not_sent || is_unknown {
+            self.fail_over(index)?;
+        }
         if self.callers[caller].waits_for == Some(index) {
             self.go_on(caller);
         }
+        Ok(())
+    }
+
+    /// Writes over HTTP what the client could not send, as a repo does.
+    fn fail_over(&mut self, index: usize) -> Checked {
+        let Call { store, ref mut plain, .. } = self.calls[index];
+        let Some(write) = plain.take() else { return Ok(()) };
+        self.counts.add("write failed over to HTTP");
+        self.tell(|| format!("call {index} goes over HTTP instead"));
+        self.write_http_for(Some(index), store, vec![write])?;
         Ok(())
     }
 

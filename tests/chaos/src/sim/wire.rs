@@ -9,6 +9,8 @@ use dust_emulator::Line;
 #[derive(Debug)]
 pub(super) struct Wire {
     pub(super) client: usize,
+    /// Which start of the client opened it.
+    pub(super) start: u64,
     /// The server's end, while it has one.
     pub(super) line: Option<Line>,
     /// Whether the client holds its end.
@@ -32,9 +34,10 @@ pub(super) struct Way {
 }
 
 impl Wire {
-    pub(super) fn new(client: usize, line: Line) -> Wire {
+    pub(super) fn new(client: usize, start: u64, line: Line) -> Wire {
         Wire {
             client,
+            start,
             line: Some(line),
             is_held: true,
             up: Way::default(),

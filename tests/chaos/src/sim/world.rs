@@ -1,6 +1,6 @@
 //! The world: what happens when, and what is checked as it happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::call::{Call, Knowledge, Outcome};
@@ -70,6 +70,10 @@ pub(super) struct World {
     pub(super) wires: Vec<Wire>,
     pub(super) callers: Vec<Caller>,
     pub(super) calls: Vec<Call>,
+    /// The writes that were sent on sockets: the client, its start, and the number of its command.
+    pub(super) writes_sent: BTreeSet<(usize, u64, u64)>,
+    /// Those of them that the server got.
+    pub(super) writes_arrived: BTreeSet<(usize, u64, u64)>,
     pub(super) faults_left: u64,
     pub(super) mutation: Option<Mutation>,
     pub(super) counts: Counts,
@@ -110,6 +114,8 @@ impl World {
             wires: Vec::new(),
             callers,
             calls: Vec::new(),
+            writes_sent: BTreeSet::new(),
+            writes_arrived: BTreeSet::new(),
             faults_left,
             mutation,
             counts: Counts::default(),

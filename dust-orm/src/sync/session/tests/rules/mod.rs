@@ -10,6 +10,7 @@ use crate::protocol::channel::{FileUpload, Frames, Written};
 use crate::protocol::{CommittedOp, Op, OpKind, Path, Precondition, RawJson, Write};
 
 mod connection;
+mod liveness;
 mod mirror;
 mod refusal;
 mod writes;
