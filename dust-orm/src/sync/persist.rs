@@ -312,3 +312,6 @@ impl Writer {
         Some(Instant::now() + pause)
     }
 }
+
+#[cfg(test)]
+mod tests;
