@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::cause::Cause;
 use super::channel::Phase;
 use super::connection::Socket;
 use super::{Output, Session, StoreId};
@@ -71,30 +72,6 @@ pub(super) enum Stage {
         /// Why its answer will not come.
         cause: Cause,
     },
-}
-
-/// Why the answer to what was sent will not come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
-    Connection,
-    Crash,
-    Closed,
-    Hung,
-    Joined,
-    Refused,
-}
-
-impl Cause {
-    fn text(self) -> &'static str {
-        match self {
-            Cause::Connection => "the connection broke before its answer came",
-            Cause::Crash => "the channel crashed before its answer came",
-            Cause::Closed => "the server closed the channel before its answer came",
-            Cause::Hung => "the server did not answer it, nor anything else on its channel",
-            Cause::Joined => "its answer was lost",
-            Cause::Refused => "the store could not be followed any more before its answer came",
-        }
-    }
 }
 
 impl Work {

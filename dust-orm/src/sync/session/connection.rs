@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::cause::Cause;
 use super::channel::Phase;
-use super::command::Cause;
 use super::wait::Wait;
 use super::{Output, STEADY, Session};
 use crate::error::DustErr;

@@ -13,14 +13,16 @@
 //! answered, and nothing more is sent until then. Commands wait meanwhile, as long as the answer to a bounded number of
 //! messages and to a join takes.
 //!
-//! The other way is a second socket that does nothing but catch up: writers would not wait for the drain, but for the
-//! catch-up as before, as a write is answered when the mirror has it. Beside 10 HTTP writes a second the drain is the smaller
-//! part of that wait (about one round trip), and a second connection to open, keep and judge costs more than it saves.
+//! The other way is a second socket that does nothing but catch up: writers would not wait for the answers to others. Measured
+//! with `chaos --beside` (8 writers, 10 HTTP writes a second, 5 ms one way, 2 ms a message): a join that waits for nothing gives
+//! a median of 28 ms a write and 47 ms at the 99.9th percentile, this one 37 to 42 ms and 90 to 190 ms; holes are closed after
+//! 23 ms there and 47 to 51 ms here. (A join that overtakes: 18 ms, and 12 of 4,113 writes unknown after 30 s.) A second connection
+//! to open, authorise, keep alive and judge is not worth that.
 
 use std::time::Duration;
 
+use super::cause::Cause;
 use super::channel::Phase;
-use super::command::Cause;
 use super::wait::Wait;
 use super::{Output, Session};
 

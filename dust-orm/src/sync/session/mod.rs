@@ -10,8 +10,10 @@
 //! wait, earlier ones are dropped. A server pushes what is written over WebSockets but not what is written over HTTP, so
 //!
 //! - a hole in what is pushed means that ops were missed: the session joins again from the last op it has, and the server
-//!   sends the missing ones;
-//! - where nothing is pushed at all, `status` asks every few seconds how far the store is.
+//!   sends the missing ones. It does so when everything that was sent is answered, as a join ends the channel with what the
+//!   server has not read of it (`liveness.rs`);
+//! - where nothing is pushed at all, `status` asks how far the store is: every 5 s, and soon after somebody has written past the
+//!   socket.
 //!
 //! A snapshot replaces everything. A store that has fewer ops than the mirror was restored from a backup: everything is
 //! fetched again, aside, and replaces the mirror when it is complete. So is one that was restored and has meanwhile grown beyond
@@ -24,8 +26,15 @@
 //! By its event (which carries its `client_op_id`) or by its reply and an op of that number, whichever comes first: either
 //! way the mirror has it by then. When the connection is lost in between, the catch-up of the next one tells: it contains
 //! the op, or the outcome is unknown, which is [`Timeout`](DustErr::Timeout). No write is sent twice.
+//!
+//! # When a channel does not answer
+//!
+//! A join, each part of a catch-up, a `status` and what was sent all have deadlines ([`Timing`]). A store that misses one is
+//! joined again, and the second time the connection is given up. Until it has answered a `status` it is
+//! [`Offline`](StoreState::Offline): its mirror is not taken for one that follows it.
 
 mod backoff;
+mod cause;
 mod channel;
 mod command;
 mod commands;
@@ -53,8 +62,9 @@ use crate::error::DustErr;
 use crate::protocol::channel::{Frames, Incoming, Message, Refusal, Request, Response};
 use crate::sync::MAX_MIRROR;
 use backoff::Dice;
+use cause::Cause;
 use channel::{Channel, Phase};
-use command::{Cause, Pending};
+use command::Pending;
 use commands::Commands;
 use connection::Socket;
 
