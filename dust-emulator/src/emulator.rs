@@ -312,6 +312,16 @@ impl Emulator {
         Ok(hash)
     }
 
+    /// Puts a store back to what it was after an op and drops every connection, as a server that was restored from a backup.
+    /// False where that is not known: for an op that is still to come, or before the last compaction.
+    ///
+    /// [Handles](Emulator::store_handle) from before keep to the store as it was then: drop them.
+    pub fn restore(&self, store: &str, store_seq: u64) -> Result<bool, EmulatorError> {
+        let is_known = self.state.stores.restore(&StoreName::parse(store)?, store_seq)?;
+        self.disconnect_all();
+        Ok(is_known)
+    }
+
     /// How many WebSockets are open.
     pub fn open_sockets(&self) -> usize {
         self.state.hub.open_sockets()

@@ -85,6 +85,12 @@ pub(crate) enum Effect {
     ReplyFirst,
     /// The channel of a message crashes.
     Crash,
+    /// The channel of a message reads neither that nor anything more, while the socket lives on.
+    Hang,
+    /// A join is answered, and its catch-up never comes.
+    StallCatchUp,
+    /// A `put_file` crashes the channel of a store that has a file.
+    OneFile,
     /// A message is refused, with this as the body of the reply.
     Refuse { response: String },
 }
@@ -174,6 +180,22 @@ impl Fault {
     /// so.
     pub fn crash() -> Fault {
         Fault::new(Effect::Crash)
+    }
+
+    /// On a WebSocket: the channel of the message reads neither that message nor any that follows, until the store is joined
+    /// again. Its socket, the pushes of others and the other channels go on.
+    pub fn hang() -> Fault {
+        Fault::new(Effect::Hang)
+    }
+
+    /// On a WebSocket: a join is answered, and nothing of its catch-up ever comes.
+    pub fn stall_catch_up() -> Fault {
+        Fault::new(Effect::StallCatchUp).route(Route::SocketJoin)
+    }
+
+    /// On a WebSocket: every `put_file` into a store that has a file already crashes its channel, as it does on Dust 0.1.
+    pub fn one_file() -> Fault {
+        Fault::new(Effect::OneFile).route(Route::SocketPutFile).forever()
     }
 
     /// On a WebSocket: the message is not done, and refused for this reason.
@@ -274,7 +296,7 @@ impl Fault {
     pub(crate) fn lets_through(&self) -> bool {
         match self.effect {
             Effect::Status { .. } | Effect::Close | Effect::Crash => self.applied,
-            Effect::Refuse { .. } => false,
+            Effect::Refuse { .. } | Effect::Hang => false,
             _ => true,
         }
     }

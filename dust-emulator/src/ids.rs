@@ -33,7 +33,7 @@ pub(crate) fn secret() -> String {
 }
 
 /// Random enough for names: the standard library seeds each hasher anew.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(std::time::SystemTime::now())
 }
 

@@ -115,6 +115,7 @@ pub mod config;
 pub mod entity;
 pub mod error;
 pub mod feed;
+mod pace;
 pub mod protocol;
 pub mod repo;
 #[cfg(feature = "embedded")]

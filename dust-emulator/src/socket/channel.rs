@@ -28,6 +28,8 @@ pub(super) struct Channel {
     pub(super) held: Held,
     pub(super) membership: Membership,
     pub(super) catch_up: Option<CatchUp>,
+    /// Whether it reads nothing more, by a fault.
+    pub(super) hangs: bool,
 }
 
 /// Where a catch-up is.
@@ -72,7 +74,7 @@ pub(super) fn join(
     let membership = Membership::of(state, &topic, queue.clone());
     drop(order);
     let catch_up = Some(CatchUp { last, sent: 0, begun: false });
-    Ok(Channel { topic, join_ref: frame.join_ref.clone(), held, membership, catch_up })
+    Ok(Channel { topic, join_ref: frame.join_ref.clone(), held, membership, catch_up, hangs: false })
 }
 
 /// The store of a topic: by its name, or by its id.
@@ -153,11 +155,11 @@ impl Channel {
         Ok(())
     }
 
-    /// An op as a catch-up gives it: a decimal or datetime bare.
+    /// An op as a catch-up gives it: a decimal or datetime bare, and of an object with a `_scalar` that alone.
     fn event(&self, vsn: Vsn, op: &CommittedOp) -> Result<Outgoing, Crash> {
         let client_op_id = json::text(&op.client_op_id);
         check_packs(vsn, op.value.as_str(), || format!("`{}` at op {}", op.path, op.store_seq))?;
-        let value = envelope::bare(&op.value);
+        let value = envelope::bare(&envelope::unwrap(&op.value));
         let mut event = seat::event(&self.topic, Some(self.join_ref.clone()), op, &client_op_id, &value);
         let is_envelope = op.value.is_object() && value != op.value && op.op == OpKind::Set;
         if is_envelope && vsn == Vsn::MessagePack {

@@ -7,18 +7,19 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::sync::{mpsc, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::desk::Desk;
+use super::desk::{Desk, Unread};
 use super::frame::{Frame, Outgoing, Vsn};
 use super::seat::{Crash, Twist};
 use crate::address::{self, Params};
 use crate::auth::Token;
 use crate::faults::{Effect, Fault, Met};
+use crate::ids;
 use crate::routes::Route;
 use crate::state::State;
 
@@ -30,6 +31,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const GRACE: Duration = Duration::from_secs(1);
 /// How long a client is waited for that has been told of the end. One that does not answer may not get to read that.
 const LINGER: Duration = Duration::from_millis(100);
+
+/// How many messages the channels of a socket may leave unread before the socket itself reads no more.
+const MAX_UNREAD: usize = 1_000;
 
 /// Who is at the other end.
 #[derive(Clone)]
@@ -45,6 +49,13 @@ pub(crate) struct Stops {
     pub(crate) stopped: watch::Receiver<bool>,
     /// The server waits until the last of these is dropped.
     pub(crate) _alive: mpsc::Sender<()>,
+}
+
+/// A message that a channel is reading: which, the fault that meets it, and when it has been read.
+struct Reading {
+    id: u64,
+    fault: Option<Fault>,
+    until: Instant,
 }
 
 /// Why a socket ends.
@@ -64,6 +75,8 @@ pub(super) struct Connection {
     overflown: watch::Receiver<bool>,
     held: watch::Receiver<Option<usize>>,
     desk: Desk,
+    /// The message that a channel is reading.
+    reading: Option<Reading>,
     /// When the client was last heard, on the emulator's monotonic clock.
     heard_ms: u64,
 }
@@ -87,6 +100,7 @@ impl Connection {
             stops,
             dropped,
             held: state.hub.held(),
+            reading: None,
             heard_ms: state.clock.monotonic_ms(),
             state,
         }
@@ -111,6 +125,7 @@ impl Connection {
         loop {
             let hold = *self.held.borrow_and_update();
             let catching_up = self.desk.catching_up(hold);
+            let read_at = self.begin_to_read();
             tokio::select! {
                 biased;
                 _ = self.dropped.changed() => return Err(End::Drop),
@@ -118,7 +133,8 @@ impl Connection {
                 _ = self.overflown.changed() => return Err(End::Drop),
                 _ = self.stops.stopped.changed() => return Err(End::Close(CloseCode::Away)),
                 frame = self.desk.next() => self.send(frame).await?,
-                incoming = self.socket.next() => match incoming {
+                // As a server's socket, it reads on while its channels are busy.
+                incoming = self.socket.next(), if self.desk.unread() < MAX_UNREAD => match incoming {
                     Some(Ok(message)) => {
                         self.heard_ms = self.state.clock.monotonic_ms();
                         self.receive(message).await?;
@@ -132,6 +148,7 @@ impl Connection {
                     }
                 }
                 _ = self.held.changed() => {}
+                () = until(read_at) => self.read(None).await?,
                 () = std::future::ready(()), if catching_up.is_some() => {
                     if let Some(topic) = catching_up {
                         self.desk.catch_up(&topic, hold).await;
@@ -174,22 +191,61 @@ impl Connection {
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Ok(()),
         };
         let frame = frame.ok_or(End::Close(CloseCode::Error))?;
-        let met = Met { method: "WS", route: route(&frame), target: &target(&frame) };
-        let fault = self.state.faults.meet(&met);
+        if self.desk.is_for_channel(&frame) {
+            self.desk.leave_unread(frame, Twist::default());
+            return Ok(());
+        }
+        if frame.event == "phx_join" {
+            // The channel that is joined already may have read some of what is left to it.
+            let readable = self.desk.readable(&frame.topic) as u64;
+            for _ in 0..ids::random() % (readable + 1) {
+                self.read(Some(&frame.topic)).await?;
+            }
+        }
+        let fault = meet(&self.state, &frame);
         if let Some(fault) = &fault {
             let Connection { dropped, overflown, stops, .. } = self;
             until_ended(dropped, overflown, stops, tokio::time::sleep(fault.wait())).await?;
         }
-        let effect = fault.as_ref().map(Fault::effect);
-        let done = fault.as_ref().is_none_or(Fault::lets_through);
+        self.act(&frame, fault.as_ref()).await
+    }
+
+    /// Has a channel begin to read the next message that is left to one; when it has read it.
+    fn begin_to_read(&mut self) -> Option<Instant> {
+        let Unread { id, frame, .. } = self.desk.next_unread()?;
+        if let Some(reading) = self.reading.as_ref().filter(|reading| reading.id == *id) {
+            return Some(reading.until);
+        }
+        let fault = meet(&self.state, frame);
+        let until = Instant::now() + fault.as_ref().map_or(Duration::ZERO, Fault::wait);
+        self.reading = Some(Reading { id: *id, fault, until });
+        Some(until)
+    }
+
+    /// Has a channel, of one topic or any, read what is left to it, and do what that asks for.
+    async fn read(&mut self, topic: Option<&str>) -> Result<(), End> {
+        let Some(Unread { id, frame, .. }) = self.desk.take_unread(topic) else { return Ok(()) };
+        let fault = match self.reading.take_if(|reading| reading.id == id) {
+            Some(reading) => reading.fault,
+            None => meet(&self.state, &frame),
+        };
+        self.act(&frame, fault.as_ref()).await
+    }
+
+    /// Does what a frame asks for, as a fault has it.
+    async fn act(&mut self, frame: &Frame, fault: Option<&Fault>) -> Result<(), End> {
+        let effect = fault.map(Fault::effect);
+        let done = fault.is_none_or(Fault::lets_through);
         let twist = Twist {
             no_reply: done && matches!(effect, Some(Effect::SwallowReply | Effect::Close | Effect::Crash)),
             no_event: matches!(effect, Some(Effect::SwallowEvent)),
             event_twice: matches!(effect, Some(Effect::DuplicateEvent)),
             reply_first: matches!(effect, Some(Effect::ReplyFirst)),
+            no_catch_up: matches!(effect, Some(Effect::StallCatchUp)),
+            one_file: matches!(effect, Some(Effect::OneFile)),
         };
         if done {
-            self.desk.handle(&frame, twist).await;
+            self.desk.handle(frame, twist).await;
         }
         match effect {
             Some(Effect::Close) => Err(End::Drop),
@@ -197,9 +253,13 @@ impl Connection {
                 self.desk.crash(&frame.topic, &Crash("a fault".to_owned()));
                 Ok(())
             }
+            Some(Effect::Hang) => {
+                self.desk.hang(&frame.topic);
+                Ok(())
+            }
             Some(Effect::Refuse { response }) => {
                 let join_ref = self.desk.join_ref(&frame.topic);
-                self.desk.answer(&frame, Some(join_ref.unwrap_or(&frame.join_ref).clone()), false, response);
+                self.desk.answer(frame, Some(join_ref.unwrap_or(&frame.join_ref).clone()), false, response);
                 Ok(())
             }
             _ => Ok(()),
@@ -226,6 +286,19 @@ fn target(frame: &Frame) -> String {
     let segments = payload.get("path_segments").and_then(|segments| segments.to::<Vec<String>>().ok());
     let path = segments.map(|segments| segments.join("/")).or_else(|| address::text(&payload, "path"));
     path.map_or_else(|| frame.topic.clone(), |path| format!("{}/{path}", frame.topic))
+}
+
+fn meet(state: &State, frame: &Frame) -> Option<Fault> {
+    state.faults.meet(&Met { method: "WS", route: route(frame), target: &target(frame) })
+}
+
+/// Waits until a moment; never ends where there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(at) if at <= Instant::now() => {}
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits for something, unless the connection is to end first.

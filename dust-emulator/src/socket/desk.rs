@@ -1,6 +1,6 @@
 //! A client's channels, whatever carries its frames: frames in, a queue of frames out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use dust_orm::protocol::RawJson;
@@ -17,11 +17,23 @@ use crate::address::Params;
 use crate::json::Object;
 use crate::state::State;
 
+/// A message that its channel has not read.
+pub(super) struct Unread {
+    /// Tells it from the others of its socket.
+    pub(super) id: u64,
+    pub(super) frame: Frame,
+    pub(super) twist: Twist,
+}
+
 /// What a client has joined, and what it is to be sent.
 pub(super) struct Desk {
     state: Arc<State>,
     client: Client,
     channels: BTreeMap<String, Channel>,
+    /// Messages that the socket has read and their channels have not, in the order they came. A channel that is joined
+    /// again, or crashes, takes its own along.
+    unread: VecDeque<Unread>,
+    next_unread: u64,
     queue: Queue,
     orders: Waiting,
     /// Whether to wait for the disk in a thread of its own.
@@ -31,7 +43,16 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(state: Arc<State>, client: Client, threads: bool) -> Desk {
         let (queue, orders) = Queue::new();
-        Desk { state, client, channels: BTreeMap::new(), queue, orders, threads }
+        Desk {
+            state,
+            client,
+            channels: BTreeMap::new(),
+            unread: VecDeque::new(),
+            next_unread: 0,
+            queue,
+            orders,
+            threads,
+        }
     }
 
     /// What the client is to be sent next, when there is something.
@@ -84,6 +105,52 @@ impl Desk {
         self.queue.send(Order::Send(frame));
     }
 
+    /// Whether a frame is for a channel to read. Heartbeats, joins, and what is sent to a topic that is not joined are the
+    /// socket's own.
+    pub(super) fn is_for_channel(&self, frame: &Frame) -> bool {
+        frame.event != "phx_join" && self.channels.contains_key(&frame.topic)
+    }
+
+    /// Leaves a message to its channel, which has not read it yet.
+    pub(super) fn leave_unread(&mut self, frame: Frame, twist: Twist) {
+        self.unread.push_back(Unread { id: self.next_unread, frame, twist });
+        self.next_unread += 1;
+    }
+
+    /// How many messages no channel has read.
+    pub(super) fn unread(&self) -> usize {
+        self.unread.len()
+    }
+
+    /// How many messages the channel of a topic can still read; one that hangs reads none.
+    pub(super) fn readable(&self, topic: &str) -> usize {
+        self.unread.iter().filter(|unread| unread.frame.topic == topic && self.is_read(&unread.frame)).count()
+    }
+
+    /// The message that a channel reads next.
+    pub(super) fn next_unread(&self) -> Option<&Unread> {
+        self.unread.iter().find(|unread| self.is_read(&unread.frame))
+    }
+
+    /// Takes the message that a channel reads next, of one topic or of any.
+    pub(super) fn take_unread(&mut self, topic: Option<&str>) -> Option<Unread> {
+        let is_next =
+            |unread: &Unread| topic.is_none_or(|topic| unread.frame.topic == topic) && self.is_read(&unread.frame);
+        let at = self.unread.iter().position(is_next)?;
+        self.unread.remove(at)
+    }
+
+    fn is_read(&self, frame: &Frame) -> bool {
+        self.channels.get(&frame.topic).is_some_and(|channel| !channel.hangs)
+    }
+
+    /// Has a channel read nothing more, as one that waits forever for something.
+    pub(super) fn hang(&mut self, topic: &str) {
+        if let Some(channel) = self.channels.get_mut(topic) {
+            channel.hangs = true;
+        }
+    }
+
     /// Does what a frame asks for.
     pub(super) async fn handle(&mut self, frame: &Frame, twist: Twist) {
         let topic = frame.topic.as_str();
@@ -105,7 +172,7 @@ impl Desk {
                     self.answer(frame, Some(channel.join_ref.clone()), true, "{}");
                 }
                 self.queue(channel.ended("phx_close"));
-                self.channels.remove(topic);
+                self.remove(topic);
             }
             // That of a join that is over already.
             ("phx_leave", Some(_)) => {}
@@ -133,14 +200,18 @@ impl Desk {
     async fn join(&mut self, frame: &Frame, twist: Twist) {
         let (state, client) = (Arc::clone(&self.state), self.client.clone());
         let (queue, message) = (self.queue.clone(), frame.clone());
-        let old = self.channels.remove(&frame.topic);
+        // It ends with what it has not read: that is neither done nor answered, ever.
+        let old = self.remove(&frame.topic);
         let old_end = old.as_ref().map(|channel| channel.ended("phx_close"));
         // From here on nothing is pushed to it.
         drop(old);
         let joined =
             off_thread(self.threads, move || channel::join(&state, &client, &message, &queue, twist.no_reply)).await;
         match joined {
-            Some(Ok(channel)) => {
+            Some(Ok(mut channel)) => {
+                if twist.no_catch_up {
+                    channel.catch_up = None;
+                }
                 self.channels.insert(frame.topic.clone(), channel);
             }
             Some(Err(Refused(response))) => self.answer(frame, Some(frame.join_ref.clone()), false, &response),
@@ -149,6 +220,12 @@ impl Desk {
         if let Some(end) = old_end {
             self.queue(end);
         }
+    }
+
+    /// Takes a channel away, with what it has not read.
+    fn remove(&mut self, topic: &str) -> Option<Channel> {
+        self.unread.retain(|unread| unread.frame.topic != topic);
+        self.channels.remove(topic)
     }
 
     /// Sends the next part of a catch-up.
@@ -182,7 +259,7 @@ impl Desk {
 
     /// Ends a channel as one that crashed.
     pub(super) fn crash(&mut self, topic: &str, Crash(reason): &Crash) {
-        if let Some(channel) = self.channels.remove(topic) {
+        if let Some(channel) = self.remove(topic) {
             tracing::warn!(target: "dust_emulator", topic, reason, "the channel crashed");
             self.queue(channel.ended("phx_error"));
         }

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::connection::Client;
-use super::desk::Desk;
+use super::desk::{Desk, Unread};
 use super::frame::Vsn;
 use super::seat::{Crash, Twist};
 use crate::auth::Token;
@@ -28,11 +28,50 @@ impl Line {
 
     /// Reads a frame of text, and does what it asks for. `false` where a server closes the connection, because the text is
     /// no frame.
+    ///
+    /// A message comes after those that its channel has not [read](Line::read) yet. A join ends the channel that there is
+    /// with all of these: they are neither done nor answered.
     #[must_use]
     pub fn receive(&mut self, text: &str, twist: Twist) -> bool {
         let Some(frame) = Vsn::decode_text(text) else { return false };
+        while self.desk.is_for_channel(&frame) && self.desk.readable(&frame.topic) > 0 {
+            self.read_of(Some(&frame.topic));
+        }
         // Without threads there is nothing to wait for.
         self.desk.handle(&frame, twist).now_or_never().is_some()
+    }
+
+    /// Takes a message off the wire and leaves it to its channel, which [reads](Line::read) it later. `false` if it is none
+    /// to a channel that is joined, and was not taken.
+    #[must_use]
+    pub fn leave_unread(&mut self, text: &str, twist: Twist) -> bool {
+        let Some(frame) = Vsn::decode_text(text).filter(|frame| self.desk.is_for_channel(frame)) else { return false };
+        self.desk.leave_unread(frame, twist);
+        true
+    }
+
+    /// How many messages the channels have not read.
+    pub fn unread(&self) -> usize {
+        self.desk.unread()
+    }
+
+    /// Has a channel read the first message that was left to one, and do what it asks for.
+    pub fn read(&mut self) {
+        self.read_of(None);
+    }
+
+    fn read_of(&mut self, topic: Option<&str>) {
+        if let Some(Unread { frame, twist, .. }) = self.desk.take_unread(topic) {
+            // Without threads there is nothing to wait for.
+            self.desk.handle(&frame, twist).now_or_never();
+        }
+    }
+
+    /// Has every channel hang: it reads nothing more, until it is joined again.
+    pub fn hang(&mut self) {
+        for topic in self.desk.topics() {
+            self.desk.hang(&topic);
+        }
     }
 
     /// The next frame for the client, if there is one.

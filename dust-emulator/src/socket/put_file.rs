@@ -19,7 +19,10 @@ pub(super) fn put_file(seat: &Seat, payload: &Params) -> Result<(), Failure> {
     let content: String =
         content.to().map_err(|_| Crash("put_file whose content is no string crashes the channel".to_owned()))?;
     let content = base64::decode(&content).ok_or_else(|| Refused::because("invalid_base64"))?;
-    let stored = status::file_bytes(&seat.held.store).map_err(|error| write::refused(OpKind::PutFile, &error))?;
+    let stored = status::files(&seat.held.store).map_err(|error| write::refused(OpKind::PutFile, &error))?;
+    if seat.twist.one_file && stored.is_some_and(|files| files.count > 0) {
+        return Err(Crash("the second put_file of a store crashes the channel, by a fault".to_owned()).into());
+    }
     if stored.is_none() {
         let why = "a leaf that refers to a file without its size crashes the channel at the next put_file: delete it";
         return Err(Crash(why.to_owned()).into());

@@ -24,6 +24,10 @@ pub struct Twist {
     pub event_twice: bool,
     /// The reply comes before the event.
     pub reply_first: bool,
+    /// A join is answered, and its catch-up never comes.
+    pub no_catch_up: bool,
+    /// A `put_file` crashes the channel if its store has a file already.
+    pub one_file: bool,
 }
 
 /// A message's channel and sender, and the way back to it.

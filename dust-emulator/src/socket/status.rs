@@ -64,7 +64,7 @@ pub(super) fn status(seat: &Seat) -> Result<String, StoreError> {
         .number("db_size_bytes", 0)
         .number("entry_count", store.entry_count()?)
         .raw("expires_at", "null")
-        .number("file_storage_bytes", file_bytes(store)?.unwrap_or(0))
+        .number("file_storage_bytes", files(store)?.map_or(0, |files| files.bytes))
         .raw("latest_snapshot_at", "null")
         .raw("latest_snapshot_seq", &json::number_or_null(snapshot))
         .number("op_count", current_seq)
@@ -75,8 +75,15 @@ pub(super) fn status(seat: &Seat) -> Result<String, StoreError> {
     Ok(status.end())
 }
 
-/// The size of a store's files together; `None` if a leaf that refers to one does not tell its size.
-pub(super) fn file_bytes(store: &Store) -> Result<Option<u64>, StoreError> {
+/// The files of a store.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Files {
+    pub(super) count: u64,
+    pub(super) bytes: u64,
+}
+
+/// The files of a store together; `None` if a leaf that refers to one does not tell its size.
+pub(super) fn files(store: &Store) -> Result<Option<Files>, StoreError> {
     #[derive(serde::Deserialize)]
     struct Reference {
         size: u64,
@@ -84,17 +91,18 @@ pub(super) fn file_bytes(store: &Store) -> Result<Option<u64>, StoreError> {
     // Cannot fail: `**` is a pattern.
     let Ok(everything) = Glob::parse("**") else { return Ok(None) };
     let mut request = ListRequest::pattern(everything);
-    let mut bytes: u64 = 0;
+    let mut files = Files::default();
     loop {
         let page = store.list(&request)?;
         for entry in page.items.into_iter().filter_map(|item| item.into_entry()) {
             if entry.kind == LeafKind::File {
                 let Ok(Reference { size }) = entry.value.to() else { return Ok(None) };
-                bytes = bytes.saturating_add(size);
+                files.count += 1;
+                files.bytes = files.bytes.saturating_add(size);
             }
         }
         match page.next_cursor {
-            None => return Ok(Some(bytes)),
+            None => return Ok(Some(files)),
             next => request.after = next,
         }
     }

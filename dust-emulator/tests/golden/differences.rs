@@ -18,6 +18,8 @@ const LEAF_AND_CHILDREN: &str =
     "a server breaks on an object in which a leaf has leaves below it; here the leaf counts";
 const NOT_UTF8: &str = "a server breaks on a path that is not UTF-8; here it is bad input";
 
+const NUL: &str = "a server cuts a path at a NUL when it removes what is below it, and breaks on such a path; here a NUL is a character";
+
 #[rustfmt::skip]
 pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference { file: "a-map-put-if-match.txt", request: ("GET", "/entries/rec"), recorded: 500, ours: (200, r#""value":{"title":"T3"}"#), reason: LEAF_AND_CHILDREN },
@@ -35,6 +37,8 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference { file: "h-values-http.txt", request: ("GET", "/export"), recorded: 500, ours: (200, r#"{"_header":true"#), reason: NOT_POISONED },
     Difference { file: "g3-ws-catchup-snapshot.txt", request: ("PUT", "/g3badeee754/entries/d"), recorded: 200, ours: (400, "is not a decimal"), reason: POISON },
     Difference { file: "g3-ws-catchup-snapshot.txt", request: ("GET", "/entries/ts"), recorded: 200, ours: (200, r#""type":"map","value":"2026-01-02T03:04:05Z""#), reason: "a timestamp of MessagePack is stored as the envelope of one" },
+    Difference { file: "g6-ws-rejoin-and-faults.txt", request: ("GET", "/entries?pattern=nul/**"), recorded: 200, ours: (200, r#"nul/\u0000/title"#), reason: NUL },
+    Difference { file: "g6-ws-rejoin-and-faults.txt", request: ("GET", "/entries/nul/%00/title"), recorded: 500, ours: (200, r#""value":"t""#), reason: NUL },
     Difference { file: "f-auth-errors.txt", request: ("POST", "/api/stores"), recorded: 402, ours: (201, r#""name":"two""#), reason: "the emulator has no plans, and so no limits of plans" },
 ];
 
@@ -52,6 +56,7 @@ pub(crate) struct FrameDifference {
 pub(crate) const FRAME_DIFFERENCES: &[FrameDifference] = &[
     FrameDifference { file: "g3-ws-catchup-snapshot.txt", recorded: r#""value":"Timestamp(seconds=1767323045, nanoseconds=0)""#, ours: &[r#""value":{"_type":"datetime","_typed":"2026-01-02T03:04:05Z"}"#], reason: "a live event has the envelope that a timestamp of MessagePack was stored as" },
     FrameDifference { file: "g3-ws-catchup-snapshot.txt", recorded: r#"["1","1","store:acme/g3badeee754","phx_error",{}]"#, ours: &[r#""op":"delete""#, r#""catch_up_complete",{"through_seq":1}"#], reason: NOT_POISONED },
+    FrameDifference { file: "g6-ws-rejoin-and-faults.txt", recorded: r#"["1", "1", "store:acme/g66b089e03", "phx_error", {}]"#, ours: &[r#""path":"nul2/\u0000/b""#, r#""response":{"store_seq":8}"#], reason: NUL },
 ];
 
 /// Parts of frames that are not compared: a pattern, what both sides have in its place, and why.

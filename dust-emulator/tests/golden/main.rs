@@ -98,7 +98,10 @@ fn replay(scenery: &Scenery, steps: &[Step], outcome: &mut Outcome) {
                 scenery.before(title);
             }
             Step::Store(store) => scenery.enter(store),
-            Step::Remark(remark) => sockets.remark(scenery, remark),
+            Step::Remark(remark) => {
+                let wrong = sockets.remark(scenery, remark).err();
+                outcome.wrong.extend(wrong.map(|error| format!("{} ({section}): {error}", scenery.file)));
+            }
             Step::Socket(line) => {
                 let secret = made.as_ref().map(|(secret, _)| secret.as_str());
                 if let Err(error) = sockets.replay(scenery, &lines, at, secret, &mut outcome.sockets) {
@@ -232,7 +235,7 @@ fn judge(scenery: &Scenery, section: &str, exchange: &Exchange, answer: &Answer,
 
 /// A line of a recording that is about a frame, or about the end of a socket.
 static SOCKET_LINE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^\[[^\]]+\] (->|<- (text|binary msgpack|CLOSED)) ").unwrap());
+    LazyLock::new(|| Regex::new(r"^(\[[^\]]+\] (->|<- (text|binary msgpack|CLOSED)) |(->|<-) \[)").unwrap());
 
 /// What a server makes up: ids, times, secrets.
 static MADE_UP: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {

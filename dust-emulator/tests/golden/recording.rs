@@ -51,12 +51,33 @@ pub(crate) fn read(text: &str) -> Recording {
             continue;
         } else if let Some(line) = socket_line(line, at + 1) {
             recording.steps.push(Step::Socket(line));
-        } else if line.starts_with('[') || line.starts_with("compact ") {
+        } else if line.starts_with("-> [") || line.starts_with("<- [") {
+            unnamed(line, at + 1, &mut recording);
+        } else if line.starts_with('[') || line.starts_with("compact ") || line.starts_with("   (nothing more") {
             recording.steps.push(Step::Remark(line.to_owned()));
         }
         at += 1;
     }
     recording
+}
+
+/// A frame of a recording with one socket, which has no name and begins with its first join.
+fn unnamed(line: &str, number: usize, recording: &mut Recording) {
+    let (way, json) = line.split_once(' ').unwrap();
+    let frame: Vec<serde_json::Value> = serde_json::from_str(json).unwrap();
+    let store = frame[2].as_str().unwrap().trim_start_matches("store:").to_owned();
+    if !recording.stores.contains(&store) {
+        recording.stores.push(store.clone());
+        recording.steps.push(Step::Store(store));
+    }
+    let mut push = |what| recording.steps.push(Step::Socket(Line { number, name: String::new(), what }));
+    if way == "<-" {
+        return push(Happened::Received(Form::Text, json.to_owned()));
+    }
+    if frame[..2] == ["1", "1"] {
+        push(Happened::Connect("token=$TOKEN&device_id=pyws&capver=3&vsn=2.0.0".to_owned()));
+    }
+    push(Happened::Sent(Form::Text, json.to_owned()));
 }
 
 fn exchange(command: &str, lines: &[&str], at: usize) -> (Exchange, usize) {
@@ -77,7 +98,7 @@ fn exchange(command: &str, lines: &[&str], at: usize) -> (Exchange, usize) {
         match word.as_str() {
             "-X" => exchange.method = words.next().unwrap(),
             "-I" => exchange.method = "HEAD".to_owned(),
-            "--data-binary" => exchange.body = words.next(),
+            "--data-binary" | "-d" => exchange.body = words.next(),
             "-H" => {
                 let header = words.next().unwrap();
                 let (name, value) = header.split_once(": ").unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dust_emulator::{Emulator, RateLimit, Token};
+use dust_emulator::{Emulator, Fault, RateLimit, Route, Token};
 use dust_orm::protocol::{BatchOp, Op, Path, RawJson, Write};
 use dust_orm::store::{ManualClock, Origin, Store};
 
@@ -56,8 +56,12 @@ impl Scenery {
         let store = stores.first().cloned().unwrap_or_else(|| "freebie/main".to_owned());
         // Recordings of sockets say what stores a token is for, so it is given from store to store.
         let with_sockets = file.starts_with('g') || file.starts_with("h-values-ws");
-        for token in own_tokens(if with_sockets { &stores[..stores.len().min(1)] } else { stores }) {
-            emulator.add_token(token);
+        if file.starts_with("g6") {
+            emulator.add_token(Token::new("TOKEN").id("TOKEN"));
+        } else {
+            for token in own_tokens(if with_sockets { &stores[..stores.len().min(1)] } else { stores }) {
+                emulator.add_token(token);
+            }
         }
         let scenery = Scenery { emulator, clock, file: file.to_owned(), store };
         scenery.before_all();
@@ -79,7 +83,7 @@ impl Scenery {
 
     /// The recorder turned to a store, whose contents it does not show.
     pub(crate) fn enter(&self, store: &str) {
-        if self.store == store {
+        if self.store == store || self.file.starts_with("g6") {
             return;
         }
         for token in own_tokens(&[store.to_owned()]) {
@@ -155,6 +159,13 @@ impl Scenery {
                 self.set("foo/b", "2");
             }
             ("c-delete-if-match.txt", "DELETE BAR (only bar/a exists)") => self.set("bar/a", "1"),
+            ("g6-ws-rejoin-and-faults.txt", section) if section.starts_with("20 writes, and at once a second join") => {
+                // The channel had read one message when the join came.
+                self.emulator.faults().add(Fault::hang().route(Route::SocketWrite).skip(1));
+            }
+            ("g6-ws-rejoin-and-faults.txt", "a second put_file in a store crashes the channel") => {
+                self.emulator.faults().add(Fault::one_file());
+            }
             (_, "renew after expiry") if file.starts_with("g2") => self.clock.advance(60),
             ("f-429.txt", "write number 99 (2.7s after the first)") => {
                 self.clock.set_wall(MINUTE + 60_000 - 56_500);

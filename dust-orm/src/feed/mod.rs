@@ -38,7 +38,7 @@ mod queue;
 mod region;
 
 pub(crate) use audience::{Audience, Seat};
-pub(crate) use backlog::{Queued, Taken};
+pub(crate) use backlog::{MAX_QUEUE_BYTES, Queued, Taken};
 pub use hub::{Hub, Listener, News};
 pub use ops::{Delivery, Ops};
 

@@ -12,6 +12,7 @@ use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use futures_util::future::{Either, pending, select};
 use serde::Deserialize;
+use tokio::runtime::Handle;
 
 use super::DustRepo;
 use super::fenced::Fenced;
@@ -19,6 +20,11 @@ use super::field::{check, unreadable};
 use crate::error::{DustErr, ErrKind};
 use crate::protocol::{Fence, Op, Path, RawJson, Write};
 use crate::world::{RealWorld, World};
+
+/// How many tries of a renewal there is time for in the time of a lease.
+const TRIES: u32 = 6;
+/// How long a renewal is tried at the most.
+const MAX_RENEWING: Duration = Duration::from_secs(30);
 
 impl DustRepo {
     /// Takes a lease: for as long as `ttl`, or until it is released, nobody else gets one for the same key.
@@ -136,8 +142,16 @@ impl Lease {
 
     /// Lets it last for `ttl` from now. A lease that has expired, was taken over or released is
     /// [`NotHeld`](DustErr::NotHeld), even if nobody else has it: take it again.
+    ///
+    /// To renew twice is the same as to renew once. So where an answer does not come within a sixth of the lease's time, it is
+    /// asked again, until that time is over, and for 30 s at the most; then the error is that of the last try.
     pub async fn renew(&mut self, ttl: Duration) -> Result<(), DustErr> {
-        self.expires_at = self.extend(ttl).await?;
+        self.expires_at = if Handle::try_current().is_ok() {
+            self.extend_in_time(&RealWorld::new(), ttl).await?
+        } else {
+            // Without tokio there is no clock, and a store that is called directly answers.
+            self.extend(ttl).await?
+        };
         self.ttl = ttl;
         Ok(())
     }
@@ -159,8 +173,8 @@ impl Lease {
         DustRepo::with_transport(Arc::new(Fenced::new(self.repo.clone(), self.fence())))
     }
 
-    /// Runs `work` with [`repo`](Lease::repo), renews the lease meanwhile (every third of its ttl), and releases it at the
-    /// end, also when the future is dropped or `work` panics.
+    /// Runs `work` with [`repo`](Lease::repo), renews the lease meanwhile (every third of its ttl, and every sixth after a
+    /// renewal that failed or was not answered), and releases it at the end, also when the future is dropped or `work` panics.
     ///
     /// Work that goes on after the lease was lost all the same is not stopped: its writes fail. It runs in the caller's
     /// task, and so does the renewing: work that blocks the thread for longer than the ttl loses the lease. Needs a tokio
@@ -207,24 +221,43 @@ impl Lease {
         Ok(write(&self.repo, &self.key, op).await?.expires_at)
     }
 
+    /// Renews, and asks again where that fails or is not answered, as long as the lease may still be held.
+    async fn extend_in_time(&self, world: &dyn World, ttl: Duration) -> Result<i64, DustErr> {
+        let (end, patience) = (world.now() + self.ttl.min(MAX_RENEWING), self.ttl / TRIES);
+        loop {
+            let error = match select(pin!(self.extend(ttl)), world.pause(patience)).await {
+                Either::Left((Ok(expires_at), _)) => return Ok(expires_at),
+                Either::Left((Err(error), pause)) if error.is_retryable() || error.kind() == ErrKind::Timeout => {
+                    pause.await;
+                    error
+                }
+                Either::Left((Err(error), _)) => return Err(error),
+                Either::Right(_) => DustErr::Timeout { operation: format!("renewing the lease `{}`", self.key) },
+            };
+            if world.now() >= end {
+                return Err(error);
+            }
+        }
+    }
+
     /// Does some work, and renews the lease as long as it takes.
     pub(super) async fn renewed_during<T>(&self, world: &dyn World, work: impl Future<Output = T>) -> T {
-        match select(pin!(work), pin!(self.renew_for_ever(world))).await {
+        match select(pin!(work), pin!(self.renew_forever(world))).await {
             Either::Left((output, _)) => output,
             Either::Right((never, _)) => match never {},
         }
     }
 
-    async fn renew_for_ever(&self, world: &dyn World) -> Infallible {
+    async fn renew_forever(&self, world: &dyn World) -> Infallible {
         loop {
             world.pause(self.ttl / 3).await;
-            match self.extend(self.ttl).await {
-                Err(error) if error.kind() == ErrKind::NotHeld => {
+            // Whatever else failed may succeed the next time: only the store knows whether the lease is still held.
+            while let Err(error) = self.extend_in_time(world, self.ttl).await {
+                if error.kind() == ErrKind::NotHeld {
                     tracing::warn!(target: "dust_orm", key = %self.key, "a lease was lost while it was used");
                     return pending().await;
                 }
-                // Whatever else failed may succeed the next time, while there is time.
-                _ => {}
+                world.pause(self.ttl / TRIES).await;
             }
         }
     }

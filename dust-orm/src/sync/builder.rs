@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::client::{Inner, START_PATIENCE, SyncClient};
 use super::dial::Address;
@@ -18,8 +18,10 @@ use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::protocol::channel::Frames;
 
-/// How many commands may wait to be taken up by the task.
-const ASKS: usize = 1024;
+/// How many calls may wait to be taken up by the task. The callers of more wait for a place, in their order.
+const CALLS: usize = 64;
+/// How much else may be asked of the task.
+const ASKS: usize = 64;
 
 /// Builds a [`SyncClient`]; made by [`SyncClient::builder`].
 ///
@@ -38,6 +40,8 @@ pub struct SyncClientBuilder {
     cache: Option<Arc<dyn Cache>>,
     frames: Frames,
     max_mirror: Option<usize>,
+    #[cfg(test)]
+    max_frame: Option<usize>,
     is_disabled: bool,
 }
 
@@ -127,11 +131,20 @@ impl SyncClientBuilder {
     /// to twice as much memory.
     ///
     /// A store that goes beyond is not followed any further: its state is [`Refused`](crate::sync::StoreState::Refused) with
-    /// [`TooLarge`](DustErr::TooLarge), which [`start`](SyncClientBuilder::start) fails with too, and repos that the client
-    /// promoted go over HTTP again. The mirror stays as it was, and the store is asked for again after half a minute, then more
-    /// and more seldom, up to every four minutes: if it has become smaller it is followed again. One warning tells of it.
+    /// [`TooLarge`](DustErr::TooLarge), and repos that the client promoted go over HTTP again. The other stores of the client go
+    /// on; [`start`](SyncClientBuilder::start) fails with this error if no store is up to date. The mirror stays as it was, and
+    /// the store is asked for again after 30 s, then after pauses that double, up to 4 minutes: if it has become smaller it is
+    /// followed again. One warning tells of it. A snapshot of more than 256 MiB, which is one frame, is refused in the same way
+    /// after pauses of up to an hour, because asking for it costs all stores their connection for a moment.
     pub fn max_mirror(mut self, bytes: usize) -> Self {
         self.max_mirror = Some(bytes);
+        self
+    }
+
+    /// The longest frame that is read, for tests.
+    #[cfg(test)]
+    pub(crate) fn max_frame(mut self, bytes: usize) -> Self {
+        self.max_frame = Some(bytes);
         self
     }
 
@@ -176,6 +189,8 @@ impl SyncClientBuilder {
             (None, false) => None,
         };
         let address = Address::new(url.as_deref().unwrap_or(first.base_url()), first.token(), &device_id, self.frames)?;
+        #[cfg(test)]
+        let address = address.with_max_incoming(self.max_frame);
         let place = self.cache.map(|cache| Place { cache, server: address.server() });
         let unsaved = Arc::new(Notify::new());
         let max_mirror = self.max_mirror.unwrap_or(MAX_MIRROR);
@@ -188,25 +203,29 @@ impl SyncClientBuilder {
             stores.push(Arc::new(StoreShared::new(name, mirror, is_kept, Arc::clone(&unsaved), max_mirror)));
         }
         let held = stores.iter().map(|store| (store.name.clone(), store.mirror().seq()));
+        let deadline = self.timing.deadline;
         let mut session = Session::new(self.timing, held, seed).with_frames(self.frames).with_max_mirror(max_mirror);
         for (index, store) in stores.iter().enumerate() {
             session = session.with_last_op(StoreId(index), store.mirror().last_op_id().cloned());
         }
         session.keep_secret(first.token().clone());
+        let (calls, called) = mpsc::channel(CALLS);
         let (asks, asked) = mpsc::channel(ASKS);
         let (started, start) = oneshot::channel();
-        let driver = Driver::new(session, address, stores.clone(), asked, started, !self.is_disabled);
+        let driver = Driver::new(session, address, stores.clone(), (called, asked), started, !self.is_disabled);
         let keeper = place.map(|place| Keeper::start(place, stores.clone(), unsaved));
         let flusher = keeper.as_ref().map(Keeper::flusher);
-        let task = tokio::spawn(async move {
+        let (running, ended) = watch::channel(());
+        tokio::spawn(async move {
             driver.run().await;
             if let Some(keeper) = keeper {
                 keeper.stop().await;
             }
+            drop(running);
         });
-        let task = Mutex::new(Some(task));
-        let client =
-            SyncClient::new(Inner { configs, stores, device_id, mark: seed, frames: self.frames, asks, flusher, task });
+        let (mark, frames) = (seed, self.frames);
+        let inner = Inner { configs, stores, device_id, mark, frames, deadline, calls, asks, flusher, ended };
+        let client = SyncClient::new(inner);
         match tokio::time::timeout(START_PATIENCE, start).await {
             Ok(Ok(Err(error))) => {
                 client.shutdown().await;

@@ -2,20 +2,20 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use futures_util::stream;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 
 use super::builder::SyncClientBuilder;
 use super::mirror::Mirror;
-use super::persist::Flusher;
+use super::patience::within;
+use super::persist::{Flusher, STOP_GRACE};
 use super::registry::{Offer, Slot};
 use super::session::{Command, StoreId, StoreState, Work};
-use super::socket::Ask;
-use super::store::StoreShared;
+use super::socket::{Ask, Call, SHUTDOWN_GRACE};
+use super::store::{Horizon, StoreShared};
 use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::feed::Hub;
@@ -23,6 +23,9 @@ use crate::protocol::channel::{Frames, Permissions, Written};
 
 /// How long [`start`](SyncClientBuilder::start) waits for the first catch-up before it leaves it to go on by itself.
 pub(super) const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much longer than the client's task may take a caller waits for it, before it takes the task for one that does not run.
+const SLACK: Duration = Duration::from_secs(1);
 
 /// The realtime client: it keeps a mirror of each of its stores up to date over one WebSocket.
 ///
@@ -75,10 +78,14 @@ pub(super) struct Inner {
     pub(super) device_id: String,
     pub(super) mark: u64,
     pub(super) frames: Frames,
+    /// How long a call may take.
+    pub(super) deadline: Duration,
+    pub(super) calls: mpsc::Sender<Call>,
     pub(super) asks: mpsc::Sender<Ask>,
     /// Where there is a cache.
     pub(super) flusher: Option<Flusher>,
-    pub(super) task: Mutex<Option<JoinHandle<()>>>,
+    /// Closed when the client's task has ended, and its cache is written.
+    pub(super) ended: watch::Receiver<()>,
 }
 
 /// How one store of a client is doing.
@@ -167,9 +174,14 @@ impl SyncClient {
 
     async fn set_enabled(&self, enabled: bool) {
         let (done, is_done) = oneshot::channel();
-        // A client that was shut down stays so.
-        if self.inner.asks.send(Ask::Enable { enabled, done }).await.is_ok() {
-            let _ = is_done.await;
+        let end = async {
+            // A client that was shut down stays so.
+            if self.inner.asks.send(Ask::Enable { enabled, done }).await.is_ok() {
+                let _ = is_done.await;
+            }
+        };
+        if within(SHUTDOWN_GRACE + SLACK, end).await.is_none() {
+            tracing::warn!(enabled, "the task of the realtime client does not run: is its runtime driven?");
         }
     }
 
@@ -188,12 +200,16 @@ impl SyncClient {
         if let Some(life) = &self.life {
             life.unregister();
         }
-        // If the task has ended already there is nothing to tell it.
-        let _ = self.inner.asks.send(Ask::Shutdown).await;
-        let task = self.inner.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
-            // It has no way to fail but a panic, which has been reported.
-            let _ = task.await;
+        let mut ended = self.inner.ended.clone();
+        let end = async {
+            // If the task has ended already there is nothing to tell it.
+            let _ = self.inner.asks.send(Ask::Shutdown).await;
+            // Nothing is ever sent: this is its end, also by a panic, which has been reported.
+            while ended.changed().await.is_ok() {}
+        };
+        let cache = if self.inner.flusher.is_some() { STOP_GRACE } else { Duration::ZERO };
+        if within(SHUTDOWN_GRACE + cache + SLACK, end).await.is_none() {
+            tracing::warn!("the task of the realtime client does not end: is its runtime driven?");
         }
     }
 
@@ -230,6 +246,11 @@ impl SyncClient {
     /// The last op that a mirror has.
     pub(crate) fn seq(&self, store: StoreId) -> u64 {
         self.inner.stores[store.0].mirror().seq()
+    }
+
+    /// How far a store was when it was last asked.
+    pub(super) fn horizon(&self, store: StoreId) -> Option<Horizon> {
+        self.inner.stores[store.0].horizon()
     }
 
     /// A mirror as it is, if it was up to date once.
@@ -316,12 +337,26 @@ impl SyncClient {
     ///
     /// A write waits so long at the most for a connection where there is none.
     pub(crate) async fn command(&self, store: StoreId, work: Work, wait: Duration) -> Result<Written, DustErr> {
+        let (deadline, begun) = (self.inner.deadline, Instant::now());
         let (answer, answered) = oneshot::channel();
-        let command = Command { store, work, wait };
-        self.inner.asks.send(Ask::Command { command, answer }).await.map_err(|_| was_shut_down())?;
-        // The task answers everything that it is given, unless it is cut off with its runtime.
-        let cut_off = || DustErr::Timeout { operation: "a call of a realtime client whose task was ended".to_owned() };
-        answered.await.unwrap_or_else(|_| Err(cut_off()))
+        match within(deadline, self.inner.calls.reserve()).await {
+            Some(Ok(place)) => place.send(Call { command: Command { store, work, wait }, begun, answer }),
+            Some(Err(_)) => return Err(was_shut_down()),
+            None => {
+                return Err(DustErr::Network(format!(
+                    "{} was not sent: too many other calls of this realtime client waited before it for {deadline:?}",
+                    work.text()
+                )));
+            }
+        }
+        let cut_off =
+            |why: &str| DustErr::Timeout { operation: format!("a call of a realtime client whose task {why}") };
+        match within(deadline.saturating_sub(begun.elapsed()) + SLACK, answered).await {
+            Some(Ok(answer)) => answer,
+            // The task answers everything that it is given, unless it is cut off with its runtime.
+            Some(Err(_)) => Err(cut_off("was ended")),
+            None => Err(cut_off("does not run (is its runtime driven?)")),
+        }
     }
 }
 

@@ -85,6 +85,11 @@ impl Address {
         Ok(Address { url, token: token.clone(), host, port, tls, frames, max_incoming: MAX_INCOMING })
     }
 
+    #[cfg(test)]
+    pub(super) fn with_max_incoming(self, bytes: Option<usize>) -> Address {
+        Address { max_incoming: bytes.unwrap_or(self.max_incoming), ..self }
+    }
+
     /// The server, as it can be shown.
     pub(super) fn server(&self) -> String {
         let mut url = self.url.clone();
@@ -114,7 +119,10 @@ impl Address {
         let (stream, limits) = (Counted::new(stream), Some(limits(self.max_incoming)));
         let opened = tokio_tungstenite::client_async_with_config(self.url.as_str(), stream, limits).await;
         match opened {
-            Ok((socket, _)) => Ok(socket),
+            Ok((mut socket, _)) => {
+                socket.get_mut().follow_messages();
+                Ok(socket)
+            }
             Err(Error::Http(response)) if matches!(response.status().as_u16(), 401 | 403) => {
                 Err(DialError::Refused(DustErr::Unauthorized {
                     scope: None,
@@ -209,7 +217,7 @@ mod tests {
         let mut socket = address.dial().await.unwrap();
         let error = socket.next().await.unwrap().unwrap_err();
         assert!(matches!(error, Error::Capacity(_)), "{error}");
-        let arrived = socket.get_ref().arrived();
+        let arrived = socket.get_ref().counts().arrived;
         assert!((1 << 20..3 << 20).contains(&arrived), "{arrived}");
         drop(socket);
         tokio::time::timeout(Duration::from_secs(60), server).await.expect("it hears of the end").unwrap();

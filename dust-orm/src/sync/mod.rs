@@ -6,10 +6,13 @@
 //! protocol: a state machine without I/O and without a clock of its own, fed with frames, commands and the time, that says
 //! what to send, what the mirror gets and what to answer.
 
+mod beginning;
 mod builder;
 mod client;
 mod dial;
 mod mirror;
+mod outgoing;
+mod patience;
 mod persist;
 mod registry;
 pub mod session;

@@ -39,7 +39,7 @@ const WARN_EVERY: Duration = Duration::from_secs(60);
 /// How long one step of a transaction may take.
 const STEP: Duration = Duration::from_secs(60);
 /// How long the last write may take when the client ends.
-const STOP_GRACE: Duration = Duration::from_secs(5);
+pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
 /// How many leaves are handed to the cache at a time.
 const CHUNK: usize = 1024;
 
@@ -312,3 +312,6 @@ impl Writer {
         Some(Instant::now() + pause)
     }
 }
+
+#[cfg(test)]
+mod tests;

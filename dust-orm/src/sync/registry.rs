@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::client::SyncClient;
 use super::session::StoreId;
+use super::store::Horizon;
 use crate::config::{DustConfig, Token};
 
 /// How often a client that is down is warned of.
@@ -32,8 +33,8 @@ fn slots() -> MutexGuard<'static, HashMap<Key, Weak<Slot>>> {
 pub(crate) struct Slot {
     key: Key,
     offers: RwLock<Vec<Offer>>,
-    /// The last op that was written past the clients: a mirror without it would hide a repo's own write from it.
-    written: AtomicU64,
+    /// What was written past the clients: a mirror without it would hide a repo's own write from it.
+    written: Written,
     warned: Throttle,
 }
 
@@ -63,7 +64,7 @@ impl Slot {
     }
 
     fn new(key: Key, offers: Vec<Offer>) -> Slot {
-        Slot { key, offers: RwLock::new(offers), written: AtomicU64::new(0), warned: Throttle::default() }
+        Slot { key, offers: RwLock::new(offers), written: Written::default(), warned: Throttle::default() }
     }
 
     /// The client for a call, and whether it is up and its mirror has all that was written past it. The newest that is
@@ -92,23 +93,28 @@ impl Slot {
 
     /// Whether a mirror has all that was written past it.
     pub(crate) fn is_known_to(&self, offer: &Offer) -> bool {
-        let written = self.written.load(Ordering::SeqCst);
-        written == 0 || offer.client.seq(offer.store) >= written
+        let needed = self.written.needed();
+        if needed == 0 || offer.client.seq(offer.store) >= needed {
+            return true;
+        }
+        // The store may have been restored from a backup, and have fewer ops than it had.
+        let Some(horizon) = offer.client.horizon(offer.store) else { return false };
+        offer.client.seq(offer.store) >= self.written.needed_since(horizon)
     }
 
     /// An op was written past the clients: they are told, as a server would not do it.
     pub(crate) fn wrote(&self, seq: u64) {
         // First this and then the clients: one that comes in between is not taken before it has the op.
-        self.written.fetch_max(seq, Ordering::SeqCst);
+        self.written.add(Instant::now(), seq);
         for offer in self.offers.read().unwrap_or_else(PoisonError::into_inner).iter() {
             offer.client.tell(offer.store, seq);
         }
     }
 
     pub(super) fn add(&self, offer: Offer) {
-        let written = self.written.load(Ordering::SeqCst);
-        if written > 0 {
-            offer.client.tell(offer.store, written);
+        let needed = self.written.needed();
+        if needed > 0 {
+            offer.client.tell(offer.store, needed);
         }
         self.offers.write().unwrap_or_else(PoisonError::into_inner).push(offer);
     }
@@ -129,6 +135,65 @@ impl Drop for Slot {
         if slots.get(&self.key).is_some_and(|slot| slot.strong_count() == 0) {
             slots.remove(&self.key);
         }
+    }
+}
+
+/// The ops that a process wrote past its clients, as far as they say which op a mirror has to have.
+///
+/// The numbers of a store go back when it is restored from a backup. A store that is asked after an op is known, and
+/// answers with a smaller number, has lost that op: then a mirror has to have all that it was asked about, and no more.
+#[derive(Debug, Default)]
+struct Written {
+    /// The largest number of `ops`; 0 without any.
+    needed: AtomicU64,
+    /// When each was known, and its number: later ones have smaller numbers, as any other is of no account.
+    ops: Mutex<Vec<(Instant, u64)>>,
+}
+
+impl Written {
+    /// The op that a mirror has to have.
+    fn needed(&self) -> u64 {
+        self.needed.load(Ordering::SeqCst)
+    }
+
+    /// An op was written, which was known at a time.
+    fn add(&self, at: Instant, seq: u64) {
+        let mut ops = self.ops();
+        while ops.last().is_some_and(|(_, before)| *before <= seq) {
+            ops.pop();
+        }
+        ops.push((at, seq));
+        self.settle(&ops);
+    }
+
+    /// The op that a mirror has to have, as of what the store has told.
+    fn needed_since(&self, Horizon { asked, seq }: Horizon) -> u64 {
+        let mut ops = self.ops();
+        for (_, op) in ops.iter_mut().filter(|(at, _)| *at < asked) {
+            *op = seq.min(*op);
+        }
+        // What is no larger than a later one is of no account any more.
+        let mut least = 0;
+        let mut at = ops.len();
+        while at > 0 {
+            at -= 1;
+            if ops[at].1 <= least {
+                ops.remove(at);
+            } else {
+                least = ops[at].1;
+            }
+        }
+        self.settle(&ops);
+        self.needed()
+    }
+
+    fn ops(&self) -> MutexGuard<'_, Vec<(Instant, u64)>> {
+        // Nothing that can panic is called under this lock.
+        self.ops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, ops: &[(Instant, u64)]) {
+        self.needed.store(ops.first().map_or(0, |(_, seq)| *seq), Ordering::SeqCst);
     }
 }
 
@@ -171,9 +236,27 @@ mod tests {
         let (one, two) = (slot("http://forgotten:1", "a/b", "t"), slot("http://forgotten:1", "a/b", "t"));
         one.wrote(7);
         drop(one);
-        assert!(has() && two.written.load(Ordering::SeqCst) == 7);
+        assert!(has() && two.written.needed() == 7);
         drop(two);
         assert!(!has());
+    }
+
+    #[test]
+    fn a_store_that_tells_fewer_ops_than_were_written_has_lost_them() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let told = |seconds, seq| Horizon { asked: at(seconds), seq };
+        let written = Written::default();
+        written.add(at(1), 100);
+        written.add(at(2), 99);
+        assert_eq!(written.needed(), 100, "answers may come in another order than the ops");
+        assert_eq!(written.needed_since(told(1, 50)), 100, "it was asked before the op was known");
+        // Restored as of op 50, written to over HTTP, and asked in between.
+        written.add(at(4), 51);
+        assert_eq!(written.needed_since(told(3, 50)), 51);
+        written.add(at(5), 52);
+        assert_eq!((written.needed(), written.ops().len()), (52, 1));
+        assert_eq!(written.needed_since(told(6, 60)), 52);
     }
 
     #[test]

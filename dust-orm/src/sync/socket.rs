@@ -1,38 +1,56 @@
 //! The task that owns the socket: it does what the session says.
 
 use std::collections::HashMap;
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::coop::consume_budget;
 use tokio::time::Sleep;
-use tokio::time::error::Elapsed;
+use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::client::was_shut_down;
 use super::dial::{Address, DialError, Socket};
-use super::session::{Command, CommandId, Output, Session, StoreId, StoreState};
+use super::outgoing::Outgoing;
+use super::session::{Command, CommandId, Output, Session, StoreId, StoreState, Timing};
 use super::store::StoreShared;
+use super::wire::Counts;
 use crate::error::DustErr;
 use crate::protocol::channel::{Frames, Written};
 
-/// How long the system may take to accept what is sent.
-const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long writes that are under way are waited for when the client is shut down or disabled.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+pub(super) const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// How long a server may take to say goodbye.
+const GOODBYE: Duration = Duration::from_millis(200);
+/// How many calls are taken up at once, before the socket is served.
+const CALLS_AT_ONCE: usize = 64;
+
+/// A frame of so many bytes takes a millisecond or more to be read.
+const LARGE_FRAME: usize = 256 << 10;
+/// The end of a catch-up is a frame of fewer bytes.
+const END_FRAME: usize = 256;
+/// A snapshot of so many leaves takes a millisecond or more to be put into a mirror.
+const LARGE_SNAPSHOT: usize = 2_000;
 
 /// How many pings may come with nothing else in between. A server that works answers a heartbeat every half minute.
 const MAX_PINGS: u32 = 1_000;
 
-/// What a handle asks of the task.
+/// A command of a handle.
+pub(super) struct Call {
+    pub(super) command: Command,
+    /// When its caller began to wait.
+    pub(super) begun: Instant,
+    pub(super) answer: oneshot::Sender<Result<Written, DustErr>>,
+}
+
+/// What else a handle asks of the task.
 pub(super) enum Ask {
-    Command {
-        command: Command,
-        answer: oneshot::Sender<Result<Written, DustErr>>,
-    },
     /// A store has this op.
     Know {
         store: StoreId,
@@ -52,6 +70,7 @@ pub(super) struct Driver {
     session: Session,
     address: Address,
     stores: Vec<Arc<StoreShared>>,
+    calls: mpsc::Receiver<Call>,
     asks: mpsc::Receiver<Ask>,
     answers: HashMap<CommandId, oneshot::Sender<Result<Written, DustErr>>>,
     next_id: u64,
@@ -59,6 +78,7 @@ pub(super) struct Driver {
     started: Option<oneshot::Sender<Result<(), DustErr>>>,
     began: Instant,
     socket: Option<Socket>,
+    outgoing: Outgoing,
     dialling: Option<Dialling>,
     /// How many pings have come with nothing else in between.
     pings: u32,
@@ -73,8 +93,11 @@ pub(super) struct Driver {
 /// What the task waits for.
 enum Happened {
     Asked(Option<Ask>),
+    /// So many calls have come; none when every handle is gone.
+    Called(Vec<Call>),
     Dialled(Result<Socket, DialError>),
     Received(Option<Result<Message, tungstenite::Error>>),
+    SendingFailed(tungstenite::Error),
     Woke,
 }
 
@@ -83,7 +106,7 @@ impl Driver {
         session: Session,
         address: Address,
         stores: Vec<Arc<StoreShared>>,
-        asks: mpsc::Receiver<Ask>,
+        (calls, asks): (mpsc::Receiver<Call>, mpsc::Receiver<Ask>),
         started: oneshot::Sender<Result<(), DustErr>>,
         is_enabled: bool,
     ) -> Driver {
@@ -91,12 +114,14 @@ impl Driver {
             session,
             address,
             stores,
+            calls,
             asks,
             answers: HashMap::new(),
             next_id: 0,
             started: Some(started),
             began: Instant::now(),
             socket: None,
+            outgoing: Outgoing::default(),
             dialling: None,
             pings: 0,
             alarm: Alarm::default(),
@@ -121,11 +146,13 @@ impl Driver {
                 break;
             }
             self.rest().await;
+            // A server that says more and more does not keep others of this runtime from running.
+            consume_budget().await;
             match self.wait().await {
-                Happened::Asked(Some(Ask::Command { command, answer })) => self.command(command, answer),
-                Happened::Asked(Some(Ask::Shutdown) | None) => {
+                Happened::Called(calls) if !calls.is_empty() => calls.into_iter().for_each(|call| self.command(call)),
+                Happened::Asked(Some(Ask::Shutdown) | None) | Happened::Called(_) => {
                     self.ends_at.get_or_insert(self.began.elapsed() + SHUTDOWN_GRACE);
-                    self.refuse_asks();
+                    self.refuse_calls();
                 }
                 Happened::Asked(Some(Ask::Know { store, seq })) => {
                     let now = self.now();
@@ -133,28 +160,39 @@ impl Driver {
                 }
                 Happened::Asked(Some(Ask::Enable { enabled, done })) => self.set_enabled(enabled, done).await,
                 Happened::Dialled(result) => self.dialled(result),
-                Happened::Received(message) => self.received(message),
-                Happened::Woke => {
-                    let now = self.now();
-                    if let Some(socket) = &self.socket {
-                        self.session.arrived(socket.get_ref().arrived());
-                    }
-                    self.session.wake(now);
+                Happened::Received(Some(Err(error))) => self.broken(error).await,
+                Happened::Received(Some(Ok(message))) if self.takes_long(&message) => {
+                    self.received_apart(message).await
                 }
+                Happened::Received(message) => self.received(message),
+                Happened::SendingFailed(error) => self.lost(&error.to_string()),
+                Happened::Woke => self.wake(),
             }
         }
         self.session.stop();
         self.carry_out().await;
     }
 
-    /// Takes no more asks, and answers those that nobody has looked at yet.
-    fn refuse_asks(&mut self) {
+    /// Takes no more calls, and answers those that nobody has looked at yet.
+    fn refuse_calls(&mut self) {
         self.asks.close();
-        while let Ok(ask) = self.asks.try_recv() {
-            if let Ask::Command { answer, .. } = ask {
-                let _ = answer.send(Err(was_shut_down()));
+        self.calls.close();
+        while let Ok(Call { answer, .. }) = self.calls.try_recv() {
+            let _ = answer.send(Err(was_shut_down()));
+        }
+    }
+
+    fn wake(&mut self) {
+        let now = self.now();
+        if let Some(socket) = &self.socket {
+            let Counts { arrived, taken } = socket.get_ref().counts();
+            if self.outgoing.is_stalled(now, taken) {
+                self.lost("the server does not take what is sent");
+            } else {
+                self.session.arrived(arrived + taken);
             }
         }
+        self.session.wake(now);
     }
 
     async fn set_enabled(&mut self, enabled: bool, done: oneshot::Sender<()>) {
@@ -207,23 +245,27 @@ impl Driver {
 
     async fn wait(&mut self) -> Happened {
         let rests_at = self.rests_at.as_ref().map(|(at, _)| *at);
-        let wake = self.session.next_wake().into_iter().chain(self.ends_at).chain(rests_at).min();
+        let stalled_at = self.outgoing.look_at();
+        let wake = self.session.next_wake().into_iter().chain(self.ends_at).chain(rests_at).chain(stalled_at).min();
         let wake_at = wake.map(|at| tokio::time::Instant::from_std(self.began + at));
         let is_asked = self.ends_at.is_none();
+        let is_called = is_asked && self.session.has_room();
+        let mut calls = Vec::new();
         tokio::select! {
             ask = self.asks.recv(), if is_asked => Happened::Asked(ask),
+            _ = self.calls.recv_many(&mut calls, CALLS_AT_ONCE), if is_called => Happened::Called(calls),
             result = dialled(self.dialling.as_mut()) => Happened::Dialled(result),
-            message = next_message(self.socket.as_mut()) => Happened::Received(message),
+            happened = serve(self.socket.as_mut(), &mut self.outgoing) => happened,
             () = self.alarm.ring(wake_at) => Happened::Woke,
         }
     }
 
-    fn command(&mut self, command: Command, answer: oneshot::Sender<Result<Written, DustErr>>) {
+    fn command(&mut self, Call { command, begun, answer }: Call) {
         let id = CommandId(self.next_id);
         self.next_id += 1;
         self.answers.insert(id, answer);
-        let now = self.now();
-        self.session.command(now, id, command);
+        let (now, since) = (self.now(), begun.saturating_duration_since(self.began));
+        self.session.command_since(now, since, id, command);
     }
 
     fn dialled(&mut self, result: Result<Socket, DialError>) {
@@ -231,7 +273,7 @@ impl Driver {
         let now = self.now();
         match result {
             Ok(socket) => {
-                (self.socket, self.pings) = (Some(socket), 0);
+                (self.socket, self.outgoing, self.pings) = (Some(socket), Outgoing::default(), 0);
                 self.session.connected(now);
             }
             Err(DialError::Unreachable(why)) => {
@@ -253,11 +295,7 @@ impl Driver {
         let is_frame = matches!(message, Some(Ok(Message::Text(_) | Message::Binary(_))));
         self.pings = if is_frame { 0 } else { self.pings + 1 };
         match message {
-            Some(Ok(Message::Text(text))) => self.session.frame(now, text.as_str()),
-            Some(Ok(Message::Binary(bytes))) => match self.address.frames.unpack(&bytes) {
-                Ok(text) => self.session.frame(now, &text),
-                Err(error) => self.session.unreadable(now, error),
-            },
+            Some(Ok(message)) if is_frame => read(&mut self.session, self.address.frames, now, &message),
             Some(Ok(Message::Close(_))) | None => self.lost("the server closed the connection"),
             // Pings are answered by the socket itself.
             Some(Ok(_)) if self.pings > MAX_PINGS => {
@@ -269,9 +307,40 @@ impl Driver {
         }
     }
 
+    /// Whether a message takes so long to be read that it would keep other tasks of this runtime from running.
+    fn takes_long(&self, message: &Message) -> bool {
+        let is_message = matches!(message, Message::Text(_) | Message::Binary(_));
+        let ends_copy = || self.session.has_large_copy() && message.len() < END_FRAME;
+        is_message && (message.len() >= LARGE_FRAME || ends_copy())
+    }
+
+    /// Takes a large message on a thread where it holds up nobody.
+    async fn received_apart(&mut self, message: Message) {
+        self.pings = 0;
+        let (frames, now) = (self.address.frames, self.now());
+        let mut session = std::mem::replace(&mut self.session, Session::new(Timing::default(), [], 0));
+        self.session = apart(move || {
+            read(&mut session, frames, now, &message);
+            session
+        })
+        .await;
+    }
+
+    /// The socket has failed. Where it was by a message that is too long, that is a matter of one store.
+    async fn broken(&mut self, error: tungstenite::Error) {
+        if let (tungstenite::Error::Capacity(CapacityError::MessageTooLong { size, max_size }), Some(socket)) =
+            (&error, &mut self.socket)
+        {
+            let beginning = socket.get_mut().beginning_of_message().await;
+            let now = self.now();
+            self.session.oversized(now, &beginning, *size, *max_size);
+        }
+        self.lost(&error.to_string());
+    }
+
     fn lost(&mut self, why: &str) {
         tracing::debug!(why, "the connection to the Dust server is lost");
-        self.socket = None;
+        (self.socket, self.outgoing) = (None, Outgoing::default());
         self.stores.iter().for_each(|store| store.set_trouble(why));
         let now = self.now();
         self.session.lost(now, why);
@@ -280,15 +349,7 @@ impl Driver {
 
     /// Does what the session wants done, in its order.
     async fn carry_out(&mut self) {
-        let mut is_sending = false;
-        loop {
-            let Some(output) = self.session.next_output() else {
-                if !std::mem::take(&mut is_sending) {
-                    return;
-                }
-                self.send(None).await;
-                continue;
-            };
+        while let Some(output) = self.session.next_output() {
             match output {
                 Output::Dial => {
                     let address = self.address.clone();
@@ -298,21 +359,21 @@ impl Driver {
                     self.dialling = None;
                     if let Some(mut socket) = self.socket.take() {
                         // Politeness; the server notices a socket that is gone as well.
-                        let _ = tokio::time::timeout(Duration::from_millis(200), socket.close(None)).await;
+                        let _ = tokio::time::timeout(GOODBYE, socket.close(None)).await;
                     }
                     // What the start waits for will not come by this connection.
                     self.start_result(Ok(()));
                 }
-                Output::Send(frame) => {
-                    is_sending = true;
-                    self.send(Some(frame)).await;
-                }
+                Output::Send(frame) => self.send(frame),
                 Output::Apply { store, ops } => {
                     let applied = self.stores[store.0].apply(ops);
                     self.refuse_if(store, applied);
                 }
                 Output::Replace { store, seq, inexact_through, leaves, is_rewound } => {
-                    let replaced = self.stores[store.0].replace(seq, inexact_through, leaves, is_rewound);
+                    let shared = Arc::clone(&self.stores[store.0]);
+                    let count = leaves.len();
+                    let replace = move || shared.replace(seq, inexact_through, leaves, is_rewound);
+                    let replaced = if count < LARGE_SNAPSHOT { replace() } else { apart(replace).await };
                     self.refuse_if(store, replaced);
                 }
                 Output::Answer { id, result } => {
@@ -321,11 +382,13 @@ impl Driver {
                         let _ = answer.send(result);
                     }
                 }
+                Output::Stands { store, seq, asked } => self.stores[store.0].stands(self.began + asked, seq),
                 // Of a client that is being disabled nobody is to hear that it is up.
                 Output::State { store, state } if self.is_enabled => self.stores[store.0].set_state(state),
                 Output::State { .. } => {}
             }
         }
+        self.send_now().await;
     }
 
     /// Has a store not followed any further that does not fit into its mirror.
@@ -336,27 +399,34 @@ impl Driver {
         }
     }
 
-    /// Hands a frame to the socket, or with `None` pushes out what was handed to it.
-    async fn send(&mut self, frame: Option<String>) {
-        let Some(socket) = &mut self.socket else { return };
-        let message = match (frame, self.address.frames) {
-            (Some(text), Frames::MessagePack) => match Frames::pack(&text) {
-                Ok(bytes) => Some(Message::binary(bytes)),
+    /// Puts a frame behind those that wait to be sent.
+    fn send(&mut self, frame: String) {
+        if self.socket.is_none() {
+            return;
+        }
+        match self.address.frames {
+            Frames::Json => self.outgoing.push(Message::text(frame)),
+            Frames::MessagePack => match Frames::pack(&frame) {
+                Ok(bytes) => self.outgoing.push(Message::binary(bytes)),
                 // Writes are looked at before they get here.
-                Err(error) => return self.lost(&format!("a frame cannot be written: {error}")),
+                Err(error) => self.lost(&format!("a frame cannot be written: {error}")),
             },
-            (frame, _) => frame.map(Message::text),
-        };
-        let sent = async {
-            match message {
-                Some(message) => socket.feed(message).await,
-                None => socket.flush().await,
+        }
+    }
+
+    /// Sends what the system takes at once, which is nearly always everything.
+    async fn send_now(&mut self) {
+        let Some(socket) = self.socket.as_mut().filter(|_| !self.outgoing.is_empty()) else { return };
+        let outgoing = &mut self.outgoing;
+        let sent = poll_fn(|context| Poll::Ready(outgoing.poll_send(socket, context))).await;
+        let taken = socket.get_ref().counts().taken;
+        match sent {
+            Poll::Ready(Ok(())) | Poll::Pending => _ = self.outgoing.is_stalled(self.began.elapsed(), taken),
+            Poll::Ready(Err(error)) => {
+                self.lost(&error.to_string());
+                // What follows from it.
+                Box::pin(self.carry_out()).await;
             }
-        };
-        match soon(sent).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.lost(&error.to_string()),
-            Err(_) => self.lost("the server does not take what is sent"),
         }
     }
 
@@ -365,15 +435,19 @@ impl Driver {
         if self.started.is_none() {
             return;
         }
-        let mut refused = None;
+        let (mut refused, mut own_fault, mut is_live) = (None, None, false);
         for store in &self.stores {
             match &*store.state() {
-                StoreState::Live { .. } => {}
+                StoreState::Live { .. } => is_live = true,
+                // What a store holds is no matter of the configuration, nor of the other stores.
+                StoreState::Refused(error @ (DustErr::TooLarge { .. } | DustErr::NotSupported { .. })) => {
+                    own_fault = own_fault.or_else(|| Some(error.clone()));
+                }
                 StoreState::Refused(error) => refused = refused.or_else(|| Some(error.clone())),
                 StoreState::Dormant | StoreState::Offline | StoreState::CatchingUp => return,
             }
         }
-        self.start_result(refused.map_or(Ok(()), Err));
+        self.start_result(refused.or(own_fault.filter(|_| !is_live)).map_or(Ok(()), Err));
     }
 
     fn start_result(&mut self, result: Result<(), DustErr>) {
@@ -396,12 +470,27 @@ impl Drop for Driver {
     }
 }
 
-/// What is sent, once the system has taken it. Nearly always that is at once.
-async fn soon<T>(sent: impl Future<Output = T>) -> Result<T, Elapsed> {
-    let mut sent = pin!(sent);
-    match sent.as_mut().now_or_never() {
-        Some(sent) => Ok(sent),
-        None => tokio::time::timeout(SEND_TIMEOUT, sent).await,
+/// Gives a session a message.
+fn read(session: &mut Session, frames: Frames, now: Duration, message: &Message) {
+    match message {
+        Message::Text(text) => session.frame(now, text.as_str()),
+        Message::Binary(bytes) => match frames.unpack(bytes) {
+            Ok(text) => session.frame(now, &text),
+            Err(error) => session.unreadable_frame(now, bytes, error),
+        },
+        _ => {}
+    }
+}
+
+/// Does something that takes long on a thread for that, so that other tasks of this runtime run meanwhile.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(output) => output,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and this task with it.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 
@@ -412,11 +501,16 @@ async fn dialled(dialling: Option<&mut Dialling>) -> Result<Socket, DialError> {
     }
 }
 
-async fn next_message(socket: Option<&mut Socket>) -> Option<Result<Message, tungstenite::Error>> {
-    match socket {
-        Some(socket) => socket.next().await,
-        None => std::future::pending().await,
-    }
+/// Sends what waits and receives the next message, whichever is possible: a server may take the one only after the other.
+async fn serve(socket: Option<&mut Socket>, outgoing: &mut Outgoing) -> Happened {
+    let Some(socket) = socket else { return std::future::pending().await };
+    poll_fn(|context: &mut Context<'_>| {
+        if let Poll::Ready(Err(error)) = outgoing.poll_send(socket, context) {
+            return Poll::Ready(Happened::SendingFailed(error));
+        }
+        socket.poll_next_unpin(context).map(Happened::Received)
+    })
+    .await
 }
 
 /// The timer of a task that waits again and again, nearly always for a moment that is as far off as before or farther. It is

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
@@ -34,6 +34,16 @@ pub(super) struct StoreShared {
     unsaved: Arc<Notify>,
     /// How large the mirror may be.
     max_mirror: usize,
+    horizon: RwLock<Option<Horizon>>,
+}
+
+/// How far a store was at a time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Horizon {
+    /// When it was asked.
+    pub(super) asked: Instant,
+    /// Its last op when it answered.
+    pub(super) seq: u64,
 }
 
 impl StoreShared {
@@ -56,6 +66,7 @@ impl StoreShared {
             saved: watch::Sender::new(is_kept.then_some(mirror.seq())),
             unsaved,
             max_mirror,
+            horizon: RwLock::default(),
             mirror: RwLock::new(mirror),
         }
     }
@@ -97,6 +108,16 @@ impl StoreShared {
     /// The next leaves to write; when there are none left, what the cache will lack.
     pub(super) fn rewrite_next(&self, after: Option<&Path>, count: usize) -> Result<Vec<Entry>, Option<Unsaved>> {
         self.mirror_mut().rewrite_next(after, count)
+    }
+
+    /// The store has told how far it is.
+    pub(super) fn stands(&self, asked: Instant, seq: u64) {
+        *self.horizon.write().unwrap_or_else(PoisonError::into_inner) = Some(Horizon { asked, seq });
+    }
+
+    /// How far the store was when it was last asked.
+    pub(super) fn horizon(&self) -> Option<Horizon> {
+        *self.horizon.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn state(&self) -> watch::Ref<'_, StoreState> {

@@ -5,11 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use tokio::task::coop::consume_budget;
 
 use super::{Capabilities, Receipt, Transport, first_two_below, has_leaf, nul};
 use crate::error::DustErr;
 use crate::feed::Hub;
+use crate::pace::pace;
 use crate::protocol::{
     BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, OpKind, Page, Path, Write,
 };
@@ -35,17 +35,8 @@ pub struct EmbeddedTransport {
 /// How many transports there have been in this process, so that each is a device of its own.
 static DEVICES: AtomicU64 = AtomicU64::new(0);
 
-/// The share of a task's budget that one write in memory takes; tokio gives 128 at a time.
-const WRITE_COST: usize = 4;
-/// The leaves that are read, or written in a batch, for one unit of a task's budget.
-const LEAVES_PER_UNIT: usize = 32;
-
-/// Takes units of the task's budget, and lets other tasks run when it is used up.
-async fn spend(units: usize) {
-    for _ in 0..units {
-        consume_budget().await;
-    }
-}
+/// The leaves whose reading costs as much as one write in memory.
+const WRITE_COST: usize = 96;
 
 /// The hub, from the first subscription on. Before it, commits cost nothing.
 #[derive(Debug)]
@@ -113,14 +104,14 @@ impl Transport for EmbeddedTransport {
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
         nul::check_list(request)?;
         let page = self.store.list(request)?;
-        spend(1 + page.items.len() / LEAVES_PER_UNIT).await;
+        pace(page.items.len()).await;
         Ok(page)
     }
 
     async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
         nul::check_path(path)?;
         let page = self.store.below(path, after)?;
-        spend(1 + page.leaves.len() / LEAVES_PER_UNIT).await;
+        pace(page.leaves.len()).await;
         Ok(page)
     }
 
@@ -128,31 +119,31 @@ impl Transport for EmbeddedTransport {
         nul::check_path(path).ok()?;
         // Where the budget is used up, `below` is called, which can let others run. And it says why nothing can be
         // read.
-        consume_budget().now_or_never()?;
+        pace(0).now_or_never()?;
         self.store.below(path, after).ok()
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
         nul::check_path(path)?;
-        spend(1).await;
+        pace(0).await;
         Ok(self.store.get(path)?)
     }
 
     async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
         nul::check_paths(paths)?;
-        spend(1 + paths.len() / LEAVES_PER_UNIT).await;
+        pace(paths.len()).await;
         Ok(self.store.get_many(paths)?)
     }
 
     async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
         nul::check_path(path)?;
-        spend(1).await;
+        pace(0).await;
         Ok(self.store.exists(path)? && has_leaf(&self.store.list(&first_two_below(path))?))
     }
 
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
         nul::check_write(&write)?;
-        spend(WRITE_COST).await;
+        pace(WRITE_COST).await;
         let origin = self.origin();
         let committed = self.store.write_async(write, origin).await?;
         Ok(committed.map_or(Receipt { store_seq: None, value: None }, receipt))
@@ -160,7 +151,7 @@ impl Transport for EmbeddedTransport {
 
     async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
         nul::check_batch(&ops, fence.as_ref())?;
-        spend(WRITE_COST + ops.len() / LEAVES_PER_UNIT).await;
+        pace(WRITE_COST + ops.len()).await;
         let origin = self.origin();
         let committed = self.store.batch_write_async(ops, fence, origin).await?;
         Ok(committed.last().map(|op| op.store_seq).unwrap_or_default())
@@ -168,13 +159,13 @@ impl Transport for EmbeddedTransport {
 
     async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
         nul::check_path(&file.path)?;
-        spend(WRITE_COST).await;
+        pace(WRITE_COST).await;
         let origin = self.origin();
         Ok(receipt(self.store.put_file_async(file, fence, origin).await?))
     }
 
     async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
-        spend(1).await;
+        pace(0).await;
         let content = match self.store.file_reference(hash)? {
             Some(_) => self.store.file_content(hash)?,
             None => None,

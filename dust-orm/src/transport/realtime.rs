@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 
 use super::{Capabilities, HttpTransport, Receipt, Transport, first_two_below, has_leaf, nul};
 use crate::error::DustErr;
 use crate::feed::Hub;
+use crate::pace::pace;
 use crate::protocol::channel::{Frames, Written};
 use crate::protocol::list::MAX_PAGE;
 use crate::protocol::path::unescape;
@@ -24,7 +26,8 @@ const WRITE: &str = "entries:write";
 
 /// Reads from the mirror of a [`SyncClient`], and writes through its socket.
 ///
-/// A read takes no network at all. A write returns when the mirror has it, so that it can be read at once.
+/// A read takes no network at all. It takes part in tokio's cooperative scheduling all the same: a task that does nothing but
+/// read lets other tasks run every millisecond or so. A write returns when the mirror has it, so that it can be read at once.
 ///
 /// A WebSocket has no batch. One that sets several fields of one record without conditions is sent as one `merge`; any
 /// other goes over HTTP, and returns when the mirror has it, too. While there is no connection reads answer what the mirror
@@ -214,31 +217,40 @@ impl Transport for RealtimeTransport {
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
         nul::check_list(request)?;
-        self.client.mirror(self.store).await?.list(request)
+        let page = self.client.mirror(self.store).await?.list(request)?;
+        pace(page.items.len()).await;
+        Ok(page)
     }
 
     async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
         nul::check_path(path)?;
-        Ok(self.client.mirror(self.store).await?.below(path, after))
+        let page = self.client.mirror(self.store).await?.below(path, after);
+        pace(page.leaves.len()).await;
+        Ok(page)
     }
 
     fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
         nul::check_path(path).ok()?;
+        // Where the budget is used up, `below` is called, which lets others run.
+        pace(0).now_or_never()?;
         Some(self.client.last_known(self.store)?.below(path, after))
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
         nul::check_path(path)?;
+        pace(0).await;
         Ok(self.client.mirror(self.store).await?.get(path))
     }
 
     async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
         nul::check_paths(paths)?;
+        pace(paths.len()).await;
         self.client.mirror(self.store).await?.get_many(paths)
     }
 
     async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
         nul::check_path(path)?;
+        pace(0).await;
         let mirror = self.client.mirror(self.store).await?;
         Ok(mirror.exists(path) && has_leaf(&mirror.list(&first_two_below(path))?))
     }

@@ -3,6 +3,7 @@
 //! [`sim`] runs several sessions, their mirrors and a server in one thread, with a scheduler and a virtual clock: a seed
 //! decides everything. [`sockets`] runs clients and a server on real sockets, in real time.
 
+pub mod beside;
 pub mod child;
 pub mod dice;
 pub mod ledger;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use chaos::sockets::{self, Options};
-use chaos::{seeds, sim};
+use chaos::{beside, seeds, sim};
 
 const HELP: &str = "\
 Checks what the realtime client promises under faults.
@@ -19,6 +19,10 @@ Checks what the realtime client promises under faults.
   --sockets     use real sockets and processes instead, with what goes wrong
                 decided by --from
   --seconds N   for so long (default 60)
+  --beside      measure how long writers wait beside 10 HTTP writes a second,
+                for --seconds, with the network taking --latency MS one way
+                (default 5) and a channel --message MS over each write
+                (default 2) and --writers N (default 8)
 ";
 
 fn main() -> ExitCode {
@@ -37,6 +41,7 @@ fn run() -> Result<bool, lexopt::Error> {
     let now = std::time::UNIX_EPOCH.elapsed().map_or(1, |elapsed| elapsed.as_secs());
     let (mut count, mut from, mut one) = (2_000, now, None);
     let (mut on_sockets, mut seconds) = (false, 60);
+    let (mut is_beside, mut beside) = (false, beside::Options::default());
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -44,6 +49,10 @@ fn run() -> Result<bool, lexopt::Error> {
             Long("from") => from = arguments.value()?.parse()?,
             Long("seed") => one = Some(arguments.value()?.parse()?),
             Long("sockets") => on_sockets = true,
+            Long("beside") => is_beside = true,
+            Long("latency") => beside.latency = Duration::from_millis(arguments.value()?.parse()?),
+            Long("message") => beside.message = Duration::from_millis(arguments.value()?.parse()?),
+            Long("writers") => beside.writers = arguments.value()?.parse()?,
             Long("seconds") => seconds = arguments.value()?.parse()?,
             // What a run on sockets starts, to kill it.
             Long("emulate") => {
@@ -61,6 +70,13 @@ fn run() -> Result<bool, lexopt::Error> {
         let report = sim::run_with(seed, None, true);
         println!("{}", seeds::explain(&report));
         return Ok(report.violation.is_none());
+    }
+    if is_beside {
+        beside.time = Duration::from_secs(seconds);
+        println!("{beside:?}");
+        let figures = in_runtime(beside::run(beside))?;
+        println!("{figures}");
+        return Ok(figures.timeouts == 0 && figures.failed.0 == 0);
     }
     if on_sockets {
         println!("{seconds} s on real sockets, with the faults of {from}");

@@ -9,6 +9,8 @@ pub enum Promise {
     AcknowledgedIsKept,
     /// No op is in the log twice.
     WrittenOnce,
+    /// A write is sent once, by whatever way, unless its caller was told that it was not done.
+    SentOnce,
     /// What was answered as failed, or was never asked for, is not in the log.
     FailedIsAbsent,
     /// If one call returned before another began, their numbers agree; and what a caller was told of is in its mirror.
@@ -21,6 +23,8 @@ pub enum Promise {
     OnceAndInOrder,
     /// Every caller is answered once, in time.
     EveryCallIsAnswered,
+    /// Where nothing was lost but events, no call ends with an unknown outcome, and each is answered soon.
+    UnknownNeedsAFault,
     /// It comes to rest when the faults are over.
     ComesToRest,
     /// A write under a fence is done only while its lease is held.

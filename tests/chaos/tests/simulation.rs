@@ -33,6 +33,8 @@ fn every_promise_is_kept_whatever_goes_wrong() {
         "fault: an old connection lingers",
         "fault: black hole",
         "fault: channel crash",
+        "fault: channel hangs",
+        "fault: channel is mute",
         "fault: client dies",
         "fault: client stopped",
         "fault: clock leap",
@@ -43,10 +45,13 @@ fn every_promise_is_kept_whatever_goes_wrong() {
         "fault: server restored",
         "fault: server's clock set",
         "fault: stall",
+        "join not answered",
         "mirror replaced",
         "other call done",
         "other call timed out",
         "read",
+        "catch-up stalled",
+        "status not answered",
         "reply before event",
         "reply lost",
         "restore noticed",
@@ -55,6 +60,7 @@ fn every_promise_is_kept_whatever_goes_wrong() {
         "subscriber reads again",
         "write acknowledged",
         "write failed",
+        "write failed over to HTTP",
         "write unknown, was done",
         "write unknown, was not done",
     ] {
@@ -80,7 +86,8 @@ fn what_is_wrong_is_noticed() {
     for mutation in Mutation::ALL {
         let expected: &[Promise] = match mutation {
             Mutation::ServerForgetsWrite => &[Promise::AcknowledgedIsKept],
-            Mutation::ServerWritesTwice | Mutation::ClientSendsAgain => &[Promise::WrittenOnce],
+            Mutation::ServerWritesTwice => &[Promise::WrittenOnce],
+            Mutation::ClientSendsAgain | Mutation::FailoverSendsAgain => &[Promise::SentOnce],
             Mutation::ServerRefusesWhatItWrote | Mutation::ClientDeniesWrite => &[Promise::FailedIsAbsent],
             Mutation::ServerIgnoresFences => &[Promise::FencesHold],
             Mutation::ClientLosesOp

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chaos::beside;
 use chaos::sockets::{self, Options};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -11,4 +12,13 @@ async fn every_promise_is_kept_on_real_sockets() {
     println!("{outcomes}");
     assert!(outcomes.violations.is_empty(), "{outcomes}");
     assert!(outcomes.acknowledged > 0 && outcomes.reads > 0 && outcomes.heard > 0 && outcomes.kills > 0, "{outcomes}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_write_is_unknown_beside_somebody_who_writes_over_http() {
+    let options = beside::Options { time: Duration::from_secs(3), ..beside::Options::default() };
+    let figures = beside::run(options).await.unwrap();
+    println!("{figures}");
+    assert_eq!((figures.timeouts, figures.failed.0), (0, 0), "{figures}");
+    assert!(figures.writes.len() > 20 && figures.holes.len() > 5, "{figures}");
 }

@@ -1,15 +1,18 @@
 //! Holders, one after the other, on a clock that stands still until it is moved.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_trait::async_trait;
 use futures_util::future::join;
 
 use super::*;
 use crate::entity::prelude::*;
-use crate::protocol::ListRequest;
+use crate::protocol::{BatchOp, Entry, ListRequest, Page};
 use crate::repo::BatchEntry;
 use crate::store::Store;
 use crate::tests_cfg::{link, page};
+use crate::transport::{Capabilities, EmbeddedTransport, Receipt, Transport};
 use crate::world::manual::ManualWorld;
 
 const TTL: Duration = Duration::from_secs(1);
@@ -211,4 +214,112 @@ async fn a_scope_that_is_left_early_gives_its_lease_back() {
     let panicking = lease.scope_in(world, async |_| -> () { panic!("as meant") });
     assert!(AssertUnwindSafe(panicking).catch_unwind().await.is_err());
     bench.take("another").await.unwrap();
+}
+
+/// A store that answers only some of the renewals; of the others either the question is lost on its way, or the answer.
+#[derive(Debug)]
+struct Losing {
+    below: EmbeddedTransport,
+    renewals: AtomicUsize,
+    is_answered: fn(usize) -> bool,
+    applies_lost: bool,
+}
+
+#[async_trait]
+impl Transport for Losing {
+    fn name(&self) -> &'static str {
+        "losing"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.below.capabilities()
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
+        self.below.list(request).await
+    }
+
+    async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
+        self.below.get(path).await
+    }
+
+    async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
+        self.below.get_many(paths).await
+    }
+
+    async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
+        self.below.exists(path).await
+    }
+
+    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
+        let is_renewal = matches!(write.op, Op::Renew { .. });
+        if is_renewal && !(self.is_answered)(self.renewals.fetch_add(1, Ordering::SeqCst)) {
+            if self.applies_lost {
+                self.below.write(write).await?;
+            }
+            return pending().await;
+        }
+        self.below.write(write).await
+    }
+
+    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
+        self.below.batch_write(ops, fence).await
+    }
+}
+
+fn losing(bench: &Bench, is_answered: fn(usize) -> bool, applies_lost: bool) -> DustRepo {
+    let below = EmbeddedTransport::new(bench.store.clone());
+    DustRepo::with_transport(Arc::new(Losing { below, renewals: AtomicUsize::new(0), is_answered, applies_lost }))
+}
+
+#[tokio::test]
+async fn scope_asks_again_for_a_lost_renewal_and_keeps_the_lease() {
+    for applies_lost in [false, true] {
+        let bench = bench();
+        let world = &*bench.world;
+        // Two of three are lost.
+        let repo = losing(&bench, |number| number % 3 == 2, applies_lost);
+        let lease = repo.lease("locks/a", TTL).await.unwrap();
+        let scope = lease.scope_in(world, async |repo| {
+            world.pause(TTL * 10).await;
+            repo.insert(link("a")).await
+        });
+        let others = async {
+            for _ in 0..49 {
+                world.pause(TTL / 5).await;
+                assert_eq!(bench.take("other").await.unwrap_err().kind(), ErrKind::Held);
+            }
+        };
+        let (done, ()) = world.run(join(scope, others)).await;
+        done.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn renewal_without_an_answer_ends_when_the_lease_has_expired() {
+    let bench = bench();
+    let lease = losing(&bench, |_| false, false).lease("locks/a", TTL).await.unwrap();
+    let error = bench.world.run(lease.extend_in_time(&*bench.world, TTL)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrKind::Timeout);
+    assert!((TTL..TTL * 2).contains(&bench.world.now()), "{:?}", bench.world.now());
+}
+
+#[tokio::test]
+async fn scope_without_an_answer_to_any_renewal_fails_at_its_next_write() {
+    let bench = bench();
+    let world = &*bench.world;
+    let lease = losing(&bench, |number| number > 9, false).lease("locks/a", TTL).await.unwrap();
+    let done = lease.scope_in(world, async |repo| {
+        world.pause(TTL * 5).await;
+        repo.insert(link("a")).await
+    });
+    assert_eq!(world.run(done).await.unwrap_err().kind(), ErrKind::Fenced);
+}
+
+#[tokio::test(start_paused = true)]
+async fn renew_asks_again_when_its_answer_is_lost() {
+    let bench = bench();
+    let mut lease = losing(&bench, |number| number == 1, true).lease("locks/a", TTL).await.unwrap();
+    lease.renew(TTL * 2).await.unwrap();
+    assert_eq!(lease.expires_at(), 1_002_000);
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use tokio::task::coop::unconstrained;
 
 use super::DustRepo;
 use super::records::sort_by_path;
@@ -12,6 +13,7 @@ use super::table::Table;
 use super::watch::Watch;
 use crate::entity::{DustEntity, KeyOf};
 use crate::error::DustErr;
+use crate::pace::pace;
 
 /// Every record of an entity, decoded, in memory and kept up to date: made by [`DustRepo::live`].
 ///
@@ -62,7 +64,10 @@ impl DustRepo {
         let table = watch.table().await?;
         let live = Live { watch, table };
         // Decodes what nobody has read yet.
-        live.len();
+        for stored in live.table.all() {
+            pace(stored.record.leaves.len()).await;
+            let _ = stored.model_or_warning();
+        }
         Ok(live)
     }
 }
@@ -140,8 +145,8 @@ impl<E: DustEntity> Live<E> {
     /// somebody else is at it.
     fn read_up(&self) {
         if let Some(reading) = self.watch.reading() {
-            // How it went, the watch knows.
-            drop(reading.now_or_never());
+            // How it went, the watch knows. It is not left half-way for other tasks: the caller reads next.
+            drop(unconstrained(reading).now_or_never());
         }
     }
 }

@@ -15,11 +15,12 @@ use std::future::{IntoFuture, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
+use tokio::task::coop::poll_proceed;
 
 pub use broadcast::Broadcast;
 pub use callback::Callback;
@@ -226,9 +227,14 @@ impl<E: DustEntity> Stream for Subscription<E> {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event<E::Model>>> {
         let this = self.get_mut();
-        for stored in this.current.by_ref() {
-            if let Some(model) = stored.model_or_warning() {
-                return Poll::Ready(Some(Event::Upserted(E::Model::clone(model))));
+        if this.current.len() > 0 {
+            // There may be very many, which are decoded here: other tasks run in between. A queue is short.
+            let budget = ready!(poll_proceed(context));
+            for stored in this.current.by_ref() {
+                if let Some(model) = stored.model_or_warning() {
+                    budget.made_progress();
+                    return Poll::Ready(Some(Event::Upserted(E::Model::clone(model))));
+                }
             }
         }
         loop {

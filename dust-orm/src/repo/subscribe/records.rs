@@ -22,12 +22,19 @@ pub(super) struct Records<E: DustEntity> {
 
 impl<E: DustEntity> Records<E> {
     pub(super) fn new(prefix: Path, records: Vec<StoredRecord>) -> Records<E> {
+        let mut all = Records { prefix, by_key: BTreeMap::new() };
+        all.extend(records);
+        all
+    }
+
+    /// Adds records as of the same op.
+    pub(super) fn extend(&mut self, records: Vec<StoredRecord>) {
+        let within = self.prefix.as_str().len() + 1;
         let keyed = |record: StoredRecord| {
-            let key = record.path.as_str().get(prefix.as_str().len() + 1..)?;
+            let key = record.path.as_str().get(within..)?;
             Some((Key(key.into()), Arc::new(Stored::new(record))))
         };
-        let by_key = records.into_iter().filter_map(keyed).collect();
-        Records { prefix, by_key }
+        self.by_key.extend(records.into_iter().filter_map(keyed));
     }
 
     /// Every record, nearly in the order of their paths: as if keys had no upper-case letters.

@@ -13,15 +13,17 @@ use super::event::{Change, Waiting};
 use super::records::{Records, sort_by_path};
 use super::stored::Stored;
 use super::table::Table;
-use crate::entity::{DustEntity, StoredRecord};
+use crate::entity::DustEntity;
 use crate::error::DustErr;
-use crate::feed::{Audience, Hub, Listener, News, Seat};
+use crate::feed::{Audience, Hub, Listener, MAX_QUEUE_BYTES, News, Seat};
 use crate::protocol::{CommittedOp, Glob, Path};
 use crate::repo::records::RecordPages;
 use crate::transport::Transport;
 
 /// How many ops may come while the records are being read. When more do, the records are read again.
 const OPS_MEANWHILE: usize = 10_000;
+/// How many bytes they may take together.
+const BYTES_MEANWHILE: usize = MAX_QUEUE_BYTES;
 
 /// Reading all records. Whoever waits for it moves it along; no task of its own is needed.
 pub(super) type Reading = Shared<BoxFuture<'static, Result<(), DustErr>>>;
@@ -59,13 +61,39 @@ enum Phase {
     Reading {
         reading: Reading,
         /// The commits since then.
-        meanwhile: Vec<Vec<Arc<CommittedOp>>>,
-        ops: usize,
-        /// Whether they have to be read once more.
-        again: bool,
+        meanwhile: Meanwhile,
     },
     /// Reading them has failed. The next op, or the next subscriber, tries again.
     Unread,
+}
+
+/// What is committed while the records are being read.
+#[derive(Default)]
+struct Meanwhile {
+    commits: Vec<Vec<Arc<CommittedOp>>>,
+    ops: usize,
+    bytes: usize,
+    /// Whether the records have to be read once more. Nothing is kept until that begins: it will be in the pages.
+    again: bool,
+}
+
+impl Meanwhile {
+    fn push(&mut self, commit: &[Arc<CommittedOp>]) {
+        if self.again {
+            return;
+        }
+        self.ops += commit.len();
+        self.bytes += commit.iter().map(|op| op.footprint()).sum::<usize>();
+        if self.ops > OPS_MEANWHILE || self.bytes > BYTES_MEANWHILE {
+            self.read_again();
+        } else {
+            self.commits.push(commit.to_vec());
+        }
+    }
+
+    fn read_again(&mut self) {
+        *self = Meanwhile { again: true, ..Meanwhile::default() };
+    }
 }
 
 /// A subscriber, from the side of what is shared.
@@ -202,13 +230,8 @@ impl<E: DustEntity> Watch<E> {
                 self.audience
                     .publish(changes.into_iter().enumerate().map(|(index, change)| Waiting::new(change, seq(index))))
             }
-            Phase::Reading { meanwhile, ops, again, .. } => {
-                *ops += commit.len();
-                if *ops > OPS_MEANWHILE {
-                    (*ops, *again) = (0, true);
-                    meanwhile.clear();
-                }
-                meanwhile.push(commit.to_vec());
+            Phase::Reading { meanwhile, .. } => {
+                meanwhile.push(commit);
                 Vec::new()
             }
             Phase::Unread => {
@@ -221,9 +244,8 @@ impl<E: DustEntity> Watch<E> {
     /// Anything may have changed. Subscribers are told when the records have been read again, so that whatever they read
     /// then is not older, and no op is lost between that and the events after it.
     fn resync(self: &Arc<Watch<E>>, state: &mut State<E>) -> Vec<Waker> {
-        if let Phase::Reading { meanwhile, ops, again, .. } = &mut state.phase {
-            meanwhile.clear();
-            (*ops, *again) = (0, true);
+        if let Phase::Reading { meanwhile, .. } = &mut state.phase {
+            meanwhile.read_again();
             return Vec::new();
         }
         drop(self.begin(state));
@@ -235,25 +257,22 @@ impl<E: DustEntity> Watch<E> {
         let (watch, transport) = (Arc::downgrade(self), Arc::clone(&self.transport));
         let reading = read(watch, transport).boxed().shared();
         self.is_behind.store(true, Ordering::SeqCst);
-        state.phase = Phase::Reading { reading: reading.clone(), meanwhile: Vec::new(), ops: 0, again: false };
+        state.phase = Phase::Reading { reading: reading.clone(), meanwhile: Meanwhile::default() };
         reading
     }
 
     /// Takes the records that were read, which have every op up to `seq`. False when they have to be read again.
-    fn finish(&self, records: Vec<StoredRecord>, seq: u64) -> bool {
+    fn finish(&self, records: Records<E>, seq: u64) -> bool {
         let mut state = self.lock();
-        let Phase::Reading { meanwhile, ops, again, .. } = &mut state.phase else { return true };
-        if std::mem::take(again) {
-            // What came until now will be in the pages.
-            meanwhile.clear();
-            *ops = 0;
+        let Phase::Reading { meanwhile, .. } = &mut state.phase else { return true };
+        let meanwhile = std::mem::take(meanwhile);
+        if meanwhile.again {
             return false;
         }
-        let meanwhile = std::mem::take(meanwhile);
         state.phase = Phase::Current;
-        state.records = Records::new(self.prefix.clone(), records);
+        let before = std::mem::replace(&mut state.records, records);
         state.seq = seq;
-        for commit in meanwhile {
+        for commit in meanwhile.commits {
             state.seq = state.seq.max(last_seq(&commit).unwrap_or(0));
             state.records.apply(&commit);
         }
@@ -263,6 +282,8 @@ impl<E: DustEntity> Watch<E> {
         self.is_behind.store(false, Ordering::SeqCst);
         let wakers = self.audience.resync();
         drop(state);
+        // What may take long to be dropped is so under no lock.
+        drop(before);
         wakers.into_iter().for_each(Waker::wake);
         true
     }
@@ -318,10 +339,10 @@ fn last_seq(commit: &[Arc<CommittedOp>]) -> Option<u64> {
 }
 
 /// The records, once everything that these pages may show has been heard of, and an op up to which they have all.
-async fn read_all<E: DustEntity>(transport: &Arc<dyn Transport>) -> Result<(Vec<StoredRecord>, u64), DustErr> {
+async fn read_all<E: DustEntity>(transport: &Arc<dyn Transport>) -> Result<(Records<E>, u64), DustErr> {
     let seq = transport.hub().await?.seq();
     let mut pages = RecordPages::of::<E>(Arc::clone(transport))?;
-    let mut records = Vec::new();
+    let mut records = Records::new(E::prefix_path()?, Vec::new());
     while let Some(page) = pages.next().await? {
         records.extend(page);
     }
@@ -332,5 +353,34 @@ async fn read_all<E: DustEntity>(transport: &Arc<dyn Transport>) -> Result<(Vec<
 impl<E: DustEntity> fmt::Debug for Watch<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watch").field("prefix", &self.prefix.as_str()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{OpKind, RawJson};
+
+    #[test]
+    fn what_is_kept_while_records_are_read_is_bounded_in_bytes() {
+        let value = RawJson::parse(&format!("{:?}", "x".repeat(1 << 20))).unwrap();
+        let op = |store_seq| {
+            Arc::new(CommittedOp {
+                store_seq,
+                op: OpKind::Set,
+                path: Path::parse("links/a").unwrap(),
+                value: value.clone(),
+                device_id: "d".into(),
+                client_op_id: "c".into(),
+            })
+        };
+        let mut meanwhile = Meanwhile::default();
+        let mut most = 0;
+        for seq in 1..=500 {
+            meanwhile.push(&[op(seq)]);
+            most = most.max(meanwhile.commits.iter().flatten().map(|op| op.footprint()).sum());
+        }
+        assert!((BYTES_MEANWHILE / 2..=BYTES_MEANWHILE).contains(&most), "{most}");
+        assert!(meanwhile.again && meanwhile.commits.is_empty());
     }
 }

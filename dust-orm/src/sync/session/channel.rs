@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::StoreState;
+use super::unanswered::Unanswered;
 use super::wait::Wait;
 use crate::error::DustErr;
 use crate::protocol::CommittedOp;
@@ -32,6 +33,8 @@ pub(super) struct Channel {
     pub(super) is_comparing: bool,
     /// The last op that the store is known to have.
     pub(super) seen: u64,
+    /// The last op that was heard of since the store was last asked how far it is.
+    pub(super) heard_since: u64,
     /// When to join again, because it is known to have more than was handed on.
     pub(super) fetch_at: Option<Duration>,
     /// Ops whose predecessors are missing, or whose batch is not complete.
@@ -53,19 +56,33 @@ pub(super) struct Channel {
     pub(super) useful_since: Option<Duration>,
     /// A store that is being fetched again from its beginning, aside. `cursor` is then its.
     pub(super) resync: Option<Mirror>,
-    /// The reference of the `status` that was sent, and the cursor then.
-    pub(super) status_sent: Option<(u64, u64)>,
+    /// What was sent since it was joined.
+    pub(super) unanswered: Unanswered,
+    /// The `status` that was sent and is not answered.
+    pub(super) status_sent: Option<Asked>,
     pub(super) status_at: Duration,
+    /// How long after an answer it is asked again.
+    pub(super) status_every: Duration,
+    /// How often in a row it had to be given up because it did not answer.
+    pub(super) hangs: u32,
     pub(super) permissions: Permissions,
     pub(super) announced: StoreState,
+}
+
+/// A question how far a store is.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) reference: u64,
+    /// The cursor when it was sent.
+    pub(super) cursor: u64,
+    /// For the answer.
+    pub(super) wait: Wait,
 }
 
 #[derive(Debug)]
 pub(super) enum Phase {
     /// Not joined. Without a time it waits for a connection.
-    Closed {
-        join_at: Option<Duration>,
-    },
+    Closed { join_at: Option<Duration> },
     Joining {
         join_ref: u64,
         /// For the answer.
@@ -76,7 +93,13 @@ pub(super) enum Phase {
     CatchingUp {
         join_ref: u64,
         through: u64,
+        /// The cursor when it was joined.
+        from: u64,
+        /// For the next part of it.
+        wait: Wait,
     },
+    /// To be joined again, when everything that was sent on it is answered. Nothing is sent until then.
+    Draining { join_ref: u64 },
     Live {
         join_ref: u64,
         /// When to join again, to fill a hole that the last join left.
@@ -85,6 +108,8 @@ pub(super) enum Phase {
     Refused {
         error: DustErr,
         retry_at: Duration,
+        /// Whether a new connection changes nothing about it: what the server sends is not taken here.
+        is_lasting: bool,
     },
 }
 
@@ -98,6 +123,7 @@ impl Channel {
             is_doubtful: true,
             is_comparing: false,
             seen: cursor,
+            heard_since: 0,
             fetch_at: None,
             early: BTreeMap::new(),
             early_bytes: 0,
@@ -109,8 +135,11 @@ impl Channel {
             overflows: 0,
             useful_since: None,
             resync: None,
+            unanswered: Unanswered::default(),
             status_sent: None,
             status_at: Duration::ZERO,
+            status_every: Duration::MAX,
+            hangs: 0,
             permissions: Permissions::default(),
             announced: StoreState::Offline,
         }
@@ -119,8 +148,11 @@ impl Channel {
     /// Forgets what was known of a store that may be another one when it is back: restored from a backup. What was not
     /// handed on will be sent again.
     pub(super) fn disconnect(&mut self) {
-        self.phase = Phase::Closed { join_at: None };
-        self.status_sent = None;
+        if matches!(self.phase, Phase::Refused { is_lasting: true, .. }) {
+            self.forget_sent();
+        } else {
+            self.end(Phase::Closed { join_at: None });
+        }
         self.useful_since = None;
         self.is_doubtful = true;
         self.is_comparing = false;
@@ -189,32 +221,78 @@ impl Channel {
     /// Whether a frame belongs to the join that counts.
     pub(super) fn join_ref_is(&self, text: &str) -> bool {
         match self.phase {
-            Phase::Joining { join_ref, .. } | Phase::CatchingUp { join_ref, .. } | Phase::Live { join_ref, .. } => {
-                text.parse() == Ok(join_ref)
-            }
+            Phase::Joining { join_ref, .. }
+            | Phase::CatchingUp { join_ref, .. }
+            | Phase::Draining { join_ref }
+            | Phase::Live { join_ref, .. } => text.parse() == Ok(join_ref),
             Phase::Closed { .. } | Phase::Refused { .. } => false,
         }
     }
 
     /// The store is known to have this op. If it does not come by itself until `due`, it is fetched.
     pub(super) fn know(&mut self, seq: u64, due: Duration) {
-        self.seen = self.seen.max(seq);
+        self.hear_of(seq);
         if self.cursor < seq {
             self.fetch_at = Some(self.fetch_at.map_or(due, |earlier| earlier.min(due)));
         }
     }
 
-    pub(super) fn next_wake(&self) -> Option<Duration> {
-        match &self.phase {
+    /// The store has, or had, this op.
+    pub(super) fn hear_of(&mut self, seq: u64) {
+        self.seen = self.seen.max(seq);
+        self.heard_since = self.heard_since.max(seq);
+    }
+
+    /// The store has told how far it is. Later ops that it was known to have before it was asked are of a store that was
+    /// restored from a backup since: there are no such ops any more.
+    pub(super) fn told(&mut self, seq: u64) {
+        self.seen = seq.max(self.heard_since).max(self.cursor);
+        if self.cursor >= self.seen {
+            self.fetch_at = None;
+        }
+    }
+
+    /// Whether it is joined.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::CatchingUp { .. } | Phase::Draining { .. } | Phase::Live { .. })
+    }
+
+    /// The channel is not there any more, or not to be used: nothing that was sent will be answered.
+    pub(super) fn end(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.forget_sent();
+    }
+
+    fn forget_sent(&mut self) {
+        self.unanswered = Unanswered::default();
+        self.status_sent = None;
+    }
+
+    /// Ops were missed that somebody wrote past the socket: there may be more soon.
+    pub(super) fn ask_soon(&mut self, now: Duration, soon: Duration) {
+        self.status_every = soon;
+        self.status_at = self.status_at.min(now.saturating_add(soon));
+    }
+
+    /// Whether it is known to have more than was handed on.
+    pub(super) fn has_hole(&self) -> bool {
+        self.cursor < self.seen || self.resync.is_some()
+    }
+
+    /// When something is due without anything from outside.
+    pub(super) fn next_wake(&self, grace: Duration) -> Option<Duration> {
+        let due = match &self.phase {
             Phase::Closed { join_at } => *join_at,
-            Phase::Joining { wait, .. } => Some(wait.look_at()),
-            Phase::CatchingUp { .. } => None,
+            Phase::Joining { wait, .. } | Phase::CatchingUp { wait, .. } => Some(wait.look_at()),
+            Phase::Draining { .. } => self.unanswered.settled_at(grace),
             Phase::Live { rejoin_at: Some(at), .. } => Some(self.status_at.min(*at)),
             Phase::Live { rejoin_at: None, .. } => {
                 Some(self.fetch_at.map_or(self.status_at, |at| at.min(self.status_at)))
             }
             Phase::Refused { retry_at, .. } => Some(*retry_at),
-        }
+        };
+        let status = self.status_sent.as_ref().map(|asked| asked.wait.look_at());
+        due.into_iter().chain(self.unanswered.look_at()).chain(status).min()
     }
 
     /// Takes what can be handed on. A batch is handed on as a whole: nobody shall see half of one.
@@ -278,12 +356,16 @@ impl Channel {
 
     pub(super) fn state(&self) -> StoreState {
         match &self.phase {
-            Phase::Closed { join_at: None } => StoreState::Offline,
-            Phase::Live { .. } if self.vain_joins == 0 => StoreState::Live { permissions: self.permissions },
             Phase::Refused { error, .. } => StoreState::Refused(error.clone()),
-            Phase::Closed { .. } | Phase::Joining { .. } | Phase::CatchingUp { .. } | Phase::Live { .. } => {
-                StoreState::CatchingUp
-            }
+            Phase::Closed { join_at: None } => StoreState::Offline,
+            // Nobody is to take the mirror for one that follows the store until the store has answered.
+            _ if self.hangs > 0 => StoreState::Offline,
+            Phase::Live { .. } if self.vain_joins == 0 => StoreState::Live { permissions: self.permissions },
+            Phase::Closed { .. }
+            | Phase::Joining { .. }
+            | Phase::CatchingUp { .. }
+            | Phase::Draining { .. }
+            | Phase::Live { .. } => StoreState::CatchingUp,
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::cause::Cause;
 use super::channel::Phase;
-use super::{Output, Session, Socket, StoreId};
+use super::connection::Socket;
+use super::{Output, Session, StoreId};
 use crate::error::DustErr;
 use crate::protocol::channel::{Attempt, FileUpload, Refusal, Request, Response, Written};
 use crate::protocol::value::push_number;
@@ -56,8 +58,10 @@ pub(super) enum Stage {
     Queued,
     Sent {
         reference: u64,
+        /// The length of its frame.
+        bytes: usize,
     },
-    /// Committed; the mirror does not have it yet.
+    /// Committed; the mirror does not have it yet. What only waits for an op is this from the beginning.
     Committed(Written),
     /// The connection broke before the answer came.
     Lost {
@@ -65,17 +69,39 @@ pub(super) enum Stage {
         crossed: bool,
         /// When to stop looking for it.
         until: Option<Duration>,
+        /// Why its answer will not come.
+        cause: Cause,
     },
 }
 
-impl Pending {
-    pub(super) fn through(&self) -> Option<u64> {
-        match self.work {
-            Work::CatchUp(through) => Some(through),
-            _ => None,
+impl Work {
+    fn target(&self) -> Option<(&Path, OpKind)> {
+        match self {
+            Work::Write(write) => Some((&write.path, write.op.kind())),
+            Work::PutFile(file) => Some((&file.path, OpKind::PutFile)),
+            Work::CatchUp(_) | Work::Refresh => None,
         }
     }
 
+    /// Such as "set of `links/dust/title`".
+    pub(in crate::sync) fn text(&self) -> String {
+        match (self.target(), self) {
+            (Some((path, op)), _) => format!("{} of `{path}`", op.name()),
+            (None, Work::CatchUp(through)) => format!("waiting for the op {through}"),
+            (None, _) => "asking how far the store is".to_owned(),
+        }
+    }
+
+    /// How far a command is that nothing was done for.
+    pub(super) fn first_stage(&self) -> Stage {
+        match self {
+            Work::CatchUp(through) => Stage::Committed(Written { store_seq: Some(*through), ..Written::default() }),
+            _ => Stage::Queued,
+        }
+    }
+}
+
+impl Pending {
     /// When it is given up.
     pub(super) fn due(&self) -> Duration {
         match self.stage {
@@ -86,28 +112,15 @@ impl Pending {
     }
 
     pub(super) fn target(&self) -> Option<(&Path, OpKind)> {
-        match &self.work {
-            Work::Write(write) => Some((&write.path, write.op.kind())),
-            Work::PutFile(file) => Some((&file.path, OpKind::PutFile)),
-            Work::CatchUp(_) | Work::Refresh => None,
-        }
+        self.work.target()
     }
 
     /// Its answer will not come any more.
-    pub(super) fn cut_off(&mut self) {
+    pub(super) fn cut_off(&mut self, cause: Cause) {
         self.stage = match self.work {
             Work::Refresh => Stage::Queued,
-            _ => Stage::Lost { crossed: false, until: None },
+            _ => Stage::Lost { crossed: false, until: None, cause },
         };
-    }
-
-    /// Such as "set of `links/dust/title`".
-    fn text(&self) -> String {
-        match (self.target(), &self.work) {
-            (Some((path, op)), _) => format!("{} of `{path}`", op.name()),
-            (None, Work::CatchUp(through)) => format!("waiting for the op {through}"),
-            (None, _) => "asking how far the store is".to_owned(),
-        }
     }
 }
 
@@ -118,42 +131,66 @@ fn written(op: &CommittedOp) -> Written {
 }
 
 impl Session {
-    /// Does what can be done for a command now.
-    pub(super) fn advance(&mut self, id: CommandId) {
-        let Some(pending) = self.pending.get(&id) else { return };
+    /// Takes a command and does what can be done for it now.
+    pub(super) fn admit(&mut self, id: CommandId, pending: Pending, now: Duration) {
         let store = pending.store;
-        if let Some(through) = pending.through() {
-            if self.channels[store].visible() >= through {
-                self.answer(id, Ok(Written { store_seq: Some(through), ..Written::default() }));
-            }
-            return;
-        }
-        match (&pending.stage, &self.channels[store].phase) {
-            (Stage::Queued, Phase::CatchingUp { join_ref, .. } | Phase::Live { join_ref, .. }) => {
-                let join_ref = *join_ref;
-                self.send_write(id, join_ref);
-            }
-            (Stage::Queued, Phase::Refused { error, .. }) => {
-                let error = error.clone();
-                self.answer(id, Err(error));
-            }
-            (Stage::Queued, _) if !self.is_up() && pending.wait_until.is_none() => {
-                let is_off = self.socket == Socket::Off;
-                let why = format!("there is no connection{}", self.why_lost);
-                self.give_up(id, if is_off { "the client is not running" } else { &why });
-            }
-            (Stage::Committed(written), _)
-                if written.store_seq.is_none_or(|seq| self.channels[store].visible() >= seq) =>
-            {
-                let written = written.clone();
-                self.answer(id, Ok(written));
-            }
-            _ => {}
+        self.commands.insert(id, pending);
+        self.advance_all(store, now);
+        if !self.is_up() {
+            self.give_up_unless_it_waits(id);
         }
     }
 
-    fn send_write(&mut self, id: CommandId, join_ref: u64) {
-        let Some(pending) = self.pending.get_mut(&id) else { return };
+    /// Answers a command whose caller has waited too long already.
+    pub(super) fn give_up_unsent(&mut self, id: CommandId, pending: Pending) {
+        self.commands.insert(id, pending);
+        self.give_up(id, "its time was over before it could be");
+    }
+
+    /// Does what can be done for the commands of a store: answers those whose op the mirror has, and sends those that wait as
+    /// far as there is room for them.
+    pub(super) fn advance_all(&mut self, store: usize, now: Duration) {
+        let visible = self.channels[store].visible();
+        while let Some(id) = self.commands.next_reached(store, visible) {
+            self.answer_committed(id);
+        }
+        match &self.channels[store].phase {
+            Phase::CatchingUp { join_ref, .. } | Phase::Live { join_ref, .. } => {
+                let join_ref = *join_ref;
+                while self.channels[store].unanswered.has_room()
+                    && let Some(id) = self.commands.next_to_send(store)
+                {
+                    self.send_write(id, join_ref, now);
+                }
+            }
+            Phase::Refused { error, .. } => {
+                let error = error.clone();
+                while let Some(id) = self.commands.next_queued(store) {
+                    self.answer(id, Err(error.clone()));
+                }
+            }
+            Phase::Closed { .. } | Phase::Joining { .. } | Phase::Draining { .. } => {}
+        }
+    }
+
+    /// Answers a command that is not sent and does not wait for a connection.
+    pub(super) fn give_up_unless_it_waits(&mut self, id: CommandId) {
+        let is_queued = |pending: &Pending| matches!(pending.stage, Stage::Queued) && pending.wait_until.is_none();
+        if self.commands.get(id).is_some_and(is_queued) {
+            let is_off = self.socket == Socket::Off;
+            let why = format!("there is no connection{}", self.why_lost);
+            self.give_up(id, if is_off { "the client is not running" } else { &why });
+        }
+    }
+
+    fn answer_committed(&mut self, id: CommandId) {
+        let Some(Stage::Committed(written)) = self.commands.get(id).map(|pending| &pending.stage) else { return };
+        let written = written.clone();
+        self.answer(id, Ok(written));
+    }
+
+    fn send_write(&mut self, id: CommandId, join_ref: u64, now: Duration) {
+        let Some(pending) = self.commands.get(id) else { return };
         let reference = self.next_reference;
         let mut client_op_id = String::with_capacity(self.op_prefix.len() + 20);
         client_op_id.push_str(&self.op_prefix);
@@ -162,26 +199,18 @@ impl Session {
         let request = match &pending.work {
             Work::Write(write) => Request::Write { write, client_op_id },
             Work::PutFile(file) => Request::PutFile { file, client_op_id },
-            Work::Refresh => Request::Status,
-            Work::CatchUp(_) => return,
+            Work::Refresh | Work::CatchUp(_) => Request::Status,
         };
         match request.encode(Some(join_ref), reference, &self.channels[pending.store].topic) {
             Ok(frame) => {
                 self.next_reference += 1;
+                let (store, bytes) = (pending.store, frame.len());
                 self.outputs.push_back(Output::Send(frame));
-                pending.stage = Stage::Sent { reference };
-                self.by_reference.insert(reference, id);
+                let wait = self.answer_wait(now, bytes);
+                self.channels[store].unanswered.push(reference, bytes, wait);
+                self.commands.change(id, |pending| pending.stage = Stage::Sent { reference, bytes });
             }
             Err(error) => self.answer(id, Err(error)),
-        }
-    }
-
-    /// Looks at all commands of a store again, in the order they were given.
-    pub(super) fn advance_all(&mut self, store: usize) {
-        let ids: Vec<CommandId> =
-            self.pending.iter().filter(|(_, pending)| pending.store == store).map(|(id, _)| *id).collect();
-        for id in ids {
-            self.advance(id);
         }
     }
 
@@ -192,21 +221,19 @@ impl Session {
         id: CommandId,
         outcome: Result<Response<'_>, Refusal>,
     ) {
-        let Some(pending) = self.pending.get_mut(&id) else { return };
+        let Some(pending) = self.commands.get(id) else { return };
         if let Work::Refresh = pending.work {
             return self.refresh_answered(store, now, id, outcome);
         }
         match outcome.map(Response::written) {
             Ok(Ok(written)) => {
-                let seq = written.store_seq;
-                pending.stage = Stage::Committed(written);
-                if let Some(seq) = seq {
-                    self.channels[store].know(seq, now + self.timing.grace);
+                if let Some(seq) = written.store_seq {
+                    self.channels[store].know(seq, now.saturating_add(self.timing.grace));
                 }
-                self.advance(id);
+                self.committed(id, now, written);
             }
             Ok(Err(error)) => {
-                let operation = format!("{} ({error})", pending.text());
+                let operation = format!("{} ({error})", pending.work.text());
                 self.answer(id, Err(DustErr::Timeout { operation }));
             }
             Err(refusal) => {
@@ -218,9 +245,9 @@ impl Session {
                 let error = refusal.of_write(&Attempt { path, op, fence, current: None });
                 self.answer(id, Err(error));
                 // Unless it is being joined already.
-                let is_open = matches!(self.channels[store].phase, Phase::CatchingUp { .. } | Phase::Live { .. });
+                let is_open = self.channels[store].is_open();
                 if refusal.is_not_joined() && is_open {
-                    self.channel_closed(store, now);
+                    self.channel_closed(store, now, Cause::Closed);
                 }
             }
         }
@@ -228,13 +255,13 @@ impl Session {
 
     /// The store has told how far it is: now the mirror has to get there.
     fn refresh_answered(&mut self, store: usize, now: Duration, id: CommandId, outcome: Result<Response<'_>, Refusal>) {
-        let Some(pending) = self.pending.get_mut(&id) else { return };
         match outcome.map(Response::status) {
             Ok(Ok(status)) => {
-                pending.work = Work::CatchUp(status.current_seq);
-                pending.stage = Stage::Queued;
+                self.commands.change(id, |pending| {
+                    pending.work = Work::CatchUp(status.current_seq);
+                    pending.stage = pending.work.first_stage();
+                });
                 self.channels[store].know(status.current_seq, now);
-                self.advance(id);
                 self.close_holes(store, now);
             }
             Ok(Err(_)) | Err(_) => self.give_up(id, "the server did not tell"),
@@ -244,77 +271,109 @@ impl Session {
     /// Which command an op does, if it is one of this session's own, and what it tells of it.
     pub(super) fn own_op(&self, op: &CommittedOp) -> Option<(CommandId, Written)> {
         let number: u64 = op.client_op_id.strip_prefix(&self.op_prefix)?.parse().ok()?;
-        let id = *self.by_op.get(&number)?;
-        let (path, kind) = self.pending.get(&id)?.target()?;
+        let (id, pending) = self.commands.by_op(number)?;
+        let (path, kind) = pending.target()?;
         (*path == op.path && kind == op.op).then(|| (id, written(op)))
     }
 
-    /// The op of a command was handed on, which answers it.
-    pub(super) fn committed(&mut self, id: CommandId, written: Written) {
-        let Some(pending) = self.pending.get_mut(&id) else { return };
-        if let Stage::Sent { reference } = pending.stage {
-            self.by_reference.remove(&reference);
+    /// The op of a command is committed, which answers it when the mirror has the op.
+    pub(super) fn committed(&mut self, id: CommandId, now: Duration, written: Written) {
+        let Some(pending) = self.commands.get(id) else { return };
+        if let Stage::Sent { reference, .. } = pending.stage {
+            self.channels[pending.store].unanswered.read(reference, now);
         }
-        pending.stage = Stage::Committed(written);
-        self.advance(id);
+        let visible = self.channels[pending.store].visible();
+        if written.store_seq.is_none_or(|seq| visible >= seq) {
+            self.answer(id, Ok(written));
+        } else {
+            self.commands.change(id, |pending| pending.stage = Stage::Committed(written));
+        }
     }
 
     /// The channel of a store is gone: what was sent there and not answered is unknown.
-    pub(super) fn lose_sent(&mut self, store: usize) {
-        for pending in self.pending.values_mut().filter(|pending| pending.store == store) {
-            if let Stage::Sent { reference } = pending.stage {
-                self.by_reference.remove(&reference);
-                pending.cut_off();
-            }
+    pub(super) fn lose_sent(&mut self, store: usize, cause: Cause) {
+        for id in self.commands.sent(store) {
+            self.commands.change(id, |pending| pending.cut_off(cause));
         }
     }
 
     /// A snapshot hides the ops before it, and with them those of writes that were cut off.
     pub(super) fn snapshot_crossed(&mut self, store: usize) {
-        for pending in self.pending.values_mut().filter(|pending| pending.store == store) {
-            if let Stage::Lost { crossed, .. } = &mut pending.stage {
-                *crossed = true;
-            }
+        for id in self.commands.lost(store) {
+            self.commands.change(id, |pending| {
+                if let Stage::Lost { crossed, .. } = &mut pending.stage {
+                    *crossed = true;
+                }
+            });
         }
     }
 
     /// A catch-up is complete, and did not contain the ops of these writes.
     pub(super) fn settle_lost(&mut self, store: usize, now: Duration) {
-        let until = now + self.timing.lost_grace;
-        let mut hidden = Vec::new();
-        for (id, pending) in self.pending.iter_mut().filter(|(_, pending)| pending.store == store) {
-            match &mut pending.stage {
-                Stage::Lost { crossed: true, .. } => hidden.push(*id),
+        let end = now.saturating_add(self.timing.lost_grace);
+        for id in self.commands.lost(store) {
+            match self.commands.get(id).map(|pending| &pending.stage) {
+                Some(Stage::Lost { crossed: true, .. }) => {
+                    self.give_up(id, "a snapshot");
+                }
                 // The server may be about to do it: it may have the frame and not have read it.
-                Stage::Lost { until: end @ None, .. } => *end = Some(until),
+                Some(Stage::Lost { until: None, cause, .. }) => {
+                    let cause = *cause;
+                    self.commands.change(id, |pending| {
+                        pending.stage = Stage::Lost { crossed: false, until: Some(end), cause };
+                    });
+                }
                 _ => {}
             }
         }
-        for id in hidden {
-            self.give_up(id, "the connection was lost, and a snapshot hides whether it was applied");
+    }
+
+    /// Gives up the commands whose time is over.
+    pub(super) fn give_up_late(&mut self, now: Duration) {
+        if self.commands.first_due(now).is_none() {
+            return;
+        }
+        while let Some(id) = self.commands.first_due(now) {
+            let Some(pending) = self.commands.get(id) else { return };
+            let sent = self.commands.sent_count(pending.store);
+            if matches!(pending.stage, Stage::Queued) && sent > 0 {
+                self.give_up(id, &format!("the server has not answered the {sent} commands that were sent before it"));
+            } else {
+                self.give_up(id, "no answer in time");
+            }
+        }
+        // There is room for others now, of which none is late.
+        for store in 0..self.channels.len() {
+            self.advance_all(store, now);
         }
     }
 
     /// Answers a command that will not be done, or about which nothing more will be heard.
     pub(super) fn give_up(&mut self, id: CommandId, why: &str) {
-        let Some(pending) = self.pending.get(&id) else { return };
-        let text = pending.text();
+        let Some(pending) = self.commands.get(id) else { return };
+        let text = pending.work.text();
         let error = match &pending.stage {
             Stage::Queued if pending.target().is_some() => DustErr::Network(format!("{text} was not sent: {why}")),
-            Stage::Committed(Written { store_seq: Some(seq), .. }) => DustErr::Timeout {
+            Stage::Committed(Written { store_seq: Some(seq), .. }) if pending.target().is_some() => DustErr::Timeout {
                 operation: format!("{text}, which was committed as {seq} but has not come back yet,"),
             },
+            Stage::Lost { crossed, until, cause } => {
+                let cause = cause.text();
+                let then = match (crossed, until) {
+                    (true, _) => ", and a snapshot hides whether it was applied",
+                    (false, Some(_)) => ", and the ops that followed do not contain it",
+                    (false, None) => ", and the store has not been caught up with since",
+                };
+                DustErr::Timeout { operation: format!("{text} ({cause}{then})") }
+            }
             _ => DustErr::Timeout { operation: format!("{text} ({why})") },
         };
         self.answer(id, Err(error));
     }
 
     fn answer(&mut self, id: CommandId, result: Result<Written, DustErr>) {
-        let Some(pending) = self.pending.remove(&id) else { return };
-        self.by_op.remove(&pending.op);
-        if let Stage::Sent { reference } = pending.stage {
-            self.by_reference.remove(&reference);
+        if self.commands.remove(id).is_some() {
+            self.outputs.push_back(Output::Answer { id, result });
         }
-        self.outputs.push_back(Output::Answer { id, result });
     }
 }

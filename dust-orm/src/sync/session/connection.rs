@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::command::{CommandId, Stage};
+use super::cause::Cause;
+use super::channel::Phase;
 use super::wait::Wait;
 use super::{Output, STEADY, Session};
 use crate::error::DustErr;
@@ -41,9 +42,12 @@ impl Session {
         if self.socket != Socket::Off {
             self.outputs.push_back(Output::HangUp);
         }
+        for channel in &mut self.channels {
+            channel.phase = Phase::Closed { join_at: None };
+        }
         self.disconnect("the client was stopped");
         self.socket = Socket::Off;
-        for id in self.pending.keys().copied().collect::<Vec<_>>() {
+        for id in self.commands.all() {
             self.give_up(id, "the client was stopped");
         }
     }
@@ -57,7 +61,11 @@ impl Session {
         self.socket = Socket::Up { heartbeat_at: now + self.timing.heartbeat, unheard: None };
         (self.arrived, self.unreadable) = (0, 0);
         for store in 0..self.channels.len() {
-            self.join(store, now);
+            // What was not taken of the connection before is not asked for again by each one.
+            let is_left_alone = matches!(self.channels[store].phase, Phase::Refused { is_lasting: true, retry_at, .. } if retry_at > now);
+            if !is_left_alone {
+                self.join(store, now);
+            }
         }
     }
 
@@ -86,7 +94,6 @@ impl Session {
             self.channels[store].disconnect();
             self.leave_alone(store, now, self.timing.refused, error.clone());
         }
-        self.by_reference.clear();
         self.useful_since = None;
         self.failures = self.failures.saturating_add(1);
         self.socket = Socket::Down { retry_at: now + self.timing.refused };
@@ -155,18 +162,14 @@ impl Session {
 
     /// Forgets the connection: what was sent and not answered is unknown, what waits to be sent will not be.
     pub(super) fn disconnect(&mut self, why: &str) {
-        self.by_reference.clear();
         for store in 0..self.channels.len() {
             self.channels[store].disconnect();
             self.announce(store);
-        }
-        let ids: Vec<CommandId> = self.pending.keys().copied().collect();
-        for id in ids {
-            let Some(pending) = self.pending.get_mut(&id) else { continue };
-            match pending.stage {
-                Stage::Queued if pending.wait_until.is_none() && pending.through().is_none() => self.give_up(id, why),
-                Stage::Sent { .. } => pending.cut_off(),
-                _ => {}
+            self.lose_sent(store, Cause::Connection);
+            for id in self.commands.queued(store) {
+                if self.commands.get(id).is_some_and(|pending| pending.wait_until.is_none()) {
+                    self.give_up(id, why);
+                }
             }
         }
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::channel::Phase;
+use super::cause::Cause;
+use super::channel::{Asked, Phase};
 use super::wait::Wait;
 use super::{Output, STEADY, Session, Socket, StoreId};
 use crate::error::DustErr;
@@ -42,8 +43,10 @@ impl Session {
         let join_ref = self.next_reference;
         self.send(&Request::Join { last_store_seq }, Some(join_ref), store);
         let channel = &mut self.channels[store];
-        channel.phase = Phase::Joining { join_ref, wait: Wait::new(now, self.timing.join, self.arrived), from };
-        channel.status_sent = None;
+        channel.end(Phase::Joining { join_ref, wait: Wait::new(now, self.timing.join, self.arrived), from });
+        channel.heard_since = 0;
+        // Whatever is not answered by now will not be: the channel that it was sent on ends here.
+        self.lose_sent(store, Cause::Joined);
         self.announce(store);
     }
 
@@ -54,7 +57,8 @@ impl Session {
 
     pub(super) fn join_answered(&mut self, store: usize, now: Duration, outcome: Result<Response<'_>, Refusal>) {
         let channel = &mut self.channels[store];
-        let Phase::Joining { join_ref, from, .. } = channel.phase else { return };
+        let Phase::Joining { join_ref, from, wait } = channel.phase else { return };
+        let asked = wait.since();
         match outcome.map(Response::joined) {
             // The server looked after it had the join; what was pushed meanwhile does not count.
             Ok(Ok(joined)) if joined.store_seq < from => {
@@ -62,22 +66,30 @@ impl Session {
                     store = %channel.name, mirror = from, server = joined.store_seq,
                     "the store has fewer ops than its mirror: it is fetched again from the beginning"
                 );
+                self.stands(store, joined.store_seq, asked);
                 self.resync(store, now, joined.store_seq);
             }
             Ok(Ok(joined)) => {
-                channel.seen = channel.seen.max(joined.store_seq);
+                channel.told(joined.store_seq);
                 channel.permissions = joined.permissions;
-                channel.phase = Phase::CatchingUp { join_ref, through: joined.store_seq };
-                channel.status_at = now + self.timing.status;
+                channel.status_at = now.saturating_add(channel.status_every.min(self.timing.status));
+                let wait = Wait::new(now, self.catch_up_limit(store), self.arrived);
+                self.channels[store].phase = Phase::CatchingUp { join_ref, through: joined.store_seq, from, wait };
+                self.stands(store, joined.store_seq, asked);
                 self.announce(store);
-                self.advance_all(store);
+                self.advance_all(store, now);
             }
             Err(refusal) if refusal.is_final() => {
                 let error = refusal.of_join(&channel.name);
                 self.leave_alone(store, now, self.timing.refused, error);
             }
-            Ok(Err(_)) | Err(_) => self.channel_closed(store, now),
+            Ok(Err(_)) | Err(_) => self.channel_closed(store, now, Cause::Closed),
         }
+    }
+
+    /// A store has told how far it is.
+    fn stands(&mut self, store: usize, seq: u64, asked: Duration) {
+        self.outputs.push_back(Output::Stands { store: StoreId(store), seq, asked });
     }
 
     /// Fetches a store again from its beginning.
@@ -91,12 +103,12 @@ impl Session {
         (channel.last_id, channel.is_doubtful, channel.is_comparing) = (None, false, false);
         // The numbers of the ops before mean other ops now.
         self.snapshot_crossed(store);
-        self.join(store, now);
+        self.rejoin(store, now);
     }
 
     /// The channel is gone, or was never opened: what was sent is unknown, and the store is joined again.
-    pub(super) fn channel_closed(&mut self, store: usize, now: Duration) {
-        self.lose_sent(store);
+    pub(super) fn channel_closed(&mut self, store: usize, now: Duration, cause: Cause) {
+        self.lose_sent(store, cause);
         let channel = &mut self.channels[store];
         channel.vain_joins = channel.vain_joins.saturating_add(1);
         // One that closes as soon as it is up to date is not joined faster than one that never is.
@@ -104,7 +116,7 @@ impl Session {
         channel.crashes = if was_steady { 0 } else { channel.crashes.saturating_add(1) };
         let in_vain = channel.vain_joins.max(channel.crashes);
         let pause = self.join_pause(in_vain);
-        self.channels[store].phase = Phase::Closed { join_at: Some(now + pause) };
+        self.channels[store].end(Phase::Closed { join_at: Some(now + pause) });
         self.announce(store);
     }
 
@@ -113,11 +125,11 @@ impl Session {
     pub(super) fn channel_crashed(&mut self, store: usize, now: Duration) {
         let channel = &mut self.channels[store];
         if !matches!(channel.phase, Phase::CatchingUp { .. }) {
-            return self.channel_closed(store, now);
+            return self.channel_closed(store, now, Cause::Crash);
         }
         channel.broken_off = channel.broken_off.saturating_add(1);
         if channel.broken_off < MAX_BROKEN_OFF {
-            return self.channel_closed(store, now);
+            return self.channel_closed(store, now, Cause::Crash);
         }
         let error = channel.breaks_off(self.frames);
         tracing::warn!(store = %channel.name, %error, "the mirror of a store stays behind");
@@ -126,10 +138,10 @@ impl Session {
 
     /// A store cannot be followed now, for this reason: it is left alone for a while, and what was sent is unknown.
     pub(super) fn leave_alone(&mut self, store: usize, now: Duration, pause: Duration, error: DustErr) {
-        self.lose_sent(store);
-        self.channels[store].phase = Phase::Refused { error, retry_at: now + pause };
+        self.lose_sent(store, Cause::Refused);
+        self.channels[store].end(Phase::Refused { error, retry_at: now + pause, is_lasting: false });
         self.announce(store);
-        self.advance_all(store);
+        self.advance_all(store, now);
     }
 
     /// A committed op has arrived, by whatever way.
@@ -149,9 +161,9 @@ impl Session {
         if op.store_seq <= channel.cursor {
             return;
         }
-        channel.seen = channel.seen.max(op.store_seq);
+        channel.hear_of(op.store_seq);
         let ops = channel.take(op);
-        self.hand_out(store, ops);
+        self.hand_out(store, now, ops);
         self.close_holes(store, now);
     }
 
@@ -159,18 +171,18 @@ impl Session {
     fn compared(&mut self, store: usize, now: Duration) {
         let channel = &mut self.channels[store];
         (channel.is_doubtful, channel.is_comparing) = (false, false);
-        self.hand_on(store);
+        self.hand_on(store, now);
         self.close_holes(store, now);
     }
 
     /// Hands on the ops that come next.
-    fn hand_on(&mut self, store: usize) {
+    fn hand_on(&mut self, store: usize, now: Duration) {
         let ops = self.channels[store].take_ready();
-        self.hand_out(store, ops);
+        self.hand_out(store, now, ops);
     }
 
     /// Hands out ops that are next, and answers those of them that are this session's own.
-    fn hand_out(&mut self, store: usize, ops: Vec<CommittedOp>) {
+    fn hand_out(&mut self, store: usize, now: Duration, ops: Vec<CommittedOp>) {
         if ops.is_empty() {
             return;
         }
@@ -184,16 +196,19 @@ impl Session {
             None => self.outputs.push_back(Output::Apply { store: StoreId(store), ops }),
         }
         for (id, written) in own {
-            self.committed(id, written);
+            self.committed(id, now, written);
         }
-        self.advance_all(store);
+        self.advance_all(store, now);
     }
 
     /// Joins again when ops are missing that will not come by themselves.
     pub(super) fn close_holes(&mut self, store: usize, now: Duration) {
         let channel = &mut self.channels[store];
+        if let Phase::Draining { .. } = channel.phase {
+            return self.drain(store, now);
+        }
         let Phase::Live { join_ref, rejoin_at } = channel.phase else { return };
-        if channel.cursor >= channel.seen && channel.resync.is_none() {
+        if !channel.has_hole() {
             if rejoin_at.is_some() {
                 channel.vain_joins = 0;
                 channel.phase = Phase::Live { join_ref, rejoin_at: None };
@@ -204,12 +219,13 @@ impl Session {
         let is_overdue = channel.fetch_at.is_some_and(|at| at <= now);
         let is_due = rejoin_at.map_or(is_overdue || !channel.early.is_empty(), |at| at <= now);
         if is_due {
-            self.join(store, now);
+            channel.ask_soon(now, self.timing.status_soon);
+            self.rejoin(store, now);
         }
     }
 
     /// A snapshot has arrived: the whole store.
-    pub(super) fn replace(&mut self, store: usize, snapshot: Snapshot) {
+    pub(super) fn replace(&mut self, store: usize, now: Duration, snapshot: Snapshot) {
         let Snapshot { seq, leaves } = snapshot;
         let channel = &mut self.channels[store];
         // Where the op to compare with is in no log any more, this is the store, the same or another.
@@ -220,7 +236,7 @@ impl Session {
         (channel.last_id, channel.is_doubtful, channel.is_comparing) = (None, false, false);
         channel.cursor = seq;
         channel.broken_off = 0;
-        channel.seen = channel.seen.max(seq);
+        channel.hear_of(seq);
         channel.early = channel.early.split_off(&(seq + 1));
         channel.early_bytes = channel.early.values().map(CommittedOp::footprint).sum();
         channel.held = 0;
@@ -232,40 +248,41 @@ impl Session {
             }
         }
         self.snapshot_crossed(store);
-        self.hand_on(store);
-        self.advance_all(store);
+        self.hand_on(store, now);
+        self.advance_all(store, now);
     }
 
     pub(super) fn caught_up(&mut self, store: usize, now: Duration) {
         let channel = &mut self.channels[store];
-        let Phase::CatchingUp { join_ref, through } = channel.phase else { return };
+        let Phase::CatchingUp { join_ref, through, from, .. } = channel.phase else { return };
         channel.phase = Phase::Live { join_ref, rejoin_at: None };
         channel.broken_off = 0;
         // Where the op to compare with has not come, there is nothing to compare.
         (channel.is_doubtful, channel.is_comparing) = (false, false);
         // If the server has not sent what it said it has, a batch still waits for the rest.
         channel.held = 0;
-        self.hand_on(store);
+        self.hand_on(store, now);
         let channel = &mut self.channels[store];
         // Either ops were written over HTTP while the catch-up ran, or the server does not send what it says it has.
         let has_hole = channel.cursor < channel.seen.max(through);
         let is_complete = channel.cursor >= through;
-        channel.vain_joins = if has_hole { channel.vain_joins.saturating_add(1) } else { 0 };
+        // Where ops came, others write faster than that: it is no attempt without success, and followed by one soon.
+        let was_in_vain = if channel.cursor > from { 0 } else { channel.vain_joins };
+        channel.vain_joins = if has_hole { was_in_vain.saturating_add(1) } else { 0 };
         if channel.vain_joins == 5 {
             tracing::warn!(
                 store = %channel.name, after = channel.cursor,
                 "the server does not send the next op of the store; its mirror stays behind"
             );
-            if is_complete && channel.early.is_empty() {
-                // It has no such op.
-                channel.seen = channel.cursor;
-                channel.fetch_at = None;
-            }
         }
         let in_vain = channel.vain_joins;
         let rejoin_at = has_hole.then(|| now + self.join_pause(in_vain));
         let channel = &mut self.channels[store];
         channel.phase = Phase::Live { join_ref, rejoin_at };
+        if channel.hangs > 0 {
+            // It is believed when it has answered.
+            channel.status_at = now;
+        }
         if !is_complete {
             self.announce(store);
             return;
@@ -284,45 +301,65 @@ impl Session {
         self.channels[store].useful_since.get_or_insert(now);
         self.useful_since.get_or_insert(now);
         self.announce(store);
-        self.advance_all(store);
+        self.advance_all(store, now);
         self.settle_lost(store, now);
         self.close_holes(store, now);
     }
 
     pub(super) fn status_answered(&mut self, store: usize, now: Duration, outcome: Result<Response<'_>, Refusal>) {
         let channel = &mut self.channels[store];
-        let Some((_, cursor_then)) = channel.status_sent.take() else { return };
+        let Some(Asked { cursor, wait, .. }) = channel.status_sent.take() else { return };
+        let had_hung = std::mem::take(&mut channel.hangs) > 0;
+        channel.status_at = now.saturating_add(channel.status_every.min(self.timing.status));
+        if had_hung {
+            self.announce(store);
+        }
         let Ok(Ok(status)) = outcome.map(Response::status) else { return };
-        if status.current_seq < cursor_then {
+        let seq = status.current_seq;
+        self.stands(store, seq, wait.since());
+        let channel = &mut self.channels[store];
+        if seq < cursor {
             let name = &channel.name;
             tracing::warn!(store = %name, "the store went back: it is fetched again from the beginning");
-            self.resync(store, now, status.current_seq);
-        } else {
-            // What is behind by a push is on its way.
-            channel.know(status.current_seq, now + self.timing.grace);
+            return self.resync(store, now, seq);
         }
+        channel.told(seq);
+        // What is behind by a push is on its way.
+        channel.know(seq, now.saturating_add(self.timing.grace));
+        if !channel.has_hole() {
+            channel.status_every = channel.status_every.saturating_mul(2).min(self.timing.status);
+        }
+        self.close_holes(store, now);
+    }
+
+    fn ask_status(&mut self, store: usize, join_ref: u64, now: Duration) {
+        let Some(reference) = self.send(&Request::Status, Some(join_ref), store) else { return };
+        // It comes after whatever was sent before it.
+        let wait = self.answer_wait(now, self.channels[store].unanswered.bytes());
+        let channel = &mut self.channels[store];
+        channel.unanswered.push(reference, 0, wait);
+        channel.heard_since = 0;
+        channel.status_sent = Some(Asked { reference, cursor: channel.cursor, wait });
+        // The answer decides when it is asked again.
+        channel.status_at = Duration::MAX;
     }
 
     pub(super) fn wake_channel(&mut self, store: usize, now: Duration) {
         if !matches!(self.socket, Socket::Up { .. }) {
             return;
         }
-        if let Phase::Joining { wait, .. } = &mut self.channels[store].phase
-            && wait.is_over(now, self.timing.join, self.arrived)
-        {
-            return self.channel_closed(store, now);
+        if let Some(what) = self.overdue(store, now) {
+            return self.hung(store, now, what);
         }
         match &self.channels[store].phase {
             Phase::Closed { join_at: Some(at) } if *at <= now => self.join(store, now),
             Phase::Refused { retry_at, .. } if *retry_at <= now => self.join(store, now),
+            Phase::Draining { .. } => self.drain(store, now),
             Phase::Live { join_ref, .. } => {
                 let join_ref = *join_ref;
-                if self.channels[store].status_at <= now {
-                    let cursor = self.channels[store].cursor;
-                    let sent = self.send(&Request::Status, Some(join_ref), store);
-                    let channel = &mut self.channels[store];
-                    channel.status_sent = sent.map(|reference| (reference, cursor));
-                    channel.status_at = now + self.timing.status;
+                let channel = &self.channels[store];
+                if channel.status_at <= now && channel.status_sent.is_none() {
+                    self.ask_status(store, join_ref, now);
                 }
                 self.close_holes(store, now);
             }

@@ -10,8 +10,10 @@
 //! wait, earlier ones are dropped. A server pushes what is written over WebSockets but not what is written over HTTP, so
 //!
 //! - a hole in what is pushed means that ops were missed: the session joins again from the last op it has, and the server
-//!   sends the missing ones;
-//! - where nothing is pushed at all, `status` asks every few seconds how far the store is.
+//!   sends the missing ones. It does so when everything that was sent is answered, as a join ends the channel with what the
+//!   server has not read of it (`liveness.rs`);
+//! - where nothing is pushed at all, `status` asks how far the store is: every 5 s, and soon after somebody has written past the
+//!   socket.
 //!
 //! A snapshot replaces everything. A store that has fewer ops than the mirror was restored from a backup: everything is
 //! fetched again, aside, and replaces the mirror when it is complete. So is one that was restored and has meanwhile grown beyond
@@ -24,19 +26,30 @@
 //! By its event (which carries its `client_op_id`) or by its reply and an op of that number, whichever comes first: either
 //! way the mirror has it by then. When the connection is lost in between, the catch-up of the next one tells: it contains
 //! the op, or the outcome is unknown, which is [`Timeout`](DustErr::Timeout). No write is sent twice.
+//!
+//! # When a channel does not answer
+//!
+//! A join, each part of a catch-up, a `status` and what was sent all have deadlines ([`Timing`]). A store that misses one is
+//! joined again, and the second time the connection is given up. Until it has answered a `status` it is
+//! [`Offline`](StoreState::Offline): its mirror is not taken for one that follows it.
 
 mod backoff;
+mod cause;
 mod channel;
 mod command;
+mod commands;
 mod connection;
 mod follow;
+mod liveness;
 mod output;
+mod refusal;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timing;
+mod unanswered;
 mod wait;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,16 +62,18 @@ use crate::error::DustErr;
 use crate::protocol::channel::{Frames, Incoming, Message, Refusal, Request, Response};
 use crate::sync::MAX_MIRROR;
 use backoff::Dice;
+use cause::Cause;
 use channel::{Channel, Phase};
-use command::{Pending, Stage};
+use command::Pending;
+use commands::Commands;
 use connection::Socket;
 
 /// How long a connection, or a channel on it, has to be of use before the next attempt is as prompt as the first. A server
 /// that lets everybody in and then breaks off is not to be hammered.
 const STEADY: Duration = Duration::from_secs(1);
 
-/// How often the pause is doubled before a store is asked again whose mirror is too large: up to eight times as long.
-const MAX_DOUBLINGS: u32 = 3;
+/// A store of so many leaves takes a millisecond or more to be handed out as a whole.
+const LARGE_COPY: usize = 10_000;
 
 /// The state machine of one socket and its stores. See the [module](self).
 ///
@@ -92,9 +107,7 @@ pub struct Session {
     /// What no log and no error is to show, although a server may repeat it.
     secret: Option<Token>,
     channels: Vec<Channel>,
-    pending: BTreeMap<CommandId, Pending>,
-    by_reference: HashMap<u64, CommandId>,
-    by_op: HashMap<u64, CommandId>,
+    commands: Commands,
     next_reference: u64,
     /// The number of the next op. With the prefix it is the op's id.
     next_op: u64,
@@ -112,6 +125,7 @@ impl Session {
     pub fn new(timing: Timing, stores: impl IntoIterator<Item = (String, u64)>, seed: u64) -> Session {
         let mut dice = Dice::new(seed);
         let op_prefix = format!("{:016x}-", dice.roll());
+        let channels: Vec<Channel> = stores.into_iter().map(|(name, seq)| Channel::new(name, seq)).collect();
         Session {
             timing,
             frames: Frames::Json,
@@ -122,10 +136,8 @@ impl Session {
             arrived: 0,
             unreadable: 0,
             secret: None,
-            channels: stores.into_iter().map(|(name, seq)| Channel::new(name, seq)).collect(),
-            pending: BTreeMap::new(),
-            by_reference: HashMap::new(),
-            by_op: HashMap::new(),
+            commands: Commands::new(channels.len()),
+            channels,
             next_reference: 1,
             next_op: 1,
             op_prefix,
@@ -163,24 +175,17 @@ impl Session {
 
     /// Whether every write that was sent has been answered.
     pub fn is_quiet(&self) -> bool {
-        self.pending.is_empty()
+        self.commands.is_empty()
     }
 
-    /// What was handed out for a store was not taken, for this reason: its mirror stays as of the op `seq`. It is asked for
-    /// again as late as a store that is refused by the server, and each time that is in vain twice as late, up to eight times.
-    pub fn refuse(&mut self, now: Duration, store: StoreId, seq: u64, error: DustErr) {
-        let Some(channel) = self.channels.get_mut(store.0) else { return };
-        // One that was followed meanwhile is another story.
-        if channel.useful_since.is_some_and(|since| since + STEADY <= now) {
-            channel.overflows = 0;
-        }
-        if channel.overflows == 0 {
-            tracing::warn!(store = %channel.name, %error, "a mirror stays as it was; its store is asked again more and more seldom");
-        }
-        let pause = self.timing.refused.saturating_mul(1 << channel.overflows.min(MAX_DOUBLINGS));
-        channel.overflows = channel.overflows.saturating_add(1);
-        channel.stay_at(seq);
-        self.leave_alone(store.0, now, pause, error);
+    /// Whether the session is ready for more [commands](Session::command). It takes those that it is given all the same; but
+    /// a driver that leaves them where they come from, until this is true again, makes the callers wait and not the memory grow.
+    ///
+    /// Of one store at most 64 commands, or 4 MiB of frames, are sent and not answered. The next ones wait in the order they
+    /// were given, and there is room until 1,024 of them wait. Without a connection there is always room, as what does not wait
+    /// for one is answered at once.
+    pub fn has_room(&self) -> bool {
+        !self.is_up() || self.commands.has_room()
     }
 
     /// A text frame has arrived.
@@ -190,25 +195,35 @@ impl Session {
         }
         let incoming = match Incoming::decode(text) {
             Ok(incoming) => incoming,
-            Err(error) => return self.unreadable(now, error),
+            Err(error) => return self.unreadable_frame(now, text.as_bytes(), error),
         };
         let Some(store) = self.channels.iter().position(|channel| channel.topic == incoming.topic) else { return };
         let join_ref = incoming.join_ref.as_deref();
         // What belongs to an earlier join says nothing about this one; live events belong to none.
         let is_current = join_ref.is_some_and(|join_ref| self.channels[store].join_ref_is(join_ref));
+        if is_current && matches!(incoming.message, Message::Event(_) | Message::Snapshot(_)) {
+            self.catch_up_goes_on(store, now);
+        }
         match incoming.message {
             Message::Reply { reference, outcome } => {
                 if let Some(reference) = reference.and_then(|reference| reference.parse().ok()) {
                     self.reply(store, now, reference, outcome);
                 }
             }
+            // What is refused is fetched when it is not refused any more.
+            Message::Event(_) if matches!(self.channels[store].phase, Phase::Refused { .. }) => {}
             Message::Event(op) if join_ref.is_none() || is_current => self.receive(store, now, op),
-            Message::Snapshot(snapshot) if is_current => self.replace(store, snapshot),
+            Message::Snapshot(snapshot) if is_current => self.replace(store, now, snapshot),
             Message::CaughtUp if is_current => self.caught_up(store, now),
             Message::Crashed if is_current => self.channel_crashed(store, now),
-            Message::Closed if is_current => self.channel_closed(store, now),
+            Message::Closed if is_current => self.channel_closed(store, now, Cause::Closed),
             _ => {}
         }
+    }
+
+    /// Whether a store is being fetched again, aside, and has become so large that the end of it takes a while.
+    pub(in crate::sync) fn has_large_copy(&self) -> bool {
+        self.channels.iter().any(|channel| channel.resync.as_ref().is_some_and(|copy| copy.len() > LARGE_COPY))
     }
 
     /// Keeps a token out of logs and errors, should a server repeat it.
@@ -236,8 +251,13 @@ impl Session {
 
     /// Asks for something. It is answered by an [`Output::Answer`] with the same id, before its deadline has passed.
     pub fn command(&mut self, now: Duration, id: CommandId, command: Command) {
+        self.command_since(now, now, id, command);
+    }
+
+    /// As [`command`](Session::command), for a caller that has waited since an earlier time, from which the deadline counts.
+    pub fn command_since(&mut self, now: Duration, since: Duration, id: CommandId, command: Command) {
         let Command { store, work, wait } = command;
-        let wait_until = (!wait.is_zero()).then(|| now.saturating_add(wait));
+        let wait_until = (!wait.is_zero()).then(|| since.saturating_add(wait));
         if store.0 >= self.channels.len() {
             let unknown = DustErr::NotFound { what: format!("the store number {} of this client", store.0) };
             self.outputs.push_back(Output::Answer { id, result: Err(unknown) });
@@ -245,15 +265,15 @@ impl Session {
         }
         let op = self.next_op;
         self.next_op += 1;
-        let deadline = now + self.timing.deadline;
-        let pending = Pending { store: store.0, work, wait_until, op, deadline, stage: Stage::Queued };
-        if let Some(through) = pending.through() {
+        if let Work::CatchUp(through) = work {
             self.channels[store.0].know(through, now);
-        } else if pending.target().is_some() {
-            self.by_op.insert(op, id);
         }
-        self.pending.insert(id, pending);
-        self.advance(id);
+        let (stage, deadline) = (work.first_stage(), since.saturating_add(self.timing.deadline));
+        let pending = Pending { store: store.0, work, wait_until, op, deadline, stage };
+        if deadline < now {
+            return self.give_up_unsent(id, pending);
+        }
+        self.admit(id, pending, now);
         self.close_holes(store.0, now);
     }
 
@@ -271,11 +291,7 @@ impl Session {
         for store in 0..self.channels.len() {
             self.wake_channel(store, now);
         }
-        let due = |pending: &Pending| pending.due() <= now;
-        let late: Vec<CommandId> = self.pending.iter().filter(|(_, pending)| due(pending)).map(|(id, _)| *id).collect();
-        for id in late {
-            self.give_up(id, "no answer in time");
-        }
+        self.give_up_late(now);
     }
 
     /// When [`wake`](Session::wake) is due; `None` when only something from outside can change anything.
@@ -288,9 +304,8 @@ impl Session {
             Socket::Off | Socket::Dialling => None,
         };
         let up = matches!(self.socket, Socket::Up { .. });
-        let channels = self.channels.iter().filter(|_| up).filter_map(|channel| channel.next_wake());
-        let deadlines = self.pending.values().map(Pending::due);
-        socket.into_iter().chain(channels).chain(deadlines).min()
+        let channels = self.channels.iter().filter(|_| up).filter_map(|channel| channel.next_wake(self.timing.grace));
+        socket.into_iter().chain(channels).chain(self.commands.next_due()).min()
     }
 
     /// Sends a request on the channel of a store; its reference.
@@ -313,10 +328,18 @@ impl Session {
         let channel = &self.channels[store];
         if matches!(channel.phase, Phase::Joining { join_ref, .. } if join_ref == reference) {
             self.join_answered(store, now, outcome);
-        } else if channel.status_sent.is_some_and(|(sent, _)| sent == reference) {
+            return;
+        }
+        let mut unanswered = std::mem::take(&mut self.channels[store].unanswered);
+        unanswered.answered(reference, |bytes| self.answer_wait(now, bytes));
+        let channel = &mut self.channels[store];
+        channel.unanswered = unanswered;
+        if channel.status_sent.as_ref().is_some_and(|asked| asked.reference == reference) {
             self.status_answered(store, now, outcome);
-        } else if let Some(id) = self.by_reference.remove(&reference) {
+        } else if let Some(id) = self.commands.by_reference(reference) {
             self.write_answered(store, now, id, outcome);
         }
+        self.drain(store, now);
+        self.advance_all(store, now);
     }
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::CommandId;
 use crate::error::DustErr;
 use crate::protocol::channel::{Permissions, Written};
@@ -44,6 +46,16 @@ pub enum Output {
         /// What was written, or why not.
         result: Result<Written, DustErr>,
     },
+    /// A store has told how far it is.
+    Stands {
+        /// The store.
+        store: StoreId,
+        /// Its last op when it answered.
+        seq: u64,
+        /// When it was asked. A later op that was known of before then is in a log that is gone: that of the store before it
+        /// was restored from a backup.
+        asked: Duration,
+    },
     /// A store is in another state than before.
     State {
         /// The store.
@@ -59,7 +71,7 @@ pub enum Output {
 pub enum StoreState {
     /// The client is not enabled: there is no connection, and none is tried.
     Dormant,
-    /// There is no connection; the mirror is what it was.
+    /// There is no connection, or the server does not answer for the store on it; the mirror is what it was.
     #[default]
     Offline,
     /// The ops that were missed are on their way.
@@ -70,8 +82,8 @@ pub enum StoreState {
         permissions: Permissions,
     },
     /// The server refuses the store to this token, or the token altogether (it is wrong, expired or revoked), or crashes over
-    /// an op that it was to send. It is asked again every half minute. Or the mirror is too large: then it is asked again after
-    /// half a minute, and more and more seldom, up to every four minutes.
+    /// an op that it was to send. It is asked again every 30 s. Or what the store holds is too large for a mirror or for a frame:
+    /// then it is asked again after pauses that double, up to 4 minutes for a mirror and up to an hour for a frame.
     Refused(DustErr),
 }
 

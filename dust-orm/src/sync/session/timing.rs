@@ -9,8 +9,11 @@ pub struct Timing {
     pub heartbeat: Duration,
     /// How long the server may be silent after it: 10 s.
     pub silence: Duration,
-    /// How often a store is asked how far it is: 5 s.
+    /// How often a store is asked how far it is while nothing is written past the socket: 5 s.
     pub status: Duration,
+    /// How soon it is asked after ops were missed that somebody wrote over HTTP: 250 ms, doubled with each answer that
+    /// tells of none, up to [`status`](Timing::status).
+    pub status_soon: Duration,
     /// The pause before the first reconnection, doubled for each further one: 10 ms.
     pub min_pause: Duration,
     /// The longest pause: 5 s.
@@ -23,6 +26,12 @@ pub struct Timing {
     pub lost_grace: Duration,
     /// How long the answer to a join may take: 10 s.
     pub join: Duration,
+    /// How long a channel may leave what was sent on it unanswered: 10 s since its last answer. Then the store is joined
+    /// again, and on another socket where that does not help.
+    pub answer: Duration,
+    /// How long a catch-up may bring nothing: 10 s, twice as long after each time that it did, up to eight times. Then the
+    /// store is joined again, as where an answer does not come.
+    pub catch_up: Duration,
     /// How long a refused store is left alone before it is tried again: 30 s.
     pub refused: Duration,
 }
@@ -33,12 +42,15 @@ impl Default for Timing {
             heartbeat: Duration::from_secs(30),
             silence: Duration::from_secs(10),
             status: Duration::from_secs(5),
+            status_soon: Duration::from_millis(250),
             min_pause: Duration::from_millis(10),
             max_pause: Duration::from_secs(5),
             deadline: Duration::from_secs(30),
             grace: Duration::from_millis(250),
             lost_grace: Duration::from_secs(2),
             join: Duration::from_secs(10),
+            answer: Duration::from_secs(10),
+            catch_up: Duration::from_secs(10),
             refused: Duration::from_secs(30),
         }
     }

@@ -26,6 +26,10 @@ impl Wait {
         Wait { since: now, look_at: now.saturating_add(limit), arrived }
     }
 
+    pub(super) fn since(&self) -> Duration {
+        self.since
+    }
+
     pub(super) fn look_at(&self) -> Duration {
         self.look_at
     }

@@ -17,7 +17,11 @@ use crate::sync::session::StoreState;
 use crate::sync::session::tests::server::{Connection, Server};
 use crate::sync::{SyncClientBuilder, Timing};
 
+mod backpressure;
 mod endless;
+#[cfg(feature = "macros")]
+mod fairness;
+mod oversized;
 #[cfg(feature = "macros")]
 mod subscriptions;
 

@@ -4,6 +4,7 @@ mod cold_start;
 mod embedded;
 mod http;
 mod lists;
+mod load;
 mod mirror;
 mod realtime;
 mod subscriptions;
@@ -21,6 +22,7 @@ pub fn run(plan: &mut Plan) -> Result<()> {
         http::rows(plan).await?;
         lists::rows(plan).await?;
         realtime::rows(plan).await?;
+        load::rows(plan).await?;
         mirror::rows(plan).await?;
         embedded::rows(plan).await?;
         subscriptions::rows(plan).await?;

@@ -37,6 +37,8 @@ pub(super) struct Call {
     pub(super) store: usize,
     /// What it writes, if it does.
     pub(super) target: Option<(Path, OpKind, Option<Fence>)>,
+    /// The write, where HTTP can do it as well.
+    pub(super) plain: Option<Write>,
     /// Where the store was when it began.
     pub(super) since: u64,
     /// By when it has to be answered, on the clock of its client.

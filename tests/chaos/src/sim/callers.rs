@@ -14,6 +14,9 @@ use super::world::{Caller, Checked, Event, World, broken};
 use crate::ledger;
 use crate::violation::{Promise, Violation};
 
+/// How long a call may take where nothing goes wrong: frames are under way for up to 400 ms each, and catch-ups come op by op.
+const SOON: Duration = Duration::from_secs(10);
+
 impl World {
     /// A caller has its answer, and thinks about what to do next.
     pub(super) fn go_on(&mut self, caller: usize) {
@@ -88,6 +91,12 @@ impl World {
             Work::Write(write) => Some((write.path.clone(), write.op.kind(), write.fence.clone())),
             _ => None,
         };
+        let plain = match &work {
+            Work::Write(write) if write.fence.is_none() && matches!(write.op, Op::Set(_) | Op::Delete) => {
+                Some(write.clone())
+            }
+            _ => None,
+        };
         let this = &mut self.clients[client];
         let time = this.time(self.now);
         let id = CommandId(this.commands.len() as u64);
@@ -99,6 +108,7 @@ impl World {
             number: this.commands.len() as u64,
             store,
             target,
+            plain,
             // An answer to this has to be about what was there when it was asked.
             since: match work {
                 Work::CatchUp(seq) => seq,
@@ -154,6 +164,9 @@ impl World {
             (_, true) => "write failed",
             (_, false) => "other call failed",
         });
+        if self.plan.is_calm {
+            self.check_calm(index, &outcome)?;
+        }
         match &outcome {
             Outcome::Done(Some(seq)) => {
                 if is_write && found != Some(*seq) {
@@ -184,9 +197,36 @@ impl World {
         if let Ok(written) = &result {
             self.learn(index, written)?;
         }
+        let was_not_sent = matches!(result, Err(DustErr::Network(_)));
+        let is_unknown = outcome == Outcome::Unknown && self.mutation == Some(Mutation::FailoverSendsAgain);
         self.calls[index].outcome = Some(outcome);
+        if was_not_sent || is_unknown {
+            self.fail_over(index)?;
+        }
         if self.callers[caller].waits_for == Some(index) {
             self.go_on(caller);
+        }
+        Ok(())
+    }
+
+    /// Writes over HTTP what the client could not send, as a repo does.
+    fn fail_over(&mut self, index: usize) -> Checked {
+        let Call { store, ref mut plain, .. } = self.calls[index];
+        let Some(write) = plain.take() else { return Ok(()) };
+        self.counts.add("write failed over to HTTP");
+        self.tell(|| format!("call {index} goes over HTTP instead"));
+        self.write_http_for(Some(index), store, vec![write])?;
+        Ok(())
+    }
+
+    /// Where nothing goes wrong but that others write and events get lost, a call is answered soon, and known.
+    fn check_calm(&self, index: usize, outcome: &Outcome) -> Checked {
+        let Call { client, due, ref target, .. } = self.calls[index];
+        let began = due - Timing::default().deadline;
+        let took = self.clients[client].time(self.now) - began;
+        if target.is_some() && *outcome == Outcome::Unknown || took > SOON {
+            let what = format!("call {index} was answered after {took:?} as {outcome:?}, and nothing went wrong");
+            return Err(Violation::new(Promise::UnknownNeedsAFault, what));
         }
         Ok(())
     }

@@ -30,8 +30,18 @@ pub(super) struct Client {
     pub(super) commands: Vec<usize>,
     /// How often it was started.
     pub(super) starts: u64,
+    /// What the server is not going to answer it.
+    pub(super) mute: Mute,
     /// The last write that was sent.
     pub(super) last_write: Option<String>,
+}
+
+/// How many of the next answers a client does not get.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mute {
+    pub(super) joins: u64,
+    pub(super) catch_ups: u64,
+    pub(super) statuses: u64,
 }
 
 /// A store as a client sees it.
@@ -68,6 +78,7 @@ impl Client {
             ahead: Duration::ZERO,
             commands: Vec::new(),
             starts: 0,
+            mute: Mute::default(),
             last_write: None,
         })
     }

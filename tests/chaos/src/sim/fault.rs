@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::call::Outcome;
+use super::client::Mute;
 use super::world::{Checked, Event, World, broken};
 use crate::violation::{Promise, Violation};
 
@@ -21,6 +22,10 @@ enum Fault {
     Hole,
     /// The server's channels crash.
     Crash,
+    /// The server's channels read nothing more, on a socket that lives.
+    Hang,
+    /// The next join is not answered, or its catch-up never comes; or the next replies to `status` are lost.
+    Mute,
     /// The server stops, and comes back.
     Restart,
     /// The server stops, and comes back with a store as it was some ops ago. Others may write before anybody is back.
@@ -40,13 +45,18 @@ enum Fault {
     Save,
 }
 
-const FAULTS: [(u64, Fault); 15] = [
+/// What goes wrong where no outcome may be unknown.
+const CALM: [(u64, Fault); 3] = [(6, Fault::Beside), (1, Fault::Compact), (1, Fault::Save)];
+
+const FAULTS: [(u64, Fault); 17] = [
     (5, Fault::Cut),
     (5, Fault::CutAfter),
     (5, Fault::Linger),
     (4, Fault::Stall),
     (2, Fault::Hole),
     (3, Fault::Crash),
+    (2, Fault::Hang),
+    (2, Fault::Mute),
     (3, Fault::Restart),
     (3, Fault::Restore),
     (5, Fault::Compact),
@@ -67,6 +77,8 @@ impl Fault {
             Fault::Stall => "fault: stall",
             Fault::Hole => "fault: black hole",
             Fault::Crash => "fault: channel crash",
+            Fault::Hang => "fault: channel hangs",
+            Fault::Mute => "fault: channel is mute",
             Fault::Restart => "fault: server restart",
             Fault::Restore => "fault: server restored",
             Fault::Compact => "fault: compaction",
@@ -87,7 +99,8 @@ impl World {
             let after = self.dice.time(0, self.plan.fault_gap_ms);
             self.schedule(after, Event::Fault);
         }
-        let Some(fault) = self.dice.pick(&FAULTS) else { return Ok(()) };
+        let fault = if self.plan.is_calm { self.dice.pick(&CALM) } else { self.dice.pick(&FAULTS) };
+        let Some(fault) = fault else { return Ok(()) };
         let client = self.dice.index(self.clients.len());
         self.counts.add(fault.name());
         self.tell(|| format!("FAULT {fault:?} of client {client}"));
@@ -135,6 +148,21 @@ impl World {
                     line.crash();
                 }
                 self.look()
+            }
+            (Fault::Hang, Some(wire)) => {
+                if let Some(line) = &mut self.wires[wire].line {
+                    line.hang();
+                }
+                Ok(())
+            }
+            (Fault::Mute, _) => {
+                let mute = match self.dice.below(3) {
+                    0 => Mute { joins: self.dice.within(1, 3), ..Mute::default() },
+                    1 => Mute { catch_ups: self.dice.within(1, 3), ..Mute::default() },
+                    _ => Mute { statuses: self.dice.within(1, 4), ..Mute::default() },
+                };
+                self.clients[client].mute = mute;
+                Ok(())
             }
             (Fault::Restart, _) => {
                 self.stop_server();

@@ -13,6 +13,8 @@ pub enum Mutation {
     ServerIgnoresFences,
     /// The client sends a write again when it has connected again.
     ClientSendsAgain,
+    /// A write of unknown outcome is written again over HTTP, as one that was not sent is.
+    FailoverSendsAgain,
     /// The client loses an op.
     ClientLosesOp,
     /// The client hands an op on twice.
@@ -41,12 +43,13 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 17] = [
+    pub const ALL: [Mutation; 18] = [
         Mutation::ServerForgetsWrite,
         Mutation::ServerWritesTwice,
         Mutation::ServerRefusesWhatItWrote,
         Mutation::ServerIgnoresFences,
         Mutation::ClientSendsAgain,
+        Mutation::FailoverSendsAgain,
         Mutation::ClientLosesOp,
         Mutation::ClientDeliversTwice,
         Mutation::ClientSwapsOps,

@@ -46,7 +46,8 @@ impl World {
         }
         let wire = self.wires.len();
         self.tell(|| format!("client {client} is connected: wire {wire}"));
-        self.wires.push(Wire::new(client, self.server.unplugged.connect(&self.clients[client].device_id)));
+        let line = self.server.unplugged.connect(&self.clients[client].device_id);
+        self.wires.push(Wire::new(client, self.clients[client].starts, line));
         self.clients[client].wire = Some(wire);
         self.clients[client].session.connected(time);
         self.drain(client)?;

@@ -5,6 +5,7 @@ use dust_orm::protocol::PackedLeaves;
 use dust_orm::sync::session::Output;
 
 use super::mutation::Mutation;
+use super::service::op_number;
 use super::world::{Checked, Event, World, broken};
 use crate::violation::{Promise, Violation};
 
@@ -76,6 +77,8 @@ impl World {
             Output::Send(frame) => {
                 if let Some(wire) = self.clients[client].wire {
                     if frame.contains(r#","write",{"#) {
+                        let start = self.clients[client].starts;
+                        self.writes_sent.extend(op_number(&frame).map(|number| (client, start, number)));
                         self.clients[client].last_write = Some(frame.clone());
                     }
                     self.push_up(wire, frame);
@@ -154,6 +157,7 @@ impl World {
                 self.tell(|| format!("client {client}: s{} is {state:?}", store.0));
                 self.clients[client].stores[store.0].set_state(&state);
             }
+            Output::Stands { .. } => {}
             other => return Err(broken(format!("what is {other:?}?"))),
         }
         Ok(())

@@ -11,6 +11,8 @@ pub(super) struct Plan {
     pub(super) callers: usize,
     /// Calls of each caller.
     pub(super) calls: u64,
+    /// Whether nothing goes wrong but that others write over HTTP and events get lost: then no outcome may be unknown.
+    pub(super) is_calm: bool,
     pub(super) faults: u64,
     /// The most between one fault and the next, in milliseconds.
     pub(super) fault_gap_ms: u64,
@@ -20,6 +22,8 @@ pub(super) struct Plan {
     pub(super) latency_ms: u64,
     /// How many writes in a hundred are answered strangely: no reply, no event, two events, the reply first.
     pub(super) twists: u64,
+    /// How many messages in a hundred their channel reads later than the socket.
+    pub(super) unread: u64,
     /// How many calls in a hundred are cancelled.
     pub(super) cancelled: u64,
     /// Ops that are there before anybody comes.
@@ -30,17 +34,19 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn new(dice: &mut Dice) -> Plan {
-        let is_calm = dice.percent(10);
+        let is_calm = dice.percent(20);
         Plan {
             clients: dice.within(1, 3) as usize,
             stores: 1 + usize::from(dice.percent(25)),
             callers: dice.within(1, 3) as usize,
             calls: dice.within(2, 7),
-            faults: if is_calm { 0 } else { dice.within(1, 12) },
+            is_calm,
+            faults: if is_calm && dice.percent(30) { 0 } else { dice.within(1, 12) },
             fault_gap_ms: dice.pick(&[(3, 100), (3, 800), (1, 6_000)]).unwrap_or(800),
             think_ms: dice.pick(&[(2, 5), (3, 100), (2, 1_500)]).unwrap_or(100),
             latency_ms: dice.pick(&[(2, 0), (4, 5), (2, 150)]).unwrap_or(5),
             twists: dice.pick(&[(2, 0), (3, 10), (1, 40)]).unwrap_or(0),
+            unread: dice.pick(&[(1, 0), (2, 20), (2, 80)]).unwrap_or(0),
             cancelled: dice.pick(&[(1, 0), (2, 8)]).unwrap_or(0),
             before: dice.pick(&[(2, 0), (2, 6), (1, 25)]).unwrap_or(0),
             rate_limit: dice.percent(8).then_some(5),

@@ -4,9 +4,10 @@ use dust_emulator::Twist;
 use dust_orm::protocol::{BatchOp, CommittedOp, Op, Write};
 use dust_orm::sync::session::StoreId;
 
-use super::call::{self, Outcome};
+use super::call::{self, Call, Outcome};
 use super::mutation::Mutation;
 use super::server::http_origin;
+use super::wire::Wire;
 use super::world::{Checked, Event, World, broken};
 use crate::violation::{Promise, Violation};
 
@@ -30,13 +31,17 @@ impl World {
         let is_write = frame.contains(r#","write",{"#);
         let mut twist = Twist::default();
         if is_write && self.dice.percent(self.plan.twists) {
-            match self.dice.below(4) {
+            match self.dice.within(u64::from(self.plan.is_calm), 3) {
                 0 => (twist.no_reply, _) = (true, self.counts.add("reply lost")),
                 1 => (twist.no_event, _) = (true, self.counts.add("event lost")),
                 2 => (twist.event_twice, _) = (true, self.counts.add("event twice")),
                 _ => (twist.reply_first, _) = (true, self.counts.add("reply before event")),
             }
         }
+        if is_write {
+            self.sent_on_socket(wire, frame)?;
+        }
+        self.mute(wire, frame, &mut twist);
         self.tell(|| {
             let how = if twist == Twist::default() { String::new() } else { format!(" ({twist:?})") };
             format!("server <- wire {wire}: {frame}{how}")
@@ -58,9 +63,19 @@ impl World {
                 changed = Some(frame.replace(r#""fence":"#, r#""fences":"#));
             }
         }
+        let is_message = is_write || frame.contains(r#","status",{"#);
+        let (is_left, is_busy) = (self.dice.percent(self.plan.unread), self.dice.percent(90));
+        if frame.contains(r#","phx_join",{"#) {
+            self.overtake(wire);
+        }
         for _ in 0..times {
-            let line = self.wires[wire].line.as_mut();
-            let is_open = line.is_none_or(|line| line.receive(changed.as_deref().unwrap_or(frame), twist));
+            let Some(line) = self.wires[wire].line.as_mut() else { break };
+            let frame = changed.as_deref().unwrap_or(frame);
+            let waits = is_message && (is_left || is_busy && line.unread() > 0);
+            if waits && line.leave_unread(frame, twist) {
+                continue;
+            }
+            let is_open = line.receive(frame, twist);
             if !is_open {
                 return Err(broken(format!("the client sent what is no frame: {frame}")));
             }
@@ -71,6 +86,74 @@ impl World {
         }
         self.look()?;
         self.plan_catch_up(wire);
+        self.plan_read(wire);
+        Ok(())
+    }
+
+    /// The server is sent the write of a call over HTTP: not if it was sent on a socket, and its caller does not know that it was
+    /// not done.
+    fn sent_again(&mut self, index: usize) -> Checked {
+        let Call { client, start, number, ref outcome, .. } = self.calls[index];
+        if matches!(outcome, Some(Outcome::Failed(_))) || !self.writes_sent.contains(&(client, start, number)) {
+            return Ok(());
+        }
+        let what = format!("the write of call {index}, which was sent, is sent again over HTTP, after {outcome:?}");
+        Err(Violation::new(Promise::SentOnce, what))
+    }
+
+    /// The server is sent a write on a socket: once.
+    fn sent_on_socket(&mut self, wire: usize, frame: &str) -> Checked {
+        let (Some(number), Wire { client, start, .. }) = (op_number(frame), &self.wires[wire]) else { return Ok(()) };
+        if self.writes_arrived.insert((*client, *start, number)) {
+            return Ok(());
+        }
+        let what = format!("the write {number} of client {client} is sent again on a socket");
+        Err(Violation::new(Promise::SentOnce, what))
+    }
+
+    /// Takes away what a client is not to be answered.
+    fn mute(&mut self, wire: usize, frame: &str, twist: &mut Twist) {
+        let mute = &mut self.clients[self.wires[wire].client].mute;
+        let (is_join, is_status) = (frame.contains(r#","phx_join",{"#), frame.contains(r#","status",{"#));
+        let (left, muted, what) = match () {
+            () if is_join && mute.joins > 0 => (&mut mute.joins, &mut twist.no_reply, "join not answered"),
+            () if is_join && mute.catch_ups > 0 => (&mut mute.catch_ups, &mut twist.no_catch_up, "catch-up stalled"),
+            () if is_status && mute.statuses > 0 => (&mut mute.statuses, &mut twist.no_reply, "status not answered"),
+            () => return,
+        };
+        *left -= 1;
+        *muted = true;
+        self.counts.add(what);
+    }
+
+    /// A join overtakes what the channels have not read: it ends the one that it joins again with the rest of that.
+    fn overtake(&mut self, wire: usize) {
+        let Some(line) = self.wires[wire].line.as_mut() else { return };
+        for _ in 0..self.dice.within(0, line.unread() as u64) {
+            line.read();
+        }
+        if line.unread() > 0 {
+            self.counts.add("join while messages are unread");
+        }
+    }
+
+    fn plan_read(&mut self, wire: usize) {
+        let this = &mut self.wires[wire];
+        if this.line.as_ref().is_some_and(|line| line.unread() > 0) && !this.reads {
+            this.reads = true;
+            let after = self.latency();
+            self.schedule(after, Event::Read(wire));
+        }
+    }
+
+    pub(super) fn read_left(&mut self, wire: usize) -> Checked {
+        self.wires[wire].reads = false;
+        if let Some(line) = &mut self.wires[wire].line {
+            line.read();
+        }
+        self.look()?;
+        self.plan_catch_up(wire);
+        self.plan_read(wire);
         Ok(())
     }
 
@@ -183,7 +266,20 @@ impl World {
 
     /// Writes over HTTP: one write, or a batch; the number of the last op.
     pub(super) fn write_http(&mut self, store: usize, writes: Vec<Write>) -> Result<Option<u64>, Violation> {
+        self.write_http_for(None, store, writes)
+    }
+
+    /// The same, instead of a call of a client.
+    pub(super) fn write_http_for(
+        &mut self,
+        call: Option<usize>,
+        store: usize,
+        writes: Vec<Write>,
+    ) -> Result<Option<u64>, Violation> {
         self.counts.add("HTTP write");
+        if let Some(call) = call {
+            self.sent_again(call)?;
+        }
         // Each request has an id of its own, unless nobody is to be able to tell one op from another.
         let anonymous = self.mutation == Some(Mutation::OpsShareTheirIds);
         let request =
@@ -242,4 +338,10 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// The number of the command whose write a frame is.
+pub(super) fn op_number(frame: &str) -> Option<u64> {
+    let id = frame.split(r#""client_op_id":""#).nth(1)?.split('"').next()?;
+    id.rsplit_once('-')?.1.parse().ok()
 }

@@ -9,6 +9,8 @@ use dust_emulator::Line;
 #[derive(Debug)]
 pub(super) struct Wire {
     pub(super) client: usize,
+    /// Which start of the client opened it.
+    pub(super) start: u64,
     /// The server's end, while it has one.
     pub(super) line: Option<Line>,
     /// Whether the client holds its end.
@@ -17,6 +19,8 @@ pub(super) struct Wire {
     pub(super) down: Way,
     /// Whether a step of a catch-up is due already.
     pub(super) steps: bool,
+    /// Whether a channel is going to read already.
+    pub(super) reads: bool,
 }
 
 /// One direction.
@@ -30,8 +34,24 @@ pub(super) struct Way {
 }
 
 impl Wire {
-    pub(super) fn new(client: usize, line: Line) -> Wire {
-        Wire { client, line: Some(line), is_held: true, up: Way::default(), down: Way::default(), steps: false }
+    pub(super) fn new(client: usize, start: u64, line: Line) -> Wire {
+        Wire {
+            client,
+            start,
+            line: Some(line),
+            is_held: true,
+            up: Way::default(),
+            down: Way::default(),
+            steps: false,
+            reads: false,
+        }
+    }
+}
+
+impl Wire {
+    /// Whether the server has something to do that it was sent.
+    pub(super) fn is_sent(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| !self.up.is_empty() || line.unread() > 0)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The world: what happens when, and what is checked as it happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::call::{Call, Knowledge, Outcome};
@@ -28,6 +28,8 @@ pub(super) enum Event {
     Down(usize),
     /// A catch-up goes on.
     CatchUp(usize),
+    /// A channel reads what is left to it.
+    Read(usize),
     /// A client's time has come.
     Wake(usize),
     /// An attempt to connect ends.
@@ -68,6 +70,10 @@ pub(super) struct World {
     pub(super) wires: Vec<Wire>,
     pub(super) callers: Vec<Caller>,
     pub(super) calls: Vec<Call>,
+    /// The writes that were sent on sockets: the client, its start, and the number of its command.
+    pub(super) writes_sent: BTreeSet<(usize, u64, u64)>,
+    /// Those of them that the server got.
+    pub(super) writes_arrived: BTreeSet<(usize, u64, u64)>,
     pub(super) faults_left: u64,
     pub(super) mutation: Option<Mutation>,
     pub(super) counts: Counts,
@@ -108,6 +114,8 @@ impl World {
             wires: Vec::new(),
             callers,
             calls: Vec::new(),
+            writes_sent: BTreeSet::new(),
+            writes_arrived: BTreeSet::new(),
             faults_left,
             mutation,
             counts: Counts::default(),
@@ -173,8 +181,7 @@ impl World {
                 })
         };
         // A frame under way may be a write.
-        let is_sent = |wire: &Wire| wire.line.is_some() && !wire.up.is_empty();
-        self.clients.iter().all(follows) && !self.wires.iter().any(is_sent)
+        self.clients.iter().all(follows) && !self.wires.iter().any(Wire::is_sent)
     }
 
     pub(super) fn schedule(&mut self, after: Duration, event: Event) {
@@ -199,6 +206,7 @@ impl World {
             Event::Up(wire) => self.at_server(wire),
             Event::Down(wire) => self.at_client(wire),
             Event::CatchUp(wire) => self.catch_up(wire),
+            Event::Read(wire) => self.read_left(wire),
             Event::Wake(client) => self.wake(client),
             Event::Dialled { client, attempt } => self.dialled(client, attempt),
             Event::Gone(wire) => {

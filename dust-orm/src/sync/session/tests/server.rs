@@ -21,6 +21,10 @@ pub(crate) struct Server {
     pub(crate) event_first: bool,
     /// Joins it has answered.
     pub(crate) joins: usize,
+    /// Messages that a join has ended unread.
+    pub(crate) overtaken: usize,
+    /// How many of the next replies to `status` are lost.
+    pub(crate) swallows: usize,
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +32,12 @@ pub(crate) struct Connection {
     pub(crate) to_server: VecDeque<String>,
     pub(crate) to_client: VecDeque<String>,
     join_ref: Option<String>,
+    /// Messages that the socket has read and the channel has not.
+    unread: VecDeque<String>,
+    /// Whether the channel reads nothing more.
+    pub(crate) hangs: bool,
+    /// Whether its catch-up never comes.
+    pub(crate) is_stalled: bool,
     /// The next op of the catch-up that is under way.
     catching_up: Option<u64>,
 }
@@ -117,6 +127,8 @@ impl Server {
     pub(crate) fn crash(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         connection.catching_up = None;
+        connection.unread.clear();
+        connection.hangs = false;
         if let Some(join_ref) = connection.join_ref.take() {
             connection.to_client.push_back(frame(Some(&join_ref), Some(&join_ref), "phx_error", &json!({})));
         }
@@ -125,6 +137,9 @@ impl Server {
     /// Sends a little of the catch-up that is under way.
     pub(crate) fn catch_up(&mut self) {
         let Some(connection) = &mut self.connection else { return };
+        if connection.is_stalled {
+            return;
+        }
         let (Some(next), Some(join_ref)) = (connection.catching_up, &connection.join_ref) else { return };
         let ops = self.log.iter().skip(next as usize).take(2);
         let sent: Vec<String> = ops.map(|op| event(op, Some(join_ref))).collect();
@@ -140,15 +155,56 @@ impl Server {
 
     /// Whether a catch-up is under way.
     pub(crate) fn is_catching_up(&self) -> bool {
-        self.connection.as_ref().is_some_and(|connection| connection.catching_up.is_some())
+        self.connection.as_ref().is_some_and(|connection| connection.catching_up.is_some() && !connection.is_stalled)
     }
 
-    /// Reads one frame.
-    pub(crate) fn read(&mut self) {
-        let Some(text) = self.connection.as_mut().and_then(|connection| connection.to_server.pop_front()) else {
+    /// Whether it has something to read.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| {
+            !connection.to_server.is_empty() || !connection.unread.is_empty() && !connection.hangs
+        })
+    }
+
+    /// The socket reads one frame. A message it leaves to the channel; a join ends the channel that there is, which has read
+    /// so many more of what was left to it, with the rest.
+    pub(crate) fn arrive(&mut self, kept: usize) {
+        let Some(connection) = &mut self.connection else { return };
+        let Some(text) = connection.to_server.pop_front() else { return };
+        let is_message = text.contains(r#","write",{"#) || text.contains(r#","status",{"#);
+        if is_message && connection.join_ref.is_some() {
+            connection.unread.push_back(text);
             return;
-        };
-        let incoming = Frame::decode(&text).unwrap();
+        }
+        if text.contains(r#","phx_join",{"#) {
+            for _ in 0..kept {
+                self.read_left();
+            }
+            let Some(connection) = &mut self.connection else { return };
+            self.overtaken += connection.unread.len();
+            connection.unread.clear();
+            (connection.hangs, connection.is_stalled) = (false, false);
+        }
+        self.answer(&text);
+    }
+
+    /// The channel reads one message, and is sent one where it has none.
+    pub(crate) fn read(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        if connection.unread.is_empty() || connection.hangs {
+            self.arrive(0);
+        }
+        self.read_left();
+    }
+
+    fn read_left(&mut self) {
+        let connection = self.connection.as_mut().filter(|connection| !connection.hangs);
+        if let Some(text) = connection.and_then(|connection| connection.unread.pop_front()) {
+            self.answer(&text);
+        }
+    }
+
+    fn answer(&mut self, text: &str) {
+        let incoming = Frame::decode(text).unwrap();
         let payload: Value = serde_json::from_str(incoming.payload.get()).unwrap();
         let reference = incoming.reference.as_deref().unwrap();
         let reply = |join_ref: Option<&str>, answer: Result<Value, &str>| {
@@ -194,6 +250,7 @@ impl Server {
                 connection.catching_up = Some(next);
             }
             (_, None) => connection.to_client.push_back(reply(None, Err("unmatched topic"))),
+            ("status", Some(_)) if self.swallows > 0 => self.swallows -= 1,
             ("status", Some(join_ref)) => {
                 let answer = json!({"current_seq": store_seq, "entry_count": self.leaves.len()});
                 connection.to_client.push_back(reply(Some(&join_ref), Ok(answer)));

@@ -18,6 +18,16 @@ use crate::sync::Mirror;
 #[derive(Clone, Debug)]
 enum Event {
     ToServer,
+    /// The socket reads a frame, and leaves it to the channel; a join finds the channel after so many more.
+    Arrive {
+        kept: usize,
+    },
+    /// The channel reads nothing more, until it is joined again.
+    Hang,
+    /// The catch-up under way never comes.
+    Stall,
+    /// Replies to `status` are lost.
+    Swallow(usize),
     ToClient,
     CatchUp,
     Accept,
@@ -50,6 +60,10 @@ fn event() -> impl Strategy<Value = Event> {
     let shape = (near_path(), 0..4_u8, prop::option::weighted(0.2, 0..20_u64), any::<bool>());
     prop_oneof![
         8 => Just(Event::ToServer),
+        8 => (0..4_usize).prop_map(|kept| Event::Arrive { kept }),
+        1 => Just(Event::Hang),
+        1 => Just(Event::Stall),
+        1 => (1..4_usize).prop_map(Event::Swallow),
         12 => Just(Event::ToClient),
         8 => Just(Event::CatchUp),
         4 => Just(Event::Accept),
@@ -89,6 +103,8 @@ struct World {
     /// Whether it was, and the client has not heard of it.
     is_secret: bool,
     is_live: bool,
+    /// Whether something went wrong that may have left what was sent unread.
+    is_faulty: bool,
 }
 
 impl World {
@@ -106,6 +122,7 @@ impl World {
             restores: 0,
             is_secret: false,
             is_live: false,
+            is_faulty: false,
         }
     }
 
@@ -151,6 +168,7 @@ impl World {
                     *answer = Some(result);
                 }
                 Output::State { state, .. } => self.is_live = state.is_live(),
+                Output::Stands { .. } => {}
             }
         }
     }
@@ -201,6 +219,23 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::ToServer => self.read(),
+            Event::Arrive { kept } => {
+                let before = self.server.log.len();
+                self.server.arrive(kept);
+                self.remember(before);
+            }
+            Event::Hang | Event::Stall => {
+                let is_hang = matches!(event, Event::Hang);
+                if let Some(connection) = &mut self.server.connection {
+                    connection.hangs |= is_hang;
+                    connection.is_stalled |= !is_hang;
+                    self.is_faulty = true;
+                }
+            }
+            Event::Swallow(times) => {
+                self.server.swallows += times;
+                self.is_faulty = true;
+            }
             Event::ToClient => self.deliver(),
             Event::CatchUp => self.server.catch_up(),
             Event::Accept if self.dialling => {
@@ -275,14 +310,11 @@ impl World {
     /// Lets everything take its course, until the mirror has what the store has.
     fn settle(&mut self) {
         self.server.event_first = true;
-        let end = self.now + Duration::from_secs(120);
+        let end = self.now + Duration::from_secs(240);
         while self.now < end {
             self.happen(Event::Accept);
-            while self
-                .server
-                .connection
-                .as_ref()
-                .is_some_and(|connection| !connection.to_client.is_empty() || !connection.to_server.is_empty())
+            while self.server.is_behind()
+                || self.server.connection.as_ref().is_some_and(|connection| !connection.to_client.is_empty())
             {
                 self.happen(Event::Flush);
             }
@@ -306,6 +338,7 @@ impl World {
     }
 
     fn check(self) {
+        assert!(self.is_faulty || self.server.overtaken == 0, "a join has ended what was not answered");
         let entries = |mirror: &Mirror| {
             let leaves = mirror.clone().into_leaves();
             leaves

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn an_unreadable_frame_is_a_sign_of_life() {
-    let mut client = Client::live(3);
+    let mut client = Client::unasking(3);
     client.pass(ms(35_000));
     client.session.unreadable(client.now, Frames::Json.unpack(&[0x90]).unwrap_err());
     client.pass(ms(9_000));
@@ -66,7 +66,7 @@ fn a_join_that_fails_or_is_not_answered_is_repeated_more_and_more_slowly() {
 
 #[test]
 fn a_silent_socket_is_dead() {
-    let mut client = Client::live(0);
+    let mut client = Client::unasking(0);
     client.pass(ms(30_000));
     assert!(client.sent_events().contains(&"heartbeat".to_owned()));
     client.pass(ms(9_000));
@@ -80,7 +80,7 @@ fn a_silent_socket_is_dead() {
 
 #[test]
 fn a_socket_on_which_a_large_frame_arrives_is_not_silent_but_not_for_ever() {
-    let mut client = Client::live(0);
+    let mut client = Client::unasking(0);
     client.pass(ms(30_000));
     let mut arrived = 0;
     // A snapshot that takes five minutes.
@@ -101,7 +101,7 @@ fn a_socket_on_which_a_large_frame_arrives_is_not_silent_but_not_for_ever() {
     assert_eq!(client.hang_ups, 1);
 
     // One that never ends is given up.
-    let mut client = Client::live(0);
+    let mut client = Client::unasking(0);
     client.pass(ms(30_000));
     for second in 0..590 {
         client.session.arrived(second * 1_000_000);

@@ -76,23 +76,39 @@ fn a_status_that_an_event_overtakes_is_no_drift() {
 }
 
 #[test]
-fn joins_that_bring_nothing_become_rare_and_end() {
-    let mut client = Client::live(3);
+fn joins_that_bring_nothing_become_rare() {
+    let mut client = Client::unasking(3);
     let asked = client.ask(Work::CatchUp(9), false);
     let mut joins = vec![];
     for _ in 0..35 {
         if client.sent.last().is_some_and(|frame| frame[3] == "phx_join") {
             let reference = client.sent.pop().unwrap()[1].as_str().unwrap().to_owned();
             joins.push(client.now);
-            client.joined(&reference, 3);
+            // It says that it has them, and does not send them.
+            client.joined(&reference, 9);
             client.says(&reference, "catch_up_complete", json!({"through_seq": 3}));
         }
         client.sent.clear();
         client.pass(ms(1_000));
     }
-    assert!((2..8).contains(&joins.len()), "{joins:?}");
+    assert!((4..12).contains(&joins.len()), "{joins:?}");
     assert_eq!(client.error(asked), ErrKind::Timeout);
+    assert!(!client.states.last().unwrap().is_live());
+}
+
+#[test]
+fn an_op_that_the_store_does_not_have_is_asked_for_once() {
+    let mut client = Client::unasking(3);
+    let asked = client.ask(Work::CatchUp(9), false);
+    let reference = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.sent.clear();
+    client.joined(&reference, 3);
+    client.says(&reference, "catch_up_complete", json!({"through_seq": 3}));
+    client.pass(ms(29_999));
+    assert_eq!((client.sent_events(), client.stands.last()), (vec![], Some(&(0, 3))));
     assert!(client.states.last().unwrap().is_live());
+    client.pass(ms(1));
+    assert_eq!(client.error(asked), ErrKind::Timeout);
 }
 
 #[test]

@@ -10,7 +10,9 @@ use crate::protocol::channel::{FileUpload, Frames, Written};
 use crate::protocol::{CommittedOp, Op, OpKind, Path, Precondition, RawJson, Write};
 
 mod connection;
+mod liveness;
 mod mirror;
+mod refusal;
 mod writes;
 
 const TOPIC: &str = "store:acme/main";
@@ -23,6 +25,8 @@ struct Client {
     replaced: Vec<(u64, usize)>,
     answers: Vec<(u64, Result<Written, DustErr>)>,
     states: Vec<StoreState>,
+    /// What stores have told of how far they are.
+    stands: Vec<(usize, u64)>,
     dials: usize,
     hang_ups: usize,
     next_id: u64,
@@ -42,14 +46,19 @@ impl Client {
     }
 
     fn over(stores: impl IntoIterator<Item = (String, u64)>) -> Client {
+        Client::timed(Timing::default(), stores)
+    }
+
+    fn timed(timing: Timing, stores: impl IntoIterator<Item = (String, u64)>) -> Client {
         let mut client = Client {
-            session: Session::new(Timing::default(), stores, 7),
+            session: Session::new(timing, stores, 7),
             now: Duration::ZERO,
             sent: vec![],
             applied: vec![],
             replaced: vec![],
             answers: vec![],
             states: vec![],
+            stands: vec![],
             dials: 0,
             hang_ups: 0,
             next_id: 0,
@@ -61,7 +70,17 @@ impl Client {
 
     /// Connected and caught up with a store that has `seq` ops.
     fn live(seq: u64) -> Client {
-        let mut client = Client::new(seq);
+        Client::new(seq).caught_up(seq)
+    }
+
+    /// The same, of a session that never asks how far the store is.
+    fn unasking(seq: u64) -> Client {
+        let timing = Timing { status: Duration::MAX, status_soon: Duration::MAX, ..Timing::default() };
+        Client::timed(timing, [("acme/main".to_owned(), seq)]).caught_up(seq)
+    }
+
+    fn caught_up(self, seq: u64) -> Client {
+        let mut client = self;
         client.connect();
         client.joined("1", seq);
         client.says("1", "catch_up_complete", json!({"through_seq": seq}));
@@ -80,6 +99,7 @@ impl Client {
                 Output::Replace { seq, leaves, .. } => self.replaced.push((seq, leaves.len())),
                 Output::Answer { id, result } => self.answers.push((id.0, result)),
                 Output::State { state, .. } => self.states.push(state),
+                Output::Stands { store, seq, .. } => self.stands.push((store.0, seq)),
             }
         }
     }

@@ -298,3 +298,175 @@ fn op_ids_differ_between_sessions() {
     assert_eq!(id(1), id(1));
     assert_ne!(id(1), id(2));
 }
+
+#[test]
+
+fn unanswered_writes_beyond_the_limit_wait_in_order_until_one_is_answered() {
+    let mut client = Client::live(0);
+    let ids: Vec<u64> = (0..2_100).map(|_| client.write()).collect();
+    assert_eq!(client.sent.len(), 64);
+    assert!(!client.session.has_room());
+    let references: Vec<Value> = client.sent.iter().map(|frame| frame[1].clone()).collect();
+    client.sent.clear();
+    // A refusal makes room as an answer does.
+    client.replies(&references[0], "error", json!({"reason": "rate_limited", "retry_after_ms": 1}));
+    assert_eq!((client.sent.len(), client.error(ids[0])), (1, ErrKind::RateLimited));
+    client.replies(&references[1], "ok", json!({"store_seq": 1}));
+    let third = client.op_id();
+    client.event(None, 1, "another's");
+    assert_eq!(client.sent.len(), 2);
+    assert!(client.answer(ids[1]).is_some());
+    // Op ids are numbered in the order of the commands.
+    assert!(third.ends_with("-66"), "{third}");
+}
+
+#[test]
+fn large_writes_are_sent_until_four_megabytes_are_unanswered() {
+    let mut client = Client::live(0);
+    let value = RawJson::parse(&format!("{:?}", "x".repeat(1 << 20))).unwrap();
+    for _ in 0..6 {
+        client.ask(Work::Write(Write::new(path("p"), Op::Set(value.clone()))), false);
+    }
+    assert_eq!(client.sent.len(), 4);
+    assert!(client.session.has_room());
+    let reference = client.sent[0][1].clone();
+    client.replies(&reference, "error", json!({"reason": "rate_limited", "retry_after_ms": 1}));
+    assert_eq!(client.sent.len(), 5);
+}
+
+#[test]
+fn a_write_that_waits_behind_others_until_its_deadline_was_not_sent() {
+    let timing = Timing { answer: Duration::MAX, status: Duration::MAX, ..Timing::default() };
+    let mut client = Client::timed(timing, [("acme/main".to_owned(), 0)]).caught_up(0);
+    let ids: Vec<u64> = (0..65).map(|_| client.write()).collect();
+    for _ in 0..3 {
+        client.pass(ms(9_000));
+        client.is_alive();
+    }
+    client.pass(ms(3_000));
+    assert_eq!(client.error(ids[0]), ErrKind::Timeout);
+    // It is not sent in the place of the others, as its time is over too.
+    assert_eq!(client.error(ids[64]), ErrKind::Network);
+    assert!(client.session.is_quiet());
+}
+
+#[test]
+fn a_deadline_counts_from_when_the_caller_began_to_wait() {
+    let mut client = Client::live(0);
+    client.now = ms(20_000);
+    client.is_alive();
+    let command =
+        Command { store: StoreId(0), work: Work::Write(Write::new(path("p"), Op::Delete)), wait: Duration::ZERO };
+    client.session.command_since(client.now, ms(5_000), CommandId(7), command);
+    client.drain();
+    client.pass(ms(14_000));
+    assert!(client.answer(7).is_none());
+    client.pass(ms(1_000));
+    assert_eq!(client.error(7), ErrKind::Timeout);
+}
+
+#[test]
+fn writes_that_were_sent_and_writes_that_wait_are_told_apart_when_the_connection_breaks() {
+    let mut client = Client::live(0);
+    let ids: Vec<u64> = (0..70).map(|_| client.write()).collect();
+    client.lose();
+    assert!(client.session.has_room());
+    assert!(ids[..64].iter().all(|id| client.answer(*id).is_none()));
+    assert!(ids[64..].iter().all(|id| client.error(*id) == ErrKind::Network));
+}
+
+#[test]
+fn a_write_whose_time_is_over_is_not_sent() {
+    let mut client = Client::live(0);
+    client.now = ms(60_000);
+    let command =
+        Command { store: StoreId(0), work: Work::Write(Write::new(path("p"), Op::Delete)), wait: Duration::ZERO };
+    client.session.command_since(client.now, ms(1_000), CommandId(7), command);
+    client.drain();
+    assert_eq!((client.error(7), client.sent.len()), (ErrKind::Network, 0));
+}
+
+#[test]
+fn an_op_with_the_id_of_a_write_but_another_path_or_kind_does_not_answer_it() {
+    for (op, path) in [("set", "q"), ("delete", "p"), ("merge", "p"), ("set", "p/q")] {
+        let mut client = Client::live(0);
+        let id = client.write();
+        let op_id = client.op_id();
+        let mut payload = json!({"store_seq": 1, "op": op, "path": path, "value": {"a": 1}, "device_id": "d"});
+        payload["client_op_id"] = json!(op_id);
+        client.raw(json!([null, null, TOPIC, "event", payload]));
+        assert_eq!(client.applied, [1]);
+        assert!(client.answer(id).is_none(), "{op} of {path}");
+        client.event(None, 2, &op_id);
+        assert_eq!(client.answer(id).unwrap().as_ref().unwrap().store_seq, Some(2));
+    }
+}
+
+#[test]
+fn a_write_that_was_cut_off_may_still_turn_up_within_the_grace_after_the_catch_up() {
+    let mut client = Client::live(0);
+    let id = client.write();
+    let op_id = client.op_id();
+    client.lose();
+    client.pass(ms(10));
+    client.connect();
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 0);
+    client.says(&join, "catch_up_complete", json!({"through_seq": 0}));
+    client.pass(ms(1_999));
+    assert!(client.answer(id).is_none());
+    // The server had the frame, and reads it only now.
+    client.event(None, 1, &op_id);
+    assert_eq!(client.answer(id).unwrap().as_ref().unwrap().store_seq, Some(1));
+}
+
+#[test]
+fn a_write_of_unknown_outcome_says_why_its_answer_did_not_come() {
+    type End = fn(&mut Client);
+    let ends: [(End, &str, &str); 4] = [
+        (|client| client.lose(), "the connection broke before its answer came", "ops that followed do not contain it"),
+        (
+            |client| client.says("1", "phx_error", json!({})),
+            "the channel crashed before its answer came",
+            "ops that followed do not contain it",
+        ),
+        (
+            |client| client.says("1", "phx_close", json!({})),
+            "the server closed the channel before its answer came",
+            "ops that followed do not contain it",
+        ),
+        (
+            |client| client.says("1", "phx_error", json!({})),
+            "the channel crashed before its answer came",
+            "a snapshot hides whether it was applied",
+        ),
+    ];
+    for (end, cause, then) in ends {
+        let mut client = Client::live(0);
+        let id = client.write();
+        end(&mut client);
+        client.pass(ms(100));
+        if client.dials > 1 {
+            client.connect();
+        }
+        let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+        client.joined(&join, 5);
+        let snapshot = if then.starts_with("a snapshot") { 5 } else { 0 };
+        if snapshot > 0 {
+            client.says(&join, "snapshot", json!({"snapshot_seq": 5, "entries": {}}));
+        }
+        (snapshot + 1..=5).for_each(|seq| client.event(Some(&join), seq, "other"));
+        client.says(&join, "catch_up_complete", json!({"through_seq": 5}));
+        client.pass(ms(2_000));
+        let error = client.answer(id).unwrap().as_ref().unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.kind(), ErrKind::Timeout);
+        assert!(text.contains(&format!("set of `p` ({cause}, and ")) && text.contains(then), "{text}");
+    }
+    let timing = Timing { answer: Duration::MAX, status: Duration::MAX, ..Timing::default() };
+    let mut client = Client::timed(timing, [("acme/main".to_owned(), 0)]).caught_up(0);
+    let id = client.write();
+    client.pass(ms(30_000));
+    let text = client.answer(id).unwrap().as_ref().unwrap_err().to_string();
+    assert!(text.contains("no answer in time"), "{text}");
+}

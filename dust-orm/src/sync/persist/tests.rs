@@ -1,0 +1,136 @@
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::cache::CacheRead;
+use crate::protocol::{CommittedOp, OpKind, RawJson};
+
+/// A cache in memory, which fails as often as it should.
+#[derive(Debug, Default)]
+struct Kept {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    cursor: Option<Cursor>,
+    leaves: BTreeMap<String, Entry>,
+    failing_commits: usize,
+}
+
+struct Writing {
+    kept: Arc<Kept>,
+    leaves: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug)]
+struct Handle(Arc<Kept>);
+
+impl Kept {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap()
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.inner().leaves.keys().cloned().collect()
+    }
+
+    fn seq(&self) -> Option<u64> {
+        self.inner().cursor.as_ref().map(|cursor| cursor.seq)
+    }
+}
+
+#[async_trait]
+impl Cache for Handle {
+    async fn read(&self, _: &str) -> Result<Box<dyn CacheRead>, DustErr> {
+        panic!("nothing is read")
+    }
+
+    async fn write(&self, _: &str) -> Result<Box<dyn CacheWrite>, DustErr> {
+        let leaves = self.0.inner().leaves.clone();
+        Ok(Box::new(Writing { kept: Arc::clone(&self.0), leaves }))
+    }
+}
+
+#[async_trait]
+impl CacheWrite for Writing {
+    async fn cursor(&mut self) -> Result<Option<Cursor>, DustErr> {
+        Ok(self.kept.inner().cursor.clone())
+    }
+
+    async fn clear(&mut self) -> Result<(), DustErr> {
+        self.leaves.clear();
+        Ok(())
+    }
+
+    async fn change(&mut self, set: Vec<Entry>, removed: Vec<Path>) -> Result<(), DustErr> {
+        removed.iter().for_each(|path| _ = self.leaves.remove(path.as_str()));
+        self.leaves.extend(set.into_iter().map(|entry| (entry.path.to_string(), entry)));
+        Ok(())
+    }
+
+    async fn commit(self: Box<Self>, cursor: Cursor) -> Result<(), DustErr> {
+        let mut inner = self.kept.inner();
+        if inner.failing_commits > 0 {
+            inner.failing_commits -= 1;
+            return Err(DustErr::Network("the disk is full".to_owned()));
+        }
+        (inner.cursor, inner.leaves) = (Some(cursor), self.leaves);
+        Ok(())
+    }
+}
+
+fn op(store_seq: u64, op: OpKind, path: &str) -> CommittedOp {
+    CommittedOp {
+        store_seq,
+        op,
+        path: Path::parse(path).unwrap(),
+        value: RawJson::null(),
+        device_id: "d".into(),
+        client_op_id: store_seq.to_string().into(),
+    }
+}
+
+fn followed(kept: &Arc<Kept>) -> (Place, StoreShared) {
+    let mut mirror = Mirror::default();
+    mirror.keep_journal(None);
+    let place = Place { cache: Arc::new(Handle(Arc::clone(kept))), server: "http://here".to_owned() };
+    (place, StoreShared::new("acme/main".to_owned(), mirror, false, Arc::default(), 1 << 20))
+}
+
+#[tokio::test]
+async fn changes_that_did_not_get_into_the_cache_get_there_the_next_time() {
+    let kept = Arc::new(Kept::default());
+    let (place, store) = followed(&kept);
+    store.apply(vec![op(1, OpKind::Set, "a"), op(2, OpKind::Set, "gone")]).unwrap();
+    place.flush(&store).await.unwrap();
+    assert_eq!((kept.paths(), kept.seq(), store.saved()), (vec!["a".into(), "gone".into()], Some(2), Some(2)));
+
+    store.apply(vec![op(3, OpKind::Set, "b"), op(4, OpKind::Delete, "gone")]).unwrap();
+    kept.inner().failing_commits = 2;
+    place.flush(&store).await.unwrap_err();
+    place.flush(&store).await.unwrap_err();
+    assert_eq!((kept.seq(), store.saved()), (Some(2), Some(2)));
+    // Nothing has changed since.
+    place.flush(&store).await.unwrap();
+    assert_eq!((kept.paths(), kept.seq(), store.saved()), (vec!["a".into(), "b".into()], Some(4), Some(4)));
+}
+
+#[tokio::test]
+async fn changes_that_did_not_get_into_the_cache_get_there_with_later_ones() {
+    let kept = Arc::new(Kept::default());
+    let (place, store) = followed(&kept);
+    store.apply(vec![op(1, OpKind::Set, "a")]).unwrap();
+    kept.inner().failing_commits = 1;
+    place.flush(&store).await.unwrap_err();
+    store.apply(vec![op(2, OpKind::Set, "b")]).unwrap();
+    place.flush(&store).await.unwrap();
+    store.apply(vec![op(3, OpKind::Set, "c")]).unwrap();
+    kept.inner().failing_commits = 1;
+    place.flush(&store).await.unwrap_err();
+    store.apply(vec![op(4, OpKind::Set, "d")]).unwrap();
+    place.flush(&store).await.unwrap();
+    assert_eq!((kept.paths(), kept.seq()), (["a", "b", "c", "d"].map(String::from).to_vec(), Some(4)));
+}

@@ -1,0 +1,153 @@
+//! Servers that take no more before their answers are taken, callers that are many, and a client that nobody drives.
+
+use serde_json::{Value, json};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+
+use super::*;
+
+const TOPIC: &str = "store:acme/main";
+
+/// A server that reads one frame, answers it with an event and a reply, and reads the next one only when both are taken. The
+/// system keeps little for either side.
+async fn one_at_a_time() -> SyncClientBuilder {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(8 << 10).unwrap();
+    socket.set_send_buffer_size(8 << 10).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(16).unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            answer_all(socket).await;
+        }
+    });
+    SyncClient::builder().store("acme/main").token("dust_tok_test").url(url).base_url("http://127.0.0.1:9")
+}
+
+async fn answer_all(mut socket: WebSocketStream<TcpStream>) {
+    let mut seq = 0;
+    while let Some(Ok(message)) = socket.next().await {
+        let Message::Text(text) = message else { continue };
+        let frame: Vec<Value> = serde_json::from_str(text.as_str()).unwrap();
+        let [join_ref, reference, topic, event, payload] = frame.try_into().unwrap();
+        let mut answers = Vec::new();
+        let mut response = json!({"store_seq": seq, "current_seq": seq, "entry_count": seq});
+        match event.as_str() {
+            Some("phx_join") => {
+                response["permissions"] = json!({"read": true, "write": true});
+                response["scopes"] = json!([]);
+                answers.push(json!([&join_ref, null, TOPIC, "catch_up_complete", {"through_seq": seq}]));
+            }
+            Some("write") => {
+                seq += 1;
+                response["store_seq"] = json!(seq);
+                let mut event = payload;
+                event["store_seq"] = json!(seq);
+                event["device_id"] = json!("d");
+                answers.push(json!([null, null, TOPIC, "event", event]));
+            }
+            _ => {}
+        }
+        let reply = json!([join_ref, reference, topic, "phx_reply", {"status": "ok", "response": response}]);
+        // A join is answered before its catch-up, a write after its event.
+        let at = if seq == 0 { 0 } else { answers.len() };
+        answers.insert(at, reply);
+        for answer in answers {
+            if socket.send(Message::text(answer.to_string())).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn write_all(client: &SyncClient, count: usize, bytes: usize) -> usize {
+    let transport = RealtimeTransport::new(client, "acme/main").unwrap();
+    let writes = (0..count).map(|number| {
+        let transport = transport.clone();
+        let value = raw(&format!("\"{}\"", "x".repeat(bytes)));
+        tokio::spawn(async move {
+            transport.write(Write::new(path(&format!("links/{number}")), Op::Set(value))).await.map(drop)
+        })
+    });
+    let mut written = 0;
+    for write in writes.collect::<Vec<_>>() {
+        written += usize::from(write.await.unwrap().is_ok());
+    }
+    written
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_large_writes_succeed_while_the_server_waits_for_its_answers_to_be_taken() {
+    let client = one_at_a_time().await.start().await.unwrap();
+    assert_eq!(write_all(&client, 80, 200_000).await, 80);
+    assert_eq!(client.status()[0].seq, 80);
+    client.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_concurrent_writes_succeed_while_the_server_waits_for_its_answers_to_be_taken() {
+    let client = one_at_a_time().await.start().await.unwrap();
+    assert_eq!(write_all(&client, 2_000, 50_000).await, 2_000);
+    client.shutdown().await;
+}
+
+/// A client whose runtime is not driven any more, though it is there.
+async fn undriven() -> (SyncClient, tokio::sync::oneshot::Sender<()>) {
+    let (started, start) = tokio::sync::oneshot::channel();
+    let (done, is_done) = tokio::sync::oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let client = runtime.block_on(async {
+            let (_, builder) = Remote::start().await;
+            builder.start().await.unwrap()
+        });
+        drop(started.send(client));
+        // Nobody polls its tasks, and it is not dropped.
+        let _ = is_done.blocking_recv();
+        drop(runtime);
+    });
+    (start.await.unwrap(), done)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_on_a_client_that_nobody_drives_ends_at_the_deadline_of_its_caller() {
+    let (client, _done) = undriven().await;
+    let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
+    let began = tokio::time::Instant::now();
+    let write = || transport.write(Write::new(path("p"), Op::Delete));
+    let error = write().await.unwrap_err();
+    assert_eq!(error.kind(), ErrKind::Timeout, "{error}");
+    assert!(error.to_string().contains("is its runtime driven?"), "{error}");
+    assert!(began.elapsed() <= Duration::from_secs(32), "{:?}", began.elapsed());
+    // What waits for a place to be taken up was not sent.
+    let errors = futures_util::future::join_all((0..80).map(|_| write())).await;
+    let of_kind = |kind| errors.iter().filter(|error| error.as_ref().unwrap_err().kind() == kind).count();
+    assert_eq!((of_kind(ErrKind::Timeout), of_kind(ErrKind::Network)), (63, 17));
+    transport.hub().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_and_disable_of_a_client_that_nobody_drives_end() {
+    let (client, _done) = undriven().await;
+    let began = tokio::time::Instant::now();
+    tokio::join!(client.disable(), client.enable());
+    client.flush_cache().await.unwrap();
+    assert!(began.elapsed() <= Duration::from_secs(7), "{:?}", began.elapsed());
+    tokio::join!(client.shutdown(), client.shutdown());
+    assert!(began.elapsed() <= Duration::from_secs(14), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn every_shutdown_returns_when_the_task_has_ended() {
+    let client = one_at_a_time().await.start().await.unwrap();
+    let (first, second) = (client.clone(), client.clone());
+    let ended = client.watch("acme/main").unwrap();
+    tokio::join!(first.shutdown(), async {
+        second.shutdown().await;
+        // The task tells of its end when it drops what it holds.
+        assert!(!ended.borrow().is_live());
+    });
+}

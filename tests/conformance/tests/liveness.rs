@@ -1,0 +1,178 @@
+//! Repos that were told only the server, while a channel does not answer, and after the store was restored from a backup.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::time::Duration;
+
+use dust_emulator::{Emulator, Fault, Route};
+use dust_orm::protocol::{BatchOp, FileUpload, Op, Path, RawJson, Write};
+use dust_orm::store::Origin;
+use dust_orm::sync::session::Timing;
+use dust_orm::sync::{StoreState, SyncClient, SyncClientBuilder};
+use dust_orm::{DustConfig, DustRepo, ErrKind};
+use futures_util::StreamExt;
+
+fn repo(emulator: &Emulator) -> DustRepo {
+    let config = DustConfig::builder().store(emulator.store()).token(emulator.token()).base_url(emulator.url());
+    DustRepo::connect(config.build().unwrap()).unwrap()
+}
+
+/// A client that is impatient with a channel, and asks often how far the store is.
+fn client(emulator: &Emulator) -> SyncClientBuilder {
+    let timing = Timing {
+        status: Duration::from_millis(50),
+        status_soon: Duration::from_millis(50),
+        answer: Duration::from_millis(200),
+        catch_up: Duration::from_millis(200),
+        join: Duration::from_millis(200),
+        lost_grace: Duration::from_millis(100),
+        ..Timing::default()
+    };
+    SyncClient::builder().store(emulator.store()).token(emulator.token()).base_url(emulator.url()).timing(timing)
+}
+
+async fn state(client: &SyncClient, wanted: impl Fn(&StoreState) -> bool) {
+    let mut states = std::pin::pin!(client.states(&client.status()[0].store).unwrap());
+    let wait = async { while !wanted(&states.next().await.expect("the client runs")) {} };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the state comes");
+}
+
+fn way(repo: &DustRepo) -> &'static str {
+    repo.transport().name()
+}
+
+fn set(path: &str, value: &str) -> Write {
+    Write::new(Path::parse(path).unwrap(), Op::Set(RawJson::parse(value).unwrap()))
+}
+
+/// Writes as the server itself would: nobody is told over a socket.
+fn commit(emulator: &Emulator, path: &str, value: &str) {
+    let store = emulator.store_handle(&emulator.store()).unwrap();
+    store.write(set(path, value), &Origin::new("another", "op")).unwrap();
+}
+
+async fn read(repo: &DustRepo, path: &str) -> Option<String> {
+    let entry = repo.transport().get(&Path::parse(path).unwrap()).await.unwrap();
+    entry.map(|entry| entry.value.to_string())
+}
+
+#[tokio::test]
+async fn a_promoted_repo_does_not_read_the_mirror_of_a_channel_whose_status_is_swallowed() {
+    let emulator = Emulator::start().await.unwrap();
+    let (client, repo) = (client(&emulator).start().await.unwrap(), repo(&emulator));
+    assert_eq!(way(&repo), "realtime");
+    emulator.faults().add(Fault::swallow_reply().route(Route::SocketStatus).forever());
+    state(&client, |state| matches!(state, StoreState::Offline)).await;
+    commit(&emulator, "a", "1");
+    assert_eq!((way(&repo), read(&repo, "a").await.as_deref()), ("http", Some("1")));
+    emulator.faults().clear();
+    state(&client, StoreState::is_live).await;
+    assert_eq!((way(&repo), read(&repo, "a").await.as_deref()), ("realtime", Some("1")));
+}
+
+#[tokio::test]
+async fn joins_that_are_not_answered_and_catch_ups_that_stall_hold_nobody_up_for_long() {
+    for fault in [Fault::stall_catch_up(), Fault::swallow_reply().route(Route::SocketJoin)] {
+        let emulator = Emulator::start().await.unwrap();
+        commit(&emulator, "a", "1");
+        emulator.faults().add(fault.times(3));
+        let client = client(&emulator).enabled(false).start().await.unwrap();
+        client.enable().await;
+        state(&client, StoreState::is_live).await;
+        assert!(emulator.faults().pending().is_empty());
+        let repo = repo(&emulator);
+        assert_eq!((way(&repo), read(&repo, "a").await.as_deref()), ("realtime", Some("1")));
+        repo.transport().write(set("b", "2")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_write_of_unknown_outcome_is_not_sent_again_over_http() {
+    let record = |value: &str| {
+        let op = |field: &str| BatchOp::set(Path::parse(field).unwrap(), RawJson::parse(value).unwrap());
+        vec![op("r/a"), op("r/b")]
+    };
+    for fault in [Fault::hang(), Fault::crash(), Fault::crash().applied(), Fault::close(), Fault::close().applied()] {
+        for is_batch in [false, true] {
+            let emulator = Emulator::start().await.unwrap();
+            let (client, repo) = (client(&emulator).start().await.unwrap(), repo(&emulator));
+            let transport = repo.transport();
+            assert_eq!(transport.name(), "realtime");
+            emulator.clear_requests();
+            emulator.faults().add(fault.clone().route(Route::SocketWrite));
+            // What follows hides what became of it.
+            emulator.faults().add(Fault::status(503).route(Route::Socket));
+            let result = match is_batch {
+                true => transport.batch_write(record("1"), None).await.map(drop),
+                false => transport.write(set("a", "1")).await.map(drop),
+            };
+            let writes: Vec<String> = emulator
+                .requests()
+                .into_iter()
+                .filter(|request| request.method != "GET" && request.method != "HEAD")
+                .map(|request| format!("{} {}", request.method, request.target))
+                .collect();
+            assert_eq!(writes, Vec::<String>::new(), "{fault:?}");
+            let seq = emulator.store_handle(&emulator.store()).unwrap().current_seq();
+            match result {
+                Ok(()) => assert_eq!(seq, 1),
+                Err(error) => assert_eq!((error.kind(), seq), (ErrKind::Timeout, 0), "{error}"),
+            }
+            client.shutdown().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_whose_channel_crashes_over_it_is_told_as_that() {
+    let emulator = Emulator::start().await.unwrap();
+    emulator.faults().add(Fault::one_file());
+    let client = client(&emulator).start().await.unwrap();
+    let transport = DustRepo::with_client(&client, &emulator.store()).unwrap().transport();
+    let file = |path: &str| FileUpload {
+        path: Path::parse(path).unwrap(),
+        content: b"hello".to_vec(),
+        filename: None,
+        content_type: None,
+    };
+    transport.put_file(file("f/a"), None).await.unwrap();
+    let error = transport.put_file(file("f/b"), None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrKind::Timeout);
+    assert!(error.to_string().contains("put_file of `f/b` (the channel crashed before its answer came"), "{error}");
+    transport.write(set("after", "1")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_promoted_repo_comes_back_to_realtime_after_the_store_was_restored_from_a_backup() {
+    // As of an op that the mirror has, of one that it has not, and of one after which the store has grown again.
+    for (through, grown) in [(1, 0), (2, 0), (4, 0), (2, 3), (2, 6)] {
+        let emulator = Emulator::start().await.unwrap();
+        let (client, repo) = (client(&emulator).start().await.unwrap(), repo(&emulator));
+        for value in 1..=3 {
+            repo.transport().write(set("a", &value.to_string())).await.unwrap();
+        }
+        assert_eq!((way(&repo), client.status()[0].seq), ("realtime", 3));
+        emulator.faults().add(Fault::status(503).route(Route::Socket).forever());
+        emulator.disconnect_all();
+        state(&client, |state| matches!(state, StoreState::Offline)).await;
+        for value in 4..=6 {
+            repo.transport().write(set("a", &value.to_string())).await.unwrap();
+        }
+        assert_eq!(way(&repo), "http");
+        assert!(emulator.restore(&emulator.store(), through).unwrap());
+        for value in 0..grown {
+            repo.transport().write(set("b", &value.to_string())).await.unwrap();
+        }
+        emulator.faults().clear();
+        state(&client, StoreState::is_live).await;
+        let now = (way(&repo), client.status()[0].seq, read(&repo, "a").await);
+        assert_eq!(now, ("realtime", through + grown, Some(through.to_string())), "restored as of op {through}");
+        // One that starts now is not held up by what was written before.
+        let late = self::client(&emulator).start().await.unwrap();
+        assert!(late.status()[0].state.is_live());
+        client.shutdown().await;
+        assert_eq!(way(&repo), "realtime");
+        repo.transport().write(set("c", "1")).await.unwrap();
+        assert_eq!(read(&repo, "c").await.as_deref(), Some("1"));
+    }
+}
