@@ -217,6 +217,9 @@ fn times() -> impl Strategy<Value = times::Model> {
     })
 }
 
+/// Any key of an object; a NUL in one is refused.
+const MEMBER: &str = "[^\\x00\n]*";
+
 /// Any JSON, empty lists and objects included.
 fn json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
@@ -230,7 +233,7 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
     leaf.prop_recursive(3, 16, 4, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
-            proptest::collection::hash_map(".*", inner, 0..4)
+            proptest::collection::hash_map(MEMBER, inner, 0..4)
                 .prop_map(|fields| serde_json::Value::Object(fields.into_iter().collect())),
         ]
     })
@@ -241,7 +244,7 @@ fn decimal() -> impl Strategy<Value = Decimal> {
 }
 
 fn documents() -> impl Strategy<Value = documents::Model> {
-    let options = (any::<i64>(), proptest::collection::btree_map(".*", proptest::option::of(".*"), 0..3))
+    let options = (any::<i64>(), proptest::collection::btree_map(MEMBER, proptest::option::of(".*"), 0..3))
         .prop_map(|(depth, names)| documents::Options { depth, names });
     let tags = proptest::collection::vec(".*", 0..4);
     (any::<u128>(), decimal(), json(), options, any::<Vec<u8>>(), tags, any::<bool>()).prop_map(
@@ -266,7 +269,7 @@ fn own_types() -> impl Strategy<Value = own_types::Model> {
 
     let level = prop_oneof![Just(Level::High), Just(Level::Low)];
     let color = prop_oneof![Just(Color::DarkRed), Just(Color::Green)];
-    ("[^ ]+", ".*", level, color, any::<i32>(), any::<bool>()).prop_map(|(slug, owner, level, color, score, given)| {
+    ("[^ \\x00]+", ".*", level, color, any::<i32>(), any::<bool>()).prop_map(|(slug, owner, level, color, score, given)| {
         own_types::Model {
             slug: Slug(slug),
             level,
