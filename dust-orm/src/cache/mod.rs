@@ -8,6 +8,10 @@
 //! later. Leaves and the [`Cursor`] that says which op they are as of are committed together, so that a cache is exact
 //! whenever a process ends, and old by a moment at the most.
 //!
+//! A large mirror is written in several transactions of bounded size, so that other users of the database do not wait for
+//! all of it. Each but the last leaves a cursor that is [`unfinished`](Cursor::unfinished): a process that ends in between
+//! leaves a cache that no client uses.
+//!
 //! `SqlCache` (feature `cache-sql`) keeps a mirror in the application's own database.
 
 #[cfg(feature = "cache-sql-migration")]
@@ -50,15 +54,15 @@ pub trait CacheRead: Send {
     async fn next_leaves(&mut self) -> Result<Vec<Entry>, DustErr>;
 }
 
-/// One change of what a [`Cache`] keeps of a store: all of it, or, when it is dropped before
-/// [`commit`](CacheWrite::commit), nothing.
+/// One transaction that changes what a [`Cache`] keeps of a store: all of it happens at
+/// [`commit`](CacheWrite::commit), and nothing when it is dropped before.
 #[async_trait]
 pub trait CacheWrite: Send {
     /// As of which op it is kept so far; no other writer moves it from now on. `None` when nothing is kept.
     async fn cursor(&mut self) -> Result<Option<Cursor>, DustErr>;
 
-    /// Removes every leaf.
-    async fn clear(&mut self) -> Result<(), DustErr>;
+    /// Removes leaves, whichever and no more than `at_most`, and answers if there are more.
+    async fn clear(&mut self, at_most: usize) -> Result<bool, DustErr>;
 
     /// Writes some leaves, in place of those at the same paths, and removes others. No path occurs twice.
     async fn change(&mut self, set: Vec<Entry>, removed: Vec<Path>) -> Result<(), DustErr>;
@@ -79,4 +83,7 @@ pub struct Cursor {
     pub last_op_id: Option<Arc<str>>,
     /// Up to which `store_seq` revisions may be too high; see [`Mirror::inexact_through`](crate::sync::Mirror::inexact_through).
     pub inexact_through: u64,
+    /// The mark of a client that writes the leaves in several transactions, and has not come to the last one: the leaves are
+    /// the state at no op, and nobody reads them. `None` in all other cases.
+    pub unfinished: Option<Arc<str>>,
 }

@@ -191,7 +191,7 @@ impl SyncClientBuilder {
         let address = Address::new(url.as_deref().unwrap_or(first.base_url()), first.token(), &device_id, self.frames)?;
         #[cfg(test)]
         let address = address.with_max_incoming(self.max_frame);
-        let place = self.cache.map(|cache| Place { cache, server: address.server() });
+        let place = self.cache.map(|cache| Place::new(cache, address.server(), format!("{seed:016x}")));
         let unsaved = Arc::new(Notify::new());
         let max_mirror = self.max_mirror.unwrap_or(MAX_MIRROR);
         let mut stores = Vec::with_capacity(configs.len());

@@ -158,10 +158,9 @@ impl Mirror {
     }
 
     /// The next leaves to write, after a path or from the first one on. When there are none left, what the cache will lack.
-    pub(super) fn rewrite_next(&mut self, after: Option<&Path>, count: usize) -> Result<Vec<Entry>, Option<Unsaved>> {
+    pub(super) fn rewrite_next(&mut self, after: Option<&Path>) -> Result<Vec<Entry>, Option<Unsaved>> {
         let after = after.map_or(Bound::Unbounded, |path| Bound::Excluded(path.as_str()));
-        let leaves: Vec<Entry> =
-            self.leaves.range((after, Bound::Unbounded)).take(count).map(LeafRef::to_entry).collect();
+        let leaves = next_chunk(&mut self.leaves.range((after, Bound::Unbounded)));
         match (leaves.last(), &mut self.journal) {
             (None, _) => Err(self.take_unsaved()),
             (Some(last), Some(journal)) => {
@@ -265,6 +264,24 @@ impl Mirror {
             self.folded.entry(folded.into()).or_default().push(leaf.path.into());
         }
     }
+}
+
+/// The number of leaves that a cache is handed at a time.
+pub(super) const CHUNK: usize = 1024;
+/// The bytes after which a chunk takes no further leaf.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// The next leaves to hand to a cache.
+pub(super) fn next_chunk<'l>(leaves: &mut impl Iterator<Item = LeafRef<'l>>) -> Vec<Entry> {
+    let (mut chunk, mut bytes) = (Vec::new(), 0);
+    while chunk.len() < CHUNK
+        && bytes < CHUNK_BYTES
+        && let Some(leaf) = leaves.next()
+    {
+        bytes += leaf.path.len() + leaf.value.len();
+        chunk.push(leaf.to_entry());
+    }
+    chunk
 }
 
 /// The error for a mirror that is larger than it may be.

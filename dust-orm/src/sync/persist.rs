@@ -15,19 +15,35 @@
 //! | before `base`, or nowhere | somebody put it back or emptied it: everything is written again |
 //!
 //! Everything is also written after a snapshot, and, wherever the cache is, when the store itself went back.
+//!
+//! # Transactions of bounded size
+//!
+//! What is more than one transaction may hold is written in several, with a pause between them in which others write to the
+//! same database. Each but the last commits a cursor that is `unfinished`, with a mark of its own:
+//!
+//! ```text
+//!                first part            further parts                     last part
+//! as of seq n ──────────────▶ mark 1 ──────────────▶ mark 2 … mark k ──────────────▶ as of seq m
+//!                               │ another mark or cursor is found: begin again
+//!                               ▼
+//!                    the other client writes; wait for it while its marks change, else take its place
+//! ```
+
+mod save;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::mirror::{Changes, Mirror, Unsaved, What};
+use super::mirror::Mirror;
 use super::store::StoreShared;
-use crate::cache::{Cache, CacheWrite, Cursor};
+use crate::cache::{Cache, Cursor};
 use crate::error::DustErr;
-use crate::protocol::{Entry, LeafRef, PackedLeaves, Path};
+use crate::protocol::PackedLeaves;
 
 /// How long changes are collected before they are written.
 const LINGER: Duration = Duration::from_millis(100);
@@ -40,18 +56,25 @@ const WARN_EVERY: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_secs(60);
 /// How long the last write may take when the client ends.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
-/// How many leaves are handed to the cache at a time.
-const CHUNK: usize = 1024;
 
 /// Where the mirrors of a client are kept.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Place {
-    pub(super) cache: Arc<dyn Cache>,
+    cache: Arc<dyn Cache>,
     /// The address of the server.
-    pub(super) server: String,
+    server: String,
+    /// The name of this client in its marks.
+    writer: String,
+    /// The number of marks that it has made.
+    marks: AtomicU64,
 }
 
 impl Place {
+    /// The cache of a client, which its marks name `writer`.
+    pub(super) fn new(cache: Arc<dyn Cache>, server: String, writer: String) -> Place {
+        Place { cache, server, writer, marks: AtomicU64::new(0) }
+    }
+
     /// The mirror of a store as it was kept, with a journal; and whether anything was.
     pub(super) async fn load(&self, store: &str) -> Result<(Mirror, bool), DustErr> {
         let mut read = self.cache.read(store).await?;
@@ -59,6 +82,9 @@ impl Place {
         let kept = read.cursor().await?;
         if let Some(kept) = &kept {
             self.check(store, kept)?;
+        }
+        let kept = kept.filter(|kept| kept.unfinished.is_none());
+        if let Some(kept) = &kept {
             mirror.replace(kept.seq, kept.inexact_through, PackedLeaves::default());
             mirror.set_last_op_id(kept.last_op_id.clone());
             loop {
@@ -82,111 +108,6 @@ impl Place {
              cache: another `table`), or clear the store's (`SqlCache::clear`)",
             kept.server, self.server
         )))
-    }
-
-    /// Writes what the cache of a store lacks.
-    async fn flush(&self, store: &StoreShared) -> Result<(), DustErr> {
-        let Some(mut unsaved) = store.take_unsaved() else { return Ok(()) };
-        loop {
-            match self.save(store, &mut unsaved).await {
-                Ok(Saved::Through(seq)) => {
-                    store.set_saved(seq);
-                    return Ok(());
-                }
-                Ok(Saved::Overtaken(newer)) => unsaved = newer,
-                Err(error) => {
-                    store.put_back(unsaved);
-                    return Err(error);
-                }
-            }
-        }
-    }
-
-    async fn save(&self, store: &StoreShared, unsaved: &mut Unsaved) -> Result<Saved, DustErr> {
-        let mut write = in_time(self.cache.write(&store.name)).await?;
-        let kept = in_time(write.cursor()).await?;
-        if let Some(kept) = &kept {
-            self.check(&store.name, kept)?;
-        }
-        let is_rewound = matches!(unsaved.what, What::Whole { is_rewound: true });
-        match (&unsaved.what, kept) {
-            (_, Some(kept)) if kept.seq >= unsaved.seq && !is_rewound => Ok(Saved::Through(kept.seq)),
-            (What::Changes(changes), Some(kept)) if kept.seq >= unsaved.base => {
-                write_changes(&mut *write, changes).await?;
-                let inexact_through = unsaved.inexact_through.max(kept.inexact_through);
-                self.commit(write, unsaved, inexact_through).await
-            }
-            _ => self.rewrite(store, write, unsaved).await,
-        }
-    }
-
-    /// Writes the whole mirror, piece by piece, and then what has changed meanwhile: what is committed is as of one op
-    /// although the mirror was never held still.
-    async fn rewrite(
-        &self,
-        store: &StoreShared,
-        mut write: Box<dyn CacheWrite>,
-        unsaved: &mut Unsaved,
-    ) -> Result<Saved, DustErr> {
-        in_time(write.clear()).await?;
-        if let What::Changes(_) = unsaved.what {
-            // If it fails half-way: what is not written yet when it changes is not noted.
-            unsaved.what = What::Whole { is_rewound: false };
-        }
-        store.begin_rewrite();
-        let mut after: Option<Path> = None;
-        let newer = loop {
-            match store.rewrite_next(after.as_ref(), CHUNK) {
-                Ok(leaves) => {
-                    after = leaves.last().map(|last| last.path.clone());
-                    in_time(write.change(leaves, Vec::new())).await?;
-                }
-                Err(newer) => break newer,
-            }
-        };
-        let Some(newer) = newer else {
-            return self.commit(write, unsaved, unsaved.inexact_through).await;
-        };
-        let What::Changes(changes) = &newer.what else { return Ok(Saved::Overtaken(newer)) };
-        let written = match write_changes(&mut *write, changes).await {
-            Ok(()) => self.commit(write, &newer, newer.inexact_through).await,
-            Err(error) => Err(error),
-        };
-        if written.is_err() {
-            store.put_back(newer);
-        }
-        written
-    }
-
-    async fn commit(
-        &self,
-        write: Box<dyn CacheWrite>,
-        Unsaved { seq, last_op_id, .. }: &Unsaved,
-        inexact_through: u64,
-    ) -> Result<Saved, DustErr> {
-        let (server, last_op_id) = (self.server.clone(), last_op_id.clone());
-        in_time(write.commit(Cursor { server, seq: *seq, last_op_id, inexact_through })).await?;
-        Ok(Saved::Through(*seq))
-    }
-}
-
-/// How a save ended, unless it failed.
-enum Saved {
-    Through(u64),
-    /// The mirror was replaced while it was written. Nothing is committed.
-    Overtaken(Unsaved),
-}
-
-async fn write_changes(write: &mut dyn CacheWrite, changes: &Changes) -> Result<(), DustErr> {
-    let mut leaves = changes.set.iter().map(LeafRef::to_entry);
-    let mut removed = changes.removed.iter().map(|path| Path::from_trusted(path));
-    loop {
-        let set: Vec<Entry> = leaves.by_ref().take(CHUNK).collect();
-        let removed: Vec<Path> = removed.by_ref().take(CHUNK).collect();
-        if set.is_empty() && removed.is_empty() {
-            return Ok(());
-        }
-        in_time(write.change(set, removed)).await?;
     }
 }
 

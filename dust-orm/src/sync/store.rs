@@ -84,8 +84,8 @@ impl StoreShared {
         *self.saved.borrow()
     }
 
-    pub(super) fn set_saved(&self, seq: u64) {
-        self.saved.send_replace(Some(seq));
+    pub(super) fn set_saved(&self, seq: Option<u64>) {
+        self.saved.send_replace(seq);
     }
 
     /// Takes what the cache lacks. Before it was up to date once, an empty mirror says nothing about the store.
@@ -106,8 +106,8 @@ impl StoreShared {
     }
 
     /// The next leaves to write; when there are none left, what the cache will lack.
-    pub(super) fn rewrite_next(&self, after: Option<&Path>, count: usize) -> Result<Vec<Entry>, Option<Unsaved>> {
-        self.mirror_mut().rewrite_next(after, count)
+    pub(super) fn rewrite_next(&self, after: Option<&Path>) -> Result<Vec<Entry>, Option<Unsaved>> {
+        self.mirror_mut().rewrite_next(after)
     }
 
     /// The store has told how far it is.

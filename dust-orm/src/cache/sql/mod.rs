@@ -31,7 +31,8 @@ use transaction::{Read, Write};
 /// ```
 ///
 /// It has two tables. `dust_cache` has a row for each leaf: its path, its value as JSON text, its type and its revision.
-/// `dust_cache_cursor` has one for each store, and says what the leaves are as of. They may be read by anybody, and emptied
+/// `dust_cache_cursor` has one for each store, and says what the leaves are as of; while its column `unfinished` is not
+/// empty, a client is writing them and they are the state at no op. They may be read by anybody, and emptied
 /// together by [`clear`](SqlCache::clear) whenever no client runs. An application that has migrations adds
 /// [`Migration`](super::migration::Migration) to them (feature `cache-sql-migration`) instead of calling
 /// [`create_if_missing`](SqlCache::create_if_missing).

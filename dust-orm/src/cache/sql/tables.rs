@@ -27,6 +27,8 @@ const SERVER: &str = "server";
 const SEQ: &str = "seq";
 const LAST_OP_ID: &str = "last_op_id";
 const INEXACT_THROUGH: &str = "inexact_through";
+/// Empty for none.
+const UNFINISHED: &str = "unfinished";
 
 /// What no path contains: an escape that is none.
 pub(super) const NUL: &str = "~2";
@@ -80,7 +82,8 @@ impl Tables {
             .col(text(SERVER))
             .col(number(SEQ))
             .col(text(LAST_OP_ID))
-            .col(number(INEXACT_THROUGH));
+            .col(number(INEXACT_THROUGH))
+            .col(text(UNFINISHED));
         if is_mysql {
             // By default it takes `acme/main` and `acme/Main` for the same.
             for table in [&mut leaves, &mut cursors] {
@@ -96,10 +99,10 @@ impl Tables {
         [self.leaves(), self.cursors()].map(|table| Table::drop().table(table).if_exists().take())
     }
 
-    /// Server, seq, last_op_id and inexact_through of a store's cursor. For a writer the row is locked, where the database can.
+    /// Server, seq, last_op_id, inexact_through and unfinished of a store's cursor. For a writer the row is locked, where the database can.
     pub(super) fn select_cursor(&self, store: &str, lock: bool) -> SelectStatement {
         let mut select = Query::select();
-        let columns = [SERVER, SEQ, LAST_OP_ID, INEXACT_THROUGH];
+        let columns = [SERVER, SEQ, LAST_OP_ID, INEXACT_THROUGH, UNFINISHED];
         select.columns(columns).from(self.cursors()).and_where(Expr::col(STORE).eq(store));
         if lock {
             select.lock_exclusive();
@@ -146,6 +149,24 @@ impl Tables {
         delete
     }
 
+    /// The digest of the leaf behind the first `count` leaves in the order of the digests.
+    pub(super) fn select_digest_behind(&self, store: &str, count: u64) -> SelectStatement {
+        Query::select()
+            .column(DIGEST)
+            .from(self.leaves())
+            .and_where(Expr::col(STORE).eq(store))
+            .order_by(DIGEST, Order::Asc)
+            .limit(1)
+            .offset(count)
+            .take()
+    }
+
+    pub(super) fn delete_leaves_before(&self, store: &str, digest: &[u8]) -> DeleteStatement {
+        let mut delete = self.delete_all_leaves(store);
+        delete.and_where(Expr::col(DIGEST).lt(digest));
+        delete
+    }
+
     pub(super) fn delete_all_leaves(&self, store: &str) -> DeleteStatement {
         Query::delete().from_table(self.leaves()).and_where(Expr::col(STORE).eq(store)).take()
     }
@@ -158,15 +179,19 @@ impl Tables {
         let mut insert = Query::insert();
         // An id that is empty is none; and one with a NUL PostgreSQL cannot keep.
         let last_op_id = cursor.last_op_id.as_deref().filter(|id| !id.contains('\0')).unwrap_or_default();
-        insert.into_table(self.cursors()).columns([STORE, SERVER, SEQ, LAST_OP_ID, INEXACT_THROUGH]).values([
-            Expr::val(store),
-            Expr::val(cursor.server.as_str()),
-            Expr::val(cursor.seq.cast_signed()),
-            Expr::val(last_op_id),
-            Expr::val(cursor.inexact_through.cast_signed()),
-        ])?;
+        insert
+            .into_table(self.cursors())
+            .columns([STORE, SERVER, SEQ, LAST_OP_ID, INEXACT_THROUGH, UNFINISHED])
+            .values([
+                Expr::val(store),
+                Expr::val(cursor.server.as_str()),
+                Expr::val(cursor.seq.cast_signed()),
+                Expr::val(last_op_id),
+                Expr::val(cursor.inexact_through.cast_signed()),
+                Expr::val(cursor.unfinished.as_deref().unwrap_or_default()),
+            ])?;
         insert.on_conflict(
-            OnConflict::column(STORE).update_columns([SERVER, SEQ, LAST_OP_ID, INEXACT_THROUGH]).to_owned(),
+            OnConflict::column(STORE).update_columns([SERVER, SEQ, LAST_OP_ID, INEXACT_THROUGH, UNFINISHED]).to_owned(),
         );
         Ok(insert)
     }

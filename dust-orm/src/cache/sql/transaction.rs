@@ -90,9 +90,16 @@ impl CacheWrite for Write {
         Ok(cursor(&self.transaction, &self.tables, &self.store, true).await?)
     }
 
-    async fn clear(&mut self) -> Result<(), DustErr> {
-        self.transaction.execute(&self.tables.delete_all_leaves(&self.store)).await?;
-        Ok(())
+    async fn clear(&mut self, at_most: usize) -> Result<bool, DustErr> {
+        // A `DELETE` with a limit is not known to every database.
+        let behind = self.tables.select_digest_behind(&self.store, at_most as u64);
+        let behind: Option<Vec<u8>> = self.transaction.query_one(&behind).await?.map(|row| at(&row, 0)).transpose()?;
+        let delete = match &behind {
+            Some(digest) => self.tables.delete_leaves_before(&self.store, digest),
+            None => self.tables.delete_all_leaves(&self.store),
+        };
+        self.transaction.execute(&delete).await?;
+        Ok(behind.is_some())
     }
 
     async fn change(&mut self, set: Vec<Entry>, removed: Vec<Path>) -> Result<(), DustErr> {
@@ -129,10 +136,9 @@ async fn cursor(
     let row = transaction.query_one(&tables.select_cursor(store, lock)).await?;
     let cursor = |row: QueryResult| {
         let seq = at::<i64>(&row, 1)?.cast_unsigned();
-        let last_op_id: String = at(&row, 2)?;
-        let last_op_id = (!last_op_id.is_empty()).then(|| last_op_id.into());
+        let text = |index| at::<String>(&row, index).map(|text| (!text.is_empty()).then(|| text.into()));
         let inexact_through = at::<i64>(&row, 3)?.cast_unsigned();
-        Ok(Cursor { server: at(&row, 0)?, seq, last_op_id, inexact_through })
+        Ok(Cursor { server: at(&row, 0)?, seq, last_op_id: text(2)?, inexact_through, unfinished: text(4)? })
     };
     row.map(cursor).transpose()
 }

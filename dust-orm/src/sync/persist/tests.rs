@@ -4,8 +4,8 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 
 use super::*;
-use crate::cache::CacheRead;
-use crate::protocol::{CommittedOp, OpKind, RawJson};
+use crate::cache::{CacheRead, CacheWrite};
+use crate::protocol::{CommittedOp, Entry, OpKind, Path, RawJson};
 
 /// A cache in memory, which fails as often as it should.
 #[derive(Debug, Default)]
@@ -18,12 +18,19 @@ struct Inner {
     cursor: Option<Cursor>,
     leaves: BTreeMap<String, Entry>,
     failing_commits: usize,
+    /// The number of leaves that each transaction wrote or removed.
+    transactions: Vec<usize>,
+    /// The time that each commit takes.
+    commit_time: Duration,
 }
 
 struct Writing {
     kept: Arc<Kept>,
     leaves: BTreeMap<String, Entry>,
+    count: usize,
 }
+
+struct Reading(Option<Cursor>, Vec<Entry>);
 
 #[derive(Debug)]
 struct Handle(Arc<Kept>);
@@ -45,12 +52,24 @@ impl Kept {
 #[async_trait]
 impl Cache for Handle {
     async fn read(&self, _: &str) -> Result<Box<dyn CacheRead>, DustErr> {
-        panic!("nothing is read")
+        let inner = self.0.inner();
+        Ok(Box::new(Reading(inner.cursor.clone(), inner.leaves.values().cloned().collect())))
     }
 
     async fn write(&self, _: &str) -> Result<Box<dyn CacheWrite>, DustErr> {
         let leaves = self.0.inner().leaves.clone();
-        Ok(Box::new(Writing { kept: Arc::clone(&self.0), leaves }))
+        Ok(Box::new(Writing { kept: Arc::clone(&self.0), leaves, count: 0 }))
+    }
+}
+
+#[async_trait]
+impl CacheRead for Reading {
+    async fn cursor(&mut self) -> Result<Option<Cursor>, DustErr> {
+        Ok(self.0.clone())
+    }
+
+    async fn next_leaves(&mut self) -> Result<Vec<Entry>, DustErr> {
+        Ok(std::mem::take(&mut self.1))
     }
 }
 
@@ -60,24 +79,35 @@ impl CacheWrite for Writing {
         Ok(self.kept.inner().cursor.clone())
     }
 
-    async fn clear(&mut self) -> Result<(), DustErr> {
-        self.leaves.clear();
-        Ok(())
+    async fn clear(&mut self, at_most: usize) -> Result<bool, DustErr> {
+        let removed: Vec<String> = self.leaves.keys().take(at_most).cloned().collect();
+        self.count += removed.len();
+        removed.iter().for_each(|path| _ = self.leaves.remove(path));
+        Ok(!self.leaves.is_empty())
     }
 
     async fn change(&mut self, set: Vec<Entry>, removed: Vec<Path>) -> Result<(), DustErr> {
+        self.count += set.len() + removed.len();
         removed.iter().for_each(|path| _ = self.leaves.remove(path.as_str()));
         self.leaves.extend(set.into_iter().map(|entry| (entry.path.to_string(), entry)));
         Ok(())
     }
 
+    /// Commits, and then takes its time: another writer has its turn before the answer arrives.
     async fn commit(self: Box<Self>, cursor: Cursor) -> Result<(), DustErr> {
-        let mut inner = self.kept.inner();
-        if inner.failing_commits > 0 {
-            inner.failing_commits -= 1;
-            return Err(DustErr::Network("the disk is full".to_owned()));
+        let time = {
+            let mut inner = self.kept.inner();
+            if inner.failing_commits > 0 {
+                inner.failing_commits -= 1;
+                return Err(DustErr::Network("the disk is full".to_owned()));
+            }
+            inner.transactions.push(self.count);
+            (inner.cursor, inner.leaves) = (Some(cursor), self.leaves);
+            inner.commit_time
+        };
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
         }
-        (inner.cursor, inner.leaves) = (Some(cursor), self.leaves);
         Ok(())
     }
 }
@@ -93,10 +123,14 @@ fn op(store_seq: u64, op: OpKind, path: &str) -> CommittedOp {
     }
 }
 
+fn place(kept: &Arc<Kept>, writer: &str) -> Place {
+    Place::new(Arc::new(Handle(Arc::clone(kept))), "http://here".to_owned(), writer.to_owned())
+}
+
 fn followed(kept: &Arc<Kept>) -> (Place, StoreShared) {
     let mut mirror = Mirror::default();
     mirror.keep_journal(None);
-    let place = Place { cache: Arc::new(Handle(Arc::clone(kept))), server: "http://here".to_owned() };
+    let place = place(kept, "one");
     (place, StoreShared::new("acme/main".to_owned(), mirror, false, Arc::default(), 1 << 20))
 }
 
@@ -134,3 +168,5 @@ async fn changes_that_did_not_get_into_the_cache_get_there_with_later_ones() {
     place.flush(&store).await.unwrap();
     assert_eq!((kept.paths(), kept.seq()), (["a", "b", "c", "d"].map(String::from).to_vec(), Some(4)));
 }
+
+mod large;

@@ -46,7 +46,8 @@ async fn paths_and_values_come_back_to_the_letter() {
         ];
         let cache = db.cache().await;
         let server = "wss://dust/ws".to_owned();
-        let cursor = Cursor { server, seq: u64::MAX, last_op_id: Some("é-1".into()), inexact_through: 7 };
+        let last_op_id = Some("é-1".into());
+        let cursor = Cursor { server, seq: u64::MAX, last_op_id, inexact_through: 7, unfinished: Some("w/1".into()) };
         let mut change = cache.write("acme/Main").await.unwrap();
         assert_eq!(change.cursor().await.unwrap(), None);
         change.change(entries.clone(), vec![]).await.unwrap();
@@ -78,11 +79,19 @@ async fn paths_and_values_come_back_to_the_letter() {
 
         // What is not committed did not happen.
         let mut change = cache.write("acme/Main").await.unwrap();
-        change.clear().await.unwrap();
+        assert!(!change.clear(entries.len()).await.unwrap());
         drop(change);
         assert_eq!(try_kept(&cache, "acme/Main").await.unwrap().1.len(), entries.len());
+        // A part of the leaves is removed, and then another.
+        let mut change = cache.write("acme/Main").await.unwrap();
+        assert!(change.clear(7).await.unwrap());
+        assert!(change.clear(3).await.unwrap());
+        change.commit(Cursor { unfinished: None, ..cursor.clone() }).await.unwrap();
+        let (found, left) = try_kept(&cache, "acme/Main").await.unwrap();
+        assert_eq!((found.unwrap().unfinished, left.len()), (None, entries.len() - 10));
+        assert!(left.iter().all(|leaf| entries.contains(leaf)));
         cache.clear("acme/main").await.unwrap();
-        assert_eq!(try_kept(&cache, "acme/Main").await.unwrap().1.len(), entries.len());
+        assert_eq!(try_kept(&cache, "acme/Main").await.unwrap().1.len(), entries.len() - 10);
         cache.clear("acme/Main").await.unwrap();
         assert_eq!(try_kept(&cache, "acme/Main").await.unwrap(), (None, vec![]));
     })

@@ -1,5 +1,8 @@
 //! Several clients, one cache.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use dust_emulator::Emulator;
 use dust_orm::protocol::Op;
 
@@ -98,6 +101,68 @@ async fn a_cache_that_was_put_back_or_emptied_is_written_anew() {
         let seq = write(&emulator, "k/1", Op::Delete);
         caught_up(&client, seq).await;
         assert_eq!(kept(&cache, &emulator.store()).await, (seq, stored(&emulator).await));
+    })
+    .await;
+}
+
+/// A table of the application in the same database.
+async fn row_of_the_application(db: &Db) {
+    db.execute(&format!("CREATE TABLE IF NOT EXISTS {}_app (n INTEGER)", db.table)).await;
+    db.execute(&format!("INSERT INTO {}_app VALUES (1)", db.table)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn application_writes_between_the_transactions_of_a_large_save() {
+    everywhere("large", async |db| {
+        let emulator = Emulator::start().await.unwrap();
+        let cache = db.cache().await;
+        let count = 20_000;
+        let object: Vec<String> = (0..count).map(|number| format!(r#""{number}":1"#)).collect();
+        emulator.import(&emulator.store(), &format!(r#"{{"k":{{{}}}}}"#, object.join(","))).unwrap();
+        let client = client(&emulator).cache(db.cache().await).start().await.unwrap();
+        let saved = AtomicBool::new(false);
+        let flush = async {
+            client.flush_cache().await.unwrap();
+            saved.store(true, Ordering::Release);
+        };
+        let write = async {
+            let mut unfinished = 0;
+            while !saved.load(Ordering::Acquire) {
+                let (cursor, leaves) = try_kept(&cache, &emulator.store()).await.unwrap();
+                if !leaves.is_empty() && leaves.len() < count {
+                    assert!(cursor.unwrap().unfinished.is_some(), "a part looks whole");
+                    row_of_the_application(db).await;
+                    let is_saved = saved.load(Ordering::Acquire);
+                    unfinished += usize::from(!is_saved);
+                    assert_eq!((client.status()[0].cached_seq.is_some()), is_saved);
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            unfinished
+        };
+        let ((), unfinished) = tokio::join!(flush, write);
+        assert!(unfinished > 0);
+        db.execute(&format!("DROP TABLE {}_app", db.table)).await;
+        let seq = client.status()[0].seq;
+        assert_eq!(kept(&cache, &emulator.store()).await, (seq, mirrored(&client).await));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cache_that_a_crash_left_unfinished_is_not_used_and_is_replaced() {
+    everywhere("unfinished", async |db| {
+        let emulator = Emulator::start().await.unwrap();
+        set(&emulator, "a", "1");
+        set(&emulator, "b", "1");
+        client(&emulator).cache(db.cache().await).start().await.unwrap().shutdown().await;
+        let table = &db.table;
+        db.execute(&format!("DELETE FROM {table} WHERE path = 'a'")).await;
+        db.execute(&format!("UPDATE {table}_cursor SET unfinished = 'gone/7'")).await;
+        let again = client(&emulator).cache(db.cache().await).start().await.unwrap();
+        caught_up(&again, 2).await;
+        assert_eq!(mirrored(&again).await, stored(&emulator).await);
+        assert_eq!(kept(&db.cache().await, &emulator.store()).await, (2, stored(&emulator).await));
     })
     .await;
 }

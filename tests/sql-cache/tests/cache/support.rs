@@ -177,6 +177,7 @@ pub(crate) async fn try_kept(cache: &SqlCache, store: &str) -> Result<(Option<Cu
 /// What a cache keeps of a store: as of which op, and every leaf as a reader sees it.
 pub(crate) async fn kept(cache: &SqlCache, store: &str) -> (u64, Leaves) {
     let (cursor, entries) = try_kept(cache, store).await.unwrap();
+    assert_eq!(cursor.as_ref().and_then(|cursor| cursor.unfinished.as_deref()), None, "a save is not finished");
     let shown = entries
         .into_iter()
         .map(|Entry { path, value, kind, revision }| read::entry(path, Leaf { value, kind, revision }));
