@@ -299,6 +299,52 @@ fn status_is_asked_for_soon_after_others_have_written_and_rarely_when_it_is_quie
     assert_eq!(gaps, [5_000, 5_000, 500, 250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
 }
 
+/// Lets time pass until something holds, with a server whose answers take 20 ms and whose store is at `stored`. `due` has
+/// what is not answered yet, and when it is.
+fn serve(client: &mut Client, due: &mut Vec<(Duration, Value)>, stored: u64, until: impl Fn(&Client) -> bool) {
+    while !until(client) {
+        client.pass(ms(5));
+        let sent = client.sent.drain(..).map(|frame| (client.now + ms(20), frame));
+        due.extend(sent);
+        while due.first().is_some_and(|(at, _)| *at <= client.now) {
+            let (_, frame) = due.remove(0);
+            if frame[3] == "status" {
+                client.replies(&frame[1], "ok", json!({"current_seq": stored}));
+            } else if frame[3] == "phx_join" {
+                let reference = frame[1].as_str().unwrap().to_owned();
+                client.joined(&reference, stored);
+                let from = frame[4]["last_store_seq"].as_u64().unwrap();
+                (from + 1..=stored).for_each(|seq| client.event(Some(&reference), seq, "other"));
+                client.says(&reference, "catch_up_complete", json!({"through_seq": stored}));
+            } else {
+                client.is_alive();
+            }
+        }
+    }
+}
+
+#[test]
+fn http_writes_of_others_are_seen_as_soon_as_the_guide_says() {
+    let has = |seq: u64| move |client: &Client| client.applied.last().is_some_and(|last| *last >= seq);
+    for offset in (0..5_250).step_by(125) {
+        for pause in [0, 100, 250, 700, 1_500, 3_000, 4_500, 9_000, 20_000] {
+            let (mut client, mut due) = (Client::live(0), vec![]);
+            let written = ms(20_000 + offset);
+            serve(&mut client, &mut due, 0, |client| client.now >= written);
+            serve(&mut client, &mut due, 1, has(1));
+            let first = client.now - written;
+            assert!(first <= ms(5_500), "the first write is seen after {first:?}");
+            let seen = client.now;
+            serve(&mut client, &mut due, 1, |client| client.now >= seen + ms(pause));
+            let written = client.now;
+            serve(&mut client, &mut due, 2, has(2));
+            let lag = client.now - written;
+            let bound = ms((pause + 600).min(5_500));
+            assert!(lag <= bound, "a write {pause} ms after the first one is seen after {lag:?}");
+        }
+    }
+}
+
 #[test]
 fn a_store_that_tells_how_far_it_is_takes_back_what_was_known_before_it_was_asked() {
     let mut client = Client::unasking(3);
