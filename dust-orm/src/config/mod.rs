@@ -1,6 +1,8 @@
 //! Configuration of a way to a Dust server: which store, with which token, and how patiently.
 
 mod builder;
+#[cfg(feature = "http")]
+pub(crate) mod proxy;
 mod retry;
 #[cfg(all(feature = "rustls", not(feature = "native-tls")))]
 pub(crate) mod tls;
@@ -9,7 +11,7 @@ mod token;
 use std::fmt;
 use std::time::Duration;
 
-use url::{Host, Url};
+use url::Url;
 
 pub use builder::DustConfigBuilder;
 pub use retry::RetryPolicy;
@@ -138,14 +140,10 @@ impl DustConfig {
         self.log_values
     }
 
-    /// Whether the server is on this machine.
-    pub(crate) fn is_local(&self) -> bool {
-        match self.base_url.host() {
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        }
+    /// The server, parsed.
+    #[cfg(feature = "http")]
+    pub(crate) fn server(&self) -> &Url {
+        &self.base_url
     }
 
     pub(crate) fn token(&self) -> &Token {

@@ -1,6 +1,7 @@
 //! Opening a socket.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -9,9 +10,12 @@ use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use url::Url;
 
+use super::race::race;
 use super::tls::Tls;
+use super::tunnel;
 use super::wire::{Counted, Wire};
 use crate::config::Token;
+use crate::config::proxy::{self, Proxy};
 use crate::error::DustErr;
 use crate::protocol::channel::{CAPVER, Frames, MAX_INCOMING, MAX_OUTGOING, SOCKET_PATH};
 
@@ -32,6 +36,11 @@ pub(super) struct Address {
     host: String,
     port: u16,
     tls: Option<Tls>,
+    /// The proxy to the server, and the TLS to the proxy.
+    proxy: Option<(Proxy, Option<Tls>)>,
+    /// The addresses that a name has in a test.
+    #[cfg(test)]
+    resolved: Option<Vec<std::net::SocketAddr>>,
     pub(super) frames: Frames,
     /// The longest frame that is read, however many parts it comes in.
     max_incoming: usize,
@@ -49,7 +58,21 @@ pub(super) enum DialError {
 impl Address {
     /// The socket of a server: `url` is the server's own address (`https://…`), or the whole address of the socket
     /// (`wss://…/ws/sync/websocket`).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidParams` if `url` is malformed, if the environment names a proxy that cannot be used, or without TLS.
     pub(super) fn new(url: &str, token: &Token, device_id: &str, frames: Frames) -> Result<Address, DustErr> {
+        Address::with_variables(url, token, device_id, frames, proxy::variable)
+    }
+
+    fn with_variables(
+        url: &str,
+        token: &Token,
+        device_id: &str,
+        frames: Frames,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Address, DustErr> {
         let malformed = |why: &str| {
             DustErr::InvalidParams(format!(
                 "`url` (DUST_WS_URL) {why}; for example wss://dustlayer.io{SOCKET_PATH}, or nothing, as it follows from \
@@ -82,7 +105,28 @@ impl Address {
             .append_pair("capver", &CAPVER.to_string())
             .append_pair("vsn", frames.vsn());
         let tls = (scheme == "wss").then(Tls::new).transpose()?;
-        Ok(Address { url, token: token.clone(), host, port, tls, frames, max_incoming: MAX_INCOMING })
+        let proxy = match proxy::proxy_for(&url, variable)? {
+            Some(proxy) => {
+                let tls = proxy.is_https.then(Tls::new).transpose()?;
+                Some((proxy, tls))
+            }
+            None => None,
+        };
+        let max_incoming = MAX_INCOMING;
+        #[cfg(test)]
+        let resolved = None;
+        Ok(Address {
+            url,
+            token: token.clone(),
+            host,
+            port,
+            tls,
+            proxy,
+            #[cfg(test)]
+            resolved,
+            frames,
+            max_incoming,
+        })
     }
 
     #[cfg(test)]
@@ -106,16 +150,13 @@ impl Address {
     }
 
     async fn try_dial(&self) -> Result<Socket, DialError> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
-        let stream = stream.map_err(|error| self.unreachable(&error.to_string()))?;
-        // Frames are small, and each is waited for.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "small frames to the Dust server may be delayed");
-        }
-        let stream: Box<dyn Wire> = match &self.tls {
-            Some(tls) => tls.connect(&self.host, stream).await.map_err(|why| self.unreachable(&why))?,
-            None => Box::new(stream),
+        let mut stream = match &self.proxy {
+            Some(proxy) => self.tunnel(proxy).await.map_err(|why| self.unreachable(&why))?,
+            None => self.connect(&self.host, self.port).await.map_err(|error| self.unreachable(&error.to_string()))?,
         };
+        if let Some(tls) = &self.tls {
+            stream = tls.connect(&self.host, stream).await.map_err(|why| self.unreachable(&why))?;
+        }
         let (stream, limits) = (Counted::new(stream), Some(limits(self.max_incoming)));
         let opened = tokio_tungstenite::client_async_with_config(self.url.as_str(), stream, limits).await;
         match opened {
@@ -138,6 +179,36 @@ impl Address {
             ))),
             Err(error) => Err(self.unreachable(&self.token.redact(error.to_string()))),
         }
+    }
+
+    /// Connects to the address of a host that answers first.
+    async fn connect(&self, host: &str, port: u16) -> io::Result<Box<dyn Wire>> {
+        let stream = race(self.resolve(host, port).await?, TcpStream::connect).await?;
+        // Frames are small, and each is waited for.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "small frames to the Dust server may be delayed");
+        }
+        Ok(Box::new(stream))
+    }
+
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<std::net::SocketAddr>> {
+        #[cfg(test)]
+        if let Some(addresses) = &self.resolved {
+            return Ok(addresses.clone());
+        }
+        Ok(tokio::net::lookup_host((host, port)).await?.collect())
+    }
+
+    /// Connects to the server through its proxy.
+    async fn tunnel(&self, (proxy, tls): &(Proxy, Option<Tls>)) -> Result<Box<dyn Wire>, String> {
+        let by = |why: String| format!("by the proxy {}:{}: {why}", proxy.host, proxy.port);
+        let stream = self.connect(&proxy.host, proxy.port).await;
+        let mut stream = stream.map_err(|error| by(error.to_string()))?;
+        if let Some(tls) = tls {
+            stream = tls.connect(&proxy.host, stream).await.map_err(by)?;
+        }
+        tunnel::open(&mut *stream, proxy, &self.host, self.port).await.map_err(by)?;
+        Ok(stream)
     }
 
     fn unreachable(&self, why: &str) -> DialError {
@@ -163,10 +234,10 @@ impl fmt::Debug for Address {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Read, Write};
+    use std::io::{Read, Write};
 
-    use futures_util::StreamExt;
-    use tokio::io::AsyncWriteExt;
+    use futures_util::{SinkExt, StreamExt};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio_tungstenite::tungstenite::WebSocket;
     use tokio_tungstenite::tungstenite::protocol::Role;
 
@@ -194,6 +265,87 @@ mod tests {
         assert!(!format!("{address:?}").contains("secret"));
         let packed = Address::new("https://dust", &Token::new("t"), "d", Frames::MessagePack).unwrap();
         assert!(packed.url.as_str().ends_with("&vsn=3.0.0"));
+    }
+
+    fn through(server: &str, proxy: &str) -> Address {
+        let variable = |name: &str| (name == "ALL_PROXY").then(|| proxy.to_owned());
+        Address::with_variables(server, &Token::new("t"), "d", Frames::Json, variable).unwrap()
+    }
+
+    /// The head of a request.
+    async fn head(stream: &mut TcpStream) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        String::from_utf8(head).unwrap()
+    }
+
+    #[tokio::test]
+    async fn socket_is_opened_through_a_proxy() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = through("http://dust.test:81", &format!("http://user:pass@{}", listener.local_addr().unwrap()));
+        let proxy = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let head = head(&mut stream).await;
+            // What follows the answer of the proxy is of the server.
+            stream.write_all(b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\n").await.unwrap();
+            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            socket.send("hello".into()).await.unwrap();
+            head
+        });
+        let mut socket = address.dial().await.unwrap();
+        assert_eq!(socket.next().await.unwrap().unwrap().into_text().unwrap().as_str(), "hello");
+        let asked = proxy.await.unwrap();
+        let expected =
+            "CONNECT dust.test:81 HTTP/1.1\r\nHost: dust.test:81\r\nProxy-Authorization: Basic dXNlcjpwYXNz\r\n\r\n";
+        assert_eq!(asked, expected);
+    }
+
+    #[tokio::test]
+    async fn proxy_that_opens_no_connection_is_named_and_tried_again() {
+        for (answer, expected) in [
+            ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n".to_owned(), "wants a user and a password"),
+            ("HTTP/1.1 503 No\r\n\r\n".to_owned(), "status 503"),
+            ("SSH-2.0\r\n\r\n".to_owned(), "no HTTP"),
+            ("HTTP/1.1 200".to_owned(), "broke the connection off"),
+            (format!("HTTP/1.1 200 {}", "x".repeat(20_000)), "has no end"),
+        ] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let proxy = listener.local_addr().unwrap();
+            let address = through("https://dust.test", &format!("http://{proxy}"));
+            let server = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                head(&mut stream).await;
+                // The client may have enough before the end.
+                let _ = stream.write_all(answer.as_bytes()).await;
+            });
+            let Err(DialError::Unreachable(why)) = address.dial().await else { panic!("it is not reached") };
+            assert!(why.contains(expected) && why.contains(&format!("by the proxy {proxy}")), "{why}");
+            server.await.unwrap();
+        }
+    }
+
+    #[test]
+    fn proxy_of_another_scheme_is_an_error_of_the_configuration() {
+        let variable = |name: &str| (name == "HTTPS_PROXY").then(|| "socks5://p:1".to_owned());
+        let error =
+            Address::with_variables("wss://dust.test", &Token::new("t"), "d", Frames::Json, variable).unwrap_err();
+        assert!(matches!(error, DustErr::InvalidParams(_)) && error.to_string().contains("socks5"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn host_whose_first_address_is_dead_is_reached_at_the_next() {
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut address = address("http://dust.test").unwrap();
+        address.resolved = Some(vec![closed, listener.local_addr().unwrap()]);
+        let server = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio_tungstenite::accept_async(stream).await.unwrap()
+        });
+        address.dial().await.unwrap();
+        server.await.unwrap();
     }
 
     /// A server that sends parts of one message for as long as somebody takes them.

@@ -14,11 +14,13 @@ mod mirror;
 mod outgoing;
 mod patience;
 mod persist;
+mod race;
 mod registry;
 pub mod session;
 mod socket;
 mod store;
 mod tls;
+mod tunnel;
 mod wire;
 
 pub use crate::protocol::channel::{Frames, Permissions};

@@ -1,7 +1,5 @@
 //! TLS for a socket: the system's where `native-tls` is on, else rustls, as for HTTP.
 
-use tokio::net::TcpStream;
-
 use super::wire::Wire;
 use crate::error::DustErr;
 
@@ -18,7 +16,7 @@ impl Tls {
         Ok(Tls(connector.into()))
     }
 
-    pub(super) async fn connect(&self, host: &str, stream: TcpStream) -> Result<Box<dyn Wire>, String> {
+    pub(super) async fn connect(&self, host: &str, stream: Box<dyn Wire>) -> Result<Box<dyn Wire>, String> {
         Ok(Box::new(self.0.connect(host, stream).await.map_err(|error| error.to_string())?))
     }
 }
@@ -36,7 +34,7 @@ impl Tls {
         Ok(Tls(std::sync::Arc::new(config).into()))
     }
 
-    pub(super) async fn connect(&self, host: &str, stream: TcpStream) -> Result<Box<dyn Wire>, String> {
+    pub(super) async fn connect(&self, host: &str, stream: Box<dyn Wire>) -> Result<Box<dyn Wire>, String> {
         let name = rustls::pki_types::ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
         Ok(Box::new(self.0.connect(name, stream).await.map_err(|error| error.to_string())?))
     }
@@ -57,7 +55,7 @@ impl Tls {
         ))
     }
 
-    pub(super) async fn connect(&self, _: &str, _: TcpStream) -> Result<Box<dyn Wire>, String> {
+    pub(super) async fn connect(&self, _: &str, _: Box<dyn Wire>) -> Result<Box<dyn Wire>, String> {
         match *self {}
     }
 }

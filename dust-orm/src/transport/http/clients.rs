@@ -10,6 +10,7 @@ use tokio::runtime::{Handle, Id};
 
 use super::tls;
 use crate::config::DustConfig;
+use crate::config::proxy::{self, Proxy};
 use crate::error::DustErr;
 
 /// Shorter than the 60 s after which a server closes an idle connection: a request that meets the closing is lost.
@@ -23,15 +24,21 @@ const RUNTIMES: usize = 8;
 /// the connection stays in the pool and answers nothing, so another runtime must not take it.
 #[derive(Debug)]
 pub(super) struct Clients {
+    proxy: Option<Proxy>,
     /// With the runtime that uses it, the one used last behind the others.
     clients: Mutex<Vec<(Option<Id>, Client)>>,
 }
 
 impl Clients {
-    /// Fails where no client can be built, such as without TLS.
+    /// Fails where no client can be built, such as without TLS, or with a proxy that cannot be used.
     pub(super) fn new(config: &DustConfig) -> Result<Clients, DustErr> {
-        let current = runtime();
-        Ok(Clients { clients: Mutex::new(vec![(current, client(config)?)]) })
+        Clients::through(config, proxy::proxy_for(config.server(), proxy::variable)?)
+    }
+
+    /// Clients that send their requests to a proxy.
+    pub(super) fn through(config: &DustConfig, proxy: Option<Proxy>) -> Result<Clients, DustErr> {
+        let client = client(config, proxy.as_ref())?;
+        Ok(Clients { proxy, clients: Mutex::new(vec![(runtime(), client)]) })
     }
 
     /// The client of the runtime that this is called on.
@@ -43,7 +50,7 @@ impl Clients {
         let known = known.or_else(|| clients.iter().position(|(runtime, _)| runtime.is_none()));
         let client = match known {
             Some(at) => clients.remove(at).1,
-            None => client(config)?,
+            None => client(config, self.proxy.as_ref())?,
         };
         if clients.len() >= RUNTIMES {
             clients.remove(0);
@@ -62,7 +69,7 @@ fn runtime() -> Option<Id> {
 }
 
 /// One client for a configuration: keep-alive, compression, no redirects.
-fn client(config: &DustConfig) -> Result<Client, DustErr> {
+fn client(config: &DustConfig, proxy: Option<&Proxy>) -> Result<Client, DustErr> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     let unusable =
@@ -80,15 +87,20 @@ fn client(config: &DustConfig) -> Result<Client, DustErr> {
         // What may be sent again is decided here, by what it would do.
         // Without the zero a copy of each request would be kept for it all the same.
         .retry(reqwest::retry::never().max_retries_per_request(0))
+        // The proxy is chosen here, as for the WebSocket.
+        .no_proxy()
         .connect_timeout(config.connect_timeout())
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .pool_max_idle_per_host(config.pool_size());
     if config.http1_only() {
         builder = builder.http1_only();
     }
-    if config.is_local() {
-        // What runs on this machine is never beyond a proxy.
-        builder = builder.no_proxy();
+    if let Some(proxy) = proxy {
+        let mut chosen = reqwest::Proxy::all(proxy.url.as_str()).map_err(|error| unusable(&error))?;
+        if let Some(authorization) = &proxy.authorization {
+            chosen = chosen.custom_http_auth(authorization.clone());
+        }
+        builder = builder.proxy(chosen);
     }
     let https = config.base_url().starts_with("https:");
     tls::choose(builder, https, config.http1_only())?.build().map_err(|error| unusable(&error))

@@ -3,6 +3,7 @@
 mod deadlines;
 mod limits;
 mod peer;
+mod proxies;
 mod ranges;
 mod requests;
 mod retries;

@@ -1,0 +1,162 @@
+//! The proxy that the environment names for a server, over HTTP and for the WebSocket alike.
+
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::header::HeaderValue;
+use url::{Host, Url};
+
+use crate::error::DustErr;
+
+/// A proxy that speaks HTTP, with or without TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Proxy {
+    /// Its address, without user info.
+    pub(crate) url: String,
+    pub(crate) is_https: bool,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// The value of `Proxy-Authorization`.
+    pub(crate) authorization: Option<HeaderValue>,
+}
+
+/// A variable of the environment. One that is empty is not set.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The proxy for a server: of `HTTPS_PROXY` or `HTTP_PROXY` by the server's scheme, otherwise of `ALL_PROXY`, and none for a
+/// server that `NO_PROXY` names or that is on this machine.
+///
+/// # Errors
+///
+/// `InvalidParams` if the variable names no proxy, or one that is not supported.
+pub(crate) fn proxy_for(server: &Url, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>, DustErr> {
+    // In a CGI program a client sets `HTTP_PROXY`, by its header `Proxy`.
+    if is_local(server) || variable("REQUEST_METHOD").is_some() {
+        return Ok(None);
+    }
+    let is_secure = matches!(server.scheme(), "https" | "wss");
+    let own = if is_secure { ["HTTPS_PROXY", "https_proxy"] } else { ["HTTP_PROXY", "http_proxy"] };
+    let names = own.into_iter().chain(["ALL_PROXY", "all_proxy"]);
+    let Some((name, value)) = names.into_iter().find_map(|name| Some((name, variable(name)?))) else {
+        return Ok(None);
+    };
+    let exempt = ["NO_PROXY", "no_proxy"].into_iter().find_map(&variable).unwrap_or_default();
+    let Ok(target) = format!("http://{}/", server.host_str().unwrap_or_default()).parse() else { return Ok(None) };
+    let matcher = |proxy: &str| Matcher::builder().all(proxy.to_owned()).no(exempt.clone()).build();
+    if matcher("http://proxy").intercept(&target).is_none() {
+        return Ok(None);
+    }
+    // The value may hold a password.
+    let invalid = |what: &str| {
+        DustErr::InvalidParams(format!(
+            "the environment variable {name} names {what} for {}; give it a proxy as http://host:port or https://host:port, or \
+             name the server in NO_PROXY",
+            server.host_str().unwrap_or_default()
+        ))
+    };
+    match value.split_once("://").map(|(scheme, _)| scheme) {
+        None => {}
+        Some(scheme) if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") => {}
+        Some(scheme) => return Err(invalid(&format!("a proxy of the scheme `{scheme}`, which is not supported,"))),
+    }
+    let proxy = matcher(&value).intercept(&target).ok_or_else(|| invalid("no proxy"))?;
+    let url = Url::parse(&proxy.uri().to_string()).map_err(|_| invalid("no proxy"))?;
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        return Err(invalid("no proxy"));
+    };
+    Ok(Some(Proxy {
+        is_https: url.scheme() == "https",
+        host: host.trim_matches(['[', ']']).to_owned(),
+        port,
+        authorization: proxy.basic_auth().cloned(),
+        url: url.into(),
+    }))
+}
+
+/// Whether a server is on this machine.
+pub(crate) fn is_local(server: &Url) -> bool {
+    match server.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrKind;
+
+    fn proxy(server: &str, environment: &[(&str, &str)]) -> Result<Option<String>, DustErr> {
+        let variable =
+            |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let proxy = proxy_for(&Url::parse(server).unwrap(), variable)?;
+        Ok(proxy.map(|proxy| format!("{}:{}", proxy.host, proxy.port)))
+    }
+
+    #[test]
+    fn the_variable_of_the_scheme_goes_before_that_of_all() {
+        let all = [("HTTPS_PROXY", "http://s:1"), ("http_proxy", "http://h:2"), ("ALL_PROXY", "a:3")];
+        for (server, expected) in
+            [("https://dust", "s:1"), ("wss://dust", "s:1"), ("http://dust", "h:2"), ("ws://dust", "h:2")]
+        {
+            assert_eq!(proxy(server, &all).unwrap().as_deref(), Some(expected), "{server}");
+            assert_eq!(proxy(server, &all[2..]).unwrap().as_deref(), Some("a:3"), "{server}");
+            assert_eq!(proxy(server, &[]).unwrap(), None);
+        }
+        let secure = [("ALL_PROXY", "https://[::1]")];
+        assert_eq!(proxy("https://dust", &secure).unwrap().as_deref(), Some("::1:443"));
+    }
+
+    #[test]
+    fn servers_that_are_exempt_local_or_of_a_cgi_program_have_no_proxy() {
+        for (server, exempt) in [
+            ("https://dust.example", "other,dust.example"),
+            ("https://a.dust.example", ".dust.example"),
+            ("wss://a.dust.example:4", "dust.example"),
+            ("https://10.1.2.3", "10.0.0.0/8"),
+            ("https://dust.example", "*"),
+        ] {
+            let environment = [("ALL_PROXY", "http://p:1"), ("no_proxy", exempt)];
+            assert_eq!(proxy(server, &environment).unwrap(), None, "{server} {exempt}");
+            // What is not used needs not be right.
+            assert_eq!(proxy(server, &[("ALL_PROXY", "socks5://p:1"), ("NO_PROXY", exempt)]).unwrap(), None);
+        }
+        for server in ["http://127.0.0.1:7755", "ws://localhost", "https://[::1]"] {
+            assert_eq!(proxy(server, &[("ALL_PROXY", "socks5://p:1")]).unwrap(), None, "{server}");
+        }
+        assert_eq!(proxy("http://dust", &[("HTTP_PROXY", "http://p:1"), ("REQUEST_METHOD", "GET")]).unwrap(), None);
+    }
+
+    #[test]
+    fn proxy_that_cannot_be_used_is_an_error_of_the_configuration() {
+        for value in ["socks5://user:secret@p:1", "SOCKS4://p:1", "ftp://p", "http://", "a b"] {
+            let error = proxy("wss://dust.example", &[("HTTPS_PROXY", value)]).unwrap_err();
+            assert_eq!((error.kind(), error.is_retryable()), (ErrKind::InvalidParams, false), "{value}");
+            let text = error.to_string();
+            assert!(text.contains("HTTPS_PROXY") && text.contains("NO_PROXY"), "{text}");
+            assert!(text.contains("dust.example") && !text.contains("secret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn password_of_a_proxy_is_for_its_header_only() {
+        let variable = |name: &str| (name == "ALL_PROXY").then(|| "http://us%20er:secret@p:8080/x".to_owned());
+        let proxy = proxy_for(&Url::parse("https://dust").unwrap(), variable).unwrap().unwrap();
+        assert_eq!(proxy.url, "http://p:8080/");
+        assert_eq!(proxy.authorization.as_ref().unwrap(), "Basic dXMgZXI6c2VjcmV0");
+        assert!(!format!("{proxy:?}").contains("dXMg"));
+    }
+
+    #[test]
+    fn a_server_on_this_machine_is_known() {
+        let at = |url: &str| is_local(&Url::parse(url).unwrap());
+        for url in ["http://127.0.0.1:7755", "http://localhost", "http://dust.localhost:1/x", "http://[::1]:2"] {
+            assert!(at(url), "{url}");
+        }
+        for url in ["https://dustlayer.io", "http://10.0.0.1", "http://localhost.example"] {
+            assert!(!at(url), "{url}");
+        }
+    }
+}
