@@ -34,18 +34,13 @@ where
             None if attempts.is_empty() => return Err(failure),
             None => {}
         }
-        loop {
-            tokio::select! {
-                biased;
-                Some(attempt) = attempts.next() => match attempt {
-                    Ok(stream) => return Ok(stream),
-                    Err(error) => {
-                        failure = error;
-                        break;
-                    }
-                },
-                () = sleep(DELAY), if waiting.len() > 0 => break,
-            }
+        tokio::select! {
+            biased;
+            Some(attempt) = attempts.next() => match attempt {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failure = error,
+            },
+            () = sleep(DELAY), if waiting.len() > 0 => {}
         }
     }
 }
