@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::mirror::{Changes, Mirror, Unsaved, What};
+use super::patience::within;
 use super::store::StoreShared;
 use crate::cache::{Cache, CacheWrite, Cursor};
 use crate::error::DustErr;
@@ -38,6 +39,11 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 const WARN_EVERY: Duration = Duration::from_secs(60);
 /// How long one step of a transaction may take.
 const STEP: Duration = Duration::from_secs(60);
+/// The time in which a caller waits for a flush of all mirrors: longer than a step, as it is many of them.
+const FLUSH: Duration = Duration::from_secs(120);
+/// The operations in errors.
+const READING: &str = "reading from the cache";
+const WRITING: &str = "writing to the cache";
 /// How long the last write may take when the client ends.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
 /// How many leaves are handed to the cache at a time.
@@ -54,15 +60,15 @@ pub(super) struct Place {
 impl Place {
     /// The mirror of a store as it was kept, with a journal; and whether anything was.
     pub(super) async fn load(&self, store: &str) -> Result<(Mirror, bool), DustErr> {
-        let mut read = self.cache.read(store).await?;
+        let mut read = in_time(READING, self.cache.read(store)).await?;
         let mut mirror = Mirror::default();
-        let kept = read.cursor().await?;
+        let kept = in_time(READING, read.cursor()).await?;
         if let Some(kept) = &kept {
             self.check(store, kept)?;
             mirror.replace(kept.seq, kept.inexact_through, PackedLeaves::default());
             mirror.set_last_op_id(kept.last_op_id.clone());
             loop {
-                let leaves = read.next_leaves().await?;
+                let leaves = in_time(READING, read.next_leaves()).await?;
                 if leaves.is_empty() {
                     break;
                 }
@@ -103,8 +109,8 @@ impl Place {
     }
 
     async fn save(&self, store: &StoreShared, unsaved: &mut Unsaved) -> Result<Saved, DustErr> {
-        let mut write = in_time(self.cache.write(&store.name)).await?;
-        let kept = in_time(write.cursor()).await?;
+        let mut write = in_time(WRITING, self.cache.write(&store.name)).await?;
+        let kept = in_time(WRITING, write.cursor()).await?;
         if let Some(kept) = &kept {
             self.check(&store.name, kept)?;
         }
@@ -128,7 +134,7 @@ impl Place {
         mut write: Box<dyn CacheWrite>,
         unsaved: &mut Unsaved,
     ) -> Result<Saved, DustErr> {
-        in_time(write.clear()).await?;
+        in_time(WRITING, write.clear()).await?;
         if let What::Changes(_) = unsaved.what {
             // If it fails half-way: what is not written yet when it changes is not noted.
             unsaved.what = What::Whole { is_rewound: false };
@@ -139,7 +145,7 @@ impl Place {
             match store.rewrite_next(after.as_ref(), CHUNK) {
                 Ok(leaves) => {
                     after = leaves.last().map(|last| last.path.clone());
-                    in_time(write.change(leaves, Vec::new())).await?;
+                    in_time(WRITING, write.change(leaves, Vec::new())).await?;
                 }
                 Err(newer) => break newer,
             }
@@ -165,7 +171,7 @@ impl Place {
         inexact_through: u64,
     ) -> Result<Saved, DustErr> {
         let (server, last_op_id) = (self.server.clone(), last_op_id.clone());
-        in_time(write.commit(Cursor { server, seq: *seq, last_op_id, inexact_through })).await?;
+        in_time(WRITING, write.commit(Cursor { server, seq: *seq, last_op_id, inexact_through })).await?;
         Ok(Saved::Through(*seq))
     }
 }
@@ -186,15 +192,15 @@ async fn write_changes(write: &mut dyn CacheWrite, changes: &Changes) -> Result<
         if set.is_empty() && removed.is_empty() {
             return Ok(());
         }
-        in_time(write.change(set, removed)).await?;
+        in_time(WRITING, write.change(set, removed)).await?;
     }
 }
 
 /// A cache that does not answer at all has failed, too.
-async fn in_time<T>(step: impl Future<Output = Result<T, DustErr>>) -> Result<T, DustErr> {
+async fn in_time<T>(operation: &str, step: impl Future<Output = Result<T, DustErr>>) -> Result<T, DustErr> {
     match timeout(STEP, step).await {
         Ok(result) => result,
-        Err(_) => Err(DustErr::Timeout { operation: "writing to the cache".to_owned() }),
+        Err(_) => Err(DustErr::Timeout { operation: operation.to_owned() }),
     }
 }
 
@@ -213,8 +219,14 @@ impl Flusher {
     pub(super) async fn flush(&self) -> Result<(), DustErr> {
         let stopped = || DustErr::Network("the realtime client was shut down".to_owned());
         let (answer, answered) = oneshot::channel();
-        self.0.send(Ask::Flush(answer)).await.map_err(|_| stopped())?;
-        answered.await.unwrap_or_else(|_| Err(stopped()))
+        let flush = async {
+            self.0.send(Ask::Flush(answer)).await.map_err(|_| stopped())?;
+            answered.await.unwrap_or_else(|_| Err(stopped()))
+        };
+        within(FLUSH, flush).await.unwrap_or_else(|| {
+            let operation = format!("{WRITING}, whose task does not come to it (is its runtime driven?)");
+            Err(DustErr::Timeout { operation })
+        })
     }
 }
 
