@@ -53,8 +53,9 @@ impl DustRepo {
     ///
     /// A subscriber never holds up a writer or another subscriber. [`queue`](Subscribe::queue) events wait for it; when there
     /// are more, older events of a record are dropped in favour of its newest, and when that is not enough, there is
-    /// [`Resync`](Event::Resync) in their place. The stream ends only when the transport is closed, and keeps it open until
-    /// then. Dropping it unsubscribes.
+    /// [`Resync`](Event::Resync) in their place. The stream ends only when the transport is closed: it
+    /// keeps an embedded store open, and ends with its realtime [client](crate::sync::SyncClient#end). Dropping it
+    /// unsubscribes.
     ///
     /// The first subscription to an entity reads all its records, and they are held in memory until the last one is dropped;
     /// all others share them. Over plain HTTP it is [`NotSupported`](DustErr::NotSupported).
