@@ -107,6 +107,7 @@
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __private;
+mod block_on;
 #[cfg(feature = "realtime")]
 pub mod cache;
 pub mod changeset;
@@ -137,6 +138,6 @@ pub use config::{DustConfig, RetryPolicy};
 pub use entity::{DeriveChangeset, DeriveDustEntity};
 pub use entity::{DustEntity, KeyCase, Revision, StorageMode, Versioned};
 pub use error::{DustErr, ErrKind, Errors, FieldError, InvalidRecord};
-pub use repo::{BatchEntry, DustRepo, Event};
+pub use repo::{BatchEntry, Broadcast, DustRepo, Event};
 pub use sea_orm;
 pub use transport::{Capabilities, Transport};

@@ -14,6 +14,9 @@ pub(crate) trait Queued {
     /// must not forget of the older one it keeps.
     fn replace(&mut self, older: &Self) -> bool;
 
+    /// Takes note that it is taken before something that may stand for an older one: nothing is complete up to here.
+    fn overtake(&mut self) {}
+
     /// About how much memory it takes, in bytes, although others may hold it, too.
     fn weight(&self) -> usize;
 }
@@ -89,9 +92,12 @@ impl<T: Queued> Backlog<T> {
         }
         while let Some(slot) = self.slots.pop_front() {
             self.before += 1;
-            if let Some(item) = slot {
+            if let Some(mut item) = slot {
                 self.waiting -= 1;
                 self.bytes -= item.weight();
+                if self.newest.is_some() && self.waiting > 0 {
+                    item.overtake();
+                }
                 return Some(Taken::Item(item));
             }
         }

@@ -42,6 +42,10 @@ impl Transport for Fenced {
         self.repo.active().name()
     }
 
+    fn for_subscription(&self) -> Option<Arc<dyn Transport>> {
+        Some(self.repo.source())
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.repo.active().capabilities()
     }

@@ -44,7 +44,7 @@ pub use write::{Delete, DeleteResult, Insert, Put, Update};
 
 #[cfg(feature = "realtime")]
 use crate::transport::Pick;
-use crate::transport::Transport;
+use crate::transport::{Transport, for_subscription};
 
 /// A Dust store seen as records: SeaORM-shaped verbs for [`DustEntity`](crate::DustEntity)s.
 ///
@@ -108,7 +108,7 @@ impl DustRepo {
     /// The transport for a subscription.
     fn source(&self) -> Arc<dyn Transport> {
         match &self.way {
-            Way::Given(transport) => Arc::clone(transport),
+            Way::Given(transport) => for_subscription(Arc::clone(transport)),
             #[cfg(feature = "realtime")]
             Way::Picked(pick) => pick.source(),
         }

@@ -11,7 +11,7 @@ use super::dial::Address;
 use super::mirror::{MAX_MIRROR, Mirror};
 use super::persist::{Keeper, Place};
 use super::session::{Session, StoreId, Timing};
-use super::socket::Driver;
+use super::socket::{Asked, Driver};
 use super::store::StoreShared;
 use crate::cache::Cache;
 use crate::config::DustConfig;
@@ -212,7 +212,9 @@ impl SyncClientBuilder {
         let (calls, called) = mpsc::channel(CALLS);
         let (asks, asked) = mpsc::channel(ASKS);
         let (started, start) = oneshot::channel();
-        let driver = Driver::new(session, address, stores.clone(), (called, asked), started, !self.is_disabled);
+        let (held, handles) = oneshot::channel();
+        let asked = Asked { calls: called, asks: asked, handles };
+        let driver = Driver::new(session, address, stores.clone(), asked, started, !self.is_disabled);
         let keeper = place.map(|place| Keeper::start(place, stores.clone(), unsaved));
         let flusher = keeper.as_ref().map(Keeper::flusher);
         let (running, ended) = watch::channel(());
@@ -225,7 +227,7 @@ impl SyncClientBuilder {
         });
         let (mark, frames) = (seed, self.frames);
         let inner = Inner { configs, stores, device_id, mark, frames, deadline, calls, asks, flusher, ended };
-        let client = SyncClient::new(inner);
+        let client = SyncClient::new(inner, held);
         match tokio::time::timeout(START_PATIENCE, start).await {
             Ok(Ok(Err(error))) => {
                 client.shutdown().await;

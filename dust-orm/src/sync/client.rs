@@ -1,5 +1,6 @@
 //! The handle of the realtime client.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 use std::time::{Duration, Instant};
@@ -29,7 +30,27 @@ const SLACK: Duration = Duration::from_secs(1);
 
 /// The realtime client: it keeps a mirror of each of its stores up to date over one WebSocket.
 ///
-/// A handle: cheap to clone, and the client lives as long as any of them, or until [`shutdown`](SyncClient::shutdown).
+/// A handle: cheap to clone. A [`RealtimeTransport`](crate::transport::RealtimeTransport) and a repo that was opened with the
+/// client hold one, too.
+///
+/// # End
+///
+/// The client lives as long as any handle, or until [`shutdown`](SyncClient::shutdown). With the last handle it ends as by a
+/// shutdown that nobody waits for: writes under way have five seconds, then the socket is closed and the mirrors are written
+/// to the cache. Subscriptions, broadcasts and [`Live`](crate::repo::Live) records are no handles: subscriptions end with the
+/// client, after the events that wait for them, and `Live` shows what was known last.
+///
+/// ```no_run
+/// # use dust_orm::{DustRepo, sync::SyncClient, tests_cfg::link};
+/// # async fn example() -> Result<(), dust_orm::DustErr> {
+/// let repo = DustRepo::from_env()?;
+/// let client = SyncClient::builder().env().start().await?;
+/// let mut links = repo.subscribe::<link::Entity>().await?;
+/// drop(client);
+/// assert_eq!(links.next().await, None);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Promotion
 ///
@@ -60,6 +81,7 @@ const SLACK: Duration = Duration::from_secs(1);
 /// # }
 /// ```
 #[derive(Clone)]
+#[must_use = "the client ends when its last handle is dropped"]
 pub struct SyncClient {
     inner: Arc<Inner>,
     /// What a handle of the registry lacks, which does not keep the client running.
@@ -70,6 +92,8 @@ pub struct SyncClient {
 struct Life {
     client: SyncClient,
     slots: Mutex<Vec<Arc<Slot>>>,
+    /// Tells the client's task of the end, by being dropped.
+    _held: oneshot::Sender<Infallible>,
 }
 
 pub(super) struct Inner {
@@ -86,6 +110,13 @@ pub(super) struct Inner {
     pub(super) flusher: Option<Flusher>,
     /// Closed when the client's task has ended, and its cache is written.
     pub(super) ended: watch::Receiver<()>,
+}
+
+impl Inner {
+    /// The longest time in which a task that runs ends.
+    fn longest_end(&self) -> Duration {
+        SHUTDOWN_GRACE + if self.flusher.is_some() { STOP_GRACE } else { Duration::ZERO } + SLACK
+    }
 }
 
 /// How one store of a client is doing.
@@ -175,18 +206,31 @@ impl SyncClient {
     async fn set_enabled(&self, enabled: bool) {
         let (done, is_done) = oneshot::channel();
         let end = async {
-            // A client that was shut down stays so.
-            if self.inner.asks.send(Ask::Enable { enabled, done }).await.is_ok() {
-                let _ = is_done.await;
+            let asked = self.inner.asks.send(Ask::Enable { enabled, done }).await;
+            // A client that is shut down stays so, and is dormant when it has ended.
+            if (asked.is_err() || is_done.await.is_err()) && !enabled {
+                self.ended().await;
             }
         };
-        if within(SHUTDOWN_GRACE + SLACK, end).await.is_none() {
+        if within(self.inner.longest_end(), end).await.is_none() {
             tracing::warn!(enabled, "the task of the realtime client does not run: is its runtime driven?");
         }
     }
 
+    /// Waits until the client's task has ended.
+    async fn ended(&self) {
+        let mut ended = self.inner.ended.clone();
+        // Nothing is ever sent: this is its end, also by a panic, which has been reported.
+        while ended.changed().await.is_ok() {}
+    }
+
     /// Writes what the mirrors have now to the cache, and returns when it is there. It is written by itself a moment later,
     /// so this is for those who want to be sure, or to know why it is not. Without a cache there is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// The error of the cache; [`Timeout`](DustErr::Timeout) after two minutes, while the writing may go on;
+    /// [`Network`](DustErr::Network) after the client was shut down.
     pub async fn flush_cache(&self) -> Result<(), DustErr> {
         match &self.inner.flusher {
             Some(flusher) => flusher.flush().await,
@@ -196,27 +240,35 @@ impl SyncClient {
 
     /// Stops: takes no more writes, waits up to five seconds for those under way, closes the socket, and gives the cache up
     /// to five seconds to take what it lacks. Mirrors stay readable, subscriptions end.
+    ///
+    /// Every call returns when the client has ended, also one that is made while another waits. Where the runtime of the
+    /// client is not driven, it returns a second after these times, with a warning.
     pub async fn shutdown(&self) {
         if let Some(life) = &self.life {
             life.unregister();
         }
-        let mut ended = self.inner.ended.clone();
         let end = async {
             // If the task has ended already there is nothing to tell it.
             let _ = self.inner.asks.send(Ask::Shutdown).await;
-            // Nothing is ever sent: this is its end, also by a panic, which has been reported.
-            while ended.changed().await.is_ok() {}
+            self.ended().await;
         };
-        let cache = if self.inner.flusher.is_some() { STOP_GRACE } else { Duration::ZERO };
-        if within(SHUTDOWN_GRACE + cache + SLACK, end).await.is_none() {
+        if within(self.inner.longest_end(), end).await.is_none() {
             tracing::warn!("the task of the realtime client does not end: is its runtime driven?");
+            // Nothing comes any more from a task that does not run.
+            self.inner.stores.iter().for_each(|store| store.hub.close());
         }
     }
 
-    pub(super) fn new(inner: Inner) -> SyncClient {
+    /// The first handle of a client, whose task waits for the end of `held`.
+    pub(super) fn new(inner: Inner, held: oneshot::Sender<Infallible>) -> SyncClient {
         let inner = Arc::new(inner);
         let client = SyncClient { inner: Arc::clone(&inner), life: None };
-        SyncClient { inner, life: Some(Arc::new(Life { client, slots: Mutex::default() })) }
+        SyncClient { inner, life: Some(Arc::new(Life { client, slots: Mutex::default(), _held: held })) }
+    }
+
+    /// The same client, without keeping it running.
+    pub(crate) fn without_life(&self) -> SyncClient {
+        SyncClient { inner: Arc::clone(&self.inner), life: None }
     }
 
     /// Lets the repos of its stores find it.
@@ -320,7 +372,7 @@ impl SyncClient {
     pub(crate) async fn hub(&self, store: StoreId) -> Result<Arc<Hub>, DustErr> {
         let shared = &self.inner.stores[store.0];
         shared.filled(START_PATIENCE).await?;
-        Ok(shared.hub().await)
+        shared.hub(START_PATIENCE).await
     }
 
     /// The name of this device in the ops that it writes over the socket.

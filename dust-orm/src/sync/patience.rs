@@ -1,14 +1,70 @@
 //! Waits that end by the clock of the caller, whoever drives what is waited for.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::LazyLock;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::task::{Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The output of a future, or `None` when it takes longer than `limit`.
 ///
 /// The time is measured by the runtime of the caller, so a wait for the client's task ends although the runtime of that task is
-/// not driven. Outside of a tokio runtime there is no clock, and the wait has no limit.
+/// not driven. Outside of a tokio runtime a thread of this module measures it.
 pub(super) async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    if tokio::runtime::Handle::try_current().is_err() {
-        return Some(future.await);
+    if tokio::runtime::Handle::try_current().is_ok() {
+        return tokio::time::timeout(limit, future).await.ok();
     }
-    tokio::time::timeout(limit, future).await.ok()
+    let end = Instant::now().checked_add(limit);
+    let mut future = pin!(future);
+    let mut alarmed: Option<Waker> = None;
+    poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        let Some(end) = end else { return Poll::Pending };
+        if Instant::now() >= end {
+            return Poll::Ready(None);
+        }
+        if !alarmed.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            alarmed = Some(context.waker().clone());
+            wake_at(end, context.waker().clone());
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+type Alarm = (Instant, Waker);
+
+/// Wakes a task at a moment, from one thread for all of them.
+fn wake_at(at: Instant, waker: Waker) {
+    static ALARMS: LazyLock<Option<Sender<Alarm>>> = LazyLock::new(|| {
+        let (alarms, added) = channel();
+        thread::Builder::new().name("dust-alarms".to_owned()).spawn(move || ring(&added)).ok()?;
+        Some(alarms)
+    });
+    // Without a thread there is no clock, and the wait ends by what it waits for only.
+    if let Some(alarms) = &*ALARMS {
+        let _ = alarms.send((at, waker));
+    }
+}
+
+fn ring(added: &Receiver<Alarm>) {
+    let mut waiting: BTreeMap<Instant, Vec<Waker>> = BTreeMap::new();
+    loop {
+        let next = match waiting.first_key_value() {
+            Some((at, _)) => added.recv_timeout(at.saturating_duration_since(Instant::now())),
+            None => added.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match next {
+            Ok((at, waker)) => waiting.entry(at).or_default().push(waker),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        let later = waiting.split_off(&Instant::now());
+        std::mem::replace(&mut waiting, later).into_values().flatten().for_each(Waker::wake);
+    }
 }

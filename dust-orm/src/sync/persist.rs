@@ -40,6 +40,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::mirror::Mirror;
+use super::patience::within;
 use super::store::StoreShared;
 use crate::cache::{Cache, Cursor};
 use crate::error::DustErr;
@@ -54,6 +55,11 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 const WARN_EVERY: Duration = Duration::from_secs(60);
 /// How long one step of a transaction may take.
 const STEP: Duration = Duration::from_secs(60);
+/// The time in which a caller waits for a flush of all mirrors: longer than a step, as it is many of them.
+const FLUSH: Duration = Duration::from_secs(120);
+/// The operations in errors.
+const READING: &str = "reading from the cache";
+const WRITING: &str = "writing to the cache";
 /// How long the last write may take when the client ends.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
 
@@ -77,9 +83,9 @@ impl Place {
 
     /// The mirror of a store as it was kept, with a journal; and whether anything was.
     pub(super) async fn load(&self, store: &str) -> Result<(Mirror, bool), DustErr> {
-        let mut read = self.cache.read(store).await?;
+        let mut read = in_time(READING, self.cache.read(store)).await?;
         let mut mirror = Mirror::default();
-        let kept = read.cursor().await?;
+        let kept = in_time(READING, read.cursor()).await?;
         if let Some(kept) = &kept {
             self.check(store, kept)?;
         }
@@ -88,7 +94,7 @@ impl Place {
             mirror.replace(kept.seq, kept.inexact_through, PackedLeaves::default());
             mirror.set_last_op_id(kept.last_op_id.clone());
             loop {
-                let leaves = read.next_leaves().await?;
+                let leaves = in_time(READING, read.next_leaves()).await?;
                 if leaves.is_empty() {
                     break;
                 }
@@ -112,10 +118,10 @@ impl Place {
 }
 
 /// A cache that does not answer at all has failed, too.
-async fn in_time<T>(step: impl Future<Output = Result<T, DustErr>>) -> Result<T, DustErr> {
+async fn in_time<T>(operation: &str, step: impl Future<Output = Result<T, DustErr>>) -> Result<T, DustErr> {
     match timeout(STEP, step).await {
         Ok(result) => result,
-        Err(_) => Err(DustErr::Timeout { operation: "writing to the cache".to_owned() }),
+        Err(_) => Err(DustErr::Timeout { operation: operation.to_owned() }),
     }
 }
 
@@ -134,8 +140,14 @@ impl Flusher {
     pub(super) async fn flush(&self) -> Result<(), DustErr> {
         let stopped = || DustErr::Network("the realtime client was shut down".to_owned());
         let (answer, answered) = oneshot::channel();
-        self.0.send(Ask::Flush(answer)).await.map_err(|_| stopped())?;
-        answered.await.unwrap_or_else(|_| Err(stopped()))
+        let flush = async {
+            self.0.send(Ask::Flush(answer)).await.map_err(|_| stopped())?;
+            answered.await.unwrap_or_else(|_| Err(stopped()))
+        };
+        within(FLUSH, flush).await.unwrap_or_else(|| {
+            let operation = format!("{WRITING}, whose task does not come to it (is its runtime driven?)");
+            Err(DustErr::Timeout { operation })
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The task that owns the socket: it does what the session says.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -64,6 +65,14 @@ pub(super) enum Ask {
     Shutdown,
 }
 
+/// The ways in which handles reach the task.
+pub(super) struct Asked {
+    pub(super) calls: mpsc::Receiver<Call>,
+    pub(super) asks: mpsc::Receiver<Ask>,
+    /// Closed with the last handle.
+    pub(super) handles: oneshot::Receiver<Infallible>,
+}
+
 type Dialling = BoxFuture<'static, Result<Socket, DialError>>;
 
 pub(super) struct Driver {
@@ -72,6 +81,7 @@ pub(super) struct Driver {
     stores: Vec<Arc<StoreShared>>,
     calls: mpsc::Receiver<Call>,
     asks: mpsc::Receiver<Ask>,
+    handles: oneshot::Receiver<Infallible>,
     answers: HashMap<CommandId, oneshot::Sender<Result<Written, DustErr>>>,
     next_id: u64,
     /// Told once how the first connection went.
@@ -106,7 +116,7 @@ impl Driver {
         session: Session,
         address: Address,
         stores: Vec<Arc<StoreShared>>,
-        (calls, asks): (mpsc::Receiver<Call>, mpsc::Receiver<Ask>),
+        Asked { calls, asks, handles }: Asked,
         started: oneshot::Sender<Result<(), DustErr>>,
         is_enabled: bool,
     ) -> Driver {
@@ -116,6 +126,7 @@ impl Driver {
             stores,
             calls,
             asks,
+            handles,
             answers: HashMap::new(),
             next_id: 0,
             started: Some(started),
@@ -209,9 +220,9 @@ impl Driver {
         }
         if enabled && !self.is_enabled {
             // Whatever is left of the connection before ends here.
-            self.rests_at = None;
             self.session.stop();
             self.carry_out().await;
+            self.rested();
             self.is_enabled = true;
             self.announce(&StoreState::Offline);
             self.session.start();
@@ -227,6 +238,11 @@ impl Driver {
         }
         self.session.stop();
         self.carry_out().await;
+        self.rested();
+    }
+
+    /// Tells those who wait for it that the client is not being disabled any more.
+    fn rested(&mut self) {
         for done in self.rests_at.take().map(|(_, waiting)| waiting).into_iter().flatten() {
             let _ = done.send(());
         }
@@ -253,6 +269,8 @@ impl Driver {
         let mut calls = Vec::new();
         tokio::select! {
             ask = self.asks.recv(), if is_asked => Happened::Asked(ask),
+            // Nothing is ever sent on it.
+            _ = &mut self.handles, if is_asked => Happened::Asked(None),
             _ = self.calls.recv_many(&mut calls, CALLS_AT_ONCE), if is_called => Happened::Called(calls),
             result = dialled(self.dialling.as_mut()) => Happened::Dialled(Box::new(result)),
             happened = serve(self.socket.as_mut(), &mut self.outgoing) => happened,

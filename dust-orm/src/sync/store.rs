@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
 use super::mirror::{Mirror, Unsaved, check_size};
+use super::patience::within;
 use super::session::StoreState;
 use crate::error::DustErr;
 use crate::feed::Hub;
@@ -200,10 +201,12 @@ impl StoreShared {
         Ok(())
     }
 
-    /// The hub, when it has told of everything that the mirror shows.
-    pub(super) async fn hub(&self) -> Arc<Hub> {
-        self.hub.caught_up(|| self.mirror().seq()).await;
-        Arc::clone(&self.hub)
+    /// The hub, when it has told of everything that the mirror shows; for no longer than `patience`.
+    pub(super) async fn hub(&self, patience: Duration) -> Result<Arc<Hub>, DustErr> {
+        match within(patience, self.hub.caught_up(|| self.mirror().seq())).await {
+            Some(()) => Ok(Arc::clone(&self.hub)),
+            None => Err(DustErr::Network(format!("the subscribers of `{}` are behind its mirror", self.name))),
+        }
     }
 
     /// Waits until the mirror has been up to date once, for no longer than `patience` and only while there is hope.
@@ -240,7 +243,7 @@ impl StoreShared {
                 }
             }
         };
-        tokio::time::timeout(patience, wait).await.unwrap_or_else(|_| Err(nothing_yet("it is still being fetched")))
+        within(patience, wait).await.unwrap_or_else(|| Err(nothing_yet("it is still being fetched")))
     }
 }
 
@@ -274,13 +277,13 @@ mod tests {
             move |news: News<'_>| {
                 let shared = shared.upgrade().unwrap();
                 let seq = if let News::Commit(ops) = news { ops[0].store_seq } else { 0 };
-                let may_subscribe = shared.hub().now_or_never().is_some();
+                let may_subscribe = shared.hub(Duration::MAX).now_or_never().is_some();
                 heard.lock().unwrap().push((seq, shared.mirror().seq(), may_subscribe));
             }
         };
         let _listener = shared.hub.listen(&Glob::parse("**").unwrap(), listener);
         shared.apply(vec![op(1), op(2)]).unwrap();
-        assert!(shared.hub().now_or_never().is_some());
+        assert!(shared.hub(Duration::MAX).now_or_never().is_some());
         shared.replace(1, 1, PackedLeaves::default(), true).unwrap();
         shared.apply(vec![op(2)]).unwrap();
         // At the resync there is nothing left to be told of.

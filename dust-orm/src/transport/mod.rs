@@ -50,6 +50,12 @@ pub trait Transport: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The same transport for a subscription, which lasts and must not keep alive what is to end with its last user. `None`
+    /// where it may.
+    fn for_subscription(&self) -> Option<Arc<dyn Transport>> {
+        None
+    }
+
     /// The number of requests that were sent [for the call](Transport::for_call), retries included; 0 where none are
     /// sent.
     fn requests(&self) -> usize {
@@ -121,6 +127,11 @@ pub trait Transport: fmt::Debug + Send + Sync {
         let _ = op;
         false
     }
+}
+
+/// The transport that a subscription holds.
+pub(crate) fn for_subscription(transport: Arc<dyn Transport>) -> Arc<dyn Transport> {
+    transport.for_subscription().unwrap_or(transport)
 }
 
 /// What a store answers to a write.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Capabilities, HttpTransport, RealtimeTransport, Receipt, Transport, first_two_below, has_leaf};
+use super::{
+    Capabilities, HttpTransport, RealtimeTransport, Receipt, Transport, first_two_below, for_subscription, has_leaf,
+};
 use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::feed::Hub;
@@ -67,7 +69,7 @@ impl Pick {
     /// goes on from there.
     pub(crate) fn source(&self) -> Arc<dyn Transport> {
         if let Some((_, realtime)) = &self.given {
-            return Arc::clone(realtime) as Arc<dyn Transport>;
+            return for_subscription(Arc::clone(realtime) as Arc<dyn Transport>);
         }
         match self.slot.pick() {
             Some((Offer { client, store }, _)) => {

@@ -197,6 +197,10 @@ impl Transport for RealtimeTransport {
         Some(Arc::new(self.begin()))
     }
 
+    fn for_subscription(&self) -> Option<Arc<dyn Transport>> {
+        Some(Arc::new(RealtimeTransport { client: self.client.without_life(), ..self.clone() }))
+    }
+
     fn requests(&self) -> usize {
         self.http.requests()
     }

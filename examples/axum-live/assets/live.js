@@ -7,7 +7,10 @@ const news = document.querySelector("#news");
 if (list) {
   // The browser comes back by itself, and says which event it has seen last.
   const events = new EventSource(`/events?after=${list.dataset.after}`);
-  events.addEventListener("list", ({ data }) => keepingFocus(() => (list.innerHTML = data)));
+  // Every link follows: what is not among them was deleted while nobody listened.
+  events.addEventListener("replay", () => [...list.children].forEach((item) => (item.dataset.doubtful = "")));
+  events.addEventListener("current", () => keepingFocus(() =>
+    list.querySelectorAll("[data-doubtful]").forEach((item) => item.remove())));
   events.addEventListener("upserted", ({ data }) => keepingFocus(() => upsert(parse(data))));
   events.addEventListener("deleted", ({ data }) => keepingFocus(() => remove(data)));
   events.addEventListener("dust", ({ data }) =>
@@ -28,6 +31,7 @@ function parse(html) {
 
 function upsert(item) {
   const old = document.getElementById(item.id);
+  old?.removeAttribute("data-doubtful");
   if (old?.outerHTML === item.outerHTML) return;
   const next = [...list.children].find(({ dataset }) => dataset.slug > item.dataset.slug);
   if (old) old.replaceWith(item);

@@ -1,9 +1,17 @@
 //! `GET /events`: what every open browser hears.
 //!
-//! An event has the `store_seq` of its commit as its id. A browser that was cut off sends the last one it has seen, in
-//! `Last-Event-ID`; a page that was just loaded says in `?after=` as of which op its list is. Where nothing has happened
-//! since, nothing is sent. Otherwise the list is, once, and then what changes. As `store_seq` is the store's own count, this holds
-//! across restarts of the site, and whichever of its processes the browser comes back to.
+//! The id of an event is a `store_seq` from which a reconnect loses nothing. A browser that was cut off sends the last one that
+//! it has seen, in `Last-Event-ID`; a page that was just loaded says in `?after=` as of which op its list is. Where nothing
+//! has happened since, only what changes is sent. Otherwise every link is sent first:
+//!
+//! | event | id | the page |
+//! |---|---|---|
+//! | `replay` | as before | marks its links as doubtful |
+//! | `upserted`, for each link | as before; that of the state with the last one | shows the link, which is not doubtful any more |
+//! | `current` | that of the state | removes what is still doubtful |
+//!
+//! A browser that is cut off in the middle comes back with the id as before, and is sent every link again. As `store_seq` is
+//! the store's own count, this holds across restarts of the site, and whichever of its processes the browser comes back to.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -43,11 +51,10 @@ async fn events(
     headers: HeaderMap,
 ) -> Sse<impl Stream<Item = Result<Message, Infallible>>> {
     let last_event_id = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let changes = site.links.receiver();
-    let is_behind = last_event_id.or(since.after) != Some(changes.store_seq());
     let mut state = site.state.clone();
     state.mark_changed();
-    let browser = Browser { site, changes, state, is_behind };
+    let after = last_event_id.or(since.after);
+    let browser = Browser { site, state, after, changes: None, is_current: false };
     let messages = stream::unfold(browser, async |mut browser| {
         let message = browser.next().await?;
         Some((Ok(message.retry(COME_BACK)), browser))
@@ -58,42 +65,53 @@ async fn events(
 /// One open browser.
 struct Browser {
     site: Site,
-    changes: Subscription<link::Entity>,
     state: watch::Receiver<StoreState>,
-    is_behind: bool,
+    /// The op up to which the browser has everything.
+    after: Option<u64>,
+    changes: Option<Subscription<link::Entity>>,
+    /// Whether it was told that it has every link.
+    is_current: bool,
 }
 
 impl Browser {
-    /// What to tell it next; `None` ends the stream, and a browser then comes back.
+    /// The next message; `None` ends the stream, and a browser then comes back.
     async fn next(&mut self) -> Option<Message> {
-        if std::mem::take(&mut self.is_behind) {
-            return self.list().await;
+        let changes = match &mut self.changes {
+            Some(changes) => changes,
+            none => {
+                let changes = none.insert(self.site.links.receiver_after(self.after).await.ok()?);
+                if changes.begins_with_current() {
+                    return Some(message("replay", changes).data(""));
+                }
+                changes
+            }
+        };
+        if changes.is_current() && !std::mem::replace(&mut self.is_current, true) {
+            return Some(message("current", changes).data(""));
         }
         let event = tokio::select! {
             () = self.site.closed() => return None,
             Ok(()) = self.state.changed() => None,
-            event = self.changes.next() => Some(event?),
+            event = changes.next() => Some(event?),
         };
-        match event {
+        Some(match event {
             None => {
                 let is_live = self.state.borrow_and_update().is_live();
-                Some(Message::default().event("dust").data(if is_live { "live" } else { "away" }))
+                message("dust", changes).data(if is_live { "live" } else { "away" })
             }
-            Some(Event::Upserted(link)) => Some(self.message("upserted").data(html::item(&link))),
-            Some(Event::Deleted(slug)) => Some(self.message("deleted").data(slug)),
-            Some(Event::Resync) => self.list().await,
-        }
+            Some(Event::Upserted(link)) => message("upserted", changes).data(html::item(&link)),
+            Some(Event::Deleted(slug)) => message("deleted", changes).data(slug),
+            Some(Event::Resync) => {
+                // The links as they are now, one after the other. Nothing that the browser had is certain any more.
+                self.changes = Some(self.site.links.receiver_with_current().await.ok()?);
+                self.is_current = false;
+                message("replay", self.changes.as_ref()?).data("")
+            }
+        })
     }
+}
 
-    async fn list(&self) -> Option<Message> {
-        // Taken before the list is read, so that nothing is between the two. What is in both is told twice, which does
-        // no harm.
-        let message = self.message("list");
-        let links = self.site.repo.all::<link::Entity>().await.ok()?;
-        Some(message.data(html::items(&links)))
-    }
-
-    fn message(&self, name: &str) -> Message {
-        Message::default().event(name).id(self.changes.store_seq().to_string())
-    }
+/// A message with the place to come back to as its id.
+fn message(name: &str, changes: &Subscription<link::Entity>) -> Message {
+    Message::default().event(name).id(changes.store_seq().to_string())
 }

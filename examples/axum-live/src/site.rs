@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use dust_orm::repo::Broadcast;
 use dust_orm::sync::session::StoreState;
-use dust_orm::{DustErr, DustRepo, Revision};
+use dust_orm::{Broadcast, DustErr, DustRepo, Revision};
 use serde_json::Value;
 use tokio::sync::watch;
 

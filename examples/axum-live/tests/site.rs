@@ -1,5 +1,8 @@
 //! The site without a browser: what scripts, other programs and forms without a script get.
 
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
@@ -126,38 +129,116 @@ async fn what_other_programs_write_is_shown_with_care() {
     dust.stop().await;
 }
 
-/// The first things a browser is told that has seen everything up to an event, or nothing.
-async fn told(router: &Router, last_event_id: Option<&str>) -> Vec<String> {
-    let mut request = Request::get("/events");
-    if let Some(id) = last_event_id {
-        request = request.header("last-event-id", id);
+/// A page in a browser: the links that it shows, and the last id that it was sent.
+#[derive(Default)]
+struct Page {
+    links: BTreeMap<String, String>,
+    doubtful: BTreeSet<String>,
+    last_event_id: Option<String>,
+}
+
+impl Page {
+    /// Takes an event as the page's script does, and tells its name.
+    fn take(&mut self, event: &str) -> String {
+        let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+        let (name, data) = (field("event:"), field("data:"));
+        match name {
+            "replay" => self.doubtful = self.links.keys().cloned().collect(),
+            "current" => std::mem::take(&mut self.doubtful).iter().for_each(|slug| drop(self.links.remove(slug))),
+            "upserted" => {
+                let (_, rest) = data.split_once("data-slug=\"").unwrap();
+                let (slug, _) = rest.split_once('"').unwrap();
+                self.doubtful.remove(slug);
+                self.links.insert(slug.to_owned(), data.to_owned());
+            }
+            "deleted" => drop(self.links.remove(data)),
+            _ => {}
+        }
+        if let Some(id) = event.lines().find_map(|line| line.strip_prefix("id:")) {
+            self.last_event_id = Some(id.trim().to_owned());
+        }
+        name.to_owned()
     }
-    let mut body = send(router, request.body(Body::empty()).unwrap()).await.into_body();
-    let mut told = Vec::new();
-    while told.last().is_none_or(|last: &String| !last.contains("event: dust")) {
-        told.push(String::from_utf8(body.frame().await.unwrap().unwrap().into_data().unwrap().to_vec()).unwrap());
+
+    /// Connects as a browser does, and takes events up to one; the names of those that are about links.
+    async fn connect_until(&mut self, router: &Router, is_enough: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut request = Request::get("/events");
+        if let Some(id) = &self.last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        let mut body = send(router, request.body(Body::empty()).unwrap()).await.into_body();
+        let mut names = Vec::new();
+        loop {
+            let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            let name = self.take(std::str::from_utf8(&frame).unwrap());
+            let is_last = is_enough(&name);
+            if name != "dust" {
+                names.push(name);
+            }
+            if is_last {
+                return names;
+            }
+        }
     }
-    told
+
+    async fn connect(&mut self, router: &Router) -> Vec<String> {
+        self.connect_until(router, |name| name == "current").await
+    }
+
+    fn slugs(&self) -> Vec<&str> {
+        self.links.keys().map(String::as_str).collect()
+    }
 }
 
 #[tokio::test]
 async fn a_browser_that_comes_back_is_told_what_it_has_missed() {
     let (dust, router) = start().await;
     call(&router, "POST", "/api/links", &link("dust", "Dust")).await;
-    let first = told(&router, None).await;
-    assert_eq!(first.len(), 2, "{first:?}");
-    assert!(first[0].contains("event: list") && first[0].contains("link-dust"), "{first:?}");
-    let (_, id) = first[0].lines().find_map(|line| line.split_once("id: ")).unwrap();
+    let mut page = Page::default();
+    assert_eq!(page.connect(&router).await, ["replay", "upserted", "current"]);
+    assert_eq!(page.slugs(), ["dust"]);
 
-    // Nothing has happened since.
-    let again = told(&router, Some(id)).await;
-    assert!(again.len() == 1 && again[0].contains("data: live"), "{again:?}");
-    // Neither has anything for another process of the site.
+    // Nothing has happened since, neither for this process of the site nor for another.
+    assert_eq!(page.connect(&router).await, ["current"]);
     let other = Site::new(&dust).await.unwrap().router();
-    assert_eq!(told(&other, Some(id)).await.len(), 1);
+    assert_eq!(page.connect(&other).await, ["current"]);
 
     call(&router, "POST", "/api/links", &link("rust", "Rust")).await;
-    let missed = told(&router, Some(id)).await;
-    assert!(missed[0].contains("link-rust") && !missed[0].contains(&format!("id: {id}\n")), "{missed:?}");
+    call(&router, "DELETE", "/api/links/dust", &Value::Null).await;
+    assert_eq!(page.connect(&router).await, ["replay", "upserted", "current"]);
+    assert_eq!(page.slugs(), ["rust"]);
+    call(&router, "DELETE", "/api/links/rust", &Value::Null).await;
+    assert_eq!(page.connect(&router).await, ["replay", "current"]);
+    assert_eq!(page.slugs(), [""; 0]);
+    dust.stop().await;
+}
+
+#[tokio::test]
+async fn a_browser_that_is_cut_off_at_any_event_of_a_replay_ends_with_the_whole_list() {
+    let (dust, router) = start().await;
+    let all = ["a", "b", "c", "d"];
+    for slug in all.into_iter().chain(["gone"]) {
+        call(&router, "POST", "/api/links", &link(slug, "Old")).await;
+    }
+    let mut before = Page::default();
+    before.connect(&router).await;
+    call(&router, "DELETE", "/api/links/gone", &Value::Null).await;
+    call(&router, "PATCH", "/api/links/d", &json!({"title": "New"})).await;
+    // For a page that is new, and for one that was away.
+    for page in [Page::default(), before] {
+        for events in 1..=all.len() + 2 {
+            let mut page =
+                Page { links: page.links.clone(), last_event_id: page.last_event_id.clone(), ..Page::default() };
+            let count = Cell::new(0);
+            page.connect_until(&router, |_| {
+                count.set(count.get() + 1);
+                count.get() == events
+            })
+            .await;
+            page.connect(&router).await;
+            assert_eq!(page.slugs(), all, "cut off after {events} events");
+            assert!(page.links["d"].contains("New"), "cut off after {events} events");
+        }
+    }
     dust.stop().await;
 }

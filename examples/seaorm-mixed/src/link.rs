@@ -19,10 +19,18 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A new link, from whatever serializes as an object. Nobody edits one: it tells of an order.
+/// A new link, from whatever serializes as an object.
 pub fn create(params: impl Serialize) -> Changeset<ActiveModel> {
-    Changeset::cast(ActiveModel::new(), params, [Column::Slug, Column::Title, Column::Url, Column::Note])
-        .validate_required(Entity::required_columns())
+    checked(Changeset::cast(ActiveModel::new(), params, [Column::Slug, Column::Title, Column::Url, Column::Note]))
+}
+
+/// Changes of a link. The slug is its key, which stays.
+pub fn edit(link: Model, params: impl Serialize) -> Changeset<ActiveModel> {
+    checked(Changeset::cast(link.into_active_model(), params, [Column::Title, Column::Url, Column::Note]))
+}
+
+fn checked(link: Changeset<ActiveModel>) -> Changeset<ActiveModel> {
+    link.validate_required(Entity::required_columns())
         .validate_slug()
         .validate_length(Column::Title, 1..=200)
         .validate_url(Column::Url)

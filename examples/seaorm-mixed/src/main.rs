@@ -87,9 +87,15 @@ async fn story(db: &DatabaseConnection, dust: &DustRepo, emulator: Option<&Emula
         let params = json!({"reference": "A-3", "email": "eve@example.com", "item": "stickers", "quantity": 1});
         show(&shop::place_order(db, dust, params).await?);
         println!("  waiting in the outbox: {}", shop::pending(db).await?);
-        println!("  published later: {}", shop::publish_pending(db, dust).await?);
+        println!("  published later: {}", shop::publish_pending(db, dust).await?.published);
         println!("  waiting in the outbox: {}", shop::pending(db).await?);
     }
+
+    title("An edit: SQL has it at once, and the outbox brings it to Dust");
+    shop::edit_link(db, "order-1", json!({"note": "on its way"})).await?;
+    println!("  published: {}", shop::publish_pending(db, dust).await?.published);
+    let note = dust.get::<link::Entity>("order-1").await?.note.unwrap_or_default();
+    println!("  the note of order 1 in Dust: {note}");
 
     title("What Dust cannot answer, SQL can: the links to stickers, newest first");
     let stickers = link::Entity::find().filter(link::Column::Title.contains("stickers"));

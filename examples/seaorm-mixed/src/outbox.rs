@@ -1,26 +1,82 @@
-//! What is in SQL and may not be in Dust yet. A row is written in the transaction that writes the link, and removed when
-//! Dust has it.
+//! The links that SQL has and Dust may not have yet.
+//!
+//! An entry is written in the transaction that writes the link. It only names the link: what Dust gets is the link as SQL has
+//! it when it is published, so the entries of one link need no order. An entry goes when Dust has the link, and only if it
+//! was there before the link was read: an edit that commits in between has an entry of its own, which stays.
 
 use dust_orm::entity::prelude::*;
+use dust_orm::{DustErr, DustRepo, ErrKind};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter};
+
+use crate::link;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "shop_outbox")]
 pub struct Model {
+    /// No number is given twice, not even after its entry was deleted.
     #[sea_orm(primary_key)]
     pub id: i32,
     pub link_slug: String,
+    /// The reason why Dust refused the link.
+    pub refused: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {
-    #[sea_orm(belongs_to = "super::link::Entity", from = "Column::LinkSlug", to = "super::link::Column::Slug")]
-    Link,
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// Remembers that Dust lacks a link as SQL has it. Call it in the transaction that writes the link, after the write.
+pub async fn remember(sql: &impl ConnectionTrait, slug: &str) -> Result<(), DbErr> {
+    ActiveModel { id: NotSet, link_slug: Set(slug.to_owned()), refused: Set(None) }.insert(sql).await?;
+    Ok(())
 }
 
-impl Related<super::link::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Link.def()
+/// A link on its way to Dust.
+pub struct Pending {
+    slug: String,
+    entries: Vec<i32>,
+    /// `None` where SQL has no such link any more.
+    link: Option<link::Model>,
+}
+
+impl Pending {
+    /// Reads the entries of a link, and then the link: it is at least as new as they are.
+    pub async fn read(db: &DatabaseConnection, slug: &str) -> Result<Pending, DbErr> {
+        let entries = Entity::find().filter(Column::LinkSlug.eq(slug)).all(db).await?;
+        let entries = entries.into_iter().map(|entry| entry.id).collect();
+        Ok(Pending { slug: slug.to_owned(), entries, link: link::Entity::find_by_id(slug).one(db).await? })
+    }
+
+    /// Brings the link to Dust and removes the entries that were read, or keeps them with the reason of a refusal.
+    pub async fn publish(self, db: &DatabaseConnection, dust: &DustRepo) -> Result<(), DustErr> {
+        // Both may be done twice: an insert is an upsert, and what is absent may be deleted.
+        let written = match self.link {
+            Some(link) => dust.insert(link.into_active_model()).await.map(drop),
+            None => dust.delete_by_id::<link::Entity>(&self.slug).await.map(drop),
+        };
+        let mine = Column::Id.is_in(self.entries.iter().copied());
+        match written {
+            Ok(()) => {
+                let gone = Entity::delete_many().filter(mine).exec(db).await?;
+                if gone.rows_affected < self.entries.len() as u64 {
+                    // Another publisher was here, perhaps with a newer link, which this one may have replaced.
+                    remember(db, &self.slug).await?;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                if is_refusal(&error) {
+                    let reason = ActiveModel { refused: Set(Some(error.to_string())), ..Default::default() };
+                    Entity::update_many().set(reason).filter(mine).exec(db).await?;
+                }
+                Err(error)
+            }
+        }
     }
 }
 
-impl ActiveModelBehavior for ActiveModel {}
+/// Tells an error of this record, which comes again however often it is sent, from one of the store or the network.
+pub fn is_refusal(error: &DustErr) -> bool {
+    !error.is_retryable() && !matches!(error.kind(), ErrKind::Timeout | ErrKind::Unauthorized | ErrKind::Database)
+}

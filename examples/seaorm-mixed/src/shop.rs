@@ -1,9 +1,9 @@
 //! What a web handler would call. Each function takes the database and the repo, and `?` carries the errors of both.
 
-use dust_orm::{DustErr, DustRepo, Errors};
+use dust_orm::changeset::Action;
+use dust_orm::{DustErr, DustRepo, ErrKind, Errors};
 use sea_orm::{
-    ActiveModelTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, NotSet, PaginatorTrait, QueryOrder,
-    SqlErr, TransactionTrait,
+    ActiveModelTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait, QueryOrder, SqlErr, TransactionTrait,
 };
 use serde_json::{Value, json};
 
@@ -28,41 +28,75 @@ pub async fn place_order(db: &DatabaseConnection, dust: &DustRepo, params: Value
     let sql = db.begin().await?; // DbErr; any `?` before the commit rolls back
     let order = order.insert(&sql).await.map_err(taken)?;
     let link = link::create(link_to(&order)).apply()?;
-    link.clone().insert(&sql).await?;
-    let pending = outbox::ActiveModel { id: NotSet, link_slug: link.slug.clone() };
-    let pending = pending.insert(&sql).await?;
+    let link = link.insert(&sql).await?; // the ActiveModel that Dust would take, too
+    outbox::remember(&sql, &link.slug).await?;
     sql.commit().await?;
 
-    let published = publish(db, dust, pending, link).await; // the ActiveModel that SQL has just been given
+    let published = publish(db, dust, &link.slug).await;
     Ok(Placed { order, published })
 }
 
-/// Brings to Dust what could not be brought there before, oldest first, and tells how many links that were.
+/// Edits a link in SQL. [`publish_pending`] brings it to Dust.
+pub async fn edit_link(db: &DatabaseConnection, slug: &str, params: Value) -> Result<link::Model, DustErr> {
+    let sql = db.begin().await?;
+    let link = link::Entity::find_by_id(slug).one(&sql).await?.ok_or(DustErr::NotFound { what: slug.to_owned() })?;
+    let link = link::edit(link, params).apply_action(Action::Update)?.update(&sql).await?;
+    outbox::remember(&sql, slug).await?;
+    sql.commit().await?;
+    Ok(link)
+}
+
+async fn publish(db: &DatabaseConnection, dust: &DustRepo, slug: &str) -> Result<(), DustErr> {
+    outbox::Pending::read(db, slug).await?.publish(db, dust).await
+}
+
+/// The outcome of [`publish_pending`].
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// The number of links that Dust has now.
+    pub published: usize,
+    /// The slugs of the links that Dust refused, with the reasons. Their entries stay, and an edit of the link tries again.
+    pub refused: Vec<(String, DustErr)>,
+    /// The first error of the store or the network. The entries stay for the next time.
+    pub failed: Option<DustErr>,
+}
+
+/// Brings to Dust what could not be brought there before, oldest first.
 ///
-/// An application runs it every now and then in one place. Doing it twice does no harm: an insert is an upsert.
-pub async fn publish_pending(db: &DatabaseConnection, dust: &DustRepo) -> Result<usize, DustErr> {
-    let waiting = outbox::Entity::find().find_also_related(link::Entity).order_by_asc(outbox::Column::Id);
-    let mut published = 0;
-    for (pending, link) in waiting.all(db).await? {
-        let Some(link) = link else { continue };
-        publish(db, dust, pending, link.into_active_model()).await?;
-        published += 1;
+/// An application runs it now and then in one place. Publishing twice does no harm. A link that Dust refuses does not hold up
+/// the others.
+pub async fn publish_pending(db: &DatabaseConnection, dust: &DustRepo) -> Result<Swept, DbErr> {
+    let mut swept = Swept::default();
+    for slug in waiting(db).await? {
+        match publish(db, dust, &slug).await {
+            Ok(()) => swept.published += 1,
+            Err(error) if outbox::is_refusal(&error) => swept.refused.push((slug, error)),
+            Err(error) => {
+                // An answer that was lost, or a fault of the server, may be a matter of this link only.
+                let goes_on = matches!(error.kind(), ErrKind::Timeout | ErrKind::Http);
+                swept.failed.get_or_insert(error);
+                if !goes_on {
+                    break;
+                }
+            }
+        }
     }
-    Ok(published)
+    Ok(swept)
 }
 
-async fn publish(
-    db: &DatabaseConnection,
-    dust: &DustRepo,
-    pending: outbox::Model,
-    link: link::ActiveModel,
-) -> Result<(), DustErr> {
-    dust.insert(link).await?;
-    outbox::Entity::delete_by_id(pending.id).exec(db).await?;
-    Ok(())
+/// The links that wait for Dust, oldest first. A refused link waits for its next edit.
+async fn waiting(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+    let mut waiting: Vec<String> = Vec::new();
+    for entry in outbox::Entity::find().order_by_asc(outbox::Column::Id).all(db).await? {
+        match entry.refused {
+            None if !waiting.contains(&entry.link_slug) => waiting.push(entry.link_slug),
+            _ => {}
+        }
+    }
+    Ok(waiting)
 }
 
-/// How many links wait for Dust.
+/// The number of entries that wait for Dust, refused ones included.
 pub async fn pending(db: &DatabaseConnection) -> Result<u64, DbErr> {
     outbox::Entity::find().count(db).await
 }
@@ -94,3 +128,6 @@ fn taken(error: DbErr) -> DustErr {
         _ => error.into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,7 @@ fn check(told: &str, third: u8) {
         "{\"email\":[\"has invalid format\"],",
         "  {\"reference\":[\"has already been taken\"]}\n  links in Dust: 2\n",
         "  waiting in the outbox: 1\n  published later: 1\n  waiting in the outbox: 0\n",
+        "  published: 1\n  the note of order 1 in Dust: on its way\n",
         "  3 orders; features that are on: free-shipping\n",
     ] {
         assert!(told.contains(passage), "{passage}\nis not in\n{told}");

@@ -279,3 +279,20 @@ async fn what_the_socket_cannot_carry_is_refused_whatever_way_a_write_takes() {
     }
     assert_eq!(emulator.store_handle(&emulator.store()).unwrap().get(&path()).unwrap(), None);
 }
+
+#[tokio::test]
+async fn a_subscription_through_the_repo_of_a_lease_ends_with_the_last_client() {
+    let emulator = Emulator::start().await.unwrap();
+    let client = client(&emulator).start().await.unwrap();
+    let given = DustRepo::with_client(&client, &emulator.store()).unwrap();
+    let lease = given.lease("locks/a", Duration::from_secs(60)).await.unwrap();
+    let mut links = lease.repo().subscribe::<link::Entity>().await.unwrap();
+    given.insert(new_link("a")).await.unwrap();
+    drop((client, given));
+    assert!(matches!(links.next().await, Some(Event::Upserted(_))));
+    lease.repo().insert(new_link("b")).await.expect("the repo of the lease holds the client");
+    assert!(matches!(links.next().await, Some(Event::Upserted(_))));
+    drop(lease);
+    let end = tokio::time::timeout(Duration::from_secs(20), links.next()).await.expect("it ends");
+    assert_eq!(end, None);
+}

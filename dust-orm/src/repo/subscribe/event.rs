@@ -28,15 +28,16 @@ pub(super) struct Change<E: DustEntity> {
 /// A change in the queue of one subscriber.
 pub(super) struct Waiting<E: DustEntity> {
     pub(super) change: Arc<Change<E>>,
-    /// How far the subscriber has been told of everything once it has this.
-    pub(super) seq: u64,
+    /// The op up to which the subscriber was told of everything once it has this. `None` where something older waits
+    /// behind it.
+    pub(super) seq: Option<u64>,
     /// The record before the oldest of the changes that this one stands for: what the subscriber knows.
     known: Option<Arc<Stored<E>>>,
 }
 
 impl<E: DustEntity> Waiting<E> {
     pub(super) fn new(change: Arc<Change<E>>, seq: u64) -> Waiting<E> {
-        Waiting { change, seq, known: None }
+        Waiting { change, seq: Some(seq), known: None }
     }
 
     /// What the subscriber is told; nothing when the record did not fit its entity before, and does not now.
@@ -66,6 +67,10 @@ impl<E: DustEntity> Queued for Waiting<E> {
     fn replace(&mut self, older: &Waiting<E>) -> bool {
         self.known = older.known.as_ref().or(older.change.before.as_ref()).cloned();
         true
+    }
+
+    fn overtake(&mut self) {
+        self.seq = None;
     }
 
     fn weight(&self) -> usize {

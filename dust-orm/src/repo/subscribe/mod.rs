@@ -53,8 +53,9 @@ impl DustRepo {
     ///
     /// A subscriber never holds up a writer or another subscriber. [`queue`](Subscribe::queue) events wait for it; when there
     /// are more, older events of a record are dropped in favour of its newest, and when that is not enough, there is
-    /// [`Resync`](Event::Resync) in their place. The stream ends only when the transport is closed, and keeps it open until
-    /// then. Dropping it unsubscribes.
+    /// [`Resync`](Event::Resync) in their place. The stream ends only when the transport is closed: it
+    /// keeps an embedded store open, and ends with its realtime [client](crate::sync::SyncClient#end). Dropping it
+    /// unsubscribes.
     ///
     /// The first subscription to an entity reads all its records, and they are held in memory until the last one is dropped;
     /// all others share them. Over plain HTTP it is [`NotSupported`](DustErr::NotSupported).
@@ -136,8 +137,8 @@ impl<'r, E: DustEntity> IntoFuture for Subscribe<'r, E> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let watch = Watch::on(self.repo.source()).await?;
-            let joined = watch.join(self.capacity, self.current).await?;
-            Ok(Subscription::new(watch, joined))
+            let joined = watch.join(self.capacity, |_| self.current).await?;
+            Ok(Subscription::new(watch, joined, None))
         })
     }
 }
@@ -154,17 +155,33 @@ impl<E: DustEntity> fmt::Debug for Subscribe<'_, E> {
 pub struct Subscription<E: DustEntity> {
     watch: Arc<Watch<E>>,
     seat: Seat,
-    /// The records that were there, as far as they are still to be given.
+    /// The records that were there, as far as they are still to be given. The last one fits its entity.
     current: std::vec::IntoIter<Arc<Stored<E>>>,
+    replays: bool,
     reading: Option<Reading>,
-    /// How far it has told of everything.
-    seq: u64,
+    place: Place,
+}
+
+/// The place from which a reconnect loses nothing.
+struct Place {
+    after: Option<u64>,
+    /// The place that is reached when the next event is asked for, once the current records are given.
+    next: Option<u64>,
 }
 
 impl<E: DustEntity> Subscription<E> {
-    fn new(watch: Arc<Watch<E>>, joined: Joined<E>) -> Subscription<E> {
-        let Joined { seat, current, seq } = joined;
-        Subscription { watch, seat, current: current.into_iter(), reading: None, seq }
+    /// A subscription that gives the current records of `joined` first, for a reader that has everything up to `after`.
+    fn new(watch: Arc<Watch<E>>, joined: Joined<E>, after: Option<u64>) -> Subscription<E> {
+        let Joined { seat, current, replays, seq } = joined;
+        let mut current = current.into_iter();
+        // The last record that is handed out ends the current state, so it is known before it is handed out.
+        while current.as_slice().last().is_some_and(|stored| stored.model_or_warning().is_none()) {
+            current.next_back();
+        }
+        let place = Place { after, next: Some(seq) };
+        let mut begun = Subscription { watch, seat, current, replays, reading: None, place };
+        begun.settle();
+        begun
     }
 
     /// The next event. `None` when the transport is closed, and never otherwise.
@@ -174,13 +191,37 @@ impl<E: DustEntity> Subscription<E> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// The op up to which everything that was done to the records has been told, once the event that was given last is
-    /// dealt with: its `store_seq`. Before the first event, the op as of which the records are those of
-    /// [`with_current`](Subscribe::with_current).
+    /// The place from which a reconnect loses nothing, once the event that was given last is dealt with: a `store_seq` that
+    /// is never past what was handed out. For whoever comes back, such as a browser that sends `Last-Event-ID`; hand it to
+    /// [`Broadcast::receiver_after`].
     ///
-    /// For whoever comes back, a browser that sends `Last-Event-ID` for instance: if a new subscription begins where the
-    /// old one was, nothing has been missed. A batch is reached with the last of its events, and after
-    /// [`Resync`](Event::Resync) it is what is read then that reaches this far.
+    /// - Until the current state is handed out (see [`is_current`](Subscription::is_current)) it is the place that was
+    ///   [resumed from](Broadcast::receiver_after), or `None`: a reconnect begins with the current state again.
+    /// - A batch is reached with the last of its events.
+    /// - [`Resync`](Event::Resync) is reached when the next event is asked for, which is after everything was read again.
+    /// - While the queue drops older events in favour of newer ones, it stays where it was until the queue is empty.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, Event, entity::prelude::*, tests_cfg::link};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_orm::DustErr> {
+    /// # let repo = DustRepo::embedded();
+    /// # let draft = |slug: &str| link::ActiveModel { slug: Set(slug.into()), title: Set("T".into()), url: Set("u".into()), note: NotSet };
+    /// repo.insert_many([draft("dust"), draft("rust")]).await?;
+    /// let mut links = repo.subscribe::<link::Entity>().with_current().await?;
+    /// assert_eq!(links.resume_after(), None);
+    /// links.next().await;
+    /// assert_eq!(links.resume_after(), None, "`rust` is still to come");
+    /// links.next().await;
+    /// assert!(links.is_current() && links.resume_after().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn resume_after(&self) -> Option<u64> {
+        self.place.after
+    }
+
+    /// [`resume_after`](Subscription::resume_after) as a number: 0 where that is `None`.
     ///
     /// ```
     /// # use dust_orm::{DustRepo, entity::prelude::*, tests_cfg::link};
@@ -195,16 +236,53 @@ impl<E: DustEntity> Subscription<E> {
     /// let last_event_id = browser.store_seq();
     /// drop(browser);
     ///
-    /// let browser = links.receiver_with_current().await?;
-    /// assert_eq!(browser.store_seq(), last_event_id, "nothing has been missed");
-    /// repo.delete_by_id::<link::Entity>("dust").await?;
-    /// let browser = links.receiver_with_current().await?;
-    /// assert_ne!(browser.store_seq(), last_event_id);
+    /// let browser = links.receiver_after(last_event_id).await?;
+    /// assert!(!browser.begins_with_current(), "nothing was missed");
     /// # Ok(())
     /// # }
     /// ```
     pub fn store_seq(&self) -> u64 {
-        self.seq
+        self.place.after.unwrap_or(0)
+    }
+
+    /// Tests whether it began with the current state, as [`with_current`](Subscribe::with_current) has it: a reader that comes
+    /// back then lets go of what it had. Without it, what is given goes on from what the reader had.
+    ///
+    /// See [`Broadcast::receiver_after`] for an example.
+    pub fn begins_with_current(&self) -> bool {
+        self.replays
+    }
+
+    /// Tests whether the current state was handed out: the records that were there when the subscription began. True from
+    /// the beginning where it does not begin [with them](Subscribe::with_current), or where there are none.
+    ///
+    /// It becomes true with the last record, before the first change.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, Event, tests_cfg::link};
+    /// # async fn example(repo: DustRepo) -> Result<(), dust_orm::DustErr> {
+    /// let mut links = repo.subscribe::<link::Entity>().with_current().await?;
+    /// let mut slugs = Vec::new();
+    /// while !links.is_current()
+    ///     && let Some(Event::Upserted(link)) = links.next().await
+    /// {
+    ///     slugs.push(link.slug);
+    /// }
+    /// println!("{} links; what follows are changes", slugs.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_current(&self) -> bool {
+        self.current.len() == 0
+    }
+
+    /// Moves to the next place if the current state was handed out.
+    fn settle(&mut self) {
+        if self.is_current()
+            && let Some(next) = self.place.next.take()
+        {
+            self.place.after = Some(next);
+        }
     }
 
     /// Helps to read the records, if they have to be. True when that is done, so that there may be something in the queue.
@@ -233,20 +311,23 @@ impl<E: DustEntity> Stream for Subscription<E> {
             for stored in this.current.by_ref() {
                 if let Some(model) = stored.model_or_warning() {
                     budget.made_progress();
+                    this.settle();
                     return Poll::Ready(Some(Event::Upserted(E::Model::clone(model))));
                 }
             }
         }
+        // What a resync stands for was read by now.
+        this.settle();
         loop {
             match this.watch.audience.poll(this.seat, context) {
                 Poll::Ready(Some(Taken::Item(waiting))) => {
-                    this.seq = waiting.seq;
+                    this.place.after = waiting.seq.or(this.place.after);
                     if let Some(event) = waiting.event() {
                         return Poll::Ready(Some(event));
                     }
                 }
                 Poll::Ready(Some(Taken::Resync)) => {
-                    this.seq = this.watch.seq();
+                    this.place.next = Some(this.watch.seq());
                     return Poll::Ready(Some(Event::Resync));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),

@@ -99,7 +99,7 @@ impl<E: DustEntity> fmt::Debug for SubscribeRaw<'_, E> {
 ///
 /// When more ops wait than its queue holds, those are dropped whose effect a later one replaces (an older `set` of the
 /// same path); when that is not enough, there is [`Resync`](RawEvent::Resync) in the place of all. The stream ends only when
-/// the transport is closed, and keeps it open until then.
+/// the transport is closed: it keeps an embedded store open, and ends with its realtime client.
 ///
 /// ```
 /// # use dust_orm::{DustRepo, entity::prelude::*, repo::RawEvent, tests_cfg::link};

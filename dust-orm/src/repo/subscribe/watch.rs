@@ -101,6 +101,8 @@ pub(super) struct Joined<E: DustEntity> {
     pub(super) seat: Seat,
     /// The records when it joined.
     pub(super) current: Vec<Arc<Stored<E>>>,
+    /// Whether it is given them first.
+    pub(super) replays: bool,
     /// The last op that they have.
     pub(super) seq: u64,
 }
@@ -138,11 +140,17 @@ impl<E: DustEntity> Watch<E> {
         });
     }
 
-    /// Adds a subscriber once the records are current.
-    pub(super) async fn join(self: &Arc<Watch<E>>, capacity: usize, current: bool) -> Result<Joined<E>, DustErr> {
+    /// Adds a subscriber once the records are current. `replays` says of the last op that they have whether the subscriber
+    /// is given the records first.
+    pub(super) async fn join(
+        self: &Arc<Watch<E>>,
+        capacity: usize,
+        replays: impl Fn(u64) -> bool,
+    ) -> Result<Joined<E>, DustErr> {
         let join = |state: &mut State<E>| {
-            let current = if current { state.records.all() } else { Vec::new() };
-            self.add(state, capacity, current)
+            let replays = replays(state.seq);
+            let current = if replays { state.records.all() } else { Vec::new() };
+            Joined { current, replays, ..self.add(state, capacity) }
         };
         let mut joined = self.once_current(join).await?;
         sort_by_path(&mut joined.current);
@@ -173,18 +181,18 @@ impl<E: DustEntity> Watch<E> {
 
     /// Waits until the records are current.
     pub(super) async fn ready(self: &Arc<Watch<E>>) -> Result<(), DustErr> {
-        let joined = self.join(1, false).await?;
+        let joined = self.join(1, |_| false).await?;
         self.leave(joined.seat);
         Ok(())
     }
 
     /// Adds a subscriber at once. If the records are being read, it is told Resync when they are.
     pub(super) fn join_now(&self, capacity: usize) -> Joined<E> {
-        self.add(&mut self.lock(), capacity, Vec::new())
+        self.add(&self.lock(), capacity)
     }
 
-    fn add(&self, state: &mut State<E>, capacity: usize, current: Vec<Arc<Stored<E>>>) -> Joined<E> {
-        Joined { seat: self.audience.join(capacity), current, seq: state.seq }
+    fn add(&self, state: &State<E>, capacity: usize) -> Joined<E> {
+        Joined { seat: self.audience.join(capacity), current: Vec::new(), replays: false, seq: state.seq }
     }
 
     /// Removes a subscriber. One that waits all the same hears that this is the end.

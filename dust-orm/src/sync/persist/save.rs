@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Place, in_time};
+use super::{Place, WRITING, in_time};
 use crate::cache::{CacheWrite, Cursor};
 use crate::error::DustErr;
 use crate::protocol::{Entry, Path};
@@ -96,7 +96,7 @@ impl Place {
 
     async fn save(&self, store: &StoreShared, unsaved: &mut Unsaved, rival: &mut Rival) -> Result<Saved, Stop> {
         let mut save = Save::begin(self, store, unsaved).await?;
-        let kept = in_time(save.write.cursor()).await?;
+        let kept = in_time(WRITING, save.write.cursor()).await?;
         if let Some(kept) = &kept {
             self.check(&store.name, kept)?;
         }
@@ -140,7 +140,7 @@ struct Save<'s> {
 
 impl<'s> Save<'s> {
     async fn begin(place: &'s Place, store: &'s StoreShared, unsaved: &Unsaved) -> Result<Save<'s>, Stop> {
-        let write = in_time(place.cache.write(&store.name)).await?;
+        let write = in_time(WRITING, place.cache.write(&store.name)).await?;
         let cursor = Cursor {
             server: place.server.clone(),
             seq: unsaved.seq,
@@ -159,7 +159,7 @@ impl<'s> Save<'s> {
             unsaved.what = What::Whole { is_rewound: false };
         }
         let store = self.store;
-        while in_time(self.write.clear(MAX_LEAVES)).await? {
+        while in_time(WRITING, self.write.clear(MAX_LEAVES)).await? {
             self = self.next_transaction().await?;
         }
         store.begin_rewrite();
@@ -211,7 +211,7 @@ impl<'s> Save<'s> {
         }
         self.leaves += set.len() + removed.len();
         self.bytes += set.iter().map(|leaf| leaf.path.as_str().len() + leaf.value.as_str().len()).sum::<usize>();
-        in_time(self.write.change(set, removed)).await?;
+        in_time(WRITING, self.write.change(set, removed)).await?;
         Ok(self)
     }
 
@@ -220,10 +220,10 @@ impl<'s> Save<'s> {
         let Save { place, store, write, cursor, .. } = self;
         let mark = place.next_mark();
         store.set_saved(None);
-        in_time(write.commit(Cursor { unfinished: Some(Arc::clone(&mark)), ..cursor.clone() })).await?;
+        in_time(WRITING, write.commit(Cursor { unfinished: Some(Arc::clone(&mark)), ..cursor.clone() })).await?;
         sleep(PAUSE).await;
-        let mut write = in_time(place.cache.write(&store.name)).await?;
-        let kept = in_time(write.cursor()).await?;
+        let mut write = in_time(WRITING, place.cache.write(&store.name)).await?;
+        let kept = in_time(WRITING, write.cursor()).await?;
         if kept.and_then(|kept| kept.unfinished).is_none_or(|last| last != mark) {
             return Err(Stop::TakenOver);
         }
@@ -232,7 +232,7 @@ impl<'s> Save<'s> {
 
     async fn finish(self) -> Result<Saved, Stop> {
         let seq = self.cursor.seq;
-        in_time(self.write.commit(self.cursor)).await?;
+        in_time(WRITING, self.write.commit(self.cursor)).await?;
         Ok(Saved::Through(seq))
     }
 }

@@ -21,9 +21,13 @@ mod backpressure;
 mod endless;
 #[cfg(feature = "macros")]
 mod fairness;
+#[cfg(feature = "macros")]
+mod lifetime;
 mod oversized;
 #[cfg(feature = "macros")]
 mod subscriptions;
+#[cfg(feature = "macros")]
+mod undriven;
 
 /// The model server behind a real socket.
 #[derive(Clone, Default)]

@@ -1,5 +1,5 @@
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::schema::{big_integer, integer, pk_auto, string, string_null, string_uniq};
+use sea_orm_migration::schema::{big_integer, integer, pk_auto, string, string_null, string_uniq, text_null};
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
@@ -18,8 +18,8 @@ impl MigrationTrait for Migration {
         manager.create_table(links).await?;
 
         let mut outbox = Table::create();
-        outbox.table("shop_outbox").col(pk_auto("id")).col(string("link_slug"));
-        outbox.foreign_key(ForeignKey::create().from("shop_outbox", "link_slug").to("shop_links", "slug"));
+        // No foreign key: a link that SQL deletes has to be deleted in Dust, too.
+        outbox.table("shop_outbox").col(pk_auto("id")).col(string("link_slug")).col(text_null("refused"));
         manager.create_table(outbox).await
     }
 

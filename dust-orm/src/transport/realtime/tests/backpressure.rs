@@ -1,5 +1,6 @@
-//! Servers that take no more before their answers are taken, callers that are many, and a client that nobody drives.
+//! Servers that take no more before their answers are taken, and callers that are many.
 
+use futures_core::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
@@ -10,7 +11,14 @@ const TOPIC: &str = "store:acme/main";
 
 /// A server that reads one frame, answers it with an event and a reply, and reads the next one only when both are taken. The
 /// system keeps little for either side.
-async fn one_at_a_time() -> SyncClientBuilder {
+pub(super) async fn one_at_a_time() -> SyncClientBuilder {
+    one_at_a_time_after(|| Box::pin(async {})).await
+}
+
+/// The same, which waits for something before it answers a write.
+pub(super) async fn one_at_a_time_after(
+    gate: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
+) -> SyncClientBuilder {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(8 << 10).unwrap();
     socket.set_send_buffer_size(8 << 10).unwrap();
@@ -21,13 +29,13 @@ async fn one_at_a_time() -> SyncClientBuilder {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-            answer_all(socket).await;
+            answer_all(socket, &gate).await;
         }
     });
     SyncClient::builder().store("acme/main").token("dust_tok_test").url(url).base_url("http://127.0.0.1:9")
 }
 
-async fn answer_all(mut socket: WebSocketStream<TcpStream>) {
+async fn answer_all(mut socket: WebSocketStream<TcpStream>, gate: &(impl Fn() -> BoxFuture<'static, ()> + Sync)) {
     let mut seq = 0;
     while let Some(Ok(message)) = socket.next().await {
         let Message::Text(text) = message else { continue };
@@ -42,6 +50,7 @@ async fn answer_all(mut socket: WebSocketStream<TcpStream>) {
                 answers.push(json!([&join_ref, null, TOPIC, "catch_up_complete", {"through_seq": seq}]));
             }
             Some("write") => {
+                gate().await;
                 seq += 1;
                 response["store_seq"] = json!(seq);
                 let mut event = payload;
@@ -92,62 +101,4 @@ async fn two_thousand_concurrent_writes_succeed_while_the_server_waits_for_its_a
     let client = one_at_a_time().await.start().await.unwrap();
     assert_eq!(write_all(&client, 2_000, 50_000).await, 2_000);
     client.shutdown().await;
-}
-
-/// A client whose runtime is not driven any more, though it is there.
-async fn undriven() -> (SyncClient, tokio::sync::oneshot::Sender<()>) {
-    let (started, start) = tokio::sync::oneshot::channel();
-    let (done, is_done) = tokio::sync::oneshot::channel::<()>();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = runtime.block_on(async {
-            let (_, builder) = Remote::start().await;
-            builder.start().await.unwrap()
-        });
-        drop(started.send(client));
-        // Nobody polls its tasks, and it is not dropped.
-        let _ = is_done.blocking_recv();
-        drop(runtime);
-    });
-    (start.await.unwrap(), done)
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_on_a_client_that_nobody_drives_ends_at_the_deadline_of_its_caller() {
-    let (client, _done) = undriven().await;
-    let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
-    let began = tokio::time::Instant::now();
-    let write = || transport.write(Write::new(path("p"), Op::Delete));
-    let error = write().await.unwrap_err();
-    assert_eq!(error.kind(), ErrKind::Timeout, "{error}");
-    assert!(error.to_string().contains("is its runtime driven?"), "{error}");
-    assert!(began.elapsed() <= Duration::from_secs(32), "{:?}", began.elapsed());
-    // What waits for a place to be taken up was not sent.
-    let errors = futures_util::future::join_all((0..80).map(|_| write())).await;
-    let of_kind = |kind| errors.iter().filter(|error| error.as_ref().unwrap_err().kind() == kind).count();
-    assert_eq!((of_kind(ErrKind::Timeout), of_kind(ErrKind::Network)), (63, 17));
-    transport.hub().await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn shutdown_and_disable_of_a_client_that_nobody_drives_end() {
-    let (client, _done) = undriven().await;
-    let began = tokio::time::Instant::now();
-    tokio::join!(client.disable(), client.enable());
-    client.flush_cache().await.unwrap();
-    assert!(began.elapsed() <= Duration::from_secs(7), "{:?}", began.elapsed());
-    tokio::join!(client.shutdown(), client.shutdown());
-    assert!(began.elapsed() <= Duration::from_secs(14), "{:?}", began.elapsed());
-}
-
-#[tokio::test]
-async fn every_shutdown_returns_when_the_task_has_ended() {
-    let client = one_at_a_time().await.start().await.unwrap();
-    let (first, second) = (client.clone(), client.clone());
-    let ended = client.watch("acme/main").unwrap();
-    tokio::join!(first.shutdown(), async {
-        second.shutdown().await;
-        // The task tells of its end when it drops what it holds.
-        assert!(!ended.borrow().is_live());
-    });
 }
