@@ -105,7 +105,7 @@ enum Happened {
     Asked(Option<Ask>),
     /// So many calls have come; none when every handle is gone.
     Called(Vec<Call>),
-    Dialled(Result<Socket, DialError>),
+    Dialled(Box<Result<Socket, DialError>>),
     Received(Option<Result<Message, tungstenite::Error>>),
     SendingFailed(tungstenite::Error),
     Woke,
@@ -170,7 +170,7 @@ impl Driver {
                     self.session.know(now, store, seq);
                 }
                 Happened::Asked(Some(Ask::Enable { enabled, done })) => self.set_enabled(enabled, done).await,
-                Happened::Dialled(result) => self.dialled(result),
+                Happened::Dialled(result) => self.dialled(*result),
                 Happened::Received(Some(Err(error))) => self.broken(error).await,
                 Happened::Received(Some(Ok(message))) if self.takes_long(&message) => {
                     self.received_apart(message).await
@@ -272,7 +272,7 @@ impl Driver {
             // Nothing is ever sent on it.
             _ = &mut self.handles, if is_asked => Happened::Asked(None),
             _ = self.calls.recv_many(&mut calls, CALLS_AT_ONCE), if is_called => Happened::Called(calls),
-            result = dialled(self.dialling.as_mut()) => Happened::Dialled(result),
+            result = dialled(self.dialling.as_mut()) => Happened::Dialled(Box::new(result)),
             happened = serve(self.socket.as_mut(), &mut self.outgoing) => happened,
             () = self.alarm.ring(wake_at) => Happened::Woke,
         }
