@@ -300,6 +300,8 @@ impl Transport for RealtimeTransport {
             match self.client.command(self.store, Work::CatchUp(store_seq), Duration::ZERO).await {
                 // It is written all the same; the client has ended.
                 Ok(_) | Err(DustErr::Network(_)) => {}
+                // The client was stopped while its mirror was behind: readers go elsewhere, or know that it is.
+                Err(DustErr::Timeout { .. }) if self.client.is_offline(self.store) => {}
                 Err(error) => return Err(error),
             }
         }
