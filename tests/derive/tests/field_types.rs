@@ -269,8 +269,8 @@ fn own_types() -> impl Strategy<Value = own_types::Model> {
 
     let level = prop_oneof![Just(Level::High), Just(Level::Low)];
     let color = prop_oneof![Just(Color::DarkRed), Just(Color::Green)];
-    ("[^ \\x00]+", ".*", level, color, any::<i32>(), any::<bool>()).prop_map(|(slug, owner, level, color, score, given)| {
-        own_types::Model {
+    ("[^ \\x00]+", ".*", level, color, any::<i32>(), any::<bool>()).prop_map(
+        |(slug, owner, level, color, score, given)| own_types::Model {
             slug: Slug(slug),
             level,
             color,
@@ -278,8 +278,8 @@ fn own_types() -> impl Strategy<Value = own_types::Model> {
             owner: Slug(owner),
             maybe_level: given.then_some(level),
             maybe_score: given.then_some(Score(score)),
-        }
-    })
+        },
+    )
 }
 
 /// The same model, of the entity in map mode.

@@ -251,14 +251,17 @@ async fn rewind_is_not_forgotten_when_the_mirror_is_replaced_while_it_is_saved()
     store.replace(900, 0, leaves(10, "1"), false).unwrap();
     place.flush(&store).await.unwrap();
     // The numbers of ops begin again; and before that is saved a snapshot comes.
-    store.replace(3, 0, leaves(LEAVES, "2"), true).unwrap();
-    let replace = async {
-        while transactions(&kept) < 2 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        store.replace(5, 0, leaves(LEAVES, "3"), false).unwrap();
-    };
-    let (flushed, ()) = tokio::join!(place.flush(&store), replace);
-    flushed.unwrap();
-    assert_exact(&kept, &store);
+    for count in [10, LEAVES] {
+        store.replace(3, 0, leaves(count, "2"), true).unwrap();
+        kept.inner().change_time = Duration::from_millis(10);
+        let replace = async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            store.replace(5, 0, leaves(count, "3"), false).unwrap();
+        };
+        let (flushed, ()) = tokio::join!(place.flush(&store), replace);
+        flushed.unwrap();
+        assert_exact(&kept, &store);
+        store.replace(900, 0, leaves(10, "1"), false).unwrap();
+        place.flush(&store).await.unwrap();
+    }
 }
