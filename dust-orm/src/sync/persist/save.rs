@@ -17,8 +17,12 @@ use crate::sync::store::StoreShared;
 pub(super) const MAX_LEAVES: usize = 8 * 1024;
 /// The bytes of paths and values after which a transaction takes no further chunk.
 const MAX_BYTES: usize = 4 << 20;
-/// The pause between two transactions of one save. SQLite tries again after 100 ms for a connection that waits for its turn.
-const PAUSE: Duration = Duration::from_millis(120);
+/// The pause between two transactions of one save: half of the time that the first one took, within these bounds.
+///
+/// SQLite does not queue connections that wait: each tries again after at most 25 ms in the first 128 ms of its wait, after 50 ms
+/// until 228 ms, and after 100 ms from then on. So who has waited for the whole transaction tries within the pause.
+const MIN_PAUSE: Duration = Duration::from_millis(30);
+const MAX_PAUSE: Duration = Duration::from_millis(120);
 /// The time without a new mark after which another client's unfinished save is taken over.
 const PATIENCE: Duration = Duration::from_secs(2);
 const MAX_PATIENCE: Duration = Duration::from_secs(60);
@@ -77,7 +81,7 @@ impl Place {
                     store.set_saved(Some(seq));
                     return Ok(());
                 }
-                Ok(Saved::Waits) => sleep(PAUSE).await,
+                Ok(Saved::Waits) => sleep(MAX_PAUSE).await,
                 Err(stop) => {
                     store.put_back(unsaved);
                     match stop {
@@ -134,6 +138,7 @@ struct Save<'s> {
     write: Box<dyn CacheWrite>,
     /// What the leaves are as of when all is written.
     cursor: Cursor,
+    began: Instant,
     leaves: usize,
     bytes: usize,
 }
@@ -141,6 +146,7 @@ struct Save<'s> {
 impl<'s> Save<'s> {
     async fn begin(place: &'s Place, store: &'s StoreShared, unsaved: &Unsaved) -> Result<Save<'s>, Stop> {
         let write = in_time(WRITING, place.cache.write(&store.name)).await?;
+        let began = Instant::now();
         let cursor = Cursor {
             server: place.server.clone(),
             seq: unsaved.seq,
@@ -148,7 +154,7 @@ impl<'s> Save<'s> {
             inexact_through: unsaved.inexact_through,
             unfinished: None,
         };
-        Ok(Save { place, store, write, cursor, leaves: 0, bytes: 0 })
+        Ok(Save { place, store, write, cursor, began, leaves: 0, bytes: 0 })
     }
 
     /// Writes the whole mirror, piece by piece, and then what has changed meanwhile: what is committed last is as of one op
@@ -217,17 +223,18 @@ impl<'s> Save<'s> {
 
     /// Commits what is written as unfinished, lets others write, and goes on unless one of them wrote to this store.
     async fn next_transaction(self) -> Result<Save<'s>, Stop> {
-        let Save { place, store, write, cursor, .. } = self;
+        let Save { place, store, write, cursor, began, .. } = self;
         let mark = place.next_mark();
         store.set_saved(None);
         in_time(WRITING, write.commit(Cursor { unfinished: Some(Arc::clone(&mark)), ..cursor.clone() })).await?;
-        sleep(PAUSE).await;
+        sleep((began.elapsed() / 2).clamp(MIN_PAUSE, MAX_PAUSE)).await;
         let mut write = in_time(WRITING, place.cache.write(&store.name)).await?;
+        let began = Instant::now();
         let kept = in_time(WRITING, write.cursor()).await?;
         if kept.and_then(|kept| kept.unfinished).is_none_or(|last| last != mark) {
             return Err(Stop::TakenOver);
         }
-        Ok(Save { place, store, write, cursor, leaves: 0, bytes: 0 })
+        Ok(Save { place, store, write, cursor, began, leaves: 0, bytes: 0 })
     }
 
     async fn finish(self) -> Result<Saved, Stop> {

@@ -22,6 +22,8 @@ struct Inner {
     transactions: Vec<usize>,
     /// The time that each commit takes.
     commit_time: Duration,
+    /// The time that each change takes.
+    change_time: Duration,
 }
 
 struct Writing {
@@ -90,6 +92,10 @@ impl CacheWrite for Writing {
         self.count += set.len() + removed.len();
         removed.iter().for_each(|path| _ = self.leaves.remove(path.as_str()));
         self.leaves.extend(set.into_iter().map(|entry| (entry.path.to_string(), entry)));
+        let time = self.kept.inner().change_time;
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
         Ok(())
     }
 

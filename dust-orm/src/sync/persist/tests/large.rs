@@ -65,19 +65,31 @@ async fn flush_and_die(place: &Place, store: &StoreShared, kept: &Kept, commits:
 async fn large_mirror_is_saved_in_transactions_of_bounded_size() {
     let kept = Arc::new(Kept::default());
     let (place, store) = large(&kept);
-    let began = Instant::now();
     place.flush(&store).await.unwrap();
     assert_exact(&kept, &store);
     assert_eq!(store.saved(), Some(1));
     assert_eq!(kept.inner().transactions, [MAX_LEAVES, MAX_LEAVES, 10]);
-    // Another writer of the same database, who tries every 100 ms, had its turn between them.
-    assert!(began.elapsed() >= Duration::from_millis(2 * 101));
 
     // What is there is removed in parts, too.
     store.replace(2, 0, leaves(LEAVES, "2"), false).unwrap();
     place.flush(&store).await.unwrap();
     assert_exact(&kept, &store);
     assert!(kept.inner().transactions.iter().all(|count| *count <= MAX), "{:?}", kept.inner().transactions);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pauses_between_transactions_are_as_long_as_a_writer_needs_to_get_its_turn() {
+    // The time of a transaction, and the longest time between two tries of a connection that waited for all of it.
+    for (took, retry) in [(0, 25), (50, 25), (128, 25), (129, 50), (200, 50), (228, 50), (229, 100), (5_000, 100)] {
+        let kept = Arc::new(Kept::default());
+        let (place, store) = large(&kept);
+        kept.inner().commit_time = Duration::from_millis(took);
+        let began = Instant::now();
+        place.flush(&store).await.unwrap();
+        let pauses = began.elapsed() - 3 * Duration::from_millis(took);
+        assert!(pauses >= 2 * Duration::from_millis(retry), "{pauses:?} after transactions of {took} ms");
+        assert!(pauses <= Duration::from_millis(2 * 125), "{pauses:?} after transactions of {took} ms");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,14 +263,17 @@ async fn rewind_is_not_forgotten_when_the_mirror_is_replaced_while_it_is_saved()
     store.replace(900, 0, leaves(10, "1"), false).unwrap();
     place.flush(&store).await.unwrap();
     // The numbers of ops begin again; and before that is saved a snapshot comes.
-    store.replace(3, 0, leaves(LEAVES, "2"), true).unwrap();
-    let replace = async {
-        while transactions(&kept) < 2 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        store.replace(5, 0, leaves(LEAVES, "3"), false).unwrap();
-    };
-    let (flushed, ()) = tokio::join!(place.flush(&store), replace);
-    flushed.unwrap();
-    assert_exact(&kept, &store);
+    for count in [10, LEAVES] {
+        store.replace(3, 0, leaves(count, "2"), true).unwrap();
+        kept.inner().change_time = Duration::from_millis(10);
+        let replace = async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            store.replace(5, 0, leaves(count, "3"), false).unwrap();
+        };
+        let (flushed, ()) = tokio::join!(place.flush(&store), replace);
+        flushed.unwrap();
+        assert_exact(&kept, &store);
+        store.replace(900, 0, leaves(10, "1"), false).unwrap();
+        place.flush(&store).await.unwrap();
+    }
 }
