@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use dust_orm::protocol::JsonObject;
 use serde::{Deserialize, Serialize};
 
 use crate::http::{Answer, reason};
@@ -62,19 +63,11 @@ pub(crate) enum Effect {
     /// Nothing: the answer is late, not wrong.
     Delay,
     /// Another answer.
-    Status {
-        status: u16,
-        #[serde(default)]
-        body: Option<String>,
-        #[serde(default)]
-        content_type: Option<String>,
-        #[serde(default)]
-        retry_after: Option<u64>,
-    },
+    Status(#[serde(deserialize_with = "JsonObject::field")] Other),
     /// The connection is closed instead.
     Close,
     /// The first bytes of the answer, then the connection is closed.
-    Truncate { bytes: usize },
+    Truncate(#[serde(deserialize_with = "JsonObject::field")] Cut),
     /// A message on a WebSocket is done, and its reply is not sent.
     SwallowReply,
     /// The event of a write on a WebSocket is sent to nobody.
@@ -92,7 +85,31 @@ pub(crate) enum Effect {
     /// A `put_file` crashes the channel of a store that has a file.
     OneFile,
     /// A message is refused, with this as the body of the reply.
-    Refuse { response: String },
+    Refuse(#[serde(deserialize_with = "JsonObject::field")] Reply),
+}
+
+/// An answer in the place of the true one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Other {
+    status: u16,
+    #[serde(default)]
+    body: Option<String>,
+    #[serde(default)]
+    content_type: Option<String>,
+    #[serde(default)]
+    retry_after: Option<u64>,
+}
+
+/// The place where an answer is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Cut {
+    pub(crate) bytes: usize,
+}
+
+/// The reply to a message that is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reply {
+    pub(crate) response: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,12 +145,17 @@ impl Fault {
 
     /// The answer has this status, with the body that a server gives for it. The request is not done.
     pub fn status(status: u16) -> Fault {
-        Fault::new(Effect::Status { status, body: None, content_type: None, retry_after: None })
+        Fault::new(Effect::Status(Other { status, body: None, content_type: None, retry_after: None }))
     }
 
     /// 429 with `Retry-After`, in seconds.
     pub fn rate_limited(retry_after: u64) -> Fault {
-        Fault::new(Effect::Status { status: 429, body: None, content_type: None, retry_after: Some(retry_after) })
+        Fault::new(Effect::Status(Other {
+            status: 429,
+            body: None,
+            content_type: None,
+            retry_after: Some(retry_after),
+        }))
     }
 
     /// 400 with the detail of a writer that did not answer in time, which leaves open whether the write was applied. Add
@@ -151,7 +173,7 @@ impl Fault {
     /// The request is done, and the connection is closed after this many bytes of the body, although `Content-Length`
     /// promised all of them. An answer that is not longer is cut by one byte.
     pub fn truncate(bytes: usize) -> Fault {
-        let mut fault = Fault::new(Effect::Truncate { bytes });
+        let mut fault = Fault::new(Effect::Truncate(Cut { bytes }));
         fault.applied = true;
         fault
     }
@@ -200,7 +222,7 @@ impl Fault {
 
     /// On a WebSocket: the message is not done, and refused for this reason.
     pub fn refuse(reason: &str) -> Fault {
-        Fault::new(Effect::Refuse { response: Object::new().string("reason", reason).end() })
+        Fault::new(Effect::Refuse(Reply { response: Object::new().string("reason", reason).end() }))
     }
 
     /// Has the request done before the fault happens to its answer.
@@ -211,7 +233,7 @@ impl Fault {
 
     /// Another body for [`status`](Fault::status). One that begins with `{` is sent as JSON, any other as HTML.
     pub fn body(mut self, text: impl Into<String>) -> Fault {
-        if let Effect::Status { body, .. } = &mut self.effect {
+        if let Effect::Status(Other { body, .. }) = &mut self.effect {
             *body = Some(text.into());
         }
         self
@@ -274,7 +296,7 @@ impl Fault {
     fn matches(&self, met: &Met<'_>) -> bool {
         let fits = match &self.effect {
             // A message has no status and no body.
-            Effect::Status { .. } | Effect::Truncate { .. } => !met.route.is_message(),
+            Effect::Status(_) | Effect::Truncate(_) => !met.route.is_message(),
             Effect::Close | Effect::Delay => !met.route.is_message() || self.route.is_some(),
             _ => met.route.is_message(),
         };
@@ -295,8 +317,8 @@ impl Fault {
     /// Whether the request is done, whatever becomes of its answer.
     pub(crate) fn lets_through(&self) -> bool {
         match self.effect {
-            Effect::Status { .. } | Effect::Close | Effect::Crash => self.applied,
-            Effect::Refuse { .. } | Effect::Hang => false,
+            Effect::Status(_) | Effect::Close | Effect::Crash => self.applied,
+            Effect::Refuse(_) | Effect::Hang => false,
             _ => true,
         }
     }
@@ -305,9 +327,9 @@ impl Fault {
     pub(crate) fn name(&self) -> String {
         match self.effect {
             Effect::Delay => "delay".to_owned(),
-            Effect::Status { status, .. } => format!("status {status}"),
+            Effect::Status(Other { status, .. }) => format!("status {status}"),
             Effect::Close => "close".to_owned(),
-            Effect::Truncate { bytes } => format!("truncate {bytes}"),
+            Effect::Truncate(Cut { bytes }) => format!("truncate {bytes}"),
             // A message is not in the log.
             _ => "on a message".to_owned(),
         }
@@ -317,7 +339,7 @@ impl Fault {
 impl Effect {
     /// The answer in place of the right one, if there is another.
     pub(crate) fn answer(&self) -> Option<Answer> {
-        let Effect::Status { status, body, content_type, retry_after } = self else { return None };
+        let Effect::Status(Other { status, body, content_type, retry_after }) = self else { return None };
         let mut answer = match (body, status) {
             (Some(body), _) if body.starts_with('{') => Answer::json(*status, body.clone()),
             (Some(body), _) => Answer::html(*status, body.clone()),

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use dust_orm::protocol::{LeafKind, Op, Path, RawJson, SeedCheck, Write, seed_entries};
+use dust_orm::protocol::{JsonObject, LeafKind, Op, Path, RawJson, SeedCheck, Write, seed_entries};
 use dust_orm::store::{Origin, Store, StoreError};
 use serde::Deserialize;
 
@@ -48,7 +48,7 @@ fn is_lines(text: &str) -> bool {
     let start = text.trim_start();
     let (first, rest) = start.split_once('\n').unwrap_or((start, ""));
     let Ok(line) = RawJson::parse(first.trim()) else { return false };
-    line.is_object() && (!rest.trim().is_empty() || line.to::<Line>().is_ok_and(|line| line.header))
+    line.is_object() && (!rest.trim().is_empty() || line.to().is_ok_and(|JsonObject(Line { header, .. })| header))
 }
 
 /// The error of a place in a text.
@@ -105,7 +105,8 @@ fn lines(store: &Store, text: &str, check: &mut SeedCheck) -> Result<Vec<Placed>
         if line.trim().is_empty() {
             continue;
         }
-        let parsed: Line = serde_json::from_str(line.trim()).map_err(|error| not_json(text, here, &error))?;
+        let JsonObject(parsed): JsonObject<Line> =
+            serde_json::from_str(line.trim()).map_err(|error| not_json(text, here, &error))?;
         if parsed.header {
             continue;
         }
@@ -158,8 +159,8 @@ pub(crate) fn import_lines(store: &Store, text: &str, device_id: &str) -> Import
             continue;
         }
         match serde_json::from_str(text.trim()) {
-            Ok(Line { header: true, .. }) => done.skipped += 1,
-            Ok(Line { path: Some(path), value, kind, .. }) if !path.is_empty() => {
+            Ok(JsonObject(Line { header: true, .. })) => done.skipped += 1,
+            Ok(JsonObject(Line { path: Some(path), value, kind, .. })) if !path.is_empty() => {
                 chunk.add(line, path, value.unwrap_or_else(RawJson::null), kind.as_deref(), &mut done);
             }
             _ => {
@@ -252,6 +253,10 @@ mod tests {
                 "{\"path\":\"ok\",\"value\":1}\n{\"path\":7}",
                 "line 2, column 9: invalid type: integer `7`, expected a string",
             ),
+            (
+                "{\"path\":\"ok\",\"value\":1}\n[false,\"a\",1,null]",
+                "line 2, column 1: invalid type: sequence, expected an object",
+            ),
             ("{\"a\": {\"x\": {}}}", "line 1, column 7: `a/x` is an empty object"),
             ("{\"a\": {\"\": 1}}", "line 1, column 7: `a` has an empty key"),
             ("{\"a\": 1,\n\"a\": 2}", "line 2, column 6: `a` comes twice"),
@@ -327,11 +332,20 @@ mod tests {
         let store = fresh();
         let text = "{\"path\":\"a\",\"value\":1}\n{\"value\":2}\n{\"path\":\"b/\",\"value\":2}\n{\"path\":\"c\"}\n\
                     {\"path\":\"d\",\"value\":{\"\":1}}\n{\"path\":\"n\",\"type\":\"counter\",\"value\":3}\n\
-                    {\"path\":\"n\",\"type\":\"counter\",\"value\":4}\n";
+                    {\"path\":\"n\",\"type\":\"counter\",\"value\":4}\n\
+                    [false,\"e\",1,null]\n";
         let done = import_lines(&store, text, "d");
-        assert_eq!((done.imported, done.skipped, done.unparseable), (4, 1, 1));
+        assert_eq!((done.imported, done.skipped, done.unparseable), (4, 1, 2));
         let failed: Vec<_> = done.failed.iter().map(|f| (f.line, f.path.as_deref(), &f.reason[..11])).collect();
-        assert_eq!(failed, [(2, None, "unparseable"), (3, Some("b/"), "empty_segme"), (5, Some("d"), "`d`: empty_")]);
+        assert_eq!(
+            failed,
+            [
+                (2, None, "unparseable"),
+                (3, Some("b/"), "empty_segme"),
+                (5, Some("d"), "`d`: empty_"),
+                (8, None, "unparseable"),
+            ]
+        );
         let n = store.get(&Path::parse("n").unwrap()).unwrap().unwrap();
         assert_eq!((n.value.as_str(), n.kind.name()), ("4", "integer"));
     }

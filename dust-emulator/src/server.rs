@@ -180,7 +180,7 @@ async fn respond(
         tokio::spawn(socket::serve(state, client, upgrade, stops));
     }
     let answer = if gzip { compressed(answer) } else { answer };
-    let cut = if let Some(Effect::Truncate { bytes }) = effect { Some(*bytes) } else { None };
+    let cut = if let Some(Effect::Truncate(cut)) = effect { Some(cut.bytes) } else { None };
     Ok(response(answer, cut))
 }
 

@@ -334,6 +334,8 @@ fn control_endpoints() {
     assert_eq!(call("GET", "sockets", None).text(), r#"{"channels":1,"open":1}"#);
     assert_eq!(call("POST", "catch-ups", Some(r#"{"hold_after":1}"#)).status(), 200);
     assert_eq!(call("POST", "catch-ups", Some("{}")).status(), 400);
+    assert_eq!(call("POST", "catch-ups", Some("[1]")).status(), 400);
+    assert_eq!(call("POST", "faults", Some(r#"["close",0,false,null,null,null,null,0,1]"#)).status(), 400);
     assert_eq!(call("DELETE", "catch-ups", None).status(), 200);
     assert_eq!(call("PUT", "sockets", Some("1")).status(), 405);
     call("DELETE", "channels", None);

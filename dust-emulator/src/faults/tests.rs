@@ -37,7 +37,7 @@ fn the_first_that_matches_happens() {
     faults.add(Fault::status(500).writes());
     faults.add(Fault::status(503).forever());
     let status = |method, route| match faults.meet(&met(method, route)).unwrap().effect {
-        Effect::Status { status, .. } => status,
+        Effect::Status(Other { status, .. }) => status,
         _ => 0,
     };
     assert_eq!(status("GET", Route::Get), 503);
@@ -46,6 +46,18 @@ fn the_first_that_matches_happens() {
     assert_eq!(faults.pending().len(), 1);
     faults.clear();
     assert!(faults.meet(&met("GET", Route::Get)).is_none());
+}
+
+#[test]
+fn an_array_in_the_place_of_an_object_is_no_fault() {
+    for text in [
+        r#"{"effect":{"status":[503]}}"#,
+        r#"{"effect":{"status":[503,null,null,1]}}"#,
+        r#"{"effect":{"truncate":[3]}}"#,
+        r#"{"effect":{"refuse":["conflict"]}}"#,
+    ] {
+        assert!(serde_json::from_str::<Fault>(text).is_err(), "{text}");
+    }
 }
 
 #[test]

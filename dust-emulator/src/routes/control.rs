@@ -1,5 +1,6 @@
 //! The emulator's own endpoints, for tests in other languages, below `/_emulator`.
 
+use dust_orm::protocol::JsonObject;
 use serde::{Deserialize, Serialize};
 
 use super::Matched;
@@ -15,7 +16,7 @@ pub(super) fn answer(state: &State, matched: &Matched, request: &Request) -> Rep
         ("POST", ["faults"]) => {
             let Payload::Whole(bytes) = &request.body else { return Err(Answer::plain(413)) };
             let wrong = |error: serde_json::Error| Answer::invalid(&format!("not a fault: {error}"));
-            let fault: Fault = serde_json::from_slice(bytes).map_err(wrong)?;
+            let JsonObject(fault): JsonObject<Fault> = serde_json::from_slice(bytes).map_err(wrong)?;
             state.faults.add(fault.clone());
             json(201, &fault)
         }
@@ -41,7 +42,7 @@ pub(super) fn answer(state: &State, matched: &Matched, request: &Request) -> Rep
             let Payload::Whole(bytes) = &request.body else { return Err(Answer::plain(413)) };
             let wrong =
                 |error| Answer::invalid(&format!("not a number of events, such as {{\"hold_after\":3}}: {error}"));
-            let Hold { hold_after } = serde_json::from_slice(bytes).map_err(wrong)?;
+            let JsonObject(Hold { hold_after }) = serde_json::from_slice(bytes).map_err(wrong)?;
             state.hub.hold_catch_ups(Some(hold_after));
             Ok(sockets(state))
         }

@@ -1,5 +1,6 @@
 //! The bytes of files.
 
+use dust_orm::protocol::JsonObject;
 use serde::Deserialize;
 
 use super::Call;
@@ -26,7 +27,8 @@ pub(super) fn get(call: &Call<'_>) -> Reply {
             reference = held.store.file_reference(hash).map_err(|error| refused(&error))?;
         }
     }
-    let reference = reference.and_then(|reference| reference.to::<Reference>().ok()).ok_or_else(Answer::forbidden)?;
+    let reference = reference.and_then(|reference| reference.to::<JsonObject<Reference>>().ok());
+    let JsonObject(reference) = reference.ok_or_else(Answer::forbidden)?;
     let content = call.state.stores.file_content(hash).map_err(|error| refused(&error))?;
     let content = content.ok_or_else(Answer::not_found)?;
     let content_type = reference.content_type.filter(|kind| is_harmless(kind));

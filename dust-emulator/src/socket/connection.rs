@@ -18,7 +18,7 @@ use super::frame::{Frame, Outgoing, Vsn};
 use super::seat::{Crash, Twist};
 use crate::address::{self, Params};
 use crate::auth::Token;
-use crate::faults::{Effect, Fault, Met};
+use crate::faults::{Effect, Fault, Met, Reply};
 use crate::ids;
 use crate::routes::Route;
 use crate::state::State;
@@ -257,7 +257,7 @@ impl Connection {
                 self.desk.hang(&frame.topic);
                 Ok(())
             }
-            Some(Effect::Refuse { response }) => {
+            Some(Effect::Refuse(Reply { response })) => {
                 let join_ref = self.desk.join_ref(&frame.topic);
                 self.desk.answer(frame, Some(join_ref.unwrap_or(&frame.join_ref).clone()), false, response);
                 Ok(())

@@ -1,6 +1,6 @@
 //! What a channel tells of its store and its token.
 
-use dust_orm::protocol::{Glob, LeafKind, ListRequest};
+use dust_orm::protocol::{Glob, JsonObject, LeafKind, ListRequest};
 use dust_orm::store::{Store, StoreError};
 
 use super::seat::Seat;
@@ -96,7 +96,7 @@ pub(super) fn files(store: &Store) -> Result<Option<Files>, StoreError> {
         let page = store.list(&request)?;
         for entry in page.items.into_iter().filter_map(|item| item.into_entry()) {
             if entry.kind == LeafKind::File {
-                let Ok(Reference { size }) = entry.value.to() else { return Ok(None) };
+                let Ok(JsonObject(Reference { size })) = entry.value.to() else { return Ok(None) };
                 files.count += 1;
                 files.bytes = files.bytes.saturating_add(size);
             }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::json_column::json_column;
+use crate::protocol::JsonObject;
 
 /// A field that refers to a file's bytes, which the store keeps beside the record: written by
 /// [`put_file`](crate::DustRepo::put_file), and read with [`fetch_file`](crate::DustRepo::fetch_file).
@@ -47,7 +48,7 @@ use super::json_column::json_column;
 /// the one that `put_file` made, the bytes are out of reach. Leave the field alone in other writes, which an update in flat
 /// mode does by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "Wire", into = "Wire")]
+#[serde(from = "JsonObject<Wire>", into = "Wire")]
 pub struct FileRef {
     /// What the bytes are asked for by: `sha256:` and 64 hexadecimal digits, their SHA-256.
     pub hash: String,
@@ -81,8 +82,8 @@ enum Tag {
     File,
 }
 
-impl From<Wire> for FileRef {
-    fn from(wire: Wire) -> FileRef {
+impl From<JsonObject<Wire>> for FileRef {
+    fn from(JsonObject(wire): JsonObject<Wire>) -> FileRef {
         let Wire { _type: Tag::File, hash, size, content_type, filename, uploaded_at } = wire;
         FileRef { hash, size, content_type, filename, uploaded_at }
     }
@@ -122,5 +123,12 @@ mod tests {
         {
             assert!(serde_json::from_str::<FileRef>(other).is_err(), "{other}");
         }
+    }
+
+    #[test]
+    fn an_array_is_no_file() {
+        let array = r#"["file","sha256:x",5,null,null,"2026-11-22T07:26:55Z"]"#;
+        assert!(serde_json::from_str::<FileRef>(array).is_err());
+        assert!(serde_json::from_str::<FileRef>(r#"["file","sha256:x",5,null,null]"#).is_err());
     }
 }

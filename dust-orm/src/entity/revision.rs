@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::record::RecordRef;
-use crate::protocol::{Path, PathError};
+use crate::protocol::{JsonObject, Path, PathError};
 
 /// The state in which a record was read, to be handed to `if_match`.
 ///
@@ -13,11 +13,26 @@ use crate::protocol::{Path, PathError};
 /// records. It serializes, so that it can travel in a form and come back. A bare number, such as another client's
 /// revision of the whole record, converts into one; it can be matched in map mode only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "JsonObject<Wire>")]
 pub struct Revision {
     record: u64,
     /// The leaves by their rendered name inside the record; `None` for a bare number.
-    #[serde(default, with = "shared")]
+    #[serde(serialize_with = "shared::serialize")]
     leaves: Option<Leaves>,
+}
+
+/// A revision as it travels.
+#[derive(Deserialize)]
+struct Wire {
+    record: u64,
+    #[serde(default, deserialize_with = "shared::deserialize")]
+    leaves: Option<Leaves>,
+}
+
+impl From<JsonObject<Wire>> for Revision {
+    fn from(JsonObject(Wire { record, leaves }): JsonObject<Wire>) -> Revision {
+        Revision { record, leaves }
+    }
 }
 
 /// Shared, as a revision is handed on with every write that it guards.
@@ -98,6 +113,17 @@ pub struct Versioned<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_array_is_no_revision() {
+        let revision = Revision { record: 7, leaves: Some(vec![("title".to_owned(), 7)].into()) };
+        let text = serde_json::to_string(&revision).unwrap();
+        assert_eq!(text, r#"{"record":7,"leaves":[["title",7]]}"#);
+        assert_eq!(serde_json::from_str::<Revision>(&text).unwrap(), revision);
+        assert_eq!(serde_json::from_str::<Revision>(r#"{"record":7}"#).unwrap(), Revision::from(7));
+        assert!(serde_json::from_str::<Revision>(r#"[7,[["title",7]]]"#).is_err());
+        assert!(serde_json::from_str::<Revision>("[7,null]").is_err());
+    }
 
     #[test]
     fn it_knows_what_was_read() {

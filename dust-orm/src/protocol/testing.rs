@@ -198,3 +198,54 @@ fn kind(value: &Value) -> &'static str {
         Value::Object(_) => "map",
     }
 }
+
+/// A message with each of its objects in turn replaced by an array of some of its values, in every order: what a derived
+/// `Deserialize` would read in the object's place.
+pub(crate) fn objects_as_arrays(message: &str) -> Vec<String> {
+    let message: Value = serde_json::from_str(message).unwrap();
+    arrays_for(&message).into_iter().map(|value| value.to_string()).collect()
+}
+
+fn arrays_for(value: &Value) -> Vec<Value> {
+    let inside = |place: &dyn Fn(Value) -> Value, child: &Value| arrays_for(child).into_iter().map(place).collect();
+    match value {
+        Value::Object(members) => {
+            let values: Vec<Value> = members.values().cloned().collect();
+            let mut arrays: Vec<Value> = orders(&values).into_iter().map(Value::from).collect();
+            for (key, child) in members {
+                let place = |child| {
+                    let mut changed = members.clone();
+                    changed.insert(key.clone(), child);
+                    Value::Object(changed)
+                };
+                let changed: Vec<Value> = inside(&place, child);
+                arrays.extend(changed);
+            }
+            arrays
+        }
+        Value::Array(items) => {
+            let mut arrays = Vec::new();
+            for (at, child) in items.iter().enumerate() {
+                let place = |child| {
+                    let mut changed = items.clone();
+                    changed[at] = child;
+                    Value::Array(changed)
+                };
+                let changed: Vec<Value> = inside(&place, child);
+                arrays.extend(changed);
+            }
+            arrays
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The values in every order, and the beginnings of each.
+fn orders(values: &[Value]) -> Vec<Vec<Value>> {
+    let mut orders = vec![Vec::new()];
+    for (at, first) in values.iter().enumerate() {
+        let rest: Vec<Value> = [&values[..at], &values[at + 1..]].concat();
+        orders.extend(self::orders(&rest).into_iter().map(|rest| [vec![first.clone()], rest].concat()));
+    }
+    orders
+}

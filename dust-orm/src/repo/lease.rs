@@ -18,7 +18,7 @@ use super::DustRepo;
 use super::fenced::Fenced;
 use super::field::{check, unreadable};
 use crate::error::{DustErr, ErrKind};
-use crate::protocol::{Fence, Op, Path, RawJson, Write};
+use crate::protocol::{Fence, JsonObject, Op, Path, RawJson, Write};
 use crate::world::{RealWorld, World};
 
 /// How many tries of a renewal there is time for in the time of a lease.
@@ -319,12 +319,18 @@ struct Terms {
     expires_at: i64,
 }
 
+impl Terms {
+    fn read(value: &RawJson) -> Result<Terms, serde_json::Error> {
+        value.to().map(|JsonObject(terms)| terms)
+    }
+}
+
 /// Takes or renews a lease.
 async fn write(repo: &DustRepo, key: &Path, op: Op) -> Result<Terms, DustErr> {
     let transport = repo.active();
     check(op.kind().name(), None, &*transport)?;
     let receipt = transport.write(Write::new(key.clone(), op)).await?;
-    receipt.value.unwrap_or_else(RawJson::null).to().map_err(|error| unreadable(key, &error))
+    Terms::read(&receipt.value.unwrap_or_else(RawJson::null)).map_err(|error| unreadable(key, &error))
 }
 
 fn milliseconds(key: &Path, ttl: Duration) -> Result<i64, DustErr> {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use redb::{ReadableTable, TableError, WriteTransaction};
 
-use crate::protocol::{CommittedOp, Fence, FileUpload, Leaf, LeafKind, Op, RawJson, Write, envelope};
+use crate::protocol::{CommittedOp, Fence, FileUpload, JsonObject, Leaf, LeafKind, Op, RawJson, Write, envelope};
 
 use super::Store;
 use super::error::{StoreError, StoreErrorKind};
@@ -131,7 +131,7 @@ fn hash_in(reference: &RawJson) -> Option<String> {
     struct Reference {
         hash: String,
     }
-    reference.to::<Reference>().ok().map(|reference| reference.hash)
+    reference.to::<JsonObject<Reference>>().ok().map(|JsonObject(reference)| reference.hash)
 }
 
 /// The tables of files are made with the first file, so that a store without any has none of them.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::protocol::{Leaf, LeafKind, Leaves, Op, Path};
+use crate::protocol::{JsonObject, Leaf, LeafKind, Leaves, Op, Path};
 
 use super::error::{StoreError, StoreErrorKind};
 
@@ -143,7 +143,8 @@ impl Envelope {
         if leaf.kind != LeafKind::Lease {
             return None;
         }
-        Some(leaf.value.to().unwrap_or(Envelope { token: None, expires_at: None }))
+        let read = leaf.value.to().map(|JsonObject(envelope)| envelope);
+        Some(read.unwrap_or(Envelope { token: None, expires_at: None }))
     }
 }
 

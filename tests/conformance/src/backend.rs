@@ -13,9 +13,15 @@ pub trait Backend: Send + Sync + 'static {
     /// The first part of the tests' names.
     fn name(&self) -> &'static str;
 
-    /// A transport to a store, and what must live as long as the test. The store may be shared with other tests: each keeps
-    /// to paths below a random one.
-    async fn connect(&self) -> (Arc<dyn Transport>, Box<dyn Send>);
+    /// A transport to a store, and what must live as long as the test. The store may be shared with other tests, those of
+    /// the same module or all: each keeps to paths below a random one.
+    async fn connect(&self, module: &str) -> (Arc<dyn Transport>, Box<dyn Send>);
+}
+
+/// A number no other test run has: std's hasher is seeded at random.
+pub(crate) fn unique() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
 }
 
 /// The embedded store in memory.
@@ -30,7 +36,7 @@ impl Backend for EmbeddedMemory {
         "memory"
     }
 
-    async fn connect(&self) -> (Arc<dyn Transport>, Box<dyn Send>) {
+    async fn connect(&self, _module: &str) -> (Arc<dyn Transport>, Box<dyn Send>) {
         (Arc::new(EmbeddedTransport::new(Store::in_memory().unwrap())), Box::new(()))
     }
 }
@@ -41,7 +47,7 @@ impl Backend for EmbeddedFile {
         "file"
     }
 
-    async fn connect(&self) -> (Arc<dyn Transport>, Box<dyn Send>) {
+    async fn connect(&self, _module: &str) -> (Arc<dyn Transport>, Box<dyn Send>) {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path().join("store.redb")).unwrap();
         (Arc::new(EmbeddedTransport::new(store)), Box::new(directory))

@@ -6,7 +6,7 @@ use dust_orm::protocol::{BatchOp, Entry, ListRequest, Op, Path, RawJson, Write};
 use dust_orm::{Capabilities, DustErr, DustRepo, Transport};
 use serde_json::{Value, json};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, unique};
 use crate::probe::Probe;
 use crate::scoped::Scoped;
 
@@ -21,8 +21,8 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) async fn new(backend: &dyn Backend) -> Context {
-        let (outer, keep) = backend.connect().await;
+    pub(crate) async fn new(backend: &dyn Backend, module: &str) -> Context {
+        let (outer, keep) = backend.connect(module).await;
         let scope = format!("conformance-{:016x}", unique());
         let transport: Arc<dyn Transport> = Arc::new(Scoped::new(Arc::clone(&outer), scope.clone()));
         Context {
@@ -124,10 +124,4 @@ pub(crate) fn path(rendered: &str) -> Path {
 /// A `set` without conditions.
 pub(crate) fn set(at: &str, value: Value) -> Write {
     Write::new(path(at), Op::Set(RawJson::from(value)))
-}
-
-/// A number no other test run has: std's hasher is seeded at random in each process.
-fn unique() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(std::process::id())
 }

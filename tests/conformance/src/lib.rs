@@ -10,11 +10,13 @@ mod context;
 pub mod entities;
 mod plain;
 mod probe;
+mod real;
 mod scoped;
 mod server;
 mod suite;
 
 pub use backend::{Backend, EmbeddedFile, EmbeddedMemory};
 pub use plain::PlainServer;
-pub use server::{EmulatorHttp, EmulatorMessagePack, EmulatorPromoted, EmulatorRealtime, RealServer};
+pub use real::{RealServer, RealServerRealtime, Server};
+pub use server::{EmulatorHttp, EmulatorMessagePack, EmulatorPromoted, EmulatorRealtime};
 pub use suite::trials;

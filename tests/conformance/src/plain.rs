@@ -19,7 +19,7 @@ impl Backend for PlainServer {
         "plain"
     }
 
-    async fn connect(&self) -> (Arc<dyn Transport>, Box<dyn Send>) {
+    async fn connect(&self, _module: &str) -> (Arc<dyn Transport>, Box<dyn Send>) {
         (Arc::new(Plain(EmbeddedTransport::new(Store::in_memory().unwrap()))), Box::new(()))
     }
 }

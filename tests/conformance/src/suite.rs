@@ -103,7 +103,7 @@ pub fn trials(backend: impl Backend) -> Vec<Trial> {
             let backend = Arc::clone(&backend);
             let name = format!("{}::{module}::{}", backend.name(), test.name);
             trials.push(Trial::test(name, move || {
-                run(*test, &*backend);
+                run(*test, module, &*backend);
                 Ok(())
             }));
         }
@@ -111,11 +111,11 @@ pub fn trials(backend: impl Backend) -> Vec<Trial> {
     trials
 }
 
-fn run(test: Test, backend: &dyn Backend) {
+fn run(test: Test, module: &str, backend: &dyn Backend) {
     // The test itself stays on this thread; the tasks that it spawns run beside it.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap();
     runtime.block_on(async {
-        let context = Context::new(backend).await;
+        let context = Context::new(backend, module).await;
         let outcome = AssertUnwindSafe((test.run)(&context)).catch_unwind().await;
         context.clean_up().await;
         if let Err(panic) = outcome {

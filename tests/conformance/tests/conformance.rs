@@ -1,9 +1,10 @@
 //! The conformance suite, on every store that this workspace has, and on a real server where `DUST_CONFORMANCE_URL`,
-//! `DUST_CONFORMANCE_TOKEN` and `DUST_CONFORMANCE_STORE` name one: `cargo test -p conformance -- real`.
+//! `DUST_CONFORMANCE_TOKEN` and `DUST_CONFORMANCE_STORE` name one: `cargo test -p conformance -- real::` over HTTP,
+//! `realws::` in realtime.
 
 use conformance::{
     EmbeddedFile, EmbeddedMemory, EmulatorHttp, EmulatorMessagePack, EmulatorPromoted, EmulatorRealtime, PlainServer,
-    RealServer, trials,
+    RealServer, RealServerRealtime, Server, trials,
 };
 use libtest_mimic::{Arguments, run};
 
@@ -16,8 +17,9 @@ fn main() {
     all.extend(trials(EmulatorRealtime));
     all.extend(trials(EmulatorMessagePack));
     all.extend(trials(EmulatorPromoted));
-    if let Some(real) = RealServer::from_env() {
-        all.extend(trials(real));
+    if let Some(server) = Server::from_env() {
+        all.extend(trials(RealServer(server.clone())));
+        all.extend(trials(RealServerRealtime::new(server)));
     }
     run(&arguments, all).exit();
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::MAX_INCOMING;
+use crate::protocol::JsonObject;
 use crate::protocol::said::shorten;
 use crate::protocol::value::push_string;
 
@@ -110,7 +111,11 @@ pub(super) fn read_frame<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Fra
     read(text)
 }
 
-/// Reads a JSON text into a type that may borrow from it.
-pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, FrameError> {
+/// Reads a JSON object into a type that may borrow from it.
+pub(super) fn read_object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, FrameError> {
+    read(text).map(|JsonObject(value)| value)
+}
+
+fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, FrameError> {
     serde_json::from_str(text).map_err(|error| FrameError(error.to_string()))
 }

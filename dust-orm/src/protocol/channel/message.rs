@@ -5,9 +5,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::frame::{FrameError, Id, Text, read, read_frame};
+use super::frame::{FrameError, Id, Text, read_frame, read_object};
 use super::refusal::Refusal;
-use crate::protocol::{CommittedOp, LeafKind, LeafRef, OpKind, PackedLeaves, Path, RawJson, envelope};
+use crate::protocol::{CommittedOp, JsonObject, LeafKind, LeafRef, OpKind, PackedLeaves, Path, RawJson, envelope};
 
 /// What a server says in one frame.
 ///
@@ -75,7 +75,7 @@ pub struct Joined {
     /// The store's last `store_seq`.
     pub store_seq: u64,
     /// What the token may do.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "JsonObject::field")]
     pub permissions: Permissions,
     /// The token's scopes, such as `entries:write`. Empty where a server does not tell them.
     #[serde(default)]
@@ -257,7 +257,7 @@ fn path(rendered: &str) -> Result<Path, FrameError> {
 impl Response<'_> {
     /// Reads the answer to a join.
     pub fn joined(self) -> Result<Joined, FrameError> {
-        let mut joined: Joined = read(self.0.get())?;
+        let mut joined: Joined = read_object(self.0.get())?;
         place(joined.store_seq)?;
         joined.permissions.files = joined.scopes.is_empty() || joined.scopes.iter().any(|scope| scope == "files:write");
         Ok(joined)
@@ -265,14 +265,14 @@ impl Response<'_> {
 
     /// Reads the answer to `status`.
     pub fn status(self) -> Result<StatusReport, FrameError> {
-        let status: StatusReport = read(self.0.get())?;
+        let status: StatusReport = read_object(self.0.get())?;
         place(status.current_seq)?;
         Ok(status)
     }
 
     /// Reads the answer to a write or a file.
     pub fn written(self) -> Result<Written, FrameError> {
-        let body: WrittenBody<'_> = read(self.0.get())?;
+        let body: WrittenBody<'_> = read_object(self.0.get())?;
         let value = match (body.token, body.expires_at) {
             (Some(token), Some(expires_at)) => {
                 let holder = body.holder.map_or("null", RawValue::get);
@@ -303,18 +303,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Framed<'a> {
                 let Text(topic) = part(&mut seq, 2)?;
                 let Text(event) = part(&mut seq, 3)?;
                 let body = match &*event {
-                    "phx_reply" => Body::Reply(part(&mut seq, 4)?),
-                    "event" => Body::Event(part(&mut seq, 4)?),
-                    "snapshot" => Body::Snapshot(part(&mut seq, 4)?),
-                    other => {
-                        let IgnoredAny = part(&mut seq, 4)?;
-                        match other {
-                            "catch_up_complete" => Body::CaughtUp,
-                            "phx_error" => Body::Crashed,
-                            "phx_close" => Body::Closed,
-                            _ => Body::Unknown,
-                        }
-                    }
+                    "phx_reply" => Body::Reply(payload(&mut seq)?),
+                    "event" => Body::Event(payload(&mut seq)?),
+                    "snapshot" => Body::Snapshot(payload(&mut seq)?),
+                    "catch_up_complete" => payload(&mut seq).map(|IgnoredAny| Body::CaughtUp)?,
+                    "phx_error" => payload(&mut seq).map(|IgnoredAny| Body::Crashed)?,
+                    "phx_close" => payload(&mut seq).map(|IgnoredAny| Body::Closed)?,
+                    _ => part(&mut seq, 4).map(|IgnoredAny| Body::Unknown)?,
                 };
                 Ok(Framed { join_ref, reference, topic, body })
             }
@@ -327,6 +322,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Framed<'a> {
 /// The next part of a frame.
 fn part<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(seq: &mut A, place: usize) -> Result<T, A::Error> {
     seq.next_element()?.ok_or_else(|| A::Error::invalid_length(place, &"a frame of five parts"))
+}
+
+/// The last part of a frame, where its event is known.
+fn payload<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(seq: &mut A) -> Result<T, A::Error> {
+    part(seq, 4).map(|JsonObject(payload)| payload)
 }
 
 impl<'de> Deserialize<'de> for Entries {
@@ -345,7 +345,9 @@ impl<'de> Deserialize<'de> for Entries {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut leaves = Ok(PackedLeaves::default());
-                while let Some((Key(rendered), leaf)) = map.next_entry::<Key<'de>, SnapshotLeaf<'de>>()? {
+                while let Some((Key(rendered), JsonObject(leaf))) =
+                    map.next_entry::<Key<'de>, JsonObject<SnapshotLeaf<'de>>>()?
+                {
                     leaves = leaves.and_then(|mut leaves| {
                         path(&rendered)?;
                         let value = envelope::unwrap(&RawJson::from_trusted(leaf.value.get()));

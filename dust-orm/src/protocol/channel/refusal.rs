@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::error::DustErr;
 use crate::protocol::said::{self, shorten};
-use crate::protocol::{OpKind, Path};
+use crate::protocol::{JsonObject, OpKind, Path};
 
 /// Why a server refused a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -40,8 +40,9 @@ pub struct Attempt<'a> {
 
 impl Refusal {
     /// Reads the body of an error reply. What is not one is a reason in itself.
-    pub(super) fn read(body: &str) -> Refusal {
-        serde_json::from_str(body).unwrap_or_else(|_| Refusal { reason: body.to_owned(), ..Refusal::default() })
+    pub(in crate::protocol::channel) fn read(body: &str) -> Refusal {
+        serde_json::from_str(body)
+            .map_or_else(|_| Refusal { reason: body.to_owned(), ..Refusal::default() }, |JsonObject(refusal)| refusal)
     }
 
     /// The same, its texts as a function makes them.

@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 use crate::protocol::read::{Listing, PageFault, fault_between, prefix_end};
 use crate::protocol::said::shorten;
 use crate::protocol::{
-    Entry, LeafKind, LeafPage, LeafRef, ListItem, ListRequest, PackedLeaves, Page, Path, RawJson, Select, path,
+    Entry, JsonObject, LeafKind, LeafPage, LeafRef, ListItem, ListRequest, PackedLeaves, Page, Path, RawJson, Select,
+    path,
 };
 
 /// Why a body is not the answer that was asked for.
@@ -72,7 +73,7 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 #[derive(Deserialize)]
 struct EntriesBody<'a> {
     #[serde(borrow)]
-    items: Vec<EntryBody<'a>>,
+    items: Vec<JsonObject<EntryBody<'a>>>,
     next_cursor: Option<String>,
 }
 
@@ -86,7 +87,7 @@ struct PathsBody<'a> {
 #[derive(Deserialize)]
 struct LeavesBody<'a> {
     #[serde(borrow)]
-    entries: HashMap<String, LeafBody<'a>>,
+    entries: HashMap<String, JsonObject<LeafBody<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -106,7 +107,7 @@ pub fn page(body: &[u8], request: &ListRequest) -> Result<Page, Unreadable> {
     let page = match request.select {
         Select::Entries => {
             let EntriesBody { items, next_cursor } = read(body)?;
-            let items = items.into_iter().map(|item| item.into_entry().map(ListItem::Entry));
+            let items = items.into_iter().map(|JsonObject(item)| item.into_entry().map(ListItem::Entry));
             Page { items: items.collect::<Result<_, _>>()?, next_cursor }
         }
         Select::Keys | Select::Prefixes => {
@@ -133,12 +134,12 @@ pub(crate) fn leaf_page_between(
     after: Option<&str>,
 ) -> Result<LeafPage, Unreadable> {
     let EntriesBody { items, next_cursor } = read(body)?;
-    items.iter().try_for_each(|item| check_path(&item.path))?;
-    let paths = items.iter().map(|item| &*item.path);
+    items.iter().try_for_each(|JsonObject(item)| check_path(&item.path))?;
+    let paths = items.iter().map(|JsonObject(item)| &*item.path);
     if let Some(fault) = fault_between(between, after, paths, next_cursor.as_deref()) {
         return Err(fault.into());
     }
-    Ok(LeafPage { leaves: PackedLeaves::of(items.iter().map(EntryBody::leaf)), next_cursor })
+    Ok(LeafPage { leaves: PackedLeaves::of(items.iter().map(|JsonObject(item)| item.leaf())), next_cursor })
 }
 
 /// Refuses a page of what was not asked for, or that is not in order, or whose cursor does not lead on.
@@ -162,7 +163,7 @@ fn check<'p>(
 pub fn leaves(body: &[u8], paths: &[Path]) -> Result<Vec<Option<Entry>>, Unreadable> {
     let LeavesBody { entries } = read(body)?;
     let entry = |path: &Path| {
-        let leaf = entries.get(path.as_str())?;
+        let JsonObject(leaf) = entries.get(path.as_str())?;
         Some(leaf_entry(path.clone(), leaf.value, &leaf.kind, leaf.revision))
     };
     Ok(paths.iter().map(entry).collect())
@@ -200,7 +201,7 @@ fn check_path(path: &str) -> Result<(), Unreadable> {
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unreadable> {
     // One check of the whole text is faster than one of every value.
     let text = str::from_utf8(body).map_err(|error| Unreadable::new(error.to_string()))?;
-    serde_json::from_str(text).map_err(|error| {
+    serde_json::from_str(text).map(|JsonObject(answer)| answer).map_err(|error| {
         if text.trim_start().starts_with('<') {
             return Unreadable::new(
                 "it is an HTML page and not JSON, as the sign-in page of a network or a proxy gives; check the \

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::answer::Unreadable;
 use crate::error::DustErr;
 use crate::protocol::said::{self, shorten};
-use crate::protocol::{Path, Selector, envelope};
+use crate::protocol::{JsonObject, Path, Selector, envelope};
 
 /// What was asked for, as far as it decides what an answer means.
 #[derive(Clone, Copy, Debug)]
@@ -205,8 +205,8 @@ impl Call<'_> {
 impl Refusal<'_> {
     /// The error this answer stands for.
     pub fn error(&self, call: &Call<'_>) -> DustErr {
-        let body: ErrorBody<'_> =
-            str::from_utf8(self.body).ok().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let body = str::from_utf8(self.body).ok().and_then(|text| serde_json::from_str(text).ok());
+        let JsonObject(body): JsonObject<ErrorBody<'_>> = body.unwrap_or_default();
         let writes = call.operation.writes();
         match self.status {
             400 if writes && body.is_unknown_outcome() => call.unknown_outcome("the server's writer did not answer it"),

@@ -12,6 +12,7 @@ use crate::protocol::{
 use url::Url;
 
 mod arbitrary;
+mod objects;
 mod recordings;
 
 use recordings::{decoded, recordings};

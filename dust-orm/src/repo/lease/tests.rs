@@ -316,6 +316,13 @@ async fn scope_without_an_answer_to_any_renewal_fails_at_its_next_write() {
     assert_eq!(world.run(done).await.unwrap_err().kind(), ErrKind::Fenced);
 }
 
+#[test]
+fn an_array_in_the_place_of_a_lease_is_refused() {
+    let terms = |text| Terms::read(&RawJson::parse(text).unwrap()).map(|terms| terms.token);
+    assert_eq!(terms(r#"{"_type":"lease","expires_at":9,"holder":null,"token":4}"#).unwrap(), 4);
+    assert!(terms("[4,null,9]").is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn renew_asks_again_when_its_answer_is_lost() {
     let bench = bench();

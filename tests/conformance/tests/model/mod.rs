@@ -251,7 +251,7 @@ macro_rules! against_a_map {
                 fn verbs_do_what_they_do_to_a_map(steps in proptest::collection::vec(step(), 1..24)) {
                     crate::block_on(async {
                         run(DustRepo::embedded(), steps.clone()).await;
-                        let (plain, _keep) = PlainServer.connect().await;
+                        let (plain, _keep) = PlainServer.connect("properties").await;
                         run(DustRepo::with_transport(plain), steps).await;
                     });
                 }

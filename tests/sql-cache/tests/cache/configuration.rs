@@ -41,7 +41,7 @@ async fn tables_that_are_missing_are_an_error_at_the_start() {
             assert!(text.contains(part), "{text}");
         }
         db.cache().await;
-        client(&emulator).cache(db.cache().await).start().await.unwrap();
+        let _client = client(&emulator).cache(db.cache().await).start().await.unwrap();
     })
     .await;
 }
@@ -58,7 +58,7 @@ async fn the_cache_of_another_server_is_an_error_at_the_start() {
         }
         assert!(!text.contains(other.token()) && !text.contains(emulator.token()));
         db.cache().await.clear(&emulator.store()).await.unwrap();
-        client(&other).cache(db.cache().await).start().await.unwrap();
+        let _client = client(&other).cache(db.cache().await).start().await.unwrap();
     })
     .await;
 }

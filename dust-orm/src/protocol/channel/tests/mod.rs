@@ -1,3 +1,4 @@
 mod golden;
+mod objects;
 mod property;
 mod requests;

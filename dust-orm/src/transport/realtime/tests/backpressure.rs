@@ -32,7 +32,11 @@ pub(super) async fn one_at_a_time_after(
             answer_all(socket, &gate).await;
         }
     });
-    SyncClient::builder().store("acme/main").token("dust_tok_test").url(url).base_url("http://127.0.0.1:9")
+    // However slow the machine is: what cannot send and receive at the same time gets no answer at all.
+    let long = Duration::from_secs(300);
+    let timing = Timing { deadline: long, silence: long, answer: long, ..Timing::default() };
+    let builder = SyncClient::builder().store("acme/main").token("dust_tok_test").url(url).timing(timing);
+    builder.base_url("http://127.0.0.1:9")
 }
 
 async fn answer_all(mut socket: WebSocketStream<TcpStream>, gate: &(impl Fn() -> BoxFuture<'static, ()> + Sync)) {
