@@ -3,6 +3,9 @@
 use super::*;
 use crate::protocol::testing::objects_as_arrays;
 
+/// Whether a body is read.
+type Reads<'a> = &'a dyn Fn(&str) -> bool;
+
 #[test]
 fn an_array_in_the_place_of_an_object_is_refused() {
     let path = Path::parse("a/b").unwrap();
@@ -13,7 +16,7 @@ fn an_array_in_the_place_of_an_object_is_refused() {
     let is_keys = |body: &str| page(body.as_bytes(), &keys).is_ok();
     let is_leaves = |body: &str| leaves(body.as_bytes(), std::slice::from_ref(&path)).is_ok();
     let is_written = |body: &str| store_seq(body.as_bytes()).is_ok();
-    let answers: [(&str, &dyn Fn(&str) -> bool); 5] = [
+    let answers: [(&str, Reads<'_>); 5] = [
         (r#"{"path":"a/b","value":1,"type":"integer","revision":3}"#, &is_entry),
         (r#"{"items":[{"path":"a/b","value":1,"type":"integer","revision":3}],"next_cursor":"a/b"}"#, &is_page),
         (r#"{"items":["a/b"],"next_cursor":"a/b"}"#, &is_keys),
