@@ -92,7 +92,9 @@ impl CacheWrite for Write {
 
     async fn clear(&mut self, at_most: usize) -> Result<bool, DustErr> {
         // A `DELETE` with a limit is not known to every database.
-        let behind = self.tables.select_digest_behind(&self.store, at_most as u64);
+        // A number beyond 63 bits is a panic in SeaORM.
+        let at_most = i64::try_from(at_most).unwrap_or(i64::MAX).cast_unsigned();
+        let behind = self.tables.select_digest_behind(&self.store, at_most);
         let behind: Option<Vec<u8>> = self.transaction.query_one(&behind).await?.map(|row| at(&row, 0)).transpose()?;
         let delete = match &behind {
             Some(digest) => self.tables.delete_leaves_before(&self.store, digest),

@@ -14,7 +14,7 @@ use crate::sync::mirror::{CHUNK, Changes, Unsaved, What, next_chunk};
 use crate::sync::store::StoreShared;
 
 /// The leaves after which a transaction takes no further chunk.
-pub(super) const MAX_LEAVES: usize = 8 * 1024;
+pub(super) const MAX_LEAVES: usize = 16 * 1024;
 /// The bytes of paths and values after which a transaction takes no further chunk.
 const MAX_BYTES: usize = 4 << 20;
 /// The pause between two transactions of one save: half of the time that the first one took, within these bounds.

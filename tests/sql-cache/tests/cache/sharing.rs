@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dust_emulator::Emulator;
+use dust_orm::cache::Cache;
 use dust_orm::protocol::Op;
 
 use crate::support::*;
@@ -116,7 +117,7 @@ async fn application_writes_between_the_transactions_of_a_large_save() {
     everywhere("large", async |db| {
         let emulator = Emulator::start().await.unwrap();
         let cache = db.cache().await;
-        let count = 20_000;
+        let count = 40_000;
         let object: Vec<String> = (0..count).map(|number| format!(r#""{number}":1"#)).collect();
         emulator.import(&emulator.store(), &format!(r#"{{"k":{{{}}}}}"#, object.join(","))).unwrap();
         let client = client(&emulator).cache(db.cache().await).start().await.unwrap();
@@ -128,13 +129,10 @@ async fn application_writes_between_the_transactions_of_a_large_save() {
         let write = async {
             let mut unfinished = 0;
             while !saved.load(Ordering::Acquire) {
-                let (cursor, leaves) = try_kept(&cache, &emulator.store()).await.unwrap();
-                if !leaves.is_empty() && leaves.len() < count {
-                    assert!(cursor.unwrap().unfinished.is_some(), "a part looks whole");
+                let cursor = cache.read(&emulator.store()).await.unwrap().cursor().await.unwrap();
+                if cursor.is_some_and(|cursor| cursor.unfinished.is_some()) {
                     row_of_the_application(db).await;
-                    let is_saved = saved.load(Ordering::Acquire);
-                    unfinished += usize::from(!is_saved);
-                    assert_eq!((client.status()[0].cached_seq.is_some()), is_saved);
+                    unfinished += 1;
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
