@@ -155,11 +155,13 @@ pub(crate) fn required_columns() -> TokenStream {
 
 fn description(field: &Field) -> TokenStream {
     let Field { column, name, required, nullable, read_back, .. } = field;
+    let aliases = field.aliases();
     let (key, skipped) = (field.key.is_some(), field.skipped());
     quote! {
         __dust::Field {
             column: Column::#column,
             name: #name,
+            aliases: &[#(#aliases),*],
             required: #required,
             nullable: #nullable,
             key: #key,

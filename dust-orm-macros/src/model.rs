@@ -4,7 +4,9 @@ use heck::ToUpperCamelCase;
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Error, Expr, Fields, GenericArgument, Ident, Lit, Meta, PathArguments, Result, Type};
+use syn::{
+    Data, DeriveInput, Error, Expr, Fields, GenericArgument, Ident, Lit, LitStr, Meta, PathArguments, Result, Type,
+};
 
 use crate::attributes::{Derive, quoted_list};
 use crate::serde_attributes::{self, FieldDefault, SerdeField};
@@ -39,6 +41,17 @@ pub(crate) struct Field {
 impl Field {
     pub(crate) fn skipped(&self) -> bool {
         self.serde.skip.is_some()
+    }
+
+    /// The other names under which it is read, each once.
+    pub(crate) fn aliases(&self) -> Vec<String> {
+        let mut names = vec![self.name.clone()];
+        for alias in self.serde.aliases.iter().map(LitStr::value) {
+            if !names.contains(&alias) {
+                names.push(alias);
+            }
+        }
+        names.split_off(1)
     }
 
     /// Whether it is a leaf of the record.
