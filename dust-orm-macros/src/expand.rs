@@ -41,6 +41,7 @@ pub(crate) fn fields(model: &Model) -> TokenStream {
     let set_absent = set_absent(fields);
     quote_spanned! {at=>
         #[automatically_derived]
+        #[diagnostic::do_not_recommend]
         impl __dust::Fields for ActiveModel {
             const FIELDS: &'static [__dust::Field<Column>] = &[#(#descriptions),*];
 
@@ -118,6 +119,7 @@ pub(crate) fn entity(attributes: &Attributes, prefix: &[LitStr], key: &Field) ->
     let set = quote_spanned!(at=> __dust::set_key(&mut model.#ident, segment, Self::key_to_segment));
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
+        #[diagnostic::do_not_recommend]
         impl __dust::DustEntity for Entity {
             const PREFIX: &'static [&'static str] = &[#(#prefix),*];
             const MODE: __dust::StorageMode = __dust::StorageMode::#mode;

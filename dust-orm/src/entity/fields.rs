@@ -56,6 +56,12 @@ pub enum FieldState {
 /// [`sea_orm::Value`], which disagrees with serde on enums, dates, decimals and bytes.
 ///
 /// A position past the end is an error for the serde methods and changes nothing for the others.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no `ActiveModel` that dust-orm knows",
+    label = "its `Model` needs a derive",
+    note = "derive `DeriveDustEntity` on the `Model` of an entity that lives in Dust, or `DeriveChangeset` on that of one \
+            that lives in SQL only, beside `DeriveEntityModel`"
+)]
 pub trait Fields: ActiveModelTrait {
     /// The fields, in the order in which the model declares them.
     const FIELDS: &'static [Field<<Self::Entity as EntityTrait>::Column>];

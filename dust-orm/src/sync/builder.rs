@@ -177,6 +177,12 @@ impl SyncClientBuilder {
     /// before, so that there is something to read without a server; one that cannot be read is an error. Needs a tokio
     /// runtime.
     pub async fn start(self) -> Result<SyncClient, DustErr> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(DustErr::InvalidParams(
+                "the realtime client needs a tokio runtime: start it inside of `#[tokio::main]` or `Runtime::block_on`"
+                    .to_owned(),
+            ));
+        }
         let configs = self.configs()?;
         let Some(first) = configs.first() else {
             return Err(DustErr::InvalidParams("the realtime client lacks a `store`".to_owned()));

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::tls::Tls;
 use super::wire::{Counted, Wire};
-use crate::config::Token;
+use crate::config::{Token, plain_text_hint};
 use crate::error::DustErr;
 use crate::protocol::channel::{CAPVER, Frames, MAX_INCOMING, MAX_OUTGOING, SOCKET_PATH};
 
@@ -113,7 +113,10 @@ impl Address {
             tracing::debug!(%error, "small frames to the Dust server may be delayed");
         }
         let stream: Box<dyn Wire> = match &self.tls {
-            Some(tls) => tls.connect(&self.host, stream).await.map_err(|why| self.unreachable(&why))?,
+            Some(tls) => tls
+                .connect(&self.host, stream)
+                .await
+                .map_err(|why| self.unreachable(&format!("{why}{}", plain_text_hint(&why))))?,
             None => Box::new(stream),
         };
         let (stream, limits) = (Counted::new(stream), Some(limits(self.max_incoming)));
@@ -133,7 +136,7 @@ impl Address {
                 }))
             }
             Err(Error::Http(response)) => Err(self.unreachable(&format!(
-                "it answered {} where a WebSocket was expected (is `url` right?)",
+                "it answered {} where a WebSocket was expected (is the path of `url`, DUST_WS_URL, or of `base_url`, DUST_BASE_URL, right?)",
                 response.status().as_u16()
             ))),
             Err(error) => Err(self.unreachable(&self.token.redact(error.to_string()))),
