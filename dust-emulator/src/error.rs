@@ -1,11 +1,14 @@
 //! What can go wrong before an emulator answers anything.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use dust_orm::store::StoreError;
 
 /// Why an emulator could not start, or could not do what a test asked of it.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` is the text, so that a `main` that answers it prints a sentence.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum EmulatorError {
     /// The address cannot be listened on.
@@ -35,6 +38,12 @@ pub enum EmulatorError {
     /// A store failed or refused a write.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl fmt::Debug for EmulatorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl EmulatorError {

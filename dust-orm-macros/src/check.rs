@@ -6,7 +6,7 @@ use syn::{DeriveInput, Error, LitStr, Result};
 
 use crate::attributes::Attributes;
 use crate::model::{Field, Model};
-use crate::serde_attributes::{metas, text};
+use crate::serde_attributes::{always_written, metas, text};
 
 /// The prefix, which an entity must have, and which obeys the rule of its keys.
 pub(crate) fn prefix<'a>(attributes: &'a Attributes, input: &DeriveInput) -> Result<&'a [LitStr]> {
@@ -65,13 +65,14 @@ pub(crate) fn entity(model: &Model) -> Result<&Field> {
     Ok(key)
 }
 
-/// The leaves must be there, have names, and not destroy each other.
+/// The leaves must be there, have names, always be written, and not destroy each other.
 fn leaves(model: &Model) -> Result<()> {
     let mut names = HashMap::new();
     for field in model.fields.iter().filter(|field| field.stored()) {
         if field.name.is_empty() {
             return Err(Error::new(field.name_span, "a leaf needs a name: `rename` cannot be empty"));
         }
+        always_written(&field.serde)?;
         if let Some(other) = names.insert(field.name.to_ascii_lowercase(), field) {
             return Err(Error::new(field.name_span, same_name(other, field)));
         }
@@ -82,6 +83,47 @@ fn leaves(model: &Model) -> Result<()> {
             "only the key is stored here, and in Dust a record is its other fields: one without any does not exist. \
              Add a field, such as `pub present: bool`",
         ));
+    }
+    aliases(model, names)
+}
+
+/// An alias names one field, whatever the case of its letters.
+fn aliases<'m>(model: &'m Model, mut names: HashMap<String, &'m Field>) -> Result<()> {
+    // Other clients write the key as a field, too.
+    for key in model.fields.iter().filter(|field| field.key.is_some()) {
+        names.entry(key.name.to_ascii_lowercase()).or_insert(key);
+    }
+    for field in model.fields.iter().filter(|field| !field.skipped()) {
+        for alias in &field.serde.aliases {
+            let name = alias.value();
+            if name.is_empty() {
+                return Err(Error::new(alias.span(), "a leaf has a name: `alias` cannot be empty"));
+            }
+            match names.insert(name.to_ascii_lowercase(), field) {
+                Some(other) if other.ident != field.ident => {
+                    return Err(Error::new(
+                        alias.span(),
+                        format!(
+                            "`{name}` names the field `{}` already, and a Dust server ignores case when it removes \
+                             what is under a path: a leaf of this name is read as one field only. Remove the alias",
+                            other.ident
+                        ),
+                    ));
+                }
+                Some(_) if field.stored() && name != field.name && name.eq_ignore_ascii_case(&field.name) => {
+                    return Err(Error::new(
+                        alias.span(),
+                        format!(
+                            "`{name}` and `{}` differ only in case, which a Dust server ignores when it removes what \
+                             is under a path: removing the old leaf would remove the new one. Keep the stored name \
+                             with `#[serde(rename = {name:?})]`",
+                            field.name
+                        ),
+                    ));
+                }
+                _ => {}
+            }
+        }
     }
     Ok(())
 }

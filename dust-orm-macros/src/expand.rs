@@ -41,6 +41,7 @@ pub(crate) fn fields(model: &Model) -> TokenStream {
     let set_absent = set_absent(fields);
     quote_spanned! {at=>
         #[automatically_derived]
+        #[diagnostic::do_not_recommend]
         impl __dust::Fields for ActiveModel {
             const FIELDS: &'static [__dust::Field<Column>] = &[#(#descriptions),*];
 
@@ -118,6 +119,7 @@ pub(crate) fn entity(attributes: &Attributes, prefix: &[LitStr], key: &Field) ->
     let set = quote_spanned!(at=> __dust::set_key(&mut model.#ident, segment, Self::key_to_segment));
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
+        #[diagnostic::do_not_recommend]
         impl __dust::DustEntity for Entity {
             const PREFIX: &'static [&'static str] = &[#(#prefix),*];
             const MODE: __dust::StorageMode = __dust::StorageMode::#mode;
@@ -155,11 +157,13 @@ pub(crate) fn required_columns() -> TokenStream {
 
 fn description(field: &Field) -> TokenStream {
     let Field { column, name, required, nullable, read_back, .. } = field;
+    let aliases = field.aliases();
     let (key, skipped) = (field.key.is_some(), field.skipped());
     quote! {
         __dust::Field {
             column: Column::#column,
             name: #name,
+            aliases: &[#(#aliases),*],
             required: #required,
             nullable: #nullable,
             key: #key,

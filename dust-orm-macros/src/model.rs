@@ -4,7 +4,10 @@ use heck::ToUpperCamelCase;
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Error, Expr, Fields, GenericArgument, Ident, Lit, Meta, PathArguments, Result, Type};
+use syn::{
+    Data, DeriveInput, Error, Expr, Fields, GenericArgument, GenericParam, Ident, Lit, LitStr, Meta, PathArguments,
+    Result, Type,
+};
 
 use crate::attributes::{Derive, quoted_list};
 use crate::serde_attributes::{self, FieldDefault, SerdeField};
@@ -39,6 +42,17 @@ pub(crate) struct Field {
 impl Field {
     pub(crate) fn skipped(&self) -> bool {
         self.serde.skip.is_some()
+    }
+
+    /// The other names under which it is read, each once.
+    pub(crate) fn aliases(&self) -> Vec<String> {
+        let mut names = vec![self.name.clone()];
+        for alias in self.serde.aliases.iter().map(LitStr::value) {
+            if !names.contains(&alias) {
+                names.push(alias);
+            }
+        }
+        names.split_off(1)
     }
 
     /// Whether it is a leaf of the record.
@@ -84,6 +98,18 @@ pub(crate) fn parse(input: &DeriveInput, derive: Derive) -> Result<Model> {
             format!("`{derive}` is for a struct with named fields, the `Model` of a SeaORM entity"),
         ));
     };
+    if let Some(parameter) = input.generics.params.first() {
+        let reason = match parameter {
+            GenericParam::Lifetime(_) => {
+                "a model owns its values, since it is read from a store: replace the lifetime and the references with \
+                 owned types, such as `String`"
+            }
+            _ => {
+                "a model is one type, since its records have one form: replace the parameter with the type that it stands for"
+            }
+        };
+        return Err(Error::new(parameter.span(), reason));
+    }
     let rename_all = serde_attributes::container(&input.attrs, derive)?;
     let sea_orm: Vec<_> = named.named.iter().map(SeaOrmField::parse).collect();
     let composite = sea_orm.iter().filter(|field| field.key.is_some()).count() > 1;

@@ -18,6 +18,10 @@ use crate::case::RenameRule;
 #[derive(Default)]
 pub(crate) struct SerdeField {
     pub(crate) rename: Option<LitStr>,
+    /// The other names under which it is read.
+    pub(crate) aliases: Vec<LitStr>,
+    /// Where `skip_serializing_if` is written.
+    skip_serializing_if: Option<Span>,
     /// Where `skip` is written.
     pub(crate) skip: Option<Span>,
     pub(crate) default: Option<FieldDefault>,
@@ -118,7 +122,8 @@ pub(crate) fn field(attrs: &[Attribute], default_name: &str, derive: Derive) -> 
             }
             "serialize_with" => field.serialize_with = text(&meta).and_then(|literal| literal.parse().ok()),
             "deserialize_with" => field.deserialize_with = text(&meta).and_then(|literal| literal.parse().ok()),
-            // `skip_serializing_if` and `alias` are for JSON: a leaf is always written, and under one name.
+            "alias" => field.aliases.extend(text(&meta)),
+            "skip_serializing_if" => field.skip_serializing_if = Some(meta.span()),
             _ => {}
         }
     }
@@ -131,6 +136,19 @@ pub(crate) fn field(attrs: &[Attribute], default_name: &str, derive: Derive) -> 
         (_, None) => {}
     }
     Ok(field)
+}
+
+/// Refuses `skip_serializing_if` on a field that is written to Dust.
+pub(crate) fn always_written(field: &SerdeField) -> Result<()> {
+    match field.skip_serializing_if {
+        None => Ok(()),
+        Some(span) => Err(Error::new(
+            span,
+            "`skip_serializing_if` cannot be followed: an update that leaves the field out would keep its old value in \
+             Dust, where `Set(None)` is written as `null` and only `NotSet` is left out. Remove it here; where the JSON \
+             of an API is to lack the field, give that JSON a struct of its own",
+        )),
+    }
 }
 
 fn half_skip(span: Span, attribute: &str) -> Error {

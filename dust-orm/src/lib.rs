@@ -127,6 +127,7 @@ pub mod sync;
 pub mod testing;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
+#[cfg(any(test, feature = "tests-cfg"))]
 pub mod tests_cfg;
 pub mod transport;
 mod world;

@@ -14,7 +14,7 @@ impl<A: Fields> Changeset<A> {
     /// - `data` is an `ActiveModel`, or a changeset to which more is cast.
     /// - `params` is anything that serializes as an object: `serde_json::Value`, a form struct, a map of texts; or as
     ///   a list of pairs, as a form is decoded into a `Vec<(String, String)>`. The names are the serde names of the
-    ///   fields; unknown and unpermitted ones are ignored. Anything else is an error of [`BASE`]. They are taken as
+    ///   fields, or else those of `#[serde(alias)]`; unknown and unpermitted ones are ignored. Anything else is an error of [`BASE`]. They are taken as
     ///   JSON, which has no number that is not finite: it would be `null`.
     /// - A value equal to the present one is no change. A value of a wrong type, or one of which the type would lose a
     ///   part (a digit of a decimal, an exponent out of its range), is the error `is invalid` (code `cast`, parameter
@@ -66,7 +66,7 @@ impl<A: Fields> Changeset<A> {
 
     fn cast_field(&mut self, position: usize, params: &Map<String, Value>, manner: Manner) {
         let Some(field) = A::FIELDS.get(position).filter(|field| !field.skipped) else { return };
-        if let Some(value) = params.get(field.name) {
+        if let Some(value) = field.names().find_map(|name| params.get(name)) {
             self.read(position, View::of(value), manner);
         }
     }

@@ -154,6 +154,13 @@ pub struct Changeset<A: Fields> {
 type Prepare<A> = Arc<dyn Fn(Changeset<A>) -> Changeset<A> + Send + Sync>;
 
 /// What a changeset can be made from: an `ActiveModel` with [`Fields`], or a changeset, to which more is then added.
+#[diagnostic::on_unimplemented(
+    message = "a changeset cannot be made from `{Self}`",
+    label = "neither an `ActiveModel` with a derive of dust-orm nor a `Changeset`",
+    note = "of a `Model`, `.into_active_model()` is the `ActiveModel`",
+    note = "its `Model` derives `DeriveDustEntity`, or `DeriveChangeset` where the entity lives in SQL only, beside \
+            `DeriveEntityModel`"
+)]
 pub trait IntoChangeset {
     /// The model that is changed.
     type ActiveModel: Fields;
@@ -162,6 +169,7 @@ pub trait IntoChangeset {
     fn into_changeset(self) -> Changeset<Self::ActiveModel>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<A: Fields> IntoChangeset for A {
     type ActiveModel = A;
 
@@ -178,6 +186,7 @@ impl<A: Fields> IntoChangeset for A {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<A: Fields> IntoChangeset for Changeset<A> {
     type ActiveModel = A;
 

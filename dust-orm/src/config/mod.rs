@@ -151,6 +151,18 @@ impl DustConfig {
     }
 }
 
+/// The way out where a TLS handshake failed because the other side speaks plain text; empty for another reason.
+pub(crate) fn plain_text_hint(error: &str) -> &'static str {
+    let signs = ["InvalidContentType", "wrong version number", "record overflow"];
+    match signs.iter().any(|sign| error.contains(sign)) {
+        true => {
+            "; the server speaks no TLS on this port: write `http://` (or `ws://`) in `base_url` (DUST_BASE_URL) or `url` \
+             (DUST_WS_URL), or the port of its TLS"
+        }
+        false => "",
+    }
+}
+
 impl fmt::Debug for DustConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DustConfig")

@@ -95,17 +95,30 @@ enum Source<'a> {
 
 /// Finds the source of each field, by position.
 fn find_sources<'a, A: Fields>(record: RecordRef<'a>, sources: &mut [Source<'a>], invalid: &mut InvalidRecord) {
+    // The place of the name under which each field was found that has several.
+    let mut ranks: Vec<(usize, usize)> = Vec::new();
     // What an insert has claimed it has not written yet.
     for leaf in record.leaves().filter(|leaf| !is_claim(leaf.value)) {
         let (head, is_below) = first_segment(record.name(leaf));
-        let Some(position) = A::FIELDS.iter().position(|field| is_leaf(field) && field.name == head) else {
+        let Some((position, rank)) = find_field::<A>(&head) else {
             // The key may stand in the record as well: other clients write it as a field.
-            let is_key = A::FIELDS.iter().any(|field| field.key && field.name == head);
+            let is_key = A::FIELDS.iter().any(|field| field.key && field.rank(&head).is_some());
             if !is_key && invalid.unrecognised.last().is_none_or(|last| *last != head) {
                 invalid.unrecognised.push(head.into_owned());
             }
             continue;
         };
+        if !A::FIELDS[position].aliases.is_empty() {
+            match ranks.iter_mut().find(|(known, _)| *known == position) {
+                None => ranks.push((position, rank)),
+                Some((_, found)) if *found < rank => continue,
+                Some((_, found)) if *found > rank => {
+                    *found = rank;
+                    sources[position] = Source::Absent;
+                }
+                Some(_) => {}
+            }
+        }
         match &mut sources[position] {
             Source::Subtree(leaves) => leaves.push(leaf),
             // The leaf at the field itself comes first. Where there are children too, the newer was written last.
@@ -114,6 +127,16 @@ fn find_sources<'a, A: Fields>(record: RecordRef<'a>, sources: &mut [Source<'a>]
             source => *source = Source::Leaf(leaf),
         }
     }
+}
+
+/// The field that a leaf of this name belongs to, and the place of the name among the field's names.
+fn find_field<A: Fields>(name: &str) -> Option<(usize, usize)> {
+    let by_name = A::FIELDS.iter().position(|field| field.name == name && is_leaf(field));
+    let by_alias = || {
+        let mut fields = A::FIELDS.iter().enumerate().filter(|(_, field)| !field.aliases.is_empty() && is_leaf(field));
+        fields.find_map(|(position, field)| Some((position, field.rank(name)?)))
+    };
+    by_name.map(|position| (position, 0)).or_else(by_alias)
 }
 
 /// The first segment of a leaf's name, unescaped, and whether there are more.

@@ -52,13 +52,14 @@
 ///   `FromJsonQueryResult`, does not, but that derive needs `serde_json` among the dependencies.
 /// * A field is required unless its type is an `Option`, or serde gives it a value by `default` or `skip`.
 /// * An absent leaf is read as `None`, or as the value of `#[serde(default)]`. With `#[serde(skip)]` there is no leaf.
-///   `skip_serializing_if` and `alias` concern JSON only: a leaf is always written, and has one name.
+/// * With `#[serde(alias = "..")]` a value is read under another name too, where there is none under the field's own: a
+///   field is renamed while its records stay. A write of the field deletes what is stored under the other name.
 /// * A field with `#[sea_orm(ignore)]` is no column and no leaf.
 /// * `Option` is recognised by that name: an alias for it is not.
 ///
 /// The model need not derive serde's traits itself, unless it uses `#[serde(..)]`. What cannot work is an error at compile
-/// time: `flatten`, names that differ between reading and writing, attributes that change the shape of the whole struct,
-/// a composite key, fields whose names differ only in ASCII case.
+/// time: `flatten`, `skip_serializing_if`, names that differ between reading and writing, attributes that change the shape of the whole struct,
+/// a composite key, fields whose names or aliases differ only in ASCII case.
 pub use dust_orm_macros::DeriveDustEntity;
 
 /// Gives a SeaORM entity that lives in SQL only what changesets need: derive it on `Model`, beside `DeriveEntityModel`.

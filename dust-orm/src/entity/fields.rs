@@ -10,6 +10,9 @@ pub struct Field<Column: 'static> {
     pub column: Column,
     /// The serde name: the name of the leaf, of the JSON key that `cast` reads, and of the field in errors.
     pub name: &'static str,
+    /// The names of `#[serde(alias)]`, under which a value is read as well; the first that is there counts, after
+    /// [`name`](Field::name).
+    pub aliases: &'static [&'static str],
     /// Whether a record without it is not one.
     pub required: bool,
     /// Whether its type is an `Option`: `null` and an absent leaf are both `None`.
@@ -21,6 +24,18 @@ pub struct Field<Column: 'static> {
     /// Whether a value is read back from its text before it is accepted: its type may write less than it holds. Never for a
     /// plain text, number or truth value, and for an entity that lives in SQL only for nothing but the key.
     pub read_back: bool,
+}
+
+impl<Column> Field<Column> {
+    /// Every name under which a value is read, the first that is there counts.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + use<Column> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+
+    /// The place of a name among [`names`](Field::names).
+    pub(crate) fn rank(&self, name: &str) -> Option<usize> {
+        self.names().position(|known| known == name)
+    }
 }
 
 /// The state of one field of an `ActiveModel`.
@@ -41,6 +56,12 @@ pub enum FieldState {
 /// [`sea_orm::Value`], which disagrees with serde on enums, dates, decimals and bytes.
 ///
 /// A position past the end is an error for the serde methods and changes nothing for the others.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no `ActiveModel` that dust-orm knows",
+    label = "its `Model` needs a derive",
+    note = "derive `DeriveDustEntity` on the `Model` of an entity that lives in Dust, or `DeriveChangeset` on that of one \
+            that lives in SQL only, beside `DeriveEntityModel`"
+)]
 pub trait Fields: ActiveModelTrait {
     /// The fields, in the order in which the model declares them.
     const FIELDS: &'static [Field<<Self::Entity as EntityTrait>::Column>];

@@ -48,6 +48,12 @@ pub type KeyOf<E> = <<E as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueTy
 /// A SeaORM entity whose records live in Dust, at `<prefix>/<key>/<field>`.
 ///
 /// Derive it with `#[derive(DeriveDustEntity)]` beside `DeriveEntityModel`; nothing here is meant to be written by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no entity that lives in Dust",
+    label = "needs `DeriveDustEntity`",
+    note = "derive `DeriveDustEntity` on its `Model`, beside `DeriveEntityModel`, with `#[dust(prefix = \"..\")]`; the type \
+            that the verbs are told is `Entity`, not `Model`"
+)]
 pub trait DustEntity:
     EntityTrait<
         Model: IntoActiveModel<Self::ActiveModel> + Send + Sync,

@@ -28,6 +28,7 @@ pub enum ErrKind {
     TooLarge,
     Database,
     Storage,
+    Json,
 }
 
 impl DustErr {
@@ -57,6 +58,7 @@ impl DustErr {
             DustErr::TooLarge { .. } => ErrKind::TooLarge,
             DustErr::Database(_) => ErrKind::Database,
             DustErr::Storage(_) => ErrKind::Storage,
+            DustErr::Json(_) => ErrKind::Json,
         }
     }
 }

@@ -4,6 +4,7 @@ mod kind;
 mod record;
 mod validation;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +44,15 @@ pub use validation::{Errors, FieldError, Param};
 /// | `TooLarge` | a server sends more than is taken into memory | what, and the limit | no |
 /// | `Database` | a SeaORM hook, or SQL beside Dust, failed | the [`DbErr`] | no |
 /// | `Storage` | the embedded store's file failed | cause | no |
-#[derive(Clone, Debug, thiserror::Error)]
+/// | `Json` | the application's own JSON could not be written or read | the `serde_json::Error` | no |
+///
+/// `Debug` begins with the text, so that a `main` that answers a `DustErr` prints a sentence:
+///
+/// ```
+/// let error = dust_orm::DustErr::NotFound { what: "`links/dust`".into() };
+/// assert_eq!(format!("{error:?}"), "`links/dust` was not found [NotFound]");
+/// ```
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum DustErr {
     /// The server was not reached; nothing was applied.
@@ -86,7 +95,10 @@ pub enum DustErr {
         hint: String,
     },
     /// The server lacks the route.
-    #[error("this Dust server does not implement {operation}")]
+    #[error(
+        "this Dust server does not implement {operation}: it is too old, or the path of its address (`base_url`, \
+         DUST_BASE_URL) is wrong"
+    )]
     NotImplemented {
         /// What was asked for.
         operation: String,
@@ -189,6 +201,23 @@ pub enum DustErr {
     /// The embedded store's file failed.
     #[error("the embedded store failed: {0}")]
     Storage(Arc<str>),
+    /// The application's own JSON could not be written or read.
+    #[error("JSON: {0}")]
+    Json(#[source] Arc<serde_json::Error>),
+}
+
+/// The text, and in brackets the kind and what the text does not say.
+impl fmt::Debug for DustErr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self} [{:?}", self.kind())?;
+        match self {
+            DustErr::Conflict { op_index: Some(index), .. } => write!(f, ", op {index} of the batch")?,
+            DustErr::Partial { cause, .. } => write!(f, ", {:?}", cause.kind())?,
+            DustErr::Database(error) => write!(f, ", {error:?}")?,
+            _ => {}
+        }
+        f.write_str("]")
+    }
 }
 
 fn current_text(current: Option<u64>) -> String {
@@ -235,6 +264,22 @@ impl DustErr {
             DustErr::Invalid(errors) => Some(errors),
             _ => None,
         }
+    }
+}
+
+/// So that `?` takes what `serde_json` answers; [`source`](std::error::Error::source) is the error itself.
+///
+/// ```
+/// use std::error::Error;
+///
+/// fn options(text: &str) -> Result<serde_json::Value, dust_orm::DustErr> {
+///     Ok(serde_json::from_str(text)?)
+/// }
+/// assert!(options("{").unwrap_err().source().unwrap().is::<std::sync::Arc<serde_json::Error>>());
+/// ```
+impl From<serde_json::Error> for DustErr {
+    fn from(error: serde_json::Error) -> DustErr {
+        DustErr::Json(Arc::new(error))
     }
 }
 

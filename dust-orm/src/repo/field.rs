@@ -222,9 +222,10 @@ impl<'r, T: Send + 'r> IntoFuture for FieldWrite<'r, T> {
         Box::pin(async move {
             let FieldWrite { repo, operation, pending, fence, read } = self;
             let transport = &*repo.active();
-            let Pending { write, field } = pending?;
-            let write = Write { fence, ..write };
-            check(operation, write.fence.as_ref(), transport)?;
+            let Pending { write, mut field } = pending?;
+            check(operation, fence.as_ref(), transport)?;
+            field.locate(transport).await?;
+            let write = Write { path: field.path.clone(), fence, ..write };
             let undo = match &write.op {
                 Op::Increment(by) => {
                     field.check_sum(by, transport).await?;
@@ -271,6 +272,8 @@ impl<T> fmt::Debug for FieldWrite<'_, T> {
 pub(super) struct FieldOf {
     pub(super) path: Path,
     name: &'static str,
+    /// The leaves under the field's old names.
+    aliases: Vec<Path>,
     position: usize,
     /// Reads a value as the type of the field at a position, to see whether it is one.
     probe: fn(usize, &RawJson) -> Result<(), serde_json::Error>,
@@ -293,11 +296,27 @@ impl FieldOf {
                 "the field `{name}` of `{record}` is never stored: it is the key, or skipped"
             )));
         };
-        Ok(FieldOf { path: record.child(field.name)?, name: field.name, position, probe: probe::<Active<C>> })
+        let aliases = field.aliases.iter().map(|alias| record.child(alias)).collect::<Result<_, _>>()?;
+        Ok(FieldOf { path: record.child(field.name)?, name: field.name, aliases, position, probe: probe::<Active<C>> })
     }
 
     fn probe(&self, value: &RawJson) -> Result<(), serde_json::Error> {
         (self.probe)(self.position, value)
+    }
+
+    /// Takes the leaf that a reader takes: one under an old name where there is none under the new one. What is added to
+    /// the field is added there, by writers that know the old name only, too.
+    async fn locate(&mut self, transport: &dyn Transport) -> Result<(), DustErr> {
+        if self.aliases.is_empty() {
+            return Ok(());
+        }
+        let names = [std::slice::from_ref(&self.path), &self.aliases].concat();
+        let present = transport.get_many(&names).await?;
+        let present = present.into_iter().flatten().find(|entry| !is_claim(entry.value.as_str()));
+        if let Some(entry) = present {
+            self.path = entry.path;
+        }
+        Ok(())
     }
 
     /// What the field holds now.

@@ -10,6 +10,12 @@ use crate::error::DustErr;
 
 /// What `insert`, `update` and `delete` take: an `ActiveModel`, SeaORM's builder (`ActiveModel::builder()`), or a
 /// `Changeset` of one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is nothing that `insert`, `update`, `merge` and `delete` take",
+    label = "neither an `ActiveModel` nor a `Changeset` of an entity that lives in Dust",
+    note = "of a `Model`, `.into_active_model()` is the `ActiveModel`; `repo.put(model)` writes it whole",
+    note = "an entity lives in Dust if its `Model` derives `DeriveDustEntity` beside `DeriveEntityModel`"
+)]
 pub trait IntoActive: Send {
     /// The entity it belongs to.
     type Entity: DustEntity;
@@ -19,6 +25,7 @@ pub trait IntoActive: Send {
     fn into_active(self, action: Action) -> Result<<Self::Entity as EntityTrait>::ActiveModel, DustErr>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<A> IntoActive for A
 where
     A: ActiveModelTrait + Into<<A::Entity as EntityTrait>::ActiveModel> + Send + 'static,
@@ -47,6 +54,7 @@ where
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<A> IntoActive for Changeset<A>
 where
     A: Fields + Into<<A::Entity as EntityTrait>::ActiveModel> + Send,

@@ -219,5 +219,5 @@ pub(super) fn scalar_fields<E: DustEntity>() -> Option<Arc<[&'static str]>> {
         read.is_err_and(|error| error.to_string().starts_with("invalid type: map"))
     };
     (fields().any(|(_, field)| field.required) && fields().all(|(position, _)| is_scalar(position)))
-        .then(|| fields().map(|(_, field)| field.name).collect())
+        .then(|| fields().flat_map(|(_, field)| field.names()).collect())
 }

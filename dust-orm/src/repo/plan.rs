@@ -75,6 +75,18 @@ impl Guard {
     }
 }
 
+/// The treatment of leaves under the old names of fields (`#[serde(alias)]`) that a write without conditions sets. The
+/// new name prevails over them in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OldNames {
+    /// They stay: the transport fences no batch that deletes leaves.
+    Keep,
+    /// Those that were read are deleted.
+    DeleteRead,
+    /// The record was not read: each name is deleted, there or not.
+    DeleteAll,
+}
+
 /// Whether a write at a path replaces a leaf, which is there or below it.
 pub(super) fn covers(path: &Path, leaf: &str) -> bool {
     path.as_str() == leaf || path.is_above(leaf)
@@ -87,12 +99,13 @@ pub(super) fn insert<E: DustEntity>(
     record: &Path,
     guard: &Guard,
     stored: Option<&PackedRecord<'_>>,
+    old_names: OldNames,
 ) -> Result<Vec<BatchOp>, DustErr> {
     match guard {
         // A record that must not be there can be written as one object, whose absence is one condition.
         Guard::Absent => replace::<E>(active, record, guard),
         _ if E::MODE == StorageMode::Map => replace::<E>(active, record, guard),
-        _ => fields::<E>(active, record, Take::Known, guard, stored),
+        _ => fields::<E>(active, record, Take::Known, guard, stored, old_names),
     }
 }
 
@@ -102,9 +115,10 @@ pub(super) fn update<E: DustEntity>(
     record: &Path,
     guard: &Guard,
     stored: Option<&PackedRecord<'_>>,
+    old_names: OldNames,
 ) -> Result<Vec<BatchOp>, DustErr> {
     if E::MODE == StorageMode::Flat {
-        return fields::<E>(active, record, Take::Set, guard, stored);
+        return fields::<E>(active, record, Take::Set, guard, stored, old_names);
     }
     let names = |wanted: FieldState| {
         let fields = E::ActiveModel::FIELDS.iter().enumerate();
@@ -166,6 +180,7 @@ fn fields<E: DustEntity>(
     take: Take,
     guard: &Guard,
     stored: Option<&PackedRecord<'_>>,
+    old_names: OldNames,
 ) -> Result<Vec<BatchOp>, DustErr> {
     let values = encode_fields(active, take)?;
     let name = |position: usize| E::ActiveModel::FIELDS[position].name;
@@ -173,11 +188,38 @@ fn fields<E: DustEntity>(
     let mut ops = Vec::with_capacity(values.len());
     for (position, value) in values {
         set(record.child(name(position))?, value, guard, &mut ops)?;
+        for alias in E::ActiveModel::FIELDS[position].aliases {
+            delete_old(record.child(alias)?, guard, stored, old_names, &mut ops);
+        }
     }
     if ops.is_empty() && take == Take::Known {
         return Err(nothing_to_write(record));
     }
     Ok(ops)
+}
+
+/// Adds the ops that delete what is stored under the old name of a field that is written. Under a guard that is what was
+/// read, on condition that it has not changed.
+fn delete_old(
+    path: Path,
+    guard: &Guard,
+    stored: Option<&PackedRecord<'_>>,
+    old_names: OldNames,
+    ops: &mut Vec<BatchOp>,
+) {
+    if let Guard::Leaves(_) = guard {
+        let read = guard.at(&path).into_iter();
+        ops.extend(read.map(|(leaf, revision)| BatchOp::delete(leaf.clone()).on(Precondition::IfMatch(*revision))));
+        return;
+    }
+    let deletes = match old_names {
+        OldNames::Keep => false,
+        OldNames::DeleteAll => true,
+        OldNames::DeleteRead => stored.is_some_and(|stored| stored.leaves.iter().any(|leaf| covers(&path, leaf.path))),
+    };
+    if deletes {
+        ops.push(BatchOp::delete(path));
+    }
 }
 
 /// Adds the ops that set one value, on condition that nothing at or below the path has changed.

@@ -9,7 +9,7 @@ use sea_orm::{ActiveModelTrait, EntityTrait, TryIntoModel};
 
 use super::many::{Wanted, scalar_fields};
 use super::options::{Condition, Options};
-use super::plan::{self, Guard};
+use super::plan::{self, Guard, OldNames};
 use super::presence::Presence;
 use super::read::not_found;
 use super::records::fetch;
@@ -76,7 +76,9 @@ impl<E: DustEntity> Draft<E> {
         let active = hooks::before_save::<E>(active, true).await?;
         check_required(&active, Take::Known)?;
         let path = active_path::<E>(&active)?;
-        let reads = (merges::<E>(options) && !is_complete(&active)) || needs_stored::<E>(options);
+        // Where a read is no request, what stands under old names is looked up rather than deleted unseen.
+        let looks_up = has_aliases::<E>() && !transport.capabilities().remote;
+        let reads = (merges::<E>(options) && (looks_up || !is_complete(&active))) || needs_stored::<E>(options);
         Ok(Draft { verb: Verb::Insert, active, path, reads })
     }
 
@@ -180,17 +182,22 @@ impl<E: DustEntity> Draft<E> {
         let stored = stored.map(|leaves| PackedRecord { path, leaves });
         let stored = stored.as_ref();
         let guard = Guard::resolve(&options.condition, path, E::MODE, stored)?;
+        let old_names = match &options.fence {
+            Some(_) if !transport.capabilities().fenced_batches => OldNames::Keep,
+            _ if self.reads => OldNames::DeleteRead,
+            _ => OldNames::DeleteAll,
+        };
         let mut presence = None;
         let (ops, after) = match self.verb {
             Verb::Insert => {
-                let ops = plan::insert::<E>(&self.active, path, &guard, stored)?;
+                let ops = plan::insert::<E>(&self.active, path, &guard, stored, old_names)?;
                 set_known(&mut self.active);
                 // What the insert leaves alone, it merges with.
                 let model = complete::<E>(self.active, stored.filter(|_| merges::<E>(options)))?;
                 (ops, After::Saved { model, insert: Some(true) })
             }
             Verb::Update => {
-                let mut ops = plan::update::<E>(&self.active, path, &guard, stored)?;
+                let mut ops = plan::update::<E>(&self.active, path, &guard, stored, old_names)?;
                 if let (Condition::None, Some(stored)) = (&options.condition, stored) {
                     // A transport that merges fields would have to send a guarded batch another way, and reads what it
                     // has written at no cost.
@@ -263,13 +270,21 @@ fn proves_existence<E: DustEntity>(
         }
         let was_read = match E::MODE {
             StorageMode::Map => revision.has_read(record, record),
-            StorageMode::Flat => revision.has_read(&record.child(field.name)?, record),
+            StorageMode::Flat => {
+                let paths = field.names().map(|name| record.child(name)).collect::<Result<Vec<_>, _>>()?;
+                paths.iter().any(|path| revision.has_read(path, record))
+            }
         };
         if was_read {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Whether a field has been renamed.
+fn has_aliases<E: DustEntity>() -> bool {
+    E::ActiveModel::FIELDS.iter().any(|field| is_leaf(field) && !field.aliases.is_empty())
 }
 
 /// Whether every stored field has a value.

@@ -128,7 +128,7 @@ fn guard_among(ops: &mut Vec<BatchOp>, written: &[Path], stored: &PackedRecord<'
     for op in ops.iter_mut().filter(|op| written.contains(&op.path) && op.precondition.is_none()) {
         let leaf = stored.leaves.iter().find(|leaf| leaf.path == op.path.as_str());
         if let Some(leaf) =
-            leaf.filter(|_| op.value.as_ref().is_some_and(|value| !is_subtree(value)) && is_alone(&op.path))
+            leaf.filter(|_| op.value.as_ref().is_none_or(|value| !is_subtree(value)) && is_alone(&op.path))
         {
             op.precondition = Some(Precondition::IfMatch(leaf.revision));
             return Some(op.path.clone());

@@ -178,6 +178,12 @@ impl SyncClientBuilder {
     /// `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` names is used, unless `NO_PROXY` names the server or the server is on this
     /// machine; one of another scheme than `http` and `https` is an error. Needs a tokio runtime.
     pub async fn start(self) -> Result<SyncClient, DustErr> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(DustErr::InvalidParams(
+                "the realtime client needs a tokio runtime: start it inside of `#[tokio::main]` or `Runtime::block_on`"
+                    .to_owned(),
+            ));
+        }
         let configs = self.configs()?;
         let Some(first) = configs.first() else {
             return Err(DustErr::InvalidParams("the realtime client lacks a `store`".to_owned()));

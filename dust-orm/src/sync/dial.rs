@@ -14,8 +14,8 @@ use super::race::race;
 use super::tls::Tls;
 use super::tunnel;
 use super::wire::{Counted, Wire};
-use crate::config::Token;
 use crate::config::proxy::{self, Proxy};
+use crate::config::{Token, plain_text_hint};
 use crate::error::DustErr;
 use crate::protocol::channel::{CAPVER, Frames, MAX_INCOMING, MAX_OUTGOING, SOCKET_PATH};
 
@@ -155,7 +155,8 @@ impl Address {
             None => self.connect(&self.host, self.port).await.map_err(|error| self.unreachable(&error.to_string()))?,
         };
         if let Some(tls) = &self.tls {
-            stream = tls.connect(&self.host, stream).await.map_err(|why| self.unreachable(&why))?;
+            let connected = tls.connect(&self.host, stream).await;
+            stream = connected.map_err(|why| self.unreachable(&format!("{why}{}", plain_text_hint(&why))))?;
         }
         let (stream, limits) = (Counted::new(stream), Some(limits(self.max_incoming)));
         let opened = tokio_tungstenite::client_async_with_config(self.url.as_str(), stream, limits).await;
@@ -174,7 +175,7 @@ impl Address {
                 }))
             }
             Err(Error::Http(response)) => Err(self.unreachable(&format!(
-                "it answered {} where a WebSocket was expected (is `url` right?)",
+                "it answered {} where a WebSocket was expected (is the path of `url`, DUST_WS_URL, or of `base_url`, DUST_BASE_URL, right?)",
                 response.status().as_u16()
             ))),
             Err(error) => Err(self.unreachable(&self.token.redact(error.to_string()))),

@@ -21,8 +21,10 @@ mod events;
 mod failure;
 mod html;
 mod link;
+mod listen;
 mod pages;
 mod site;
 
 pub use dust::Dust;
+pub use listen::listen_address;
 pub use site::Site;

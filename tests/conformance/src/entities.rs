@@ -1,5 +1,6 @@
 //! The entities of the tests: the toy entities of the library, under shorter names, and odd ones.
 
+pub mod aliased;
 pub mod cased;
 pub mod docs;
 pub mod guarded;

@@ -1,5 +1,6 @@
 //! From test functions to the trials of a test binary.
 
+mod aliases;
 mod batch;
 mod bulk;
 mod cas;
@@ -92,6 +93,7 @@ const MODULES: &[(&str, &[Test])] = &[
     ("errors", errors::TESTS),
     ("escape", escape::TESTS),
     ("dropped", dropped::TESTS),
+    ("aliases", aliases::TESTS),
 ];
 
 /// Every test, against one backend.

@@ -36,7 +36,7 @@ mod book {
         pub rating: i16,
         #[serde(default = "five")]
         pub copies: Option<i32>,
-        #[serde(skip_serializing_if = "Option::is_none", alias = "place")]
+        #[serde(alias = "place")]
         pub shelf: Option<String>,
         #[serde(with = "time::serde::rfc3339")]
         pub read_at: TimeDateTimeWithTimeZone,

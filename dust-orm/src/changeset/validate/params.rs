@@ -48,10 +48,13 @@ impl<A: Fields> Changeset<A> {
     fn confirm(mut self, column: ColumnOf<A>, required: bool) -> Self {
         self.fresh.clear();
         let Some(params) = &self.params else { return self };
-        let field = name::<A>(A::position(column));
-        let confirmation = format!("{field}_confirmation");
-        match params.get(&confirmation) {
-            Some(repeated) if params.get(field).unwrap_or(&Value::Null) == repeated => {}
+        let position = A::position(column);
+        let names = || A::FIELDS.get(position).into_iter().flat_map(|field| field.names());
+        let given = names().find_map(|name| params.get(name)).unwrap_or(&Value::Null);
+        let repeated = names().find_map(|name| params.get(&format!("{name}_confirmation")));
+        let confirmation = format!("{}_confirmation", name::<A>(position));
+        match repeated {
+            Some(repeated) if given == repeated => {}
             Some(_) => self.fail(confirmation, FieldError::new("does not match confirmation", "confirmation")),
             None if required => self.fail(confirmation, blank_error()),
             None => {}

@@ -12,8 +12,12 @@ use reqwest::{Client, Url};
 
 use super::body::{Progress, WatchedBody};
 use super::request::Request;
+use crate::config::plain_text_hint;
 use crate::protocol::http::Condition;
 use crate::world::World;
+
+/// The way out for a caller without a tokio runtime.
+const NO_RUNTIME: &str = "it needs a tokio runtime: call it inside of `#[tokio::main]` or `Runtime::block_on`";
 
 /// How much of a refusal is read: more than any error body, and not the whole of somebody's error page.
 const MAX_REFUSAL: usize = 64 << 10;
@@ -73,6 +77,9 @@ pub(super) async fn attempt(
     limits: Limits,
     world: &Arc<dyn World>,
 ) -> Result<Answer, Lost> {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return Err(Lost::Impossible(NO_RUNTIME.to_owned()));
+    }
     let progress = (writes || request.body.is_some()).then(|| Progress::new(Arc::clone(world)));
     let not_sent = || progress.as_ref().is_some_and(Progress::give_up);
 
@@ -229,6 +236,7 @@ fn reason(error: reqwest::Error) -> String {
         }
         cause = error.source();
     }
+    text.push_str(plain_text_hint(&text));
     text
 }
 

@@ -469,7 +469,9 @@ mod without_batch_write {
         let (peer, transport, _) = scripted([answer(405, &[], "Method Not Allowed")]).await;
         for ops in [guarded, two_records, same_path] {
             let error = transport.batch_write(ops, None).await.unwrap_err();
-            assert_eq!(error.to_string(), "this Dust server does not implement batch_write");
+            let text = error.to_string();
+            assert!(text.starts_with("this Dust server does not implement batch_write: "), "{text}");
+            assert!(text.contains("the path of its address (`base_url`, DUST_BASE_URL) is wrong"), "{text}");
         }
         assert_eq!(peer.received().len(), 1, "it is remembered");
     }
