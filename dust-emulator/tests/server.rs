@@ -11,6 +11,7 @@ use dust_emulator::{Emulator, EmulatorError};
 use dust_orm::protocol::Path;
 use support::send;
 use support::world::World;
+use tokio::io::AsyncReadExt;
 
 #[test]
 fn it_has_an_address_a_token_and_a_store() {
@@ -80,15 +81,27 @@ fn a_port_in_use_is_named() {
     assert!(error.contains(&world.address().to_string()) && error.contains("another port"), "{error}");
 }
 
-#[test]
-fn idle_connections_are_closed() {
-    let world = World::with(Emulator::builder().idle_timeout(Duration::from_secs(1)));
-    let mut stream = TcpStream::connect(world.address()).unwrap();
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
-    let mut answer = Vec::new();
-    // Ends only when the server closes.
-    stream.read_to_end(&mut answer).unwrap();
-    assert!(String::from_utf8(answer).unwrap().ends_with("\r\n\r\n{\"status\":\"ok\"}"));
+#[tokio::test(start_paused = true)]
+async fn idle_connections_are_closed() {
+    let emulator = Emulator::builder().idle_timeout(Duration::from_secs(60)).start().await.unwrap();
+    let address = emulator.address();
+    // The clock of the runtime stands still while this runs, and goes on when nothing is left to do.
+    let served = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        let (mut answer, mut buffer) = (Vec::new(), [0; 512]);
+        while !answer.ends_with(b"\r\n\r\n{\"status\":\"ok\"}") {
+            let read = stream.read(&mut buffer).unwrap();
+            assert!(read > 0, "the connection is closed before it is idle");
+            answer.extend_from_slice(&buffer[..read]);
+        }
+        stream.set_nonblocking(true).unwrap();
+        stream
+    });
+    let mut stream = tokio::net::TcpStream::from_std(served.await.unwrap()).unwrap();
+    let mut byte = [0];
+    let closed = tokio::time::timeout(Duration::from_secs(61), stream.read(&mut byte)).await;
+    assert_eq!(closed.expect("the connection is still open").unwrap(), 0);
 }
 
 #[test]

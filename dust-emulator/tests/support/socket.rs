@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::handshake::HandshakeError;
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
 
 /// How long a frame that has to come may take. Nothing waits for it to pass.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) struct Socket {
     inner: WebSocket<TcpStream>,

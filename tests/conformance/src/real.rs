@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use dust_orm::sync::SyncClient;
 use dust_orm::transport::{HttpTransport, RealtimeTransport, Receipt};
 use dust_orm::{Capabilities, DustConfig, DustErr, Transport};
 use serde_json::{Value, json};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::OnceCell;
 
 use crate::backend::{Backend, unique};
@@ -92,26 +93,62 @@ impl Backend for RealServer {
 
 /// A real server over its WebSocket. Each module has a store of its own where the server gives one, otherwise the
 /// configured one.
+///
+/// The trials of a store share one client: a client reads the whole log of its store when it joins.
 pub struct RealServerRealtime {
     server: Server,
-    /// The stores that were made, by module; `None` where the server refused.
-    stores: Mutex<HashMap<String, Arc<OnceCell<Option<String>>>>>,
+    /// The clients of the stores that were created, by module; `None` where the server refused.
+    created: Mutex<HashMap<String, Arc<OnceCell<Option<Joined>>>>>,
+    /// The client of the configured store.
+    configured: OnceCell<Joined>,
 }
+
+/// A store and its client.
+#[derive(Clone)]
+struct Joined {
+    store: String,
+    client: SyncClient,
+}
+
+/// The runtime of the shared clients, each of which outlives the trial that starts it.
+static CLIENTS: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
 
 impl RealServerRealtime {
     pub fn new(server: Server) -> RealServerRealtime {
-        RealServerRealtime { server, stores: Mutex::default() }
+        RealServerRealtime { server, created: Mutex::default(), configured: OnceCell::new() }
     }
 
     /// The name of the store for a module.
     pub async fn store(&self, module: &str) -> String {
-        let cell = Arc::clone(self.stores.lock().unwrap().entry(module.to_owned()).or_default());
-        let fresh = cell.get_or_init(|| async {
+        self.joined(module).await.store
+    }
+
+    async fn joined(&self, module: &str) -> Joined {
+        let cell = Arc::clone(self.created.lock().unwrap().entry(module.to_owned()).or_default());
+        let created = cell.get_or_init(|| async {
             let store = self.server.create_store().await?;
             // A token of selected stores may create one that it cannot join.
-            self.server.join(&store).await.is_ok().then_some(store)
+            self.join(store).await.ok()
         });
-        fresh.await.clone().unwrap_or_else(|| self.server.store.clone())
+        if let Some(joined) = created.await {
+            return joined.clone();
+        }
+        let configured = self.configured.get_or_init(|| async {
+            let store = &self.server.store;
+            self.join(store.clone()).await.unwrap_or_else(|error| panic!("the store `{store}`: {error}"))
+        });
+        configured.await.clone()
+    }
+
+    /// Starts a client on the shared runtime.
+    async fn join(&self, store: String) -> Result<Joined, DustErr> {
+        let server = self.server.clone();
+        let joining = CLIENTS.spawn(async move {
+            let client = server.join(&store).await?;
+            Ok(Joined { store, client })
+        });
+        joining.await.unwrap()
     }
 }
 
@@ -122,10 +159,10 @@ impl Backend for RealServerRealtime {
     }
 
     async fn connect(&self, module: &str) -> (Arc<dyn Transport>, Box<dyn Send>) {
-        let store = self.store(module).await;
-        let client = self.server.join(&store).await.unwrap_or_else(|error| panic!("the store `{store}`: {error}"));
+        let Joined { store, client } = self.joined(module).await;
+        // Its own, since the connections of its HTTP client end with the runtime of the trial.
         let transport = RealtimeTransport::new(&client, &store).unwrap();
-        (Arc::new(Patient(Arc::new(transport))), Box::new(client))
+        (Arc::new(Patient(Arc::new(transport))), Box::new(()))
     }
 }
 

@@ -13,6 +13,7 @@ use dust_orm::protocol::{BatchOp, Op, Path, RawJson, Write};
 use dust_orm::sync::{Frames, StoreState, SyncClient, SyncClientBuilder};
 use dust_orm::{BatchEntry, DustConfig, DustErr, DustRepo, ErrKind, Event};
 use futures_util::StreamExt;
+use tokio::net::TcpSocket;
 
 fn config(emulator: &Emulator, token: &str) -> DustConfig {
     DustConfig::builder().store(emulator.store()).token(token).base_url(emulator.url()).build().unwrap()
@@ -26,19 +27,27 @@ fn client(emulator: &Emulator) -> SyncClientBuilder {
     SyncClient::builder().store(emulator.store()).token(emulator.token()).base_url(emulator.url())
 }
 
+/// Waits for something that is certain to come, however busy the machine is.
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(300), what).await.expect("it comes to pass")
+}
+
 async fn state(client: &SyncClient, wanted: impl Fn(&StoreState) -> bool) {
     let mut states = std::pin::pin!(client.states(&client.status()[0].store).unwrap());
     let wait = async { while !wanted(&states.next().await.expect("the client runs")) {} };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the state comes");
+    soon(wait).await;
 }
 
 fn way(repo: &DustRepo) -> &'static str {
     repo.transport().name()
 }
 
-/// A port of this machine where nobody listens.
-async fn nowhere() -> SocketAddr {
-    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+/// A port of this machine where nobody listens, nor can while the socket is held.
+fn nowhere() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 #[tokio::test]
@@ -124,7 +133,8 @@ async fn no_call_fails_and_every_write_is_read_while_clients_come_and_go() {
 #[tokio::test]
 async fn a_client_that_is_down_leaves_its_repos_to_http() {
     let emulator = Emulator::start().await.unwrap();
-    let client = client(&emulator).url(format!("ws://{}", nowhere().await)).start().await.unwrap();
+    let (_held, address) = nowhere();
+    let client = client(&emulator).url(format!("ws://{address}")).start().await.unwrap();
     let repo = repo(&emulator);
     assert!(matches!(client.status()[0].state, StoreState::Offline));
     assert_eq!(way(&repo), "http");
@@ -164,13 +174,13 @@ async fn a_subscription_goes_on_through_a_break_and_ends_with_the_client() {
     for slug in ["a", "b"] {
         // Whichever way it goes: over HTTP while the connection is not back.
         repo.insert(new_link(slug)).await.unwrap();
-        let heard = tokio::time::timeout(Duration::from_secs(20), changes.next()).await.expect("it is heard");
+        let heard = soon(changes.next()).await;
         assert!(matches!(&heard, Some(Event::Upserted(link)) if link.slug == slug), "{heard:?}");
         client.disable().await;
         client.enable().await;
     }
     client.shutdown().await;
-    let end = tokio::time::timeout(Duration::from_secs(20), changes.next()).await.expect("it ends");
+    let end = soon(changes.next()).await;
     assert!(end.is_none());
 }
 
@@ -202,7 +212,7 @@ async fn a_client_that_is_not_enabled_does_nothing_until_it_is() {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), closed).await.expect("the socket closes");
+        soon(closed).await;
     }
     client.shutdown().await;
     client.enable().await;
@@ -235,7 +245,7 @@ async fn a_write_waits_for_a_connection_if_it_is_told_to() {
     let emulator = builder().start().await.unwrap();
     let client = client(&emulator).start().await.unwrap();
     let hasty = DustRepo::with_client(&client, "acme/main").unwrap();
-    let patient = DustRepo::builder().client(&client, "acme/main").wait_for_connection(Duration::from_secs(30));
+    let patient = DustRepo::builder().client(&client, "acme/main").wait_for_connection(Duration::from_secs(300));
     let patient = patient.build().unwrap();
     let address = emulator.address();
     emulator.stop().await;
@@ -254,10 +264,11 @@ async fn what_the_socket_cannot_carry_is_refused_whatever_way_a_write_takes() {
     let path = || Path::parse("links/dust/price").unwrap();
     let values = [r#"{"_type":"decimal","_typed":"1.20"}"#, "[123456789012345678901234567890]"]
         .map(|text| RawJson::parse(text).unwrap());
+    let (_held, nowhere) = nowhere();
     for expected in ["realtime", "http"] {
         let mut builder = client(&emulator).frames(Frames::MessagePack);
         if expected == "http" {
-            builder = builder.url(format!("ws://{}", nowhere().await));
+            builder = builder.url(format!("ws://{nowhere}"));
         }
         let client = builder.start().await.unwrap();
         assert_eq!(way(&repo), expected);
@@ -293,6 +304,6 @@ async fn a_subscription_through_the_repo_of_a_lease_ends_with_the_last_client() 
     lease.repo().insert(new_link("b")).await.expect("the repo of the lease holds the client");
     assert!(matches!(links.next().await, Some(Event::Upserted(_))));
     drop(lease);
-    let end = tokio::time::timeout(Duration::from_secs(20), links.next()).await.expect("it ends");
+    let end = soon(links.next()).await;
     assert_eq!(end, None);
 }

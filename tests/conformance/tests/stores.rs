@@ -4,7 +4,7 @@
 
 use conformance::{Backend, RealServerRealtime, Server};
 use dust_emulator::{Emulator, Fault, Route, Token};
-use dust_orm::protocol::{Op, Path, RawJson, Write};
+use dust_orm::protocol::{BatchOp, Op, Path, RawJson, Write};
 
 fn server(emulator: &Emulator, token: &str) -> RealServerRealtime {
     RealServerRealtime::new(Server { url: emulator.url(), token: token.to_owned(), store: emulator.store() })
@@ -41,5 +41,30 @@ async fn a_server_that_creates_no_store_is_tested_in_the_configured_one() {
     for fault in [Fault::status(402), Fault::status(404), Fault::close(), Fault::status(201).body("<html>")] {
         emulator.faults().add(fault.clone().route(Route::Stores));
         assert_eq!(server(&emulator, emulator.token()).store("crud").await, emulator.store(), "{fault:?}");
+    }
+}
+
+#[test]
+fn the_trials_of_a_store_share_one_client() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let emulating = runtime();
+    for (scopes, clients) in
+        [(&["entries:read", "entries:write"][..], 1), (&["entries:read", "entries:write", "stores:create"], 2)]
+    {
+        let emulator = emulating.block_on(Emulator::start()).unwrap();
+        emulator.add_token(Token::new("tester").scopes(scopes.iter().copied()));
+        let server = server(&emulator, "tester");
+        // Each trial has a runtime of its own.
+        for module in ["crud", "keys", "crud"] {
+            runtime().block_on(async {
+                let (transport, _keep) = server.connect(module).await;
+                let path = Path::parse("conformance-1/a").unwrap();
+                transport.write(Write::new(path.clone(), Op::Set(RawJson::parse("1").unwrap()))).await.unwrap();
+                transport.batch_write(vec![BatchOp::delete(path.clone())], None).await.unwrap();
+                assert_eq!(transport.get(&path).await.unwrap(), None);
+            });
+        }
+        let sockets = emulator.requests().iter().filter(|request| request.route == Route::Socket).count();
+        assert_eq!(sockets, clients, "{scopes:?}");
     }
 }

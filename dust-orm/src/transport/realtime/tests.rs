@@ -123,9 +123,9 @@ fn glob(text: &str) -> Glob {
     Glob::parse(text).unwrap()
 }
 
-/// Waits for something that is certain to come.
+/// Waits for something that is certain to come, however busy the machine is.
 async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), what).await.expect("it comes to pass")
+    tokio::time::timeout(Duration::from_secs(300), what).await.expect("it comes to pass")
 }
 
 /// Waits until the mirror has what it is certain to get.
