@@ -52,14 +52,17 @@ async fn a_shutdown_and_a_disable_beside_a_shutdown_wait_for_the_writes_under_wa
     soon(write).await.unwrap().unwrap();
 }
 
+const ADDRESS: &str = "http://127.0.0.8:9";
+
 /// The same end for subscriptions of each kind of repo.
 #[tokio::test]
 async fn subscriptions_end_with_the_last_client_as_after_a_shutdown() {
     for is_shut_down in [true, false] {
         let (remote, builder) = Remote::start().await;
         remote.other_writes("links/a", r#"{"title":"A","url":"u"}"#, false);
-        let client = builder.start().await.unwrap();
-        let config = DustConfig::builder().base_url("http://127.0.0.1:9").store("acme/main").token("dust_tok_test");
+        // Repos are promoted by the address of the server, which no other test may use at the same time.
+        let client = builder.base_url(ADDRESS).start().await.unwrap();
+        let config = DustConfig::builder().base_url(ADDRESS).store("acme/main").token("dust_tok_test");
         let promoted = DustRepo::connect(config.build().unwrap()).unwrap();
         let given = DustRepo::with_client(&client, "acme/main").unwrap();
         let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
