@@ -29,7 +29,8 @@ fn a_store_that_is_written_to_does_not_grow() {
         let log = store.ops_since(0, usize::MAX).unwrap();
         assert!(log.len() < 1_000, "{} ops are in the log", log.len());
         let snapshot = store.snapshot().unwrap().unwrap();
-        assert_eq!(log.first().unwrap().store_seq, snapshot.seq + 1);
+        // The last compaction may have begun after the last write.
+        assert!(log.first().is_none_or(|op| op.store_seq == snapshot.seq + 1), "{:?} {log:?}", snapshot.seq);
         assert_eq!((store.current_seq(), store.value("links/dust/count")), (3_000, "2999".to_owned()));
         let sizes = store.inner.writer().sizes;
         assert_eq!(sizes, compact::sizes(&store.inner.storage.view().unwrap()).unwrap());
