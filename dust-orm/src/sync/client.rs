@@ -266,6 +266,12 @@ impl SyncClient {
         SyncClient { inner, life: Some(Arc::new(Life { client, slots: Mutex::default(), _held: held })) }
     }
 
+    /// Waits until the client's task has taken note of a shutdown.
+    #[cfg(test)]
+    pub(crate) async fn takes_no_more_calls(&self) {
+        self.inner.calls.closed().await;
+    }
+
     /// The same client, without keeping it running.
     pub(crate) fn without_life(&self) -> SyncClient {
         SyncClient { inner: Arc::clone(&self.inner), life: None }

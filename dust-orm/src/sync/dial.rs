@@ -337,10 +337,12 @@ mod tests {
 
     #[tokio::test]
     async fn host_whose_first_address_is_dead_is_reached_at_the_next() {
-        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        // Nobody can listen on a port that is held.
+        let held = tokio::net::TcpSocket::new_v4().unwrap();
+        held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut address = address("http://dust.test").unwrap();
-        address.resolved = Some(vec![closed, listener.local_addr().unwrap()]);
+        address.resolved = Some(vec![held.local_addr().unwrap(), listener.local_addr().unwrap()]);
         let server = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
             tokio_tungstenite::accept_async(stream).await.unwrap()

@@ -39,7 +39,7 @@ async fn a_shutdown_and_a_disable_beside_a_shutdown_wait_for_the_writes_under_wa
 
     let mut first = client.shutdown().boxed();
     assert!((&mut first).now_or_never().is_none());
-    // The task has taken note of it as soon as it takes no more calls.
+    soon(client.takes_no_more_calls()).await;
     let late = soon(transport.write(Write::new(path("q"), Op::Delete))).await.unwrap_err();
     assert_eq!(late.kind(), ErrKind::Network);
     let mut others = [client.shutdown().boxed(), client.disable().boxed()];
@@ -52,17 +52,15 @@ async fn a_shutdown_and_a_disable_beside_a_shutdown_wait_for_the_writes_under_wa
     soon(write).await.unwrap().unwrap();
 }
 
-const ADDRESS: &str = "http://127.0.0.8:9";
-
 /// The same end for subscriptions of each kind of repo.
 #[tokio::test]
 async fn subscriptions_end_with_the_last_client_as_after_a_shutdown() {
     for is_shut_down in [true, false] {
         let (remote, builder) = Remote::start().await;
         remote.other_writes("links/a", r#"{"title":"A","url":"u"}"#, false);
-        // Repos are promoted by the address of the server, which no other test may use at the same time.
-        let client = builder.base_url(ADDRESS).start().await.unwrap();
-        let config = DustConfig::builder().base_url(ADDRESS).store("acme/main").token("dust_tok_test");
+        // Its own: a repo is promoted by the clients of other tests with the same token, too.
+        let client = builder.token("dust_tok_lifetime").start().await.unwrap();
+        let config = DustConfig::builder().base_url("http://127.0.0.1:9").store("acme/main").token("dust_tok_lifetime");
         let promoted = DustRepo::connect(config.build().unwrap()).unwrap();
         let given = DustRepo::with_client(&client, "acme/main").unwrap();
         let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
