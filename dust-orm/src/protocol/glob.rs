@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::error::DustErr;
-
 use super::path::{self, Path, PathError};
 
 /// A pattern over paths: `*` is exactly one segment, `**` one or more and only as the last segment.
@@ -46,6 +44,11 @@ pub enum GlobError {
     #[error("wildcard_many_not_tail: `**` may only be the last segment of a pattern")]
     WildcardManyNotTail,
 }
+
+/// The error of a path below which no pattern can look: it has a segment `\*` or `\**`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` has a segment `\\*` or `\\**`, which no pattern can name")]
+pub struct UnnameablePath(pub Path);
 
 impl GlobError {
     /// The server's name for it, `wildcard_many_not_tail` or one of [`PathError::name`].
@@ -98,14 +101,14 @@ impl Glob {
     }
 
     /// As [`below`](Glob::below), with an error that says what is the matter with the path.
-    pub(crate) fn subtree(path: &Path) -> Result<Glob, DustErr> {
-        Glob::below(path).ok_or_else(|| unnameable(path))
+    pub(crate) fn subtree(path: &Path) -> Result<Glob, UnnameablePath> {
+        Glob::below(path).ok_or_else(|| UnnameablePath(path.clone()))
     }
 
     /// The rendered form of [`subtree`](Glob::subtree), where that is all it is for.
     #[cfg(feature = "http")]
-    pub(crate) fn render_subtree(path: &Path) -> Result<String, DustErr> {
-        Glob::render_below(path).ok_or_else(|| unnameable(path))
+    pub(crate) fn render_subtree(path: &Path) -> Result<String, UnnameablePath> {
+        Glob::render_below(path).ok_or_else(|| UnnameablePath(path.clone()))
     }
 
     /// The path of which this is the pattern of everything below it.
@@ -184,10 +187,6 @@ impl Glob {
     }
 }
 
-fn unnameable(path: &Path) -> DustErr {
-    DustErr::InvalidParams(format!("`{path}` has a segment `\\*` or `\\**`, which no pattern can name"))
-}
-
 impl Token {
     fn parse(segment: &str) -> Token {
         match segment {
@@ -217,12 +216,6 @@ impl std::str::FromStr for Glob {
 
     fn from_str(rendered: &str) -> Result<Glob, GlobError> {
         Glob::parse(rendered)
-    }
-}
-
-impl From<GlobError> for DustErr {
-    fn from(error: GlobError) -> DustErr {
-        DustErr::InvalidParams(error.to_string())
     }
 }
 

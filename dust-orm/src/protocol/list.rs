@@ -1,9 +1,8 @@
 //! Lists of leaves: what is asked for and what is answered.
 
 use super::entry::Entry;
-use super::glob::Glob;
+use super::glob::{Glob, UnnameablePath};
 use super::path::Path;
-use crate::error::DustErr;
 
 /// The most leaves one page may hold, and the most paths or ops one batch may hold.
 pub const MAX_PAGE: usize = 1000;
@@ -36,7 +35,7 @@ impl ListRequest {
     }
 
     /// A page of the leaves below a path: the first, or the one after a cursor. Fails where no pattern can name the path.
-    pub(crate) fn below(path: &Path, after: Option<&str>) -> Result<ListRequest, DustErr> {
+    pub(crate) fn below(path: &Path, after: Option<&str>) -> Result<ListRequest, UnnameablePath> {
         Ok(ListRequest { after: after.map(str::to_owned), ..ListRequest::pattern(Glob::subtree(path)?) })
     }
 }
@@ -126,19 +125,22 @@ impl ListItem {
 /// The most pages without a leaf that are read one after the other.
 const MAX_EMPTY_PAGES: usize = 100;
 
+/// The error of a list that goes on without leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a list of {MAX_EMPTY_PAGES} pages one after the other without a leaf, each with another cursor")]
+pub(crate) struct EndlessList;
+
 /// Ends a list that goes on without leaves, which a reader would follow forever.
 #[derive(Debug, Default)]
 pub(crate) struct EmptyPages(usize);
 
 impl EmptyPages {
     /// Counts a page. Fails at the last of too many in a row that are empty and have a cursor all the same.
-    pub(crate) fn check(&mut self, is_empty: bool, next_cursor: Option<&str>) -> Result<(), DustErr> {
+    pub(crate) fn check(&mut self, is_empty: bool, next_cursor: Option<&str>) -> Result<(), EndlessList> {
         self.0 = if is_empty && next_cursor.is_some() { self.0 + 1 } else { 0 };
         if self.0 < MAX_EMPTY_PAGES {
             return Ok(());
         }
-        let message =
-            format!("a list of {MAX_EMPTY_PAGES} pages one after the other without a leaf, each with another cursor");
-        Err(DustErr::Http { status: 200, message })
+        Err(EndlessList)
     }
 }

@@ -7,6 +7,7 @@ pub mod apply;
 pub mod channel;
 pub mod entry;
 pub mod envelope;
+pub mod excerpt;
 pub mod file;
 pub mod flatten;
 pub mod glob;
@@ -19,7 +20,6 @@ pub mod op;
 pub mod packed;
 pub mod path;
 pub mod read;
-mod said;
 pub mod seed;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::error::DustErr;
-
 /// The address of a leaf or a subtree: a non-empty list of non-empty segments.
 ///
 /// A path is kept in its *rendered* form: segments joined by `/`, with `~` written `~0` and `/` written `~1` inside a
@@ -263,12 +261,6 @@ impl TryFrom<String> for Path {
     fn try_from(rendered: String) -> Result<Path, PathError> {
         check(&rendered)?;
         Ok(Path(rendered.into()))
-    }
-}
-
-impl From<PathError> for DustErr {
-    fn from(error: PathError) -> DustErr {
-        DustErr::InvalidParams(error.to_string())
     }
 }
 

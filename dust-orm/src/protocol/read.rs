@@ -12,7 +12,6 @@ use super::glob::Glob;
 use super::json::RawJson;
 use super::list::{ListItem, ListRequest, MAX_PAGE, Order, Page, Select, Selector};
 use super::path::Path;
-use crate::error::DustErr;
 
 /// Why a list cannot be answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,12 +26,6 @@ pub enum ListError {
     /// Prefixes of a range.
     #[error("prefixes are not supported for a range; list its keys instead")]
     UnsupportedSelect,
-}
-
-impl From<ListError> for DustErr {
-    fn from(error: ListError) -> DustErr {
-        DustErr::InvalidParams(error.to_string())
-    }
 }
 
 /// A leaf where it lies.

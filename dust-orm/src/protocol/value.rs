@@ -8,8 +8,6 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::error::DustErr;
-
 use super::entry::LeafKind;
 use super::envelope;
 use super::json::RawJson;
@@ -53,12 +51,6 @@ impl ValueError {
             ValueError::EmptyKey(_) => PathError::EmptySegment.name(),
             _ => "invalid_value",
         }
-    }
-}
-
-impl From<ValueError> for DustErr {
-    fn from(error: ValueError) -> DustErr {
-        DustErr::InvalidParams(error.to_string())
     }
 }
 

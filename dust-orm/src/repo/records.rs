@@ -44,7 +44,10 @@ pub(super) async fn fetch_or_claim<'p>(
 
 /// Refuses what not every transport could list.
 fn check_nameable(path: &Path) -> Result<(), DustErr> {
-    if path.as_str().as_bytes().contains(&b'\\') { Glob::subtree(path).map(drop) } else { Ok(()) }
+    if path.as_str().as_bytes().contains(&b'\\') {
+        Glob::subtree(path)?;
+    }
+    Ok(())
 }
 
 /// The model of a stored record, or `None` with one warning when it does not fit the entity.

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::error::DustErr;
 use crate::protocol::list::MAX_PAGE;
 use crate::protocol::read::ListError;
 use crate::protocol::{OpError, OpKind, Path, ValueError};
@@ -299,25 +298,3 @@ from_storage!(
     redb::CommitError,
     redb::SetDurabilityError
 );
-
-impl From<StoreError> for DustErr {
-    fn from(error: StoreError) -> DustErr {
-        let path = || error.path.as_ref().map(Path::to_string).unwrap_or_default();
-        match &error.kind {
-            StoreErrorKind::Conflict { current_revision } => {
-                DustErr::Conflict { path: path(), current: *current_revision, op_index: error.op_index }
-            }
-            StoreErrorKind::Exists { current_revision } => DustErr::Exists { path: path(), current: *current_revision },
-            StoreErrorKind::Fenced { key } => DustErr::Fenced { key: key.to_string() },
-            StoreErrorKind::Held => DustErr::Held { key: path() },
-            StoreErrorKind::NotHeld => DustErr::NotHeld { key: path() },
-            StoreErrorKind::Occupied => DustErr::Occupied { key: path() },
-            StoreErrorKind::Storage(message) => DustErr::Storage(message.clone()),
-            StoreErrorKind::Locked { .. }
-            | StoreErrorKind::NotAStore { .. }
-            | StoreErrorKind::Damaged { .. }
-            | StoreErrorKind::NewerFormat { .. } => DustErr::Storage(error.to_string().into()),
-            _ => DustErr::InvalidParams(error.to_string()),
-        }
-    }
-}

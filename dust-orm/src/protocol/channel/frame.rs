@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::MAX_INCOMING;
 use crate::protocol::JsonObject;
-use crate::protocol::said::shorten;
+use crate::protocol::excerpt::excerpt;
 use crate::protocol::value::push_string;
 
 /// One frame: `[join_ref, ref, topic, event, payload]`, either way.
@@ -34,7 +34,7 @@ pub struct Frame<'a> {
 
 /// Why a text is not a frame, or a frame not the message its event promises.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a frame that cannot be read: {}", shorten(.0))]
+#[error("a frame that cannot be read: {}", excerpt(.0))]
 pub struct FrameError(pub(super) String);
 
 impl FrameError {

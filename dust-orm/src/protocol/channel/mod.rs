@@ -15,8 +15,8 @@ pub use super::file::FileUpload;
 pub use frame::{Frame, FrameError};
 pub use frames::Frames;
 pub use message::{Incoming, Joined, Message, Permissions, Response, Snapshot, StatusReport, Written};
-pub use refusal::{Attempt, Refusal};
-pub use request::Request;
+pub use refusal::Refusal;
+pub use request::{Request, RequestError};
 
 /// The path of the socket on a server.
 pub const SOCKET_PATH: &str = "/ws/sync/websocket";

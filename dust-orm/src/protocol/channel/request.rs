@@ -1,7 +1,6 @@
 use std::fmt::{self, Write as _};
 
 use super::MAX_OUTGOING;
-use crate::error::DustErr;
 use crate::protocol::value::{push_number, push_string};
 use crate::protocol::{FileUpload, Op, Precondition, Write};
 
@@ -12,7 +11,7 @@ use crate::protocol::{FileUpload, Op, Precondition, Write};
 ///
 /// let frame = Request::Join { last_store_seq: 5 }.encode(Some(1), 1, &topic("acme/main"))?;
 /// assert_eq!(frame, r#"["1","1","store:acme/main","phx_join",{"last_store_seq":5}]"#);
-/// # Ok::<(), dust_orm::DustErr>(())
+/// # Ok::<(), dust_orm::protocol::channel::RequestError>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Request<'a> {
@@ -43,13 +42,31 @@ pub enum Request<'a> {
     },
 }
 
+/// The reason why a request has no frame. Nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The frame would be longer than [`MAX_OUTGOING`].
+    #[error("a write of {bytes} bytes is too large: a server takes at most {MAX_OUTGOING} in one frame; split it")]
+    TooLarge {
+        /// The length of the frame, in bytes.
+        bytes: usize,
+    },
+    /// A `put_file` of a reference: a reference to a file that was never stored breaks the next upload of the store.
+    #[error("put_file of a reference: send the file itself")]
+    FileReference,
+    /// A write with the precondition [`IfVacant`](Precondition::IfVacant), which no frame can say.
+    #[error("a write on condition that nothing is below a path: use if_absent for a leaf")]
+    IfVacant,
+}
+
 impl Request<'_> {
     /// The frame as text.
     ///
     /// Fails, before anything is sent, for a write that has no form on the wire: one with
     /// [`IfVacant`](Precondition::IfVacant), a `put_file` of a reference (send the file itself), and a frame beyond
     /// [`MAX_OUTGOING`].
-    pub fn encode(&self, join_ref: Option<u64>, reference: u64, topic: &str) -> Result<String, DustErr> {
+    pub fn encode(&self, join_ref: Option<u64>, reference: u64, topic: &str) -> Result<String, RequestError> {
         let (topic, event, room) = match self {
             Request::Join { .. } => (topic, "phx_join", 0),
             Request::Leave => (topic, "phx_leave", 0),
@@ -84,10 +101,7 @@ impl Request<'_> {
         payload.end();
         frame.push(']');
         if frame.len() > MAX_OUTGOING {
-            return Err(DustErr::InvalidParams(format!(
-                "a write of {} bytes is too large: a server takes at most {MAX_OUTGOING} in one frame; split it",
-                frame.len()
-            )));
+            return Err(RequestError::TooLarge { bytes: frame.len() });
         }
         Ok(frame)
     }
@@ -141,7 +155,7 @@ fn value_len(op: &Op) -> usize {
     }
 }
 
-fn write_payload(write: &Write, client_op_id: &str, members: &mut Members<'_>) -> Result<(), DustErr> {
+fn write_payload(write: &Write, client_op_id: &str, members: &mut Members<'_>) -> Result<(), RequestError> {
     members.text("op", write.op.kind().name());
     members.text("path", write.path.as_str());
     match &write.op {
@@ -160,14 +174,13 @@ fn write_payload(write: &Write, client_op_id: &str, members: &mut Members<'_>) -
             members.number("ttl_ms", ttl_ms);
         }
         Op::Release { token } => members.number("token", token),
-        // A reference to a file that was never stored breaks the next upload of the whole store.
-        Op::PutFile(_) => return Err(unsupported("put_file of a reference", "send the file itself")),
+        Op::PutFile(_) => return Err(RequestError::FileReference),
     }
     match write.precondition {
         Some(Precondition::IfMatch(revision)) => members.number("if_match", revision),
         Some(Precondition::IfAbsent) => members.raw("if_absent", "true"),
         Some(Precondition::IfVacant) => {
-            return Err(unsupported("a write on condition that nothing is below a path", "use if_absent for a leaf"));
+            return Err(RequestError::IfVacant);
         }
         None => {}
     }
@@ -194,10 +207,6 @@ fn file_payload(file: &FileUpload, client_op_id: &str, members: &mut Members<'_>
     content.push('"');
     push_base64(&file.content, content);
     content.push('"');
-}
-
-fn unsupported(operation: &str, hint: &str) -> DustErr {
-    DustErr::NotSupported { operation: operation.to_owned(), transport: "realtime", hint: hint.to_owned() }
 }
 
 /// Appends bytes in standard base64 with padding.

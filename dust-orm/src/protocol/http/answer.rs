@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::protocol::excerpt::excerpt;
 use crate::protocol::read::{Listing, PageFault, fault_between, prefix_end};
-use crate::protocol::said::shorten;
 use crate::protocol::{
     Entry, JsonObject, LeafKind, LeafPage, LeafRef, ListItem, ListRequest, PackedLeaves, Page, Path, RawJson, Select,
     path,
@@ -15,7 +15,7 @@ use crate::protocol::{
 
 /// Why a body is not the answer that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", shorten(text))]
+#[error("{}", excerpt(text))]
 pub struct Unreadable {
     text: String,
     is_of_others: bool,

@@ -4,15 +4,11 @@
 
 mod answer;
 mod body;
-mod error;
 
 #[cfg(feature = "http")]
 pub(crate) use answer::leaf_page_between;
 pub use answer::{Unreadable, entry, leaf_page, leaves, page, store_seq};
 pub use body::{Condition, batch_body, batch_write_body, delete_body, put_body};
-#[cfg(feature = "http")]
-pub(crate) use error::parse_retry_after;
-pub use error::{About, Call, Operation, Refusal};
 
 /// The largest body a server takes, in bytes.
 pub const MAX_BODY: usize = 8_000_000;

@@ -7,6 +7,7 @@ use super::channel::{Asked, Phase};
 use super::wait::Wait;
 use super::{Output, STEADY, Session, Socket, StoreId};
 use crate::error::DustErr;
+use crate::error::channel::join_refused;
 use crate::protocol::CommittedOp;
 use crate::protocol::channel::{Refusal, Request, Response, Snapshot};
 use crate::sync::Mirror;
@@ -80,7 +81,7 @@ impl Session {
                 self.advance_all(store, now);
             }
             Err(refusal) if refusal.is_final() => {
-                let error = refusal.of_join(&channel.name);
+                let error = join_refused(&refusal, &channel.name);
                 self.leave_alone(store, now, self.timing.refused, error);
             }
             Ok(Err(_)) | Err(_) => self.channel_closed(store, now, Cause::Closed),

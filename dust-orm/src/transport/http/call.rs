@@ -11,7 +11,8 @@ use super::budget::Cost;
 use super::request::Request;
 use super::trace::Trace;
 use crate::error::DustErr;
-use crate::protocol::http::{Call, Refusal, Unreadable, parse_retry_after};
+use crate::error::http::{Call, Refusal, parse_retry_after};
+use crate::protocol::http::Unreadable;
 use crate::world::jitter;
 
 /// What is added to a pause that the server asks for, at the most, so that those who wait do not all come back at once.

@@ -23,8 +23,9 @@ use reqwest::Url;
 use super::{Capabilities, Receipt, Transport, nul};
 use crate::config::DustConfig;
 use crate::error::DustErr;
+use crate::error::http::{About, Call, Operation};
 use crate::protocol::file::is_content_hash;
-use crate::protocol::http::{self as wire, About, Call, Condition, Operation};
+use crate::protocol::http::{self as wire, Condition};
 use crate::protocol::list::MAX_PAGE;
 use crate::protocol::{BatchOp, Entry, Fence, LeafPage, ListRequest, Op, Page, Path, Precondition, Write};
 #[cfg(feature = "realtime")]

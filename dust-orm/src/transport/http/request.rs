@@ -7,7 +7,8 @@ use reqwest::Method;
 
 use super::window::Window;
 use crate::error::DustErr;
-use crate::protocol::http::{Call, Condition, MAX_BODY, batch_body, batch_write_body, delete_body, put_body};
+use crate::error::http::Call;
+use crate::protocol::http::{Condition, MAX_BODY, batch_body, batch_write_body, delete_body, put_body};
 use crate::protocol::path::percent_encode_into;
 use crate::protocol::{BatchOp, ListRequest, Order, Path, RawJson, Select, Selector};
 

@@ -6,7 +6,8 @@ use super::HttpTransport;
 use super::call::Deadline;
 use super::request::Request;
 use crate::error::DustErr;
-use crate::protocol::http::{self as wire, About, Call, Condition, Operation};
+use crate::error::http::{About, Call, Operation};
+use crate::protocol::http::{self as wire, Condition};
 use crate::protocol::list::MAX_PAGE;
 use crate::protocol::{BatchOp, Path, Precondition, RawJson};
 

@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use rmpv::Value as Packed;
 use serde_json::Value;
 
-use crate::error::ErrKind;
-use crate::protocol::channel::{Attempt, Frame, Frames, Incoming, Message, Refusal};
-use crate::protocol::{LeafKind, OpKind, Path};
+use crate::protocol::LeafKind;
+use crate::protocol::channel::{Frame, Frames, Incoming, Message};
 
 /// A recorded frame.
 struct Recorded {
@@ -196,62 +195,4 @@ fn ids_may_be_strings_numbers_and_null() {
         assert_eq!(&*op.client_op_id, expected);
         assert!(op.value.is_null());
     }
-}
-
-/// Every reason the recordings hold, and what it becomes.
-#[test]
-fn every_recorded_refusal_is_an_error_of_its_kind() {
-    let path = Path::parse("links/dust").unwrap();
-    let lock = Path::parse("lock").unwrap();
-    let attempt = Attempt { path: &path, op: OpKind::Set, fence: Some(&lock), current: Some(3) };
-    let mut reasons: BTreeMap<String, (Refusal, ErrKind)> = BTreeMap::new();
-    for Recorded { from_server, text, .. } in recorded() {
-        if !from_server {
-            continue;
-        }
-        if let Message::Reply { outcome: Err(refusal), .. } = Incoming::decode(&text).unwrap().message {
-            let error = refusal.of_write(&attempt);
-            reasons.insert(refusal.reason.clone(), (refusal, error.kind()));
-        }
-    }
-    let table = [
-        ("conflict", ErrKind::Conflict),
-        ("exists", ErrKind::Exists),
-        ("fenced", ErrKind::Fenced),
-        ("held", ErrKind::Held),
-        ("not_held", ErrKind::NotHeld),
-        ("occupied", ErrKind::Occupied),
-        ("rate_limited", ErrKind::RateLimited),
-        ("missing_scope", ErrKind::Unauthorized),
-        ("store_not_allowed", ErrKind::Unauthorized),
-        ("unauthorized", ErrKind::Unauthorized),
-        ("unmatched topic", ErrKind::Network),
-    ];
-    for (reason, kind) in table {
-        assert_eq!(reasons.get(reason).map(|(_, kind)| *kind), Some(kind), "{reason}");
-    }
-    for (reason, (refusal, kind)) in &reasons {
-        if !table.iter().any(|(known, _)| known == reason) {
-            assert_eq!(*kind, ErrKind::InvalidParams, "{reason}");
-            assert!(refusal.of_write(&attempt).to_string().contains("links/dust"), "{reason}");
-        }
-    }
-
-    let error = |reason: &str| reasons[reason].0.of_write(&attempt);
-    assert_eq!(error("fenced").to_string(), "fenced: the lease at `lock` is no longer held with this token");
-    assert_eq!(error("rate_limited").retry_after(), Some(std::time::Duration::from_secs(60)));
-    assert!(error("missing_scope").to_string().contains("the token lacks the scope `"));
-    assert!(error("limit_exceeded").to_string().contains("the plan allows 1000 keys"));
-    let unavailable = Refusal { reason: "{:writer_unavailable, {:timeout, …}}".into(), ..Refusal::default() };
-    assert_eq!(unavailable.of_write(&attempt).kind(), ErrKind::Timeout);
-}
-
-#[test]
-fn a_refused_join_says_which_store() {
-    let refusal = |reason: &str| Refusal { reason: reason.into(), ..Refusal::default() };
-    let missing = refusal("unauthorized").of_join("acme/nosuch");
-    assert_eq!(missing.to_string(), "the store `acme/nosuch` was not found");
-    assert_eq!(refusal("store_not_allowed").of_join("acme/main").kind(), ErrKind::Unauthorized);
-    assert!(refusal("store_not_allowed").is_final() && !refusal("join crashed").is_final());
-    assert!(refusal("join crashed").of_join("acme/main").is_retryable());
 }

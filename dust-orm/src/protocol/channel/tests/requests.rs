@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::error::ErrKind;
-use crate::protocol::channel::{FileUpload, MAX_OUTGOING, Request};
+use crate::protocol::channel::{FileUpload, MAX_OUTGOING, Request, RequestError};
 use crate::protocol::{Fence, Op, Path, Precondition, RawJson, Write};
 
 fn path(text: &str) -> Path {
@@ -88,12 +87,11 @@ fn a_file_goes_by_its_bytes() {
 
 #[test]
 fn what_has_no_form_is_refused_before_it_is_sent() {
-    let refused =
-        |write: &Write| Request::Write { write, client_op_id: "c" }.encode(Some(1), 2, "t").unwrap_err().kind();
+    let refused = |write: &Write| Request::Write { write, client_op_id: "c" }.encode(Some(1), 2, "t").unwrap_err();
     let mut vacant = Write::new(path("p"), Op::Set(raw("1")));
     vacant.precondition = Some(Precondition::IfVacant);
-    assert_eq!(refused(&vacant), ErrKind::NotSupported);
-    assert_eq!(refused(&Write::new(path("p"), Op::PutFile(raw("{}")))), ErrKind::NotSupported);
+    assert_eq!(refused(&vacant), RequestError::IfVacant);
+    assert_eq!(refused(&Write::new(path("p"), Op::PutFile(raw("{}")))), RequestError::FileReference);
     let long = RawJson::from_serialize(&"x".repeat(MAX_OUTGOING)).unwrap();
-    assert_eq!(refused(&Write::new(path("p"), Op::Set(long))), ErrKind::InvalidParams);
+    assert!(matches!(refused(&Write::new(path("p"), Op::Set(long))), RequestError::TooLarge { .. }));
 }

@@ -30,13 +30,3 @@ fn an_array_in_the_place_of_an_object_is_refused() {
         }
     }
 }
-
-#[test]
-fn an_error_that_is_an_array_says_nothing() {
-    let conflict = |body: &str| refuse(Operation::Set, 412, body).kind() == ErrKind::Conflict;
-    let body = r#"{"error":"conflict","detail":"d","message":"m","scope":"s"}"#;
-    assert!(conflict(body));
-    for array in objects_as_arrays(body) {
-        assert!(!conflict(&array), "{array}");
-    }
-}

@@ -1,4 +1,4 @@
-//! What a server's refusal means.
+//! Errors of calls over HTTP: what a refusal of a server means.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,27 +6,27 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::answer::Unreadable;
-use crate::error::DustErr;
-use crate::protocol::said::{self, shorten};
+use super::{DustErr, retry_after as bounded};
+use crate::protocol::excerpt::excerpt;
+use crate::protocol::http::Unreadable;
 use crate::protocol::{JsonObject, Path, Selector, envelope};
 
 /// What was asked for, as far as it decides what an answer means.
 #[derive(Clone, Copy, Debug)]
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// The store, `org/name`.
-    pub store: &'a str,
+    pub(crate) store: &'a str,
     /// What was to be done.
-    pub operation: Operation,
+    pub(crate) operation: Operation,
     /// To what.
-    pub about: About<'a>,
+    pub(crate) about: About<'a>,
 }
 
 /// What is done over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the methods of Transport, with `write` split in two")]
-pub enum Operation {
+pub(crate) enum Operation {
     List,
     Get,
     GetMany,
@@ -39,7 +39,7 @@ pub enum Operation {
 
 /// What an operation is about.
 #[derive(Clone, Copy, Debug)]
-pub enum About<'a> {
+pub(crate) enum About<'a> {
     /// One path.
     Path(&'a Path),
     /// The leaves a list selects.
@@ -56,7 +56,7 @@ pub enum About<'a> {
 
 impl Operation {
     /// The name in errors and traces.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Operation::List => "list",
             Operation::Get => "get",
@@ -70,12 +70,12 @@ impl Operation {
     }
 
     /// Whether it may change the store, so that a lost answer leaves the outcome open.
-    pub fn writes(self) -> bool {
+    pub(crate) fn writes(self) -> bool {
         matches!(self, Operation::Set | Operation::Delete | Operation::BatchWrite)
     }
 
     /// Whether the rate limit counts it as a write, as it does every `POST`.
-    pub fn counts_as_write(self) -> bool {
+    pub(crate) fn counts_as_write(self) -> bool {
         self.writes() || self == Operation::GetMany
     }
 }
@@ -83,11 +83,11 @@ impl Operation {
 impl fmt::Display for About<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            About::Path(path) => write!(f, "`{}`", shorten(path.as_str())),
-            About::Selection(Selector::Pattern(pattern)) => write!(f, "`{}`", shorten(pattern.as_str())),
-            About::Below(path) => write!(f, "`{}/**`", shorten(path.as_str())),
+            About::Path(path) => write!(f, "`{}`", excerpt(path.as_str())),
+            About::Selection(Selector::Pattern(pattern)) => write!(f, "`{}`", excerpt(pattern.as_str())),
+            About::Below(path) => write!(f, "`{}/**`", excerpt(path.as_str())),
             About::Selection(Selector::Range { from, to }) => {
-                write!(f, "`{}` to `{}`", shorten(from.as_str()), shorten(to.as_str()))
+                write!(f, "`{}` to `{}`", excerpt(from.as_str()), excerpt(to.as_str()))
             }
             About::Paths(count) => write!(f, "{count} paths"),
             About::Ops(count) => write!(f, "{count} ops"),
@@ -98,19 +98,19 @@ impl fmt::Display for About<'_> {
 
 /// An answer that is not a success.
 #[derive(Clone, Copy, Debug)]
-pub struct Refusal<'a> {
+pub(crate) struct Refusal<'a> {
     /// The HTTP status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The header `Retry-After`.
-    pub retry_after: Option<&'a str>,
+    pub(crate) retry_after: Option<&'a str>,
     /// The header `Location`.
-    pub location: Option<&'a str>,
+    pub(crate) location: Option<&'a str>,
     /// The body, or its beginning.
-    pub body: &'a [u8],
+    pub(crate) body: &'a [u8],
     /// The size of the body that was sent, in bytes.
-    pub sent: usize,
+    pub(crate) sent: usize,
     /// The time since 1970 by the clock of this machine.
-    pub now: Duration,
+    pub(crate) now: Duration,
 }
 
 /// What the errors of a server hold, all told. Which of them are there depends on the error.
@@ -135,17 +135,17 @@ impl Call<'_> {
     }
 
     /// The error for a call that did not reach the server, or for a read whose answer was lost.
-    pub fn network(&self, why: &str) -> DustErr {
+    pub(crate) fn network(&self, why: &str) -> DustErr {
         DustErr::Network(format!("{}: {why}", self.text()))
     }
 
     /// The error for a write that was sent and may have been applied or not.
-    pub fn unknown_outcome(&self, why: &str) -> DustErr {
+    pub(crate) fn unknown_outcome(&self, why: &str) -> DustErr {
         DustErr::Timeout { operation: format!("{} ({why})", self.text()) }
     }
 
     /// The error for an answer whose status promised success. A write was probably applied, but nothing says where.
-    pub fn unreadable(&self, status: u16, why: &Unreadable) -> DustErr {
+    pub(crate) fn unreadable(&self, status: u16, why: &Unreadable) -> DustErr {
         if self.operation.writes() {
             self.unknown_outcome(&format!("an answer that cannot be read: {why}"))
         } else {
@@ -154,7 +154,7 @@ impl Call<'_> {
     }
 
     /// The error for a request that is itself wrong.
-    pub fn invalid(&self, what: &str) -> DustErr {
+    pub(crate) fn invalid(&self, what: &str) -> DustErr {
         DustErr::InvalidParams(format!("{}: {what}", self.text()))
     }
 
@@ -197,14 +197,14 @@ impl Call<'_> {
 
     fn unauthorized(&self, body: &ErrorBody<'_>, otherwise: &str) -> DustErr {
         let said = body.message.as_deref().or(body.detail.as_deref());
-        let message = format!("{}: {}", self.text(), said.map_or_else(|| otherwise.to_owned(), shorten));
-        DustErr::Unauthorized { scope: body.scope.as_deref().map(shorten), message }
+        let message = format!("{}: {}", self.text(), said.map_or_else(|| otherwise.to_owned(), excerpt));
+        DustErr::Unauthorized { scope: body.scope.as_deref().map(excerpt), message }
     }
 }
 
 impl Refusal<'_> {
     /// The error this answer stands for.
-    pub fn error(&self, call: &Call<'_>) -> DustErr {
+    pub(crate) fn error(&self, call: &Call<'_>) -> DustErr {
         let body = str::from_utf8(self.body).ok().and_then(|text| serde_json::from_str(text).ok());
         let JsonObject(body): JsonObject<ErrorBody<'_>> = body.unwrap_or_default();
         let writes = call.operation.writes();
@@ -249,16 +249,16 @@ impl Refusal<'_> {
     /// What the server said, short.
     fn detail(&self, body: &ErrorBody<'_>) -> String {
         let place = match (body.op_index, &body.path) {
-            (Some(index), Some(path)) => format!("op {index} (`{}`): ", shorten(path)),
+            (Some(index), Some(path)) => format!("op {index} (`{}`): ", excerpt(path)),
             _ => String::new(),
         };
         let said = body.detail.as_deref().or(body.message.as_deref());
         match (said, &*body.error, &body.dimension) {
-            (Some(said), "", _) => format!("{place}{}", shorten(said)),
-            (Some(said), error, _) => format!("{place}{} ({})", shorten(said), shorten(error)),
+            (Some(said), "", _) => format!("{place}{}", excerpt(said)),
+            (Some(said), error, _) => format!("{place}{} ({})", excerpt(said), excerpt(error)),
             (None, "", _) => shorten_bytes(self.body),
-            (None, error, Some(dimension)) => format!("{} ({})", shorten(error), shorten(dimension)),
-            (None, error, None) => shorten(error),
+            (None, error, Some(dimension)) => format!("{} ({})", excerpt(error), excerpt(dimension)),
+            (None, error, None) => excerpt(error),
         }
     }
 }
@@ -280,7 +280,7 @@ impl ErrorBody<'_> {
 
 /// The pause that a 429 asks for, in seconds or as a date. Anything else counts as the shortest pause.
 fn retry_after(header: Option<&str>, now: Duration) -> Duration {
-    said::retry_after(header.and_then(|header| parse_retry_after(header, now)).unwrap_or_default())
+    bounded(header.and_then(|header| parse_retry_after(header, now)).unwrap_or_default())
 }
 
 /// The duration that a header `Retry-After` stands for, counted from `now`, the time since 1970.
@@ -313,6 +313,9 @@ fn shorten_bytes(body: &[u8]) -> String {
     match text.trim_start() {
         "" => "an empty answer".to_owned(),
         text if text.starts_with('<') => "an HTML page".to_owned(),
-        text => shorten(text),
+        text => excerpt(text),
     }
 }
+
+#[cfg(test)]
+mod tests;
