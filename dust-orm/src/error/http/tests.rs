@@ -237,7 +237,8 @@ fn refuse_as_anything(status: u16, body: &[u8]) {
         let refusal = Refusal { status, retry_after: Some(&header), location: Some(&header), body, sent: 0, now: NOW };
         let error = refusal.error(&call(operation, About::Path(&path)));
         assert!(!(operation.writes() && status >= 500 && error.is_retryable()), "{error:?}");
-        let _ = error.to_string();
+        let text = error.to_string();
+        assert!(text.len() <= 3_000 && !text.chars().any(char::is_control), "{text}");
     }
 }
 
