@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{DustErr, retry_after};
-use crate::protocol::channel::Refusal;
-use crate::protocol::excerpt::excerpt;
-use crate::protocol::{OpKind, Path};
+use dust_protocol::channel::Refusal;
+use dust_protocol::excerpt::excerpt;
+use dust_protocol::{OpKind, Path};
 
 /// A write that a channel refused.
 #[derive(Clone, Copy, Debug)]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{DustErr, retry_after as bounded};
-use crate::protocol::excerpt::excerpt;
-use crate::protocol::http::Unreadable;
-use crate::protocol::{JsonObject, Path, Selector, envelope};
+use dust_protocol::excerpt::excerpt;
+use dust_protocol::http::Unreadable;
+use dust_protocol::{JsonObject, Path, Selector, envelope};
 
 /// What was asked for, as far as it decides what an answer means.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,13 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::error::ErrKind;
-use crate::protocol::channel::{Incoming, Message};
+use dust_protocol::channel::{Incoming, Message};
+
+fn refusal(reason: &str) -> Refusal {
+    let mut refusal = Refusal::default();
+    refusal.reason = reason.into();
+    refusal
+}
 
 #[test]
 fn every_recorded_refusal_is_an_error_of_its_kind() {
@@ -46,13 +52,12 @@ fn every_recorded_refusal_is_an_error_of_its_kind() {
     assert_eq!(error("rate_limited").retry_after(), Some(std::time::Duration::from_secs(60)));
     assert!(error("missing_scope").to_string().contains("the token lacks the scope `"));
     assert!(error("limit_exceeded").to_string().contains("the plan allows 1000 keys"));
-    let unavailable = Refusal { reason: "{:writer_unavailable, {:timeout, …}}".into(), ..Refusal::default() };
+    let unavailable = refusal("{:writer_unavailable, {:timeout, …}}");
     assert_eq!(attempt.refused(&unavailable).kind(), ErrKind::Timeout);
 }
 
 #[test]
 fn a_refused_join_says_which_store() {
-    let refusal = |reason: &str| Refusal { reason: reason.into(), ..Refusal::default() };
     let missing = join_refused(&refusal("unauthorized"), "acme/nosuch");
     assert_eq!(missing.to_string(), "the store `acme/nosuch` was not found");
     assert_eq!(join_refused(&refusal("store_not_allowed"), "acme/main").kind(), ErrKind::Unauthorized);

@@ -5,9 +5,9 @@ use recordings::{Exchange, exchanges};
 
 use super::*;
 use crate::error::ErrKind;
-use crate::protocol::Glob;
-use crate::protocol::http::store_seq;
-use crate::protocol::testing::objects_as_arrays;
+use dust_protocol::Glob;
+use dust_protocol::http::store_seq;
+use dust_protocol::testing::objects_as_arrays;
 
 /// Wed, 21 Oct 2026 07:28:00 GMT
 const NOW: Duration = Duration::from_secs(1_792_567_680);

@@ -8,9 +8,9 @@ use super::connection::Socket;
 use super::{Output, Session, StoreId};
 use crate::error::DustErr;
 use crate::error::channel::Attempt;
-use crate::protocol::channel::{FileUpload, Refusal, Request, Response, Written};
-use crate::protocol::value::push_number;
-use crate::protocol::{CommittedOp, OpKind, Path, Write};
+use dust_protocol::channel::{FileUpload, Refusal, Request, Response, Written};
+use dust_protocol::value::push_number;
+use dust_protocol::{CommittedOp, OpKind, Path, Write};
 
 /// The driver's own number for a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -8,10 +8,10 @@ use super::wait::Wait;
 use super::{Output, STEADY, Session, Socket, StoreId};
 use crate::error::DustErr;
 use crate::error::channel::join_refused;
-use crate::protocol::CommittedOp;
-use crate::protocol::channel::{Refusal, Request, Response, Snapshot};
 use crate::sync::Mirror;
 use crate::sync::mirror::check_size;
+use dust_protocol::CommittedOp;
+use dust_protocol::channel::{Refusal, Request, Response, Snapshot};
 
 /// The longest pause between two joins of a store.
 const MAX_JOIN_PAUSE: Duration = Duration::from_secs(10);

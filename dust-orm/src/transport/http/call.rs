@@ -12,8 +12,8 @@ use super::request::Request;
 use super::trace::Trace;
 use crate::error::DustErr;
 use crate::error::http::{Call, Refusal, parse_retry_after};
-use crate::protocol::http::Unreadable;
 use crate::world::jitter;
+use dust_protocol::http::Unreadable;
 
 /// What is added to a pause that the server asks for, at the most, so that those who wait do not all come back at once.
 const RATE_LIMIT_JITTER: Duration = Duration::from_millis(500);

@@ -9,9 +9,9 @@ use super::window::Window;
 use crate::entity::Measure;
 use crate::error::DustErr;
 use crate::error::http::{About, Call, Operation};
-use crate::protocol::http::{self as wire, Unreadable};
-use crate::protocol::list::{EmptyPages, MAX_PAGE};
-use crate::protocol::{
+use dust_protocol::http::{self as wire, Unreadable};
+use dust_protocol::list::{EmptyPages, MAX_PAGE};
+use dust_protocol::{
     Entry, Glob, LeafKind, LeafPage, ListItem, ListRequest, Order, Page, Path, Select, Selector, flatten, value,
 };
 

@@ -7,9 +7,9 @@ use super::call::Deadline;
 use super::request::Request;
 use crate::error::DustErr;
 use crate::error::http::{About, Call, Operation};
-use crate::protocol::http::{self as wire, Condition};
-use crate::protocol::list::MAX_PAGE;
-use crate::protocol::{BatchOp, Path, Precondition, RawJson};
+use dust_protocol::http::{self as wire, Condition};
+use dust_protocol::list::MAX_PAGE;
+use dust_protocol::{BatchOp, Path, Precondition, RawJson};
 
 impl HttpTransport {
     pub(super) async fn set(

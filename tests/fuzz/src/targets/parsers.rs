@@ -1,9 +1,9 @@
 //! Every parser of what a server sends, and of paths and patterns.
 
 use chaos::dice::Dice;
-use dust_orm::protocol::channel::{Frames, Incoming, Message};
-use dust_orm::protocol::http as wire;
-use dust_orm::protocol::{Glob, ListRequest, Path, RawJson, Select, envelope, flatten};
+use dust_protocol::channel::{Frames, Incoming, Message};
+use dust_protocol::http as wire;
+use dust_protocol::{Glob, ListRequest, Path, RawJson, Select, envelope, flatten};
 
 use crate::mutate::{mutate, mutate_text, noise};
 use crate::recordings::Recordings;
@@ -91,9 +91,7 @@ fn read_frame(text: &str) -> Result<(), String> {
             }
             Ok(())
         }
-        Ok(Incoming { message: Message::Reply { outcome: Err(refusal), .. }, .. }) => {
-            short(&refusal.summary())
-        }
+        Ok(Incoming { message: Message::Reply { outcome: Err(refusal), .. }, .. }) => short(&refusal.summary()),
         Ok(_) => Ok(()),
         Err(error) => short(&error.to_string()),
     }

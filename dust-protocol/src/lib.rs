@@ -1,0 +1,40 @@
+//! Dust's language: paths, patterns, leaf values, ops and requests. No I/O and no clock.
+//!
+//! Everything above this module (the embedded store, the transports, the entity layer) speaks in these types, and
+//! everything a Dust server says is parsed into them first.
+
+pub mod apply;
+pub mod channel;
+pub mod entry;
+pub mod envelope;
+pub mod excerpt;
+pub mod file;
+pub mod flatten;
+pub mod glob;
+pub mod http;
+pub mod json;
+pub mod list;
+pub mod msgpack;
+mod object;
+pub mod op;
+pub mod packed;
+pub mod path;
+pub mod read;
+pub mod seed;
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub mod testing;
+pub mod value;
+
+pub use apply::{Leaf, Leaves, OpError};
+pub use entry::{Entry, LeafKind};
+pub use file::{FileUpload, content_hash};
+pub use glob::{Glob, GlobError};
+pub use json::RawJson;
+pub use list::{ListItem, ListRequest, Order, Page, Select, Selector};
+pub use object::JsonObject;
+pub use op::{BatchOp, CommittedOp, Fence, Op, OpKind, Precondition, Write};
+pub use packed::{LeafPage, LeafRef, PackedLeaves};
+pub use path::{Path, PathError};
+pub use seed::{SeedCheck, SeedEntry, SeedError, seed_entries};
+pub use value::ValueError;
