@@ -1,7 +1,7 @@
 //! Dust's language: paths, patterns, leaf values, ops and requests. No I/O and no clock.
 //!
-//! Everything above this module (the embedded store, the transports, the entity layer) speaks in these types, and
-//! everything a Dust server says is parsed into them first.
+//! The embedded store (`dust-store`), the transports and the entity layer (`dust-orm`) and the emulator speak in these
+//! types, and every message of a Dust server is parsed into them first.
 
 pub mod apply;
 pub mod channel;
@@ -38,3 +38,8 @@ pub use packed::{LeafPage, LeafRef, PackedLeaves};
 pub use path::{Path, PathError};
 pub use seed::{SeedCheck, SeedEntry, SeedError, seed_entries};
 pub use value::ValueError;
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -190,7 +190,7 @@ fn run(inner: &Arc<Inner>) {
     if let Err(error) = done
         && !inner.storage.is_closed()
     {
-        tracing::warn!(target: "dust_orm", %error, "a compaction of the store failed; the next write tries again");
+        tracing::warn!(target: "dust_store", %error, "a compaction of the store failed; the next write tries again");
     }
     inner.writer().is_compacting = false;
 }

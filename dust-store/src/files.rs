@@ -17,15 +17,14 @@ impl Store {
     /// a [compaction](Store::compact) after the last of these is gone.
     ///
     /// ```
-    /// use dust_protocol::{FileUpload, Path};
+    /// use dust_protocol::{FileUpload, Path, content_hash};
     /// use dust_store::{Origin, Store};
     ///
     /// let store = Store::in_memory()?;
     /// let (path, content) = (Path::parse("users/ada/avatar")?, b"GIF89a".to_vec());
     /// let file = FileUpload { path, content, filename: None, content_type: Some("image/gif".to_owned()) };
-    /// let op = store.put_file(file, None, &Origin::new("laptop", "1"))?;
-    /// let hash = op.value.to::<dust_orm::entity::FileRef>()?.hash;
-    /// assert_eq!(store.file_content(&hash)?.unwrap(), b"GIF89a");
+    /// store.put_file(file, None, &Origin::new("laptop", "1"))?;
+    /// assert_eq!(store.file_content(&content_hash(b"GIF89a"))?.unwrap(), b"GIF89a");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn put_file(&self, file: FileUpload, fence: Option<Fence>, origin: &Origin) -> Result<CommittedOp, StoreError> {

@@ -306,3 +306,8 @@ fn prepare(db: &Database, file: &str) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests;
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

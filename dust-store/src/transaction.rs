@@ -77,7 +77,7 @@ impl Inner {
         // As after a restart: the ends of leases are what the leaves say.
         writer.deadlines = Deadlines::default();
         if let Err(again) = self.storage.reopen() {
-            tracing::warn!(target: "dust_orm", error = %again, "the store could not be opened again after a failure");
+            tracing::warn!(target: "dust_store", error = %again, "the store could not be opened again after a failure");
         }
         // The disk may have failed after it had everything. Then the ops are there, and listeners have to know them;
         // but their writers are told of the failure, unless it came later.
