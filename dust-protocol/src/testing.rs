@@ -1,5 +1,7 @@
 //! What the property tests of this crate draw from, and a model of a store that is too simple to be wrong.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is the failure we want to see")]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -85,7 +85,8 @@ impl From<StoreError> for DustErr {
     }
 }
 
-#[cfg(all(test, feature = "embedded"))]
+#[cfg(test)]
+#[cfg(feature = "embedded")]
 mod tests {
     use dust_protocol::{Fence, Op, Path, Precondition, RawJson, Write};
     use dust_store::{Origin, Store};
