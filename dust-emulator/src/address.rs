@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dust_orm::protocol::RawJson;
+use dust_protocol::RawJson;
 
 /// Parameters by name, from a query, a form or an object.
 pub(crate) type Params = BTreeMap<String, RawJson>;

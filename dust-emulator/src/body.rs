@@ -1,6 +1,6 @@
 //! What a body says, by its content type.
 
-use dust_orm::protocol::{RawJson, ValueError, value};
+use dust_protocol::{RawJson, ValueError, value};
 use hyper::Method;
 
 use crate::address::{self, Params};

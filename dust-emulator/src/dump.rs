@@ -1,7 +1,7 @@
 //! Stores as text, in the two forms that [`import`](super::import) reads.
 
-use dust_orm::protocol::{Entry, Glob, ListItem, ListRequest};
-use dust_orm::store::{Store, StoreError};
+use dust_protocol::{Entry, Glob, ListItem, ListRequest};
+use dust_store::{Store, StoreError};
 
 use crate::json::{self, Object};
 use crate::time;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dust_orm::protocol::{FileUpload, Path, content_hash};
-use dust_orm::store::{Clock, Origin, Store, SystemClock};
+use dust_protocol::{FileUpload, Path, content_hash};
+use dust_store::{Clock, Origin, Store, SystemClock};
 
 use crate::auth::{Token, Tokens};
 use crate::dump;

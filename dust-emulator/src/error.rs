@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use dust_orm::store::StoreError;
+use dust_store::StoreError;
 
 /// Why an emulator could not start, or could not do what a test asked of it.
 ///

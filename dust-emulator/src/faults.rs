@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dust_orm::protocol::JsonObject;
+use dust_protocol::JsonObject;
 use serde::{Deserialize, Serialize};
 
 use crate::http::{Answer, reason};

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use dust_orm::protocol::apply::{Leaf, Leaves, OpError, apply};
-use dust_orm::protocol::{Path, RawJson, envelope};
-use dust_orm::store::{Store, StoreError};
+use dust_protocol::apply::{Leaf, Leaves, OpError, apply};
+use dust_protocol::{Path, RawJson, envelope};
+use dust_store::{Store, StoreError};
 use serde::Serialize;
 
 /// How many ops are read at a time.

@@ -6,8 +6,8 @@
 
 use std::collections::HashSet;
 
-use dust_orm::protocol::{JsonObject, LeafKind, Op, Path, RawJson, SeedCheck, Write, seed_entries};
-use dust_orm::store::{Origin, Store, StoreError};
+use dust_protocol::{JsonObject, LeafKind, Op, Path, RawJson, SeedCheck, Write, seed_entries};
+use dust_store::{Origin, Store, StoreError};
 use serde::Deserialize;
 
 use crate::dump;

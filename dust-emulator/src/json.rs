@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dust_orm::protocol::RawJson;
+use dust_protocol::RawJson;
 
 /// Floats from here on are always written with an exponent: beyond it not every integer is a float.
 const EXACT: f64 = 9_007_199_254_740_992.0;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dust_orm::protocol::{Entry, Glob, ListItem, ListRequest, Path};
+use dust_protocol::{Entry, Glob, ListItem, ListRequest, Path};
 
 use crate::address::{self, Params};
 use crate::http::{Answer, Reply};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dust_orm::store::Store;
+use dust_store::Store;
 
 use crate::error::EmulatorError;
 use crate::import;

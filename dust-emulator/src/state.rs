@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dust_orm::store::Clock;
+use dust_store::Clock;
 
 use crate::auth::Tokens;
 use crate::faults::Faults;

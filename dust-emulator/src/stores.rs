@@ -6,7 +6,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dust_orm::store::{Clock, Store, StoreError};
+use dust_store::{Clock, Store, StoreError};
 
 use crate::error::EmulatorError;
 use crate::ids;

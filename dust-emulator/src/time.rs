@@ -1,6 +1,6 @@
 //! Moments as text.
 
-pub(crate) use dust_orm::protocol::envelope::iso;
+pub(crate) use dust_protocol::envelope::iso;
 
 /// The seconds since 1970 and the nanoseconds of a moment that is written as ISO 8601 in UTC.
 pub(crate) fn moment(text: &str) -> Option<(i64, u32)> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use dust_orm::store::Store;
+use dust_store::Store;
 
 use crate::auth::Token;
 use crate::error::EmulatorError;

@@ -6,8 +6,8 @@ mod support;
 use std::sync::Arc;
 
 use dust_emulator::{Emulator, RateLimit, Token};
-use dust_orm::protocol::{Op, Path, Write};
-use dust_orm::store::{ManualClock, Origin};
+use dust_protocol::{Op, Path, Write};
+use dust_store::{ManualClock, Origin};
 use support::send;
 use support::world::World;
 

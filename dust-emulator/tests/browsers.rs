@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use dust_emulator::Emulator;
-use dust_orm::protocol::Path;
+use dust_protocol::Path;
 use support::send;
 use support::socket::Socket;
 use support::world::World;

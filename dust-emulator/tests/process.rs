@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 
-use dust_orm::store::Store;
+use dust_store::Store;
 
 /// Starts the emulator, and waits until it listens.
 fn start(arguments: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use dust_emulator::{Emulator, EmulatorError};
-use dust_orm::protocol::Path;
+use dust_protocol::Path;
 use support::send;
 use support::world::World;
 use tokio::io::AsyncReadExt;

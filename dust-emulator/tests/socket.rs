@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dust_emulator::{Emulator, Fault, RateLimit, Route, Token};
-use dust_orm::store::ManualClock;
+use dust_store::ManualClock;
 use serde_json::{Value, json};
 use support::socket::{Ended, Socket};
 use support::world::World;

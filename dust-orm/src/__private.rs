@@ -133,7 +133,7 @@ pub mod codec {
 
     use crate::entity::{DustEntity, StoredRecord, Take, decode, encode_fields};
     use crate::error::DustErr;
-    use crate::protocol::{Entry, LeafKind, Path, RawJson};
+    use dust_protocol::{Entry, LeafKind, Path, RawJson};
 
     /// A record as it is stored.
     pub struct Stored(StoredRecord);

@@ -117,10 +117,20 @@ pub mod entity;
 pub mod error;
 pub mod feed;
 mod pace;
-pub mod protocol;
+/// The types of Dust's language that a [`Transport`], a cache and a raw subscription name; `dust-protocol` has the rest.
+pub mod protocol {
+    pub use dust_protocol::list::MAX_PAGE;
+    pub use dust_protocol::{
+        BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, LeafKind, LeafPage, ListItem, ListRequest, Op, OpKind,
+        Order, PackedLeaves, Page, Path, Precondition, RawJson, Select, Selector, Write, content_hash,
+    };
+}
 pub mod repo;
+/// The embedded store, for applications that open one themselves; `dust-store` has the rest.
 #[cfg(feature = "embedded")]
-pub mod store;
+pub mod store {
+    pub use dust_store::{Compaction, Origin, Store, StoreBuilder, StoreError};
+}
 #[cfg(feature = "realtime")]
 pub mod sync;
 #[cfg(feature = "embedded")]

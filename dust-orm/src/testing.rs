@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use dust_orm::testing::TestRepo;
-//! use dust_orm::protocol::Op;
+//! use dust_protocol::Op;
 //! use dust_orm::{Event, tests_cfg::link};
 //! use serde_json::json;
 //!
@@ -30,10 +30,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::Value;
 
 use crate::error::DustErr;
-use crate::protocol::{CommittedOp, Op, Path, RawJson, SeedCheck, Write};
 use crate::repo::DustRepo;
-use crate::store::{ManualClock, Origin, Store};
 use crate::transport::EmbeddedTransport;
+use dust_protocol::{CommittedOp, Op, Path, RawJson, SeedCheck, Write};
+use dust_store::{ManualClock, Origin, Store};
 
 use switch::Switch;
 

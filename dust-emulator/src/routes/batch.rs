@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use dust_orm::protocol::list::MAX_PAGE;
-use dust_orm::protocol::{BatchOp, Path, Precondition, RawJson};
+use dust_protocol::list::MAX_PAGE;
+use dust_protocol::{BatchOp, Path, Precondition, RawJson};
 
 use super::Call;
 use super::entries::{refused, revision};

@@ -1,6 +1,6 @@
 //! The emulator's own endpoints, for tests in other languages, below `/_emulator`.
 
-use dust_orm::protocol::JsonObject;
+use dust_protocol::JsonObject;
 use serde::{Deserialize, Serialize};
 
 use super::Matched;

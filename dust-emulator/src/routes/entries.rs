@@ -1,7 +1,7 @@
 //! One entry: read, written and removed, its path in the address or in the body.
 
-use dust_orm::protocol::{Op, Path, PathError, Precondition, RawJson, Write};
-use dust_orm::store::{Store, StoreError, StoreErrorKind};
+use dust_protocol::{Op, Path, PathError, Precondition, RawJson, Write};
+use dust_store::{Store, StoreError, StoreErrorKind};
 
 use super::Call;
 use crate::address::{self, Params, positive};

@@ -1,6 +1,6 @@
 //! The bytes of files.
 
-use dust_orm::protocol::JsonObject;
+use dust_protocol::JsonObject;
 use serde::Deserialize;
 
 use super::Call;

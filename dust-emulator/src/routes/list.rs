@@ -1,8 +1,9 @@
 //! Lists of entries, keys and prefixes.
 
-use dust_orm::protocol::list::MAX_PAGE;
-use dust_orm::protocol::{Glob, ListItem, ListRequest, Order, Page, Path, Select, Selector};
-use dust_orm::store::StoreErrorKind;
+use dust_protocol::list::MAX_PAGE;
+use dust_protocol::read::ListError;
+use dust_protocol::{Glob, ListItem, ListRequest, Order, Page, Path, Select, Selector};
+use dust_store::StoreErrorKind;
 
 use super::Call;
 use super::entries::refused;
@@ -26,13 +27,15 @@ pub(super) fn list(call: &Call<'_>) -> Reply {
     let store = call.readable()?;
     let request = request(call.query)?;
     let page = store.list(&request).map_err(|error| match error.kind() {
-        StoreErrorKind::InvalidPatternForPrefixes(_) => Answer::detailed(
+        StoreErrorKind::List(ListError::InvalidPatternForPrefixes(_)) => Answer::detailed(
             error.name(),
             "select=prefixes accepts only `**` (every top-level prefix) or a `<base>.**` pattern (every direct-child \
              prefix under <base>). Other patterns are rejected because the prefix projection is not well-defined for \
              them.",
         ),
-        StoreErrorKind::UnsupportedSelect => Answer::detailed(error.name(), "select=prefixes not supported for range"),
+        StoreErrorKind::List(ListError::UnsupportedSelect) => {
+            Answer::detailed(error.name(), "select=prefixes not supported for range")
+        }
         _ => refused(&error),
     })?;
     Ok(Answer::ok(rendered(&page)))

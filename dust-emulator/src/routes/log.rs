@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use dust_orm::protocol::{CommittedOp, Glob, Path, RawJson, envelope};
-use dust_orm::store::{Store, StoreError};
+use dust_protocol::{CommittedOp, Glob, Path, RawJson, envelope};
+use dust_store::{Store, StoreError};
 
 use super::Call;
 use super::entries::refused;

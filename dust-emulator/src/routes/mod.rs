@@ -11,7 +11,7 @@ mod transfer;
 
 use std::sync::Arc;
 
-use dust_orm::store::{Origin, Store};
+use dust_store::{Origin, Store};
 use hyper::Method;
 use serde::{Deserialize, Serialize};
 
@@ -335,7 +335,7 @@ mod tests {
         }
         assert_eq!(route("GET", &at("/entries/a/b%2Fc")), (Route::Get, vec!["a".to_owned(), "b/c".to_owned()]));
         assert_eq!(route("GET", "/"), (Route::Page, vec![]));
-        assert_eq!(route("GET", dust_orm::protocol::channel::SOCKET_PATH).0, Route::Socket);
+        assert_eq!(route("GET", dust_protocol::channel::SOCKET_PATH).0, Route::Socket);
         assert_eq!(route("GET", "/api/nope").0, Route::Unknown);
         assert_eq!(route("DELETE", "/api/tokens/x").0, Route::Tokens);
     }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use dust_orm::protocol::channel::CAPVER;
-use dust_orm::protocol::{CommittedOp, OpKind, RawJson, envelope, msgpack};
-use dust_orm::store::StoreError;
+use dust_protocol::channel::CAPVER;
+use dust_protocol::{CommittedOp, OpKind, RawJson, envelope, msgpack};
+use dust_store::StoreError;
 
 use super::connection::Client;
 use super::frame::{Frame, Outgoing, Vsn};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use dust_orm::protocol::RawJson;
+use dust_protocol::RawJson;
 use tokio::sync::watch;
 
 use super::channel::{self, Channel};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use dust_orm::protocol::RawJson;
-use dust_orm::protocol::msgpack::{self, EncodeError, Moment, Moments, NotUtf8};
+use dust_protocol::RawJson;
+use dust_protocol::msgpack::{self, EncodeError, Moment, Moments, NotUtf8};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::json;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dust_orm::protocol::channel::CAPVER;
+use dust_protocol::channel::CAPVER;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::sync::watch;

@@ -1,6 +1,6 @@
 //! `put_file`: a file's bytes, and the leaf that refers to it.
 
-use dust_orm::protocol::{FileUpload, OpKind, Path, RawJson, content_hash};
+use dust_protocol::{FileUpload, OpKind, Path, RawJson, content_hash};
 
 use super::seat::{Crash, Failure, Refused, Seat};
 use super::{base64, status, write};

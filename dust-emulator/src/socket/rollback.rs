@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use dust_orm::protocol::{CommittedOp, Op, OpKind, Path, RawJson, Write};
-use dust_orm::store::{Origin, Store, StoreError};
+use dust_protocol::{CommittedOp, Op, OpKind, Path, RawJson, Write};
+use dust_store::{Origin, Store, StoreError};
 
 use super::seat::{Crash, Failure, Refused, Seat};
 use super::write;

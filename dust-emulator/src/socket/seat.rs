@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dust_orm::protocol::{CommittedOp, RawJson};
+use dust_protocol::{CommittedOp, RawJson};
 
 use super::frame::Outgoing;
 use super::hub::Order;

@@ -1,7 +1,7 @@
 //! What a channel tells of its store and its token.
 
-use dust_orm::protocol::{Glob, JsonObject, LeafKind, ListRequest};
-use dust_orm::store::{Store, StoreError};
+use dust_protocol::{Glob, JsonObject, LeafKind, ListRequest};
+use dust_store::{Store, StoreError};
 
 use super::seat::Seat;
 use crate::auth::{Access, Token};

@@ -1,9 +1,9 @@
 //! `write`: one op, with its conditions.
 
-use dust_orm::protocol::{
+use dust_protocol::{
     CommittedOp, Fence, Op, OpError, OpKind, Path, PathError, Precondition, RawJson, ValueError, Write,
 };
-use dust_orm::store::{Origin, StoreError, StoreErrorKind};
+use dust_store::{Origin, StoreError, StoreErrorKind};
 
 use super::seat::{Crash, Failure, Refused, Seat};
 use crate::address::{self, Params};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use dust_emulator::{Emulator, Fault, RateLimit, Route, Token};
-use dust_orm::protocol::{BatchOp, Op, Path, RawJson, Write};
-use dust_orm::store::{ManualClock, Origin, Store};
+use dust_protocol::{BatchOp, Op, Path, RawJson, Write};
+use dust_store::{ManualClock, Origin, Store};
 
 use crate::support;
 

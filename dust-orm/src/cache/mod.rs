@@ -25,7 +25,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::error::DustErr;
-use crate::protocol::{Entry, Path};
+use dust_protocol::{Entry, Path};
 
 #[cfg(feature = "cache-sql")]
 pub use sql::SqlCache;

@@ -10,8 +10,8 @@ use super::leaf::LeafText;
 use super::record::RecordRef;
 use super::{DustEntity, FieldState, Fields};
 use crate::error::InvalidRecord;
-use crate::protocol::value::is_claim;
-use crate::protocol::{LeafRef, Path, RawJson, envelope, flatten, path};
+use dust_protocol::value::is_claim;
+use dust_protocol::{LeafRef, Path, RawJson, envelope, flatten, path};
 
 /// Reads a record. Leaves that no field claims are no obstacle; a required field without a leaf is, and so is a value
 /// that does not fit its field.

@@ -7,8 +7,8 @@ use super::finite::Finite;
 use super::read_back::comes_back;
 use super::{Field, FieldState, Fields};
 use crate::error::{DustErr, Errors};
-use crate::protocol::RawJson;
-use crate::protocol::value::{check_depth, nul_key};
+use dust_protocol::RawJson;
+use dust_protocol::value::{check_depth, nul_key};
 
 /// Room for the text of an ordinary field.
 const FIELD: usize = 64;

@@ -11,8 +11,8 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::protocol::value::CLAIM;
-use crate::protocol::{RawJson, envelope};
+use dust_protocol::value::CLAIM;
+use dust_protocol::{RawJson, envelope};
 
 const MARKER: &str = r#"["$json","#;
 

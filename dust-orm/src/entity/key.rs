@@ -4,7 +4,7 @@ use sea_orm::ActiveModelTrait;
 
 use super::{DustEntity, Fields, KeyCase};
 use crate::error::DustErr;
-use crate::protocol::Path;
+use dust_protocol::Path;
 
 /// The path at which to look for the record with this key; `None` for a key that can name none.
 ///

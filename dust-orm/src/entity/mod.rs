@@ -40,7 +40,7 @@ pub(crate) use record::{
 pub use revision::{Revision, Versioned};
 pub use set::DustSet;
 
-use crate::protocol::{Path, PathError};
+use dust_protocol::{Path, PathError};
 
 /// The type of an entity's primary key, as SeaORM's `find_by_id` takes it.
 pub type KeyOf<E> = <<E as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueType;

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::ops::Bound;
 
 use crate::error::DustErr;
-use crate::protocol::path::unescape;
-use crate::protocol::value::is_claim;
-use crate::protocol::{Entry, LeafRef, PackedLeaves, Path};
+use dust_protocol::path::unescape;
+use dust_protocol::value::is_claim;
+use dust_protocol::{Entry, LeafRef, PackedLeaves, Path};
 
 /// The most leaves of a record that are read. A record written by this library has some for each field.
 pub(crate) const MAX_RECORD_LEAVES: usize = 100_000;
@@ -210,7 +210,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::{LeafKind, RawJson};
+    use dust_protocol::{LeafKind, RawJson};
 
     fn leaf(path: &str) -> Entry {
         Entry { path: Path::parse(path).unwrap(), value: RawJson::null(), kind: LeafKind::Null, revision: 1 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::record::RecordRef;
-use crate::protocol::{JsonObject, Path, PathError};
+use dust_protocol::{JsonObject, Path, PathError};
 
 /// The state in which a record was read, to be handed to `if_match`.
 ///

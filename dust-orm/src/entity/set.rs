@@ -155,8 +155,8 @@ mod tests {
     use sea_orm::sea_query::{Nullable, ValueType};
 
     use super::*;
-    use crate::protocol::apply::{Leaf, Stamp, outcome};
-    use crate::protocol::{LeafKind, Op, Path, RawJson};
+    use dust_protocol::apply::{Leaf, Stamp, outcome};
+    use dust_protocol::{LeafKind, Op, Path, RawJson};
 
     #[test]
     fn duplicates_are_left_out_on_the_way_in() {

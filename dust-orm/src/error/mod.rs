@@ -1,5 +1,10 @@
 //! Errors: what can go wrong, and what a caller can do about it.
 
+#[cfg(feature = "realtime")]
+pub(crate) mod channel;
+mod conversions;
+#[cfg(feature = "http")]
+pub(crate) mod http;
 mod kind;
 mod record;
 mod validation;
@@ -218,6 +223,19 @@ impl fmt::Debug for DustErr {
         }
         f.write_str("]")
     }
+}
+
+/// The shortest pause after too many requests: a server answers `0` a moment before the window opens.
+#[cfg(feature = "http")]
+const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The longest pause that is taken from a server.
+#[cfg(feature = "http")]
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The pause after too many requests, given the server's answer.
+#[cfg(feature = "http")]
+fn retry_after(answer: Duration) -> Duration {
+    answer.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER)
 }
 
 fn current_text(current: Option<u64>) -> String {

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
-use crate::protocol::{CommittedOp, Glob};
+use dust_protocol::{CommittedOp, Glob};
 
 use super::index::Index;
 use super::ops::Ops;

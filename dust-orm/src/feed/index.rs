@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::protocol::Glob;
-use crate::protocol::glob::Token;
+use dust_protocol::Glob;
+use dust_protocol::glob::Token;
 
 use super::region::Region;
 
@@ -122,7 +122,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::testing::near_path;
+    use dust_protocol::testing::near_path;
 
     fn pattern() -> impl Strategy<Value = Glob> {
         let piece = prop::sample::select(vec!["a", "A", "b", "aB", "a-1", "é", "*", "\\*", "x/y"]);

@@ -10,7 +10,7 @@
 //!
 //! ```
 //! use dust_orm::feed::{Delivery, Hub};
-//! use dust_orm::protocol::{CommittedOp, Glob, OpKind, Path, RawJson};
+//! use dust_protocol::{CommittedOp, Glob, OpKind, Path, RawJson};
 //! use futures_util::{FutureExt, StreamExt};
 //! use std::sync::Arc;
 //!

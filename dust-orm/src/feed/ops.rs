@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 
-use crate::protocol::{CommittedOp, Glob, OpKind, Path};
+use dust_protocol::{CommittedOp, Glob, OpKind, Path};
 
 use super::backlog::{Queued, Taken};
 use super::hub::{Hub, Listener, News};
@@ -82,7 +82,8 @@ impl Queued for Arc<CommittedOp> {
             OpKind::Increment | OpKind::Add | OpKind::Remove | OpKind::Lease | OpKind::Renew | OpKind::Release => {
                 !matches!(older.op, OpKind::Set | OpKind::Delete | OpKind::PutFile | OpKind::Merge)
             }
-            OpKind::Merge => false,
+            // A merge names some fields only; what an op of a later version does is not known.
+            _ => false,
         }
     }
 

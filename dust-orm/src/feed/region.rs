@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::protocol::{CommittedOp, Glob, OpKind, Path, RawJson, value};
+use dust_protocol::{CommittedOp, Glob, OpKind, Path, RawJson, value};
 
 /// A part of a store: the leaf at a path, and perhaps whatever is below it.
 #[derive(Clone, Debug)]
@@ -23,12 +23,13 @@ impl Region<'_> {
 pub(super) fn regions(op: &CommittedOp) -> Vec<Region<'_>> {
     let whole = |below| vec![Region { path: Cow::Borrowed(&op.path), below }];
     match op.op {
-        OpKind::Set | OpKind::Delete | OpKind::PutFile => whole(true),
         // A merge leaves alone what it does not name. One that cannot be read may change anything.
         OpKind::Merge => children(op).unwrap_or_else(|| whole(true)),
         OpKind::Increment | OpKind::Add | OpKind::Remove | OpKind::Lease | OpKind::Renew | OpKind::Release => {
             whole(false)
         }
+        // The others replace what is below, too.
+        _ => whole(true),
     }
 }
 

@@ -16,8 +16,8 @@ use super::send::Outgoing;
 use crate::changeset::Action;
 use crate::entity::{DustEntity, KeyOf, Revision};
 use crate::error::DustErr;
-use crate::protocol::{Fence, PackedLeaves};
 use crate::transport::Transport;
+use dust_protocol::{Fence, PackedLeaves};
 
 impl DustRepo {
     /// Writes several records, of one entity or of several, all or nothing.

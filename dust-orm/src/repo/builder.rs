@@ -6,11 +6,12 @@ use super::{DustRepo, Way};
 #[cfg(feature = "http")]
 use crate::config::DustConfig;
 use crate::error::DustErr;
-use crate::transport::Transport;
 #[cfg(feature = "embedded")]
-use crate::{store::Store, transport::EmbeddedTransport};
+use crate::transport::EmbeddedTransport;
+use crate::transport::Transport;
 #[cfg(feature = "realtime")]
 use crate::{sync::SyncClient, transport::Pick};
+use dust_store::Store;
 
 /// Builds a [`DustRepo`]; made by [`DustRepo::builder`].
 ///

@@ -18,8 +18,8 @@ use super::write::DeleteResult;
 use crate::changeset::Action;
 use crate::entity::{DustEntity, writable_prefix};
 use crate::error::DustErr;
-use crate::protocol::{BatchOp, Fence};
 use crate::transport::Transport;
+use dust_protocol::{BatchOp, Fence};
 
 impl DustRepo {
     /// Inserts many records of one entity in as few requests as possible, and answers their Models in order.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::protocol::BatchOp;
-use crate::protocol::list::MAX_PAGE;
+use dust_protocol::BatchOp;
+use dust_protocol::list::MAX_PAGE;
 
 /// A server takes time per op that grows with its store, and past 5 s leaves the outcome of a batch unknown.
 const SLOW: Duration = Duration::from_secs(2);
@@ -55,7 +55,7 @@ fn size(op: &BatchOp) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Path, RawJson};
+    use dust_protocol::{Path, RawJson};
 
     fn records(count: usize, ops: usize, value: usize) -> Vec<(Vec<BatchOp>, ())> {
         let op = BatchOp::set(Path::parse("a").unwrap(), RawJson::from(serde_json::Value::from("x".repeat(value))));

@@ -16,9 +16,9 @@ use crate::entity::{
     DustEntity, Fields, RecordRef, Revision, Take, active_path, check_required, encode_object, is_leaf,
 };
 use crate::error::{DustErr, ErrKind};
-use crate::protocol::flatten::flatten;
-use crate::protocol::{BatchOp, Fence, Op, Path, Precondition, RawJson, Write, value};
 use crate::transport::Transport;
+use dust_protocol::flatten::flatten;
+use dust_protocol::{BatchOp, Fence, Op, Path, Precondition, RawJson, Write, value};
 
 /// How often an insert looks again after somebody else wrote in between.
 const ATTEMPTS: usize = 5;

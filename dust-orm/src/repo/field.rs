@@ -14,10 +14,10 @@ use super::options::Options;
 use super::send;
 use crate::entity::{Counter, DustEntity, DustSet, Fields, KeyOf, is_leaf, record_path};
 use crate::error::{DustErr, InvalidRecord};
-use crate::protocol::apply::incremented;
-use crate::protocol::value::{is_claim, is_integer};
-use crate::protocol::{Entry, Fence, Leaf, Op, Path, RawJson, Write};
 use crate::transport::Transport;
+use dust_protocol::apply::incremented;
+use dust_protocol::value::{is_claim, is_integer};
+use dust_protocol::{Entry, Fence, Leaf, Op, Path, RawJson, Write};
 
 impl DustRepo {
     /// Adds a number to a field, atomically: increments at the same time add up. Answers the number it made.

@@ -10,7 +10,7 @@ use super::DustRepo;
 use super::field::{self, FieldOf, unreadable};
 use crate::entity::{DustEntity, FileRef, KeyOf};
 use crate::error::DustErr;
-use crate::protocol::{Fence, FileUpload, RawJson, content_hash};
+use dust_protocol::{Fence, FileUpload, RawJson, content_hash};
 
 impl DustRepo {
     /// Stores a file's bytes and makes a field refer to them, in one op. Answers the reference.

@@ -18,8 +18,8 @@ use super::DustRepo;
 use super::fenced::Fenced;
 use super::field::{check, unreadable};
 use crate::error::{DustErr, ErrKind};
-use crate::protocol::{Fence, JsonObject, Op, Path, RawJson, Write};
 use crate::world::{RealWorld, World};
+use dust_protocol::{Fence, JsonObject, Op, Path, RawJson, Write};
 
 /// How many tries of a renewal there is time for in the time of a lease.
 const TRIES: u32 = 6;

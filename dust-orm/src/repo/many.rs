@@ -23,9 +23,9 @@ use sea_orm::ActiveModelTrait;
 use super::records::fetch;
 use crate::entity::{DustEntity, Fields, PackedRecord, RecordRef, behind, check_size, is_leaf};
 use crate::error::DustErr;
-use crate::protocol::list::{EmptyPages, MAX_PAGE};
-use crate::protocol::{LeafRef, PackedLeaves, Path};
 use crate::transport::Transport;
+use dust_protocol::list::{EmptyPages, MAX_PAGE};
+use dust_protocol::{LeafRef, PackedLeaves, Path};
 
 /// The number of requests of one read that are under way at a time.
 const CONCURRENT: usize = 8;

@@ -1,7 +1,7 @@
 //! The conditions of a write.
 
 use crate::entity::Revision;
-use crate::protocol::Fence;
+use dust_protocol::Fence;
 
 /// What was chained to a verb before it was awaited.
 #[derive(Clone, Debug, Default)]

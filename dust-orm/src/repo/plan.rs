@@ -8,10 +8,10 @@ use crate::entity::{
     Take, encode_fields, encode_object, is_leaf,
 };
 use crate::error::DustErr;
-use crate::protocol::flatten::{self, flatten};
-use crate::protocol::list::MAX_PAGE;
-use crate::protocol::value::{self, is_envelope};
-use crate::protocol::{BatchOp, Path, Precondition, RawJson};
+use dust_protocol::flatten::{self, flatten};
+use dust_protocol::list::MAX_PAGE;
+use dust_protocol::value::{self, is_envelope};
+use dust_protocol::{BatchOp, Path, Precondition, RawJson};
 
 /// The condition of a write, resolved to leaves.
 #[derive(Clone, Debug)]
@@ -341,7 +341,7 @@ pub(super) fn check_size(ops: &[BatchOp]) -> Result<(), DustErr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{LeafKind, LeafRef, PackedLeaves};
+    use dust_protocol::{LeafKind, LeafRef, PackedLeaves};
 
     fn object(leaves: usize) -> String {
         let members: Vec<String> = (0..leaves).map(|n| format!("\"k{n}\":1")).collect();

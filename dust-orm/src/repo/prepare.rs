@@ -19,8 +19,8 @@ use crate::entity::{
     is_leaf,
 };
 use crate::error::DustErr;
-use crate::protocol::{BatchOp, PackedLeaves, Path};
 use crate::transport::Transport;
+use dust_protocol::{BatchOp, PackedLeaves, Path};
 
 /// A record about to be written: its hooks have run and its fields are checked. The next step may need the record as it
 /// is stored, which a caller with several drafts reads for all of them together.

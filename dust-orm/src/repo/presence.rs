@@ -21,9 +21,9 @@ use super::read::not_found;
 use super::records::fetch;
 use crate::entity::PackedRecord;
 use crate::error::DustErr;
-use crate::protocol::value::is_subtree;
-use crate::protocol::{BatchOp, Path, Precondition};
 use crate::transport::Transport;
+use dust_protocol::value::is_subtree;
+use dust_protocol::{BatchOp, Path, Precondition};
 
 /// The number of times that an update whose guard has changed is written with a new one. After that it is checked
 /// instead.

@@ -8,7 +8,7 @@ use super::many::{Wanted, fetch_many, scalar_fields};
 use super::records::{RecordPages, fetch, model_or_warning};
 use crate::entity::{DustEntity, KeyOf, PackedRecord, Revision, Versioned, decode, lookup_path};
 use crate::error::DustErr;
-use crate::protocol::{PackedLeaves, Path};
+use dust_protocol::{PackedLeaves, Path};
 
 impl DustRepo {
     /// Every record of an entity, in the order of their paths.

@@ -9,9 +9,9 @@ use crate::entity::{
     DustEntity, PackedRecord, RecordRef, StoredRecord, behind, check_size, decode, last_record, record_of, records,
 };
 use crate::error::{DustErr, InvalidRecord};
-use crate::protocol::list::EmptyPages;
-use crate::protocol::{Glob, LeafPage, ListRequest, PackedLeaves, Path, Select};
 use crate::transport::Transport;
+use dust_protocol::list::EmptyPages;
+use dust_protocol::{Glob, LeafPage, ListRequest, PackedLeaves, Path, Select};
 
 /// The leaves below one record's path; `None` when there are none, or only the claim of an insert that is under way.
 pub(super) async fn fetch<'p>(transport: &dyn Transport, path: &'p Path) -> Result<Option<PackedRecord<'p>>, DustErr> {
@@ -44,7 +44,10 @@ pub(super) async fn fetch_or_claim<'p>(
 
 /// Refuses what not every transport could list.
 fn check_nameable(path: &Path) -> Result<(), DustErr> {
-    if path.as_str().as_bytes().contains(&b'\\') { Glob::subtree(path).map(drop) } else { Ok(()) }
+    if path.as_str().as_bytes().contains(&b'\\') {
+        Glob::subtree(path)?;
+    }
+    Ok(())
 }
 
 /// The model of a stored record, or `None` with one warning when it does not fit the entity.

@@ -6,8 +6,8 @@ use super::plan::check_size;
 use super::prepare::Planned;
 use super::presence::Presence;
 use crate::error::DustErr;
-use crate::protocol::{BatchOp, Fence, Op, Path, Precondition, Write};
 use crate::transport::Transport;
+use dust_protocol::{BatchOp, Fence, Op, Path, Precondition, Write};
 
 /// Refuses what the transport cannot do before anything is read or sent.
 pub(super) fn check(options: &Options, transport: &dyn Transport) -> Result<(), DustErr> {

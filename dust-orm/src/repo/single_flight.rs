@@ -19,8 +19,8 @@ use super::DustRepo;
 use super::field::check;
 use super::lease::Releasing;
 use crate::error::{DustErr, ErrKind};
-use crate::protocol::{Glob, LeafKind, Op, Path, RawJson, Write};
 use crate::world::jitter;
+use dust_protocol::{Glob, LeafKind, Op, Path, RawJson, Write};
 pub use flight::{Flight, Source};
 pub use options::{FlightOptions, OnUnavailable};
 

@@ -14,8 +14,8 @@ use super::send::send;
 use crate::changeset::Action;
 use crate::entity::{DustEntity, KeyOf, Revision};
 use crate::error::DustErr;
-use crate::protocol::Fence;
 use crate::transport::Transport;
+use dust_protocol::Fence;
 
 impl DustRepo {
     /// Writes a record: an upsert that is validated first and, in flat mode, merges with what is there.

@@ -16,7 +16,7 @@ use super::store::StoreShared;
 use crate::cache::Cache;
 use crate::config::DustConfig;
 use crate::error::DustErr;
-use crate::protocol::channel::Frames;
+use dust_protocol::channel::Frames;
 
 /// How many calls may wait to be taken up by the task. The callers of more wait for a place, in their order.
 const CALLS: usize = 64;

@@ -20,7 +20,7 @@ use super::store::{Horizon, StoreShared};
 use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::feed::Hub;
-use crate::protocol::channel::{Frames, Permissions, Written};
+use dust_protocol::channel::{Frames, Permissions, Written};
 
 /// How long [`start`](SyncClientBuilder::start) waits for the first catch-up before it leaves it to go on by itself.
 pub(super) const START_PATIENCE: Duration = Duration::from_secs(30);

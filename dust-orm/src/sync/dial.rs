@@ -17,7 +17,7 @@ use super::wire::{Counted, Wire};
 use crate::config::proxy::{self, Proxy};
 use crate::config::{Token, plain_text_hint};
 use crate::error::DustErr;
-use crate::protocol::channel::{CAPVER, Frames, MAX_INCOMING, MAX_OUTGOING, SOCKET_PATH};
+use dust_protocol::channel::{CAPVER, Frames, MAX_INCOMING, MAX_OUTGOING, SOCKET_PATH};
 
 /// How much is read from a socket at a time. The library clears as much before each read, most of which find a frame or two, or
 /// nothing yet; its default of 128 KiB takes longer to clear than a frame to handle.

@@ -9,10 +9,10 @@ use std::convert::Infallible;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::protocol::apply::apply;
-use crate::protocol::list::MAX_PAGE;
-use crate::protocol::read::{self, Listing, Row, fold, prefix_end};
-use crate::protocol::{
+use dust_protocol::apply::apply;
+use dust_protocol::list::MAX_PAGE;
+use dust_protocol::read::{self, Listing, fold, prefix_end};
+use dust_protocol::{
     CommittedOp, Entry, Leaf, LeafPage, LeafRef, Leaves, ListRequest, OpError, PackedLeaves, Page, Path,
 };
 
@@ -30,7 +30,7 @@ pub const MAX_MIRROR: usize = 1 << 30;
 /// committed. Writing goes through the server.
 ///
 /// ```
-/// use dust_orm::protocol::{CommittedOp, OpKind, Path, RawJson};
+/// use dust_protocol::{CommittedOp, OpKind, Path, RawJson};
 /// use dust_orm::sync::Mirror;
 ///
 /// let mut mirror = Mirror::default();
@@ -307,18 +307,6 @@ fn folded_prefix(path: &Path) -> String {
 /// From one path (included) to another (excluded).
 fn between<'p>(from: &'p str, to: &'p str) -> (Bound<&'p str>, Bound<&'p str>) {
     (Bound::Included(from), Bound::Excluded(to))
-}
-
-impl Row for LeafRef<'_> {
-    type Error = Infallible;
-
-    fn path(&self) -> Result<&str, Infallible> {
-        Ok(self.path)
-    }
-
-    fn leaf(&self) -> Result<Leaf, Infallible> {
-        Ok(self.to_leaf())
-    }
 }
 
 impl Leaves for Mirror {

@@ -23,9 +23,9 @@ mod tls;
 mod tunnel;
 mod wire;
 
-pub use crate::protocol::channel::{Frames, Permissions};
 pub use builder::SyncClientBuilder;
 pub use client::{StoreStatus, SyncClient};
+pub use dust_protocol::channel::{Frames, Permissions};
 pub use mirror::{MAX_MIRROR, Mirror};
 pub(crate) use registry::{Offer, Slot};
 pub use session::{Session, StoreState, Timing};

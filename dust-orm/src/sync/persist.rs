@@ -44,7 +44,7 @@ use super::patience::within;
 use super::store::StoreShared;
 use crate::cache::{Cache, Cursor};
 use crate::error::DustErr;
-use crate::protocol::PackedLeaves;
+use dust_protocol::PackedLeaves;
 
 /// How long changes are collected before they are written.
 const LINGER: Duration = Duration::from_millis(100);

@@ -23,7 +23,7 @@ use super::session::{Command, CommandId, Output, Session, StoreId, StoreState, T
 use super::store::StoreShared;
 use super::wire::Counts;
 use crate::error::DustErr;
-use crate::protocol::channel::{Frames, Written};
+use dust_protocol::channel::{Frames, Written};
 
 /// How long writes that are under way are waited for when the client is shut down or disabled.
 pub(super) const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);

@@ -11,8 +11,8 @@ use super::patience::within;
 use super::session::StoreState;
 use crate::error::DustErr;
 use crate::feed::Hub;
-use crate::protocol::channel::Permissions;
-use crate::protocol::{CommittedOp, Entry, PackedLeaves, Path};
+use dust_protocol::channel::Permissions;
+use dust_protocol::{CommittedOp, Entry, PackedLeaves, Path};
 
 #[derive(Debug)]
 pub(super) struct StoreShared {
@@ -255,7 +255,7 @@ mod tests {
 
     use super::*;
     use crate::feed::News;
-    use crate::protocol::{Glob, OpKind, Path, RawJson};
+    use dust_protocol::{Glob, OpKind, Path, RawJson};
 
     fn op(seq: u64) -> CommittedOp {
         CommittedOp {

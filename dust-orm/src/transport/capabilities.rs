@@ -4,10 +4,10 @@ use crate::error::DustErr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Whether a `set` may carry [`IfVacant`](crate::protocol::Precondition::IfVacant). A Dust server knows only
+    /// Whether a `set` may carry [`IfVacant`](dust_protocol::Precondition::IfVacant). A Dust server knows only
     /// `IfAbsent` of a single leaf, and ignores even that in a batch without a word.
     pub if_vacant: bool,
-    /// Whether writes may carry a [`Fence`](crate::protocol::Fence).
+    /// Whether writes may carry a [`Fence`](dust_protocol::Fence).
     pub fences: bool,
     /// Whether any batch may carry a fence. Where single writes may and batches may not, a batch that sets the fields of one
     /// record without conditions still may.
@@ -16,7 +16,7 @@ pub struct Capabilities {
     pub merges_fields: bool,
     /// Whether `merge`, `increment`, `add`, `remove`, leases and files can be written.
     pub typed_ops: bool,
-    /// Whether any JSON value can be written. With [MessagePack frames](crate::protocol::channel::Frames) integers beyond 64 bits
+    /// Whether any JSON value can be written. With [MessagePack frames](dust_protocol::channel::Frames) integers beyond 64 bits
     /// and decimal envelopes cannot.
     pub every_value: bool,
     /// Whether committed ops can be subscribed to.

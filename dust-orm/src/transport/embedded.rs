@@ -10,10 +10,8 @@ use super::{Capabilities, Receipt, Transport, first_two_below, has_leaf, nul};
 use crate::error::DustErr;
 use crate::feed::Hub;
 use crate::pace::pace;
-use crate::protocol::{
-    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, OpKind, Page, Path, Write,
-};
-use crate::store::{Origin, Store, Subscription};
+use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, OpKind, Page, Path, Write};
+use dust_store::{Origin, Store, Subscription};
 
 /// Calls the [`Store`] in this process. Reads and writes in memory are done at once, on the caller's thread; writes to a
 /// file, which wait for the disk, are done on the one writer thread of the store, and share its commits.
@@ -186,17 +184,14 @@ impl Transport for EmbeddedTransport {
 }
 
 fn receipt(op: CommittedOp) -> Receipt {
-    let tells = match op.op {
-        OpKind::Set | OpKind::Delete | OpKind::Merge | OpKind::Release => false,
-        OpKind::Increment | OpKind::Add | OpKind::Remove | OpKind::Lease | OpKind::Renew | OpKind::PutFile => true,
-    };
+    let tells = !matches!(op.op, OpKind::Set | OpKind::Delete | OpKind::Merge | OpKind::Release);
     Receipt { store_seq: Some(op.store_seq), value: tells.then_some(op.value) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Glob, Op, RawJson};
+    use dust_protocol::{Glob, Op, RawJson};
 
     /// The turns that another task gets, in a runtime of one thread, while something is done.
     async fn turns(work: impl Future<Output = ()>) -> usize {

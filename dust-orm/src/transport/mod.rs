@@ -29,7 +29,7 @@ pub use realtime::RealtimeTransport;
 
 use crate::error::DustErr;
 use crate::feed::Hub;
-use crate::protocol::{
+use dust_protocol::{
     BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListItem, ListRequest, Page, Path, RawJson, Write,
 };
 
@@ -87,7 +87,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// Entities are never read this way: for an interior path a server ignores ASCII case.
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr>;
 
-    /// The leaves at exactly these paths, in the same order; at most [`MAX_PAGE`](crate::protocol::list::MAX_PAGE).
+    /// The leaves at exactly these paths, in the same order; at most [`MAX_PAGE`](dust_protocol::list::MAX_PAGE).
     async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr>;
 
     /// Whether there is a leaf below `path`. Exact in case. The leaf with which an insert that is under way has claimed
@@ -99,7 +99,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
 
     /// Several `set` and `delete` ops, all applied or none, each with its own `store_seq` unless
     /// [`merges_fields`](Capabilities::merges_fields) says otherwise; at most
-    /// [`MAX_PAGE`](crate::protocol::list::MAX_PAGE). Answers the `store_seq` of the last.
+    /// [`MAX_PAGE`](dust_protocol::list::MAX_PAGE). Answers the `store_seq` of the last.
     async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr>;
 
     /// Keeps a file's bytes and writes a reference to them, which is in the receipt.
@@ -108,7 +108,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
         Err(self.capabilities().refuse(self.name(), "put_file"))
     }
 
-    /// The bytes of a file by their [hash](crate::protocol::content_hash), as they come: the caller checks them. A file that
+    /// The bytes of a file by their [hash](dust_protocol::content_hash), as they come: the caller checks them. A file that
     /// nothing in the store refers to is [`NotFound`](DustErr::NotFound), or, from a server, which does not tell the two
     /// apart, [`Unauthorized`](DustErr::Unauthorized).
     async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
@@ -148,15 +148,15 @@ pub struct Receipt {
 /// The first leaves below a path, as many as tell a claim from a record.
 #[cfg(any(feature = "embedded", feature = "realtime"))]
 fn first_two_below(path: &Path) -> ListRequest {
-    let (order, select) = (crate::protocol::Order::Ascending, crate::protocol::Select::Entries);
-    ListRequest { selector: crate::protocol::Selector::below(path), limit: 2, order, select, after: None }
+    let (order, select) = (dust_protocol::Order::Ascending, dust_protocol::Select::Entries);
+    ListRequest { selector: dust_protocol::Selector::below(path), limit: 2, order, select, after: None }
 }
 
 /// Whether there is a leaf among the [first two](first_two_below) that is no claim.
 #[cfg(any(feature = "embedded", feature = "realtime"))]
 fn has_leaf(page: &Page) -> bool {
     match page.items.as_slice() {
-        [ListItem::Entry(leaf)] => !crate::protocol::value::is_claim(leaf.value.as_str()),
+        [ListItem::Entry(leaf)] => !dust_protocol::value::is_claim(leaf.value.as_str()),
         leaves => !leaves.is_empty(),
     }
 }

@@ -4,8 +4,8 @@
 //! the channel. So no transport sends one, neither in a path nor in a key that becomes a part of one.
 
 use crate::error::DustErr;
-use crate::protocol::value::{check_depth, nul_key};
-use crate::protocol::{BatchOp, Fence, ListRequest, Op, Path, RawJson, Selector, Write};
+use dust_protocol::value::{check_depth, nul_key};
+use dust_protocol::{BatchOp, Fence, ListRequest, Op, Path, RawJson, Selector, Write};
 
 /// Refuses a path with a NUL character.
 pub(super) fn check_path(path: &Path) -> Result<(), DustErr> {

@@ -11,8 +11,8 @@ use super::{
 use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::feed::Hub;
-use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, Page, Path, Write};
 use crate::sync::{Mirror, Offer, Slot, SyncClient};
+use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, Page, Path, Write};
 
 /// The ways to one store on a server: HTTP, and whatever realtime client there is at the time of a call.
 #[derive(Debug)]

@@ -10,16 +10,16 @@ use super::{Capabilities, HttpTransport, Receipt, Transport, first_two_below, ha
 use crate::error::DustErr;
 use crate::feed::Hub;
 use crate::pace::pace;
-use crate::protocol::channel::{Frames, Written};
-use crate::protocol::list::MAX_PAGE;
-use crate::protocol::path::unescape;
-use crate::protocol::value::is_subtree;
-use crate::protocol::{
+use crate::sync::session::{StoreId, Work};
+use crate::sync::{Mirror, SyncClient};
+use dust_protocol::channel::{Frames, Written};
+use dust_protocol::list::MAX_PAGE;
+use dust_protocol::path::unescape;
+use dust_protocol::value::is_subtree;
+use dust_protocol::{
     BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, OpKind, Page, Path, Precondition,
     RawJson, Write, envelope, msgpack, value,
 };
-use crate::sync::session::{StoreId, Work};
-use crate::sync::{Mirror, SyncClient};
 
 /// The scope that writes need.
 const WRITE: &str = "entries:write";

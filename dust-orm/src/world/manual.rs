@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use super::World;
-use crate::store::{Clock, ManualClock};
+use dust_store::{Clock, ManualClock};
 
 /// How far time goes at once.
 const STEP_MS: u32 = 10;

@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dust_emulator::{Emulator, Fault, Route};
-use dust_orm::protocol::{Op, Path, RawJson, Write};
 use dust_orm::sync::SyncClient;
 use dust_orm::transport::{HttpTransport, RealtimeTransport};
 use dust_orm::{DustConfig, DustErr, ErrKind, Transport};
+use dust_protocol::{Op, Path, RawJson, Write};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};

@@ -1,8 +1,8 @@
 //! What a store has committed, which is a total order, and the state after each op.
 
-use dust_orm::protocol::{CommittedOp, Entry, Glob, ListItem, ListRequest, Page, RawJson};
-use dust_orm::store::Store;
 use dust_orm::sync::Mirror;
+use dust_protocol::{CommittedOp, Entry, Glob, ListItem, ListRequest, Page, RawJson};
+use dust_store::Store;
 
 use crate::violation::{Promise, Violation};
 

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use chaos::child::{self, Child};
 use chaos::dice::Dice;
 use chaos::ledger::{self, Shown};
-use dust_orm::protocol::{
+use dust_protocol::{
     BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, LeafKind, ListItem, ListRequest, Op, Path, Precondition,
     RawJson, Write, content_hash,
 };
-use dust_orm::store::{Compaction, ManualClock, Origin, Snapshot, Store, StoreBuilder, StoreError};
+use dust_store::{Compaction, ManualClock, Origin, Snapshot, Store, StoreBuilder, StoreError};
 
 /// The first round, the size of a log that is compacted, and the file; set only in the process that is going to be
 /// killed.

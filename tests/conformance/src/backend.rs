@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dust_orm::Transport;
-use dust_orm::store::Store;
 use dust_orm::transport::EmbeddedTransport;
+use dust_store::Store;
 
 /// A kind of store that tests can be run against.
 #[async_trait]

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use dust_orm::protocol::{BatchOp, Entry, ListRequest, Op, Path, RawJson, Write};
 use dust_orm::{Capabilities, DustErr, DustRepo, Transport};
+use dust_protocol::{BatchOp, Entry, ListRequest, Op, Path, RawJson, Write};
 use serde_json::{Value, json};
 
 use crate::backend::{Backend, unique};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dust_orm::protocol::{BatchOp, Entry, Fence, ListRequest, Op, Page, Path, Precondition, Write};
-use dust_orm::store::Store;
 use dust_orm::transport::{EmbeddedTransport, Receipt};
 use dust_orm::{Capabilities, DustErr, Transport};
+use dust_protocol::{BatchOp, Entry, Fence, ListRequest, Op, Page, Path, Precondition, Write};
+use dust_store::Store;
 
 use crate::backend::Backend;
 

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use dust_orm::feed::Hub;
-use dust_orm::protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Page, Path, Write};
 use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, Transport};
+use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Page, Path, Write};
 
 /// Counts requests, and fails those it was told to fail before they are sent.
 #[derive(Debug)]

@@ -4,11 +4,11 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use dust_orm::feed::{Hub, Listener, News};
-use dust_orm::protocol::{
-    BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, ListItem, ListRequest, Page, Path, Selector, Write,
-};
 use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, Transport};
+use dust_protocol::{
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, ListItem, ListRequest, Page, Path, Selector, Write,
+};
 
 /// Puts a segment before every path on the way in and takes it away on the way out.
 #[derive(Debug)]

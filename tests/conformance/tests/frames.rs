@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dust_emulator::Emulator;
-use dust_orm::protocol::{ListRequest, Op, Path, RawJson, Write};
-use dust_orm::store::{Origin, Store};
 use dust_orm::sync::{Frames, StoreState, SyncClient, Timing};
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustErr, ErrKind, Transport};
+use dust_protocol::{ListRequest, Op, Path, RawJson, Write};
+use dust_store::{Origin, Store};
 use futures_util::StreamExt;
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use conformance::entities::{link, new_link, page, retitled};
 use dust_emulator::{Emulator, Token};
-use dust_orm::protocol::{BatchOp, Op, Path, RawJson, Write};
 use dust_orm::sync::{Frames, StoreState, SyncClient, SyncClientBuilder};
 use dust_orm::{BatchEntry, DustConfig, DustErr, DustRepo, ErrKind, Event};
+use dust_protocol::{BatchOp, Op, Path, RawJson, Write};
 use futures_util::StreamExt;
 use tokio::net::TcpSocket;
 

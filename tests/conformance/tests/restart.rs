@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use dust_emulator::Emulator;
 use dust_orm::entity::prelude::*;
-use dust_orm::protocol::{Op, Path, RawJson, Write};
 use dust_orm::repo::Subscription;
-use dust_orm::store::{Origin, Store};
 use dust_orm::sync::{Frames, StoreState, SyncClient};
 use dust_orm::tests_cfg::link;
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustRepo, ErrKind, Event};
+use dust_protocol::{Op, Path, RawJson, Write};
+use dust_store::{Origin, Store};
 use serde_json::json;
 
 fn model(slug: &str, title: &str) -> link::Model {

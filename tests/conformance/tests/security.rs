@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use dust_emulator::{Emulator, Token};
 use dust_orm::entity::prelude::*;
-use dust_orm::protocol::{Op, Path, Write};
 use dust_orm::sync::{Frames, StoreState, SyncClient, Timing};
 use dust_orm::tests_cfg::link;
 use dust_orm::transport::{HttpTransport, RealtimeTransport};
 use dust_orm::{DustConfig, DustErr, DustRepo, ErrKind, RetryPolicy, Transport};
+use dust_protocol::{Op, Path, Write};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

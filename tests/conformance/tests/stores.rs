@@ -4,7 +4,7 @@
 
 use conformance::{Backend, RealServerRealtime, Server};
 use dust_emulator::{Emulator, Fault, Route, Token};
-use dust_orm::protocol::{BatchOp, Op, Path, RawJson, Write};
+use dust_protocol::{BatchOp, Op, Path, RawJson, Write};
 
 fn server(emulator: &Emulator, token: &str) -> RealServerRealtime {
     RealServerRealtime::new(Server { url: emulator.url(), token: token.to_owned(), store: emulator.store() })

@@ -7,7 +7,7 @@ use sea_orm::sea_query::{
 };
 
 use crate::cache::Cursor;
-use crate::protocol::Entry;
+use dust_protocol::Entry;
 
 /// Of both tables: the name of the store.
 const STORE: &str = "store";

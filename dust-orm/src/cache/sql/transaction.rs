@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
 use super::tables::{NUL, Tables, digest};
 use crate::cache::{CacheRead, CacheWrite, Cursor};
 use crate::error::DustErr;
-use crate::protocol::{Entry, LeafKind, Path, RawJson};
+use dust_protocol::{Entry, LeafKind, Path, RawJson};
 
 /// How many rows one statement writes or removes at the most.
 const ROWS: usize = 512;

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 
 use super::super::Delivery as Delivered;
 use super::*;
-use crate::protocol::apply::{Stamp, apply, outcome};
-use crate::protocol::testing::{near_op, near_path};
-use crate::protocol::{Leaf, OpKind, Path, RawJson};
+use dust_protocol::apply::{Stamp, apply, outcome};
+use dust_protocol::testing::{near_op, near_path};
+use dust_protocol::{Leaf, OpKind, Path, RawJson};
 
 fn glob(pattern: &str) -> Glob {
     Glob::parse(pattern).unwrap()

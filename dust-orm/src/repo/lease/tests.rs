@@ -8,12 +8,12 @@ use futures_util::future::join;
 
 use super::*;
 use crate::entity::prelude::*;
-use crate::protocol::{BatchOp, Entry, ListRequest, Page};
 use crate::repo::BatchEntry;
-use crate::store::Store;
 use crate::tests_cfg::{link, page};
 use crate::transport::{Capabilities, EmbeddedTransport, Receipt, Transport};
 use crate::world::manual::ManualWorld;
+use dust_protocol::{BatchOp, Entry, ListRequest, Page};
+use dust_store::Store;
 
 const TTL: Duration = Duration::from_secs(1);
 
@@ -25,7 +25,7 @@ struct Bench {
 
 fn bench() -> Bench {
     let world = ManualWorld::new();
-    let clock: Arc<crate::store::ManualClock> = Arc::clone(&world.clock);
+    let clock: Arc<dust_store::ManualClock> = Arc::clone(&world.clock);
     let store = Store::builder().clock(clock).in_memory().unwrap();
     Bench { world, repo: DustRepo::with_store(store.clone()), store }
 }

@@ -9,9 +9,9 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::repo::Lease;
-use crate::store::Store;
 use crate::world::World;
 use crate::world::manual::ManualWorld;
+use dust_store::Store;
 
 const TTL: Duration = Duration::from_secs(1);
 
@@ -24,7 +24,7 @@ struct Bench {
 
 fn bench() -> Bench {
     let world = ManualWorld::new();
-    let clock: Arc<crate::store::ManualClock> = Arc::clone(&world.clock);
+    let clock: Arc<dust_store::ManualClock> = Arc::clone(&world.clock);
     let store = Store::builder().clock(clock).in_memory().unwrap();
     Bench { world, repo: DustRepo::with_store(store.clone()), store, runs: Arc::default() }
 }

@@ -16,8 +16,8 @@ use crate::DustRepo;
 use crate::entity::DustEntity;
 use crate::error::DustErr;
 use crate::feed::{Delivery, Ops};
-use crate::protocol::{CommittedOp, Glob};
 use crate::transport::Transport;
+use dust_protocol::{CommittedOp, Glob};
 
 /// What a [`RawSubscription`] gives.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use super::event::Change;
 use super::stored::Stored;
 use crate::entity::{DustEntity, StoredRecord};
-use crate::protocol::apply::apply;
-use crate::protocol::path::unescape;
-use crate::protocol::value::is_claim;
-use crate::protocol::{CommittedOp, Entry, Leaf, Leaves, OpError, Path};
+use dust_protocol::apply::apply;
+use dust_protocol::path::unescape;
+use dust_protocol::value::is_claim;
+use dust_protocol::{CommittedOp, Entry, Leaf, Leaves, OpError, Path};
 
 /// Every record of an entity. With it each op gives the record as of that op, and it is known which records a removal
 /// has hit.
@@ -243,10 +243,10 @@ mod tests {
 
     use super::*;
     use crate::entity::{RecordRef, records};
-    use crate::protocol::apply::{Stamp, outcome};
-    use crate::protocol::testing::{near_op, near_path};
-    use crate::protocol::{OpKind, PackedLeaves};
     use crate::tests_cfg::link;
+    use dust_protocol::apply::{Stamp, outcome};
+    use dust_protocol::testing::{near_op, near_path};
+    use dust_protocol::{OpKind, PackedLeaves};
 
     type Store = BTreeMap<Path, Leaf>;
     type Regrouped = BTreeMap<String, Vec<(String, String, u64)>>;
@@ -284,7 +284,7 @@ mod tests {
             let prefix = Path::parse("a").unwrap();
             let mut store = Store::new();
             let mut seq = 0;
-            let mut commit = |store: &mut Store, (path, op): (Path, crate::protocol::Op)| {
+            let mut commit = |store: &mut Store, (path, op): (Path, dust_protocol::Op)| {
                 seq += 1;
                 let value = outcome(store, &path, &op, Stamp { store_seq: seq, wall_ms: 0 }).ok()?;
                 let (op, device_id, client_op_id) = (op.kind(), "d".into(), "c".into());
@@ -338,7 +338,7 @@ mod tests {
                 store_seq: seq,
                 op,
                 path: Path::parse(path).unwrap(),
-                value: crate::protocol::RawJson::parse(value).unwrap(),
+                value: dust_protocol::RawJson::parse(value).unwrap(),
                 device_id: "d".into(),
                 client_op_id: "c".into(),
             })

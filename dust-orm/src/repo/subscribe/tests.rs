@@ -15,10 +15,10 @@ use serde_json::json;
 
 use super::*;
 use crate::entity::prelude::*;
-use crate::protocol::{Op, Path, RawJson, Write};
-use crate::store::{Origin, Store};
 use crate::tests_cfg::link;
 use crate::transport::{EmbeddedTransport, Transport};
+use dust_protocol::{Op, Path, RawJson, Write};
+use dust_store::{Origin, Store};
 
 type Links = Subscription<link::Entity>;
 

@@ -16,9 +16,9 @@ use super::table::Table;
 use crate::entity::DustEntity;
 use crate::error::DustErr;
 use crate::feed::{Audience, Hub, Listener, MAX_QUEUE_BYTES, News, Seat};
-use crate::protocol::{CommittedOp, Glob, Path};
 use crate::repo::records::RecordPages;
 use crate::transport::Transport;
+use dust_protocol::{CommittedOp, Glob, Path};
 
 /// How many ops may come while the records are being read. When more do, the records are read again.
 const OPS_MEANWHILE: usize = 10_000;
@@ -367,7 +367,7 @@ impl<E: DustEntity> fmt::Debug for Watch<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{OpKind, RawJson};
+    use dust_protocol::{OpKind, RawJson};
 
     #[test]
     fn what_is_kept_while_records_are_read_is_bounded_in_bytes() {

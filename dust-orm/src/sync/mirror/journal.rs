@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::leaf_map::LeafMap;
-use crate::protocol::{LeafRef, Path};
+use dust_protocol::{LeafRef, Path};
 
 /// So many paths may be remembered whatever the number of leaves.
 const MIN_PATHS: usize = 10_000;
@@ -151,7 +151,7 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::LeafKind;
+    use dust_protocol::LeafKind;
 
     fn set(journal: &mut Journal, path: &str, revision: u64) {
         journal.note(path, Some(LeafRef { path, value: "null", kind: LeafKind::Null, revision }));

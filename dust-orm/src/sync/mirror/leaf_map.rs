@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
 
 use super::separator::Separator;
-use crate::protocol::{Entry, LeafRef, PackedLeaves};
+use dust_protocol::{Entry, LeafRef, PackedLeaves};
 
 /// How many leaves one block holds at the most.
 const MAX_LEAVES: usize = 32;
@@ -266,7 +266,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::{Leaf, LeafKind, RawJson};
+    use dust_protocol::{Leaf, LeafKind, RawJson};
 
     fn leaf(value: String, revision: u64) -> Leaf {
         Leaf { value: RawJson::from_trusted(value), kind: LeafKind::String, revision }

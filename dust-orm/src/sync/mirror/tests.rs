@@ -5,9 +5,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::protocol::testing::{near_op, near_path};
-use crate::protocol::{Glob, LeafKind, Order, RawJson, Select, Selector, Write};
-use crate::store::{Origin, Store};
+use dust_protocol::testing::{near_op, near_path};
+use dust_protocol::{Glob, LeafKind, Order, RawJson, Select, Selector, Write};
+use dust_store::{Origin, Store};
 
 fn path(text: &str) -> Path {
     Path::parse(text).unwrap()
@@ -90,8 +90,8 @@ proptest! {
         assert_same(&mirror, &store, &paths);
 
         let mut replaced = Mirror::default();
-        replaced.apply(&store.ops_since(0, 1).unwrap().pop().unwrap_or_else(|| crate::protocol::CommittedOp {
-            store_seq: 1, op: crate::protocol::OpKind::Set, path: path("z"), value: RawJson::null(),
+        replaced.apply(&store.ops_since(0, 1).unwrap().pop().unwrap_or_else(|| dust_protocol::CommittedOp {
+            store_seq: 1, op: dust_protocol::OpKind::Set, path: path("z"), value: RawJson::null(),
             device_id: "d".into(), client_op_id: "c".into(),
         }));
         let (seq, inexact) = (mirror.seq(), mirror.inexact_through());
@@ -117,9 +117,9 @@ fn a_snapshot_replaces_everything_and_blurs_revisions() {
 fn an_op_that_cannot_be_mirrored_does_no_harm() {
     let mut mirror = Mirror::default();
     let deep = RawJson::parse(&format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200))).unwrap();
-    let op = |store_seq, at: &str, value: RawJson| crate::protocol::CommittedOp {
+    let op = |store_seq, at: &str, value: RawJson| dust_protocol::CommittedOp {
         store_seq,
-        op: crate::protocol::OpKind::Set,
+        op: dust_protocol::OpKind::Set,
         path: path(at),
         value,
         device_id: "d".into(),

@@ -9,9 +9,9 @@ use tokio::time::{Instant, sleep};
 use super::{Place, WRITING, in_time};
 use crate::cache::{CacheWrite, Cursor};
 use crate::error::DustErr;
-use crate::protocol::{Entry, Path};
 use crate::sync::mirror::{CHUNK, Changes, Unsaved, What, next_chunk};
 use crate::sync::store::StoreShared;
+use dust_protocol::{Entry, Path};
 
 /// The leaves after which a transaction takes no further chunk.
 pub(super) const MAX_LEAVES: usize = 16 * 1024;

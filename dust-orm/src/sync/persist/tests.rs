@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::cache::{CacheRead, CacheWrite};
-use crate::protocol::{CommittedOp, Entry, OpKind, Path, RawJson};
+use dust_protocol::{CommittedOp, Entry, OpKind, Path, RawJson};
 
 /// A cache in memory, which fails as often as it should.
 #[derive(Debug, Default)]

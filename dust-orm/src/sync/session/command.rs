@@ -7,9 +7,10 @@ use super::channel::Phase;
 use super::connection::Socket;
 use super::{Output, Session, StoreId};
 use crate::error::DustErr;
-use crate::protocol::channel::{Attempt, FileUpload, Refusal, Request, Response, Written};
-use crate::protocol::value::push_number;
-use crate::protocol::{CommittedOp, OpKind, Path, Write};
+use crate::error::channel::Attempt;
+use dust_protocol::channel::{FileUpload, Refusal, Request, Response, Written};
+use dust_protocol::value::push_number;
+use dust_protocol::{CommittedOp, OpKind, Path, Write};
 
 /// The driver's own number for a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -210,7 +211,7 @@ impl Session {
                 self.channels[store].unanswered.push(reference, bytes, wait);
                 self.commands.change(id, |pending| pending.stage = Stage::Sent { reference, bytes });
             }
-            Err(error) => self.answer(id, Err(error)),
+            Err(error) => self.answer(id, Err(error.into())),
         }
     }
 
@@ -242,7 +243,7 @@ impl Session {
                     Work::Write(write) => write.fence.as_ref().map(|fence| &fence.key),
                     _ => None,
                 };
-                let error = refusal.of_write(&Attempt { path, op, fence, current: None });
+                let error = Attempt { path, op, fence, current: None }.refused(&refusal);
                 self.answer(id, Err(error));
                 // Unless it is being joined already.
                 let is_open = self.channels[store].is_open();

@@ -7,7 +7,7 @@ use super::channel::Phase;
 use super::wait::Wait;
 use super::{Output, STEADY, Session};
 use crate::error::DustErr;
-use crate::protocol::channel::{FrameError, Request};
+use dust_protocol::channel::{FrameError, Request};
 
 /// How many frames of one connection may be such that they cannot be read.
 const MAX_UNREADABLE: u32 = 1_000;

@@ -7,10 +7,11 @@ use super::channel::{Asked, Phase};
 use super::wait::Wait;
 use super::{Output, STEADY, Session, Socket, StoreId};
 use crate::error::DustErr;
-use crate::protocol::CommittedOp;
-use crate::protocol::channel::{Refusal, Request, Response, Snapshot};
+use crate::error::channel::join_refused;
 use crate::sync::Mirror;
 use crate::sync::mirror::check_size;
+use dust_protocol::CommittedOp;
+use dust_protocol::channel::{Refusal, Request, Response, Snapshot};
 
 /// The longest pause between two joins of a store.
 const MAX_JOIN_PAUSE: Duration = Duration::from_secs(10);
@@ -80,7 +81,7 @@ impl Session {
                 self.advance_all(store, now);
             }
             Err(refusal) if refusal.is_final() => {
-                let error = refusal.of_join(&channel.name);
+                let error = join_refused(&refusal, &channel.name);
                 self.leave_alone(store, now, self.timing.refused, error);
             }
             Ok(Err(_)) | Err(_) => self.channel_closed(store, now, Cause::Closed),

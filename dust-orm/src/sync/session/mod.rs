@@ -59,7 +59,6 @@ pub use timing::Timing;
 
 use crate::config::Token;
 use crate::error::DustErr;
-use crate::protocol::channel::{Frames, Incoming, Message, Refusal, Request, Response};
 use crate::sync::MAX_MIRROR;
 use backoff::Dice;
 use cause::Cause;
@@ -67,6 +66,7 @@ use channel::{Channel, Phase};
 use command::Pending;
 use commands::Commands;
 use connection::Socket;
+use dust_protocol::channel::{Frames, Incoming, Message, Refusal, Request, Response};
 
 /// How long a connection, or a channel on it, has to be of use before the next attempt is as prompt as the first. A server
 /// that lets everybody in and then breaks off is not to be hammered.

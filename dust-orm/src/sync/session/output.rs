@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use super::CommandId;
 use crate::error::DustErr;
-use crate::protocol::channel::{Permissions, Written};
-use crate::protocol::{CommittedOp, PackedLeaves};
+use dust_protocol::channel::{Permissions, Written};
+use dust_protocol::{CommittedOp, PackedLeaves};
 
 /// A store of a session, by its place in the list the session was made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -13,8 +13,8 @@ use reqwest::{Client, Url};
 use super::body::{Progress, WatchedBody};
 use super::request::Request;
 use crate::config::plain_text_hint;
-use crate::protocol::http::Condition;
 use crate::world::World;
+use dust_protocol::http::Condition;
 
 /// The way out for a caller without a tokio runtime.
 const NO_RUNTIME: &str = "it needs a tokio runtime: call it inside of `#[tokio::main]` or `Runtime::block_on`";

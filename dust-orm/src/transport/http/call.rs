@@ -11,8 +11,9 @@ use super::budget::Cost;
 use super::request::Request;
 use super::trace::Trace;
 use crate::error::DustErr;
-use crate::protocol::http::{Call, Refusal, Unreadable, parse_retry_after};
+use crate::error::http::{Call, Refusal, parse_retry_after};
 use crate::world::jitter;
+use dust_protocol::http::Unreadable;
 
 /// What is added to a pause that the server asks for, at the most, so that those who wait do not all come back at once.
 const RATE_LIMIT_JITTER: Duration = Duration::from_millis(500);

@@ -23,16 +23,17 @@ use reqwest::Url;
 use super::{Capabilities, Receipt, Transport, nul};
 use crate::config::DustConfig;
 use crate::error::DustErr;
-use crate::protocol::file::is_content_hash;
-use crate::protocol::http::{self as wire, About, Call, Condition, Operation};
-use crate::protocol::list::MAX_PAGE;
-use crate::protocol::{BatchOp, Entry, Fence, LeafPage, ListRequest, Op, Page, Path, Precondition, Write};
+use crate::error::http::{About, Call, Operation};
 #[cfg(feature = "realtime")]
 use crate::sync::Slot;
 use crate::world::{RealWorld, World};
 use budget::Budget;
 use call::Begun;
 use clients::Clients;
+use dust_protocol::file::is_content_hash;
+use dust_protocol::http::{self as wire, Condition};
+use dust_protocol::list::MAX_PAGE;
+use dust_protocol::{BatchOp, Entry, Fence, LeafPage, ListRequest, Op, Page, Path, Precondition, Write};
 use pacer::Pacer;
 use request::{Request, Root};
 use writes::is_empty_object;
@@ -174,7 +175,7 @@ impl HttpTransport {
 
     /// Whether an op came with one of its requests: a server takes their ids for those of the ops.
     #[cfg(feature = "realtime")]
-    pub(super) fn has_sent(&self, op: &crate::protocol::CommittedOp) -> bool {
+    pub(super) fn has_sent(&self, op: &dust_protocol::CommittedOp) -> bool {
         op.client_op_id.starts_with(&*self.ids)
     }
 

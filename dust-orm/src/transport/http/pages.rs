@@ -8,9 +8,10 @@ use super::request::Request;
 use super::window::Window;
 use crate::entity::Measure;
 use crate::error::DustErr;
-use crate::protocol::http::{self as wire, About, Call, Operation, Unreadable};
-use crate::protocol::list::{EmptyPages, MAX_PAGE};
-use crate::protocol::{
+use crate::error::http::{About, Call, Operation};
+use dust_protocol::http::{self as wire, Unreadable};
+use dust_protocol::list::{EmptyPages, MAX_PAGE};
+use dust_protocol::{
     Entry, Glob, LeafKind, LeafPage, ListItem, ListRequest, Order, Page, Path, Select, Selector, flatten, value,
 };
 

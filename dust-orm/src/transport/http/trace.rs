@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::request::Request;
 use crate::config::DustConfig;
 use crate::error::DustErr;
-use crate::protocol::http::{About, Call};
+use crate::error::http::{About, Call};
 use crate::world::World;
 
 /// A call under way. Its event is sent when it ends, be it that its future is dropped.

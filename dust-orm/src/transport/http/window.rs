@@ -3,8 +3,8 @@
 use std::ops::Bound;
 
 use super::request::LONG_TARGET;
-use crate::protocol::path::{check, percent_encoded_len};
-use crate::protocol::{LeafPage, ListItem, PackedLeaves, Page};
+use dust_protocol::path::{check, percent_encoded_len};
+use dust_protocol::{LeafPage, ListItem, PackedLeaves, Page};
 
 /// The most bytes of a bound that is cut, percent-encoded.
 const CUT: usize = 500;
@@ -151,8 +151,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::testing::segment;
-    use crate::protocol::{Path, Selector};
+    use dust_protocol::testing::segment;
+    use dust_protocol::{Path, Selector};
 
     fn below(path: &Path) -> (String, String) {
         let Selector::Range { from, to } = Selector::below(path) else { panic!("a range") };

@@ -6,9 +6,10 @@ use super::HttpTransport;
 use super::call::Deadline;
 use super::request::Request;
 use crate::error::DustErr;
-use crate::protocol::http::{self as wire, About, Call, Condition, Operation};
-use crate::protocol::list::MAX_PAGE;
-use crate::protocol::{BatchOp, Path, Precondition, RawJson};
+use crate::error::http::{About, Call, Operation};
+use dust_protocol::http::{self as wire, Condition};
+use dust_protocol::list::MAX_PAGE;
+use dust_protocol::{BatchOp, Path, Precondition, RawJson};
 
 impl HttpTransport {
     pub(super) async fn set(

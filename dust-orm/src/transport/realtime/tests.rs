@@ -12,10 +12,10 @@ use tokio_tungstenite::tungstenite::Message;
 use super::*;
 use crate::error::ErrKind;
 use crate::feed::Delivery;
-use crate::protocol::{Glob, OpKind, Selector};
 use crate::sync::session::StoreState;
 use crate::sync::session::tests::server::{Connection, Server};
 use crate::sync::{SyncClientBuilder, Timing};
+use dust_protocol::{Glob, OpKind, Selector};
 
 mod backpressure;
 mod endless;
@@ -156,7 +156,7 @@ async fn reads_are_local_and_writes_are_readable_when_they_return() {
     assert_eq!(receipt.store_seq, Some(2));
     assert_eq!(value(&transport, "links/b/title").await.unwrap(), "\"B\"");
     assert!(transport.exists(&path("links/b")).await.unwrap());
-    let keys = ListRequest { select: crate::protocol::Select::Keys, ..ListRequest::pattern(glob("**")) };
+    let keys = ListRequest { select: dust_protocol::Select::Keys, ..ListRequest::pattern(glob("**")) };
     assert_eq!(transport.list(&keys).await.unwrap().items.len(), 3);
     assert_eq!(transport.get_many(&[path("links/b/title"), path("x")]).await.unwrap().iter().flatten().count(), 1);
 
@@ -199,7 +199,7 @@ async fn the_fields_of_a_record_are_one_merge() {
 #[test]
 fn a_batch_is_a_merge_only_where_that_is_the_same() {
     let mut mirror = Mirror::default();
-    let op = |seq, at: &str, value: &str| crate::protocol::CommittedOp {
+    let op = |seq, at: &str, value: &str| dust_protocol::CommittedOp {
         store_seq: seq,
         op: OpKind::Set,
         path: path(at),

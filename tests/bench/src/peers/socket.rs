@@ -1,7 +1,7 @@
 //! The least that a client can do: it sends frames that were made before, and waits for their replies and events.
 
-use dust_orm::protocol::channel::{CAPVER, Request, SOCKET_PATH, VSN, topic};
-use dust_orm::protocol::{Op, Path, RawJson, Write};
+use dust_protocol::channel::{CAPVER, Request, SOCKET_PATH, VSN, topic};
+use dust_protocol::{Op, Path, RawJson, Write};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::net::TcpStream;

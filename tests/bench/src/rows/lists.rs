@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::pin::pin;
 
-use dust_orm::protocol::{Glob, ListRequest};
+use dust_protocol::{Glob, ListRequest};
 use futures_util::TryStreamExt;
 
 use crate::entities::page::{self, LEAVES};

@@ -1,7 +1,7 @@
 //! Writes over one WebSocket by many tasks at once.
 
-use dust_orm::protocol::{Op, Path, RawJson, Write};
 use dust_orm::transport::{RealtimeTransport, Transport};
+use dust_protocol::{Op, Path, RawJson, Write};
 use tokio::task::JoinSet;
 
 use crate::Result;

@@ -2,8 +2,8 @@
 
 use dust_orm::DustRepo;
 use dust_orm::entity::prelude::*;
-use dust_orm::protocol::{Op, Path, RawJson, Write};
 use dust_orm::transport::{RealtimeTransport, Transport};
+use dust_protocol::{Op, Path, RawJson, Write};
 use serde_json::json;
 
 use crate::Result;

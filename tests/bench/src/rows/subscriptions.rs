@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dust_orm::feed::Ops;
-use dust_orm::protocol::{Glob, Op, Path, RawJson, Write};
 use dust_orm::repo::Subscription;
-use dust_orm::store::{Origin, Store};
 use dust_orm::{DustRepo, Event};
+use dust_protocol::{Glob, Op, Path, RawJson, Write};
+use dust_store::{Origin, Store};
 use serde_json::json;
 use tokio::sync::{Notify, broadcast};
 

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use dust_orm::__private::codec;
 use dust_orm::changeset::Number;
 use dust_orm::entity::prelude::*;
-use dust_orm::protocol::{Path, RawJson};
+use dust_protocol::{Path, RawJson};
 use serde_json::json;
 
 use crate::Result;

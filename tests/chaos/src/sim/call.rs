@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use dust_orm::protocol::{Fence, Op, OpKind, Path, PathError, Precondition, RawJson, Write};
 use dust_orm::sync::session::Work;
+use dust_protocol::{Fence, Op, OpKind, Path, PathError, Precondition, RawJson, Write};
 
 use crate::dice::Dice;
 

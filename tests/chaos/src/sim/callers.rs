@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use dust_orm::protocol::channel::Written;
-use dust_orm::protocol::{CommittedOp, Fence, Glob, Op, OpKind, Write};
 use dust_orm::sync::session::{Command, CommandId, StoreId, Timing, Work};
 use dust_orm::{DustErr, ErrKind};
+use dust_protocol::channel::Written;
+use dust_protocol::{CommittedOp, Fence, Glob, Op, OpKind, Write};
 
 use super::call::{self, Call, Outcome, Step};
 use super::client::Client;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dust_orm::feed::Hub;
-use dust_orm::protocol::CommittedOp;
 use dust_orm::sync::Mirror;
 use dust_orm::sync::session::{Session, StoreId, StoreState, Timing};
+use dust_protocol::CommittedOp;
 
 use super::followers::{Follower, followers};
 use super::server::Kept;

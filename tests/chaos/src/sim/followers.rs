@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use dust_orm::feed::{Delivery, Hub, Ops, QUEUE};
-use dust_orm::protocol::Glob;
 use dust_orm::sync::Mirror;
+use dust_protocol::Glob;
 use futures_util::{FutureExt, StreamExt};
 
 use crate::dice::Dice;

@@ -1,8 +1,8 @@
 //! Doing what sessions want done, as the task does that owns a socket.
 
 use dust_orm::DustErr;
-use dust_orm::protocol::PackedLeaves;
 use dust_orm::sync::session::Output;
+use dust_protocol::PackedLeaves;
 
 use super::mutation::Mutation;
 use super::service::op_number;

@@ -1,6 +1,6 @@
 //! What has to be true when all is quiet.
 
-use dust_orm::protocol::Glob;
+use dust_protocol::Glob;
 
 use super::call::{Call, Outcome};
 use super::world::{Checked, World, broken};

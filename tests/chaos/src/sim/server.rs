@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dust_emulator::{Emulator, RateLimit, Unplugged};
-use dust_orm::store::{ManualClock, Origin, Store};
+use dust_store::{ManualClock, Origin, Store};
 
 use super::plan::Plan;
 use crate::ledger::Ledger;
@@ -76,7 +76,7 @@ impl Server {
 
     /// Somebody sets its wall clock.
     pub(super) fn set_wall(&mut self, by_ms: i64) {
-        use dust_orm::store::Clock;
+        use dust_store::Clock;
         self.clock.set_wall(self.clock.wall_ms() + by_ms);
     }
 }

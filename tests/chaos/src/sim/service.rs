@@ -1,8 +1,8 @@
 //! What the server does, and what it has committed.
 
 use dust_emulator::Twist;
-use dust_orm::protocol::{BatchOp, CommittedOp, Op, Write};
 use dust_orm::sync::session::StoreId;
+use dust_protocol::{BatchOp, CommittedOp, Op, Write};
 
 use super::call::{self, Call, Outcome};
 use super::mutation::Mutation;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use dust_orm::protocol::{CommittedOp, OpKind};
 use dust_orm::sync::Mirror;
+use dust_protocol::{CommittedOp, OpKind};
 
 use super::load::{COUNTER, History, Outcome, Read, Written, lock};
 use crate::ledger;
@@ -188,7 +188,7 @@ fn in_order(heard: &[Option<u64>], violations: &mut Vec<Violation>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dust_orm::protocol::{Glob, Path, RawJson};
+    use dust_protocol::{Glob, Path, RawJson};
 
     fn op(store_seq: u64, op: OpKind, path: &str, value: &str) -> CommittedOp {
         CommittedOp {

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dust_orm::feed::{Delivery, QUEUE};
-use dust_orm::protocol::{BatchOp, Glob, Op, Path, RawJson, Write};
 use dust_orm::sync::SyncClient;
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustErr, ErrKind, Transport};
+use dust_protocol::{BatchOp, Glob, Op, Path, RawJson, Write};
 use futures_util::StreamExt;
 
 use crate::dice::Dice;
@@ -218,8 +218,8 @@ pub(super) async fn read(subject: Subject, history: Arc<History>, seed: u64) -> 
     Ok(())
 }
 
-fn list(pattern: &Glob) -> dust_orm::protocol::ListRequest {
-    dust_orm::protocol::ListRequest::pattern(pattern.clone())
+fn list(pattern: &Glob) -> dust_protocol::ListRequest {
+    dust_protocol::ListRequest::pattern(pattern.clone())
 }
 
 /// Listens until the client is shut down.

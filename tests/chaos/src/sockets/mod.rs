@@ -16,11 +16,11 @@ use std::time::Duration;
 
 pub use child::{ARGUMENT, serve};
 use dust_orm::Transport;
-use dust_orm::protocol::{CommittedOp, Glob, ListRequest, Op, RawJson, Write};
-use dust_orm::store::Store;
 use dust_orm::sync::SyncClient;
 use dust_orm::sync::session::Timing;
 use dust_orm::transport::RealtimeTransport;
+use dust_protocol::{CommittedOp, Glob, ListRequest, Op, RawJson, Write};
+use dust_store::Store;
 use tokio::time::Instant;
 
 use crate::dice::Dice;
@@ -248,7 +248,7 @@ async fn settle(subjects: &[Subject]) -> Result<(), Violation> {
     let mut last = 0;
     for Subject { index, transport, .. } in subjects {
         loop {
-            let path = dust_orm::protocol::Path::parse("last").map_err(|error| violation(error.to_string()))?;
+            let path = dust_protocol::Path::parse("last").map_err(|error| violation(error.to_string()))?;
             match transport.write(Write::new(path, Op::Set(RawJson::null()))).await {
                 Ok(receipt) => break last = receipt.store_seq.unwrap_or(last),
                 Err(error) if Instant::now() >= until => {

@@ -1,7 +1,7 @@
 //! Batches over several records and entities: all or nothing.
 
-use dust_orm::protocol::Fence;
 use dust_orm::{BatchEntry, Changeset, DustErr, ErrKind};
+use dust_protocol::Fence;
 use serde_json::json;
 
 use crate::context::{Context, path};

@@ -1,7 +1,7 @@
 //! `insert_many`: chunks that never cut through a record.
 
-use dust_orm::protocol::Fence;
 use dust_orm::{DustErr, ErrKind};
+use dust_protocol::Fence;
 use serde_json::json;
 
 use crate::context::{Context, path};

@@ -3,9 +3,9 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use dust_orm::protocol::Fence;
 use dust_orm::sea_orm::DbErr;
 use dust_orm::{BatchEntry, DustErr, DustRepo, ErrKind};
+use dust_protocol::Fence;
 use futures_util::StreamExt;
 
 use crate::context::{Context, path};

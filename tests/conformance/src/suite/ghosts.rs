@@ -1,7 +1,7 @@
 //! Updates of records that are deleted at the same time: nothing of the record comes back.
 
-use dust_orm::protocol::{Op, Write};
 use dust_orm::{BatchEntry, ErrKind};
+use dust_protocol::{Op, Write};
 use serde_json::json;
 
 use crate::context::{Context, path, set};

@@ -1,7 +1,7 @@
 //! NUL characters in paths: a server loses leaves with them, so no transport sends one.
 
-use dust_orm::protocol::{BatchOp, Fence, FileUpload, Glob, ListRequest, Op, RawJson, Selector, Write};
 use dust_orm::{DustErr, ErrKind};
+use dust_protocol::{BatchOp, Fence, FileUpload, Glob, ListRequest, Op, RawJson, Selector, Write};
 use serde_json::{Value, json};
 
 use crate::context::{Context, path};
@@ -73,7 +73,7 @@ async fn a_path_with_a_nul_is_refused_by_every_call(cx: &Context) {
     assert_names(transport.list(&pattern).await, "x\\0y");
     let selector = Selector::Range { from: fine.clone(), to: odd.clone() };
     assert_names(transport.list(&ListRequest { selector, ..pattern }).await, "x\\0y");
-    let write = |at: &dust_orm::protocol::Path, op: Op| Write::new(at.clone(), op);
+    let write = |at: &dust_protocol::Path, op: Op| Write::new(at.clone(), op);
     assert_names(transport.write(write(&odd, Op::Set(one.clone()))).await, "x\\0y");
     assert_names(transport.write(write(&odd, Op::Delete)).await, "x\\0y");
     assert_names(transport.batch_write(vec![BatchOp::set(odd.clone(), one.clone())], None).await, "x\\0y");

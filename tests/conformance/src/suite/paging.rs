@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use dust_orm::protocol::{BatchOp, ListRequest, RawJson, Select};
+use dust_protocol::{BatchOp, ListRequest, RawJson, Select};
 use futures_util::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 

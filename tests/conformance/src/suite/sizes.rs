@@ -1,7 +1,7 @@
 //! Records of any size: what a write accepts, every verb reads back, and one record that is too large hides no other.
 
-use dust_orm::protocol::{Op, RawJson, Write};
 use dust_orm::{BatchEntry, DustErr, ErrKind};
+use dust_protocol::{Op, RawJson, Write};
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 

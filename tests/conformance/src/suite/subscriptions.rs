@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
 
-use dust_orm::protocol::Op;
 use dust_orm::repo::{RawEvent, Subscription};
 use dust_orm::{BatchEntry, DustErr, ErrKind, Event};
+use dust_protocol::Op;
 use serde_json::json;
 
 use crate::context::Context;

@@ -1,7 +1,7 @@
 //! Fields that are counted, collected and uploaded, where the transport has typed ops; where it has none, that nothing is sent.
 
-use dust_orm::protocol::{Fence, LeafKind, Op, RawJson, Write};
 use dust_orm::{Changeset, DustErr, ErrKind};
+use dust_protocol::{Fence, LeafKind, Op, RawJson, Write};
 use futures_util::future::join3;
 use serde_json::json;
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use chaos::dice::Dice;
 use dust_orm::entity::prelude::{NotSet, Set};
-use dust_orm::protocol::{BatchOp, Glob, ListRequest, Op, RawJson, Select, Write};
 use dust_orm::tests_cfg::link;
 use dust_orm::transport::HttpTransport;
 use dust_orm::{DustConfig, DustErr, DustRepo, RetryPolicy, Transport};
+use dust_protocol::{BatchOp, Glob, ListRequest, Op, RawJson, Select, Write};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -95,7 +95,7 @@ async fn understood(transport: &HttpTransport) -> Result<(), String> {
 }
 
 async fn one(transport: &Arc<HttpTransport>, dice: &mut Dice) -> Result<(), DustErr> {
-    let path = |text| dust_orm::protocol::Path::parse(text).map_err(|error| DustErr::InvalidParams(error.to_string()));
+    let path = |text| dust_protocol::Path::parse(text).map_err(|error| DustErr::InvalidParams(error.to_string()));
     let at = path(["links/dust/title", "links/dust", "links/a~1b/é", "links/../x"][dice.index(4)])?;
     let value = RawJson::from(serde_json::json!({"title": "Dust"}));
     let repo = DustRepo::with_transport(Arc::clone(transport) as Arc<dyn Transport>);

@@ -38,8 +38,8 @@ pub fn by_name(name: &str) -> Option<Target> {
 }
 
 /// A path of the tests.
-fn path(text: &str) -> Result<dust_orm::protocol::Path, String> {
-    dust_orm::protocol::Path::parse(text).map_err(|error| error.to_string())
+fn path(text: &str) -> Result<dust_protocol::Path, String> {
+    dust_protocol::Path::parse(text).map_err(|error| error.to_string())
 }
 
 /// Runs something that needs a runtime.

@@ -5,10 +5,10 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use chaos::dice::Dice;
-use dust_orm::protocol::{BatchOp, Entry, Fence, LeafKind, ListItem, ListRequest, Page, Path, RawJson, Select, Write};
 use dust_orm::tests_cfg::{link, page, setting};
 use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, DustRepo, Transport};
+use dust_protocol::{BatchOp, Entry, Fence, LeafKind, ListItem, ListRequest, Page, Path, RawJson, Select, Write};
 use futures_util::TryStreamExt;
 
 use crate::mutate::mutate_text;

@@ -1,9 +1,9 @@
 //! Every parser of what a server sends, and of paths and patterns.
 
 use chaos::dice::Dice;
-use dust_orm::protocol::channel::{Frames, Incoming, Message};
-use dust_orm::protocol::http::{self as wire, About, Call, Operation, Refusal};
-use dust_orm::protocol::{Glob, ListRequest, Path, RawJson, Select, envelope, flatten};
+use dust_protocol::channel::{Frames, Incoming, Message};
+use dust_protocol::http as wire;
+use dust_protocol::{Glob, ListRequest, Path, RawJson, Select, envelope, flatten};
 
 use crate::mutate::{mutate, mutate_text, noise};
 use crate::recordings::Recordings;
@@ -42,7 +42,6 @@ pub(super) fn run(recordings: &Recordings, seed: u64) -> Result<(), String> {
 
 fn answer(dice: &mut Dice, body: &[u8]) -> Result<(), String> {
     let at = super::path("links/dust")?;
-    let call = Call { store: "acme/main", operation: Operation::Set, about: About::Path(&at) };
     let read = wire::entry(body, &at).err();
     let errors = [read, wire::store_seq(body).err(), wire::leaves(body, std::slice::from_ref(&at)).err()];
     let pattern =
@@ -70,20 +69,7 @@ fn answer(dice: &mut Dice, body: &[u8]) -> Result<(), String> {
             Err(why) => short(&why.to_string())?,
         }
     }
-    errors.iter().flatten().try_for_each(|why| short(&why.to_string()))?;
-    let status = u16::try_from(dice.within(100, 700)).unwrap_or_default();
-    let text = String::from_utf8_lossy(body);
-    let refusal = Refusal {
-        status,
-        retry_after: Some(&text),
-        location: Some("nowhere"),
-        body,
-        sent: body.len(),
-        now: std::time::Duration::ZERO,
-    };
-    let error = refusal.error(&call);
-    error.retry_after();
-    short(&error.to_string())
+    errors.iter().flatten().try_for_each(|why| short(&why.to_string()))
 }
 
 /// An error does not quote the whole of what it is about.
@@ -105,9 +91,7 @@ fn read_frame(text: &str) -> Result<(), String> {
             }
             Ok(())
         }
-        Ok(Incoming { message: Message::Reply { outcome: Err(refusal), .. }, .. }) => {
-            short(&refusal.of_join("acme/main").to_string())
-        }
+        Ok(Incoming { message: Message::Reply { outcome: Err(refusal), .. }, .. }) => short(&refusal.summary()),
         Ok(_) => Ok(()),
         Err(error) => short(&error.to_string()),
     }

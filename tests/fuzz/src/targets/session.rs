@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use chaos::dice::Dice;
 use dust_emulator::{Emulator, Twist};
-use dust_orm::protocol::channel::{FileUpload, Frame};
-use dust_orm::protocol::{BatchOp, Op, RawJson, Write};
-use dust_orm::store::Origin;
 use dust_orm::sync::Mirror;
 use dust_orm::sync::session::{Command, CommandId, Output, Session, StoreId, Timing, Work};
+use dust_protocol::channel::{FileUpload, Frame};
+use dust_protocol::{BatchOp, Op, RawJson, Write};
+use dust_store::Origin;
 
 use crate::mutate::{mutate_text, noise};
 use crate::recordings::Recordings;

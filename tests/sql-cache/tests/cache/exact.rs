@@ -2,7 +2,7 @@
 
 use dust_emulator::Emulator;
 use dust_orm::cache::{Cache, Cursor};
-use dust_orm::protocol::{Entry, LeafKind, Op, Path};
+use dust_protocol::{Entry, LeafKind, Op, Path};
 
 use crate::support::*;
 

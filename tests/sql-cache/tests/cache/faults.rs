@@ -2,8 +2,8 @@
 
 use dust_emulator::Emulator;
 use dust_orm::Transport;
-use dust_orm::protocol::{Op, Write};
 use dust_orm::transport::RealtimeTransport;
+use dust_protocol::{Op, Write};
 
 use crate::support::*;
 

@@ -7,9 +7,9 @@ use chaos::child::{self, Child};
 use chaos::dice::Dice;
 use dust_emulator::Emulator;
 use dust_orm::cache::SqlCache;
-use dust_orm::protocol::{BatchOp, CommittedOp, Op, Write};
-use dust_orm::store::{Origin, Store};
 use dust_orm::sync::{Mirror, SyncClient, Timing};
+use dust_protocol::{BatchOp, CommittedOp, Op, Write};
+use dust_store::{Origin, Store};
 use sea_orm::Database;
 
 use crate::support::*;

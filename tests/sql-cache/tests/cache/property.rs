@@ -1,7 +1,7 @@
 //! Whatever is written, and whenever the cache is: the table is the mirror as of the cursor.
 
 use dust_emulator::Emulator;
-use dust_orm::protocol::{Op, RawJson};
+use dust_protocol::{Op, RawJson};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -64,8 +64,8 @@ async fn run(db: &Db, steps: Vec<Step>) {
         match step {
             // An op that does not fit what is there is refused.
             Step::Write(at, op) => {
-                let write = dust_orm::protocol::Write::new(path(&at), op);
-                let _ = store.write(write, &dust_orm::store::Origin::new("other", "1"));
+                let write = dust_protocol::Write::new(path(&at), op);
+                let _ = store.write(write, &dust_store::Origin::new("other", "1"));
             }
             Step::Flush => {
                 caught_up(&running, store.current_seq()).await;

@@ -2,11 +2,11 @@
 
 use dust_emulator::Emulator;
 use dust_orm::error::ErrKind;
-use dust_orm::protocol::{Op, Write};
 use dust_orm::sync::StoreState;
 use dust_orm::tests_cfg::link;
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustRepo, Transport};
+use dust_protocol::{Op, Write};
 
 use crate::support::*;
 
@@ -149,7 +149,7 @@ async fn a_snapshot_replaces_what_is_kept() {
         let third = client(&emulator).cache(db.cache().await).start().await.unwrap();
         let transport = RealtimeTransport::new(&third, &emulator.store()).unwrap();
         let read = transport.get(&path("stays")).await.unwrap().unwrap();
-        let precondition = Some(dust_orm::protocol::Precondition::IfMatch(read.revision));
+        let precondition = Some(dust_protocol::Precondition::IfMatch(read.revision));
         let guarded = Write { precondition, ..Write::new(path("stays"), Op::Set(raw("9"))) };
         assert_eq!(transport.write(guarded).await.unwrap().store_seq, Some(last + 1));
     })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dust_emulator::Emulator;
 use dust_orm::cache::Cache;
-use dust_orm::protocol::Op;
+use dust_protocol::Op;
 
 use crate::support::*;
 

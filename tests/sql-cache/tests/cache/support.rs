@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use dust_emulator::Emulator;
 use dust_orm::cache::{Cache, Cursor, SqlCache};
-use dust_orm::protocol::{Entry, Glob, Leaf, LeafKind, ListItem, ListRequest, Op, Path, RawJson, Write, read};
 use dust_orm::sync::{Mirror, SyncClient, SyncClientBuilder, Timing};
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustErr, Transport};
+use dust_protocol::{Entry, Glob, Leaf, LeafKind, ListItem, ListRequest, Op, Path, RawJson, Write, read};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 
 /// The tables of one test in one database.
@@ -88,7 +88,7 @@ pub(crate) fn client(emulator: &Emulator) -> SyncClientBuilder {
 /// Somebody else writes.
 pub(crate) fn write(emulator: &Emulator, at: &str, op: Op) -> u64 {
     let store = emulator.store_handle(&emulator.store()).unwrap();
-    store.write(Write::new(path(at), op), &dust_orm::store::Origin::new("other", "1")).unwrap().unwrap().store_seq
+    store.write(Write::new(path(at), op), &dust_store::Origin::new("other", "1")).unwrap().unwrap().store_seq
 }
 
 pub(crate) fn set(emulator: &Emulator, at: &str, value: &str) -> u64 {

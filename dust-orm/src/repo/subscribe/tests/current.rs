@@ -82,7 +82,7 @@ impl History {
             Step::Batch(slug) => {
                 let op = |name: &str, value: &str| {
                     let path = Path::parse(&format!("links/{slug}/{name}")).unwrap();
-                    crate::protocol::BatchOp::set(path, RawJson::from(json!(value)))
+                    dust_protocol::BatchOp::set(path, RawJson::from(json!(value)))
                 };
                 store.batch_write(vec![op("title", &title), op("url", "u")], None, &Origin::new("d", "b")).unwrap();
                 self.commit(|state| drop(state.insert(slug.into(), title)));

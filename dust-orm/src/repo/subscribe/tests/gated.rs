@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::feed::Hub;
-use crate::protocol::{BatchOp, CommittedOp, Entry, Fence, ListRequest, Page};
 use crate::transport::{Capabilities, Receipt};
+use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, ListRequest, Page};
 
 #[derive(Debug)]
 pub(super) struct Gated {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::gated::Gated;
 use super::*;
-use crate::protocol::testing::{near_op, near_path};
+use dust_protocol::testing::{near_op, near_path};
 
 fn titles(links: &Live<link::Entity>) -> Vec<String> {
     links.all().iter().map(|link| format!("{} {}", link.slug, link.title)).collect()

@@ -2,7 +2,7 @@
 
 use super::super::save::MAX_LEAVES;
 use super::*;
-use crate::protocol::LeafKind;
+use dust_protocol::LeafKind;
 
 /// So many leaves that a save takes three transactions.
 const LEAVES: usize = 2 * MAX_LEAVES + 10;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::super::{Output, Session, Timing};
-use crate::protocol::{Glob, ListItem, ListRequest};
 use crate::sync::Mirror;
+use dust_protocol::{Glob, ListItem, ListRequest};
 
 /// What one connection of a recording received, from its `nth` join on.
 fn received(file: &str, connection: &str, joins_before: usize) -> (String, Vec<String>) {
@@ -143,7 +143,7 @@ fn a_whole_session_of_writes_is_mirrored_live_and_by_catch_up_alike() {
     let mut live = Mirror::default();
     assert!(!replay(&mut live, received(file, "A", 0)), "a frame crashed the channel");
     assert_eq!(live.seq(), 10);
-    assert_eq!(live.get(&crate::protocol::Path::parse("m").unwrap()).unwrap().value.as_str(), r#"{"a":1,"b":{"x":9}}"#);
+    assert_eq!(live.get(&dust_protocol::Path::parse("m").unwrap()).unwrap().value.as_str(), r#"{"a":1,"b":{"x":9}}"#);
 }
 
 #[test]

@@ -10,10 +10,10 @@ use serde_json::json;
 use super::super::{Command, CommandId, Output, Session, StoreId, Timing, Work};
 use super::server::{Connection, Server};
 use crate::error::{DustErr, ErrKind};
-use crate::protocol::channel::Written;
-use crate::protocol::testing::{near_op, near_path};
-use crate::protocol::{Op, Path, Precondition, RawJson, Write, read};
 use crate::sync::Mirror;
+use dust_protocol::channel::Written;
+use dust_protocol::testing::{near_op, near_path};
+use dust_protocol::{Op, Path, Precondition, RawJson, Write, read};
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -343,8 +343,8 @@ impl World {
             let leaves = mirror.clone().into_leaves();
             leaves
                 .map(|leaf| {
-                    let crate::protocol::Entry { path, value, kind, revision } = leaf;
-                    let entry = read::entry(path, crate::protocol::Leaf { value, kind, revision });
+                    let dust_protocol::Entry { path, value, kind, revision } = leaf;
+                    let entry = read::entry(path, dust_protocol::Leaf { value, kind, revision });
                     (entry.path, entry.value, entry.revision)
                 })
                 .collect::<Vec<_>>()

@@ -4,10 +4,10 @@ use super::peer::{Step, bytes, json};
 use super::*;
 use crate::entity::prelude::*;
 use crate::error::{DustErr, ErrKind};
-use crate::protocol::{Op, Write};
 use crate::repo::DustRepo;
 use crate::tests_cfg::link;
 use crate::transport::Transport;
+use dust_protocol::{Op, Write};
 
 const WRITTEN: &str = r#"{"revision":7,"store_seq":7}"#;
 

@@ -6,10 +6,10 @@ use super::peer::{answer, bytes, json};
 use super::*;
 use crate::entity::prelude::*;
 use crate::error::{DustErr, ErrKind};
-use crate::protocol::{BatchOp, Op, Write};
 use crate::repo::DustRepo;
 use crate::tests_cfg::link;
 use crate::transport::Transport;
+use dust_protocol::{BatchOp, Op, Write};
 
 fn chunk(bytes: &[u8]) -> Vec<u8> {
     [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()

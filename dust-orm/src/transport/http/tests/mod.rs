@@ -18,8 +18,8 @@ use tokio::sync::watch;
 
 use super::HttpTransport;
 use crate::config::{DustConfig, DustConfigBuilder};
-use crate::protocol::{Path, RawJson};
 use crate::world::World;
+use dust_protocol::{Path, RawJson};
 use peer::{Peer, Step};
 
 const TOKEN: &str = "dust_tok_scripted";

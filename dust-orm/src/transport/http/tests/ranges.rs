@@ -3,8 +3,8 @@
 use super::peer::{Step, json};
 use super::*;
 use crate::error::{DustErr, ErrKind};
-use crate::protocol::{Glob, ListRequest, Selector};
 use crate::transport::Transport;
+use dust_protocol::{Glob, ListRequest, Selector};
 
 fn page(paths: &[&str], cursor: Option<&str>) -> Step {
     let leaf = |path: &&str| format!(r#"{{"path":"{path}","value":1,"type":"integer","revision":1}}"#);
@@ -105,7 +105,7 @@ async fn a_request_that_no_url_can_hold_is_invalid_and_not_quoted() {
     let (from, to) = (path("a"), path(&format!("b/{long}")));
     let down = ListRequest {
         selector: Selector::Range { from, to },
-        order: crate::protocol::Order::Descending,
+        order: dust_protocol::Order::Descending,
         ..cursor.clone()
     };
     for request in [pattern, cursor, down] {

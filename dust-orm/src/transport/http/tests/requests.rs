@@ -3,10 +3,10 @@
 use super::peer::{Step, answer, bytes, json};
 use super::*;
 use crate::error::{DustErr, ErrKind};
-use crate::protocol::{
+use crate::transport::Transport;
+use dust_protocol::{
     BatchOp, Fence, Glob, LeafPage, ListItem, ListRequest, Op, Order, Page, Precondition, Select, Selector, Write,
 };
-use crate::transport::Transport;
 
 const WRITTEN: &str = r#"{"revision":7,"store_seq":7}"#;
 const EMPTY_PAGE: &str = r#"{"items":[],"next_cursor":null}"#;
@@ -506,7 +506,7 @@ async fn files_are_fetched_by_their_hash() {
         json(404, r#"{"error":"not_found"}"#),
     ])
     .await;
-    let hash = crate::protocol::content_hash(b"hello");
+    let hash = dust_protocol::content_hash(b"hello");
     assert_eq!(transport.fetch_file(&hash).await.unwrap(), b"hello");
     assert_eq!(peer.lines(), [format!("GET /api/files/{hash} HTTP/1.1")]);
     let forbidden = transport.fetch_file(&hash).await.unwrap_err();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::peer::{Step, json};
 use super::*;
-use crate::protocol::{Op, Write};
 use crate::transport::Transport;
+use dust_protocol::{Op, Write};
 
 const WRITTEN: &str = r#"{"revision":7,"store_seq":7}"#;
 

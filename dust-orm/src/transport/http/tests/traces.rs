@@ -10,8 +10,8 @@ use tracing::{Event, Metadata, Subscriber};
 
 use super::peer::{Step, json};
 use super::*;
-use crate::protocol::{Op, Write};
 use crate::transport::Transport;
+use dust_protocol::{Op, Write};
 
 type Fields = BTreeMap<&'static str, String>;
 

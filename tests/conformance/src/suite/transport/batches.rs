@@ -1,7 +1,7 @@
 //! `batch_write`.
 
-use dust_orm::protocol::{BatchOp, Precondition, RawJson};
 use dust_orm::{DustErr, ErrKind};
+use dust_protocol::{BatchOp, Precondition, RawJson};
 use serde_json::{Value, json};
 
 use crate::context::{Context, path};

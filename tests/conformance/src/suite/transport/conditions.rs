@@ -1,7 +1,7 @@
 //! `if_match`, `if_absent`, `if_vacant` and fences of single writes.
 
-use dust_orm::protocol::{Fence, Op, Precondition, RawJson, Write};
 use dust_orm::{DustErr, ErrKind};
+use dust_protocol::{Fence, Op, Precondition, RawJson, Write};
 use serde_json::{Value, json};
 
 use crate::context::{Context, path, set};

@@ -1,8 +1,8 @@
 //! Leases and fences, where the transport has them.
 
-use dust_orm::protocol::{BatchOp, Fence, LeafKind, Op, RawJson, Write};
 use dust_orm::transport::Receipt;
 use dust_orm::{DustErr, ErrKind};
+use dust_protocol::{BatchOp, Fence, LeafKind, Op, RawJson, Write};
 use serde_json::{Value, json};
 
 use crate::context::{Context, path, set};

@@ -1,7 +1,7 @@
 //! `list`: patterns, ranges, pages, orders and what is selected.
 
 use dust_orm::ErrKind;
-use dust_orm::protocol::{Glob, ListItem, ListRequest, Order, Select, Selector};
+use dust_protocol::{Glob, ListItem, ListRequest, Order, Select, Selector};
 use serde_json::json;
 
 use crate::context::{Context, path};

@@ -1,7 +1,7 @@
 //! `get`, `get_many` and `exists`.
 
 use dust_orm::ErrKind;
-use dust_orm::protocol::LeafKind;
+use dust_protocol::LeafKind;
 use serde_json::{Value, json};
 
 use crate::context::{Context, path};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use dust_orm::feed::Delivery;
-use dust_orm::protocol::{Glob, LeafKind, Op, OpKind, RawJson, Write};
 use dust_orm::{DustErr, ErrKind};
+use dust_protocol::{Glob, LeafKind, Op, OpKind, RawJson, Write};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 

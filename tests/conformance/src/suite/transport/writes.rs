@@ -1,7 +1,7 @@
 //! `set` and `delete`.
 
 use dust_orm::ErrKind;
-use dust_orm::protocol::{BatchOp, Op, RawJson, Write};
+use dust_protocol::{BatchOp, Op, RawJson, Write};
 use serde_json::{Value, json};
 
 use crate::context::{Context, path};

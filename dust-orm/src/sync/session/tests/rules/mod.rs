@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::super::{Command, CommandId, Output, Session, StoreId, StoreState, Timing, Work};
 use crate::error::{DustErr, ErrKind};
-use crate::protocol::channel::{FileUpload, Frames, Written};
-use crate::protocol::{CommittedOp, Op, OpKind, Path, Precondition, RawJson, Write};
+use dust_protocol::channel::{FileUpload, Frames, Written};
+use dust_protocol::{CommittedOp, Op, OpKind, Path, Precondition, RawJson, Write};
 
 mod connection;
 mod liveness;

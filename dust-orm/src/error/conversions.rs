@@ -1,0 +1,127 @@
+//! Errors of the layers below, as [`DustErr`].
+
+use super::DustErr;
+use dust_protocol::channel::RequestError;
+use dust_protocol::glob::UnnameablePath;
+use dust_protocol::list::EndlessList;
+use dust_protocol::read::ListError;
+use dust_protocol::{GlobError, PathError, ValueError};
+#[cfg(feature = "embedded")]
+use dust_store::{StoreError, StoreErrorKind};
+
+impl From<PathError> for DustErr {
+    fn from(error: PathError) -> DustErr {
+        DustErr::InvalidParams(error.to_string())
+    }
+}
+
+impl From<GlobError> for DustErr {
+    fn from(error: GlobError) -> DustErr {
+        DustErr::InvalidParams(error.to_string())
+    }
+}
+
+impl From<UnnameablePath> for DustErr {
+    fn from(error: UnnameablePath) -> DustErr {
+        DustErr::InvalidParams(error.to_string())
+    }
+}
+
+impl From<ListError> for DustErr {
+    fn from(error: ListError) -> DustErr {
+        DustErr::InvalidParams(error.to_string())
+    }
+}
+
+impl From<ValueError> for DustErr {
+    fn from(error: ValueError) -> DustErr {
+        DustErr::InvalidParams(error.to_string())
+    }
+}
+
+impl From<EndlessList> for DustErr {
+    fn from(error: EndlessList) -> DustErr {
+        DustErr::Http { status: 200, message: error.to_string() }
+    }
+}
+
+impl From<RequestError> for DustErr {
+    fn from(error: RequestError) -> DustErr {
+        let unsupported = |operation: &str, hint: &str| DustErr::NotSupported {
+            operation: operation.to_owned(),
+            transport: "realtime",
+            hint: hint.to_owned(),
+        };
+        match error {
+            RequestError::FileReference => unsupported("put_file of a reference", "send the file itself"),
+            RequestError::IfVacant => {
+                unsupported("a write on condition that nothing is below a path", "use if_absent for a leaf")
+            }
+            other => DustErr::InvalidParams(other.to_string()),
+        }
+    }
+}
+
+#[cfg(feature = "embedded")]
+impl From<StoreError> for DustErr {
+    fn from(error: StoreError) -> DustErr {
+        let path = || error.path().map(ToString::to_string).unwrap_or_default();
+        match error.kind() {
+            StoreErrorKind::Conflict { current_revision } => {
+                DustErr::Conflict { path: path(), current: *current_revision, op_index: error.op_index() }
+            }
+            StoreErrorKind::Exists { current_revision } => DustErr::Exists { path: path(), current: *current_revision },
+            StoreErrorKind::Fenced { key } => DustErr::Fenced { key: key.to_string() },
+            StoreErrorKind::Held => DustErr::Held { key: path() },
+            StoreErrorKind::NotHeld => DustErr::NotHeld { key: path() },
+            StoreErrorKind::Occupied => DustErr::Occupied { key: path() },
+            StoreErrorKind::Storage(message) => DustErr::Storage(message.clone()),
+            StoreErrorKind::Locked { .. }
+            | StoreErrorKind::NotAStore { .. }
+            | StoreErrorKind::Damaged { .. }
+            | StoreErrorKind::NewerFormat { .. } => DustErr::Storage(error.to_string().into()),
+            _ => DustErr::InvalidParams(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "embedded")]
+mod tests {
+    use dust_protocol::{Fence, Op, Path, Precondition, RawJson, Write};
+    use dust_store::{Origin, Store};
+
+    use super::*;
+    use crate::error::ErrKind;
+
+    fn write(store: &Store, op: Op, change: impl FnOnce(&mut Write)) -> Result<(), DustErr> {
+        let mut write = Write::new(Path::parse("leaf").unwrap(), op);
+        change(&mut write);
+        Ok(store.write(write, &Origin::new("device", "op")).map(drop)?)
+    }
+
+    #[test]
+    fn refusal_of_the_store_is_an_error_of_its_kind() {
+        let store = Store::in_memory().unwrap();
+        let set = || Op::Set(RawJson::parse("1").unwrap());
+        write(&store, set(), |_| {}).unwrap();
+        let conflict = write(&store, set(), |write| write.precondition = Some(Precondition::IfMatch(9))).unwrap_err();
+        let DustErr::Conflict { path, current, op_index } = &conflict else { panic!("{conflict:?}") };
+        assert_eq!((path.as_str(), *current, *op_index), ("leaf", Some(1), None));
+        let exists = write(&store, set(), |write| write.precondition = Some(Precondition::IfAbsent)).unwrap_err();
+        assert_eq!(exists.kind(), ErrKind::Exists);
+        let fence = Fence { key: Path::parse("lock").unwrap(), token: 7 };
+        let fenced = write(&store, set(), |write| write.fence = Some(fence)).unwrap_err();
+        assert!(matches!(fenced, DustErr::Fenced { key } if key == "lock"));
+        let envelope = RawJson::parse(r#"{"_type":"datetime","_typed":"nope"}"#).unwrap();
+        assert_eq!(write(&store, Op::Set(envelope), |_| {}).unwrap_err().kind(), ErrKind::InvalidParams);
+    }
+
+    #[test]
+    fn file_that_is_open_already_is_an_error_of_the_storage() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("dev.redb");
+        let _store = Store::open(&file).unwrap();
+        assert_eq!(DustErr::from(Store::open(&file).unwrap_err()).kind(), ErrKind::Storage);
+    }
+}

@@ -1,0 +1,321 @@
+//! Errors of calls over HTTP: what a refusal of a server means.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{DustErr, retry_after as bounded};
+use dust_protocol::excerpt::excerpt;
+use dust_protocol::http::Unreadable;
+use dust_protocol::{JsonObject, Path, Selector, envelope};
+
+/// What was asked for, as far as it decides what an answer means.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call<'a> {
+    /// The store, `org/name`.
+    pub(crate) store: &'a str,
+    /// What was to be done.
+    pub(crate) operation: Operation,
+    /// To what.
+    pub(crate) about: About<'a>,
+}
+
+/// What is done over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the methods of Transport, with `write` split in two")]
+pub(crate) enum Operation {
+    List,
+    Get,
+    GetMany,
+    Exists,
+    Set,
+    Delete,
+    BatchWrite,
+    FetchFile,
+}
+
+/// What an operation is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum About<'a> {
+    /// One path.
+    Path(&'a Path),
+    /// The leaves a list selects.
+    Selection(&'a Selector),
+    /// The leaves below a path.
+    Below(&'a Path),
+    /// So many paths.
+    Paths(usize),
+    /// So many ops.
+    Ops(usize),
+    /// The file with this hash.
+    File(&'a str),
+}
+
+impl Operation {
+    /// The name in errors and traces.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Operation::List => "list",
+            Operation::Get => "get",
+            Operation::GetMany => "get_many",
+            Operation::Exists => "exists",
+            Operation::Set => "set",
+            Operation::Delete => "delete",
+            Operation::BatchWrite => "batch_write",
+            Operation::FetchFile => "fetch_file",
+        }
+    }
+
+    /// Whether it may change the store, so that a lost answer leaves the outcome open.
+    pub(crate) fn writes(self) -> bool {
+        matches!(self, Operation::Set | Operation::Delete | Operation::BatchWrite)
+    }
+
+    /// Whether the rate limit counts it as a write, as it does every `POST`.
+    pub(crate) fn counts_as_write(self) -> bool {
+        self.writes() || self == Operation::GetMany
+    }
+}
+
+impl fmt::Display for About<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            About::Path(path) => write!(f, "`{}`", excerpt(path.as_str())),
+            About::Selection(Selector::Pattern(pattern)) => write!(f, "`{}`", excerpt(pattern.as_str())),
+            About::Below(path) => write!(f, "`{}/**`", excerpt(path.as_str())),
+            About::Selection(Selector::Range { from, to }) => {
+                write!(f, "`{}` to `{}`", excerpt(from.as_str()), excerpt(to.as_str()))
+            }
+            About::Paths(count) => write!(f, "{count} paths"),
+            About::Ops(count) => write!(f, "{count} ops"),
+            About::File(hash) => write!(f, "`{hash}`"),
+        }
+    }
+}
+
+/// An answer that is not a success.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refusal<'a> {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// The header `Retry-After`.
+    pub(crate) retry_after: Option<&'a str>,
+    /// The header `Location`.
+    pub(crate) location: Option<&'a str>,
+    /// The body, or its beginning.
+    pub(crate) body: &'a [u8],
+    /// The size of the body that was sent, in bytes.
+    pub(crate) sent: usize,
+    /// The time since 1970 by the clock of this machine.
+    pub(crate) now: Duration,
+}
+
+/// What the errors of a server hold, all told. Which of them are there depends on the error.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ErrorBody<'a> {
+    #[serde(borrow)]
+    error: Cow<'a, str>,
+    detail: Option<String>,
+    message: Option<String>,
+    scope: Option<String>,
+    path: Option<String>,
+    op_index: Option<usize>,
+    current_revision: Option<u64>,
+    dimension: Option<String>,
+}
+
+impl Call<'_> {
+    /// Such as "set of `links/dust/title`".
+    pub(crate) fn text(&self) -> String {
+        format!("{} of {}", self.operation.name(), self.about)
+    }
+
+    /// The error for a call that did not reach the server, or for a read whose answer was lost.
+    pub(crate) fn network(&self, why: &str) -> DustErr {
+        DustErr::Network(format!("{}: {why}", self.text()))
+    }
+
+    /// The error for a write that was sent and may have been applied or not.
+    pub(crate) fn unknown_outcome(&self, why: &str) -> DustErr {
+        DustErr::Timeout { operation: format!("{} ({why})", self.text()) }
+    }
+
+    /// The error for an answer whose status promised success. A write was probably applied, but nothing says where.
+    pub(crate) fn unreadable(&self, status: u16, why: &Unreadable) -> DustErr {
+        if self.operation.writes() {
+            self.unknown_outcome(&format!("an answer that cannot be read: {why}"))
+        } else {
+            DustErr::Http { status, message: format!("{}: the answer cannot be read: {why}", self.text()) }
+        }
+    }
+
+    /// The error for a request that is itself wrong.
+    pub(crate) fn invalid(&self, what: &str) -> DustErr {
+        DustErr::InvalidParams(format!("{}: {what}", self.text()))
+    }
+
+    /// What a 404 is about: a read of one leaf does not tell a missing leaf from a missing store.
+    fn missing(&self) -> String {
+        match (self.operation, self.about) {
+            (Operation::Get, About::Path(path)) => format!("`{path}` in `{}`", self.store),
+            (_, About::File(hash)) => format!("the file `{hash}`"),
+            _ => format!("the store `{}`", self.store),
+        }
+    }
+
+    /// The limit that a 429 is about.
+    pub(crate) fn rate_limit(&self) -> &'static str {
+        if self.operation.counts_as_write() {
+            "the writes that a token may make in a minute are used up (100 unless the server says otherwise, HTTP and \
+             WebSocket together)"
+        } else {
+            "the reads that a token may make in a minute are used up (1000 unless the server says otherwise)"
+        }
+    }
+
+    /// The way to need fewer such requests.
+    #[cfg(feature = "http")]
+    pub(crate) fn fewer_requests(&self) -> &'static str {
+        match self.operation {
+            Operation::Set | Operation::Delete => {
+                "write records together with `insert_many` or `batch_write`, as a request counts once whatever it holds"
+            }
+            Operation::BatchWrite => {
+                "put more into one batch, which holds 1000 ops, or write in map mode, one op a record"
+            }
+            Operation::GetMany => "read whole records, whose lists count as reads, or through a realtime client",
+            _ => {
+                "read records together with `all` or `get_many`, set optional fields before an insert so that it need \
+                 not read, or read through a realtime client, which asks for nothing"
+            }
+        }
+    }
+
+    fn unauthorized(&self, body: &ErrorBody<'_>, otherwise: &str) -> DustErr {
+        let said = body.message.as_deref().or(body.detail.as_deref());
+        let message = format!("{}: {}", self.text(), said.map_or_else(|| otherwise.to_owned(), excerpt));
+        DustErr::Unauthorized { scope: body.scope.as_deref().map(excerpt), message }
+    }
+}
+
+impl Refusal<'_> {
+    /// The error this answer stands for.
+    pub(crate) fn error(&self, call: &Call<'_>) -> DustErr {
+        let body = str::from_utf8(self.body).ok().and_then(|text| serde_json::from_str(text).ok());
+        let JsonObject(body): JsonObject<ErrorBody<'_>> = body.unwrap_or_default();
+        let writes = call.operation.writes();
+        match self.status {
+            400 if writes && body.is_unknown_outcome() => call.unknown_outcome("the server's writer did not answer it"),
+            400 | 422 => call.invalid(&self.detail(&body)),
+            401 => call.unauthorized(&body, "the server does not accept the token: it is wrong, expired or revoked"),
+            403 if call.operation == Operation::FetchFile => call
+                .unauthorized(&body, "no store that the token may read refers to the file, or it lacks `files:read`"),
+            403 => call.unauthorized(&body, "the token lacks the scope for this, or has no access to the store"),
+            404 if !body.error.is_empty() => DustErr::NotFound { what: call.missing() },
+            404 | 405 => DustErr::NotImplemented { operation: call.operation.name().to_owned() },
+            412 if body.error == "conflict" => {
+                DustErr::Conflict { path: body.path_or(call), current: body.current_revision, op_index: body.op_index }
+            }
+            412 if body.error == "exists" => {
+                DustErr::Exists { path: body.path_or(call), current: body.current_revision }
+            }
+            413 => call.invalid(&format!(
+                "the server, or a proxy before it, does not take a body of {} bytes; write less at a time, or raise \
+                 the limit there (nginx: `client_max_body_size`)",
+                self.sent
+            )),
+            414 | 431 => call.invalid("the path is longer than the server, or a proxy before it, takes"),
+            429 => DustErr::RateLimited {
+                retry_after: retry_after(self.retry_after, self.now),
+                limit: call.rate_limit().to_owned(),
+            },
+            status @ 500.. if writes => call.unknown_outcome(&format!("answered {status}: {}", self.detail(&body))),
+            status @ 300..400 => DustErr::Http {
+                status,
+                message: format!(
+                    "{}: a redirect to {}, which is not followed; make that the base URL if it is meant",
+                    call.text(),
+                    self.location.unwrap_or("nowhere"),
+                ),
+            },
+            status => DustErr::Http { status, message: format!("{}: {}", call.text(), self.detail(&body)) },
+        }
+    }
+
+    /// What the server said, short.
+    fn detail(&self, body: &ErrorBody<'_>) -> String {
+        let place = match (body.op_index, &body.path) {
+            (Some(index), Some(path)) => format!("op {index} (`{}`): ", excerpt(path)),
+            _ => String::new(),
+        };
+        let said = body.detail.as_deref().or(body.message.as_deref());
+        match (said, &*body.error, &body.dimension) {
+            (Some(said), "", _) => format!("{place}{}", excerpt(said)),
+            (Some(said), error, _) => format!("{place}{} ({})", excerpt(said), excerpt(error)),
+            (None, "", _) => shorten_bytes(self.body),
+            (None, error, Some(dimension)) => format!("{} ({})", excerpt(error), excerpt(dimension)),
+            (None, error, None) => excerpt(error),
+        }
+    }
+}
+
+impl ErrorBody<'_> {
+    /// A 400 that is no bad input: the writer did not answer in time or was not there, and may apply the write all the same.
+    fn is_unknown_outcome(&self) -> bool {
+        self.detail.as_deref().is_some_and(|detail| detail.starts_with("{:writer_unavailable"))
+    }
+
+    fn path_or(&self, call: &Call<'_>) -> String {
+        match (&self.path, call.about) {
+            (Some(path), _) => path.clone(),
+            (None, About::Path(path)) => path.to_string(),
+            (None, about) => about.to_string(),
+        }
+    }
+}
+
+/// The pause that a 429 asks for, in seconds or as a date. Anything else counts as the shortest pause.
+fn retry_after(header: Option<&str>, now: Duration) -> Duration {
+    bounded(header.and_then(|header| parse_retry_after(header, now)).unwrap_or_default())
+}
+
+/// The duration that a header `Retry-After` stands for, counted from `now`, the time since 1970.
+pub(crate) fn parse_retry_after(header: &str, now: Duration) -> Option<Duration> {
+    let header = header.trim();
+    match header.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(http_date(header)?.saturating_sub(now)),
+    }
+}
+
+/// A date such as `Wed, 21 Oct 2026 07:28:00 GMT`, the form of RFC 9110 that senders have to use, as the time since
+/// 1970.
+fn http_date(text: &str) -> Option<Duration> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut parts = text.split_once(", ")?.1.split(' ');
+    let mut next = || parts.next();
+    let (day, month, year, time, zone) = (next()?, next()?, next()?, next()?, next()?);
+    if zone != "GMT" || next().is_some() {
+        return None;
+    }
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    let rfc3339 = format!("{year}-{month:02}-{day:0>2}T{time}Z");
+    envelope::unix_seconds(&rfc3339).and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs)
+}
+
+/// A body as one short line.
+fn shorten_bytes(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    match text.trim_start() {
+        "" => "an empty answer".to_owned(),
+        text if text.starts_with('<') => "an HTML page".to_owned(),
+        text => excerpt(text),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,331 @@
+//! What an op does to the leaves: the one implementation, for the embedded store and for the mirror of a server's store.
+//!
+//! Two steps, because a committed op carries its outcome: [`outcome`] turns what a writer asks for into the value that
+//! is committed, and [`apply`] does a committed op to the leaves, when it happens and whenever the log is replayed.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::entry::LeafKind;
+use super::flatten::flatten;
+use super::json::RawJson;
+use super::op::{CommittedOp, Op, OpKind};
+use super::path::Path;
+use super::value::{self, ValueError};
+
+/// A leaf without its path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// Its value, an envelope as it was written.
+    pub value: RawJson,
+    /// Its type.
+    pub kind: LeafKind,
+    /// The `store_seq` of the op that wrote it.
+    pub revision: u64,
+}
+
+/// A set of leaves that ops can be applied to.
+pub trait Leaves {
+    /// What can go wrong: an op that does not fit, and whatever the set itself fails with.
+    type Error: From<OpError>;
+
+    /// The leaf at exactly this path.
+    fn leaf(&self, path: &Path) -> Result<Option<Leaf>, Self::Error>;
+
+    /// Writes or replaces a leaf.
+    fn put(&mut self, path: &Path, leaf: Leaf) -> Result<(), Self::Error>;
+
+    /// Removes the leaf at exactly this path, exact in case. Removing what is absent is fine.
+    fn remove(&mut self, path: &Path) -> Result<(), Self::Error>;
+
+    /// Removes every leaf below this path, **ignoring ASCII case**, as a Dust server does.
+    fn remove_below(&mut self, path: &Path) -> Result<(), Self::Error>;
+}
+
+/// For small sets and for tests: removing a subtree looks at every leaf.
+impl Leaves for BTreeMap<Path, Leaf> {
+    type Error = OpError;
+
+    fn leaf(&self, path: &Path) -> Result<Option<Leaf>, OpError> {
+        Ok(self.get(path).cloned())
+    }
+
+    fn put(&mut self, path: &Path, leaf: Leaf) -> Result<(), OpError> {
+        self.insert(path.clone(), leaf);
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &Path) -> Result<(), OpError> {
+        BTreeMap::remove(self, path);
+        Ok(())
+    }
+
+    fn remove_below(&mut self, path: &Path) -> Result<(), OpError> {
+        self.retain(|other, _| !path.is_ancestor_ignoring_case(other));
+        Ok(())
+    }
+}
+
+/// Why an op does not fit its value or its leaf. [`name`](OpError::name) is the server's name where it has one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpError {
+    /// The value itself is refused.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// `merge` with something else than an object.
+    #[error("merge_requires_map_value: merge takes an object; use set for other values")]
+    MergeRequiresMap,
+    /// `increment` by something else than a number.
+    #[error("increment_requires_number_value: increment takes a number")]
+    IncrementRequiresNumber,
+    /// `add` of nothing.
+    #[error("add_requires_value: a member of a set cannot be null")]
+    AddRequiresValue,
+    /// `remove` of nothing.
+    #[error("remove_requires_value: a member of a set cannot be null")]
+    RemoveRequiresValue,
+    /// `increment` of a leaf that holds no number.
+    #[error("not_a_number: the leaf is a {0}; set it to a number first, or increment another path")]
+    NotANumber(&'static str),
+    /// `increment` beyond what a number can hold.
+    #[error("number_out_of_range: the counter would leave the range of its numbers; set it to a smaller number first")]
+    NumberOutOfRange,
+    /// `put_file` without a file reference.
+    #[error("invalid_file: put_file takes an object with `_type` \"file\"")]
+    NotAFile,
+}
+
+impl OpError {
+    /// The server's name for it, or one in its style where the server breaks.
+    pub fn name(&self) -> &'static str {
+        match self {
+            OpError::Value(error) => error.name(),
+            OpError::MergeRequiresMap => "merge_requires_map_value",
+            OpError::IncrementRequiresNumber => "increment_requires_number_value",
+            OpError::AddRequiresValue => "add_requires_value",
+            OpError::RemoveRequiresValue => "remove_requires_value",
+            OpError::NotANumber(_) => "not_a_number",
+            OpError::NumberOutOfRange => "number_out_of_range",
+            OpError::NotAFile => "invalid_file",
+        }
+    }
+}
+
+/// What a store stamps on a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The place in the store's order that the op is about to get.
+    pub store_seq: u64,
+    /// The wall clock, in milliseconds since 1970.
+    pub wall_ms: i64,
+}
+
+/// The value that an op commits: for `set` and `merge` the value in the form it is kept in, for `increment`, `add` and
+/// `remove` the new value of the leaf, for `lease` and `renew` the lease, `null` for `delete` and `release`.
+///
+/// Whether a lease may be taken, renewed or released is decided before, by [`Op`]'s rules and the store's clock.
+pub fn outcome<L: Leaves>(leaves: &L, path: &Path, op: &Op, stamp: Stamp) -> Result<RawJson, L::Error> {
+    match op {
+        Op::Set(value) => Ok(settled(path, value)?),
+        Op::Merge(value) if value.is_object() => Ok(merged(path, value)?),
+        Op::Merge(_) => Err(OpError::MergeRequiresMap.into()),
+        Op::Increment(by) => Ok(incremented(leaves.leaf(path)?, by)?),
+        Op::Add(member) if member.is_null() => Err(OpError::AddRequiresValue.into()),
+        Op::Add(member) => Ok(added(leaves.leaf(path)?, member)?),
+        Op::Remove(member) if member.is_null() => Err(OpError::RemoveRequiresValue.into()),
+        Op::Remove(member) => Ok(removed(leaves.leaf(path)?, member)?),
+        Op::PutFile(file) => Ok(file_reference(file)?),
+        Op::Delete | Op::Release { .. } => Ok(RawJson::null()),
+        Op::Lease { holder, ttl_ms } => {
+            let holder = holder.as_ref().map_or(RawJson::null(), |name| string(name));
+            Ok(lease(holder.as_str(), stamp.store_seq, stamp.wall_ms.saturating_add(*ttl_ms)))
+        }
+        Op::Renew { token, ttl_ms } => {
+            let held = leaves.leaf(path)?;
+            let holder = held.as_ref().and_then(|leaf| member(&leaf.value, "holder")).unwrap_or("null".into());
+            Ok(lease(&holder, *token, stamp.wall_ms.saturating_add(*ttl_ms)))
+        }
+    }
+}
+
+/// Does a committed op to the leaves. The log of a store, applied in order, gives its leaves.
+pub fn apply<L: Leaves>(leaves: &mut L, op: &CommittedOp) -> Result<(), L::Error> {
+    let path = &op.path;
+    let leaf = |value: &RawJson, kind| Leaf { value: value.clone(), kind, revision: op.store_seq };
+    match op.op {
+        OpKind::Set => set(leaves, path, &op.value, op.store_seq),
+        OpKind::Delete => {
+            leaves.remove(path)?;
+            leaves.remove_below(path)
+        }
+        OpKind::Merge => {
+            for (key, value) in value::members(op.value.as_str()).map_err(OpError::from)? {
+                let child = path.child(&key).map_err(|_| OpError::from(ValueError::EmptyKey(path.to_string())))?;
+                let value = RawJson::from_trusted(value.get());
+                if value::is_subtree(&value) {
+                    set(leaves, &child, &value, op.store_seq)?;
+                } else {
+                    leaves.put(&child, leaf(&value, LeafKind::of(&value)))?;
+                }
+            }
+            Ok(())
+        }
+        OpKind::Increment => leaves.put(path, leaf(&op.value, LeafKind::Counter)),
+        OpKind::Add | OpKind::Remove => leaves.put(path, leaf(&op.value, LeafKind::Set)),
+        OpKind::Lease | OpKind::Renew => leaves.put(path, leaf(&op.value, LeafKind::Lease)),
+        OpKind::Release => leaves.remove(path),
+        OpKind::PutFile => {
+            leaves.remove_below(path)?;
+            leaves.put(path, leaf(&op.value, LeafKind::File))
+        }
+    }
+}
+
+/// Replaces a subtree. The leaf at the path itself goes too when the value becomes leaves below it.
+fn set<L: Leaves>(leaves: &mut L, path: &Path, value: &RawJson, revision: u64) -> Result<(), L::Error> {
+    leaves.remove_below(path)?;
+    if value::is_subtree(value) {
+        leaves.remove(path)?;
+    }
+    for (path, value) in flatten(path, value).map_err(OpError::from)? {
+        let kind = LeafKind::of(&value);
+        leaves.put(&path, Leaf { value, kind, revision })?;
+    }
+    Ok(())
+}
+
+fn settled(path: &Path, value: &RawJson) -> Result<RawJson, OpError> {
+    let value = value::normalise(value)?;
+    if value::is_subtree(&value) {
+        flatten(path, &value)?;
+    }
+    Ok(value)
+}
+
+/// A merged object is taken apart at its first level even if it looks like an envelope.
+fn merged(path: &Path, value: &RawJson) -> Result<RawJson, OpError> {
+    let value = value::normalise(value)?;
+    for (key, value) in value::members(value.as_str())? {
+        let child = path.child(&key).map_err(|_| ValueError::EmptyKey(path.to_string()))?;
+        flatten(&child, &RawJson::from_trusted(value.get()))?;
+    }
+    Ok(value)
+}
+
+fn file_reference(file: &RawJson) -> Result<RawJson, OpError> {
+    let file = value::normalise(file)?;
+    if member(&file, "_type").as_deref() == Some("\"file\"") { Ok(file) } else { Err(OpError::NotAFile) }
+}
+
+/// A counter counts from 0 where there is nothing, `null` or `false`. Integers stay integers; with a float it is a float.
+pub fn incremented(leaf: Option<Leaf>, by: &RawJson) -> Result<RawJson, OpError> {
+    let by = number(by).ok_or(OpError::IncrementRequiresNumber)??;
+    let current = match &leaf {
+        None => Number::Integer(0),
+        Some(leaf) if matches!(leaf.value.as_str(), "null" | "false") => Number::Integer(0),
+        Some(leaf) => number(&leaf.value).ok_or(OpError::NotANumber(leaf.kind.name()))??,
+    };
+    match (current, by) {
+        (Number::Integer(current), Number::Integer(by)) => {
+            let sum = current.checked_add(by).ok_or(OpError::NumberOutOfRange)?;
+            Ok(RawJson::from_trusted(sum.to_string()))
+        }
+        (current, by) => {
+            let sum = current.to_float() + by.to_float();
+            if !sum.is_finite() {
+                return Err(OpError::NumberOutOfRange);
+            }
+            let mut out = String::new();
+            value::push_float(sum, &mut out);
+            Ok(RawJson::from_trusted(out))
+        }
+    }
+}
+
+enum Number {
+    Integer(i128),
+    Float(f64),
+}
+
+impl Number {
+    fn to_float(&self) -> f64 {
+        match self {
+            Number::Integer(integer) => *integer as f64,
+            Number::Float(float) => *float,
+        }
+    }
+}
+
+/// The number a value is; `None` for other values.
+fn number(value: &RawJson) -> Option<Result<Number, OpError>> {
+    let text = value.as_str();
+    match LeafKind::of(value) {
+        LeafKind::Integer => Some(text.parse().map(Number::Integer).map_err(|_| OpError::NumberOutOfRange)),
+        LeafKind::Float => match text.parse::<f64>() {
+            Ok(float) if float.is_finite() => Some(Ok(Number::Float(float))),
+            _ => Some(Err(OpError::NumberOutOfRange)),
+        },
+        _ => None,
+    }
+}
+
+/// The newest member first, each once.
+fn added(leaf: Option<Leaf>, member: &RawJson) -> Result<RawJson, OpError> {
+    let member = value::normalise(member)?;
+    let mut seen = HashSet::new();
+    let mut set = Vec::new();
+    for item in std::iter::once(member).chain(set_members(leaf)?) {
+        if seen.insert(value::comparable(item.as_str())?) {
+            set.push(item);
+        }
+    }
+    Ok(list(&set))
+}
+
+/// Without the first occurrence of the member.
+fn removed(leaf: Option<Leaf>, member: &RawJson) -> Result<RawJson, OpError> {
+    let member = value::comparable(member.as_str())?;
+    let mut set = set_members(leaf)?;
+    for (index, item) in set.iter().enumerate() {
+        if value::comparable(item.as_str())? == member {
+            set.remove(index);
+            break;
+        }
+    }
+    Ok(list(&set))
+}
+
+/// The items of a leaf that holds a list; of any other leaf, none.
+fn set_members(leaf: Option<Leaf>) -> Result<Vec<RawJson>, OpError> {
+    match leaf {
+        Some(leaf) if leaf.value.as_str().starts_with('[') => {
+            let items = value::items(leaf.value.as_str())?;
+            Ok(items.into_iter().map(|item| RawJson::from_trusted(item.get())).collect())
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn list(items: &[RawJson]) -> RawJson {
+    let items: Vec<&str> = items.iter().map(RawJson::as_str).collect();
+    RawJson::from_trusted(format!("[{}]", items.join(",")))
+}
+
+fn lease(holder: &str, token: u64, expires_at: i64) -> RawJson {
+    RawJson::from_trusted(format!(r#"{{"_type":"lease","expires_at":{expires_at},"holder":{holder},"token":{token}}}"#))
+}
+
+fn string(text: &str) -> RawJson {
+    let mut out = String::with_capacity(text.len() + 2);
+    value::push_string(text, &mut out);
+    RawJson::from_trusted(out)
+}
+
+/// The text of one member of an object.
+fn member(object: &RawJson, key: &str) -> Option<String> {
+    let members = value::members(object.as_str()).ok()?;
+    members.get(key).map(|value| value.get().to_owned())
+}
+
+#[cfg(test)]
+mod tests;

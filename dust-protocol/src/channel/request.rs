@@ -1,0 +1,245 @@
+use std::fmt::{self, Write as _};
+
+use super::MAX_OUTGOING;
+use crate::value::{push_number, push_string};
+use crate::{FileUpload, Op, Precondition, Write};
+
+/// What a client asks for in one frame.
+///
+/// ```
+/// use dust_protocol::channel::{Request, topic};
+///
+/// let frame = Request::Join { last_store_seq: 5 }.encode(Some(1), 1, &topic("acme/main"))?;
+/// assert_eq!(frame, r#"["1","1","store:acme/main","phx_join",{"last_store_seq":5}]"#);
+/// # Ok::<(), dust_protocol::channel::RequestError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub enum Request<'a> {
+    /// Opens the channel of a store and asks for the ops after one.
+    Join {
+        /// The last op the client has.
+        last_store_seq: u64,
+    },
+    /// Closes the channel.
+    Leave,
+    /// Keeps the socket open; its topic is `phoenix`, whatever is given.
+    Heartbeat,
+    /// Asks where the store is. Not rate limited.
+    Status,
+    /// Writes.
+    Write {
+        /// What.
+        write: &'a Write,
+        /// The client's own id for it, which comes back with its event.
+        client_op_id: &'a str,
+    },
+    /// Stores a file and refers to it.
+    PutFile {
+        /// What.
+        file: &'a FileUpload,
+        /// The client's own id for it, which comes back with its event.
+        client_op_id: &'a str,
+    },
+}
+
+/// The reason why a request has no frame. Nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The frame would be longer than [`MAX_OUTGOING`].
+    #[error("a write of {bytes} bytes is too large: a server takes at most {MAX_OUTGOING} in one frame; split it")]
+    TooLarge {
+        /// The length of the frame, in bytes.
+        bytes: usize,
+    },
+    /// A `put_file` of a reference: a reference to a file that was never stored breaks the next upload of the store.
+    #[error("put_file of a reference: send the file itself")]
+    FileReference,
+    /// A write with the precondition [`IfVacant`](Precondition::IfVacant), which no frame can say.
+    #[error("a write on condition that nothing is below a path: use if_absent for a leaf")]
+    IfVacant,
+}
+
+impl Request<'_> {
+    /// The frame as text.
+    ///
+    /// Fails, before anything is sent, for a write that has no form on the wire: one with
+    /// [`IfVacant`](Precondition::IfVacant), a `put_file` of a reference (send the file itself), and a frame beyond
+    /// [`MAX_OUTGOING`].
+    pub fn encode(&self, join_ref: Option<u64>, reference: u64, topic: &str) -> Result<String, RequestError> {
+        let (topic, event, room) = match self {
+            Request::Join { .. } => (topic, "phx_join", 0),
+            Request::Leave => (topic, "phx_leave", 0),
+            Request::Heartbeat => ("phoenix", "heartbeat", 0),
+            Request::Status => (topic, "status", 0),
+            Request::Write { write, .. } => (topic, "write", write.path.as_str().len() + value_len(&write.op)),
+            Request::PutFile { file, .. } => (topic, "put_file", file.path.as_str().len() + file.content.len() / 3 * 4),
+        };
+        let mut frame = String::with_capacity(room + topic.len() + 160);
+        frame.push('[');
+        for id in [join_ref, Some(reference)] {
+            match id {
+                Some(id) => {
+                    frame.push('"');
+                    push_number(id, &mut frame);
+                    frame.push_str("\",");
+                }
+                None => frame.push_str("null,"),
+            }
+        }
+        for text in [topic, event] {
+            push_string(text, &mut frame);
+            frame.push(',');
+        }
+        let mut payload = Members::begin(&mut frame);
+        match self {
+            Request::Join { last_store_seq } => payload.number("last_store_seq", last_store_seq),
+            Request::Leave | Request::Heartbeat | Request::Status => {}
+            Request::Write { write, client_op_id } => write_payload(write, client_op_id, &mut payload)?,
+            Request::PutFile { file, client_op_id } => file_payload(file, client_op_id, &mut payload),
+        }
+        payload.end();
+        frame.push(']');
+        if frame.len() > MAX_OUTGOING {
+            return Err(RequestError::TooLarge { bytes: frame.len() });
+        }
+        Ok(frame)
+    }
+}
+
+/// Members of an object, written one after the other.
+struct Members<'f> {
+    frame: &'f mut String,
+    is_empty: bool,
+}
+
+impl<'f> Members<'f> {
+    fn begin(frame: &'f mut String) -> Members<'f> {
+        frame.push('{');
+        Members { frame, is_empty: true }
+    }
+
+    /// Writes a key, which holds nothing that has to be escaped; its value is to follow.
+    fn key(&mut self, key: &'static str) -> &mut String {
+        self.frame.push_str(if std::mem::take(&mut self.is_empty) { "\"" } else { ",\"" });
+        self.frame.push_str(key);
+        self.frame.push_str("\":");
+        self.frame
+    }
+
+    fn raw(&mut self, key: &'static str, value: &str) {
+        self.key(key).push_str(value);
+    }
+
+    fn number(&mut self, key: &'static str, value: impl fmt::Display) {
+        // A `String` takes everything.
+        let _ = write!(self.key(key), "{value}");
+    }
+
+    fn text(&mut self, key: &'static str, value: &str) {
+        push_string(value, self.key(key));
+    }
+
+    fn end(self) {
+        self.frame.push('}');
+    }
+}
+
+/// How long the value of an op is, where it has one.
+fn value_len(op: &Op) -> usize {
+    match op {
+        Op::Set(value) | Op::Merge(value) | Op::Increment(value) | Op::Add(value) | Op::Remove(value) => {
+            value.as_str().len()
+        }
+        _ => 0,
+    }
+}
+
+fn write_payload(write: &Write, client_op_id: &str, members: &mut Members<'_>) -> Result<(), RequestError> {
+    members.text("op", write.op.kind().name());
+    members.text("path", write.path.as_str());
+    match &write.op {
+        Op::Set(value) | Op::Merge(value) | Op::Increment(value) | Op::Add(value) | Op::Remove(value) => {
+            members.raw("value", value.as_str());
+        }
+        Op::Delete => {}
+        Op::Lease { holder, ttl_ms } => {
+            if let Some(holder) = holder {
+                members.text("holder", holder);
+            }
+            members.number("ttl_ms", ttl_ms);
+        }
+        Op::Renew { token, ttl_ms } => {
+            members.number("token", token);
+            members.number("ttl_ms", ttl_ms);
+        }
+        Op::Release { token } => members.number("token", token),
+        Op::PutFile(_) => return Err(RequestError::FileReference),
+    }
+    match write.precondition {
+        Some(Precondition::IfMatch(revision)) => members.number("if_match", revision),
+        Some(Precondition::IfAbsent) => members.raw("if_absent", "true"),
+        Some(Precondition::IfVacant) => {
+            return Err(RequestError::IfVacant);
+        }
+        None => {}
+    }
+    if let Some(fence) = &write.fence {
+        let mut lease = Members::begin(members.key("fence"));
+        lease.text("key", fence.key.as_str());
+        lease.number("token", fence.token);
+        lease.end();
+    }
+    members.text("client_op_id", client_op_id);
+    Ok(())
+}
+
+fn file_payload(file: &FileUpload, client_op_id: &str, members: &mut Members<'_>) {
+    members.text("path", file.path.as_str());
+    if let Some(filename) = &file.filename {
+        members.text("filename", filename);
+    }
+    if let Some(content_type) = &file.content_type {
+        members.text("content_type", content_type);
+    }
+    members.text("client_op_id", client_op_id);
+    let content = members.key("content");
+    content.push('"');
+    push_base64(&file.content, content);
+    content.push('"');
+}
+
+/// Appends bytes in standard base64 with padding.
+fn push_base64(bytes: &[u8], out: &mut String) {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for chunk in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
+        let word = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for place in 0..4 {
+            if place <= chunk.len() {
+                out.push(ALPHABET[(word >> (18 - 6 * place) & 63) as usize].into());
+            } else {
+                out.push('=');
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::push_base64;
+
+    #[test]
+    fn base64_is_padded() {
+        let base64 = |bytes: &[u8]| {
+            let mut text = String::new();
+            push_base64(bytes, &mut text);
+            text
+        };
+        let table = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("hello", "aGVsbG8="), ("hi", "aGk=")];
+        for (plain, encoded) in table {
+            assert_eq!(base64(plain.as_bytes()), encoded);
+        }
+        assert_eq!(base64(&[0xfb, 0xff, 0xfe]), "+//+");
+    }
+}

@@ -1,0 +1,97 @@
+//! What is sent is what the recorded client sent.
+
+use serde_json::{Value, json};
+
+use crate::channel::{FileUpload, MAX_OUTGOING, Request, RequestError};
+use crate::{Fence, Op, Path, Precondition, RawJson, Write};
+
+fn path(text: &str) -> Path {
+    Path::parse(text).unwrap()
+}
+
+fn raw(text: &str) -> RawJson {
+    RawJson::parse(text).unwrap()
+}
+
+fn sent(write: &Write) -> Value {
+    let frame = Request::Write { write, client_op_id: "c" }.encode(Some(1), 2, "store:a/b").unwrap();
+    let frame: Value = serde_json::from_str(&frame).unwrap();
+    assert_eq!(frame.as_array().unwrap()[..4], [json!("1"), json!("2"), json!("store:a/b"), json!("write")]);
+    frame[4].clone()
+}
+
+#[test]
+fn the_small_requests() {
+    let text = |request: Request<'_>, join_ref| request.encode(join_ref, 3, "store:a/b").unwrap();
+    assert_eq!(text(Request::Heartbeat, None), r#"[null,"3","phoenix","heartbeat",{}]"#);
+    assert_eq!(text(Request::Leave, Some(1)), r#"["1","3","store:a/b","phx_leave",{}]"#);
+    assert_eq!(text(Request::Status, Some(1)), r#"["1","3","store:a/b","status",{}]"#);
+    assert_eq!(
+        text(Request::Join { last_store_seq: 9 }, Some(3)),
+        r#"["3","3","store:a/b","phx_join",{"last_store_seq":9}]"#
+    );
+    let large = Request::Status.encode(Some(u64::MAX), 1_000, "a\"b").unwrap();
+    assert_eq!(large, r#"["18446744073709551615","1000","a\"b","status",{}]"#);
+}
+
+#[test]
+fn every_op_has_its_form() {
+    let at = |op: Op| sent(&Write::new(path("p/a~1b"), op));
+    let base = |op: &str| json!({"op": op, "path": "p/a~1b", "client_op_id": "c"});
+    let with = |op: &str, more: Value| {
+        let mut payload = base(op);
+        payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        payload
+    };
+    assert_eq!(at(Op::Set(raw(r#"{"n":1.50}"#))), with("set", json!({"value": {"n": 1.50}})));
+    assert_eq!(at(Op::Delete), base("delete"));
+    assert_eq!(at(Op::Merge(raw("{}"))), with("merge", json!({"value": {}})));
+    assert_eq!(at(Op::Increment(raw("2"))), with("increment", json!({"value": 2})));
+    assert_eq!(at(Op::Add(raw("\"x\""))), with("add", json!({"value": "x"})));
+    assert_eq!(at(Op::Remove(raw("\"x\""))), with("remove", json!({"value": "x"})));
+    let lease = Op::Lease { holder: Some("me".into()), ttl_ms: 60_000 };
+    assert_eq!(at(lease), with("lease", json!({"holder": "me", "ttl_ms": 60_000})));
+    assert_eq!(at(Op::Lease { holder: None, ttl_ms: 5 }), with("lease", json!({"ttl_ms": 5})));
+    assert_eq!(at(Op::Renew { token: 4, ttl_ms: 5 }), with("renew", json!({"token": 4, "ttl_ms": 5})));
+    assert_eq!(at(Op::Release { token: 4 }), with("release", json!({"token": 4})));
+}
+
+#[test]
+fn conditions_and_fences_go_along() {
+    let mut write = Write::new(path("p"), Op::Set(raw("123456789012345678901234567890")));
+    write.precondition = Some(Precondition::IfMatch(34));
+    write.fence = Some(Fence { key: path("lock"), token: 40 });
+    let frame = Request::Write { write: &write, client_op_id: "c" }.encode(Some(1), 2, "t").unwrap();
+    assert!(frame.contains("\"value\":123456789012345678901234567890"), "{frame}");
+    let payload = sent(&write);
+    assert_eq!((&payload["if_match"], &payload["fence"]), (&json!(34), &json!({"key": "lock", "token": 40})));
+    write.precondition = Some(Precondition::IfAbsent);
+    assert_eq!(sent(&write)["if_absent"], json!(true));
+}
+
+#[test]
+fn a_file_goes_by_its_bytes() {
+    let file = FileUpload {
+        path: path("f2"),
+        content: b"hello".to_vec(),
+        filename: Some("h.txt".into()),
+        content_type: Some("text/plain".into()),
+    };
+    let frame = Request::PutFile { file: &file, client_op_id: "pf1" }.encode(Some(1), 2, "t").unwrap();
+    let frame: Value = serde_json::from_str(&frame).unwrap();
+    let expected = json!({
+        "path": "f2", "content": "aGVsbG8=", "client_op_id": "pf1", "filename": "h.txt", "content_type": "text/plain",
+    });
+    assert_eq!((&frame[3], &frame[4]), (&json!("put_file"), &expected));
+}
+
+#[test]
+fn what_has_no_form_is_refused_before_it_is_sent() {
+    let refused = |write: &Write| Request::Write { write, client_op_id: "c" }.encode(Some(1), 2, "t").unwrap_err();
+    let mut vacant = Write::new(path("p"), Op::Set(raw("1")));
+    vacant.precondition = Some(Precondition::IfVacant);
+    assert_eq!(refused(&vacant), RequestError::IfVacant);
+    assert_eq!(refused(&Write::new(path("p"), Op::PutFile(raw("{}")))), RequestError::FileReference);
+    let long = RawJson::from_serialize(&"x".repeat(MAX_OUTGOING)).unwrap();
+    assert!(matches!(refused(&Write::new(path("p"), Op::Set(long))), RequestError::TooLarge { .. }));
+}

@@ -1,0 +1,74 @@
+//! Files: bytes that are kept under their hash, and the leaves that refer to them.
+
+use sha2::{Digest, Sha256};
+
+use super::json::RawJson;
+use super::path::Path;
+use super::value::push_string;
+
+/// A file to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileUpload {
+    /// Where the reference goes.
+    pub path: Path,
+    /// The bytes.
+    pub content: Vec<u8>,
+    /// Its name, if it has one.
+    pub filename: Option<String>,
+    /// Its media type, if it is known.
+    pub content_type: Option<String>,
+}
+
+/// The media type of a file that was stored without one.
+const UNKNOWN_TYPE: &str = "application/octet-stream";
+
+impl FileUpload {
+    /// The reference that a server makes to it. `uploaded_at` is ISO 8601 in UTC.
+    pub fn reference(&self, uploaded_at: &str) -> RawJson {
+        let text = |text: &str| {
+            let mut out = String::with_capacity(text.len() + 2);
+            push_string(text, &mut out);
+            out
+        };
+        RawJson::from_trusted(format!(
+            r#"{{"_type":"file","content_type":{},"filename":{},"hash":{},"size":{},"uploaded_at":{}}}"#,
+            text(self.content_type.as_deref().unwrap_or(UNKNOWN_TYPE)),
+            self.filename.as_deref().map_or("null".to_owned(), text),
+            text(&content_hash(&self.content)),
+            self.content.len(),
+            text(uploaded_at),
+        ))
+    }
+}
+
+/// What a file's bytes are asked for by: `sha256:` and the hexadecimal digits of their SHA-256.
+///
+/// ```
+/// use dust_protocol::content_hash;
+///
+/// let hash = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+/// assert_eq!(content_hash(b"hello"), hash);
+/// ```
+pub fn content_hash(content: &[u8]) -> String {
+    use std::fmt::Write;
+
+    let mut hash = String::with_capacity(71);
+    hash.push_str("sha256:");
+    for byte in Sha256::digest(content) {
+        // Cannot fail: a String takes whatever is written.
+        let _ = write!(hash, "{byte:02x}");
+    }
+    hash
+}
+
+/// Whether a text has the form of a [`content_hash`], and so can stand in a URL as it is.
+///
+/// ```
+/// use dust_protocol::{content_hash, file::is_content_hash};
+///
+/// assert!(is_content_hash(&content_hash(b"")) && !is_content_hash("sha256:../stores"));
+/// ```
+pub fn is_content_hash(text: &str) -> bool {
+    let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    text.strip_prefix("sha256:").is_some_and(|digits| digits.len() == 64 && digits.bytes().all(digit))
+}

@@ -1,0 +1,207 @@
+//! Reading answers. A value stays the text it is, so that no digit is lost; only what surrounds it is taken apart.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::excerpt::excerpt;
+use crate::read::{Listing, PageFault, fault_between, prefix_end};
+use crate::{
+    Entry, JsonObject, LeafKind, LeafPage, LeafRef, ListItem, ListRequest, PackedLeaves, Page, Path, RawJson, Select,
+    path,
+};
+
+/// Why a body is not the answer that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", excerpt(text))]
+pub struct Unreadable {
+    text: String,
+    is_of_others: bool,
+}
+
+impl Unreadable {
+    fn new(text: impl Into<String>) -> Unreadable {
+        Unreadable { text: text.into(), is_of_others: false }
+    }
+
+    /// Whether it is a page with leaves that were not asked for, as an older server answers a list that it does not
+    /// know.
+    pub fn is_of_others(&self) -> bool {
+        self.is_of_others
+    }
+
+    /// The same, its text as a function makes it: the whole of it, as it may quote the body.
+    pub fn map(self, change: impl FnOnce(String) -> String) -> Unreadable {
+        Unreadable { text: change(self.text), ..self }
+    }
+}
+
+impl From<PageFault> for Unreadable {
+    fn from(PageFault { text, is_of_others }: PageFault) -> Unreadable {
+        Unreadable { text, is_of_others }
+    }
+}
+
+#[derive(Deserialize)]
+struct EntryBody<'a> {
+    #[serde(borrow)]
+    path: Cow<'a, str>,
+    #[serde(borrow)]
+    value: &'a RawValue,
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    revision: u64,
+}
+
+#[derive(Deserialize)]
+struct LeafBody<'a> {
+    #[serde(borrow)]
+    value: &'a RawValue,
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    revision: u64,
+}
+
+/// A string that stays in the body unless it holds an escape.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Deserialize)]
+struct EntriesBody<'a> {
+    #[serde(borrow)]
+    items: Vec<JsonObject<EntryBody<'a>>>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct PathsBody<'a> {
+    #[serde(borrow)]
+    items: Vec<Text<'a>>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct LeavesBody<'a> {
+    #[serde(borrow)]
+    entries: HashMap<String, JsonObject<LeafBody<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct SeqBody {
+    store_seq: u64,
+}
+
+/// The answer to `GET entries/<path>`, for the path that was asked for.
+pub fn entry(body: &[u8], path: &Path) -> Result<Entry, Unreadable> {
+    let entry = read::<EntryBody<'_>>(body)?.into_entry()?;
+    let is_asked_for = entry.path == *path;
+    is_asked_for.then_some(entry).ok_or_else(|| Unreadable::new("it is about another path"))
+}
+
+/// The answer to `GET entries`: what was asked for, in its order, and a cursor that leads on.
+pub fn page(body: &[u8], request: &ListRequest) -> Result<Page, Unreadable> {
+    let page = match request.select {
+        Select::Entries => {
+            let EntriesBody { items, next_cursor } = read(body)?;
+            let items = items.into_iter().map(|JsonObject(item)| item.into_entry().map(ListItem::Entry));
+            Page { items: items.collect::<Result<_, _>>()?, next_cursor }
+        }
+        Select::Keys | Select::Prefixes => {
+            let PathsBody { items, next_cursor } = read(body)?;
+            let items = items.iter().map(|Text(path)| parse_path(path).map(ListItem::Path));
+            Page { items: items.collect::<Result<_, _>>()?, next_cursor }
+        }
+    };
+    check(request, page.items.iter().map(|item| item.path().as_str()), page.next_cursor.as_deref())?;
+    Ok(page)
+}
+
+/// The answer to `GET entries` for the leaves below a path, from the first on or after a cursor, as [`page`] reads it, but
+/// packed straight from the body.
+pub fn leaf_page(body: &[u8], below: &Path, after: Option<&str>) -> Result<LeafPage, Unreadable> {
+    let from = below.descendant_prefix();
+    leaf_page_between(body, (&from, &prefix_end(&from)), after)
+}
+
+/// As [`leaf_page`], for the leaves from one path (included) to another (excluded).
+pub fn leaf_page_between(body: &[u8], between: (&str, &str), after: Option<&str>) -> Result<LeafPage, Unreadable> {
+    let EntriesBody { items, next_cursor } = read(body)?;
+    items.iter().try_for_each(|JsonObject(item)| check_path(&item.path))?;
+    let paths = items.iter().map(|JsonObject(item)| &*item.path);
+    if let Some(fault) = fault_between(between, after, paths, next_cursor.as_deref()) {
+        return Err(fault.into());
+    }
+    Ok(LeafPage { leaves: PackedLeaves::of(items.iter().map(|JsonObject(item)| item.leaf())), next_cursor })
+}
+
+/// Refuses a page of what was not asked for, or that is not in order, or whose cursor does not lead on.
+fn check<'p>(
+    request: &ListRequest,
+    mut paths: impl Iterator<Item = &'p str>,
+    next_cursor: Option<&str>,
+) -> Result<(), Unreadable> {
+    let fault = match Listing::of(request) {
+        Ok(Some(listing)) => listing.fault(paths, next_cursor),
+        // Nothing can match.
+        Ok(None) => (paths.next().is_some() || next_cursor.is_some())
+            .then(|| PageFault { text: "there is something, where nothing can match".to_owned(), is_of_others: true }),
+        // It is for the server to refuse.
+        Err(_) => None,
+    };
+    fault.map_or(Ok(()), |fault| Err(fault.into()))
+}
+
+/// The answer to `POST entries/batch`, in the order of the paths that were asked for.
+pub fn leaves(body: &[u8], paths: &[Path]) -> Result<Vec<Option<Entry>>, Unreadable> {
+    let LeavesBody { entries } = read(body)?;
+    let entry = |path: &Path| {
+        let JsonObject(leaf) = entries.get(path.as_str())?;
+        Some(leaf_entry(path.clone(), leaf.value, &leaf.kind, leaf.revision))
+    };
+    Ok(paths.iter().map(entry).collect())
+}
+
+/// The answer to a write: the `store_seq` of its last op.
+pub fn store_seq(body: &[u8]) -> Result<u64, Unreadable> {
+    Ok(read::<SeqBody>(body)?.store_seq)
+}
+
+impl EntryBody<'_> {
+    fn into_entry(self) -> Result<Entry, Unreadable> {
+        Ok(leaf_entry(parse_path(&self.path)?, self.value, &self.kind, self.revision))
+    }
+
+    fn leaf(&self) -> LeafRef<'_> {
+        let kind = LeafKind::from_name(&self.kind);
+        LeafRef { path: &self.path, value: self.value.get(), kind, revision: self.revision }
+    }
+}
+
+fn leaf_entry(path: Path, value: &RawValue, kind: &str, revision: u64) -> Entry {
+    Entry { path, value: RawJson::from_trusted(value.get()), kind: LeafKind::from_name(kind), revision }
+}
+
+fn parse_path(path: &str) -> Result<Path, Unreadable> {
+    check_path(path)?;
+    Ok(Path::from_trusted(path))
+}
+
+fn check_path(path: &str) -> Result<(), Unreadable> {
+    path::check(path).map_err(|error| Unreadable::new(format!("the path {path:?}: {error}")))
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unreadable> {
+    // One check of the whole text is faster than one of every value.
+    let text = str::from_utf8(body).map_err(|error| Unreadable::new(error.to_string()))?;
+    serde_json::from_str(text).map(|JsonObject(answer)| answer).map_err(|error| {
+        if text.trim_start().starts_with('<') {
+            return Unreadable::new(
+                "it is an HTML page and not JSON, as the sign-in page of a network or a proxy gives; check the \
+                 network and the base URL",
+            );
+        }
+        Unreadable::new(error.to_string())
+    })
+}

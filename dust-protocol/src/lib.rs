@@ -1,0 +1,45 @@
+//! Dust's language: paths, patterns, leaf values, ops and requests. No I/O and no clock.
+//!
+//! The embedded store (`dust-store`), the transports and the entity layer (`dust-orm`) and the emulator speak in these
+//! types, and every message of a Dust server is parsed into them first.
+
+pub mod apply;
+pub mod channel;
+pub mod entry;
+pub mod envelope;
+pub mod excerpt;
+pub mod file;
+pub mod flatten;
+pub mod glob;
+pub mod http;
+pub mod json;
+pub mod list;
+pub mod msgpack;
+mod object;
+pub mod op;
+pub mod packed;
+pub mod path;
+pub mod read;
+pub mod seed;
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub mod testing;
+pub mod value;
+
+pub use apply::{Leaf, Leaves, OpError};
+pub use entry::{Entry, LeafKind};
+pub use file::{FileUpload, content_hash};
+pub use glob::{Glob, GlobError};
+pub use json::RawJson;
+pub use list::{ListItem, ListRequest, Order, Page, Select, Selector};
+pub use object::JsonObject;
+pub use op::{BatchOp, CommittedOp, Fence, Op, OpKind, Precondition, Write};
+pub use packed::{LeafPage, LeafRef, PackedLeaves};
+pub use path::{Path, PathError};
+pub use seed::{SeedCheck, SeedEntry, SeedError, seed_entries};
+pub use value::ValueError;
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -1,0 +1,145 @@
+//! Lists of leaves: what is asked for and what is answered.
+
+use super::entry::Entry;
+use super::glob::{Glob, UnnameablePath};
+use super::path::Path;
+
+/// The most leaves one page may hold, and the most paths or ops one batch may hold.
+pub const MAX_PAGE: usize = 1000;
+
+/// A request for one page of leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListRequest {
+    /// Which leaves.
+    pub selector: Selector,
+    /// How many at the most, 1 to [`MAX_PAGE`].
+    pub limit: usize,
+    /// In which order of the rendered path.
+    pub order: Order,
+    /// What of each leaf.
+    pub select: Select,
+    /// Start after this path: the `next_cursor` of the page before.
+    pub after: Option<String>,
+}
+
+impl ListRequest {
+    /// The first page of whole leaves that match a pattern: ascending, [`MAX_PAGE`] at the most.
+    pub fn pattern(pattern: Glob) -> ListRequest {
+        ListRequest {
+            selector: Selector::Pattern(pattern),
+            limit: MAX_PAGE,
+            order: Order::Ascending,
+            select: Select::Entries,
+            after: None,
+        }
+    }
+
+    /// A page of the leaves below a path: the first, or the one after a cursor. Fails where no pattern can name the path.
+    pub fn below(path: &Path, after: Option<&str>) -> Result<ListRequest, UnnameablePath> {
+        Ok(ListRequest { after: after.map(str::to_owned), ..ListRequest::pattern(Glob::subtree(path)?) })
+    }
+}
+
+/// Which leaves a list is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// Those that match a pattern.
+    Pattern(Glob),
+    /// Those from one path (included) to another (excluded), by the bytes of the rendered path.
+    Range {
+        /// The first path.
+        from: Path,
+        /// The path to stop before.
+        to: Path,
+    },
+}
+
+impl Selector {
+    /// The range of what is below a path: no path has a NUL, so that U+0001 is the lowest character, and `0` follows
+    /// `/`.
+    pub fn below(path: &Path) -> Selector {
+        let from = Path::from_trusted(&format!("{path}/\u{1}"));
+        Selector::Range { from, to: Path::from_trusted(&format!("{path}0")) }
+    }
+}
+
+/// The order of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// By the bytes of the rendered path.
+    #[default]
+    Ascending,
+    /// The other way round.
+    Descending,
+}
+
+/// What a list gives of each leaf.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Select {
+    /// Path, value, type and revision.
+    #[default]
+    Entries,
+    /// The path alone.
+    Keys,
+    /// The distinct paths one segment below the pattern's base; only for `**` and `<base>/**`. The limit counts leaves.
+    Prefixes,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// What was found, in order.
+    pub items: Vec<ListItem>,
+    /// Where the next page starts; `None` on the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// One item of a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListItem {
+    /// For [`Select::Entries`].
+    Entry(Entry),
+    /// For [`Select::Keys`] and [`Select::Prefixes`].
+    Path(Path),
+}
+
+impl ListItem {
+    /// The path of the item.
+    pub fn path(&self) -> &Path {
+        match self {
+            ListItem::Entry(entry) => &entry.path,
+            ListItem::Path(path) => path,
+        }
+    }
+
+    /// The leaf, if that was selected.
+    pub fn into_entry(self) -> Option<Entry> {
+        match self {
+            ListItem::Entry(entry) => Some(entry),
+            ListItem::Path(_) => None,
+        }
+    }
+}
+
+/// The most pages without a leaf that are read one after the other.
+const MAX_EMPTY_PAGES: usize = 100;
+
+/// The error of a list that goes on without leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a list of {MAX_EMPTY_PAGES} pages one after the other without a leaf, each with another cursor")]
+pub struct EndlessList;
+
+/// Ends a list that goes on without leaves, which a reader would follow forever.
+#[derive(Debug, Default)]
+pub struct EmptyPages(usize);
+
+impl EmptyPages {
+    /// Counts a page. Fails at the last of too many in a row that are empty and have a cursor all the same.
+    pub fn check(&mut self, is_empty: bool, next_cursor: Option<&str>) -> Result<(), EndlessList> {
+        self.0 = if is_empty && next_cursor.is_some() { self.0 + 1 } else { 0 };
+        if self.0 < MAX_EMPTY_PAGES {
+            return Ok(());
+        }
+        Err(EndlessList)
+    }
+}

@@ -1,0 +1,303 @@
+//! What a store answers to a reader, whatever holds its leaves: pages of a list, single leaves, and the object that an
+//! interior path assembles to.
+
+use std::collections::BTreeSet;
+use std::ops::{Bound, RangeBounds};
+
+use super::apply::Leaf;
+use super::entry::{Entry, LeafKind};
+use super::envelope;
+use super::flatten::assemble;
+use super::glob::Glob;
+use super::json::RawJson;
+use super::list::{ListItem, ListRequest, MAX_PAGE, Order, Page, Select, Selector};
+use super::path::Path;
+
+/// Why a list cannot be answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListError {
+    /// A page of no leaf or of too many.
+    #[error("limit must be 1..{MAX_PAGE}, got {0}")]
+    Limit(usize),
+    /// Prefixes of a pattern that has none.
+    #[error("prefixes are listed only for `**` and `<base>/**`, not for `{0}`; list its keys instead")]
+    InvalidPatternForPrefixes(String),
+    /// Prefixes of a range.
+    #[error("prefixes are not supported for a range; list its keys instead")]
+    UnsupportedSelect,
+}
+
+impl ListError {
+    /// The server's name for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            ListError::Limit(_) => "invalid_params",
+            ListError::InvalidPatternForPrefixes(_) => "invalid_pattern_for_prefixes",
+            ListError::UnsupportedSelect => "unsupported_select",
+        }
+    }
+}
+
+/// A leaf where it lies.
+pub trait Row {
+    /// What reading it can fail with.
+    type Error;
+
+    /// Its rendered path.
+    fn path(&self) -> Result<&str, Self::Error>;
+
+    /// The leaf itself.
+    fn leaf(&self) -> Result<Leaf, Self::Error>;
+}
+
+/// A list that can be answered by one pass over the rows between two bounds.
+#[derive(Debug)]
+pub struct Listing<'r> {
+    request: &'r ListRequest,
+    bounds: Bounds,
+    /// What the bounds do not decide alone.
+    filter: Option<&'r Glob>,
+    /// What comes before a prefix's last segment.
+    base: &'r str,
+}
+
+type Bounds = (Bound<String>, Bound<String>);
+
+impl<'r> Listing<'r> {
+    /// Looks at a request. `None` when no leaf can match.
+    pub fn of(request: &'r ListRequest) -> Result<Option<Listing<'r>>, ListError> {
+        if !(1..=MAX_PAGE).contains(&request.limit) {
+            return Err(ListError::Limit(request.limit));
+        }
+        let (bounds, filter, base) = match &request.selector {
+            Selector::Range { .. } if request.select == Select::Prefixes => return Err(ListError::UnsupportedSelect),
+            Selector::Range { from, to } => {
+                ((Bound::Included(from.to_string()), Bound::Excluded(to.to_string())), None, "")
+            }
+            Selector::Pattern(pattern) => {
+                if request.select == Select::Prefixes && !is_subtree_pattern(pattern) {
+                    return Err(ListError::InvalidPatternForPrefixes(pattern.to_string()));
+                }
+                if !pattern.has_star() {
+                    return Ok(None);
+                }
+                let prefix = pattern.literal_prefix();
+                // `<literal>/**` matches whatever has the prefix.
+                let all = pattern.as_str().strip_prefix(prefix) == Some("**");
+                let base = pattern.as_str().strip_suffix("**").unwrap_or_default();
+                (prefix_bounds(prefix), (!all).then_some(pattern), base)
+            }
+        };
+        let bounds = narrow(bounds, request.order, request.after.as_deref());
+        Ok(bounds.map(|bounds| Listing { request, bounds, filter, base }))
+    }
+
+    /// Between which rendered paths the rows lie.
+    pub fn bounds(&self) -> (Bound<&str>, Bound<&str>) {
+        (self.bounds.0.as_ref().map(String::as_str), self.bounds.1.as_ref().map(String::as_str))
+    }
+
+    /// The page, from the rows within the bounds in ascending order.
+    pub fn page<R: Row, E: From<R::Error>>(
+        &self,
+        rows: impl DoubleEndedIterator<Item = Result<R, E>>,
+    ) -> Result<Page, E> {
+        match self.request.order {
+            Order::Ascending => self.collect(rows),
+            Order::Descending => self.collect(rows.rev()),
+        }
+    }
+
+    /// The fault of a page that a server has answered, given its paths: a path that was not asked for, paths out of
+    /// order, or a cursor that does not lead on, which a reader would follow forever.
+    pub fn fault<'p>(&self, paths: impl IntoIterator<Item = &'p str>, next_cursor: Option<&str>) -> Option<PageFault> {
+        let prefixes = self.request.select == Select::Prefixes;
+        let bounds = self.bounds();
+        let in_bounds = |path: &str| RangeBounds::<str>::contains(&bounds, path);
+        let within = |path: &str| in_bounds(path) && self.filter.is_none_or(|pattern| pattern.matches_rendered(path));
+        let asked_for = |path: &str| if prefixes { path.starts_with(self.base) } else { within(path) };
+        let is_after = |before: &str, path: &str| match self.request.order {
+            Order::Ascending => before < path,
+            Order::Descending => before > path,
+        };
+        let leads_on = |cursor: &str, last: Option<&str>| {
+            in_bounds(cursor) && (prefixes || last.is_none_or(|last| !is_after(cursor, last)))
+        };
+        fault(paths, next_cursor, asked_for, is_after, leads_on)
+    }
+
+    fn collect<R: Row, E: From<R::Error>>(&self, rows: impl Iterator<Item = Result<R, E>>) -> Result<Page, E> {
+        let mut page = Page::default();
+        let mut prefixes = BTreeSet::new();
+        let (mut count, mut last) = (0, None::<R>);
+        for row in rows {
+            let row = row?;
+            let path = row.path()?;
+            if self.filter.is_some_and(|pattern| !pattern.matches_rendered(path)) {
+                continue;
+            }
+            if count == self.request.limit {
+                page.next_cursor = last.as_ref().map(|row| row.path().map(str::to_owned)).transpose()?;
+                break;
+            }
+            count += 1;
+            match self.request.select {
+                Select::Entries => {
+                    page.items.push(ListItem::Entry(entry(Path::from_trusted(path), row.leaf()?)));
+                }
+                Select::Keys => page.items.push(ListItem::Path(Path::from_trusted(path))),
+                Select::Prefixes => {
+                    if let Some(rest) = path.strip_prefix(self.base) {
+                        let first = rest.split('/').next().unwrap_or(rest);
+                        prefixes.insert(format!("{}{first}", self.base));
+                    }
+                }
+            }
+            last = Some(row);
+        }
+        let prefixes = prefixes.iter().map(|prefix| ListItem::Path(Path::from_trusted(prefix)));
+        match self.request.order {
+            Order::Ascending => page.items.extend(prefixes),
+            Order::Descending => page.items.extend(prefixes.rev()),
+        }
+        Ok(page)
+    }
+}
+
+/// The fault of a page of an ascending list from one path (included) to another (excluded), after a cursor where there
+/// is one: as [`Listing::fault`], with nothing to be set up for it.
+pub fn fault_between<'p>(
+    (from, to): (&str, &str),
+    after: Option<&str>,
+    paths: impl IntoIterator<Item = &'p str>,
+    next_cursor: Option<&str>,
+) -> Option<PageFault> {
+    let asked_for = |path: &str| from <= path && path < to && after.is_none_or(|after| path > after);
+    let leads_on = |cursor: &str, last: Option<&str>| asked_for(cursor) && last.is_none_or(|last| cursor >= last);
+    fault(paths, next_cursor, asked_for, |before, path| before < path, leads_on)
+}
+
+/// Why a page is not an answer to the list that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageFault {
+    /// The reason, for an error.
+    pub text: String,
+    /// The page has a leaf that the list does not select: a server that does not know the selection answers such pages.
+    pub is_of_others: bool,
+}
+
+fn fault<'p>(
+    paths: impl IntoIterator<Item = &'p str>,
+    next_cursor: Option<&str>,
+    asked_for: impl Fn(&str) -> bool,
+    is_after: impl Fn(&str, &str) -> bool,
+    leads_on: impl Fn(&str, Option<&str>) -> bool,
+) -> Option<PageFault> {
+    let fault = |text: String, is_of_others| Some(PageFault { text, is_of_others });
+    let mut last = None::<&str>;
+    for path in paths {
+        if !asked_for(path) {
+            return fault(format!("`{path}` was not asked for"), true);
+        }
+        if let Some(last) = last.filter(|last| !is_after(last, path)) {
+            return fault(format!("`{path}` comes after `{last}`"), false);
+        }
+        last = Some(path);
+    }
+    let cursor = next_cursor?;
+    if leads_on(cursor, last) { None } else { fault(format!("the cursor `{cursor}` does not lead on"), false) }
+}
+
+/// A leaf as readers see it: decimal and datetime envelopes as bare strings.
+pub fn entry(path: Path, leaf: Leaf) -> Entry {
+    let (kind, revision) = (leaf.kind, leaf.revision);
+    Entry { path, value: bare(leaf), kind, revision }
+}
+
+/// The object that the leaves below a path make; `None` when there are none. Its revision is the largest of theirs.
+pub fn object(path: &Path, below: Vec<(Path, Leaf)>) -> Option<Entry> {
+    let revision = below.iter().map(|(_, leaf)| leaf.revision).max()?;
+    let leaves = below.into_iter().map(|(path, leaf)| (path, bare(leaf)));
+    let value = assemble(path.depth(), leaves);
+    Some(Entry { path: path.clone(), value, kind: LeafKind::Map, revision })
+}
+
+fn bare(leaf: Leaf) -> RawJson {
+    // Only envelopes are objects of this kind, so nothing else needs to be looked into.
+    if leaf.kind == LeafKind::Map { envelope::bare(&leaf.value) } else { leaf.value }
+}
+
+/// The range of the paths that begin with a prefix, which ends in `/`: `0` is the byte after it.
+pub fn prefix_end(prefix: &str) -> String {
+    let mut end = prefix.to_owned();
+    if end.pop().is_some() {
+        end.push('0');
+    }
+    end
+}
+
+/// The lower-case form of a path that has ASCII upper-case letters.
+pub fn fold(path: &str) -> Option<String> {
+    path.bytes().any(|byte| byte.is_ascii_uppercase()).then(|| path.to_ascii_lowercase())
+}
+
+/// The bounds of the paths with a prefix (all, when it is empty).
+fn prefix_bounds(prefix: &str) -> Bounds {
+    if prefix.is_empty() {
+        (Bound::Unbounded, Bound::Unbounded)
+    } else {
+        (Bound::Included(prefix.to_owned()), Bound::Excluded(prefix_end(prefix)))
+    }
+}
+
+/// `**` and `<base>/**`.
+fn is_subtree_pattern(pattern: &Glob) -> bool {
+    pattern.as_str() == "**" || pattern.as_str().ends_with("/**")
+}
+
+/// What is left of the bounds after a cursor; `None` when nothing is.
+fn narrow((mut lower, mut upper): Bounds, order: Order, after: Option<&str>) -> Option<Bounds> {
+    if let Some(after) = after.filter(|after| !after.is_empty()) {
+        match order {
+            Order::Ascending => {
+                let inside = match &lower {
+                    Bound::Included(lower) | Bound::Excluded(lower) => after >= lower.as_str(),
+                    Bound::Unbounded => true,
+                };
+                if inside {
+                    lower = Bound::Excluded(after.to_owned());
+                }
+            }
+            Order::Descending => {
+                let inside = match &upper {
+                    Bound::Included(upper) | Bound::Excluded(upper) => after <= upper.as_str(),
+                    Bound::Unbounded => true,
+                };
+                if inside {
+                    upper = Bound::Excluded(after.to_owned());
+                }
+            }
+        }
+    }
+    let empty = match (&lower, &upper) {
+        (Bound::Included(lower) | Bound::Excluded(lower), Bound::Included(upper) | Bound::Excluded(upper)) => {
+            lower >= upper
+        }
+        _ => false,
+    };
+    (!empty).then_some((lower, upper))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_before_the_next_byte() {
+        assert_eq!(prefix_end("links/"), "links0");
+        let (inside, outside) = ("links/\u{10ffff}", ["links", "links-", "links0", "linksa"]);
+        assert!(("links/".."links0").contains(&inside));
+        assert!(outside.iter().all(|path| !("links/".."links0").contains(path)));
+    }
+}

@@ -1,0 +1,84 @@
+//! Time, as a store sees it.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// The two clocks a lease needs. A store has none of its own, so that tests decide what time it is.
+pub trait Clock: Send + Sync {
+    /// The wall clock, in milliseconds since 1970. It is what `expires_at` of a lease says, and may jump.
+    fn wall_ms(&self) -> i64;
+
+    /// Milliseconds since some moment in this process; never goes back. It decides when a lease has expired.
+    fn monotonic_ms(&self) -> u64;
+}
+
+/// The clocks of the operating system.
+#[derive(Debug)]
+pub struct SystemClock {
+    start: Instant,
+}
+
+impl Default for SystemClock {
+    fn default() -> SystemClock {
+        SystemClock { start: Instant::now() }
+    }
+}
+
+impl Clock for SystemClock {
+    fn wall_ms(&self) -> i64 {
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            // A clock set before 1970 still gives leases an order.
+            Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+        }
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A clock that stands still until it is moved: for tests.
+///
+/// ```
+/// use dust_store::{Clock, ManualClock};
+///
+/// let clock = ManualClock::new(1_000);
+/// clock.advance(500);
+/// assert_eq!((clock.wall_ms(), clock.monotonic_ms()), (1_500, 500));
+/// clock.set_wall(9_000);
+/// assert_eq!((clock.wall_ms(), clock.monotonic_ms()), (9_000, 500));
+/// ```
+#[derive(Debug, Default)]
+pub struct ManualClock {
+    wall: AtomicI64,
+    monotonic: AtomicU64,
+}
+
+impl ManualClock {
+    /// A clock at this wall time, in milliseconds since 1970.
+    pub fn new(wall_ms: i64) -> ManualClock {
+        ManualClock { wall: AtomicI64::new(wall_ms), monotonic: AtomicU64::new(0) }
+    }
+
+    /// Lets time pass on both clocks.
+    pub fn advance(&self, ms: u32) {
+        self.wall.fetch_add(ms.into(), Ordering::SeqCst);
+        self.monotonic.fetch_add(ms.into(), Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock alone, as an administrator or NTP does.
+    pub fn set_wall(&self, wall_ms: i64) {
+        self.wall.store(wall_ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn wall_ms(&self) -> i64 {
+        self.wall.load(Ordering::SeqCst)
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.monotonic.load(Ordering::SeqCst)
+    }
+}

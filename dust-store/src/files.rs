@@ -1,0 +1,143 @@
+//! Files: their bytes by hash, and where they were referred to.
+
+use std::collections::HashSet;
+
+use redb::{ReadableTable, TableError, WriteTransaction};
+
+use dust_protocol::{CommittedOp, Fence, FileUpload, JsonObject, Leaf, LeafKind, Op, RawJson, Write, envelope};
+
+use super::Store;
+use super::error::{StoreError, StoreErrorKind};
+use super::tables::{FILE_PATHS, FILES, LEAVES, NOTHING, to_leaf};
+use super::transaction::Job;
+use super::write::Origin;
+
+impl Store {
+    /// Stores a file and refers to it at a path, in one op. The bytes are kept once, however many leaves refer to them, until
+    /// a [compaction](Store::compact) after the last of these is gone.
+    ///
+    /// ```
+    /// use dust_protocol::{FileUpload, Path, content_hash};
+    /// use dust_store::{Origin, Store};
+    ///
+    /// let store = Store::in_memory()?;
+    /// let (path, content) = (Path::parse("users/ada/avatar")?, b"GIF89a".to_vec());
+    /// let file = FileUpload { path, content, filename: None, content_type: Some("image/gif".to_owned()) };
+    /// store.put_file(file, None, &Origin::new("laptop", "1"))?;
+    /// assert_eq!(store.file_content(&content_hash(b"GIF89a"))?.unwrap(), b"GIF89a");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn put_file(&self, file: FileUpload, fence: Option<Fence>, origin: &Origin) -> Result<CommittedOp, StoreError> {
+        one(self.submit(self.file_job(file, fence, origin.clone())?)?)
+    }
+
+    /// As [`put_file`](Store::put_file), for a task: waits for the disk without holding up its thread.
+    pub async fn put_file_async(
+        &self,
+        file: FileUpload,
+        fence: Option<Fence>,
+        origin: Origin,
+    ) -> Result<CommittedOp, StoreError> {
+        one(self.submit_async(self.file_job(file, fence, origin)?).await?)
+    }
+
+    fn file_job(&self, file: FileUpload, fence: Option<Fence>, origin: Origin) -> Result<Job, StoreError> {
+        let reference = file.reference(&envelope::iso(self.inner.now().wall_ms, 6));
+        let write = Write { fence, ..Write::new(file.path, Op::PutFile(reference)) };
+        Job::one(write, Some(file.content), origin)
+    }
+
+    /// The reference of a leaf that `put_file` wrote and that is still there, for the file with this hash. `None` where
+    /// there is none: then nobody may have the bytes, although they may still be kept.
+    pub fn file_reference(&self, hash: &str) -> Result<Option<RawJson>, StoreError> {
+        self.inner.read(|view| {
+            let Some(paths) = if_there(view.txn.open_table(FILE_PATHS))? else { return Ok(None) };
+            for row in paths.range((hash.as_bytes(), NOTHING)..)? {
+                let (key, _) = row?;
+                let (of, path) = key.value();
+                if of != hash.as_bytes() {
+                    break;
+                }
+                if let Some(leaf) = view.leaf(path)?
+                    && hash_of(&leaf).as_deref() == Some(hash)
+                {
+                    return Ok(Some(leaf.value));
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    /// The bytes with this hash, if they are kept, whether or not anything refers to them.
+    pub fn file_content(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.read(|view| {
+            let Some(files) = if_there(view.txn.open_table(FILES))? else { return Ok(None) };
+            Ok(files.get(hash.as_bytes())?.map(|content| content.value().to_vec()))
+        })
+    }
+}
+
+/// The one op of a request that always commits one.
+fn one(mut ops: Vec<CommittedOp>) -> Result<CommittedOp, StoreError> {
+    ops.pop().ok_or_else(|| StoreErrorKind::Storage("the op was not committed".into()).into())
+}
+
+/// Keeps what a committed `put_file` brings: where it refers from, and the bytes, unless it is a reference alone.
+pub(super) fn keep(txn: &WriteTransaction, op: &CommittedOp, content: Option<&[u8]>) -> Result<(), StoreError> {
+    let Some(hash) = hash_in(&op.value) else { return Ok(()) };
+    let hash = hash.as_bytes();
+    txn.open_table(FILE_PATHS)?.insert((hash, op.path.as_str().as_bytes()), ())?;
+    if let Some(content) = content {
+        txn.open_table(FILES)?.insert(hash, content)?;
+    }
+    Ok(())
+}
+
+/// Forgets the files that no leaf refers to any more.
+pub(super) fn sweep(txn: &WriteTransaction) -> Result<(), StoreError> {
+    let leaves = txn.open_table(LEAVES)?;
+    let mut used = HashSet::new();
+    let mut failed = None;
+    txn.open_table(FILE_PATHS)?.retain(|(hash, path), ()| {
+        let refers = leaves.get(path).map_err(StoreError::from).and_then(|leaf| {
+            let Some(leaf) = leaf else { return Ok(false) };
+            Ok(hash_of(&to_leaf(leaf.value())?).is_some_and(|known| known.as_bytes() == hash))
+        });
+        let refers = refers.unwrap_or_else(|error| {
+            failed = Some(error);
+            true
+        });
+        if refers {
+            used.insert(hash.to_vec());
+        }
+        refers
+    })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    txn.open_table(FILES)?.retain(|hash, _| used.contains(hash))?;
+    Ok(())
+}
+
+/// The hash that a leaf refers to. Only `put_file` makes references that count: a reference that was set is a value like any
+/// other, as on a server.
+fn hash_of(leaf: &Leaf) -> Option<String> {
+    (leaf.kind == LeafKind::File).then(|| hash_in(&leaf.value)).flatten()
+}
+
+fn hash_in(reference: &RawJson) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Reference {
+        hash: String,
+    }
+    reference.to::<JsonObject<Reference>>().ok().map(|JsonObject(reference)| reference.hash)
+}
+
+/// The tables of files are made with the first file, so that a store without any has none of them.
+fn if_there<T>(table: Result<T, TableError>) -> Result<Option<T>, StoreError> {
+    match table {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,313 @@
+//! The embedded store: what a Dust server does to one store, in this process.
+//!
+//! [`Store`] keeps leaves, a log of committed ops and an optional snapshot in [redb](https://docs.rs/redb), in memory
+//! or in one file. Every write or batch changes leaves, log and sequence in one transaction. What was acknowledged
+//! survives a crash. Readers see the last commit and do not wait for a writer. It is synchronous and has no clock of
+//! its own.
+//!
+//! A store in a file has one writer thread: writes that wait for the disk share a commit, and each keeps its own
+//! `store_seq`, conditions and result. After the disk has failed, as a full one does, the store goes on by itself once
+//! the disk works again.
+//!
+//! A store [compacts itself](StoreBuilder::compaction) once its log is large beside its leaves.
+//!
+//! ```
+//! use dust_protocol::{Glob, ListRequest, Op, Path, RawJson, Write};
+//! use dust_store::{Origin, Store};
+//!
+//! let store = Store::in_memory()?;
+//! let record = RawJson::parse(r#"{"title":"Dust","url":"https://dustlayer.io"}"#)?;
+//! store.write(Write::new(Path::parse("links/dust")?, Op::Set(record)), &Origin::new("laptop", "1"))?;
+//!
+//! let page = store.list(&ListRequest::pattern(Glob::parse("links/*/title")?))?;
+//! assert_eq!(page.items[0].path().as_str(), "links/dust/title");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where it differs from a server
+//!
+//! It speaks the server's language, its oddities included (case-folded subtrees, sets that are newest first, an empty
+//! object that deletes). But where the server breaks, it refuses or answers:
+//!
+//! | what | a Dust server | here |
+//! |---|---|---|
+//! | a decimal or datetime envelope that does not parse | stores it; every later read fails with 500 | `invalid_value` |
+//! | an empty key in an object | crashes the channel, or 400 | `empty_segment` |
+//! | a value nested deeper than 100 | stores it | `invalid_value` |
+//! | an integer beyond the range of a double | stores it | `invalid_value` |
+//! | `increment` of a string or another value without a number | an exception's text | `not_a_number` |
+//! | `increment` beyond 128-bit integers or finite floats | an integer of any size, or an exception | `number_out_of_range` |
+//! | a negative `ttl_ms` | a lease that has expired already | `invalid_lease_op` |
+//! | a fence on a lease op | ignored | `invalid_precondition` |
+//! | `if_absent` in a batch | ignored | honoured |
+//! | "nothing at or below the path" ([`IfVacant`](dust_protocol::Precondition::IfVacant)) | unknown | honoured, for objects too |
+//! | a fence on a batch | ignored | honoured |
+//! | reading an object in which a leaf has leaves below it | 500 | the leaf counts, what is below it does not |
+//! | `put_file` with something else than a file reference | stores it | `invalid_file` |
+//! | a lease written by `set` over an older lease at its path | keeps the older one's deadline | its own `expires_at` |
+//! | a batch | slower the larger the store is, its outcome unknown past 5 s | neither |
+//! | a plan's limits and the rate limit | enforced | none |
+//!
+//! Numbers keep the text they were written with: where a server answers `1.0e3`, this answers `1e3`.
+
+mod changes;
+mod clock;
+mod compact;
+mod copy;
+mod error;
+mod feed;
+mod files;
+mod guard;
+mod lease;
+mod log;
+mod queue;
+mod read;
+mod storage;
+mod tables;
+mod transaction;
+mod write;
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path as FilePath;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use redb::{Database, DatabaseError, ReadableDatabase, TableHandle};
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use compact::Compaction;
+pub use error::{StoreError, StoreErrorKind};
+pub use feed::Subscription;
+pub use log::Snapshot;
+pub use write::Origin;
+
+use changes::Sizes;
+use feed::Feed;
+use lease::Deadlines;
+use queue::Queue;
+use storage::{Disk, Storage};
+use tables::{FOLDED, FORMAT, LEAVES, LOG, META, SNAPSHOT};
+
+/// The format of the file that this version writes, and the newest it reads.
+const SUPPORTED_FORMAT: u64 = 1;
+
+/// How much redb keeps of its pages beside the file or the memory they are in, at the most, in bytes.
+const CACHE_SIZE: usize = 128 * 1024 * 1024;
+
+/// A Dust store in this process. Cheap to clone: clones are the same store.
+///
+/// The file is closed when the last clone is dropped.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+    _open: Arc<Opened>,
+}
+
+/// Closes the store with its last clone. A compaction may hold `Inner` longer.
+struct Opened(Arc<Inner>);
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.queue.close();
+        // A step of a compaction that is under way ends first.
+        let _writer = self.0.writer();
+        self.0.storage.close();
+    }
+}
+
+struct Inner {
+    storage: Storage,
+    /// Held by the one writer.
+    writer: Mutex<Writer>,
+    /// What waits for the disk.
+    queue: Arc<Queue>,
+    feed: Arc<Feed>,
+    clock: Arc<dyn Clock>,
+    compaction: Compaction,
+    /// The name of the file.
+    file: Box<str>,
+    /// What is wrong with the file, once that has shown.
+    damage: OnceLock<StoreError>,
+}
+
+struct Writer {
+    deadlines: Deadlines,
+    sizes: Sizes,
+    /// How many compactions were done.
+    compactions: u64,
+    is_compacting: bool,
+}
+
+/// How a [`Store`] is opened.
+#[derive(Clone)]
+pub struct StoreBuilder {
+    clock: Arc<dyn Clock>,
+    compaction: Compaction,
+}
+
+impl StoreBuilder {
+    /// Uses this clock for leases. The default is the operating system's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> StoreBuilder {
+        self.clock = clock;
+        self
+    }
+
+    /// When the store replaces its log by a snapshot, in the background. The default is a log of 8 MiB that is twice as
+    /// large as the leaves. See [`Store::compact`].
+    ///
+    /// Whoever catches up from before the compaction begins with the snapshot.
+    pub fn compaction(mut self, compaction: Compaction) -> StoreBuilder {
+        self.compaction = compaction;
+        self
+    }
+
+    /// An empty store that is gone when its last clone is dropped.
+    pub fn in_memory(self) -> Result<Store, StoreError> {
+        let backend = redb::backends::InMemoryBackend::new();
+        let db = Database::builder()
+            .set_cache_size(CACHE_SIZE)
+            .create_with_backend(backend)
+            .map_err(|error| opening(error, "the memory"))?;
+        self.start(db, "the memory", None)
+    }
+
+    /// The store in a file, which is created if it is not there. Its directory must be.
+    ///
+    /// Fails if the file is open already, here or in another process, if it is something else than a store, if it was
+    /// cut, and if a later version wrote it. A file that something else changed in its middle may be opened; the first call
+    /// that meets the damage then fails, and if redb gives up over it, so do all calls from then on.
+    pub fn open(self, file: impl AsRef<FilePath>) -> Result<Store, StoreError> {
+        let file = file.as_ref().to_owned();
+        let name = file.display().to_string();
+        let sized = file.clone();
+        let open = {
+            let name = name.clone();
+            move || {
+                let mut builder = Database::builder();
+                builder.set_cache_size(CACHE_SIZE).create(&file).map_err(|error| opening(error, &name))
+            }
+        };
+        let size = move || std::fs::metadata(&sized).ok().map(|metadata| metadata.len());
+        self.open_on(&name, Disk { open: Box::new(open), size: Box::new(size) })
+    }
+
+    /// The store in a file that `disk` opens.
+    fn open_on(self, name: &str, disk: Disk) -> Result<Store, StoreError> {
+        // redb takes the structure of its pages on trust, and panics where it does not hold. Nothing outlives the panic:
+        // what it leaves behind is dropped here, and the file is not written to.
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            let db = (disk.open)()?;
+            self.start(db, name, Some(disk))
+        }));
+        opened.unwrap_or_else(|panic| Err(guard::given_up(name, &*panic))).map_err(|error| error.naming(name))
+    }
+
+    fn start(self, db: Database, file: &str, disk: Option<Disk>) -> Result<Store, StoreError> {
+        prepare(&db, file)?;
+        let storage = Storage::new(db, disk)?;
+        let sizes = compact::sizes(&*storage.view()?)?;
+        let deadlines = Deadlines::default();
+        let inner = Arc::new(Inner {
+            feed: Arc::new(Feed::starting_at(storage.seq())),
+            storage,
+            writer: Mutex::new(Writer { deadlines, sizes, compactions: 0, is_compacting: false }),
+            queue: Arc::default(),
+            clock: self.clock,
+            compaction: self.compaction,
+            file: file.into(),
+            damage: OnceLock::new(),
+        });
+        Ok(Store { _open: Arc::new(Opened(Arc::clone(&inner))), inner })
+    }
+}
+
+impl Store {
+    /// An empty store that is gone when its last clone is dropped.
+    pub fn in_memory() -> Result<Store, StoreError> {
+        Store::builder().in_memory()
+    }
+
+    /// The store in a file, which is created if it is not there. See [`StoreBuilder::open`].
+    pub fn open(file: impl AsRef<FilePath>) -> Result<Store, StoreError> {
+        Store::builder().open(file)
+    }
+
+    /// Whether the store lies in a file: its writes wait for the disk.
+    pub fn is_persistent(&self) -> bool {
+        self.inner.storage.is_persistent()
+    }
+
+    /// A store with a clock of your own, or with other times for its compaction.
+    pub fn builder() -> StoreBuilder {
+        StoreBuilder { clock: Arc::new(SystemClock::default()), compaction: Compaction::default() }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("seq", &self.current_seq()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreBuilder").finish_non_exhaustive()
+    }
+}
+
+fn opening(error: DatabaseError, file: &str) -> StoreError {
+    let file = file.to_owned();
+    match error {
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+            StoreErrorKind::Locked { file }.into()
+        }
+        DatabaseError::UpgradeRequired(version) => {
+            StoreErrorKind::NotAStore { file, reason: format!("redb file format {version}") }.into()
+        }
+        DatabaseError::Storage(redb::StorageError::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+            StoreErrorKind::NotAStore { file, reason: "not a redb file".to_owned() }.into()
+        }
+        DatabaseError::Storage(redb::StorageError::Corrupted(reason)) => {
+            StoreErrorKind::Damaged { file, reason }.into()
+        }
+        other => StoreErrorKind::Storage(format!("cannot open {file}: {other}").into()).into(),
+    }
+}
+
+/// Checks that a database is a store of a known format, and makes an empty one a store.
+fn prepare(db: &Database, file: &str) -> Result<(), StoreError> {
+    let reading = db.begin_read()?;
+    let tables: Vec<_> = reading.list_tables()?.collect();
+    if !tables.is_empty() {
+        let not_a_store = |reason: &str| StoreErrorKind::NotAStore { file: file.to_owned(), reason: reason.to_owned() };
+        if !tables.iter().any(|table| table.name() == META.name()) {
+            return Err(not_a_store("a redb file of another program").into());
+        }
+        let meta = reading.open_table(META).map_err(|_| not_a_store("a redb file of another program"))?;
+        return match meta.get(FORMAT)?.map(|row| row.value()) {
+            Some(SUPPORTED_FORMAT) => Ok(()),
+            Some(found) if found > SUPPORTED_FORMAT => {
+                let file = file.to_owned();
+                Err(StoreErrorKind::NewerFormat { file, found, supported: SUPPORTED_FORMAT }.into())
+            }
+            _ => Err(not_a_store("it does not say its format").into()),
+        };
+    }
+    drop(reading);
+    let txn = db.begin_write()?;
+    txn.open_table(META)?.insert(FORMAT, SUPPORTED_FORMAT)?;
+    txn.open_table(LEAVES)?;
+    txn.open_table(FOLDED)?;
+    txn.open_table(LOG)?;
+    txn.open_table(SNAPSHOT)?;
+    txn.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -1,0 +1,99 @@
+//! Reading: from the last commit, without waiting for a writer.
+
+use std::ops::Bound;
+
+use redb::AccessGuard;
+
+use dust_protocol::list::MAX_PAGE;
+use dust_protocol::read::{self, Listing, prefix_end};
+use dust_protocol::{Entry, Leaf, LeafPage, ListRequest, PackedLeaves, Page, Path};
+
+use super::Store;
+use super::error::{StoreError, StoreErrorKind};
+use super::tables::{LeafRow, View, any_with_prefix, to_leaf, to_leaf_ref, to_text};
+
+impl Store {
+    /// The leaf at a path, else the object that the leaves below it make, ignoring ASCII case as a Dust server does; its
+    /// revision is the largest of theirs.
+    ///
+    /// Decimal and datetime envelopes come as bare strings. Where a leaf has leaves below it, it counts and they do not,
+    /// at the path itself and inside an assembled object.
+    pub fn get(&self, path: &Path) -> Result<Option<Entry>, StoreError> {
+        self.inner.read(|view| view.entry(path))
+    }
+
+    /// The leaves at exactly these paths, in the same order: 1000 at the most.
+    pub fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, StoreError> {
+        if paths.len() > MAX_PAGE {
+            return Err(StoreErrorKind::TooManyPaths(paths.len()).into());
+        }
+        self.inner.read(|view| {
+            paths
+                .iter()
+                .map(|path| Ok(view.leaf(path.as_str().as_bytes())?.map(|leaf| read::entry(path.clone(), leaf))))
+                .collect()
+        })
+    }
+
+    /// Whether there is a leaf below a path, exact in case.
+    pub fn exists(&self, path: &Path) -> Result<bool, StoreError> {
+        self.inner.read(|view| any_with_prefix(&view.leaves, &path.descendant_prefix()))
+    }
+
+    /// One page of leaves, their paths, or the prefixes one segment below a pattern's base.
+    ///
+    /// The limit counts leaves, 1 to 1000. There is a `next_cursor` only if there is more; it is the path of the last
+    /// leaf looked at. A pattern without any `*` lists nothing.
+    pub fn list(&self, request: &ListRequest) -> Result<Page, StoreError> {
+        let Some(listing) = Listing::of(request)? else { return Ok(Page::default()) };
+        let (lower, upper) = listing.bounds();
+        self.inner.read(|view| {
+            let rows = view.leaves.range::<&[u8]>((lower.map(str::as_bytes), upper.map(str::as_bytes)))?;
+            listing.page(rows.map(|row| row.map(Row).map_err(StoreError::from)))
+        })
+    }
+
+    /// The leaves below a path, exact in case and in order, after the cursor of the page before: 1000 at the most.
+    pub fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, StoreError> {
+        let prefix = path.descendant_prefix();
+        let end = prefix_end(&prefix);
+        let from = match after {
+            Some(after) if after >= end.as_str() => return Ok(LeafPage::default()),
+            Some(after) if *after >= *prefix => Bound::Excluded(after.as_bytes()),
+            _ => Bound::Included(prefix.as_bytes()),
+        };
+        self.inner.read(|view| {
+            let mut leaves = PackedLeaves::default();
+            let mut next_cursor = None;
+            for row in view.leaves.range::<&[u8]>((from, Bound::Excluded(end.as_bytes())))? {
+                if leaves.len() == MAX_PAGE {
+                    next_cursor = leaves.iter().next_back().map(|leaf| leaf.path.to_owned());
+                    break;
+                }
+                let (path, leaf) = row?;
+                leaves.push(to_leaf_ref(path.value(), leaf.value())?);
+            }
+            Ok(LeafPage { leaves: leaves.into_bare(), next_cursor })
+        })
+    }
+
+    /// How many leaves there are.
+    pub fn entry_count(&self) -> Result<u64, StoreError> {
+        self.inner.read(View::count)
+    }
+}
+
+/// A row of the table of leaves.
+struct Row((AccessGuard<'static, &'static [u8]>, AccessGuard<'static, LeafRow>));
+
+impl read::Row for Row {
+    type Error = StoreError;
+
+    fn path(&self) -> Result<&str, StoreError> {
+        to_text(self.0.0.value())
+    }
+
+    fn leaf(&self) -> Result<Leaf, StoreError> {
+        to_leaf(self.0.1.value())
+    }
+}

@@ -1,0 +1,143 @@
+//! Requests that share a commit.
+
+use std::task::{Context, Poll, Waker};
+
+use proptest::prelude::*;
+
+use super::disk::FakeDisk;
+use super::*;
+use crate::transaction::{Job, Request};
+use dust_protocol::testing::{near_op, near_path, near_value};
+
+fn on() -> impl Strategy<Value = Option<Precondition>> {
+    prop_oneof![
+        4 => Just(None),
+        2 => (0..12_u64).prop_map(|revision| Some(Precondition::IfMatch(revision))),
+        1 => Just(Some(Precondition::IfAbsent)),
+        1 => Just(Some(Precondition::IfVacant)),
+    ]
+}
+
+fn write() -> impl Strategy<Value = Write> {
+    (near_path(), near_op(), on()).prop_map(|(path, op, precondition)| Write { path, op, precondition, fence: None })
+}
+
+fn several() -> impl Strategy<Value = Vec<Write>> {
+    let op = prop_oneof![3 => near_value().prop_map(|value| Op::Set((&value).into())), 1 => Just(Op::Delete)];
+    let write = (near_path(), op, on());
+    let write = write.prop_map(|(path, op, precondition)| Write { path, op, precondition, fence: None });
+    prop::collection::vec(write, 1..6)
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    prop_oneof![
+        3 => write().prop_map(|write| Request::One { write, content: None }),
+        2 => several().prop_map(|writes| Request::All { writes, fence: None }),
+        1 => prop::collection::vec(write(), 1..6).prop_map(|writes| Request::All { writes, fence: None }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn requests_in_one_commit_come_to_the_same_as_one_after_another(requests in prop::collection::vec(request(), 1..25)) {
+        let jobs: Vec<Job> = requests.into_iter().map(|request| Job { request, origin: origin() }).collect();
+        let (together, apart) = (Store::in_memory().unwrap(), Store::in_memory().unwrap());
+        for store in [&together, &apart] {
+            store.set("a/b", "1");
+            store.set("A/B/c", r#"{"x":1,"Y":2}"#);
+        }
+        let expected: Vec<_> = jobs.iter().flat_map(|job| apart.inner.commit(std::slice::from_ref(job))).collect();
+        prop_assert_eq!(together.inner.commit(&jobs), expected);
+        prop_assert_eq!(leaves(&together), leaves(&apart));
+        prop_assert_eq!(together.ops_since(0, usize::MAX).unwrap(), apart.ops_since(0, usize::MAX).unwrap());
+        for at in ["a", "A", "a/b"] {
+            prop_assert_eq!(together.fetch(at), apart.fetch(at));
+        }
+        let sizes = |store: &Store| store.inner.writer().sizes;
+        prop_assert_eq!(sizes(&together), sizes(&apart));
+        prop_assert_eq!(sizes(&together), compact::sizes(&together.inner.storage.view().unwrap()).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn writes_that_wait_for_the_disk_share_its_syncs() {
+    let disk = FakeDisk::default();
+    let store = disk.store().unwrap();
+    let before = disk.syncs();
+    store.set("alone", "1");
+    let one = disk.syncs() - before;
+
+    let (before, writer) = (disk.syncs(), store.inner.writer());
+    let mut writes: Vec<_> = (0..500)
+        .map(|number| {
+            let write = op(&format!("n/{number}"), Op::Set(raw("1")));
+            Box::pin(store.write_async(write, Origin::new("task", number.to_string())))
+        })
+        .collect();
+    let mut context = Context::from_waker(Waker::noop());
+    for write in &mut writes {
+        assert!(matches!(write.as_mut().poll(&mut context), Poll::Pending));
+    }
+    drop(writer);
+    for (number, write) in (0_u64..).zip(writes) {
+        let committed = write.await.unwrap().unwrap();
+        assert_eq!((committed.store_seq, &*committed.client_op_id), (number + 2, number.to_string().as_str()));
+    }
+    // The first one or more of them, then all others; and the file grows.
+    assert!(disk.syncs() - before <= 10 * one, "{} syncs, {one} for a single write", disk.syncs() - before);
+}
+
+#[tokio::test]
+async fn a_write_whose_caller_has_gone_is_applied_and_heard() {
+    let disk = FakeDisk::default();
+    let store = disk.store().unwrap();
+    let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let subscription = store.on_commit(move |op| sender.send(op.store_seq).unwrap());
+    let writer = store.inner.writer();
+    let mut write = Box::pin(store.write_async(op("a", Op::Set(raw("1"))), origin()));
+    assert!(matches!(write.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
+    drop((write, writer));
+    assert_eq!(heard.recv().await, Some(1));
+    drop(subscription);
+}
+
+#[test]
+fn a_listener_of_a_file_may_wait_for_the_write_of_another_thread() {
+    let disk = FakeDisk::default();
+    let store = disk.store().unwrap();
+    let inside = store.clone();
+    let subscription = store.on_commit(move |op| {
+        if op.path == path("a") {
+            let writer = inside.clone();
+            std::thread::spawn(move || writer.set("echo", "1")).join().unwrap();
+        }
+    });
+    store.set("a", "1");
+    drop(subscription);
+    assert_eq!((store.value("echo"), store.current_seq()), ("1".to_owned(), 2));
+}
+
+#[test]
+fn writes_of_one_commit_are_refused_or_done_each_on_its_own() {
+    let store = Store::in_memory().unwrap();
+    store.set("n", "\"text\"");
+    let writes = vec![
+        op("a", Op::Set(raw("1"))),
+        op("n", Op::Increment(raw("1"))),
+        Write { precondition: Some(Precondition::IfAbsent), ..op("n", Op::Increment(raw("1"))) },
+        op("b", Op::Set(raw("2"))),
+    ];
+    let writes =
+        writes.into_iter().zip(0..).map(|(write, id): (_, u32)| (write, Origin::new("import", id.to_string())));
+    let answers = store.write_each(writes.collect());
+    let seen: Vec<_> = answers
+        .iter()
+        .map(|answer| match answer {
+            Ok(op) => op.as_ref().map_or_else(String::new, |op| format!("{} {}", op.store_seq, op.client_op_id)),
+            Err(error) => error.name().to_owned(),
+        })
+        .collect();
+    assert_eq!(seen, ["2 0", "not_a_number", "if_absent_unsupported_op", "3 3"]);
+}

@@ -1,0 +1,244 @@
+//! The one write transaction: several requests that share a commit, each of which is committed or refused on its own.
+
+use std::sync::{Arc, MutexGuard};
+
+use redb::WriteTransaction;
+
+use dust_protocol::apply::{Stamp, apply, outcome};
+use dust_protocol::{CommittedOp, Fence, Leaves, Op, OpKind, Path, Precondition, Write};
+
+use super::changes::WriteTables;
+use super::compact;
+use super::error::{StoreError, StoreErrorKind};
+use super::lease::{Deadlines, Now, Verdict};
+use super::tables::META;
+use super::write::{Origin, is_lease};
+use super::{Inner, Writer, files};
+
+/// A request of a writer.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// One write; where it refers to a file, its bytes are kept in the same transaction.
+    One { write: Write, content: Option<Vec<u8>> },
+    /// All or none.
+    All { writes: Vec<Write>, fence: Option<Fence> },
+}
+
+/// A request and who makes it.
+pub(super) struct Job {
+    pub(super) request: Request,
+    pub(super) origin: Origin,
+}
+
+/// The ops that a request has committed, which may be none; or why it was refused.
+pub(super) type Answer = Result<Vec<CommittedOp>, StoreError>;
+
+impl Inner {
+    /// Commits requests together, and answers each. Their ops are shown to readers and queued for listeners, in order.
+    pub(super) fn commit(self: &Arc<Inner>, jobs: &[Job]) -> Vec<Answer> {
+        let committed = self.guarded(|| {
+            let mut writer = self.writer();
+            let answers = self.commit_together(&mut writer, jobs)?;
+            compact::start_if_due(self, &mut writer);
+            Ok(answers)
+        });
+        committed.unwrap_or_else(|error| jobs.iter().map(|_| Err(error.clone())).collect())
+    }
+
+    /// Commits one request.
+    pub(super) fn commit_one(self: &Arc<Inner>, job: Job) -> Answer {
+        self.commit(&[job]).pop().unwrap_or_else(|| Ok(Vec::new()))
+    }
+
+    pub(super) fn now(&self) -> Now {
+        Now { wall_ms: self.clock.wall_ms(), monotonic_ms: self.clock.monotonic_ms() }
+    }
+
+    pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {
+        // A writer that panicked has not committed, and deadlines change only after a commit.
+        self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Begins the one write transaction. Where the disk has failed before, the database is opened again first.
+    pub(super) fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
+        match self.storage.begin_write() {
+            Err(_) if self.storage.is_persistent() => {
+                self.storage.reopen()?;
+                self.storage.begin_write()
+            }
+            begun => begun,
+        }
+    }
+
+    fn commit_together(&self, writer: &mut Writer, jobs: &[Job]) -> Result<Vec<Answer>, StoreError> {
+        let txn = self.begin_write()?;
+        let mut staged = Staged { answers: Vec::with_capacity(jobs.len()), seq: 0, durable: false };
+        let Err(error) = self.stage_and_commit(writer, jobs, txn, &mut staged) else { return Ok(staged.answers) };
+        // As after a restart: the ends of leases are what the leaves say.
+        writer.deadlines = Deadlines::default();
+        if let Err(again) = self.storage.reopen() {
+            tracing::warn!(target: "dust_store", error = %again, "the store could not be opened again after a failure");
+        }
+        // The disk may have failed after it had everything. Then the ops are there, and listeners have to know them;
+        // but their writers are told of the failure, unless it came later.
+        let is_there = self.storage.is_persistent() && staged.seq > 0 && self.storage.seq() == staged.seq;
+        if is_there {
+            staged.answers.iter().flatten().for_each(|ops| self.feed.queue(ops));
+        }
+        if is_there && staged.durable { Ok(staged.answers) } else { Err(error) }
+    }
+
+    fn stage_and_commit(
+        &self,
+        writer: &mut Writer,
+        jobs: &[Job],
+        txn: WriteTransaction,
+        staged: &mut Staged,
+    ) -> Result<(), StoreError> {
+        let mut sizes = writer.sizes;
+        {
+            let mut tables = WriteTables::open(&txn, sizes)?;
+            if jobs.len() > 1 {
+                tables.keeps_undo();
+            }
+            let now = self.now();
+            for job in jobs {
+                let answer = match stage(&mut tables, &txn, writer, job, now) {
+                    Ok(ops) => Ok(ops),
+                    Err(refused) => Err(self.refuse(&mut tables, refused)?),
+                };
+                staged.answers.push(answer);
+                tables.keep();
+            }
+            if staged.answers.iter().flatten().all(Vec::is_empty) {
+                return Ok(());
+            }
+            (staged.seq, sizes) = (tables.last_seq, tables.sizes);
+        }
+        if self.storage.is_persistent() {
+            compact::note(&mut txn.open_table(META)?, sizes)?;
+        }
+        txn.commit()?;
+        staged.durable = true;
+        writer.sizes = sizes;
+        self.storage.refresh()?;
+        staged.answers.iter().flatten().filter(|ops| !ops.is_empty()).for_each(|ops| self.feed.queue(ops));
+        Ok(())
+    }
+
+    /// Takes a refused request back, and tells it the revision that a leaf has without it.
+    fn refuse(&self, tables: &mut WriteTables<'_>, mut refused: StoreError) -> Result<StoreError, StoreError> {
+        let taken_back = tables.take_back()?;
+        if let Some(path) = refused.path().filter(|_| refused.wants_revision()).cloned() {
+            let entry = if taken_back { tables.entry(&path)? } else { self.storage.view()?.entry(&path)? };
+            refused.set_revision(entry.map(|entry| entry.revision));
+        }
+        Ok(refused)
+    }
+}
+
+/// What a transaction has come to.
+struct Staged {
+    answers: Vec<Answer>,
+    /// The `store_seq` of its last op; 0 before that is known.
+    seq: u64,
+    /// Whether it was committed.
+    durable: bool,
+}
+
+/// Does a request to the tables. Where it is refused, the tables may hold a part of it.
+fn stage(tables: &mut WriteTables<'_>, txn: &WriteTransaction, writer: &mut Writer, job: &Job, now: Now) -> Answer {
+    let first = tables.last_seq + 1;
+    let (writes, content) = match &job.request {
+        Request::One { write, content } => (std::slice::from_ref(write), content.as_deref()),
+        Request::All { writes, fence } => {
+            check_fence(tables, writer, fence.as_ref(), now)?;
+            (writes.as_slice(), None)
+        }
+    };
+    let alone = matches!(job.request, Request::One { .. });
+    let mut committed = Vec::with_capacity(writes.len());
+    for (index, write) in writes.iter().enumerate() {
+        let numbered = if alone { job.origin.clone() } else { job.origin.numbered(index) };
+        let op = stage_op(tables, writer, write, &numbered, now)
+            .map_err(|error| if alone { error.at(&write.path) } else { error.in_batch(index, &write.path) })?;
+        if let Some(op) = &op
+            && op.op == OpKind::PutFile
+        {
+            files::keep(txn, op, content)?;
+        }
+        committed.extend(op);
+    }
+    // Only what stays is remembered, so this is last.
+    let ops = writes.iter().filter(|write| is_lease(&write.op));
+    for write in ops {
+        let of = |op: &&CommittedOp| op.path == write.path && op.op == write.op.kind();
+        let Some(seq) = committed.iter().rev().find(of).map(|op| op.store_seq) else { continue };
+        writer.deadlines.remember(&write.path, &write.op, seq, now);
+        writer.deadlines.sweep(tables)?;
+    }
+    debug_assert!(committed.first().is_none_or(|op| op.store_seq == first), "the sequence has a hole");
+    Ok(committed)
+}
+
+fn stage_op(
+    tables: &mut WriteTables<'_>,
+    writer: &Writer,
+    write: &Write,
+    origin: &Origin,
+    now: Now,
+) -> Result<Option<CommittedOp>, StoreError> {
+    let Write { path, op, precondition, fence } = write;
+    if is_lease(op)
+        && let Verdict::Nothing = writer.deadlines.judge(tables, path, op, now)?
+    {
+        return Ok(None);
+    }
+    check_guard(tables, path, *precondition)?;
+    check_fence(tables, writer, fence.as_ref(), now)?;
+    let stamp = Stamp { store_seq: tables.last_seq + 1, wall_ms: now.wall_ms };
+    commit_op(tables, path, op, stamp, origin).map(Some)
+}
+
+/// Compares the leaf as the transaction sees it. The revision that a refusal tells is filled in later.
+fn check_guard(tables: &WriteTables<'_>, path: &Path, precondition: Option<Precondition>) -> Result<(), StoreError> {
+    let Some(precondition) = precondition else { return Ok(()) };
+    match (precondition, tables.leaf(path)?) {
+        (Precondition::IfMatch(expected), Some(leaf)) if leaf.revision == expected => Ok(()),
+        (Precondition::IfMatch(_), _) => Err(StoreErrorKind::Conflict { current_revision: None }.at(path)),
+        (Precondition::IfAbsent, None) => Ok(()),
+        (Precondition::IfVacant, None) if !tables.any_below(path)? => Ok(()),
+        (Precondition::IfAbsent | Precondition::IfVacant, _) => {
+            Err(StoreErrorKind::Exists { current_revision: None }.at(path))
+        }
+    }
+}
+
+fn check_fence(tables: &WriteTables<'_>, writer: &Writer, fence: Option<&Fence>, now: Now) -> Result<(), StoreError> {
+    match fence {
+        Some(fence) if !writer.deadlines.holds(tables, &fence.key, fence.token, now)? => {
+            Err(StoreErrorKind::Fenced { key: fence.key.clone() }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn commit_op(
+    tables: &mut WriteTables<'_>,
+    path: &Path,
+    op: &Op,
+    stamp: Stamp,
+    origin: &Origin,
+) -> Result<CommittedOp, StoreError> {
+    let committed = CommittedOp {
+        store_seq: stamp.store_seq,
+        op: op.kind(),
+        path: path.clone(),
+        value: outcome(tables, path, op, stamp)?,
+        device_id: Arc::clone(&origin.device_id),
+        client_op_id: Arc::clone(&origin.client_op_id),
+    };
+    tables.append(&committed, stamp.wall_ms)?;
+    apply(tables, &committed)?;
+    Ok(committed)
+}
