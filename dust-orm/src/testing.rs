@@ -74,14 +74,16 @@ impl TestRepo {
     /// what removes one of them in a store removes the other. It names the path.
     pub fn seeded(values: &Value) -> Result<TestRepo, DustErr> {
         let Value::Object(members) = values else {
-            return Err(DustErr::InvalidParams(format!(
+            return Err(DustErr::invalid_params(format!(
                 "a store is seeded from an object, such as {{\"links\": {{\"dust\": {{\"title\": \"Dust\"}}}}}}, not from {values}"
             )));
         };
         let (mut check, mut writes) = (SeedCheck::default(), Vec::with_capacity(members.len()));
         for (segment, value) in members {
             let (path, value) = (Path::from_segments([segment])?, RawJson::from(value));
-            check.entry(&path, &value).map_err(|error| DustErr::InvalidParams(format!("the seed: {error}")))?;
+            check
+                .entry(&path, &value)
+                .map_err(|error| DustErr::invalid_params(format!("the seed: {error}")).with_source(error))?;
             writes.push(Write::new(path, Op::Set(value)));
         }
         let repo = TestRepo::new();

@@ -64,7 +64,7 @@ const BASE_URL: Name = Name { method: "base_url", variable: "DUST_BASE_URL", exa
 impl Name {
     fn missing(&self, env_was_read: bool) -> DustErr {
         let Name { method, variable, example } = self;
-        DustErr::InvalidParams(if env_was_read {
+        DustErr::invalid_params(if env_was_read {
             format!("{variable} is not set; for example {variable}={example}")
         } else {
             format!(
@@ -75,7 +75,7 @@ impl Name {
 
     fn malformed(&self, source: Source, why: &str) -> DustErr {
         let Name { method, variable, example } = self;
-        DustErr::InvalidParams(match source {
+        DustErr::invalid_params(match source {
             Source::Environment => format!("{variable} {why}; for example {variable}={example}"),
             Source::Builder => format!("`{method}` {why}; for example .{method}({example:?})"),
         })
@@ -241,7 +241,7 @@ impl DustConfigBuilder {
 }
 
 fn positive(method: &str, example: &str) -> DustErr {
-    DustErr::InvalidParams(format!("`{method}` must be more than zero; for example {example}"))
+    DustErr::invalid_params(format!("`{method}` must be more than zero; for example {example}"))
 }
 
 /// The two halves of `org/name`. The error does not show what was given: it may be a token, in the wrong place.

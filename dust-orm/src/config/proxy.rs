@@ -48,7 +48,7 @@ pub(crate) fn proxy_for(server: &Url, variable: impl Fn(&str) -> Option<String>)
     }
     // The value may hold a password.
     let invalid = |what: &str| {
-        DustErr::InvalidParams(format!(
+        DustErr::invalid_params(format!(
             "the environment variable {name} names {what} for {}; give it a proxy as http://host:port or https://host:port, or \
              name the server in NO_PROXY",
             server.host_str().unwrap_or_default()

@@ -9,7 +9,7 @@ use super::escape::unescape;
 use super::leaf::LeafText;
 use super::record::RecordRef;
 use super::{DustEntity, FieldState, Fields};
-use crate::error::InvalidRecord;
+use crate::error::{InvalidRecord, Undecodable};
 use dust_protocol::value::is_claim;
 use dust_protocol::{LeafRef, Path, RawJson, envelope, flatten, path};
 
@@ -18,13 +18,10 @@ use dust_protocol::{LeafRef, Path, RawJson, envelope, flatten, path};
 pub(crate) fn decode<'a, E: DustEntity>(record: impl Into<RecordRef<'a>>) -> Result<E::Model, InvalidRecord> {
     let record = record.into();
     if let Some(excess) = record.measure().excess() {
-        let undecodable = vec![("record".to_owned(), format!("it has {excess}"))];
-        return Err(InvalidRecord { path: record.path.to_owned(), undecodable, ..InvalidRecord::default() });
+        return Err(InvalidRecord::undecodable(record.path, Undecodable::new("record", format!("it has {excess}"))));
     }
-    decode_active::<E>(record)?.try_into_model().map_err(|error| InvalidRecord {
-        path: record.path.to_owned(),
-        undecodable: vec![("model".to_owned(), error.to_string())],
-        ..InvalidRecord::default()
+    decode_active::<E>(record)?.try_into_model().map_err(|error| {
+        InvalidRecord::undecodable(record.path, Undecodable::new("model", error.to_string()).with_source(error))
     })
 }
 
@@ -35,7 +32,7 @@ fn decode_active<E: DustEntity>(record: RecordRef<'_>) -> Result<E::ActiveModel,
     let mut invalid = fill(&mut active, Some(record));
     if let Err(reason) = key {
         invalid.path = record.path.to_owned();
-        invalid.undecodable.insert(0, ("key".to_owned(), reason));
+        invalid.undecodable.insert(0, Undecodable::new("key", reason));
     }
     invalid.into_result().map(|()| active)
 }
@@ -74,7 +71,8 @@ pub(crate) fn fill<A: Fields>(active: &mut A, record: Option<RecordRef<'_>>) -> 
                     }
                     _ => String::new(),
                 };
-                invalid.undecodable.push((field.name.to_owned(), format!("{error}{number}")));
+                let undecodable = Undecodable::new(field.name, format!("{error}{number}")).with_source(error);
+                invalid.undecodable.push(undecodable);
             }
         }
         active.set_state(position, FieldState::Unchanged);

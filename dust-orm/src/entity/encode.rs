@@ -68,7 +68,7 @@ fn check_keys(name: &str, value: &[u8]) -> Result<(), DustErr> {
 }
 
 fn unwritable(name: &str, reason: &dyn std::fmt::Display) -> DustErr {
-    DustErr::InvalidParams(format!("field `{name}` cannot be written: {reason}"))
+    DustErr::invalid_params(format!("field `{name}` cannot be written: {reason}"))
 }
 
 /// A field's value as the text of its leaf, or of its subtree.
@@ -116,7 +116,8 @@ fn object_of<A: Fields>(model: &A, take: Take) -> Result<RawJson, DustErr> {
         push_field(model, position, &mut object)?;
     }
     object.push(b'}');
-    let object = str::from_utf8(&object).map_err(|error| DustErr::InvalidParams(error.to_string()))?;
+    let object =
+        str::from_utf8(&object).map_err(|error| DustErr::invalid_params(error.to_string()).with_source(error))?;
     Ok(RawJson::from_trusted(object))
 }
 

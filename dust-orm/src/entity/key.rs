@@ -23,7 +23,7 @@ const NUL: &str = "it holds a NUL character, and a server loses leaves whose pat
 
 fn refused<E: DustEntity>(segment: &str, reason: &str) -> DustErr {
     let prefix = E::PREFIX.join("/");
-    DustErr::InvalidParams(format!("{segment:?} cannot be a key under `{prefix}`: {reason}"))
+    DustErr::invalid_params(format!("{segment:?} cannot be a key under `{prefix}`: {reason}"))
 }
 
 /// The path under which an entity writes its records. The derive checks the prefix; one that was written by hand is refused
@@ -31,7 +31,7 @@ fn refused<E: DustEntity>(segment: &str, reason: &str) -> DustErr {
 pub(crate) fn writable_prefix<E: DustEntity>() -> Result<Path, DustErr> {
     match E::PREFIX.iter().find(|segment| breaks_case::<E>(segment)) {
         None => Ok(E::prefix_path()?),
-        Some(segment) => Err(DustErr::InvalidParams(format!(
+        Some(segment) => Err(DustErr::invalid_params(format!(
             "the prefix `{}` of the entity `{}` has upper-case letters in {segment:?}, and the server ignores case when it \
              removes what is under a path, so that prefixes which differ in case destroy each other's records; use lower \
              case, or `KeyCase::Any` if no two prefixes and no two keys differ in case",
@@ -71,7 +71,7 @@ pub(crate) fn active_path<E: DustEntity>(model: &E::ActiveModel) -> Result<Path,
             check_key::<E>(model, &segment)?;
             record_path::<E>(&segment)
         }
-        None => Err(DustErr::InvalidParams(format!(
+        None => Err(DustErr::invalid_params(format!(
             "the primary key is not set: a record under `{}` is named by it",
             E::PREFIX.join("/")
         ))),
@@ -92,7 +92,7 @@ fn check_key<E: DustEntity>(model: &E::ActiveModel, segment: &str) -> Result<(),
         Err(reason) => reason,
     };
     let prefix = E::PREFIX.join("/");
-    Err(DustErr::InvalidParams(format!(
+    Err(DustErr::invalid_params(format!(
         "{segment:?} cannot be a key under `{prefix}`, as no read would find it: {reason}"
     )))
 }

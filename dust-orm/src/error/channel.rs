@@ -28,18 +28,18 @@ impl Attempt<'_> {
         match refusal.reason.as_str() {
             "conflict" => DustErr::Conflict { path: path(), current: self.current, op_index: None },
             "exists" => DustErr::Exists { path: path(), current: self.current },
-            "held" => DustErr::Held { key: path() },
-            "not_held" => DustErr::NotHeld { key: path() },
-            "occupied" => DustErr::Occupied { key: path() },
+            "held" => DustErr::LeaseHeld { key: path() },
+            "not_held" => DustErr::LeaseLost { key: path() },
+            "occupied" => DustErr::NotALease { key: path() },
             "fenced" => DustErr::Fenced { key: self.fence.unwrap_or(self.path).to_string() },
             "rate_limited" => rate_limited(refusal),
             "missing_scope" | "store_not_allowed" | "unauthorized" => unauthorized(refusal, &what()),
-            "unmatched topic" => DustErr::Network(format!("{}: the channel of the store was not open", what())),
+            "unmatched topic" => DustErr::network(format!("{}: the channel of the store was not open", what())),
             // The writer did not answer the channel in time, and may apply the write all the same.
             reason if reason.starts_with("{:writer_unavailable") => {
-                DustErr::Timeout { operation: format!("{} (the server's writer did not answer it)", what()) }
+                DustErr::timeout(format!("{} (the server's writer did not answer it)", what()))
             }
-            _ => DustErr::InvalidParams(format!("{}: {}", what(), refusal.summary())),
+            _ => DustErr::invalid_params(format!("{}: {}", what(), refusal.summary())),
         }
     }
 }
@@ -50,7 +50,7 @@ pub(crate) fn join_refused(refusal: &Refusal, store: &str) -> DustErr {
         "unauthorized" => DustErr::NotFound { what: format!("the store `{store}`") },
         "store_not_allowed" | "missing_scope" => unauthorized(refusal, &format!("the store `{store}`")),
         "rate_limited" => rate_limited(refusal),
-        _ => DustErr::Http { status: 500, message: format!("the store `{store}`: {}", refusal.summary()) },
+        _ => DustErr::http(500, format!("the store `{store}`: {}", refusal.summary())),
     }
 }
 

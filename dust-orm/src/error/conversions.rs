@@ -9,55 +9,33 @@ use dust_protocol::{GlobError, PathError, ValueError};
 #[cfg(feature = "embedded")]
 use dust_store::{StoreError, StoreErrorKind};
 
-impl From<PathError> for DustErr {
-    fn from(error: PathError) -> DustErr {
-        DustErr::InvalidParams(error.to_string())
-    }
+macro_rules! from_invalid_params {
+    ($($error:ty),*) => {$(
+        impl From<$error> for DustErr {
+            fn from(error: $error) -> DustErr {
+                DustErr::invalid_params(error.to_string()).with_source(error)
+            }
+        }
+    )*};
 }
 
-impl From<GlobError> for DustErr {
-    fn from(error: GlobError) -> DustErr {
-        DustErr::InvalidParams(error.to_string())
-    }
-}
-
-impl From<UnnameablePath> for DustErr {
-    fn from(error: UnnameablePath) -> DustErr {
-        DustErr::InvalidParams(error.to_string())
-    }
-}
-
-impl From<ListError> for DustErr {
-    fn from(error: ListError) -> DustErr {
-        DustErr::InvalidParams(error.to_string())
-    }
-}
-
-impl From<ValueError> for DustErr {
-    fn from(error: ValueError) -> DustErr {
-        DustErr::InvalidParams(error.to_string())
-    }
-}
+from_invalid_params!(PathError, GlobError, UnnameablePath, ListError, ValueError);
 
 impl From<EndlessList> for DustErr {
     fn from(error: EndlessList) -> DustErr {
-        DustErr::Http { status: 200, message: error.to_string() }
+        DustErr::http(200, error.to_string()).with_source(error)
     }
 }
 
 impl From<RequestError> for DustErr {
     fn from(error: RequestError) -> DustErr {
-        let unsupported = |operation: &str, hint: &str| DustErr::NotSupported {
-            operation: operation.to_owned(),
-            transport: "realtime",
-            hint: hint.to_owned(),
-        };
+        let unsupported = |operation, hint| DustErr::not_supported(operation, "realtime", hint);
         match error {
             RequestError::FileReference => unsupported("put_file of a reference", "send the file itself"),
             RequestError::IfVacant => {
                 unsupported("a write on condition that nothing is below a path", "use if_absent for a leaf")
             }
-            other => DustErr::InvalidParams(other.to_string()),
+            other => DustErr::invalid_params(other.to_string()).with_source(other),
         }
     }
 }
@@ -72,15 +50,15 @@ impl From<StoreError> for DustErr {
             }
             StoreErrorKind::Exists { current_revision } => DustErr::Exists { path: path(), current: *current_revision },
             StoreErrorKind::Fenced { key } => DustErr::Fenced { key: key.to_string() },
-            StoreErrorKind::Held => DustErr::Held { key: path() },
-            StoreErrorKind::NotHeld => DustErr::NotHeld { key: path() },
-            StoreErrorKind::Occupied => DustErr::Occupied { key: path() },
-            StoreErrorKind::Storage(message) => DustErr::Storage(message.clone()),
+            StoreErrorKind::Held => DustErr::LeaseHeld { key: path() },
+            StoreErrorKind::NotHeld => DustErr::LeaseLost { key: path() },
+            StoreErrorKind::Occupied => DustErr::NotALease { key: path() },
+            StoreErrorKind::Storage(message) => DustErr::storage(&**message).with_source(error),
             StoreErrorKind::Locked { .. }
             | StoreErrorKind::NotAStore { .. }
             | StoreErrorKind::Damaged { .. }
-            | StoreErrorKind::NewerFormat { .. } => DustErr::Storage(error.to_string().into()),
-            _ => DustErr::InvalidParams(error.to_string()),
+            | StoreErrorKind::NewerFormat { .. } => DustErr::storage(error.to_string()).with_source(error),
+            _ => DustErr::invalid_params(error.to_string()).with_source(error),
         }
     }
 }
@@ -88,6 +66,8 @@ impl From<StoreError> for DustErr {
 #[cfg(test)]
 #[cfg(feature = "embedded")]
 mod tests {
+    use std::error::Error as _;
+
     use dust_protocol::{Fence, Op, Path, Precondition, RawJson, Write};
     use dust_store::{Origin, Store};
 
@@ -114,7 +94,9 @@ mod tests {
         let fenced = write(&store, set(), |write| write.fence = Some(fence)).unwrap_err();
         assert!(matches!(fenced, DustErr::Fenced { key } if key == "lock"));
         let envelope = RawJson::parse(r#"{"_type":"datetime","_typed":"nope"}"#).unwrap();
-        assert_eq!(write(&store, Op::Set(envelope), |_| {}).unwrap_err().kind(), ErrKind::InvalidParams);
+        let invalid = write(&store, Op::Set(envelope), |_| {}).unwrap_err();
+        assert_eq!(invalid.kind(), ErrKind::InvalidParams);
+        assert!(invalid.source().unwrap().is::<StoreError>(), "{invalid:?}");
     }
 
     #[test]
@@ -122,6 +104,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("dev.redb");
         let _store = Store::open(&file).unwrap();
-        assert_eq!(DustErr::from(Store::open(&file).unwrap_err()).kind(), ErrKind::Storage);
+        let error = DustErr::from(Store::open(&file).unwrap_err());
+        assert_eq!(error.kind(), ErrKind::Storage);
+        assert!(error.source().unwrap().is::<StoreError>(), "{error:?}");
     }
 }

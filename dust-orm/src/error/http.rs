@@ -136,26 +136,27 @@ impl Call<'_> {
 
     /// The error for a call that did not reach the server, or for a read whose answer was lost.
     pub(crate) fn network(&self, why: &str) -> DustErr {
-        DustErr::Network(format!("{}: {why}", self.text()))
+        DustErr::network(format!("{}: {why}", self.text()))
     }
 
     /// The error for a write that was sent and may have been applied or not.
     pub(crate) fn unknown_outcome(&self, why: &str) -> DustErr {
-        DustErr::Timeout { operation: format!("{} ({why})", self.text()) }
+        DustErr::timeout(format!("{} ({why})", self.text()))
     }
 
     /// The error for an answer whose status promised success. A write was probably applied, but nothing says where.
-    pub(crate) fn unreadable(&self, status: u16, why: &Unreadable) -> DustErr {
-        if self.operation.writes() {
+    pub(crate) fn unreadable(&self, status: u16, why: Unreadable) -> DustErr {
+        let error = if self.operation.writes() {
             self.unknown_outcome(&format!("an answer that cannot be read: {why}"))
         } else {
-            DustErr::Http { status, message: format!("{}: the answer cannot be read: {why}", self.text()) }
-        }
+            DustErr::http(status, format!("{}: the answer cannot be read: {why}", self.text()))
+        };
+        error.with_source(why)
     }
 
     /// The error for a request that is itself wrong.
     pub(crate) fn invalid(&self, what: &str) -> DustErr {
-        DustErr::InvalidParams(format!("{}: {what}", self.text()))
+        DustErr::invalid_params(format!("{}: {what}", self.text()))
     }
 
     /// What a 404 is about: a read of one leaf does not tell a missing leaf from a missing store.
@@ -234,15 +235,15 @@ impl Refusal<'_> {
                 limit: call.rate_limit().to_owned(),
             },
             status @ 500.. if writes => call.unknown_outcome(&format!("answered {status}: {}", self.detail(&body))),
-            status @ 300..400 => DustErr::Http {
+            status @ 300..400 => DustErr::http(
                 status,
-                message: format!(
+                format!(
                     "{}: a redirect to {}, which is not followed; make that the base URL if it is meant",
                     call.text(),
-                    self.location.unwrap_or("nowhere"),
+                    self.location.map_or_else(|| "nowhere".to_owned(), excerpt),
                 ),
-            },
-            status => DustErr::Http { status, message: format!("{}: {}", call.text(), self.detail(&body)) },
+            ),
+            status => DustErr::http(status, format!("{}: {}", call.text(), self.detail(&body))),
         }
     }
 

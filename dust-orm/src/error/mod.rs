@@ -1,14 +1,20 @@
-//! Errors: what can go wrong, and what a caller can do about it.
+//! Errors, and what a caller can do about them.
 
 #[cfg(feature = "realtime")]
 pub(crate) mod channel;
+mod constructors;
 mod conversions;
+mod display;
 #[cfg(feature = "http")]
 pub(crate) mod http;
 mod kind;
+#[cfg(feature = "http")]
+mod reason;
 mod record;
+mod status;
 mod validation;
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,100 +22,117 @@ use std::time::Duration;
 use sea_orm::{DbErr, TransactionError};
 
 pub use kind::ErrKind;
-pub use record::InvalidRecord;
+#[cfg(feature = "http")]
+pub(crate) use reason::Reason;
+#[cfg(feature = "realtime")]
+pub(crate) use reason::no_connection;
+pub use record::{InvalidRecord, Undecodable};
 pub use validation::{Errors, FieldError, Param};
 
-/// Everything a [`DustRepo`](crate::DustRepo) can answer instead of a result.
+/// The cause of an error, shared by its clones.
+pub type Cause = Arc<dyn Error + Send + Sync>;
+
+/// An error of a [`DustRepo`](crate::DustRepo), a transport or a cache.
 ///
 /// `?` carries it into SeaORM code (`From<DustErr> for DbErr`) and back (`From<DbErr> for DustErr`). Branch on
-/// [`kind`](DustErr::kind), or match the variants; new ones may come.
+/// [`kind`](DustErr::kind), or match the variants with `..`: variants and fields can be added. Each kind that code outside of
+/// this crate may have to answer, such as a transport of its own, has a constructor.
 ///
-/// | kind | when | what it tells | [retryable](DustErr::is_retryable) |
-/// |---|---|---|---|
-/// | `Network` | the server was not reached: nothing was applied | cause | yes |
-/// | `Http` | an answer outside the protocol, such as a 5xx to a read | status, body | 5xx yes |
-/// | `Conflict` | a guarded leaf has changed | path, current revision, op index | no: read again first |
-/// | `Exists` | `if_absent`, and something is there | path, current revision | no |
-/// | `NotSupported` | this transport cannot do it; nothing was sent | operation, way out | no |
-/// | `NotImplemented` | the server lacks the route | operation | no |
-/// | `NothingToWrite` | a write without any field | entity | no |
-/// | `Timeout` | no clear answer: too late, lost, or a 5xx; the write **may have been applied** | operation | no |
-/// | `Unauthorized` | token refused or scope missing | scope | no |
-/// | `InvalidParams` | the request itself is wrong | which part, way out | no |
-/// | `RateLimited` | too many requests | [`retry_after`](DustErr::retry_after), the limit, the way to need fewer | yes |
-/// | `NotFound` | no such record, store or file | what | no |
-/// | `Invalid` | the changeset has errors | [`Errors`] by field | no |
-/// | `Decode` | a stored record does not fit the entity | [`InvalidRecord`] | no |
-/// | `Fenced` | the lease named by the fence is lost | lease key | no |
-/// | `Held` | somebody else holds the lease | lease key | yes |
-/// | `NotHeld` | the lease to renew has expired, or was stolen or released | lease key | no |
-/// | `Occupied` | something that is not a lease is in the lease's place | lease key | no |
-/// | `Partial` | `insert_many` failed after some chunks | how many are written, with how many requests, the cause | no |
-/// | `Damaged` | a file's bytes do not have their hash | which file | no |
-/// | `TooLarge` | a server sends more than is taken into memory | what, and the limit | no |
-/// | `Database` | a SeaORM hook, or SQL beside Dust, failed | the [`DbErr`] | no |
-/// | `Storage` | the embedded store's file failed | cause | no |
-/// | `Json` | the application's own JSON could not be written or read | the `serde_json::Error` | no |
+/// | kind | when | what it tells | [retryable](DustErr::is_retryable) | [status](DustErr::http_status) |
+/// |---|---|---|---|---|
+/// | `Network` | the server was not reached: nothing was applied | cause | yes | 503 |
+/// | `Http` | an answer outside the protocol, such as a 5xx to a read | status, body | 5xx yes | 503, else 502 |
+/// | `Conflict` | a guarded leaf has changed | path, current revision, op index | no: read again first | 412 |
+/// | `Exists` | `if_absent`, and something is there | path, current revision | no | 409 |
+/// | `NotSupported` | this transport cannot do it; nothing was sent | operation, way out | no | 500 |
+/// | `NotImplemented` | the server lacks the route | operation | no | 500 |
+/// | `NothingToWrite` | a write without any field | entity | no | 400 |
+/// | `Timeout` | no clear answer: too late, lost, or a 5xx; the write **may have been applied** | operation | no | 504 |
+/// | `Unauthorized` | token refused or scope missing | scope | no | 500 |
+/// | `InvalidParams` | the request itself is wrong | which part, way out | no | 400 |
+/// | `RateLimited` | too many requests | [`retry_after`](DustErr::retry_after), the limit, the way to need fewer | yes | 429 |
+/// | `NotFound` | no such record, store or file | what | no | 404 |
+/// | `Invalid` | the changeset has errors | [`Errors`] by field | no | 422 |
+/// | `Decode` | a stored record does not fit the entity | [`InvalidRecord`] | no | 500 |
+/// | `Fenced` | the lease named by the fence is lost | lease key | no | 409 |
+/// | `LeaseHeld` | somebody else holds the lease | lease key | yes | 503 |
+/// | `LeaseLost` | the lease to renew has expired, or was stolen or released | lease key | no | 409 |
+/// | `NotALease` | a value that is not a lease is at the lease's path | lease key | no | 500 |
+/// | `PartiallyWritten` | `insert_many` failed after some chunks | number of records written and of requests, cause | no | 500 |
+/// | `ChecksumMismatch` | a file's bytes do not have their hash | which file | no | 502 |
+/// | `TooLarge` | a server sends more than is taken into memory | what, and the limit | no | 500 |
+/// | `Database` | a SeaORM hook, or SQL beside Dust, failed | the [`DbErr`] | no | 500, 404 for `RecordNotFound` |
+/// | `Storage` | the file of the embedded store, or of a cache, failed | cause | no | 500 |
+/// | `Json` | the application's own JSON could not be written or read | the `serde_json::Error` | no | 500 |
+///
+/// [`source`](Error::source) answers the cause where there is one: the error of `reqwest`, of the socket or of the I/O for
+/// `Network`, `Timeout` and `Http`, the store's error for all that the embedded store refuses as `Storage` or `InvalidParams`,
+/// the [`DbErr`] of `Database`, serde's error for `Decode` and `Json`, the error of the next record for `PartiallyWritten`. The message
+/// contains the cause's text.
 ///
 /// `Debug` begins with the text, so that a `main` that answers a `DustErr` prints a sentence:
 ///
 /// ```
-/// let error = dust_orm::DustErr::NotFound { what: "`links/dust`".into() };
+/// let error = dust_orm::DustErr::not_found("`links/dust`");
 /// assert_eq!(format!("{error:?}"), "`links/dust` was not found [NotFound]");
 /// ```
-#[derive(Clone, thiserror::Error)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum DustErr {
     /// The server was not reached; nothing was applied.
-    #[error("the Dust server was not reached: {0}")]
-    Network(String),
+    #[non_exhaustive]
+    Network {
+        /// The operation, and the reason.
+        message: String,
+        /// The cause.
+        source: Option<Cause>,
+    },
     /// An answer outside the protocol.
-    #[error("the Dust server answered {status}: {message}")]
+    #[non_exhaustive]
     Http {
         /// The HTTP status.
         status: u16,
-        /// What the body said, shortened.
+        /// The text of the body, shortened.
         message: String,
+        /// The cause.
+        source: Option<Cause>,
     },
     /// A guarded leaf has changed since it was read.
-    #[error("conflict at `{path}`: {}; read the record again and retry", current_text(*.current))]
+    #[non_exhaustive]
     Conflict {
         /// The leaf or record whose revision differs.
         path: String,
         /// Its revision now; `None` when it is gone.
         current: Option<u64>,
-        /// Which op of a batch, counted from 0.
+        /// The position of the op in its batch, counted from 0.
         op_index: Option<usize>,
     },
-    /// Something is already there.
-    #[error("`{path}` already exists ({})", current_text(*.current))]
+    /// A record or leaf is already there.
+    #[non_exhaustive]
     Exists {
-        /// What exists.
+        /// The path of the record or leaf.
         path: String,
         /// Its revision.
         current: Option<u64>,
     },
     /// The transport cannot do this; nothing was sent.
-    #[error("{operation} is not supported by the {transport} transport: {hint}")]
+    #[non_exhaustive]
     NotSupported {
-        /// What was asked for.
+        /// The operation.
         operation: String,
-        /// Who cannot do it.
+        /// The name of the transport.
         transport: &'static str,
         /// The way out.
         hint: String,
     },
     /// The server lacks the route.
-    #[error(
-        "this Dust server does not implement {operation}: it is too old, or the path of its address (`base_url`, \
-         DUST_BASE_URL) is wrong"
-    )]
+    #[non_exhaustive]
     NotImplemented {
-        /// What was asked for.
+        /// The operation.
         operation: String,
     },
     /// A write without any field to write.
-    #[error("nothing to write for {what}: {hint}")]
+    #[non_exhaustive]
     NothingToWrite {
         /// The record or batch.
         what: String,
@@ -117,24 +140,31 @@ pub enum DustErr {
         hint: String,
     },
     /// No clear answer. A write may have been applied or not.
-    #[error("no clear answer to {operation}; it may have been applied")]
+    #[non_exhaustive]
     Timeout {
-        /// What was under way.
+        /// The operation that was under way.
         operation: String,
+        /// The cause.
+        source: Option<Cause>,
     },
     /// The token was refused, or lacks a scope.
-    #[error("unauthorized: {message}{}", scope_text(.scope.as_deref()))]
+    #[non_exhaustive]
     Unauthorized {
-        /// The scope that is missing, where the server says it.
+        /// The scope that is missing, where the server names it.
         scope: Option<String>,
-        /// What the server said.
+        /// The server's message.
         message: String,
     },
     /// The request itself is wrong.
-    #[error("{0}")]
-    InvalidParams(String),
+    #[non_exhaustive]
+    InvalidParams {
+        /// The part that is wrong, and the way out.
+        message: String,
+        /// The cause.
+        source: Option<Cause>,
+    },
     /// Too many requests.
-    #[error("rate limited: {limit}; try again in {} s", .retry_after.as_secs())]
+    #[non_exhaustive]
     RateLimited {
         /// The time to wait, at least one second.
         retry_after: Duration,
@@ -142,73 +172,90 @@ pub enum DustErr {
         limit: String,
     },
     /// There is no such record, store or file.
-    #[error("{what} was not found")]
+    #[non_exhaustive]
     NotFound {
-        /// What was looked for.
+        /// The record, store or file.
         what: String,
     },
     /// The changeset has errors.
-    #[error("{0}")]
-    Invalid(Errors),
+    #[non_exhaustive]
+    Invalid {
+        /// The errors by field.
+        errors: Errors,
+    },
     /// A stored record does not fit the entity.
-    #[error("{0}")]
-    Decode(Box<InvalidRecord>),
+    #[non_exhaustive]
+    Decode {
+        /// The record, and the fields that do not fit.
+        record: Box<InvalidRecord>,
+    },
     /// The lease named by the fence is not held any more.
-    #[error("fenced: the lease at `{key}` is no longer held with this token")]
+    #[non_exhaustive]
     Fenced {
         /// The lease.
         key: String,
     },
-    /// Somebody holds the lease.
-    #[error("the lease at `{key}` is held by someone else")]
-    Held {
+    /// Somebody else holds the lease.
+    #[non_exhaustive]
+    LeaseHeld {
         /// The lease.
         key: String,
     },
     /// The lease is not held with this token.
-    #[error("the lease at `{key}` is not held with this token: it expired, or was stolen or released")]
-    NotHeld {
+    #[non_exhaustive]
+    LeaseLost {
         /// The lease.
         key: String,
     },
-    /// A value that is not a lease is in the lease's place.
-    #[error("`{key}` holds a value that is not a lease")]
-    Occupied {
-        /// The lease.
+    /// A value that is not a lease is at the lease's path.
+    #[non_exhaustive]
+    NotALease {
+        /// The path of the lease.
         key: String,
     },
-    /// A write of many records failed on the way: some are written.
-    #[error("after {done} records were written, with {requests} requests: {cause}")]
-    Partial {
+    /// A write of many records failed after some of them were written.
+    #[non_exhaustive]
+    PartiallyWritten {
         /// The number of records that are written, from the first on.
         done: usize,
         /// The number of HTTP requests that the call had sent, reads and retries included; 0 over a transport that
         /// sends none.
         requests: usize,
-        /// The error that the next record met.
-        cause: Box<DustErr>,
+        /// The error of the next record.
+        source: Box<DustErr>,
     },
-    /// What was fetched is not what was stored.
-    #[error("damaged: {what}")]
-    Damaged {
-        /// Which file, and what came instead.
+    /// The bytes of a file do not have the hash of its reference.
+    #[non_exhaustive]
+    ChecksumMismatch {
+        /// The file, and the hash of the bytes that came.
         what: String,
     },
     /// More came than is taken into memory.
-    #[error("too large: {what}")]
+    #[non_exhaustive]
     TooLarge {
-        /// What, and the limit.
+        /// The answer or record, and the limit.
         what: String,
     },
     /// A hook, or SQL beside Dust, failed.
-    #[error(transparent)]
-    Database(Box<DbErr>),
-    /// The embedded store's file failed.
-    #[error("the embedded store failed: {0}")]
-    Storage(Arc<str>),
+    #[non_exhaustive]
+    Database {
+        /// SeaORM's error.
+        source: Box<DbErr>,
+    },
+    /// The file of the embedded store, or of a cache, failed.
+    #[non_exhaustive]
+    Storage {
+        /// The file, and the reason.
+        message: String,
+        /// The cause.
+        source: Option<Cause>,
+    },
     /// The application's own JSON could not be written or read.
-    #[error("JSON: {0}")]
-    Json(#[source] Arc<serde_json::Error>),
+    #[non_exhaustive]
+    Json {
+        /// The error of `serde_json`.
+        source: Arc<serde_json::Error>,
+    },
 }
 
 /// The text, and in brackets the kind and what the text does not say.
@@ -217,8 +264,8 @@ impl fmt::Debug for DustErr {
         write!(f, "{self} [{:?}", self.kind())?;
         match self {
             DustErr::Conflict { op_index: Some(index), .. } => write!(f, ", op {index} of the batch")?,
-            DustErr::Partial { cause, .. } => write!(f, ", {:?}", cause.kind())?,
-            DustErr::Database(error) => write!(f, ", {error:?}")?,
+            DustErr::PartiallyWritten { source, .. } => write!(f, ", {:?}", source.kind())?,
+            DustErr::Database { source } => write!(f, ", {source:?}")?,
             _ => {}
         }
         f.write_str("]")
@@ -238,28 +285,17 @@ fn retry_after(answer: Duration) -> Duration {
     answer.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER)
 }
 
-fn current_text(current: Option<u64>) -> String {
-    match current {
-        Some(revision) => format!("the revision is now {revision}"),
-        None => "it is no longer there".to_owned(),
-    }
-}
-
-fn scope_text(scope: Option<&str>) -> String {
-    scope.map(|scope| format!(" (the token lacks the scope `{scope}`)")).unwrap_or_default()
-}
-
 impl DustErr {
-    /// Whether the same call may simply be made again. Never true for a write that may have been applied.
+    /// Tells if the same call may be made again as it is. Never true for a write that may have been applied.
     pub fn is_retryable(&self) -> bool {
         match self {
-            DustErr::Network(_) | DustErr::RateLimited { .. } | DustErr::Held { .. } => true,
+            DustErr::Network { .. } | DustErr::RateLimited { .. } | DustErr::LeaseHeld { .. } => true,
             DustErr::Http { status, .. } => *status >= 500,
             _ => false,
         }
     }
 
-    /// How long to wait before another try, where the server said so.
+    /// The time to wait before another try, where the server gave one.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             DustErr::RateLimited { retry_after, .. } => Some(*retry_after),
@@ -279,7 +315,7 @@ impl DustErr {
     /// ```
     pub fn errors(&self) -> Option<&Errors> {
         match self {
-            DustErr::Invalid(errors) => Some(errors),
+            DustErr::Invalid { errors } => Some(errors),
             _ => None,
         }
     }
@@ -293,30 +329,30 @@ impl DustErr {
 /// fn options(text: &str) -> Result<serde_json::Value, dust_orm::DustErr> {
 ///     Ok(serde_json::from_str(text)?)
 /// }
-/// assert!(options("{").unwrap_err().source().unwrap().is::<std::sync::Arc<serde_json::Error>>());
+/// assert!(options("{").unwrap_err().source().unwrap().is::<serde_json::Error>());
 /// ```
 impl From<serde_json::Error> for DustErr {
     fn from(error: serde_json::Error) -> DustErr {
-        DustErr::Json(Arc::new(error))
+        DustErr::Json { source: Arc::new(error) }
     }
 }
 
 impl From<Errors> for DustErr {
     fn from(errors: Errors) -> DustErr {
-        DustErr::Invalid(errors)
+        DustErr::Invalid { errors }
     }
 }
 
 impl From<InvalidRecord> for DustErr {
     fn from(record: InvalidRecord) -> DustErr {
-        DustErr::Decode(Box::new(record))
+        DustErr::Decode { record: Box::new(record) }
     }
 }
 
 /// A `DustErr` that travelled through SeaORM code as [`DbErr::Custom`] comes back as [`DustErr::Database`].
 impl From<DbErr> for DustErr {
     fn from(error: DbErr) -> DustErr {
-        DustErr::Database(Box::new(error))
+        DustErr::Database { source: Box::new(error) }
     }
 }
 
@@ -325,7 +361,7 @@ impl From<DbErr> for DustErr {
 /// ```
 /// use dust_orm::{DustErr, ErrKind, sea_orm::TransactionError};
 ///
-/// let missing = DustErr::NotFound { what: "links/dust".into() };
+/// let missing = DustErr::not_found("links/dust");
 /// assert_eq!(DustErr::from(TransactionError::Transaction(missing)).kind(), ErrKind::NotFound);
 /// ```
 impl From<TransactionError<DustErr>> for DustErr {
@@ -340,9 +376,12 @@ impl From<TransactionError<DustErr>> for DustErr {
 impl From<DustErr> for DbErr {
     fn from(error: DustErr) -> DbErr {
         match error {
-            DustErr::Database(error) => *error,
+            DustErr::Database { source } => *source,
             DustErr::NotFound { what } => DbErr::RecordNotFound(what),
             other => DbErr::Custom(other.to_string()),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -167,7 +167,7 @@ impl DustRepoBuilder {
         if let Some(config) = self.config {
             return DustRepo::connect(config);
         }
-        Err(DustErr::InvalidParams(
+        Err(DustErr::invalid_params(
             "the builder was not told where the store is: call `store` for an embedded one, `config` for one on a server, \
              or `transport`"
                 .to_owned(),

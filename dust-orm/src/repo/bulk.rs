@@ -27,7 +27,7 @@ impl DustRepo {
     /// All are validated before anything is sent. They are sent in chunks of at most 1000 ops (one per field in flat
     /// mode, one per record in map mode) and of the size that the transport takes, and of fewer while the server is
     /// slow. **Atomic per chunk, not as a whole**: when a chunk fails, those before it are written, and the error is
-    /// [`Partial`](DustErr::Partial), which says how many records that was and how many requests it took. An empty list
+    /// [`PartiallyWritten`](DustErr::PartiallyWritten), which says how many records that was and how many requests it took. An empty list
     /// is fine.
     ///
     /// As with a single insert, records whose optional fields are `NotSet` are read first, all of them together: a
@@ -129,6 +129,6 @@ impl<'r, E: DustEntity> IntoFuture for InsertMany<'r, E> {
 fn after(written: usize, cause: DustErr, transport: &dyn Transport) -> DustErr {
     match written {
         0 => cause,
-        done => DustErr::Partial { done, requests: transport.requests(), cause: Box::new(cause) },
+        done => DustErr::PartiallyWritten { done, requests: transport.requests(), source: Box::new(cause) },
     }
 }

@@ -25,7 +25,7 @@ impl Fenced {
     /// The fence for a write that may have one already.
     fn add(&self, fence: Option<Fence>) -> Result<Option<Fence>, DustErr> {
         match fence {
-            Some(other) if other != self.fence => Err(DustErr::InvalidParams(format!(
+            Some(other) if other != self.fence => Err(DustErr::invalid_params(format!(
                 "a write carries one fence, and this one would need two: of the lease `{}` and of `{}`",
                 self.fence.key, other.key
             ))),

@@ -13,7 +13,7 @@ use super::DustRepo;
 use super::options::Options;
 use super::send;
 use crate::entity::{Counter, DustEntity, DustSet, Fields, KeyOf, is_leaf, record_path};
-use crate::error::{DustErr, InvalidRecord};
+use crate::error::{DustErr, InvalidRecord, Undecodable};
 use crate::transport::Transport;
 use dust_protocol::apply::incremented;
 use dust_protocol::value::{is_claim, is_integer};
@@ -154,7 +154,7 @@ impl Countable for i64 {
 impl Countable for f64 {
     fn to_json(&self) -> Result<RawJson, DustErr> {
         if !self.is_finite() {
-            return Err(DustErr::InvalidParams(format!("increment by {self}: JSON has no such number")));
+            return Err(DustErr::invalid_params(format!("increment by {self}: JSON has no such number")));
         }
         RawJson::from_serialize(self).map_err(unserializable)
     }
@@ -193,7 +193,7 @@ impl<'r, T: DeserializeOwned + Eq + Hash> FieldWrite<'r, DustSet<T>> {
             let field = field?;
             let member = RawJson::from_serialize(member).map_err(unserializable)?;
             if matches!(member.as_str(), "null" | r#""$json""# | r#""$claim""#) {
-                return Err(DustErr::InvalidParams(format!(
+                return Err(DustErr::invalid_params(format!(
                     "{operation}: {member} cannot be a member of `{}`: it has a meaning of its own",
                     field.path
                 )));
@@ -245,12 +245,12 @@ impl<'r, T: Send + 'r> IntoFuture for FieldWrite<'r, T> {
             if let (Some((by, undo)), Err(error)) = (undo, field.probe(&value)) {
                 return match transport.write(undo).await {
                     Ok(_) => {
-                        Err(field.beyond(&by, &value, &error, "another write came first, and this one was taken back"))
+                        Err(field.beyond(&by, &value, error, "another write came first, and this one was taken back"))
                     }
-                    Err(_) => Err(unreadable(&field.path, &format!("{error}; the leaf holds {value}"))),
+                    Err(_) => Err(unreadable(&field.path, &format!("{error}; the leaf holds {value}"), error)),
                 };
             }
-            read(&value).map_err(|error| unreadable(&field.path, &error))
+            read(&value).map_err(|error| unreadable(&field.path, &error.to_string(), error))
         })
     }
 }
@@ -292,7 +292,7 @@ impl FieldOf {
         let field = Active::<C>::FIELDS.get(position).filter(|field| is_leaf(field));
         let Some(field) = field else {
             let name = sea_orm::IdenStatic::as_str(&column);
-            return Err(DustErr::InvalidParams(format!(
+            return Err(DustErr::invalid_params(format!(
                 "the field `{name}` of `{record}` is never stored: it is the key, or skipped"
             )));
         };
@@ -331,23 +331,25 @@ impl FieldOf {
         let leaf = present.map(|Entry { value, kind, revision, .. }| Leaf { value, kind, revision });
         // What is no number the store refuses.
         let Ok(sum) = incremented(leaf, by) else { return Ok(()) };
-        self.probe(&sum).map_err(|error| self.beyond(by, &sum, &error, "nothing was written"))
+        self.probe(&sum).map_err(|error| self.beyond(by, &sum, error, "nothing was written"))
     }
 
-    fn beyond(&self, by: &RawJson, sum: &RawJson, error: &serde_json::Error, done: &str) -> DustErr {
-        DustErr::InvalidParams(format!(
+    fn beyond(&self, by: &RawJson, sum: &RawJson, error: serde_json::Error, done: &str) -> DustErr {
+        DustErr::invalid_params(format!(
             "increment by {by}: the field `{}` of `{}` would become {sum}, which its type cannot hold ({error}); {done}",
             self.name, self.path
         ))
+        .with_source(error)
     }
 
     /// Refuses an operation that would leave in the field what it cannot read, such as a fraction in a whole number.
     pub(super) fn check(&self, operation: &str, sample: &RawJson) -> Result<(), DustErr> {
         self.probe(sample).map_err(|error| {
-            DustErr::InvalidParams(format!(
+            DustErr::invalid_params(format!(
                 "{operation}: the field `{}` of `{}` cannot hold it: {error}",
                 self.name, self.path
             ))
+            .with_source(error)
         })
     }
 }
@@ -367,12 +369,12 @@ pub(super) fn check(operation: &str, fence: Option<&Fence>, transport: &dyn Tran
 }
 
 fn unserializable(error: serde_json::Error) -> DustErr {
-    DustErr::InvalidParams(format!("the value cannot be written as JSON: {error}"))
+    DustErr::invalid_params(format!("the value cannot be written as JSON: {error}")).with_source(error)
 }
 
 /// The error for a value that was written by the store and does not fit the caller's type.
-pub(super) fn unreadable(path: &Path, error: &dyn fmt::Display) -> DustErr {
+pub(super) fn unreadable(path: &Path, reason: &str, error: serde_json::Error) -> DustErr {
     let name = path.segments().next_back().map_or_else(String::new, |name| name.into_owned());
-    let undecodable = vec![(name, format!("{error}; the write itself was applied"))];
-    InvalidRecord { path: path.to_string(), undecodable, ..InvalidRecord::default() }.into()
+    let field = Undecodable::new(name, format!("{reason}; the write itself was applied")).with_source(error);
+    InvalidRecord::undecodable(path.to_string(), field).into()
 }

@@ -51,7 +51,7 @@ impl DustRepo {
 
     /// The bytes that a field refers to, held in memory as a whole. Works over HTTP, too.
     ///
-    /// They are checked: bytes that do not have the reference's SHA-256 are [`Damaged`](DustErr::Damaged). A file that nothing
+    /// They are checked: bytes that do not have the reference's SHA-256 are [`ChecksumMismatch`](DustErr::ChecksumMismatch). A file that nothing
     /// in the store refers to any more is [`NotFound`](DustErr::NotFound); a server answers
     /// [`Unauthorized`](DustErr::Unauthorized), because it does not tell that from a token that may not read files.
     ///
@@ -70,7 +70,7 @@ impl DustRepo {
         if found == file.hash {
             Ok(content)
         } else {
-            Err(DustErr::Damaged {
+            Err(DustErr::ChecksumMismatch {
                 what: format!("the file `{}`: {} bytes came whose hash is `{found}`", file.hash, content.len()),
             })
         }
@@ -97,7 +97,9 @@ impl DustRepo {
             },
             Err(_) => replace(&to, &content),
         };
-        written.map_err(|error| DustErr::InvalidParams(format!("the file cannot be written to {shown}: {error}")))
+        written.map_err(|error| {
+            DustErr::invalid_params(format!("the file cannot be written to {shown}: {error}")).with_source(error)
+        })
     }
 }
 
@@ -154,7 +156,7 @@ impl<'r> IntoFuture for PutFile<'r> {
             field::check("put_file", fence.as_ref(), transport)?;
             let path = file.path.clone();
             let value = transport.put_file(file, fence).await?.value.unwrap_or_else(RawJson::null);
-            value.to().map_err(|error| unreadable(&path, &error))
+            value.to().map_err(|error| unreadable(&path, &error.to_string(), error))
         })
     }
 }

@@ -45,7 +45,7 @@ where
             without_columns.not_set(field.column);
         }
         if without_columns.is_changed() {
-            return Err(DustErr::InvalidParams(
+            return Err(DustErr::invalid_params(
                 "the builder holds related models, and a Dust record has no relations: write each on its own"
                     .to_owned(),
             ));

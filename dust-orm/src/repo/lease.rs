@@ -30,8 +30,8 @@ impl DustRepo {
     /// Takes a lease: for as long as `ttl`, or until it is released, nobody else gets one for the same key.
     ///
     /// The key is a path of its own, such as `locks/reports`; best outside of the prefixes of entities, because what deletes
-    /// what is above the key deletes the lease. Somebody else's lease is [`Held`](DustErr::Held), anything but a lease at
-    /// that path [`Occupied`](DustErr::Occupied). Over HTTP it is [`NotSupported`](DustErr::NotSupported).
+    /// what is above the key deletes the lease. Somebody else's lease is [`LeaseHeld`](DustErr::LeaseHeld), anything but a lease at
+    /// that path [`NotALease`](DustErr::NotALease). Over HTTP it is [`NotSupported`](DustErr::NotSupported).
     ///
     /// It is the store's clock that counts, and a lease that has expired is anyone's, whatever its holder believes. So write
     /// through [`Lease::repo`] or [`Lease::scope`]: their writes are refused once the lease is lost. What is done outside of
@@ -45,7 +45,7 @@ impl DustRepo {
     /// let repo = DustRepo::embedded();
     /// let lease = repo.lease("locks/reports", Duration::from_secs(30)).holder("worker-1").await?;
     /// let error = repo.lease("locks/reports", Duration::from_secs(30)).await.unwrap_err();
-    /// assert_eq!(error.kind(), ErrKind::Held);
+    /// assert_eq!(error.kind(), ErrKind::LeaseHeld);
     ///
     /// lease.repo().increment("home", page::Column::Hits, 1).await?;
     /// assert!(lease.release().await?);
@@ -141,7 +141,7 @@ impl Lease {
     }
 
     /// Lets it last for `ttl` from now. A lease that has expired, was taken over or released is
-    /// [`NotHeld`](DustErr::NotHeld), even if nobody else has it: take it again.
+    /// [`LeaseLost`](DustErr::LeaseLost), even if nobody else has it: take it again.
     ///
     /// To renew twice is the same as to renew once. So where an answer does not come within a sixth of the lease's time, it is
     /// asked again, until that time is over, and for 30 s at the most; then the error is that of the last try.
@@ -232,7 +232,7 @@ impl Lease {
                     error
                 }
                 Either::Left((Err(error), _)) => return Err(error),
-                Either::Right(_) => DustErr::Timeout { operation: format!("renewing the lease `{}`", self.key) },
+                Either::Right(_) => DustErr::timeout(format!("renewing the lease `{}`", self.key)),
             };
             if world.now() >= end {
                 return Err(error);
@@ -253,7 +253,7 @@ impl Lease {
             world.pause(self.ttl / 3).await;
             // Whatever else failed may succeed the next time: only the store knows whether the lease is still held.
             while let Err(error) = self.extend_in_time(world, self.ttl).await {
-                if error.kind() == ErrKind::NotHeld {
+                if error.kind() == ErrKind::LeaseLost {
                     tracing::warn!(target: "dust_orm", key = %self.key, "a lease was lost while it was used");
                     return pending().await;
                 }
@@ -330,13 +330,14 @@ async fn write(repo: &DustRepo, key: &Path, op: Op) -> Result<Terms, DustErr> {
     let transport = repo.active();
     check(op.kind().name(), None, &*transport)?;
     let receipt = transport.write(Write::new(key.clone(), op)).await?;
-    Terms::read(&receipt.value.unwrap_or_else(RawJson::null)).map_err(|error| unreadable(key, &error))
+    Terms::read(&receipt.value.unwrap_or_else(RawJson::null))
+        .map_err(|error| unreadable(key, &error.to_string(), error))
 }
 
 fn milliseconds(key: &Path, ttl: Duration) -> Result<i64, DustErr> {
     match i64::try_from(ttl.as_millis()) {
         Ok(ms @ 1..=MAX_TTL_MS) => Ok(ms),
-        _ => Err(DustErr::InvalidParams(format!(
+        _ => Err(DustErr::invalid_params(format!(
             "the lease `{key}` cannot last for {ttl:?}: a ttl is 1 ms to {} days",
             MAX_TTL_MS / 86_400_000
         ))),

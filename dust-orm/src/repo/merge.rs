@@ -74,7 +74,7 @@ impl<'r, E: DustEntity> IntoFuture for Merge<'r, E> {
             if writes {
                 plan::check_object(&path, &fields)?;
                 if E::ActiveModel::FIELDS.iter().any(|field| is_leaf(field) && field.name == "_scalar") {
-                    return Err(DustErr::InvalidParams(format!(
+                    return Err(DustErr::invalid_params(format!(
                         "the record `{path}` cannot be merged: of an object with the key `_scalar` a server sends \
                          subscribers that member only; give the field another name with `#[serde(rename)]`"
                     )));

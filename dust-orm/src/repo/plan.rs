@@ -38,7 +38,7 @@ impl Guard {
         match revision.leaves(record)? {
             // It was not read from a record, and a guard without leaves would guard nothing.
             Some(leaves) if leaves.is_empty() => {
-                return Err(DustErr::InvalidParams(format!(
+                return Err(DustErr::invalid_params(format!(
                     "this revision of `{record}` names no leaf: pass one that `find_versioned` gave"
                 )));
             }
@@ -46,7 +46,7 @@ impl Guard {
             None => {}
         }
         if mode == StorageMode::Flat {
-            return Err(DustErr::InvalidParams(format!(
+            return Err(DustErr::invalid_params(format!(
                 "`{record}` is stored in flat mode, where each field has a revision of its own and the number {} names \
                  none of them: read the record with `find_versioned` and pass its `revision`",
                 revision.number()
@@ -130,7 +130,7 @@ pub(super) fn update<E: DustEntity>(
     }
     let missing = names(FieldState::NotSet);
     if !missing.is_empty() {
-        return Err(DustErr::InvalidParams(format!(
+        return Err(DustErr::invalid_params(format!(
             "an update in map mode writes the whole record `{record}`, and these fields are not set: {}; start from the \
              model that was read (`into_active_model`) or set them",
             missing.join(", ")
@@ -152,7 +152,7 @@ pub(super) fn replace<E: DustEntity>(
     check_object(record, &object)?;
     let has = |name| E::ActiveModel::FIELDS.iter().any(|field| is_leaf(field) && field.name == name);
     if has("_json") || has("_scalar") || (has("_type") && is_envelope(&object)) {
-        return Err(DustErr::InvalidParams(format!(
+        return Err(DustErr::invalid_params(format!(
             "the record `{record}` cannot be written as one object: a server takes an object with `_json` or \
              `_scalar`, with `_type` and `_typed`, or with the `_type` \"file\" or \"lease\" for something else; give \
              the field another name with `#[serde(rename)]`"
@@ -298,7 +298,7 @@ fn check_limits<'v>(
     }
     match total.excess() {
         None => Ok(()),
-        Some(excess) => Err(DustErr::InvalidParams(format!(
+        Some(excess) => Err(DustErr::invalid_params(format!(
             "the field `{}` of `{record}` cannot be written: the record would have {excess}; keep the value as a list \
              or a text, which is one leaf, or divide it among several records",
             largest.0
@@ -319,7 +319,7 @@ pub(super) fn check_guarded(record: &Path, ops: &[BatchOp], leaves: usize) -> Re
     if ops.len() <= MAX_PAGE {
         return Ok(());
     }
-    Err(DustErr::InvalidParams(format!(
+    Err(DustErr::invalid_params(format!(
         "`if_match` on the whole of `{record}` compares each of the {leaves} leaves that were read with an op of its \
          own, and a batch holds {MAX_PAGE}; in flat mode `update` the fields that change with `if_match`, which \
          compares no others, and keep a large value as a list or a text, which is one leaf"
@@ -329,7 +329,7 @@ pub(super) fn check_guarded(record: &Path, ops: &[BatchOp], leaves: usize) -> Re
 /// Refuses more ops than one batch may hold.
 pub(super) fn check_size(ops: &[BatchOp]) -> Result<(), DustErr> {
     if ops.len() > MAX_PAGE {
-        return Err(DustErr::InvalidParams(format!(
+        return Err(DustErr::invalid_params(format!(
             "{} ops are too many for one atomic batch, which holds {MAX_PAGE}: split it, or use `insert_many`, which is \
              atomic per chunk",
             ops.len()

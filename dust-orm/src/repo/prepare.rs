@@ -93,7 +93,7 @@ impl<E: DustEntity> Draft<E> {
         let path = active_path::<E>(&active)?;
         let reads = match &options.condition {
             Condition::IfAbsent => {
-                return Err(DustErr::InvalidParams(format!(
+                return Err(DustErr::invalid_params(format!(
                     "an update of `{path}` cannot ask for its absence: use `insert`"
                 )));
             }
@@ -125,7 +125,7 @@ impl<E: DustEntity> Draft<E> {
         transport: &dyn Transport,
     ) -> Result<Draft<E>, DustErr> {
         if let Condition::IfAbsent = options.condition {
-            return Err(DustErr::InvalidParams(format!(
+            return Err(DustErr::invalid_params(format!(
                 "a delete under `{}` cannot ask for absence: `if_absent` is for inserts",
                 E::PREFIX.join("/")
             )));
@@ -143,7 +143,7 @@ impl<E: DustEntity> Draft<E> {
         transport: &dyn Transport,
     ) -> Result<Draft<E>, DustErr> {
         let mut active = <<E as EntityTrait>::ActiveModel as ActiveModelTrait>::default();
-        E::set_key(&mut active, segment).map_err(DustErr::InvalidParams)?;
+        E::set_key(&mut active, segment).map_err(DustErr::invalid_params)?;
         Draft::delete(active, options, transport).await
     }
 
@@ -239,7 +239,7 @@ impl<E: DustEntity> After<E> {
         match self {
             After::Saved { model, insert: Some(insert) } => hooks::after_save::<E>(model, insert).await,
             After::Saved { model, insert: None } => Ok(model),
-            After::Deleted { .. } => Err(DustErr::InvalidParams("the record was deleted, not saved".to_owned())),
+            After::Deleted { .. } => Err(DustErr::invalid_params("the record was deleted, not saved")),
         }
     }
 }

@@ -111,7 +111,7 @@ impl RecordPages {
         let page = match answer {
             // It may have been left waiting past its deadline by a reader that took its time.
             Some(answer) => match answer.await {
-                Err(DustErr::Network(_)) => self.transport.below(&self.prefix, after.as_deref()).await,
+                Err(DustErr::Network { .. }) => self.transport.below(&self.prefix, after.as_deref()).await,
                 answer => answer,
             },
             None => self.transport.below(&self.prefix, after.as_deref()).await,

@@ -84,7 +84,7 @@ impl DustRepo {
     /// [50 ms](FlightOptions::look_every) elsewhere. A flight whose lease is silent for
     /// [`lease_ttl`](FlightOptions::lease_ttl) is taken over. After [`wait`](FlightOptions::wait) a value that is no longer
     /// fresh is better than none, and marked [`stale`](Flight::stale); without any, and where
-    /// [stale values are refused](FlightOptions::refuse_stale), it is [`Held`](DustErr::Held).
+    /// [stale values are refused](FlightOptions::refuse_stale), it is [`LeaseHeld`](DustErr::LeaseHeld).
     ///
     /// Dropping the future while `work` runs drops `work` and gives the lease back, as far as that can be done without
     /// waiting; so does a panic. `work` shares the task with the renewing of the lease and must not block its thread. Over
@@ -131,7 +131,7 @@ impl DustRepo {
         T: Serialize + DeserializeOwned,
     {
         let (text, value) = same_for_all(value)?;
-        let text = RawJson::from_serialize(text.as_str()).map_err(|error| unusable(&error))?;
+        let text = RawJson::from_serialize(text.as_str()).map_err(unusable)?;
         let write = Write { fence: Some(lease.fence()), ..Write::new(key.clone(), Op::Set(text)) };
         self.active().write(write).await?;
         Ok(value)
@@ -140,18 +140,19 @@ impl DustRepo {
 
 /// A value as JSON, and as it is read from that.
 fn same_for_all<T: Serialize + DeserializeOwned>(value: &T) -> Result<(RawJson, T), DustErr> {
-    let text = RawJson::from_serialize(value).map_err(|error| unusable(&error))?;
-    let value = text.to().map_err(|error| unusable(&error))?;
+    let text = RawJson::from_serialize(value).map_err(unusable)?;
+    let value = text.to().map_err(unusable)?;
     Ok((text, value))
 }
 
-fn unusable(error: &serde_json::Error) -> DustErr {
-    DustErr::InvalidParams(format!("a value that was computed cannot be written as JSON and read back: {error}"))
+fn unusable(error: serde_json::Error) -> DustErr {
+    DustErr::invalid_params(format!("a value that was computed cannot be written as JSON and read back: {error}"))
+        .with_source(error)
 }
 
 /// Whether it is Dust that could not be reached, or did not answer.
 fn is_unavailable(error: &DustErr) -> bool {
-    matches!(error, DustErr::Network(_) | DustErr::Timeout { .. } | DustErr::Http { status: 500.., .. })
+    matches!(error, DustErr::Network { .. } | DustErr::Timeout { .. } | DustErr::Http { status: 500.., .. })
 }
 
 /// What comes of waiting.
@@ -228,7 +229,7 @@ impl<T: DeserializeOwned> Wait<'_, T> {
             Found::Stale(value) if self.options.allow_stale => {
                 Ok(Turn::Over(Flight { stale: true, ..Flight::new(value, Source::Stored) }))
             }
-            _ => Err(DustErr::Held { key: self.places[1].to_string() }),
+            _ => Err(DustErr::LeaseHeld { key: self.places[1].to_string() }),
         }
     }
 
@@ -241,7 +242,7 @@ impl<T: DeserializeOwned> Wait<'_, T> {
         }
         let lease = match lease.await {
             Ok(lease) => Releasing::new(lease),
-            Err(error) if error.kind() == ErrKind::Held => {
+            Err(error) if error.kind() == ErrKind::LeaseHeld => {
                 self.lock_since = self.options.world.now();
                 return Ok(None);
             }
@@ -254,7 +255,7 @@ impl<T: DeserializeOwned> Wait<'_, T> {
             return Ok(Some(Turn::Over(Flight::new(value, Source::Awaited))));
         }
         if self.repo.active().exists(&key).await? {
-            return Err(DustErr::InvalidParams(format!(
+            return Err(DustErr::invalid_params(format!(
                 "there are leaves below `{key}`, which the value would replace: use a key of its own"
             )));
         }
@@ -280,7 +281,7 @@ impl<T: DeserializeOwned> Wait<'_, T> {
             Some(entry) => {
                 let text: Option<String> = (entry.kind == LeafKind::String).then(|| entry.value.to().ok()).flatten();
                 let Some(text) = text else {
-                    return Err(DustErr::InvalidParams(format!(
+                    return Err(DustErr::invalid_params(format!(
                         "`{}` holds a {} that `single_flight` has not written: use a key of its own",
                         self.places[0],
                         entry.kind.name()

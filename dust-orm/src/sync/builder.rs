@@ -186,7 +186,7 @@ impl SyncClientBuilder {
         }
         let configs = self.configs()?;
         let Some(first) = configs.first() else {
-            return Err(DustErr::InvalidParams("the realtime client lacks a `store`".to_owned()));
+            return Err(DustErr::invalid_params("the realtime client lacks a `store`"));
         };
         let seed = RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now()));
         let device_id = self.device_id.clone().unwrap_or_else(|| format!("dust-orm-{seed:016x}"));

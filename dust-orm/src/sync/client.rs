@@ -355,7 +355,7 @@ impl SyncClient {
         found.map(StoreId).ok_or_else(|| {
             let names: Vec<&str> = self.inner.stores.iter().map(|shared| shared.name.as_str()).collect();
             let names = names.join("`, `");
-            DustErr::InvalidParams(format!("this realtime client has no store `{store}`, only `{names}`"))
+            DustErr::invalid_params(format!("this realtime client has no store `{store}`, only `{names}`"))
         })
     }
 
@@ -401,14 +401,13 @@ impl SyncClient {
             Some(Ok(place)) => place.send(Call { command: Command { store, work, wait }, begun, answer }),
             Some(Err(_)) => return Err(was_shut_down()),
             None => {
-                return Err(DustErr::Network(format!(
+                return Err(DustErr::network(format!(
                     "{} was not sent: too many other calls of this realtime client waited before it for {deadline:?}",
                     work.text()
                 )));
             }
         }
-        let cut_off =
-            |why: &str| DustErr::Timeout { operation: format!("a call of a realtime client whose task {why}") };
+        let cut_off = |why: &str| DustErr::timeout(format!("a call of a realtime client whose task {why}"));
         match within(deadline.saturating_sub(begun.elapsed()) + SLACK, answered).await {
             Some(Ok(answer)) => answer,
             // The task answers everything that it is given, unless it is cut off with its runtime.
@@ -420,7 +419,7 @@ impl SyncClient {
 
 /// The error for what a client that has ended is asked for.
 pub(super) fn was_shut_down() -> DustErr {
-    DustErr::Network("the realtime client was shut down".to_owned())
+    DustErr::network("the realtime client was shut down")
 }
 
 impl Life {

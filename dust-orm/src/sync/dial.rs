@@ -16,7 +16,7 @@ use super::tunnel;
 use super::wire::{Counted, Wire};
 use crate::config::proxy::{self, Proxy};
 use crate::config::{Token, plain_text_hint};
-use crate::error::DustErr;
+use crate::error::{DustErr, Reason};
 use dust_protocol::channel::{CAPVER, Frames, MAX_INCOMING, MAX_OUTGOING, SOCKET_PATH};
 
 /// How much is read from a socket at a time. The library clears as much before each read, most of which find a frame or two, or
@@ -50,7 +50,7 @@ pub(super) struct Address {
 #[derive(Debug)]
 pub(super) enum DialError {
     /// The server was not reached, or is not itself.
-    Unreachable(String),
+    Unreachable(Reason),
     /// The server refused the token.
     Refused(DustErr),
 }
@@ -74,7 +74,7 @@ impl Address {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Address, DustErr> {
         let malformed = |why: &str| {
-            DustErr::InvalidParams(format!(
+            DustErr::invalid_params(format!(
                 "`url` (DUST_WS_URL) {why}; for example wss://dustlayer.io{SOCKET_PATH}, or nothing, as it follows from \
                  the base URL"
             ))
@@ -145,18 +145,19 @@ impl Address {
     pub(super) async fn dial(&self) -> Result<Socket, DialError> {
         match tokio::time::timeout(TIMEOUT, self.try_dial()).await {
             Ok(result) => result,
-            Err(_) => Err(self.unreachable("it does not answer")),
+            Err(_) => Err(self.unreachable("it does not answer".into())),
         }
     }
 
     async fn try_dial(&self) -> Result<Socket, DialError> {
         let mut stream = match &self.proxy {
-            Some(proxy) => self.tunnel(proxy).await.map_err(|why| self.unreachable(&why))?,
-            None => self.connect(&self.host, self.port).await.map_err(|error| self.unreachable(&error.to_string()))?,
+            Some(proxy) => self.tunnel(proxy).await.map_err(|why| self.unreachable(why))?,
+            None => self.connect(&self.host, self.port).await.map_err(|error| self.unreachable(Reason::of(error)))?,
         };
         if let Some(tls) = &self.tls {
             let connected = tls.connect(&self.host, stream).await;
-            stream = connected.map_err(|why| self.unreachable(&format!("{why}{}", plain_text_hint(&why))))?;
+            stream =
+                connected.map_err(|why| self.unreachable(why.map(|why| format!("{why}{}", plain_text_hint(&why)))))?;
         }
         let (stream, limits) = (Counted::new(stream), Some(limits(self.max_incoming)));
         let opened = tokio_tungstenite::client_async_with_config(self.url.as_str(), stream, limits).await;
@@ -166,19 +167,25 @@ impl Address {
                 Ok(socket)
             }
             Err(Error::Http(response)) if matches!(response.status().as_u16(), 401 | 403) => {
-                Err(DialError::Refused(DustErr::Unauthorized {
-                    scope: None,
-                    message: format!(
-                        "the server at {}:{} refuses the token for its WebSocket: it is wrong, expired or revoked",
-                        self.host, self.port
-                    ),
-                }))
+                let message = format!(
+                    "the server at {}:{} refuses the token for its WebSocket: it is wrong, expired or revoked",
+                    self.host, self.port
+                );
+                Err(DialError::Refused(DustErr::unauthorized(message, None)))
             }
-            Err(Error::Http(response)) => Err(self.unreachable(&format!(
-                "it answered {} where a WebSocket was expected (is the path of `url`, DUST_WS_URL, or of `base_url`, DUST_BASE_URL, right?)",
-                response.status().as_u16()
-            ))),
-            Err(error) => Err(self.unreachable(&self.token.redact(error.to_string()))),
+            Err(Error::Http(response)) => {
+                let status = response.status().as_u16();
+                let why = format!(
+                    "it answered {status} where a WebSocket was expected (is the path of `url`, DUST_WS_URL, or of `base_url`, \
+                     DUST_BASE_URL, right?)"
+                );
+                Err(self.unreachable(why.into()))
+            }
+            // Of the others only these hold nothing of the URL, which has the token.
+            Err(error @ (Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::ConnectionClosed)) => {
+                Err(self.unreachable(Reason::of(error).map(|why| self.token.redact(why))))
+            }
+            Err(error) => Err(self.unreachable(self.token.redact(error.to_string()).into())),
         }
     }
 
@@ -201,10 +208,10 @@ impl Address {
     }
 
     /// Connects to the server through its proxy.
-    async fn tunnel(&self, (proxy, tls): &(Proxy, Option<Tls>)) -> Result<Box<dyn Wire>, String> {
-        let by = |why: String| format!("by the proxy {}:{}: {why}", proxy.host, proxy.port);
+    async fn tunnel(&self, (proxy, tls): &(Proxy, Option<Tls>)) -> Result<Box<dyn Wire>, Reason> {
+        let by = |why: Reason| why.map(|why| format!("by the proxy {}:{}: {why}", proxy.host, proxy.port));
         let stream = self.connect(&proxy.host, proxy.port).await;
-        let mut stream = stream.map_err(|error| by(error.to_string()))?;
+        let mut stream = stream.map_err(|error| by(Reason::of(error)))?;
         if let Some(tls) = tls {
             stream = tls.connect(&proxy.host, stream).await.map_err(by)?;
         }
@@ -212,8 +219,8 @@ impl Address {
         Ok(stream)
     }
 
-    fn unreachable(&self, why: &str) -> DialError {
-        DialError::Unreachable(format!("{}:{}: {why}", self.host, self.port))
+    fn unreachable(&self, why: Reason) -> DialError {
+        DialError::Unreachable(why.map(|why| format!("{}:{}: {why}", self.host, self.port)))
     }
 }
 
@@ -322,6 +329,7 @@ mod tests {
                 let _ = stream.write_all(answer.as_bytes()).await;
             });
             let Err(DialError::Unreachable(why)) = address.dial().await else { panic!("it is not reached") };
+            let why = why.text();
             assert!(why.contains(expected) && why.contains(&format!("by the proxy {proxy}")), "{why}");
             server.await.unwrap();
         }
@@ -332,7 +340,7 @@ mod tests {
         let variable = |name: &str| (name == "HTTPS_PROXY").then(|| "socks5://p:1".to_owned());
         let error =
             Address::with_variables("wss://dust.test", &Token::new("t"), "d", Frames::Json, variable).unwrap_err();
-        assert!(matches!(error, DustErr::InvalidParams(_)) && error.to_string().contains("socks5"), "{error}");
+        assert!(matches!(error, DustErr::InvalidParams { .. }) && error.to_string().contains("socks5"), "{error}");
     }
 
     #[tokio::test]

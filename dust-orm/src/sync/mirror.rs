@@ -183,7 +183,7 @@ impl Mirror {
     pub fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
         if paths.len() > MAX_PAGE {
             let count = paths.len();
-            return Err(DustErr::InvalidParams(format!("maximum {MAX_PAGE} paths per read, got {count}; split it")));
+            return Err(DustErr::invalid_params(format!("maximum {MAX_PAGE} paths per read, got {count}; split it")));
         }
         let entry = |path: &Path| Some(read::entry(path.clone(), self.leaves.get(path.as_str())?.to_leaf()));
         Ok(paths.iter().map(entry).collect())

@@ -109,7 +109,7 @@ impl Place {
         if kept.server == self.server {
             return Ok(());
         }
-        Err(DustErr::InvalidParams(format!(
+        Err(DustErr::invalid_params(format!(
             "the cache keeps the store `{store}` of the server {}, and this client is one of {}; give it another cache (a SQL \
              cache: another `table`), or clear the store's (`SqlCache::clear`)",
             kept.server, self.server
@@ -121,7 +121,7 @@ impl Place {
 async fn in_time<T>(operation: &str, step: impl Future<Output = Result<T, DustErr>>) -> Result<T, DustErr> {
     match timeout(STEP, step).await {
         Ok(result) => result,
-        Err(_) => Err(DustErr::Timeout { operation: operation.to_owned() }),
+        Err(_) => Err(DustErr::timeout(operation.to_owned())),
     }
 }
 
@@ -138,7 +138,7 @@ pub(super) struct Flusher(mpsc::Sender<Ask>);
 
 impl Flusher {
     pub(super) async fn flush(&self) -> Result<(), DustErr> {
-        let stopped = || DustErr::Network("the realtime client was shut down".to_owned());
+        let stopped = || DustErr::network("the realtime client was shut down");
         let (answer, answered) = oneshot::channel();
         let flush = async {
             self.0.send(Ask::Flush(answer)).await.map_err(|_| stopped())?;
@@ -146,7 +146,7 @@ impl Flusher {
         };
         within(FLUSH, flush).await.unwrap_or_else(|| {
             let operation = format!("{WRITING}, whose task does not come to it (is its runtime driven?)");
-            Err(DustErr::Timeout { operation })
+            Err(DustErr::timeout(operation))
         })
     }
 }

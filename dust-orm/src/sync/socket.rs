@@ -22,7 +22,7 @@ use super::outgoing::Outgoing;
 use super::session::{Command, CommandId, Output, Session, StoreId, StoreState, Timing};
 use super::store::StoreShared;
 use super::wire::Counts;
-use crate::error::DustErr;
+use crate::error::{DustErr, Reason};
 use dust_protocol::channel::{Frames, Written};
 
 /// How long writes that are under way are waited for when the client is shut down or disabled.
@@ -176,7 +176,7 @@ impl Driver {
                     self.received_apart(message).await
                 }
                 Happened::Received(message) => self.received(message),
-                Happened::SendingFailed(error) => self.lost(&error.to_string()),
+                Happened::SendingFailed(error) => self.lost(Reason::of(error)),
                 Happened::Woke => self.wake(),
             }
         }
@@ -295,9 +295,9 @@ impl Driver {
                 self.session.connected(now);
             }
             Err(DialError::Unreachable(why)) => {
-                tracing::debug!(%why, "the Dust server is not reached");
+                tracing::debug!(why = why.text(), "the Dust server is not reached");
                 self.stores.iter().for_each(|store| store.set_trouble(&why));
-                self.session.lost(now, &why);
+                self.session.lost_because(now, &why);
                 self.start_result(Ok(()));
             }
             Err(DialError::Refused(error)) => {
@@ -321,7 +321,7 @@ impl Driver {
                 self.lost("the server sends nothing but pings");
             }
             Some(Ok(_)) => {}
-            Some(Err(error)) => self.lost(&error.to_string()),
+            Some(Err(error)) => self.lost(Reason::of(error)),
         }
     }
 
@@ -353,15 +353,16 @@ impl Driver {
             let now = self.now();
             self.session.oversized(now, &beginning, *size, *max_size);
         }
-        self.lost(&error.to_string());
+        self.lost(Reason::of(error));
     }
 
-    fn lost(&mut self, why: &str) {
-        tracing::debug!(why, "the connection to the Dust server is lost");
+    fn lost(&mut self, why: impl Into<Reason>) {
+        let why = why.into();
+        tracing::debug!(why = why.text(), "the connection to the Dust server is lost");
         (self.socket, self.outgoing) = (None, Outgoing::default());
-        self.stores.iter().for_each(|store| store.set_trouble(why));
+        self.stores.iter().for_each(|store| store.set_trouble(&why));
         let now = self.now();
-        self.session.lost(now, why);
+        self.session.lost_because(now, &why);
         self.start_result(Ok(()));
     }
 
@@ -427,7 +428,7 @@ impl Driver {
             Frames::MessagePack => match Frames::pack(&frame) {
                 Ok(bytes) => self.outgoing.push(Message::binary(bytes)),
                 // Writes are looked at before they get here.
-                Err(error) => self.lost(&format!("a frame cannot be written: {error}")),
+                Err(error) => self.lost(format!("a frame cannot be written: {error}")),
             },
         }
     }
@@ -441,7 +442,7 @@ impl Driver {
         match sent {
             Poll::Ready(Ok(())) | Poll::Pending => _ = self.outgoing.is_stalled(self.began.elapsed(), taken),
             Poll::Ready(Err(error)) => {
-                self.lost(&error.to_string());
+                self.lost(Reason::of(error));
                 // What follows from it.
                 Box::pin(self.carry_out()).await;
             }

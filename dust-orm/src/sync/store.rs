@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use super::mirror::{Mirror, Unsaved, check_size};
 use super::patience::within;
 use super::session::StoreState;
-use crate::error::DustErr;
+use crate::error::{DustErr, Reason, no_connection};
 use crate::feed::Hub;
 use dust_protocol::channel::Permissions;
 use dust_protocol::{CommittedOp, Entry, PackedLeaves, Path};
@@ -26,7 +26,7 @@ pub(super) struct StoreShared {
     /// Whether the mirror was up to date once.
     filled: watch::Sender<bool>,
     /// Why there is no connection, if there is none.
-    trouble: RwLock<String>,
+    trouble: RwLock<Option<Reason>>,
     /// Who hears of the ops. It is told by the one task that changes the mirror, so in order, when the mirror has them.
     pub(super) hub: Arc<Hub>,
     /// The last op that its cache has.
@@ -130,8 +130,8 @@ impl StoreShared {
     }
 
     /// Why the last connection ended, or was not opened.
-    pub(super) fn set_trouble(&self, why: &str) {
-        *self.trouble.write().unwrap_or_else(PoisonError::into_inner) = format!(" ({why})");
+    pub(super) fn set_trouble(&self, why: &Reason) {
+        *self.trouble.write().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
     }
 
     /// Whether the mirror was up to date once.
@@ -205,7 +205,7 @@ impl StoreShared {
     pub(super) async fn hub(&self, patience: Duration) -> Result<Arc<Hub>, DustErr> {
         match within(patience, self.hub.caught_up(|| self.mirror().seq())).await {
             Some(()) => Ok(Arc::clone(&self.hub)),
-            None => Err(DustErr::Network(format!("the subscribers of `{}` are behind its mirror", self.name))),
+            None => Err(DustErr::network(format!("the subscribers of `{}` are behind its mirror", self.name))),
         }
     }
 
@@ -221,7 +221,7 @@ impl StoreShared {
     async fn fill(&self, patience: Duration) -> Result<(), DustErr> {
         let (mut filled, mut state) = (self.filled.subscribe(), self.watch());
         let nothing_yet =
-            |why: &str| DustErr::Network(format!("the mirror of `{}` has nothing to read yet: {why}", self.name));
+            |why: &str| DustErr::network(format!("the mirror of `{}` has nothing to read yet: {why}", self.name));
         let wait = async {
             loop {
                 if *filled.borrow_and_update() {
@@ -230,8 +230,9 @@ impl StoreShared {
                 match &*state.borrow_and_update() {
                     StoreState::Dormant => return Err(nothing_yet("the realtime client is not enabled")),
                     StoreState::Offline => {
-                        let why = self.trouble.read().unwrap_or_else(PoisonError::into_inner);
-                        return Err(nothing_yet(&format!("there is no connection{why}")));
+                        let trouble = self.trouble.read().unwrap_or_else(PoisonError::into_inner);
+                        let why = no_connection(trouble.as_ref());
+                        return Err(nothing_yet(why.text()).with_cause(why.source()));
                     }
                     StoreState::Refused(error) => return Err(error.clone()),
                     StoreState::CatchingUp | StoreState::Live { .. } => {}

@@ -1,7 +1,7 @@
 //! TLS for a socket: the system's where `native-tls` is on, else rustls, as for HTTP.
 
 use super::wire::Wire;
-use crate::error::DustErr;
+use crate::error::{DustErr, Reason};
 
 /// What makes a stream secure.
 #[derive(Clone)]
@@ -12,12 +12,12 @@ pub(super) struct Tls(tokio_native_tls::TlsConnector);
 impl Tls {
     pub(super) fn new() -> Result<Tls, DustErr> {
         let connector = native_tls::TlsConnector::new()
-            .map_err(|error| DustErr::InvalidParams(format!("TLS cannot be set up: {error}")))?;
+            .map_err(|error| DustErr::invalid_params(format!("TLS cannot be set up: {error}")).with_source(error))?;
         Ok(Tls(connector.into()))
     }
 
-    pub(super) async fn connect(&self, host: &str, stream: Box<dyn Wire>) -> Result<Box<dyn Wire>, String> {
-        Ok(Box::new(self.0.connect(host, stream).await.map_err(|error| error.to_string())?))
+    pub(super) async fn connect(&self, host: &str, stream: Box<dyn Wire>) -> Result<Box<dyn Wire>, Reason> {
+        Ok(Box::new(self.0.connect(host, stream).await.map_err(Reason::of)?))
     }
 }
 
@@ -34,9 +34,9 @@ impl Tls {
         Ok(Tls(std::sync::Arc::new(config).into()))
     }
 
-    pub(super) async fn connect(&self, host: &str, stream: Box<dyn Wire>) -> Result<Box<dyn Wire>, String> {
-        let name = rustls::pki_types::ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-        Ok(Box::new(self.0.connect(name, stream).await.map_err(|error| error.to_string())?))
+    pub(super) async fn connect(&self, host: &str, stream: Box<dyn Wire>) -> Result<Box<dyn Wire>, Reason> {
+        let name = rustls::pki_types::ServerName::try_from(host.to_owned()).map_err(Reason::of)?;
+        Ok(Box::new(self.0.connect(name, stream).await.map_err(Reason::of)?))
     }
 }
 
@@ -48,14 +48,14 @@ pub(super) enum Tls {}
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 impl Tls {
     pub(super) fn new() -> Result<Tls, DustErr> {
-        Err(DustErr::InvalidParams(
+        Err(DustErr::invalid_params(
             "the address of the socket begins with wss, but dust-orm was built without TLS: turn on its feature `rustls` \
              or `native-tls`"
                 .to_owned(),
         ))
     }
 
-    pub(super) async fn connect(&self, _: &str, _: Box<dyn Wire>) -> Result<Box<dyn Wire>, String> {
+    pub(super) async fn connect(&self, _: &str, _: Box<dyn Wire>) -> Result<Box<dyn Wire>, Reason> {
         match *self {}
     }
 }

@@ -28,7 +28,7 @@ impl Switch {
 
     fn connected(&self, what: &str) -> Result<&EmbeddedTransport, DustErr> {
         if self.is_offline.load(Ordering::SeqCst) {
-            return Err(DustErr::Network(format!("{what} was not sent: there is no connection")));
+            return Err(DustErr::network(format!("{what} was not sent: there is no connection")));
         }
         Ok(&self.inner)
     }

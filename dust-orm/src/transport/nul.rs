@@ -55,7 +55,7 @@ fn check_value(path: &Path, value: &RawJson, merged: bool) -> Result<(), DustErr
         check_depth(value.as_str())?;
     }
     nul_key(value.as_str(), merged).map_or(Ok(()), |key| {
-        Err(DustErr::InvalidParams(format!(
+        Err(DustErr::invalid_params(format!(
             "the key {key:?} in the value of `{path}` holds a NUL character: it becomes a part of a path, and a \
              server loses such leaves; take the character out of the key"
         )))
@@ -66,7 +66,7 @@ fn check_text(what: &str, text: &str) -> Result<(), DustErr> {
     if !text.contains('\0') {
         return Ok(());
     }
-    Err(DustErr::InvalidParams(format!(
+    Err(DustErr::invalid_params(format!(
         "the {what} {text:?} holds a NUL character: a server loses leaves with such a path; take the character out"
     )))
 }

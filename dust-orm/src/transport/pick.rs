@@ -105,7 +105,7 @@ impl Either {
         answer: Result<T, DustErr>,
         read: impl FnOnce(&Mirror) -> Result<T, DustErr>,
     ) -> Result<T, DustErr> {
-        let Err(DustErr::Network(_)) = &answer else { return answer };
+        let Err(DustErr::Network { .. }) = &answer else { return answer };
         if !self.slot.is_known_to(&self.offer) {
             return answer;
         }
@@ -196,7 +196,7 @@ impl Transport for Either {
         if self.is_up {
             match self.realtime.write(write.clone()).await {
                 // It was not sent.
-                Err(DustErr::Network(_)) => {}
+                Err(DustErr::Network { .. }) => {}
                 answer => return answer,
             }
         }
@@ -210,7 +210,7 @@ impl Transport for Either {
         }
         if self.is_up {
             match self.realtime.batch_write(ops.clone(), None).await {
-                Err(DustErr::Network(_)) => {}
+                Err(DustErr::Network { .. }) => {}
                 Ok(store_seq) => {
                     // It may have gone over HTTP while the connection broke.
                     self.slot.wrote(store_seq);

@@ -275,7 +275,7 @@ impl Transport for RealtimeTransport {
 
     async fn batch_write(&self, mut ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
         if ops.is_empty() || ops.len() > MAX_PAGE {
-            return Err(DustErr::InvalidParams(format!("a batch holds 1 to {MAX_PAGE} ops, not {}", ops.len())));
+            return Err(DustErr::invalid_params(format!("a batch holds 1 to {MAX_PAGE} ops, not {}", ops.len())));
         }
         nul::check_batch(&ops, fence.as_ref())?;
         self.client.check_scope(self.store, WRITE, || "a batch".to_owned())?;
@@ -299,7 +299,7 @@ impl Transport for RealtimeTransport {
         if !self.client.is_offline(self.store) {
             match self.client.command(self.store, Work::CatchUp(store_seq), Duration::ZERO).await {
                 // It is written all the same; the client has ended.
-                Ok(_) | Err(DustErr::Network(_)) => {}
+                Ok(_) | Err(DustErr::Network { .. }) => {}
                 // The client was stopped while its mirror was behind: readers go elsewhere, or know that it is.
                 Err(DustErr::Timeout { .. }) if self.client.is_offline(self.store) => {}
                 Err(error) => return Err(error),

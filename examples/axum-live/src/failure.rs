@@ -8,16 +8,7 @@ use serde_json::json;
 
 /// The status for an error.
 pub(crate) fn status(error: &DustErr) -> StatusCode {
-    match error.kind() {
-        ErrKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
-        ErrKind::InvalidParams => StatusCode::BAD_REQUEST,
-        ErrKind::NotFound => StatusCode::NOT_FOUND,
-        ErrKind::Conflict => StatusCode::CONFLICT,
-        ErrKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        ErrKind::Network => StatusCode::SERVICE_UNAVAILABLE,
-        ErrKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    }
+    StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// What people should know, and what they can do. What an operator should know is in the error itself.

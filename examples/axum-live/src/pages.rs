@@ -47,7 +47,7 @@ async fn edit(State(site): State<Site>, Path(slug): Path<String>) -> Response {
             params["revision"] = json!(seen.revision).to_string().into();
             Html(html::edit(&slug, &params, None)).into_response()
         }
-        Ok(None) => trouble(&DustErr::NotFound { what: slug }),
+        Ok(None) => trouble(&DustErr::not_found(slug)),
         Err(error) => trouble(&error),
     }
 }

@@ -58,8 +58,9 @@ impl Site {
     pub(crate) async fn save(&self, slug: &str, params: &Value) -> Result<link::Model, DustErr> {
         let seen = self.repo.get_versioned::<link::Entity>(slug).await?;
         let revision: Revision = match params.get("revision").and_then(Value::as_str) {
-            Some(text) => serde_json::from_str(text)
-                .map_err(|error| DustErr::InvalidParams(format!("`revision` is not one that was given: {error}")))?,
+            Some(text) => serde_json::from_str(text).map_err(|error| {
+                DustErr::invalid_params(format!("`revision` is not one that was given: {error}")).with_source(error)
+            })?,
             None => seen.revision,
         };
         self.repo.update(link::edit(seen.model, params)).if_match(revision).await

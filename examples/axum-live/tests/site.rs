@@ -73,7 +73,7 @@ async fn the_api_keeps_writers_apart() {
     let (status, saved) = call(&router, "PATCH", "/api/links/dust", &with_revision("One")).await;
     assert_eq!((status, &saved["title"]), (StatusCode::OK, &json!("One")));
     let (status, _) = call(&router, "PATCH", "/api/links/dust", &with_revision("Two")).await;
-    assert_eq!(status, StatusCode::CONFLICT);
+    assert_eq!(status, StatusCode::PRECONDITION_FAILED);
     let (status, _) = call(&router, "PATCH", "/api/links/dust", &json!({"title": "x", "revision": "7th"})).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     let (status, _) = call(&router, "PATCH", "/api/links/nobody", &json!({"title": "x"})).await;

@@ -122,7 +122,7 @@ fn show(placed: &shop::Placed) {
 
 fn refused(placed: Result<shop::Placed, DustErr>) {
     match placed {
-        Err(DustErr::Invalid(errors)) => println!("  {}", json!(errors)),
+        Err(DustErr::Invalid { errors, .. }) => println!("  {}", json!(errors)),
         Err(error) => println!("  {error}"),
         Ok(placed) => show(&placed),
     }

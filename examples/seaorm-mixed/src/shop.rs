@@ -39,7 +39,7 @@ pub async fn place_order(db: &DatabaseConnection, dust: &DustRepo, params: Value
 /// Edits a link in SQL. [`publish_pending`] brings it to Dust.
 pub async fn edit_link(db: &DatabaseConnection, slug: &str, params: Value) -> Result<link::Model, DustErr> {
     let sql = db.begin().await?;
-    let link = link::Entity::find_by_id(slug).one(&sql).await?.ok_or(DustErr::NotFound { what: slug.to_owned() })?;
+    let link = link::Entity::find_by_id(slug).one(&sql).await?.ok_or(DustErr::not_found(slug))?;
     let link = link::edit(link, params).apply_action(Action::Update)?.update(&sql).await?;
     outbox::remember(&sql, slug).await?;
     sql.commit().await?;

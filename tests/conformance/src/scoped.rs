@@ -60,18 +60,18 @@ impl Scoped {
     }
 
     /// Errors name paths; tests compare them.
-    fn leave_error(&self, error: DustErr) -> DustErr {
-        let leave = |text: String| text.replace(&format!("{}/", self.scope), "");
-        match error {
-            DustErr::Conflict { path, current, op_index } => DustErr::Conflict { path: leave(path), current, op_index },
-            DustErr::Exists { path, current } => DustErr::Exists { path: leave(path), current },
-            DustErr::Fenced { key } => DustErr::Fenced { key: leave(key) },
-            DustErr::Held { key } => DustErr::Held { key: leave(key) },
-            DustErr::NotHeld { key } => DustErr::NotHeld { key: leave(key) },
-            DustErr::Occupied { key } => DustErr::Occupied { key: leave(key) },
-            DustErr::InvalidParams(text) => DustErr::InvalidParams(leave(text)),
-            other => other,
+    fn leave_error(&self, mut error: DustErr) -> DustErr {
+        if let DustErr::Conflict { path: text, .. }
+        | DustErr::Exists { path: text, .. }
+        | DustErr::Fenced { key: text, .. }
+        | DustErr::LeaseHeld { key: text, .. }
+        | DustErr::LeaseLost { key: text, .. }
+        | DustErr::NotALease { key: text, .. }
+        | DustErr::InvalidParams { message: text, .. } = &mut error
+        {
+            *text = text.replace(&format!("{}/", self.scope), "");
         }
+        error
     }
 }
 

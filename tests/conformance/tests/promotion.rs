@@ -231,7 +231,7 @@ async fn a_write_that_the_token_does_not_allow_is_refused_before_it_is_sent() {
     emulator.clear_requests();
     let batch = repo.batch_write([BatchEntry::insert(new_link("a")), BatchEntry::insert(new_link("b"))]);
     for refused in [repo.insert(new_link("a")).await.map(drop), batch.await.map(drop)] {
-        let Err(DustErr::Unauthorized { scope: Some(scope), message }) = refused else { panic!("{refused:?}") };
+        let Err(DustErr::Unauthorized { scope: Some(scope), message, .. }) = refused else { panic!("{refused:?}") };
         assert!(scope == "entries:write" && message.contains("not sent"), "{message}");
     }
     assert!(emulator.requests().is_empty());

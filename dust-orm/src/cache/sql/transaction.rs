@@ -30,7 +30,7 @@ impl Read {
     /// A row that this cache did not write.
     fn strange(&self, what: &str) -> DustErr {
         let Tables { leaves, cursors } = &self.tables;
-        DustErr::InvalidParams(format!(
+        DustErr::invalid_params(format!(
             "the SQL cache cannot use what `{leaves}` holds of the store `{}`: {what}; call `SqlCache::clear`, or delete the \
              rows of the store from `{leaves}` and `{cursors}`",
             self.store
@@ -56,10 +56,11 @@ impl CacheRead for Read {
         // The first statement: the database is there, so what it says is about the table.
         cursor(&self.transaction, &self.tables, &self.store, false).await.map_err(|error| {
             let Tables { leaves, cursors } = &self.tables;
-            DustErr::InvalidParams(format!(
+            DustErr::invalid_params(format!(
                 "the SQL cache cannot read its tables `{leaves}` and `{cursors}`; add `dust_orm::cache::migration::Migration` \
                  to the migrations and run them, or call `SqlCache::create_if_missing`: {error}"
             ))
+            .with_source(error)
         })
     }
 

@@ -180,9 +180,9 @@ fn what_is_not_understood_is_shown_short() {
 fn an_html_page_in_the_place_of_an_answer_is_called_one() {
     let portal = b"\r\n<!DOCTYPE html><html><body>Please sign in</body></html>";
     let why = store_seq(portal).unwrap_err();
-    let read = call(Operation::List, About::Ops(1)).unreadable(200, &why).to_string();
+    let read = call(Operation::List, About::Ops(1)).unreadable(200, why.clone()).to_string();
     assert!(read.contains("an HTML page") && read.contains("base URL"), "{read}");
-    let write = call(Operation::BatchWrite, About::Ops(1)).unreadable(200, &why);
+    let write = call(Operation::BatchWrite, About::Ops(1)).unreadable(200, why.clone());
     assert_eq!(write.kind(), ErrKind::Timeout);
     assert!(write.to_string().contains("an HTML page"), "{write}");
 }
@@ -209,9 +209,9 @@ fn an_error_does_not_quote_the_whole_of_a_path() {
 #[test]
 fn an_answer_that_cannot_be_read_leaves_a_write_open() {
     let why = store_seq(b"{\"revision\":1").unwrap_err();
-    let ops = call(Operation::BatchWrite, About::Ops(3)).unreadable(200, &why);
+    let ops = call(Operation::BatchWrite, About::Ops(3)).unreadable(200, why.clone());
     assert_eq!(ops.kind(), ErrKind::Timeout);
-    let read = call(Operation::GetMany, About::Paths(2)).unreadable(200, &why);
+    let read = call(Operation::GetMany, About::Paths(2)).unreadable(200, why.clone());
     assert!(matches!(read, DustErr::Http { status: 200, .. }));
     assert!(read.to_string().contains("get_many of 2 paths"), "{read}");
 }

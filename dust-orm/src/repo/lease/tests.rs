@@ -53,19 +53,19 @@ async fn one_at_a_time() {
     assert_eq!((first.key().as_str(), first.holder(), first.token()), ("locks/a", Some("first"), 1));
     assert_eq!(first.expires_at(), 1_001_000);
     let held = bench.take("second").await.unwrap_err();
-    assert!(matches!(&held, DustErr::Held { key } if key == "locks/a"), "{held}");
+    assert!(matches!(&held, DustErr::LeaseHeld { key } if key == "locks/a"), "{held}");
     assert!(held.is_retryable());
 
     bench.world.advance(600);
     first.renew(TTL).await.unwrap();
     assert_eq!((first.expires_at(), first.token()), (1_001_600, 1));
     bench.world.advance(600);
-    assert_eq!(bench.take("second").await.unwrap_err().kind(), ErrKind::Held);
+    assert_eq!(bench.take("second").await.unwrap_err().kind(), ErrKind::LeaseHeld);
 
     bench.world.advance(400);
     let second = bench.take("second").await.unwrap();
     assert!(second.token() > first.token());
-    assert!(matches!(first.renew(TTL).await.unwrap_err(), DustErr::NotHeld { key } if key == "locks/a"));
+    assert!(matches!(first.renew(TTL).await.unwrap_err(), DustErr::LeaseLost { key } if key == "locks/a"));
     assert!(!first.release().await.unwrap());
     assert!(second.release().await.unwrap());
     assert!(!second.release().await.unwrap());
@@ -77,7 +77,7 @@ async fn an_expired_lease_is_not_renewed_even_if_nobody_took_it() {
     let bench = bench();
     let mut lease = bench.take("me").await.unwrap();
     bench.world.advance(1_000);
-    assert_eq!(lease.renew(TTL).await.unwrap_err().kind(), ErrKind::NotHeld);
+    assert_eq!(lease.renew(TTL).await.unwrap_err().kind(), ErrKind::LeaseLost);
     assert_eq!(lease.repo().insert(link("a")).await.unwrap_err().kind(), ErrKind::Fenced);
 }
 
@@ -94,7 +94,7 @@ async fn what_cannot_be_a_lease_is_refused() {
     assert_eq!(bench.store.current_seq(), 0);
     bench.repo.increment("a", page::Column::Hits, 1).await.unwrap();
     let occupied = bench.repo.lease("pages/a/hits", TTL).await.unwrap_err();
-    assert!(matches!(&occupied, DustErr::Occupied { key } if key == "pages/a/hits"), "{occupied}");
+    assert!(matches!(&occupied, DustErr::NotALease { key } if key == "pages/a/hits"), "{occupied}");
 }
 
 /// Every verb that writes.
@@ -171,7 +171,7 @@ async fn a_scope_is_held_for_as_long_as_it_takes() {
     let others = async {
         for _ in 0..5 {
             world.pause(TTL).await;
-            assert_eq!(bench.take("other").await.unwrap_err().kind(), ErrKind::Held);
+            assert_eq!(bench.take("other").await.unwrap_err().kind(), ErrKind::LeaseHeld);
         }
     };
     let (done, ()) = world.run(join(scope, others)).await;
@@ -208,7 +208,7 @@ async fn a_scope_that_is_left_early_gives_its_lease_back() {
     let world = &*bench.world;
     let mut dropped = Box::pin(bench.take("me").await.unwrap().scope_in(world, async |_| pending::<()>().await));
     assert!((&mut dropped).now_or_never().is_none());
-    assert_eq!(bench.take("other").await.unwrap_err().kind(), ErrKind::Held);
+    assert_eq!(bench.take("other").await.unwrap_err().kind(), ErrKind::LeaseHeld);
     drop(dropped);
     let lease = bench.take("other").await.unwrap();
     let panicking = lease.scope_in(world, async |_| -> () { panic!("as meant") });
@@ -287,7 +287,7 @@ async fn scope_asks_again_for_a_lost_renewal_and_keeps_the_lease() {
         let others = async {
             for _ in 0..49 {
                 world.pause(TTL / 5).await;
-                assert_eq!(bench.take("other").await.unwrap_err().kind(), ErrKind::Held);
+                assert_eq!(bench.take("other").await.unwrap_err().kind(), ErrKind::LeaseHeld);
             }
         };
         let (done, ()) = world.run(join(scope, others)).await;

@@ -104,7 +104,7 @@ impl<T> FlightOptions<T> {
         self
     }
 
-    /// Fails with [`Held`](crate::DustErr::Held) where the answer would be a value that is no longer fresh, as no fresh one
+    /// Fails with [`LeaseHeld`](crate::DustErr::LeaseHeld) where the answer would be a value that is no longer fresh, as no fresh one
     /// came in time.
     #[must_use]
     pub fn refuse_stale(mut self) -> FlightOptions<T> {

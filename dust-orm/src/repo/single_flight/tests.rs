@@ -150,7 +150,7 @@ async fn one_who_gives_up_lets_another_try() {
     let world = Arc::clone(&bench.world);
     let giving_up = bench.repo.single_flight("reports/daily", bench.options(), async |_| {
         world.pause(TTL / 2).await;
-        Err::<u32, _>(DustErr::Network("the other service".into()))
+        Err::<u32, _>(DustErr::network("the other service"))
     });
     let (given_up, next) = bench.world.run(join(giving_up, bench.fly(bench.options(), 7, Duration::ZERO))).await;
     assert_eq!(given_up.unwrap_err().kind(), ErrKind::Network);
@@ -206,7 +206,7 @@ async fn a_stale_value_is_better_than_none_when_time_is_up() {
         let waited = bench.world.now() - since;
         assert!((TTL * 3..TTL * 4).contains(&waited), "{waited:?}");
         let refused = bench.fly(options().refuse_stale(), 3, Duration::ZERO).await.unwrap_err();
-        assert!(matches!(&refused, DustErr::Held { key } if key == "_dust:sf/reports/daily"), "{refused}");
+        assert!(matches!(&refused, DustErr::LeaseHeld { key } if key == "_dust:sf/reports/daily"), "{refused}");
         bench.fly(options().wait(TTL * 60), 3, Duration::ZERO).await.unwrap()
     };
     let (slow, awaited) = bench.world.run(join(slow, others)).await;
@@ -221,9 +221,9 @@ async fn without_any_value_the_wait_ends_with_held() {
     let other = async {
         bench.world.pause(TTL).await;
         let error = bench.fly(bench.options().wait(TTL), 2, Duration::ZERO).await.unwrap_err();
-        assert_eq!((error.kind(), bench.world.now() < TTL * 3), (ErrKind::Held, true));
+        assert_eq!((error.kind(), bench.world.now() < TTL * 3), (ErrKind::LeaseHeld, true));
         let at_once = bench.fly(bench.options().wait(Duration::ZERO), 2, Duration::ZERO).await.unwrap_err();
-        assert_eq!(at_once.kind(), ErrKind::Held);
+        assert_eq!(at_once.kind(), ErrKind::LeaseHeld);
     };
     let (slow, ()) = bench.world.run(join(slow, other)).await;
     assert_eq!((slow.unwrap().value, bench.runs()), (1, 1));
@@ -247,7 +247,10 @@ async fn what_it_has_not_written_is_left_alone() {
         let op = Op::Set(RawJson::parse(value).unwrap());
         bench.repo.active().write(Write::new(at.parse().unwrap(), op)).await.unwrap();
         let error = bench.fly(bench.options(), 7, Duration::ZERO).await.unwrap_err();
-        assert!(matches!(&error, DustErr::InvalidParams(text) if text.contains("`reports/daily`")), "{error}");
+        assert!(
+            matches!(&error, DustErr::InvalidParams { message, .. } if message.contains("`reports/daily`")),
+            "{error}"
+        );
         assert!(bench.is_free());
     }
     assert_eq!(bench.runs(), 0);

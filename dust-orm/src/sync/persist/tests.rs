@@ -105,7 +105,7 @@ impl CacheWrite for Writing {
             let mut inner = self.kept.inner();
             if inner.failing_commits > 0 {
                 inner.failing_commits -= 1;
-                return Err(DustErr::Network("the disk is full".to_owned()));
+                return Err(DustErr::network("the disk is full"));
             }
             inner.transactions.push(self.count);
             (inner.cursor, inner.leaves) = (Some(cursor), self.leaves);

@@ -6,8 +6,8 @@ use super::cause::Cause;
 use super::channel::Phase;
 use super::connection::Socket;
 use super::{Output, Session, StoreId};
-use crate::error::DustErr;
 use crate::error::channel::Attempt;
+use crate::error::{DustErr, Reason, no_connection};
 use dust_protocol::channel::{FileUpload, Refusal, Request, Response, Written};
 use dust_protocol::value::push_number;
 use dust_protocol::{CommittedOp, OpKind, Path, Write};
@@ -178,9 +178,11 @@ impl Session {
     pub(super) fn give_up_unless_it_waits(&mut self, id: CommandId) {
         let is_queued = |pending: &Pending| matches!(pending.stage, Stage::Queued) && pending.wait_until.is_none();
         if self.commands.get(id).is_some_and(is_queued) {
-            let is_off = self.socket == Socket::Off;
-            let why = format!("there is no connection{}", self.why_lost);
-            self.give_up(id, if is_off { "the client is not running" } else { &why });
+            let why = match self.socket {
+                Socket::Off => "the client is not running".into(),
+                _ => no_connection(self.why_lost.as_ref()),
+            };
+            self.give_up_because(id, &why);
         }
     }
 
@@ -235,7 +237,7 @@ impl Session {
             }
             Ok(Err(error)) => {
                 let operation = format!("{} ({error})", pending.work.text());
-                self.answer(id, Err(DustErr::Timeout { operation }));
+                self.answer(id, Err(DustErr::timeout(operation)));
             }
             Err(refusal) => {
                 let Some((path, op)) = pending.target() else { return };
@@ -351,13 +353,21 @@ impl Session {
 
     /// Answers a command that will not be done, or about which nothing more will be heard.
     pub(super) fn give_up(&mut self, id: CommandId, why: &str) {
+        self.give_up_because(id, &why.into());
+    }
+
+    /// The same with a cause.
+    pub(super) fn give_up_because(&mut self, id: CommandId, reason: &Reason) {
+        let why = reason.text();
         let Some(pending) = self.commands.get(id) else { return };
         let text = pending.work.text();
         let error = match &pending.stage {
-            Stage::Queued if pending.target().is_some() => DustErr::Network(format!("{text} was not sent: {why}")),
-            Stage::Committed(Written { store_seq: Some(seq), .. }) if pending.target().is_some() => DustErr::Timeout {
-                operation: format!("{text}, which was committed as {seq} but has not come back yet,"),
-            },
+            Stage::Queued if pending.target().is_some() => {
+                DustErr::network(format!("{text} was not sent: {why}")).with_cause(reason.source())
+            }
+            Stage::Committed(Written { store_seq: Some(seq), .. }) if pending.target().is_some() => {
+                DustErr::timeout(format!("{text}, which was committed as {seq} but has not come back yet,"))
+            }
             Stage::Lost { crossed, until, cause } => {
                 let cause = cause.text();
                 let then = match (crossed, until) {
@@ -365,9 +375,9 @@ impl Session {
                     (false, Some(_)) => ", and the ops that followed do not contain it",
                     (false, None) => ", and the store has not been caught up with since",
                 };
-                DustErr::Timeout { operation: format!("{text} ({cause}{then})") }
+                DustErr::timeout(format!("{text} ({cause}{then})"))
             }
-            _ => DustErr::Timeout { operation: format!("{text} ({why})") },
+            _ => DustErr::timeout(format!("{text} ({why})")).with_cause(reason.source()),
         };
         self.answer(id, Err(error));
     }

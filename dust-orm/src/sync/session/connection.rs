@@ -6,7 +6,7 @@ use super::cause::Cause;
 use super::channel::Phase;
 use super::wait::Wait;
 use super::{Output, STEADY, Session};
-use crate::error::DustErr;
+use crate::error::{DustErr, Reason};
 use dust_protocol::channel::{FrameError, Request};
 
 /// How many frames of one connection may be such that they cannot be read.
@@ -45,7 +45,7 @@ impl Session {
         for channel in &mut self.channels {
             channel.phase = Phase::Closed { join_at: None };
         }
-        self.disconnect("the client was stopped");
+        self.disconnect(&"the client was stopped".into());
         self.socket = Socket::Off;
         for id in self.commands.all() {
             self.give_up(id, "the client was stopped");
@@ -71,11 +71,16 @@ impl Session {
 
     /// The socket is closed, or could not be opened.
     pub fn lost(&mut self, now: Duration, why: &str) {
+        self.lost_because(now, &why.into());
+    }
+
+    /// The same with the error of the socket as the cause.
+    pub(crate) fn lost_because(&mut self, now: Duration, why: &Reason) {
         if self.socket == Socket::Off {
             return;
         }
         self.disconnect(why);
-        self.why_lost = format!(" ({why})");
+        self.why_lost = Some(why.clone());
         // One that ends as soon as it is of use proves nothing: the next may do the same.
         if self.useful_since.take().is_some_and(|since| since + STEADY <= now) {
             self.failures = 0;
@@ -161,14 +166,14 @@ impl Session {
     }
 
     /// Forgets the connection: what was sent and not answered is unknown, what waits to be sent will not be.
-    pub(super) fn disconnect(&mut self, why: &str) {
+    pub(super) fn disconnect(&mut self, why: &Reason) {
         for store in 0..self.channels.len() {
             self.channels[store].disconnect();
             self.announce(store);
             self.lose_sent(store, Cause::Connection);
             for id in self.commands.queued(store) {
                 if self.commands.get(id).is_some_and(|pending| pending.wait_until.is_none()) {
-                    self.give_up(id, why);
+                    self.give_up_because(id, why);
                 }
             }
         }

@@ -58,7 +58,7 @@ pub use output::{Output, StoreId, StoreState};
 pub use timing::Timing;
 
 use crate::config::Token;
-use crate::error::DustErr;
+use crate::error::{DustErr, Reason};
 use crate::sync::MAX_MIRROR;
 use backoff::Dice;
 use cause::Cause;
@@ -116,7 +116,7 @@ pub struct Session {
     dice: Dice,
     outputs: VecDeque<Output>,
     /// Why there is no connection, if there was an attempt.
-    why_lost: String,
+    why_lost: Option<Reason>,
 }
 
 impl Session {
@@ -143,7 +143,7 @@ impl Session {
             op_prefix,
             dice,
             outputs: VecDeque::new(),
-            why_lost: String::new(),
+            why_lost: None,
         }
     }
 

@@ -13,6 +13,7 @@ use reqwest::{Client, Url};
 use super::body::{Progress, WatchedBody};
 use super::request::Request;
 use crate::config::plain_text_hint;
+use crate::error::Reason;
 use crate::world::World;
 use dust_protocol::http::Condition;
 
@@ -46,15 +47,15 @@ impl Answer {
 #[derive(Debug)]
 pub(super) enum Lost {
     /// The request has provably not reached the server.
-    NotSent(String),
+    NotSent(Reason),
     /// It may have.
-    Unanswered(String),
+    Unanswered(Reason),
     /// It may have, and there was time enough to answer.
-    TimedOut(String),
+    TimedOut(Reason),
     /// There was an answer, too large to read.
     TooLarge,
     /// No request can be made of it.
-    Impossible(String),
+    Impossible(Reason),
 }
 
 /// How long a try may take, and how much it may bring.
@@ -95,8 +96,8 @@ pub(super) async fn attempt(
         if now >= end {
             let time = end.saturating_sub(since);
             match begun {
-                Some(_) => return Err(Lost::TimedOut(format!("no answer within {time:?}"))),
-                None if not_sent() => return Err(Lost::NotSent(format!("no connection within {time:?}"))),
+                Some(_) => return Err(Lost::TimedOut(format!("no answer within {time:?}").into())),
+                None if not_sent() => return Err(Lost::NotSent(format!("no connection within {time:?}").into())),
                 // It has begun to leave just now.
                 None => continue,
             }
@@ -224,7 +225,7 @@ impl Broken {
 }
 
 /// What went wrong, from the inside out to the cause, without the URL.
-fn reason(error: reqwest::Error) -> String {
+fn reason(error: reqwest::Error) -> Reason {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -237,7 +238,7 @@ fn reason(error: reqwest::Error) -> String {
         cause = error.source();
     }
     text.push_str(plain_text_hint(&text));
-    text
+    Reason::of(error).map(|_| text)
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use super::attempt::{Answer, Limits, Lost, attempt};
 use super::budget::Cost;
 use super::request::Request;
 use super::trace::Trace;
-use crate::error::DustErr;
 use crate::error::http::{Call, Refusal, parse_retry_after};
+use crate::error::{DustErr, Reason};
 use crate::world::jitter;
 use dust_protocol::http::Unreadable;
 
@@ -85,7 +85,7 @@ impl HttpTransport {
         let result = match self.answer(&call, deadline, &request, &id, &mut trace).await {
             Ok(answer) => read(&answer.body).map_err(|why| {
                 let why = why.map(|text| self.config.token().redact(text));
-                call.unreadable(answer.status, &why)
+                call.unreadable(answer.status, why)
             }),
             Err(error) => Err(error),
         };
@@ -227,19 +227,22 @@ pub(super) fn request_ids(mark: u64) -> Arc<str> {
 
 fn without_answer(call: &Call<'_>, lost: Lost, limits: Limits) -> (DustErr, Next) {
     let writes = call.operation.writes();
+    let unreached = |why: &Reason| call.network(why.text()).with_cause(why.source());
     match lost {
-        Lost::Impossible(why) => (call.invalid(&format!("no request can be made of it: {why}")), Next::GiveUp),
-        Lost::NotSent(why) => (call.network(&why), Next::Retry(Cost::Retry)),
-        Lost::TimedOut(why) | Lost::Unanswered(why) if writes => (call.unknown_outcome(&why), Next::GiveUp),
-        Lost::TimedOut(why) => (call.network(&why), Next::Retry(Cost::AfterTimeout)),
-        Lost::Unanswered(why) => (call.network(&why), Next::Retry(Cost::Retry)),
+        Lost::Impossible(why) => {
+            let error = call.invalid(&format!("no request can be made of it: {}", why.text()));
+            (error.with_cause(why.source()), Next::GiveUp)
+        }
+        Lost::NotSent(why) => (unreached(&why), Next::Retry(Cost::Retry)),
+        Lost::TimedOut(why) | Lost::Unanswered(why) if writes => {
+            (call.unknown_outcome(why.text()).with_cause(why.source()), Next::GiveUp)
+        }
+        Lost::TimedOut(why) => (unreached(&why), Next::Retry(Cost::AfterTimeout)),
+        Lost::Unanswered(why) => (unreached(&why), Next::Retry(Cost::Retry)),
         Lost::TooLarge => {
             let why = format!("the answer is larger than the {} bytes of `max_answer`", limits.bytes);
-            let error = if writes {
-                call.unknown_outcome(&why)
-            } else {
-                DustErr::TooLarge { what: format!("{}: {why}", call.text()) }
-            };
+            let error =
+                if writes { call.unknown_outcome(&why) } else { DustErr::too_large(format!("{}: {why}", call.text())) };
             (error, Next::GiveUp)
         }
     }

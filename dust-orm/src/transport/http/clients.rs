@@ -1,6 +1,6 @@
 //! The HTTP clients of a transport: one for each tokio runtime that uses it.
 
-use std::fmt;
+use std::error::Error;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -68,15 +68,16 @@ fn runtime() -> Option<Id> {
     Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
+fn unusable(error: impl Error + Send + Sync + 'static) -> DustErr {
+    DustErr::invalid_params(format!("the HTTP client cannot be built: {error}")).with_source(error)
+}
+
 /// One client for a configuration: keep-alive, compression, no redirects.
 fn client(config: &DustConfig, proxy: Option<&Proxy>) -> Result<Client, DustErr> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    let unusable =
-        |error: &dyn fmt::Display| DustErr::InvalidParams(format!("the HTTP client cannot be built: {error}"));
     // The configuration has checked the token; the error would not show it.
-    let mut authorization =
-        HeaderValue::try_from(format!("Bearer {}", config.token().reveal())).map_err(|error| unusable(&error))?;
+    let mut authorization = HeaderValue::try_from(format!("Bearer {}", config.token().reveal())).map_err(unusable)?;
     authorization.set_sensitive(true);
     headers.insert(AUTHORIZATION, authorization);
 
@@ -96,12 +97,12 @@ fn client(config: &DustConfig, proxy: Option<&Proxy>) -> Result<Client, DustErr>
         builder = builder.http1_only();
     }
     if let Some(proxy) = proxy {
-        let mut chosen = reqwest::Proxy::all(proxy.url.as_str()).map_err(|error| unusable(&error))?;
+        let mut chosen = reqwest::Proxy::all(proxy.url.as_str()).map_err(unusable)?;
         if let Some(authorization) = &proxy.authorization {
             chosen = chosen.custom_http_auth(authorization.clone());
         }
         builder = builder.proxy(chosen);
     }
     let https = config.base_url().starts_with("https:");
-    tls::choose(builder, https, config.http1_only())?.build().map_err(|error| unusable(&error))
+    tls::choose(builder, https, config.http1_only())?.build().map_err(unusable)
 }

@@ -128,8 +128,9 @@ impl HttpTransport {
         let store = config.store();
         let root = |path: &str| {
             let base = config.base_url();
-            Url::parse(&format!("{base}{path}"))
-                .map_err(|error| DustErr::InvalidParams(format!("the base URL `{base}` cannot be used: {error}")))
+            Url::parse(&format!("{base}{path}")).map_err(|error| {
+                DustErr::invalid_params(format!("the base URL `{base}` cannot be used: {error}")).with_source(error)
+            })
         };
         Ok(HttpTransport {
             clients: Arc::new(Clients::new(&config)?),
@@ -277,7 +278,7 @@ impl Transport for HttpTransport {
         };
         let store_seq = match (op, condition) {
             (Op::Set(value), Some(Condition::IfAbsent)) if is_empty_object(&value) => {
-                return Err(DustErr::InvalidParams(format!(
+                return Err(DustErr::invalid_params(format!(
                     "set of `{path}`: an empty object leaves nothing behind, so there is nothing to write if absent"
                 )));
             }
@@ -291,7 +292,7 @@ impl Transport for HttpTransport {
                 self.delete(&path, Some(revision), self.deadline()).await?
             }
             (Op::Delete, Some(Condition::IfAbsent)) => {
-                return Err(DustErr::InvalidParams(format!("delete of `{path}`: it cannot ask for absence")));
+                return Err(DustErr::invalid_params(format!("delete of `{path}`: it cannot ask for absence")));
             }
             (op, _) => return Err(self.refuse(op.kind().name())),
         };

@@ -33,7 +33,7 @@ impl HttpTransport {
                     if let Some(base) = pattern.base().filter(|_| self.lists_by_range()) {
                         match self.page_between(call, deadline, &Selector::below(&base), request, true).await {
                             Ok(Some(page)) => return page.ok_or_else(|| too_close(&call)),
-                            Ok(None) | Err(DustErr::InvalidParams(_)) => {}
+                            Ok(None) | Err(DustErr::InvalidParams { .. }) => {}
                             Err(error) => return Err(error),
                         }
                         let page = self.page_as_it_is(call, deadline, request).await?;
@@ -108,7 +108,7 @@ impl HttpTransport {
         }
         match self.leaves_by_range(call, deadline, path, after).await {
             Ok(Some(page)) => return page.ok_or_else(|| too_close(&call)),
-            Ok(None) | Err(DustErr::InvalidParams(_)) => {}
+            Ok(None) | Err(DustErr::InvalidParams { .. }) => {}
             Err(error) => return Err(error),
         }
         let page = self.leaves_by_pattern(call, deadline, path, after).await?;

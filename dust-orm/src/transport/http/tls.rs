@@ -22,7 +22,7 @@ pub(super) fn choose(builder: ClientBuilder, https: bool, http1_only: bool) -> R
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 pub(super) fn choose(builder: ClientBuilder, https: bool, _http1_only: bool) -> Result<ClientBuilder, DustErr> {
     if https {
-        return Err(DustErr::InvalidParams(
+        return Err(DustErr::invalid_params(
             "the base URL begins with https, but dust-orm was built without TLS: turn on its feature `rustls` or \
              `native-tls`"
                 .to_owned(),

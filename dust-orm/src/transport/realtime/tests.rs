@@ -1,5 +1,6 @@
 //! The client and its transport against servers on the loopback.
 
+use std::error::Error as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -398,8 +399,13 @@ async fn a_server_that_is_not_there_is_waited_for() {
     let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
     let error = transport.get(&path("p")).await.unwrap_err();
     assert!(error.kind() == ErrKind::Network && error.to_string().contains("nothing to read yet"), "{error}");
+    let is_refused = |error: &DustErr| {
+        let cause = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+        cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::ConnectionRefused)
+    };
+    assert!(is_refused(&error), "{error:?}");
     let error = transport.write(Write::new(path("p"), Op::Delete)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrKind::Network);
+    assert!(error.kind() == ErrKind::Network && is_refused(&error), "{error:?}");
     let unknown = RealtimeTransport::new(&client, "acme/other").unwrap_err();
     assert!(unknown.to_string().contains("only `acme/main`"), "{unknown}");
 

@@ -29,7 +29,7 @@ pub async fn run(server: &Server) -> Result<Vec<String>, DustErr> {
 
     let params = json!({"slug": "bad", "title": "", "url": "https://example.com"});
     match dust.insert(link::create(params)).await {
-        Err(DustErr::Invalid(errors)) => said.push(format!("refused: {errors}")),
+        Err(DustErr::Invalid { errors, .. }) => said.push(format!("refused: {errors}")),
         other => drop(other?),
     }
 

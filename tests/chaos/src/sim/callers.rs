@@ -197,7 +197,7 @@ impl World {
         if let Ok(written) = &result {
             self.learn(index, written)?;
         }
-        let was_not_sent = matches!(result, Err(DustErr::Network(_)));
+        let was_not_sent = matches!(result, Err(DustErr::Network { .. }));
         let is_unknown = outcome == Outcome::Unknown && self.mutation == Some(Mutation::FailoverSendsAgain);
         self.calls[index].outcome = Some(outcome);
         if was_not_sent || is_unknown {

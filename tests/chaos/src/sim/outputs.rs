@@ -144,7 +144,7 @@ impl World {
                 let is_double = self.is(Mutation::ClientAnswersTwice, 10);
                 let result = match result {
                     Ok(_) if self.is(Mutation::ClientDeniesWrite, 10) => {
-                        Err(DustErr::Network("the write was not sent".to_owned()))
+                        Err(DustErr::network("the write was not sent"))
                     }
                     result => result,
                 };

@@ -173,7 +173,7 @@ async fn answer(
             Some(_) => _ = history.cancelled.fetch_add(1, Ordering::SeqCst),
             None => history.violate(Promise::EveryCallIsAnswered, format!("the write {marker:?} is not answered")),
         }
-        Err(DustErr::Timeout { operation: "a write".to_owned() })
+        Err(DustErr::timeout("a write"))
     });
     let outcome = match &result {
         Ok(seq) => {

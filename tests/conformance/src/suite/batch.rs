@@ -65,7 +65,7 @@ async fn a_stale_revision_in_the_last_entry_writes_nothing(cx: &Context) {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, DustErr::Conflict { path, current: now, op_index: Some(_) }
+        matches!(&error, DustErr::Conflict { path, current: now, op_index: Some(_), .. }
             if path == "app/settings/theme/enabled" && *now == Some(current)),
         "{error:?}"
     );

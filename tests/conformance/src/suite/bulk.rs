@@ -67,12 +67,12 @@ async fn a_record_is_never_split(cx: &Context) {
 
 async fn a_failure_says_how_many_are_written(cx: &Context) {
     let (repo, probe) = cx.probe();
-    probe.fail_write(1, DustErr::Network("connection refused".to_owned()));
+    probe.fail_write(1, DustErr::network("connection refused"));
     let names: Vec<String> = (0..1500).map(|n| format!("s{n:04}")).collect();
     let error = repo.insert_many(names.iter().map(|name| new_setting(name))).await.unwrap_err();
     assert!(!error.is_retryable());
     match error {
-        DustErr::Partial { done: 1000, cause, .. } => assert_eq!(cause.kind(), ErrKind::Network),
+        DustErr::PartiallyWritten { done: 1000, source, .. } => assert_eq!(source.kind(), ErrKind::Network),
         other => panic!("{other:?}"),
     }
     let written = cx.repo.all::<setting::Entity>().await.unwrap();
@@ -84,7 +84,7 @@ async fn a_failure_says_how_many_are_written(cx: &Context) {
 
 async fn a_failure_of_the_first_chunk_is_itself(cx: &Context) {
     let (repo, probe) = cx.probe();
-    probe.fail_write(0, DustErr::Network("connection refused".to_owned()));
+    probe.fail_write(0, DustErr::network("connection refused"));
     let error = repo.insert_many(["a", "b"].map(new_link)).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::Network);
     assert_eq!(cx.leaves_of_all().await, []);

@@ -375,7 +375,7 @@ async fn what_an_insert_if_absent_left_behind_is_taken_over(cx: &Context) {
         return;
     }
     let (repo, probe) = cx.probe();
-    let stopped = || DustErr::Timeout { operation: "stopped".to_owned() };
+    let stopped = || DustErr::timeout("stopped");
     probe.fail_write(1, stopped());
     repo.insert(new_link("dust")).if_absent().await.unwrap_err();
     probe.fail_write(1, stopped());

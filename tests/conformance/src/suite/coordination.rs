@@ -55,13 +55,13 @@ async fn a_lease_is_taken_renewed_and_given_back(cx: &Context) {
     let mut lease = cx.repo.lease("locks/a", LONG).holder("me").await.unwrap();
     assert_eq!((lease.key(), lease.holder()), (&path("locks/a"), Some("me")));
     let error = cx.repo.lease("locks/a", LONG).await.unwrap_err();
-    assert!(matches!(&error, DustErr::Held { key } if key == "locks/a"), "{error}");
+    assert!(matches!(&error, DustErr::LeaseHeld { key, .. } if key == "locks/a"), "{error}");
     let (token, expires_at) = (lease.token(), lease.expires_at());
     lease.renew(LONG * 2).await.unwrap();
     assert!(lease.token() == token && lease.expires_at() > expires_at);
     assert!(lease.release().await.unwrap());
     assert!(!lease.release().await.unwrap());
-    assert_eq!(lease.renew(LONG).await.unwrap_err().kind(), ErrKind::NotHeld);
+    assert_eq!(lease.renew(LONG).await.unwrap_err().kind(), ErrKind::LeaseLost);
     assert!(cx.repo.lease("locks/a", LONG).await.unwrap().token() > token);
 }
 
@@ -70,7 +70,7 @@ async fn a_lease_needs_a_place_of_its_own(cx: &Context) {
         return;
     }
     cx.set("locks/a", json!("mine")).await;
-    assert_eq!(cx.repo.lease("locks/a", LONG).await.unwrap_err().kind(), ErrKind::Occupied);
+    assert_eq!(cx.repo.lease("locks/a", LONG).await.unwrap_err().kind(), ErrKind::NotALease);
     assert_eq!(cx.repo.lease("locks/b", Duration::ZERO).await.unwrap_err().kind(), ErrKind::InvalidParams);
 }
 
@@ -156,7 +156,7 @@ async fn a_flight_that_gives_up_stores_nothing(cx: &Context) {
     }
     let work = async |repo: DustRepo| {
         assert!(!repo.exists::<link::Entity>("dust").await.unwrap());
-        Err::<u32, _>(DustErr::NotFound { what: "the source".into() })
+        Err::<u32, _>(DustErr::not_found("the source"))
     };
     let error = cx.repo.single_flight("report", FlightOptions::new(), work).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::NotFound);
@@ -167,17 +167,17 @@ async fn out_of_reach_the_work_is_done_regardless_or_not_at_all(cx: &Context) {
     if lacks_typed_ops(cx) {
         return;
     }
-    let unreachable = || DustErr::Network("cut".into());
+    let unreachable = || DustErr::network("cut");
     let (repo, probe) = cx.probe();
     probe.fail_read(0, unreachable());
     let flight = repo.single_flight("report", FlightOptions::new(), seven).await.unwrap();
     assert_eq!((flight.value, flight.source, flight.coordinated), (7, Source::Computed, false));
     probe.fail_write(0, unreachable());
     assert!(!repo.single_flight("report", FlightOptions::new(), seven).await.unwrap().coordinated);
-    probe.fail_write(0, DustErr::Timeout { operation: "lease".into() });
+    probe.fail_write(0, DustErr::timeout("lease"));
     let options = FlightOptions::new().on_unavailable(OnUnavailable::Error);
     assert_eq!(repo.single_flight("report", options, never).await.unwrap_err().kind(), ErrKind::Timeout);
-    probe.fail_write(0, DustErr::RateLimited { retry_after: Duration::from_secs(1), limit: "writes".into() });
+    probe.fail_write(0, DustErr::rate_limited(Duration::from_secs(1), "writes"));
     let limited = repo.single_flight("report", FlightOptions::new(), never).await.unwrap_err();
     assert_eq!(limited.kind(), ErrKind::RateLimited, "Dust is there");
     assert_eq!(cx.leaves_of_all().await, []);

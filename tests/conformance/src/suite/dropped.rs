@@ -182,7 +182,7 @@ async fn a_lease_is_free_again_when_it_has_run_out(cx: &Context) {
         // Who dropped it cannot give it back, so the place is free or held, and what is elsewhere does not matter.
         match cx.repo.lease(key(times), LONG).await {
             Ok(lease) => assert!(lease.release().await.unwrap()),
-            Err(error) => assert_eq!(error.kind(), ErrKind::Held, "{error}"),
+            Err(error) => assert_eq!(error.kind(), ErrKind::LeaseHeld, "{error}"),
         }
     })
     .await;

@@ -27,21 +27,21 @@ super::tests![
 /// Every error that a way to a server can produce.
 fn errors() -> Vec<DustErr> {
     vec![
-        DustErr::Network("connection refused".to_owned()),
-        DustErr::Http { status: 502, message: "bad gateway".to_owned() },
-        DustErr::Conflict { path: "links/dust/title".to_owned(), current: Some(7), op_index: None },
-        DustErr::Exists { path: "links/dust".to_owned(), current: Some(7) },
-        DustErr::NotImplemented { operation: "batch_write".to_owned() },
-        DustErr::Timeout { operation: "a write".to_owned() },
-        DustErr::Unauthorized { scope: Some("entries:write".to_owned()), message: "forbidden".to_owned() },
-        DustErr::InvalidParams("limit must be 1..1000".to_owned()),
-        DustErr::RateLimited { retry_after: Duration::from_secs(3), limit: "writes".into() },
-        DustErr::NotFound { what: "the store `acme/reading`".to_owned() },
-        DustErr::Fenced { key: "locks/x".to_owned() },
-        DustErr::Held { key: "locks/x".to_owned() },
-        DustErr::NotHeld { key: "locks/x".to_owned() },
-        DustErr::Occupied { key: "locks/x".to_owned() },
-        DustErr::Storage("disk full".into()),
+        DustErr::network("connection refused"),
+        DustErr::http(502, "bad gateway"),
+        DustErr::conflict("links/dust/title", Some(7)),
+        DustErr::exists("links/dust", Some(7)),
+        DustErr::not_implemented("batch_write"),
+        DustErr::timeout("a write"),
+        DustErr::unauthorized("forbidden", Some("entries:write".to_owned())),
+        DustErr::invalid_params("limit must be 1..1000"),
+        DustErr::rate_limited(Duration::from_secs(3), "writes"),
+        DustErr::not_found("the store `acme/reading`"),
+        DustErr::fenced("locks/x"),
+        DustErr::lease_held("locks/x"),
+        DustErr::lease_lost("locks/x"),
+        DustErr::not_a_lease("locks/x"),
+        DustErr::storage("disk full"),
     ]
 }
 
@@ -103,7 +103,7 @@ async fn two_pages(cx: &Context) {
 
 /// An error that it does not help to try again after.
 fn revoked() -> DustErr {
-    DustErr::Unauthorized { scope: None, message: "the token was revoked".to_owned() }
+    DustErr::unauthorized("the token was revoked", None)
 }
 
 async fn an_error_ends_a_stream(cx: &Context) {
@@ -136,7 +136,7 @@ async fn an_error_in_the_middle_of_all_is_the_answer(cx: &Context) {
 async fn an_error_of_one_read_fails_get_many(cx: &Context) {
     let (repo, probe) = cx.probe();
     let nth = if cx.transport.capabilities().remote { 0 } else { 1 };
-    probe.fail_read(nth, DustErr::Network("gone".to_owned()));
+    probe.fail_read(nth, DustErr::network("gone"));
     assert_eq!(repo.get_many::<link::Entity>(["a", "b", "c"]).await.unwrap_err().kind(), ErrKind::Network);
 }
 
@@ -144,7 +144,7 @@ async fn a_failed_read_before_a_write_writes_nothing(cx: &Context) {
     cx.repo.insert(new_link("dust")).await.unwrap();
     let before = cx.leaves_of_all().await;
     let (repo, probe) = cx.probe();
-    let fail = || probe.fail_read(0, DustErr::Network("gone".to_owned()));
+    let fail = || probe.fail_read(0, DustErr::network("gone"));
     let partial = || link::ActiveModel { note: NotSet, ..new_link("dust") };
     fail();
     assert_eq!(repo.insert(partial()).await.unwrap_err().kind(), ErrKind::Network);

@@ -1,5 +1,7 @@
 //! The guard on reads: a record that does not fit its entity is left out, and `get` says why.
 
+use std::error::Error as _;
+
 use dust_orm::{DustErr, ErrKind, InvalidRecord};
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
@@ -26,7 +28,7 @@ super::tests![
 
 async fn invalid(cx: &Context, slug: &str) -> InvalidRecord {
     match cx.repo.get::<link::Entity>(slug).await.unwrap_err() {
-        DustErr::Decode(invalid) => *invalid,
+        DustErr::Decode { record, .. } => *record,
         other => panic!("{other:?}"),
     }
 }
@@ -82,9 +84,11 @@ async fn a_null_in_a_required_field_is_missing(cx: &Context) {
 async fn a_value_that_does_not_fit_is_named(cx: &Context) {
     cx.set("links/a", json!({"title": 5, "url": {"nested": 1}, "note": ["n"]})).await;
     let invalid = invalid(cx, "a").await;
-    let fields: Vec<&str> = invalid.undecodable.iter().map(|(field, _)| field.as_str()).collect();
+    let fields: Vec<&str> = invalid.undecodable.iter().map(|undecodable| undecodable.field.as_str()).collect();
     assert_eq!(fields, ["title", "url", "note"]);
-    assert!(invalid.undecodable[0].1.contains("integer"), "{:?}", invalid.undecodable);
+    assert!(invalid.undecodable[0].reason.contains("integer"), "{:?}", invalid.undecodable);
+    let error = cx.repo.get::<link::Entity>("a").await.unwrap_err();
+    assert!(error.source().unwrap().is::<serde_json::Error>(), "{error:?}");
     assert_eq!(cx.repo.find_by_id::<link::Entity>("a").await.unwrap(), None);
 }
 

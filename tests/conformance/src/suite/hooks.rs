@@ -108,7 +108,7 @@ async fn a_hook_changes_what_is_written(cx: &Context) {
 
 fn assert_refused(error: &DustErr, message: &str) {
     match error {
-        DustErr::Database(error) => assert_eq!(**error, DbErr::Custom(message.to_owned())),
+        DustErr::Database { source: error, .. } => assert_eq!(**error, DbErr::Custom(message.to_owned())),
         other => panic!("{other:?}"),
     }
 }
@@ -156,7 +156,7 @@ async fn a_hook_that_uses_sql_is_told_that_there_is_none(cx: &Context) {
     for title in [hooked::QUERIES, hooked::EXECUTES] {
         let error = repo.insert(hooked("a", title)).await.unwrap_err();
         match &error {
-            DustErr::Database(error) => {
+            DustErr::Database { source: error, .. } => {
                 assert!(matches!(**error, DbErr::BackendNotSupported { db: "Dust", .. }), "{error:?}");
             }
             other => panic!("{other:?}"),

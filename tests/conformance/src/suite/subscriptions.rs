@@ -264,7 +264,7 @@ async fn a_claim_is_not_heard_of(cx: &Context) {
     // A writer that stops after its claim.
     if !cx.transport.capabilities().if_vacant {
         let (repo, probe) = cx.probe();
-        probe.fail_write(1, DustErr::Timeout { operation: "stopped".to_owned() });
+        probe.fail_write(1, DustErr::timeout("stopped"));
         repo.insert(new_link("stopped")).if_absent().await.unwrap_err();
         assert_eq!(heard(cx, &mut links).await, []);
         cx.repo.delete_by_id::<link::Entity>("stopped").await.unwrap();

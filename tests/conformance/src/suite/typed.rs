@@ -145,7 +145,7 @@ async fn a_count_that_others_carry_out_of_its_type_is_taken_back(cx: &Context) {
     assert_eq!(cx.repo.get::<flat::Entity>("home").await.unwrap().stock, Some(2));
     // Where it cannot be taken back, the number that is stored is named.
     probe.intrude(Write::new(path("flat-pages/home/stock"), by(-1)));
-    probe.fail_write(1, DustErr::Network("gone".to_owned()));
+    probe.fail_write(1, DustErr::network("gone"));
     let error = repo.increment("home", flat::Column::Stock, -2).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::Decode, "{error}");
     assert!(error.to_string().contains("the leaf holds -1"), "{error}");

@@ -95,7 +95,7 @@ async fn understood(transport: &HttpTransport) -> Result<(), String> {
 }
 
 async fn one(transport: &Arc<HttpTransport>, dice: &mut Dice) -> Result<(), DustErr> {
-    let path = |text| dust_protocol::Path::parse(text).map_err(|error| DustErr::InvalidParams(error.to_string()));
+    let path = |text| dust_protocol::Path::parse(text).map_err(|error| DustErr::invalid_params(error.to_string()));
     let at = path(["links/dust/title", "links/dust", "links/a~1b/é", "links/../x"][dice.index(4)])?;
     let value = RawJson::from(serde_json::json!({"title": "Dust"}));
     let repo = DustRepo::with_transport(Arc::clone(transport) as Arc<dyn Transport>);
@@ -109,7 +109,7 @@ async fn one(transport: &Arc<HttpTransport>, dice: &mut Dice) -> Result<(), Dust
         6 => transport.fetch_file(&format!("sha256:{}", "a".repeat(64))).await.map(|_| ()),
         7 => {
             let pattern = Glob::parse(["**", "links/*", "items/**"][dice.index(3)])
-                .map_err(|error| DustErr::InvalidParams(error.to_string()))?;
+                .map_err(|error| DustErr::invalid_params(error.to_string()))?;
             let select = [Select::Entries, Select::Keys, Select::Prefixes][dice.index(3)];
             transport.list(&ListRequest { select, ..ListRequest::pattern(pattern) }).await.map(|_| ())
         }

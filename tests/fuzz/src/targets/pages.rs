@@ -57,7 +57,7 @@ impl Transport for Pages {
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
-        let lock = || DustErr::Network("a lock".to_owned());
+        let lock = || DustErr::network("a lock");
         let mut dice = self.dice.lock().map_err(|_| lock())?;
         let mut left = self.left.lock().map_err(|_| lock())?;
         *left = left.saturating_sub(1);

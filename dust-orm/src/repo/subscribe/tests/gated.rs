@@ -50,7 +50,7 @@ impl Transport for Gated {
         a_moment().await;
         self.lists.fetch_add(1, Ordering::SeqCst);
         if self.fails.load(Ordering::SeqCst) {
-            return Err(DustErr::Network("the gate is closed".to_owned()));
+            return Err(DustErr::network("the gate is closed"));
         }
         self.inner.list(&ListRequest { limit: 3, ..request.clone() }).await
     }

@@ -61,11 +61,11 @@ async fn each_page_of_a_stream_has_its_own() {
 async fn the_chunks_of_insert_many_share_one() {
     let (peer, repo, world) = repo((0..30).map(|_| slow(WRITTEN))).await;
     let error = repo.insert_many((0..5_000).map(new_link)).await.unwrap_err();
-    let DustErr::Partial { done, requests, cause } = &error else { panic!("{error:?}") };
+    let DustErr::PartiallyWritten { done, requests, source } = &error else { panic!("{error:?}") };
     assert_eq!(*done % 333, 0, "{done}");
     assert_eq!(*requests, peer.received().len());
     assert!(world.now() <= Duration::from_secs(4), "{:?}", world.now());
-    assert!(matches!(cause.kind(), ErrKind::Network | ErrKind::Timeout), "{cause:?}");
+    assert!(matches!(source.kind(), ErrKind::Network | ErrKind::Timeout), "{source:?}");
     assert!(error.to_string().contains("requests"), "{error}");
 }
 

@@ -271,6 +271,6 @@ async fn a_file_that_is_another_is_damaged() {
     }));
     let dir = tempfile::tempdir().unwrap();
     let to = dir.path().join("file");
-    assert_eq!(repo.download(&file.unwrap(), &to).await.unwrap_err().kind(), ErrKind::Damaged);
+    assert_eq!(repo.download(&file.unwrap(), &to).await.unwrap_err().kind(), ErrKind::ChecksumMismatch);
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
 }

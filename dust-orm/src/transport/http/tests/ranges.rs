@@ -110,7 +110,7 @@ async fn a_request_that_no_url_can_hold_is_invalid_and_not_quoted() {
     };
     for request in [pattern, cursor, down] {
         let error = transport.list(&request).await.unwrap_err();
-        assert!(matches!(error, DustErr::InvalidParams(_)) && !error.is_retryable(), "{error:?}");
+        assert!(matches!(error, DustErr::InvalidParams { .. }) && !error.is_retryable(), "{error:?}");
         assert!(error.to_string().len() < 1_000, "{}", error.to_string().len());
     }
     assert!(peer.lines().is_empty());

@@ -1,5 +1,7 @@
 //! What is tried again, what is not, and how long it takes.
 
+use std::error::Error as _;
+
 use super::peer::{Step, answer, bytes, json};
 use super::*;
 use crate::config::RetryPolicy;
@@ -111,6 +113,22 @@ async fn a_write_whose_answer_was_lost_is_not_tried_again() {
             assert!(world.pauses().is_empty());
         }
     }
+}
+
+#[tokio::test]
+async fn lost_answer_keeps_the_error_of_the_client_as_cause() {
+    let (_, transport, _) = configured([Step::CloseUnanswered], |config| config.retry(RetryPolicy::none())).await;
+    let read = transport.get(&path("a")).await.unwrap_err();
+    assert_eq!(read.kind(), ErrKind::Network);
+    assert!(read.source().unwrap().is::<reqwest::Error>(), "{read:?}");
+    let (_, transport, _) = scripted([truncated(WRITTEN)]).await;
+    let write = transport.write(set()).await.unwrap_err();
+    assert_eq!(write.kind(), ErrKind::Timeout);
+    let cause = write.source().unwrap().downcast_ref::<reqwest::Error>().unwrap();
+    assert_eq!(cause.url(), None);
+    let (_, transport, _) = scripted([json(200, "[]")]).await;
+    let unreadable = transport.get(&path("a")).await.unwrap_err();
+    assert!(unreadable.source().unwrap().is::<dust_protocol::http::Unreadable>(), "{unreadable:?}");
 }
 
 #[tokio::test]

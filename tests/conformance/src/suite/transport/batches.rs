@@ -66,7 +66,7 @@ async fn a_stale_guard_anywhere_writes_nothing(cx: &Context) {
     let error = batch(cx, vec![set("r/a", json!(1)), BatchOp::delete(path("r")), guarded]).await.unwrap_err();
     match &error {
         // Readers see the revision before the batch, as the batch was undone.
-        DustErr::Conflict { path, current: seen, op_index } => {
+        DustErr::Conflict { path, current: seen, op_index, .. } => {
             assert_eq!((path.as_str(), *seen, *op_index), ("r/b", Some(current), Some(2)));
         }
         other => panic!("{other:?}"),

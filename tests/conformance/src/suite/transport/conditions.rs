@@ -96,7 +96,7 @@ async fn if_absent_writes_once(cx: &Context) {
     let revision = cx.write(on(Precondition::IfAbsent, "r/a", json!(1))).await.unwrap();
     let error = cx.write(on(Precondition::IfAbsent, "r/a", json!(2))).await.unwrap_err();
     assert!(
-        matches!(&error, DustErr::Exists { path, current } if path == "r/a" && *current == Some(revision)),
+        matches!(&error, DustErr::Exists { path, current, .. } if path == "r/a" && *current == Some(revision)),
         "{error:?}"
     );
     assert_eq!(cx.value("r/a").await, Some(json!(1)));
@@ -136,7 +136,7 @@ async fn a_fence_without_its_lease_refuses_the_write(cx: &Context) {
     let fenced = Write { fence: Some(fence), ..set("r/a", json!(1)) };
     let error = cx.write(fenced).await.unwrap_err();
     if cx.transport.capabilities().fences {
-        assert!(matches!(&error, DustErr::Fenced { key } if key == "locks/r"), "{error:?}");
+        assert!(matches!(&error, DustErr::Fenced { key, .. } if key == "locks/r"), "{error:?}");
     } else {
         assert_eq!(error.kind(), ErrKind::NotSupported, "{error}");
     }

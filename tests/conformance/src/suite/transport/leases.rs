@@ -44,7 +44,7 @@ async fn lock(cx: &Context, op: Op) -> Result<Receipt, DustErr> {
 async fn a_lease_is_taken_once(cx: &Context) {
     let Some(_) = take(cx).await else { return };
     let error = lease(cx, "you").await.unwrap_err();
-    assert!(matches!(&error, DustErr::Held { key } if key == "locks/r"), "{error:?}");
+    assert!(matches!(&error, DustErr::LeaseHeld { key, .. } if key == "locks/r"), "{error:?}");
     assert_eq!(cx.entries("locks").await[0].kind, LeafKind::Lease);
 }
 
@@ -57,7 +57,7 @@ async fn a_released_lease_is_free_again(cx: &Context) {
 async fn a_release_with_another_token_changes_nothing(cx: &Context) {
     let Some(token) = take(cx).await else { return };
     assert_eq!(lock(cx, Op::Release { token: token + 1 }).await.unwrap().store_seq, None);
-    assert_eq!(lease(cx, "you").await.unwrap_err().kind(), ErrKind::Held);
+    assert_eq!(lease(cx, "you").await.unwrap_err().kind(), ErrKind::LeaseHeld);
 }
 
 async fn only_the_holder_renews(cx: &Context) {
@@ -65,14 +65,14 @@ async fn only_the_holder_renews(cx: &Context) {
     let renewed = lock(cx, Op::Renew { token, ttl_ms: LONG }).await.unwrap();
     assert_eq!(renewed.value.unwrap().to::<Value>().unwrap()["token"], json!(token));
     let error = lock(cx, Op::Renew { token: token + 1, ttl_ms: LONG }).await.unwrap_err();
-    assert!(matches!(&error, DustErr::NotHeld { key } if key == "locks/r"), "{error:?}");
+    assert!(matches!(&error, DustErr::LeaseLost { key, .. } if key == "locks/r"), "{error:?}");
 }
 
 async fn a_value_that_is_no_lease_is_not_replaced(cx: &Context) {
     cx.set("locks/r", json!("mine")).await;
     let error = lease(cx, "you").await.unwrap_err();
     if cx.transport.capabilities().typed_ops {
-        assert!(matches!(&error, DustErr::Occupied { key } if key == "locks/r"), "{error:?}");
+        assert!(matches!(&error, DustErr::NotALease { key, .. } if key == "locks/r"), "{error:?}");
     } else {
         assert_eq!(error.kind(), ErrKind::NotSupported);
     }
