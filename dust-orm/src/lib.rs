@@ -4,8 +4,7 @@
 //! derive, and a [`DustRepo`] in place of a database connection.
 //!
 //! ```
-//! use dust_orm::DustRepo;
-//! use dust_orm::entity::prelude::*;
+//! use dust_orm::prelude::*;
 //! use serde_json::json;
 //!
 //! mod link {
@@ -41,7 +40,7 @@
 //! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), dust_orm::DustErr> {
+//! # async fn main() -> Result<(), DustErr> {
 //! let repo = DustRepo::embedded();
 //! let params = json!({"slug": "dust", "title": "Dust"});
 //! let link = repo.insert(link::create(params)).await?;
@@ -68,11 +67,12 @@
 //! | hear of changes | [`subscribe`](DustRepo::subscribe), [`broadcast`](DustRepo::broadcast), [`on`](DustRepo::on), [`Event`] |
 //! | agree who does what | [`lease`](DustRepo::lease), [`single_flight`](DustRepo::single_flight) |
 //! | read from a live local mirror | [`sync::SyncClient`]; [`cache`] keeps it across restarts |
-//! | handle what goes wrong | [`DustErr`], [`ErrKind`], [`RetryPolicy`] |
+//! | handle what goes wrong | [`DustErr`], [`ErrKind`], [`http_status`](DustErr::http_status), [`RetryPolicy`] |
 //! | test an application | [`testing::TestRepo`], and the crate `dust-emulator` for a whole server |
 //!
 //! | module | what |
 //! |---|---|
+//! | [`prelude`] | the names of programs that use a repo |
 //! | [`repo`] | [`DustRepo`] and its verbs |
 //! | [`changeset`] | [`Changeset`]: cast and validate before writing |
 //! | [`entity`] | [`DustEntity`] and its derive, storage modes, revisions, field types |
@@ -117,6 +117,7 @@ pub mod entity;
 pub mod error;
 pub mod feed;
 mod pace;
+pub mod prelude;
 /// The types of Dust's language that a [`Transport`], a cache and a raw subscription name; `dust-protocol` has the rest.
 pub mod protocol {
     pub use dust_protocol::list::MAX_PAGE;

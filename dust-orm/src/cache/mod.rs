@@ -73,6 +73,7 @@ pub trait CacheWrite: Send {
 
 /// What the leaves in a [`Cache`] are as of.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Cursor {
     /// The address of the server the store is on. The same name on another server is another store.
     pub server: String,
@@ -86,4 +87,19 @@ pub struct Cursor {
     /// The mark of a client that writes the leaves in several transactions, and has not come to the last one: the leaves are
     /// the state at no op, and nobody reads them. `None` in all other cases.
     pub unfinished: Option<Arc<str>>,
+}
+
+impl Cursor {
+    /// The cursor of leaves that are the state of a server's store at the op `seq`, without an id of that op.
+    ///
+    /// ```
+    /// use dust_orm::cache::Cursor;
+    ///
+    /// let mut cursor = Cursor::new("https://dustlayer.io", 7);
+    /// cursor.last_op_id = Some("laptop-7".into());
+    /// assert_eq!(cursor.unfinished, None);
+    /// ```
+    pub fn new(server: impl Into<String>, seq: u64) -> Cursor {
+        Cursor { server: server.into(), seq, last_op_id: None, inexact_through: 0, unfinished: None }
+    }
 }

@@ -7,6 +7,7 @@ use crate::error::{Errors, FieldError};
 
 /// What is done with the model that a changeset gives, for [`apply_action`](Changeset::apply_action).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Action {
     /// A record is written under the key that the changes have, or else the data.
     Insert,

@@ -14,10 +14,11 @@ use std::time::Duration;
 /// use std::time::Duration;
 /// use dust_orm::RetryPolicy;
 ///
-/// let patient = RetryPolicy { max_tries: 6, max_delay: Duration::from_secs(10), ..RetryPolicy::default() };
+/// let patient = RetryPolicy::default().with_max_tries(6).with_max_delay(Duration::from_secs(10));
 /// assert_eq!(RetryPolicy::none().max_tries, 1);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RetryPolicy {
     /// How often a call is tried at the most; 1 tries once and never waits. Waiting for the rate limit does not count. 3 by
     /// default.
@@ -34,7 +35,27 @@ pub struct RetryPolicy {
 impl RetryPolicy {
     /// Every call is tried once.
     pub fn none() -> RetryPolicy {
-        RetryPolicy { max_tries: 1, ..RetryPolicy::default() }
+        RetryPolicy::default().with_max_tries(1)
+    }
+
+    /// Sets the number of tries.
+    pub fn with_max_tries(self, max_tries: u32) -> RetryPolicy {
+        RetryPolicy { max_tries, ..self }
+    }
+
+    /// Sets the upper bound of the first pause.
+    pub fn with_base_delay(self, base_delay: Duration) -> RetryPolicy {
+        RetryPolicy { base_delay, ..self }
+    }
+
+    /// Sets the upper bound of any pause.
+    pub fn with_max_delay(self, max_delay: Duration) -> RetryPolicy {
+        RetryPolicy { max_delay, ..self }
+    }
+
+    /// Sets the budget that all calls share.
+    pub fn with_budget(self, budget: u32) -> RetryPolicy {
+        RetryPolicy { budget, ..self }
     }
 }
 

@@ -90,6 +90,7 @@ pub trait DustEntity:
 
 /// How the records of an entity are written (`#[dust(mode = "..")]`). They are read the same way in both modes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StorageMode {
     /// One leaf per field: other writers can change a single field, and an update writes only what changed.
     #[default]
@@ -103,6 +104,7 @@ pub enum StorageMode {
 /// A Dust server ignores ASCII case when it removes a subtree, so two keys that differ only in case destroy each other, and
 /// so do the records of two prefixes that differ only in case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum KeyCase {
     /// Keys and a prefix without ASCII upper-case letters; others are refused before anything is sent.
     #[default]

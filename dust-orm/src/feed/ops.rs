@@ -15,6 +15,7 @@ use super::queue::Queue;
 
 /// What a subscriber to ops gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Delivery {
     /// An op, once, in the order of `store_seq`.
     Op(Arc<CommittedOp>),

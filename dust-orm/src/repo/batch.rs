@@ -123,6 +123,7 @@ impl BatchWrite<'_> {
 
 /// What a batch answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BatchResult {
     /// The place of the last op in the store's order; `None` when there was nothing to write.
     pub store_seq: Option<u64>,

@@ -131,6 +131,7 @@ impl DustRepo {
 
 /// What a delete answers: SeaORM counts rows, Dust numbers the op.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeleteResult {
     /// The place of the op in the store's order.
     pub store_seq: u64,

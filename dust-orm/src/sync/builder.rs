@@ -179,9 +179,8 @@ impl SyncClientBuilder {
     /// machine; one of another scheme than `http` and `https` is an error. Needs a tokio runtime.
     pub async fn start(self) -> Result<SyncClient, DustErr> {
         if tokio::runtime::Handle::try_current().is_err() {
-            return Err(DustErr::InvalidParams(
-                "the realtime client needs a tokio runtime: start it inside of `#[tokio::main]` or `Runtime::block_on`"
-                    .to_owned(),
+            return Err(DustErr::invalid_params(
+                "the realtime client needs a tokio runtime: start it inside of `#[tokio::main]` or `Runtime::block_on`",
             ));
         }
         let configs = self.configs()?;

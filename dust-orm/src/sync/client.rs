@@ -121,6 +121,7 @@ impl Inner {
 
 /// How one store of a client is doing.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct StoreStatus {
     /// The store, `org/name`.
     pub store: String,

@@ -1,39 +1,68 @@
 use crate::error::DustErr;
 
-/// What a transport can do beyond reading, `set`, `delete` and atomic batches, which all of them can.
+/// The abilities of a transport beyond reading, `set`, `delete` and atomic batches, which all transports have.
+///
+/// A transport of one's own begins with the [default](Capabilities::default), the minimum, and sets what it can do besides:
+///
+/// ```
+/// use dust_orm::Capabilities;
+///
+/// let mut capabilities = Capabilities::default();
+/// capabilities.fences = true;
+/// capabilities.batch_bytes = 1 << 20;
+/// assert!(!capabilities.subscribe && !capabilities.typed_ops);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Whether a `set` may carry [`IfVacant`](dust_protocol::Precondition::IfVacant). A Dust server knows only
-    /// `IfAbsent` of a single leaf, and ignores even that in a batch without a word.
+    /// A `set` may carry [`IfVacant`](dust_protocol::Precondition::IfVacant). A Dust server knows only `IfAbsent` of a
+    /// single leaf, and ignores even that in a batch without an error.
     pub if_vacant: bool,
-    /// Whether writes may carry a [`Fence`](dust_protocol::Fence).
+    /// Writes may carry a [`Fence`](dust_protocol::Fence).
     pub fences: bool,
-    /// Whether any batch may carry a fence. Where single writes may and batches may not, a batch that sets the fields of one
-    /// record without conditions still may.
+    /// Any batch may carry a fence. Where single writes may and batches may not, a batch that sets the fields of one record
+    /// without conditions still may.
     pub fenced_batches: bool,
-    /// Whether a batch that sets several fields of one record may be committed as one op, with one `store_seq`.
+    /// A batch that sets several fields of one record may be committed as one op, with one `store_seq`.
     pub merges_fields: bool,
-    /// Whether `merge`, `increment`, `add`, `remove`, leases and files can be written.
+    /// `merge`, `increment`, `add`, `remove`, leases and files can be written.
     pub typed_ops: bool,
-    /// Whether any JSON value can be written. With [MessagePack frames](dust_protocol::channel::Frames) integers beyond 64 bits
-    /// and decimal envelopes cannot.
+    /// Any JSON value can be written, as by default. With [MessagePack frames](dust_protocol::channel::Frames) integers beyond
+    /// 64 bits and decimal envelopes cannot.
     pub every_value: bool,
-    /// Whether committed ops can be subscribed to.
+    /// Committed ops can be subscribed to: [`hub`](crate::Transport::hub) answers a hub.
     pub subscribe: bool,
-    /// Whether a call crosses a network, so that it pays to ask for the next page ahead of time.
+    /// A call crosses a network, so that it pays to ask for the next page ahead of time.
     pub remote: bool,
-    /// How many bytes of paths and values one batch may hold at the most, with some room for what stands around them.
+    /// The largest batch in bytes of paths and values, with some room for what stands around them. `usize::MAX`, which is no
+    /// limit, by default.
     pub batch_bytes: usize,
+}
+
+impl Default for Capabilities {
+    /// The minimum: every JSON value in batches of any size, and nothing else.
+    fn default() -> Capabilities {
+        Capabilities {
+            if_vacant: false,
+            fences: false,
+            fenced_batches: false,
+            merges_fields: false,
+            typed_ops: false,
+            every_value: true,
+            subscribe: false,
+            remote: false,
+            batch_bytes: usize::MAX,
+        }
+    }
 }
 
 impl Capabilities {
     /// The error for an operation that `transport` lacks.
     pub fn refuse(self, transport: &'static str, operation: &str) -> DustErr {
-        DustErr::NotSupported {
-            operation: operation.to_owned(),
+        DustErr::not_supported(
+            operation,
             transport,
-            hint: "use the realtime client, or the embedded store for tests and development".to_owned(),
-        }
+            "use the realtime client, or the embedded store for tests and development",
+        )
     }
 }

@@ -90,12 +90,9 @@ impl Transport for EmbeddedTransport {
             if_vacant: true,
             fences: true,
             fenced_batches: true,
-            merges_fields: false,
             typed_ops: true,
-            every_value: true,
             subscribe: true,
-            remote: false,
-            batch_bytes: usize::MAX,
+            ..Capabilities::default()
         }
     }
 
@@ -144,7 +141,7 @@ impl Transport for EmbeddedTransport {
         pace(WRITE_COST).await;
         let origin = self.origin();
         let committed = self.store.write_async(write, origin).await?;
-        Ok(committed.map_or(Receipt { store_seq: None, value: None }, receipt))
+        Ok(committed.map_or(Receipt::new(None), receipt))
     }
 
     async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {

@@ -134,15 +134,37 @@ pub(crate) fn for_subscription(transport: Arc<dyn Transport>) -> Arc<dyn Transpo
     transport.for_subscription().unwrap_or(transport)
 }
 
-/// What a store answers to a write.
+/// The answer of a store to a write.
+///
+/// ```
+/// use dust_orm::transport::Receipt;
+///
+/// let set = Receipt::new(Some(7));
+/// assert_eq!((set.store_seq, &set.value), (Some(7), &None));
+/// let increment = Receipt::new(Some(8)).with_value(serde_json::json!(3).into());
+/// assert_eq!(increment.value.unwrap().as_str(), "3");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Receipt {
     /// The op's place in the store's order; the revision of the leaves it wrote. `None` when nothing was committed,
     /// which happens only when a lease is released with a token that no longer matches.
     pub store_seq: Option<u64>,
-    /// What the op has made, where only the store knows: for `increment`, `add` and `remove` the new value of the leaf, for
+    /// The value that the op has made, where only the store knows: for `increment`, `add` and `remove` the new value of the leaf, for
     /// `lease` and `renew` the lease, for `put_file` the reference. `None` for other ops.
     pub value: Option<RawJson>,
+}
+
+impl Receipt {
+    /// The receipt of the op that was committed as `store_seq`; `None` when nothing was committed.
+    pub fn new(store_seq: Option<u64>) -> Receipt {
+        Receipt { store_seq, value: None }
+    }
+
+    /// Sets the value that the op has made.
+    pub fn with_value(self, value: RawJson) -> Receipt {
+        Receipt { value: Some(value), ..self }
+    }
 }
 
 /// The first leaves below a path, as many as tell a claim from a record.

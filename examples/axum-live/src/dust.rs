@@ -28,7 +28,8 @@ impl Dust {
     /// The first store of an emulator.
     pub async fn on(emulator: Emulator) -> Result<Dust, Box<dyn std::error::Error>> {
         // An emulator is next door: there is no crowd to spare, so that it can be tried often.
-        let timing = Timing { max_pause: Duration::from_millis(500), ..Timing::default() };
+        let mut timing = Timing::default();
+        timing.max_pause = Duration::from_millis(500);
         let client = SyncClient::builder()
             .base_url(emulator.url())
             .store(emulator.store())

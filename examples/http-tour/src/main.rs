@@ -8,7 +8,7 @@ mod setting;
 
 use dust_emulator::{Emulator, Fault};
 use dust_orm::entity::prelude::*;
-use dust_orm::{BatchEntry, DustConfig, DustErr, DustRepo, ErrKind};
+use dust_orm::prelude::*;
 use futures_util::TryStreamExt;
 use serde_json::json;
 

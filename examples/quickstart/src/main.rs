@@ -5,7 +5,7 @@
 mod link;
 
 use dust_orm::entity::prelude::*;
-use dust_orm::{BatchEntry, DustErr, DustRepo};
+use dust_orm::prelude::*;
 use futures_util::TryStreamExt;
 use serde_json::json;
 

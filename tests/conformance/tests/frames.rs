@@ -23,7 +23,8 @@ fn commit(store: &Store, path: &str, json: &str) {
 }
 
 async fn start(emulator: &Emulator, frames: Frames) -> Result<SyncClient, DustErr> {
-    let timing = Timing { status: Duration::from_millis(50), ..Timing::default() };
+    let mut timing = Timing::default();
+    timing.status = Duration::from_millis(50);
     let builder = SyncClient::builder().store(emulator.store()).token(emulator.token()).base_url(emulator.url());
     soon(builder.frames(frames).timing(timing).start()).await
 }

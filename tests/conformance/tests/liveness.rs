@@ -20,8 +20,8 @@ fn repo(emulator: &Emulator) -> DustRepo {
 const SOON: Duration = Duration::from_millis(100);
 
 /// A client. Its timing is impatient only with what a test breaks: a machine that is busy breaks the rest.
-fn client(emulator: &Emulator, timing: Timing) -> SyncClientBuilder {
-    let timing = Timing { lost_grace: SOON, ..timing };
+fn client(emulator: &Emulator, mut timing: Timing) -> SyncClientBuilder {
+    timing.lost_grace = SOON;
     SyncClient::builder().store(emulator.store()).token(emulator.token()).base_url(emulator.url()).timing(timing)
 }
 

@@ -24,11 +24,13 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 }
 
 fn timing() -> Timing {
-    Timing { max_pause: Duration::from_millis(20), refused: Duration::from_millis(20), ..Timing::default() }
+    let mut timing = Timing::default();
+    (timing.max_pause, timing.refused) = (Duration::from_millis(20), Duration::from_millis(20));
+    timing
 }
 
 fn config(url: &str, store: &str) -> DustConfig {
-    let retry = RetryPolicy { max_tries: 1, ..RetryPolicy::default() };
+    let retry = RetryPolicy::none();
     DustConfig::builder().store(store).token(TOKEN).base_url(url).retry(retry).build().unwrap()
 }
 

@@ -44,6 +44,7 @@ pages! {
     http_or_realtime = "http-or-realtime.md";
     subscriptions = "subscriptions.md";
     testing = "testing.md";
+    own_transport = "own-transport.md";
     migrating = "migrating.md";
     production = "production.md";
     errors = "errors.md";

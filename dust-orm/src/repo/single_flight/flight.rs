@@ -17,6 +17,7 @@ pub struct Flight<T> {
 
 /// Where the value of a [`Flight`] comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Source {
     /// It was there.
     Stored,

@@ -43,6 +43,7 @@ pub struct FlightOptions<T> {
 
 /// What a flight does when Dust cannot be reached, or does not answer, before the work has begun.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnUnavailable {
     /// Every caller does the work for itself, and nothing is published: a value is worth more than not doing work twice.
     #[default]

@@ -6,7 +6,10 @@ use super::stored::Stored;
 use crate::entity::DustEntity;
 use crate::feed::Queued;
 
-/// Something that happened to the records of an entity.
+/// A change of the records of an entity.
+///
+/// The enum is exhaustive on purpose: an application handles each of these, and a further one would be a breaking change that
+/// the compiler shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<M> {
     /// A record was written, and this is all of it: as of that op, and not as it may be by now.

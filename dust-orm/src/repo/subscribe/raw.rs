@@ -21,6 +21,7 @@ use dust_protocol::{CommittedOp, Glob};
 
 /// What a [`RawSubscription`] gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RawEvent {
     /// A committed op.
     Op(RawOp),
@@ -32,6 +33,7 @@ pub enum RawEvent {
 /// [`store_seq`](CommittedOp::store_seq), [`device_id`](CommittedOp::device_id) and
 /// [`client_op_id`](CommittedOp::client_op_id), and whether it is one's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RawOp {
     committed: Arc<CommittedOp>,
     /// Whether it was written through the transport of this repo.

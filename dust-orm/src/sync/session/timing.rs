@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// How patient a session is. The defaults are right for a Dust server.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Timing {
     /// How often a sign of life is sent: 30 s. A server closes a socket that is silent for 60 s.
     pub heartbeat: Duration,

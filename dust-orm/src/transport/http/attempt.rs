@@ -79,7 +79,7 @@ pub(super) async fn attempt(
     world: &Arc<dyn World>,
 ) -> Result<Answer, Lost> {
     if tokio::runtime::Handle::try_current().is_err() {
-        return Err(Lost::Impossible(NO_RUNTIME.to_owned()));
+        return Err(Lost::Impossible(NO_RUNTIME.into()));
     }
     let progress = (writes || request.body.is_some()).then(|| Progress::new(Arc::clone(world)));
     let not_sent = || progress.as_ref().is_some_and(Progress::give_up);

@@ -226,17 +226,7 @@ impl Transport for HttpTransport {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            if_vacant: false,
-            fences: false,
-            fenced_batches: false,
-            merges_fields: false,
-            typed_ops: false,
-            every_value: true,
-            subscribe: false,
-            remote: true,
-            batch_bytes: wire::MAX_BODY,
-        }
+        Capabilities { remote: true, batch_bytes: wire::MAX_BODY, ..Capabilities::default() }
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {

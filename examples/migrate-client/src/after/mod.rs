@@ -3,7 +3,7 @@
 pub mod link;
 pub mod old_link;
 
-use dust_orm::{BatchEntry, DustConfig, DustErr, DustRepo, ErrKind};
+use dust_orm::prelude::*;
 use sea_orm::{IntoActiveModel, Set};
 use serde_json::json;
 

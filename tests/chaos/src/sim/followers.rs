@@ -77,7 +77,7 @@ impl Follower {
                         self.copy.apply(&op);
                     }
                 }
-                Delivery::Resync => {
+                _ => {
                     resyncs += 1;
                     self.copy = mirror.clone();
                     if std::mem::replace(&mut self.era, era) != era {

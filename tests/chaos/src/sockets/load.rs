@@ -232,7 +232,7 @@ pub(super) async fn listen(subject: Subject, history: Arc<History>) -> Result<()
     while let Some(delivery) = ops.next().await {
         heard.push(match delivery {
             Delivery::Op(op) => Some(op.store_seq),
-            Delivery::Resync => None,
+            _ => None,
         });
     }
     lock(&history.heard).push(heard);

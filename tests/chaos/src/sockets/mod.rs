@@ -219,15 +219,13 @@ fn everything() -> Result<Glob, String> {
 
 /// A client behind a proxy: impatient, so that much happens in a short time.
 async fn connect(index: usize, proxy: &Proxy) -> Result<Subject, String> {
-    let timing = Timing {
-        heartbeat: Duration::from_millis(500),
-        silence: Duration::from_millis(500),
-        status: Duration::from_millis(300),
-        max_pause: Duration::from_millis(200),
-        deadline: Duration::from_secs(5),
-        join: Duration::from_secs(2),
-        ..Timing::default()
-    };
+    let mut timing = Timing::default();
+    timing.heartbeat = Duration::from_millis(500);
+    timing.silence = Duration::from_millis(500);
+    timing.status = Duration::from_millis(300);
+    timing.max_pause = Duration::from_millis(200);
+    timing.deadline = Duration::from_secs(5);
+    timing.join = Duration::from_secs(2);
     let builder = SyncClient::builder().store(child::STORE).token(child::TOKEN).timing(timing);
     let client = builder.base_url(format!("http://{}", proxy.address)).device_id(format!("client-{index}")).start();
     let client = client.await.map_err(|error| error.to_string())?;

@@ -72,7 +72,7 @@ async fn the_first_name_that_is_there_wins(cx: &Context) {
     ])
     .await;
     let expected = flat::Model { meta: json!({"new": true}), hits: Counter::from(1), ..model() };
-    let DustErr::Decode(invalid) = cx.repo.get::<flat::Entity>("a").await.unwrap_err() else { panic!() };
+    let DustErr::Decode { record: invalid, .. } = cx.repo.get::<flat::Entity>("a").await.unwrap_err() else { panic!() };
     assert_eq!(invalid.missing, ["note"], "`null` under the new name is a value");
     cx.set("aliased/a/note", json!("n")).await;
     assert_eq!(cx.repo.get::<flat::Entity>("a").await.unwrap(), expected);
@@ -85,7 +85,7 @@ async fn the_first_name_that_is_there_wins(cx: &Context) {
 async fn old_names_are_recognised(cx: &Context) {
     cx.set_all([("aliased/a/headline", json!("Old")), ("aliased/a/id", json!("a")), ("aliased/a/stray", json!(1))])
         .await;
-    let DustErr::Decode(invalid) = cx.repo.get::<flat::Entity>("a").await.unwrap_err() else { panic!() };
+    let DustErr::Decode { record: invalid, .. } = cx.repo.get::<flat::Entity>("a").await.unwrap_err() else { panic!() };
     assert_eq!(invalid.unrecognised, ["stray"]);
     assert_eq!(invalid.missing, ["meta", "note"]);
 }

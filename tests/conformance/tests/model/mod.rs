@@ -131,9 +131,9 @@ fn unchanged(mode: StorageMode, now: Option<&Record>, seen: &Record, value: bool
     let same_value = now.value.1 == seen.value.1;
     let time = |record: &Record| record.maybe.as_ref().map(|(_, time)| *time);
     match mode {
-        // Every write of a record writes all of it.
-        StorageMode::Map => same_value,
         StorageMode::Flat => (!value || same_value) && (!maybe || time(now) == time(seen)),
+        // In map mode every write of a record writes all of it.
+        _ => same_value,
     }
 }
 

@@ -57,7 +57,7 @@ async fn calls(server: Arc<Server>, mut dice: Dice) -> Result<(), String> {
         .request_timeout(Duration::from_millis(100))
         .deadline(Duration::from_secs(1))
         .max_answer(1 << 20)
-        .retry(RetryPolicy { base_delay: Duration::from_millis(1), max_tries: 2, ..RetryPolicy::default() });
+        .retry(RetryPolicy::default().with_base_delay(Duration::from_millis(1)).with_max_tries(2));
     let config = config.build().map_err(|error| error.to_string())?;
     let transport = Arc::new(HttpTransport::new(config).map_err(|error| error.to_string())?);
     for _ in 0..12 {

@@ -86,7 +86,7 @@ impl Transport for Pages {
     }
 
     async fn write(&self, _: Write) -> Result<Receipt, DustErr> {
-        Ok(Receipt { store_seq: None, value: self.values.first().cloned() })
+        Ok(self.values.first().cloned().map_or(Receipt::new(None), |value| Receipt::new(None).with_value(value)))
     }
 
     async fn batch_write(&self, _: Vec<BatchOp>, _: Option<Fence>) -> Result<u64, DustErr> {

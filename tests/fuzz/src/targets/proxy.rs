@@ -42,19 +42,17 @@ async fn go(seed: u64) -> Result<(), String> {
         .base_url(&url)
         .request_timeout(Duration::from_millis(200))
         .deadline(Duration::from_secs(1))
-        .retry(RetryPolicy { base_delay: Duration::from_millis(1), ..RetryPolicy::default() });
+        .retry(RetryPolicy::default().with_base_delay(Duration::from_millis(1)));
     let http =
         DustRepo::connect(config.build().map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
-    let timing = Timing {
-        heartbeat: Duration::from_millis(100),
-        silence: Duration::from_millis(200),
-        status: Duration::from_millis(50),
-        max_pause: Duration::from_millis(50),
-        deadline: Duration::from_secs(1),
-        join: Duration::from_millis(200),
-        refused: Duration::from_millis(50),
-        ..Timing::default()
-    };
+    let mut timing = Timing::default();
+    timing.heartbeat = Duration::from_millis(100);
+    timing.silence = Duration::from_millis(200);
+    timing.status = Duration::from_millis(50);
+    timing.max_pause = Duration::from_millis(50);
+    timing.deadline = Duration::from_secs(1);
+    timing.join = Duration::from_millis(200);
+    timing.refused = Duration::from_millis(50);
     let builder = || {
         let builder = SyncClient::builder().store(emulator.store()).token(emulator.token());
         builder.base_url(&url).timing(timing.clone())

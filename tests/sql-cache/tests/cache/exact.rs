@@ -45,9 +45,11 @@ async fn paths_and_values_come_back_to_the_letter() {
             entry(path("large"), &large, LeafKind::String, 21),
         ];
         let cache = db.cache().await;
-        let server = "wss://dust/ws".to_owned();
-        let last_op_id = Some("é-1".into());
-        let cursor = Cursor { server, seq: u64::MAX, last_op_id, inexact_through: 7, unfinished: Some("w/1".into()) };
+        let mut cursor = Cursor::new("wss://dust/ws", u64::MAX);
+        cursor.last_op_id = Some("é-1".into());
+        cursor.inexact_through = 7;
+        let finished = cursor.clone();
+        cursor.unfinished = Some("w/1".into());
         let mut change = cache.write("acme/Main").await.unwrap();
         assert_eq!(change.cursor().await.unwrap(), None);
         change.change(entries.clone(), vec![]).await.unwrap();
@@ -87,7 +89,7 @@ async fn paths_and_values_come_back_to_the_letter() {
         let mut change = cache.write("acme/Main").await.unwrap();
         assert!(change.clear(7).await.unwrap());
         assert!(change.clear(3).await.unwrap());
-        change.commit(Cursor { unfinished: None, ..cursor.clone() }).await.unwrap();
+        change.commit(finished).await.unwrap();
         let (found, left) = try_kept(&cache, "acme/Main").await.unwrap();
         assert_eq!((found.unwrap().unfinished, left.len()), (None, entries.len() - 10));
         assert!(left.iter().all(|leaf| entries.contains(leaf)));

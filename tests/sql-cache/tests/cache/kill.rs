@@ -24,7 +24,9 @@ async fn child_mirrors_until_it_is_killed() {
     let [url, token, store, file] = *arguments.split(' ').collect::<Vec<_>>() else { panic!("{arguments}") };
     let cache = SqlCache::new(Database::connect(file).await.unwrap());
     cache.create_if_missing().await.unwrap();
-    let timing = Timing { status: Duration::from_millis(2), grace: Duration::ZERO, ..Timing::default() };
+    let mut timing = Timing::default();
+    timing.status = Duration::from_millis(2);
+    timing.grace = Duration::ZERO;
     let builder = SyncClient::builder().store(store).token(token).base_url(url).timing(timing);
     child::say("begins").unwrap();
     let client = builder.cache(cache).start().await.unwrap();

@@ -75,12 +75,10 @@ pub(crate) fn raw(text: &str) -> RawJson {
 
 /// What a client and the emulator begin with: it asks often, as nothing is pushed that a test writes past the protocol.
 pub(crate) fn client(emulator: &Emulator) -> SyncClientBuilder {
-    let timing = Timing {
-        status: Duration::from_millis(20),
-        grace: Duration::from_millis(1),
-        max_pause: Duration::from_millis(50),
-        ..Timing::default()
-    };
+    let mut timing = Timing::default();
+    timing.status = Duration::from_millis(20);
+    timing.grace = Duration::from_millis(1);
+    timing.max_pause = Duration::from_millis(50);
     let builder = SyncClient::builder().store(emulator.store()).token(emulator.token()).timing(timing);
     builder.base_url(emulator.url())
 }

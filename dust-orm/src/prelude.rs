@@ -1,0 +1,25 @@
+//! The names of programs that use a repo: `use dust_orm::prelude::*;`. A file that declares an entity uses
+//! [`entity::prelude`](crate::entity::prelude), which has SeaORM's names besides; the two go together in one file.
+//!
+//! ```
+//! use dust_orm::prelude::*;
+//!
+//! # async fn example() -> Result<(), DustErr> {
+//! let repo = DustRepo::embedded();
+//! # use dust_orm::tests_cfg::link;
+//! match repo.get::<link::Entity>("dust").await {
+//!     Err(error) if error.kind() == ErrKind::NotFound => {}
+//!     found => drop(found?),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+pub use crate::changeset::Changeset;
+#[cfg(feature = "http")]
+pub use crate::config::{DustConfig, RetryPolicy};
+pub use crate::entity::{DustEntity, KeyCase, Revision, StorageMode, Versioned};
+pub use crate::error::{DustErr, ErrKind, Errors, FieldError};
+pub use crate::repo::{BatchEntry, Broadcast, DustRepo, Event};
+#[cfg(feature = "realtime")]
+pub use crate::sync::SyncClient;

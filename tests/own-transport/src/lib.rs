@@ -1,0 +1,78 @@
+//! The transport of the guide's page "A transport of your own", as a crate that depends on `dust-orm` alone.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use dust_orm::protocol::{BatchOp, Entry, Fence, ListRequest, OpKind, Page, Path, Write};
+use dust_orm::store::{Origin, Store};
+use dust_orm::transport::Receipt;
+use dust_orm::{Capabilities, DustErr, Transport};
+
+/// A transport over a store in this process that writes nothing after its quota is used up.
+#[derive(Debug)]
+pub struct QuotaTransport {
+    store: Store,
+    quota: u64,
+    writes: AtomicU64,
+}
+
+impl QuotaTransport {
+    /// A transport that takes `quota` writes, each batch as one.
+    pub fn new(store: Store, quota: u64) -> QuotaTransport {
+        QuotaTransport { store, quota, writes: AtomicU64::new(0) }
+    }
+
+    /// Counts a write, and gives it an id of its own.
+    fn origin(&self) -> Result<Origin, DustErr> {
+        let number = self.writes.fetch_add(1, Ordering::Relaxed);
+        if number >= self.quota {
+            return Err(DustErr::invalid_params(format!("the quota of {} writes is used up", self.quota)));
+        }
+        Ok(Origin::new("quota", format!("quota-{number}")))
+    }
+}
+
+#[async_trait]
+impl Transport for QuotaTransport {
+    fn name(&self) -> &'static str {
+        "quota"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::default();
+        capabilities.if_vacant = true;
+        capabilities.fences = true;
+        capabilities.fenced_batches = true;
+        capabilities
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
+        Ok(self.store.list(request)?)
+    }
+
+    async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
+        Ok(self.store.get(path)?)
+    }
+
+    async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
+        Ok(self.store.get_many(paths)?)
+    }
+
+    async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
+        Ok(self.store.exists(path)?)
+    }
+
+    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
+        let operation = write.op.kind();
+        if !matches!(operation, OpKind::Set | OpKind::Delete) {
+            return Err(self.capabilities().refuse(self.name(), operation.name()));
+        }
+        let committed = self.store.write_async(write, self.origin()?).await?;
+        Ok(Receipt::new(committed.map(|op| op.store_seq)))
+    }
+
+    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
+        let committed = self.store.batch_write_async(ops, fence, self.origin()?).await?;
+        Ok(committed.last().map(|op| op.store_seq).unwrap_or_default())
+    }
+}
