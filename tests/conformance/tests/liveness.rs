@@ -19,6 +19,13 @@ fn repo(emulator: &Emulator) -> DustRepo {
 
 const SOON: Duration = Duration::from_millis(100);
 
+/// The default timing, changed.
+fn timing(change: impl FnOnce(&mut Timing)) -> Timing {
+    let mut timing = Timing::default();
+    change(&mut timing);
+    timing
+}
+
 /// A client. Its timing is impatient only with what a test breaks: a machine that is busy breaks the rest.
 fn client(emulator: &Emulator, mut timing: Timing) -> SyncClientBuilder {
     timing.lost_grace = SOON;
@@ -69,7 +76,10 @@ async fn value(transport: &dyn Transport, path: &str) -> Option<String> {
 #[tokio::test]
 async fn a_promoted_repo_does_not_read_the_mirror_of_a_channel_whose_status_is_swallowed() {
     let emulator = Emulator::start().await.unwrap();
-    let timing = Timing { status: SOON, answer: SOON, ..Timing::default() };
+    let timing = timing(|timing| {
+        timing.status = SOON;
+        timing.answer = SOON;
+    });
     let (client, repo) = (client(&emulator, timing).start().await.unwrap(), repo(&emulator));
     assert_eq!(read_in_realtime(&client, &repo, "a").await, None);
     emulator.faults().add(Fault::swallow_reply().route(Route::SocketStatus).forever());
@@ -89,7 +99,10 @@ async fn joins_that_are_not_answered_and_catch_ups_that_stall_hold_nobody_up_for
         let emulator = Emulator::start().await.unwrap();
         commit(&emulator, "a", "1");
         emulator.faults().add(fault.times(3));
-        let timing = Timing { join: SOON, catch_up: SOON, ..Timing::default() };
+        let timing = timing(|timing| {
+            timing.join = SOON;
+            timing.catch_up = SOON;
+        });
         let client = client(&emulator, timing).enabled(false).start().await.unwrap();
         client.enable().await;
         state(&client, StoreState::is_live).await;
@@ -111,7 +124,7 @@ async fn a_write_of_unknown_outcome_is_not_sent_again_over_http() {
             let emulator = Emulator::start().await.unwrap();
             // Only what hangs is given up by the clock.
             let answer = if fault == Fault::hang() { SOON } else { Timing::default().answer };
-            let timing = Timing { answer, ..Timing::default() };
+            let timing = timing(|timing| timing.answer = answer);
             let (client, repo) = (client(&emulator, timing).start().await.unwrap(), repo(&emulator));
             let transport = repo.transport();
             assert_eq!(transport.name(), "realtime");
@@ -164,7 +177,10 @@ async fn a_promoted_repo_comes_back_to_realtime_after_the_store_was_restored_fro
     // As of an op that the mirror has, of one that it has not, and of one after which the store has grown again.
     for (through, grown) in [(1, 0), (2, 0), (4, 0), (2, 3), (2, 6)] {
         let emulator = Emulator::start().await.unwrap();
-        let timing = Timing { status: SOON, status_soon: SOON, ..Timing::default() };
+        let timing = timing(|timing| {
+            timing.status = SOON;
+            timing.status_soon = SOON;
+        });
         let (client, repo) = (client(&emulator, timing.clone()).start().await.unwrap(), repo(&emulator));
         for value in 1..=3 {
             repo.transport().write(set("a", &value.to_string())).await.unwrap();
