@@ -117,7 +117,10 @@ impl OpKind {
 
 /// What must be true of the leaf for a write to be applied. The server knows these for a leaf `set`, and
 /// [`IfMatch`](Precondition::IfMatch) for `delete` too; an object has no revision of its own to compare.
+///
+/// What does not know a precondition refuses the write: to ignore it would be to write without a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Precondition {
     /// The leaf has this revision.
     IfMatch(u64),

@@ -12,7 +12,7 @@ use super::compact;
 use super::error::{StoreError, StoreErrorKind};
 use super::lease::{Deadlines, Now, Verdict};
 use super::tables::META;
-use super::write::{Origin, is_lease};
+use super::write::{Origin, UNKNOWN_PRECONDITION, is_lease};
 use super::{Inner, Writer, files};
 
 /// A request of a writer.
@@ -211,6 +211,7 @@ fn check_guard(tables: &WriteTables<'_>, path: &Path, precondition: Option<Preco
         (Precondition::IfAbsent | Precondition::IfVacant, _) => {
             Err(StoreErrorKind::Exists { current_revision: None }.at(path))
         }
+        _ => Err(StoreErrorKind::InvalidPrecondition(UNKNOWN_PRECONDITION).at(path)),
     }
 }
 

@@ -162,6 +162,9 @@ impl Job {
     }
 }
 
+/// The reason of a refusal of what a later version of the protocol may know.
+pub(super) const UNKNOWN_PRECONDITION: &str = "this store does not know the condition";
+
 /// What can be said against a write without looking at the leaves.
 fn check(write: &Write) -> Result<(), StoreError> {
     let kind = match (write.precondition, &write.op) {
@@ -177,6 +180,7 @@ fn check(write: &Write) -> Result<(), StoreError> {
         (Some(Precondition::IfAbsent), Op::Set(value)) if value::is_subtree(value) => StoreErrorKind::IfAbsentMultiLeaf,
         (Some(Precondition::IfAbsent | Precondition::IfVacant), Op::Set(_)) => return Ok(()),
         (Some(Precondition::IfAbsent | Precondition::IfVacant), op) => StoreErrorKind::IfAbsentUnsupportedOp(op.kind()),
+        (Some(_), _) => StoreErrorKind::InvalidPrecondition(UNKNOWN_PRECONDITION),
     };
     Err(kind.into())
 }

@@ -69,7 +69,7 @@ fn refused(model: &Model, path: &Path, op: &Op, on: Option<Precondition>) -> Res
             let vacant = leaf.is_none() && !model.0.keys().any(|other| other.starts_with(&below));
             vacant.then_some(()).ok_or("exists")
         }
-        (Some(Precondition::IfAbsent | Precondition::IfVacant), _) => Err("if_absent_unsupported_op"),
+        (Some(_), _) => Err("if_absent_unsupported_op"),
     }
 }
 

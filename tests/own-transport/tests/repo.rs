@@ -1,5 +1,7 @@
 //! A repo over a transport that is not `dust-orm`'s.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;

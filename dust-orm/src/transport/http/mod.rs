@@ -265,6 +265,7 @@ impl Transport for HttpTransport {
             Some(Precondition::IfMatch(revision)) => Some(Condition::IfMatch(revision)),
             Some(Precondition::IfAbsent) => Some(Condition::IfAbsent),
             Some(Precondition::IfVacant) => return Err(self.refuse("a condition on the absence of a whole subtree")),
+            Some(_) => return Err(self.refuse("this condition")),
         };
         let store_seq = match (op, condition) {
             (Op::Set(value), Some(Condition::IfAbsent)) if is_empty_object(&value) => {
