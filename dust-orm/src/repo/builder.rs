@@ -11,6 +11,7 @@ use crate::transport::EmbeddedTransport;
 use crate::transport::Transport;
 #[cfg(feature = "realtime")]
 use crate::{sync::SyncClient, transport::Pick};
+#[cfg(feature = "embedded")]
 use dust_store::Store;
 
 /// Builds a [`DustRepo`]; made by [`DustRepo::builder`].
