@@ -32,10 +32,22 @@ pub(crate) fn fields(model: &Model) -> TokenStream {
         let column = &field.column;
         quote!(Column::#column => #position,)
     });
-    let state = arms(fields, |_, value| quote_spanned!(at=> __dust::state(&self.#value)));
-    let same_value = arms(fields, |_, value| quote_spanned!(at=> __dust::same_value(&self.#value, &other.#value)));
-    let copy = arms(fields, |_, value| quote_spanned!(at=> __dust::copy(&mut self.#value, &from.#value)));
-    let set_state = arms(fields, |_, value| quote_spanned!(at=> __dust::set_state(&mut self.#value, state)));
+    let state = arms(fields, |field, value| {
+        let (at, column) = (place(field), column(field));
+        quote_spanned!(at=> #column::state(&self.#value))
+    });
+    let same_value = arms(fields, |field, value| {
+        let (at, column) = (place(field), column(field));
+        quote_spanned!(at=> #column::same_value(&self.#value, &other.#value))
+    });
+    let copy = arms(fields, |field, value| {
+        let (at, column) = (place(field), column(field));
+        quote_spanned!(at=> #column::copy(&mut self.#value, &from.#value))
+    });
+    let set_state = arms(fields, |field, value| {
+        let (at, column) = (place(field), column(field));
+        quote_spanned!(at=> #column::set_state(&mut self.#value, state))
+    });
     let serialize = arms(fields, |field, _| serialize(field));
     let deserialize = arms(fields, |field, _| deserialize(field));
     let set_absent = set_absent(fields);
@@ -184,32 +196,38 @@ fn arms(fields: &[Field], body: impl Fn(&Field, &syn::Ident) -> TokenStream) -> 
 
 fn serialize(field: &Field) -> TokenStream {
     let ident = &field.ident;
-    let at = place(field);
+    let (at, ty, column) = (place(field), &field.ty, column(field));
     match &field.serde.serialize_with {
         _ if field.skipped() => TokenStream::new(),
-        None => quote_spanned!(at=> __dust::serialize(&self.#ident, serializer)),
-        Some(function) => quote_spanned!(at=> #function(__dust::value::<_, S::Error>(&self.#ident)?, serializer)),
+        None => {
+            quote_spanned!(at=> <<#ty as __dust::StoredField<_>>::Field as __dust::SerdeAccess>::serialize(&self.#ident, serializer))
+        }
+        Some(function) => quote_spanned!(at=> #function(#column::value::<S::Error>(&self.#ident)?, serializer)),
     }
 }
 
 fn deserialize(field: &Field) -> TokenStream {
     let ident = &field.ident;
-    let at = place(field);
+    let (at, ty, column) = (place(field), &field.ty, column(field));
     match &field.serde.deserialize_with {
         _ if field.skipped() => TokenStream::new(),
-        None => quote_spanned!(at=> __dust::deserialize(&mut self.#ident, deserializer)),
-        Some(function) => quote_spanned!(at=> __dust::set(&mut self.#ident, #function(deserializer)?)),
+        None => {
+            quote_spanned!(at=> <<#ty as __dust::StoredField<_>>::Field as __dust::SerdeAccess>::deserialize(&mut self.#ident, deserializer))
+        }
+        Some(function) => quote_spanned!(at=> #column::set(&mut self.#ident, #function(deserializer)?)),
     }
 }
 
 fn set_absent(fields: &[Field]) -> TokenStream {
     let arms = arms(fields, |field, ident| {
-        let at = place(field);
+        let (at, column) = (place(field), column(field));
         match FieldDefault::of(field) {
             None => TokenStream::new(),
-            Some(FieldDefault::Trait) => quote_spanned!(at=> __dust::set_default(&mut self.#ident)),
+            Some(FieldDefault::Trait) => {
+                quote_spanned!(at=> #column::set_to(&mut self.#ident, ::core::default::Default::default()))
+            }
             Some(FieldDefault::Function(function)) => {
-                quote_spanned!(at=> __dust::set_to(&mut self.#ident, #function()))
+                quote_spanned!(at=> #column::set_to(&mut self.#ident, #function()))
             }
         }
     });
@@ -220,6 +238,16 @@ fn set_absent(fields: &[Field]) -> TokenStream {
                 _ => false,
             }
         }
+    }
+}
+
+/// The field's type as `ColumnField`, by way of `StoredField` where serde's traits are needed: a type that lacks several
+/// of them is one error.
+fn column(field: &Field) -> TokenStream {
+    let (at, ty) = (place(field), &field.ty);
+    match field.skipped() || field.serde.serialize_with.is_some() || field.serde.deserialize_with.is_some() {
+        true => quote_spanned!(at=> <<#ty as __dust::ColumnField<_>>::Field as __dust::ColumnAccess>),
+        false => quote_spanned!(at=> <<#ty as __dust::StoredField<_>>::Field as __dust::ColumnAccess>),
     }
 }
 

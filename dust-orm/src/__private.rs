@@ -5,7 +5,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use sea_orm::{ActiveValue, EntityTrait, Value};
-use serde::{Deserialize, Serialize, de, ser};
+use serde::de::DeserializeOwned;
+use serde::{Serialize, de, ser};
 
 use crate::entity::fields;
 
@@ -17,71 +18,157 @@ pub use serde::{Deserializer, Serializer};
 
 pub use crate::entity::{DustEntity, Field, FieldState, Fields, KeyCase, KeyOf, StorageMode};
 
-pub fn state<V: Into<Value>>(field: &ActiveValue<V>) -> FieldState {
-    match field {
-        ActiveValue::Set(_) => FieldState::Set,
-        ActiveValue::Unchanged(_) => FieldState::Unchanged,
-        ActiveValue::NotSet => FieldState::NotSet,
-    }
+/// The type of a field that functions of the application write or read, or that is skipped.
+///
+/// The generated code reaches every function of a field through `<T as ColumnField<_>>::Field` or
+/// `<T as StoredField<_>>::Field`, at the place of the type. A type that lacks something is then one error, since the
+/// compiler shows the same words about the same place once. For that, no other bound may fail beside it: the traits have no
+/// supertraits, and the functions take `Self::Active`, which is unknown where `Field` is. The second impl, for [`Never`],
+/// makes the compiler report the trait itself and not the bounds of the only impl; the derive leaves the choice to it.
+#[diagnostic::on_unimplemented(
+    message = "the field type `{Self}` is no type of a column",
+    label = "lacks what SeaORM requires of a column",
+    note = "for a type of your own, derive SeaORM's `DeriveActiveEnum`, `DeriveValueType` or `FromJsonQueryResult`",
+    note = "a map or a type of another crate goes into a struct of your own with `FromJsonQueryResult`; a field that is no \
+            column has `#[sea_orm(ignore)]`"
+)]
+pub trait ColumnField<By> {
+    /// `Self`
+    type Field;
 }
 
-pub fn set_state<V: Into<Value>>(field: &mut ActiveValue<V>, state: FieldState) {
-    let value = std::mem::replace(field, ActiveValue::NotSet);
-    *field = match (state, value) {
-        (FieldState::Set, ActiveValue::Set(value) | ActiveValue::Unchanged(value)) => ActiveValue::Set(value),
-        (FieldState::Unchanged, ActiveValue::Set(value) | ActiveValue::Unchanged(value)) => {
-            ActiveValue::Unchanged(value)
+/// The type of a field that serde itself writes and reads, with no function of the application; see [`ColumnField`].
+#[diagnostic::on_unimplemented(
+    message = "the field type `{Self}` cannot be stored in Dust",
+    label = "needs serde's `Serialize` and `Deserialize`, and what SeaORM requires of a column",
+    note = "for a type of your own, derive serde's `Serialize` and `Deserialize` beside SeaORM's `DeriveActiveEnum`, \
+            `DeriveValueType` or `FromJsonQueryResult`",
+    note = "a map or a type of another crate goes into a struct of your own with these derives and `FromJsonQueryResult`"
+)]
+pub trait StoredField<By> {
+    /// `Self`
+    type Field;
+}
+
+/// By the bounds of the traits.
+pub enum Bounds {}
+
+/// By nothing: no type implements [`Impossible`].
+pub enum Never {}
+
+pub trait Impossible {}
+
+#[diagnostic::do_not_recommend]
+impl<V: Into<Value> + Clone + PartialEq> ColumnField<Bounds> for V {
+    type Field = V;
+}
+
+#[diagnostic::do_not_recommend]
+impl<V: Impossible> ColumnField<Never> for V {
+    type Field = V;
+}
+
+#[diagnostic::do_not_recommend]
+impl<V: Into<Value> + Clone + PartialEq + Serialize + DeserializeOwned> StoredField<Bounds> for V {
+    type Field = V;
+}
+
+#[diagnostic::do_not_recommend]
+impl<V: Impossible> StoredField<Never> for V {
+    type Field = V;
+}
+
+/// The functions of a field that need no serde.
+pub trait ColumnAccess: Sized {
+    /// `ActiveValue<Self>`
+    type Active;
+
+    fn state(field: &Self::Active) -> FieldState;
+
+    fn set_state(field: &mut Self::Active, state: FieldState);
+
+    fn same_value(one: &Self::Active, other: &Self::Active) -> bool;
+
+    fn copy(field: &mut Self::Active, from: &Self::Active);
+
+    fn value<E: ser::Error>(field: &Self::Active) -> Result<&Self, E>;
+
+    /// Keeps what the function of `#[serde(deserialize_with)]` has read.
+    fn set<E>(field: &mut Self::Active, value: Self) -> Result<(), E>;
+
+    /// `true`: there was a value to set.
+    fn set_to(field: &mut Self::Active, value: Self) -> bool;
+}
+
+impl<V: Into<Value> + Clone + PartialEq> ColumnAccess for V {
+    type Active = ActiveValue<V>;
+
+    fn state(field: &ActiveValue<V>) -> FieldState {
+        match field {
+            ActiveValue::Set(_) => FieldState::Set,
+            ActiveValue::Unchanged(_) => FieldState::Unchanged,
+            ActiveValue::NotSet => FieldState::NotSet,
         }
-        (FieldState::NotSet, _) | (_, ActiveValue::NotSet) => ActiveValue::NotSet,
-    };
-}
+    }
 
-pub fn same_value<V: Into<Value> + PartialEq>(one: &ActiveValue<V>, other: &ActiveValue<V>) -> bool {
-    match (one.try_as_ref(), other.try_as_ref()) {
-        (Some(one), Some(other)) => one == other,
-        _ => false,
+    fn set_state(field: &mut ActiveValue<V>, state: FieldState) {
+        let value = std::mem::replace(field, ActiveValue::NotSet);
+        *field = match (state, value) {
+            (FieldState::Set, ActiveValue::Set(value) | ActiveValue::Unchanged(value)) => ActiveValue::Set(value),
+            (FieldState::Unchanged, ActiveValue::Set(value) | ActiveValue::Unchanged(value)) => {
+                ActiveValue::Unchanged(value)
+            }
+            (FieldState::NotSet, _) | (_, ActiveValue::NotSet) => ActiveValue::NotSet,
+        };
+    }
+
+    fn same_value(one: &ActiveValue<V>, other: &ActiveValue<V>) -> bool {
+        match (one.try_as_ref(), other.try_as_ref()) {
+            (Some(one), Some(other)) => one == other,
+            _ => false,
+        }
+    }
+
+    fn copy(field: &mut ActiveValue<V>, from: &ActiveValue<V>) {
+        *field = from.clone();
+    }
+
+    fn value<E: ser::Error>(field: &ActiveValue<V>) -> Result<&V, E> {
+        field.try_as_ref().ok_or_else(|| E::custom("the field is not set"))
+    }
+
+    fn set<E>(field: &mut ActiveValue<V>, value: V) -> Result<(), E> {
+        *field = ActiveValue::Set(value);
+        Ok(())
+    }
+
+    fn set_to(field: &mut ActiveValue<V>, value: V) -> bool {
+        *field = ActiveValue::Set(value);
+        true
     }
 }
 
-pub fn copy<V: Into<Value> + Clone>(field: &mut ActiveValue<V>, from: &ActiveValue<V>) {
-    *field = from.clone();
+/// The functions of a field that serde itself writes and reads.
+pub trait SerdeAccess {
+    /// `ActiveValue<Self>`
+    type Active;
+
+    fn serialize<S: Serializer>(field: &Self::Active, serializer: S) -> Result<S::Ok, S::Error>;
+
+    fn deserialize<'de, D: Deserializer<'de>>(field: &mut Self::Active, deserializer: D) -> Result<(), D::Error>;
 }
 
-pub fn value<V: Into<Value>, E: ser::Error>(field: &ActiveValue<V>) -> Result<&V, E> {
-    field.try_as_ref().ok_or_else(|| E::custom("the field is not set"))
-}
+impl<V: Into<Value> + Clone + PartialEq + Serialize + DeserializeOwned> SerdeAccess for V {
+    type Active = ActiveValue<V>;
 
-pub fn serialize<V, S>(field: &ActiveValue<V>, serializer: S) -> Result<S::Ok, S::Error>
-where
-    V: Into<Value> + Serialize,
-    S: Serializer,
-{
-    value::<V, S::Error>(field)?.serialize(serializer)
-}
+    fn serialize<S: Serializer>(field: &ActiveValue<V>, serializer: S) -> Result<S::Ok, S::Error> {
+        V::value::<S::Error>(field)?.serialize(serializer)
+    }
 
-pub fn deserialize<'de, V, D>(field: &mut ActiveValue<V>, deserializer: D) -> Result<(), D::Error>
-where
-    V: Into<Value> + Deserialize<'de>,
-    D: Deserializer<'de>,
-{
-    *field = ActiveValue::Set(V::deserialize(deserializer)?);
-    Ok(())
-}
-
-/// Keeps what the function of `#[serde(deserialize_with)]` has read.
-pub fn set<V: Into<Value>, E>(field: &mut ActiveValue<V>, value: V) -> Result<(), E> {
-    *field = ActiveValue::Set(value);
-    Ok(())
-}
-
-pub fn set_default<V: Into<Value> + Default>(field: &mut ActiveValue<V>) -> bool {
-    set_to(field, V::default())
-}
-
-/// `true`: there was a value to set.
-pub fn set_to<V: Into<Value>>(field: &mut ActiveValue<V>, value: V) -> bool {
-    *field = ActiveValue::Set(value);
-    true
+    fn deserialize<'de, D: Deserializer<'de>>(field: &mut ActiveValue<V>, deserializer: D) -> Result<(), D::Error> {
+        *field = ActiveValue::Set(V::deserialize(deserializer)?);
+        Ok(())
+    }
 }
 
 #[cold]

@@ -1,0 +1,22 @@
+mod link {
+    use dust_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, DeriveDustEntity)]
+    #[sea_orm(table_name = "links")]
+    #[dust(prefix = "links")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub slug: String,
+        pub kind: Kind,
+    }
+
+    #[derive(Clone, Debug, PartialEq, DeriveValueType, Serialize)]
+    pub struct Kind(pub String);
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+fn main() {}
