@@ -78,13 +78,13 @@ impl<'a> Scanner<'a> {
             let open = rest.find('"').map_or(rest.len(), |quote| quote + 1);
             let length = rest[open..].find(&close).map_or(rest.len() - open, |end| end + close.len());
             self.literal(open + length);
-        } else if rest.starts_with('"') {
-            self.literal(1 + quoted(&rest[1..], '"'));
-        } else if rest.starts_with('\'') {
-            let mut following = rest[1..].chars();
+        } else if let Some(inner) = rest.strip_prefix('"') {
+            self.literal(1 + quoted(inner, '"'));
+        } else if let Some(inner) = rest.strip_prefix('\'') {
+            let mut following = inner.chars();
             let (first, second) = (following.next(), following.next());
             let is_character = first == Some('\\') || second == Some('\'');
-            self.advance(if is_character { 1 + quoted(&rest[1..], '\'') } else { 1 });
+            self.advance(if is_character { 1 + quoted(inner, '\'') } else { 1 });
         } else {
             self.advance(rest.chars().next().map_or(1, char::len_utf8));
         }
