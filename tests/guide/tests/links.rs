@@ -5,6 +5,17 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+/// The documents beside the guide.
+const DOCUMENTS: [&str; 7] = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/architecture.md",
+    "docs/performance.md",
+    "docs/style.md",
+];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -65,7 +76,7 @@ fn every_page_is_in_the_summary_and_is_compiled() {
 fn every_relative_link_leads_somewhere() {
     let guide = root().join("docs/guide/src");
     let mut files: Vec<PathBuf> = pages().iter().map(|page| guide.join(page)).collect();
-    files.extend(["README.md", "CHANGELOG.md", "docs/performance.md"].map(|file| root().join(file)));
+    files.extend(DOCUMENTS.map(|file| root().join(file)));
     let mut broken = Vec::new();
     for file in &files {
         let text = prose(&read(file));
