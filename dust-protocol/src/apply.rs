@@ -1,7 +1,7 @@
-//! What an op does to the leaves: the one implementation, for the embedded store and for the mirror of a server's store.
+//! Applies ops to leaves, for the embedded store and for the mirror of a server's store.
 //!
-//! Two steps, because a committed op carries its outcome: [`outcome`] turns what a writer asks for into the value that
-//! is committed, and [`apply`] does a committed op to the leaves, when it happens and whenever the log is replayed.
+//! There are two steps, because a committed op carries its outcome: [`outcome`] computes the value to commit from a
+//! writer's op, and [`apply`] applies a committed op to the leaves, at the commit and at each replay of the log.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -25,7 +25,7 @@ pub struct Leaf {
 
 /// A set of leaves that ops can be applied to.
 pub trait Leaves {
-    /// What can go wrong: an op that does not fit, and whatever the set itself fails with.
+    /// The error of an op that does not fit, or of the set itself.
     type Error: From<OpError>;
 
     /// The leaf at exactly this path.
@@ -34,7 +34,7 @@ pub trait Leaves {
     /// Writes or replaces a leaf.
     fn put(&mut self, path: &Path, leaf: Leaf) -> Result<(), Self::Error>;
 
-    /// Removes the leaf at exactly this path, exact in case. Removing what is absent is fine.
+    /// Removes the leaf at exactly this path, exact in case. Removing an absent leaf succeeds.
     fn remove(&mut self, path: &Path) -> Result<(), Self::Error>;
 
     /// Removes every leaf below this path, **ignoring ASCII case**, as a Dust server does.
@@ -65,29 +65,29 @@ impl Leaves for BTreeMap<Path, Leaf> {
     }
 }
 
-/// Why an op does not fit its value or its leaf. [`name`](OpError::name) is the server's name where it has one.
+/// The reason why an op does not fit its value or its leaf. [`name`](OpError::name) is the server's name if it has one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpError {
     /// The value itself is refused.
     #[error(transparent)]
     Value(#[from] ValueError),
-    /// `merge` with something else than an object.
+    /// `merge` with a value other than an object.
     #[error("merge_requires_map_value: merge takes an object; use set for other values")]
     MergeRequiresMap,
-    /// `increment` by something else than a number.
+    /// `increment` by a value other than a number.
     #[error("increment_requires_number_value: increment takes a number")]
     IncrementRequiresNumber,
-    /// `add` of nothing.
+    /// `add` of `null`.
     #[error("add_requires_value: a member of a set cannot be null")]
     AddRequiresValue,
-    /// `remove` of nothing.
+    /// `remove` of `null`.
     #[error("remove_requires_value: a member of a set cannot be null")]
     RemoveRequiresValue,
     /// `increment` of a leaf that holds no number.
     #[error("not_a_number: the leaf is a {0}; set it to a number first, or increment another path")]
     NotANumber(&'static str),
-    /// `increment` beyond what a number can hold.
+    /// `increment` beyond the range of numbers.
     #[error("number_out_of_range: the counter would leave the range of its numbers; set it to a smaller number first")]
     NumberOutOfRange,
     /// `put_file` without a file reference.
@@ -96,7 +96,7 @@ pub enum OpError {
 }
 
 impl OpError {
-    /// The server's name for it, or one in its style where the server breaks.
+    /// The server's name for it, or a name in the same style where a server fails without one.
     pub fn name(&self) -> &'static str {
         match self {
             OpError::Value(error) => error.name(),
@@ -111,10 +111,10 @@ impl OpError {
     }
 }
 
-/// What a store stamps on a lease.
+/// The sequence and time that a store writes into a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// The place in the store's order that the op is about to get.
+    /// The `store_seq` that the op will have.
     pub store_seq: u64,
     /// The wall clock, in milliseconds since 1970.
     pub wall_ms: i64,
@@ -123,7 +123,7 @@ pub struct Stamp {
 /// The value that an op commits: for `set` and `merge` the value in the form it is kept in, for `increment`, `add` and
 /// `remove` the new value of the leaf, for `lease` and `renew` the lease, `null` for `delete` and `release`.
 ///
-/// Whether a lease may be taken, renewed or released is decided before, by [`Op`]'s rules and the store's clock.
+/// The caller has checked that a lease may be taken, renewed or released, by the rules of [`Op`] and the store's clock.
 pub fn outcome<L: Leaves>(leaves: &L, path: &Path, op: &Op, stamp: Stamp) -> Result<RawJson, L::Error> {
     match op {
         Op::Set(value) => Ok(settled(path, value)?),
@@ -148,7 +148,7 @@ pub fn outcome<L: Leaves>(leaves: &L, path: &Path, op: &Op, stamp: Stamp) -> Res
     }
 }
 
-/// Does a committed op to the leaves. The log of a store, applied in order, gives its leaves.
+/// Applies a committed op to the leaves. The log of a store, applied in order, gives its leaves.
 pub fn apply<L: Leaves>(leaves: &mut L, op: &CommittedOp) -> Result<(), L::Error> {
     let path = &op.path;
     let leaf = |value: &RawJson, kind| Leaf { value: value.clone(), kind, revision: op.store_seq };
@@ -181,7 +181,7 @@ pub fn apply<L: Leaves>(leaves: &mut L, op: &CommittedOp) -> Result<(), L::Error
     }
 }
 
-/// Replaces a subtree. The leaf at the path itself goes too when the value becomes leaves below it.
+/// Replaces a subtree. The leaf at the path itself is removed if the value becomes leaves below it.
 fn set<L: Leaves>(leaves: &mut L, path: &Path, value: &RawJson, revision: u64) -> Result<(), L::Error> {
     leaves.remove_below(path)?;
     if value::is_subtree(value) {
@@ -202,7 +202,7 @@ fn settled(path: &Path, value: &RawJson) -> Result<RawJson, OpError> {
     Ok(value)
 }
 
-/// A merged object is taken apart at its first level even if it looks like an envelope.
+/// Splits a merged object at its first level even if it has the form of an envelope.
 fn merged(path: &Path, value: &RawJson) -> Result<RawJson, OpError> {
     let value = value::normalise(value)?;
     for (key, value) in value::members(value.as_str())? {
@@ -217,7 +217,7 @@ fn file_reference(file: &RawJson) -> Result<RawJson, OpError> {
     if member(&file, "_type").as_deref() == Some("\"file\"") { Ok(file) } else { Err(OpError::NotAFile) }
 }
 
-/// A counter counts from 0 where there is nothing, `null` or `false`. Integers stay integers; with a float it is a float.
+/// The sum of a counter and a number. An absent leaf, `null` and `false` count as 0. A sum with a float is a float.
 pub fn incremented(leaf: Option<Leaf>, by: &RawJson) -> Result<RawJson, OpError> {
     let by = number(by).ok_or(OpError::IncrementRequiresNumber)??;
     let current = match &leaf {
@@ -256,7 +256,7 @@ impl Number {
     }
 }
 
-/// The number a value is; `None` for other values.
+/// The number that a value holds; `None` for other values.
 fn number(value: &RawJson) -> Option<Result<Number, OpError>> {
     let text = value.as_str();
     match LeafKind::of(value) {
@@ -269,7 +269,7 @@ fn number(value: &RawJson) -> Option<Result<Number, OpError>> {
     }
 }
 
-/// The newest member first, each once.
+/// A set with a member added: newest first, each once.
 fn added(leaf: Option<Leaf>, member: &RawJson) -> Result<RawJson, OpError> {
     let member = value::normalise(member)?;
     let mut seen = HashSet::new();
@@ -282,7 +282,7 @@ fn added(leaf: Option<Leaf>, member: &RawJson) -> Result<RawJson, OpError> {
     Ok(list(&set))
 }
 
-/// Without the first occurrence of the member.
+/// A set without the first occurrence of a member.
 fn removed(leaf: Option<Leaf>, member: &RawJson) -> Result<RawJson, OpError> {
     let member = value::comparable(member.as_str())?;
     let mut set = set_members(leaf)?;
@@ -295,7 +295,7 @@ fn removed(leaf: Option<Leaf>, member: &RawJson) -> Result<RawJson, OpError> {
     Ok(list(&set))
 }
 
-/// The items of a leaf that holds a list; of any other leaf, none.
+/// The items of a leaf that holds a list; empty for any other leaf.
 fn set_members(leaf: Option<Leaf>) -> Result<Vec<RawJson>, OpError> {
     match leaf {
         Some(leaf) if leaf.value.as_str().starts_with('[') => {

@@ -1,4 +1,4 @@
-//! Leaves as a store answers them.
+//! Leaves as a store returns them.
 
 use super::json::RawJson;
 use super::path::Path;
@@ -6,11 +6,11 @@ use super::path::Path;
 /// One leaf, or the object that a store assembles for an interior path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where it is.
+    /// The path.
     pub path: Path,
     /// Its value.
     pub value: RawJson,
-    /// What the store says it is.
+    /// The type that the store reports.
     pub kind: LeafKind,
     /// The `store_seq` of the op that last wrote it; for an assembled object the largest of its leaves'.
     pub revision: u64,

@@ -1,15 +1,16 @@
-//! Typed envelopes: decimals and datetimes that were written as objects, and the wrapping of snapshots.
+//! Typed envelopes, which are decimals and datetimes written as objects, and the wrappers of values in snapshots.
 
 use serde_json::value::RawValue;
 
 use super::json::RawJson;
 use super::value::{self, Members, ValueError};
 
-/// The largest exponent a decimal may have, either way; beyond it the plain form would fill the memory.
+/// The largest absolute value of a decimal's exponent: the plain form of a larger one would fill the memory.
 const MAX_EXPONENT: i64 = 6144;
 
-/// A leaf's value as HTTP and catch-ups give it: a decimal or datetime envelope becomes its bare string (a decimal
-/// without exponent, a datetime in UTC), anything else stays what it is. An envelope that does not parse stays, too.
+/// The value of a leaf as HTTP and catch-ups return it: a decimal or datetime envelope becomes its bare string (a
+/// decimal without exponent, a datetime in UTC), anything else stays what it is. An envelope that does not parse stays,
+/// too.
 ///
 /// ```
 /// use dust_protocol::{RawJson, envelope};
@@ -32,7 +33,7 @@ pub fn bare(value: &RawJson) -> RawJson {
     }
 }
 
-/// Whether a value is a decimal envelope, or says that it is one.
+/// True if a value is a decimal envelope, valid or not.
 ///
 /// ```
 /// use dust_protocol::{RawJson, envelope};
@@ -49,12 +50,12 @@ pub fn is_decimal(value: &RawJson) -> bool {
         })
 }
 
-/// A leaf's value as a snapshot wraps it: `{"_scalar": value}`, or the envelope as it is.
+/// The wrapped form of a leaf's value in a snapshot: `{"_scalar": value}`, or the envelope as it is.
 pub fn wrap(value: &RawJson) -> RawJson {
     if value.is_object() { value.clone() } else { RawJson::from_trusted(format!(r#"{{"_scalar":{value}}}"#)) }
 }
 
-/// The value inside a snapshot's wrapping.
+/// The value inside the wrapper of a snapshot.
 pub fn unwrap(wrapped: &RawJson) -> RawJson {
     if !wrapped.is_object() {
         return wrapped.clone();
@@ -68,7 +69,7 @@ pub fn unwrap(wrapped: &RawJson) -> RawJson {
     }
 }
 
-/// Refuses a decimal or datetime envelope that no server could read back.
+/// Refuses a decimal or datetime envelope that servers store and cannot read.
 pub fn check(members: &Members<'_>) -> Result<(), ValueError> {
     read(members).map_or(Ok(()), |result| result.map(|_| ()))
 }
@@ -86,7 +87,7 @@ fn read(members: &Members<'_>) -> Option<Result<String, ValueError>> {
     Some(parsed.ok_or_else(|| ValueError::BadEnvelope { kind, text: typed.chars().take(60).collect(), hint }))
 }
 
-/// A decimal without exponent, as many digits after the point as it was written with: `1.20`, `1E+3` is `1000`.
+/// The plain form of a decimal, with as many digits after the point as written: `1.20` stays, `1E+3` is `1000`.
 fn plain_decimal(text: &str) -> Option<String> {
     let (sign, unsigned) = match text.as_bytes().first()? {
         b'-' => ("-", &text[1..]),
@@ -139,12 +140,12 @@ pub fn unix_seconds(text: &str) -> Option<i64> {
     Some(minutes * 60 + second)
 }
 
-/// A date and time, shifted to UTC.
+/// A date and time in UTC.
 struct Moment<'a> {
-    /// Since 1970.
+    /// Seconds since 1970.
     minutes: i64,
     second: i64,
-    /// Up to six digits of a second.
+    /// At most six digits of the fraction of a second.
     fraction: &'a str,
 }
 
@@ -187,7 +188,7 @@ fn moment(text: &str) -> Option<Moment<'_>> {
     Some(Moment { minutes, second, fraction })
 }
 
-/// Numbers of fixed widths between separators.
+/// Parses numbers of fixed widths between separators.
 fn numbers<const N: usize>(text: &str, separator: char, widths: [usize; N]) -> Option<[i64; N]> {
     let mut parsed = [0; N];
     let mut parts = text.split(separator);
@@ -223,8 +224,8 @@ fn offset_minutes(offset: &str) -> Option<i64> {
     Some(sign * (hours * 60 + minutes))
 }
 
-/// A moment, in milliseconds since 1970, as a server writes it: ISO 8601 in UTC, with as many digits of the second as are
-/// asked for, 3 or 6.
+/// The ISO 8601 form in UTC of a time in milliseconds since 1970, with 3 or 6 digits of the fraction of a second, as a
+/// server writes it.
 ///
 /// ```
 /// use dust_protocol::envelope::iso;
@@ -258,7 +259,7 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-/// The way back.
+/// The date of a number of days since 1970-01-01.
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let day_of_era = days.rem_euclid(146_097);
@@ -278,7 +279,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments() {
+    fn time_has_three_or_six_digits_of_a_second() {
         assert_eq!(iso(0, 3), "1970-01-01T00:00:00.000Z");
         assert_eq!(iso(951_782_400_000, 3), "2000-02-29T00:00:00.000Z");
         assert_eq!(iso(-1, 3), "1969-12-31T23:59:59.999Z");
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn decimals_lose_their_exponent_and_nothing_else() {
+    fn plain_decimal_loses_only_its_exponent() {
         let table = [
             ("1.20", "1.20"),
             ("1E+3", "1000"),
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn datetimes_are_shifted_to_utc() {
+    fn datetime_is_shifted_to_utc() {
         let table = [
             ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"),
             ("2026-01-02T03:04:05.123456Z", "2026-01-02T03:04:05.123456Z"),
@@ -351,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn only_decimals_and_datetimes_become_bare() {
+    fn bare_form_changes_only_decimals_and_datetimes() {
         let raw = |text: &str| RawJson::parse(text).unwrap();
         assert_eq!(bare(&raw(r#"{"_type":"decimal","_typed":"1.20","extra":1}"#)), raw("\"1.20\""));
         for text in [
@@ -367,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_wraps_all_but_envelopes() {
+    fn snapshot_wraps_all_but_envelopes() {
         let raw = |text: &str| RawJson::parse(text).unwrap();
         assert_eq!(wrap(&raw("[1]")), raw(r#"{"_scalar":[1]}"#));
         assert_eq!(wrap(&raw("null")), raw(r#"{"_scalar":null}"#));

@@ -9,11 +9,11 @@ use super::value::push_string;
 /// A file to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileUpload {
-    /// Where the reference goes.
+    /// The path of the reference.
     pub path: Path,
     /// The bytes.
     pub content: Vec<u8>,
-    /// Its name, if it has one.
+    /// The file's name, if it has one.
     pub filename: Option<String>,
     /// Its media type, if it is known.
     pub content_type: Option<String>,
@@ -23,7 +23,7 @@ pub struct FileUpload {
 const UNKNOWN_TYPE: &str = "application/octet-stream";
 
 impl FileUpload {
-    /// The reference that a server makes to it. `uploaded_at` is ISO 8601 in UTC.
+    /// The reference that a server writes for the file. `uploaded_at` is ISO 8601 in UTC.
     pub fn reference(&self, uploaded_at: &str) -> RawJson {
         let text = |text: &str| {
             let mut out = String::with_capacity(text.len() + 2);
@@ -41,7 +41,7 @@ impl FileUpload {
     }
 }
 
-/// What a file's bytes are asked for by: `sha256:` and the hexadecimal digits of their SHA-256.
+/// The hash by which a file is fetched: `sha256:` and the hexadecimal digits of the SHA-256 of its bytes.
 ///
 /// ```
 /// use dust_protocol::content_hash;
@@ -55,13 +55,13 @@ pub fn content_hash(content: &[u8]) -> String {
     let mut hash = String::with_capacity(71);
     hash.push_str("sha256:");
     for byte in Sha256::digest(content) {
-        // Cannot fail: a String takes whatever is written.
+        // Cannot fail: writing to a String succeeds.
         let _ = write!(hash, "{byte:02x}");
     }
     hash
 }
 
-/// Whether a text has the form of a [`content_hash`], and so can stand in a URL as it is.
+/// True if a text has the form of a [`content_hash`], which needs no escape in a URL.
 ///
 /// ```
 /// use dust_protocol::{content_hash, file::is_content_hash};

@@ -1,4 +1,4 @@
-//! Objects to leaves and back.
+//! Conversions of objects to leaves and back.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,12 @@ use super::json::RawJson;
 use super::path::Path;
 use super::value::{self, ValueError};
 
-/// The leaves of a value at a path: one for each scalar, array or envelope. An object without members leaves nothing
-/// behind, and so does one inside another. Of equal keys the first wins.
+/// The leaves of a value at a path: one for each scalar, array or envelope. An object without members has no leaves, at
+/// any depth. Of equal keys the first wins.
 ///
-/// Fails for an empty key (which is no path segment) and beyond [`MAX_DEPTH`](value::MAX_DEPTH).
+/// # Errors
+///
+/// An empty key, which cannot be a path segment, and a value nested deeper than [`MAX_DEPTH`](value::MAX_DEPTH).
 ///
 /// ```
 /// use dust_protocol::{Path, RawJson, flatten};
@@ -17,7 +19,8 @@ use super::value::{self, ValueError};
 /// let record = RawJson::parse(r#"{"title":"Dust","tags":["a"],"more":{"n":1.50,"none":{}}}"#)?;
 /// let leaves = flatten::flatten(&Path::parse("links/dust")?, &record)?;
 /// let leaves: Vec<_> = leaves.iter().map(|(path, value)| (path.as_str(), value.as_str())).collect();
-/// assert_eq!(leaves, [("links/dust/more/n", "1.50"), ("links/dust/tags", r#"["a"]"#), ("links/dust/title", r#""Dust""#)]);
+/// assert_eq!(leaves[..2], [("links/dust/more/n", "1.50"), ("links/dust/tags", r#"["a"]"#)]);
+/// assert_eq!(leaves[2], ("links/dust/title", "\"Dust\""));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn flatten(path: &Path, value: &RawJson) -> Result<Vec<(Path, RawJson)>, ValueError> {
@@ -48,8 +51,8 @@ fn flatten_into(path: &Path, text: &str, leaves: &mut Vec<(Path, RawJson)>) -> R
     Ok(())
 }
 
-/// The leaves that a value becomes at a path of so many bytes: how many, and the bytes of their paths and values
-/// together. Fails as [`flatten`] does.
+/// The number of leaves of a value at a path of `path` bytes, and the bytes of their paths and values together.
+/// Fails as [`flatten`] does.
 pub fn measure(path: usize, value: &str) -> Result<(usize, usize), ValueError> {
     if value.starts_with('{') {
         value::check_depth(value)?;
@@ -75,17 +78,19 @@ fn measure_checked(path: usize, text: &str) -> Result<(usize, usize), ValueError
     Ok(sum)
 }
 
-/// The object that leaves below a path make together: `depth` is the number of segments of that path. Keys are sorted.
+/// The object that the leaves below a path make together: `depth` is the number of segments of that path. Keys are
+/// sorted.
 ///
-/// Where a leaf has leaves below it, the leaf wins, as it does when it is read itself. Where two leaves have the same
-/// path below `depth`, which happens when the case of the path above was ignored, the later one wins.
+/// A leaf wins over the leaves below it, as in a read of its path. Of two leaves with the same path below `depth`,
+/// which exist if the case of the path above was ignored, the later one wins.
 pub fn assemble(depth: usize, leaves: impl IntoIterator<Item = (Path, RawJson)>) -> RawJson {
     let leaves: Vec<(Path, RawJson)> = leaves.into_iter().collect();
     let mut sorted: Vec<(Vec<Cow<'_, str>>, &RawJson)> =
         leaves.iter().map(|(path, value)| (path.segments().skip(depth).collect(), value)).collect();
     sorted.sort_by(|(left, _), (right, _)| left.cmp(right));
 
-    // Written in one pass, with the open objects as a slice of the leaf before: paths may be deeper than a stack.
+    // One pass without recursion, as a path may be deeper than the stack: the open objects are a slice of the previous
+    // leaf.
     let mut out = String::from("{");
     let mut before: &[Cow<'_, str>] = &[];
     for (index, (segments, value)) in sorted.iter().enumerate() {
@@ -146,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_become_one_leaf_a_scalar() {
+    fn object_flattens_to_one_leaf_per_scalar() {
         assert_eq!(
             flat(r#"{"title":"T","n":1,"nested":{"x":true,"y":[1,2]},"nul":null}"#),
             owned(&[
@@ -169,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn envelopes_and_digits_survive() {
+    fn flattening_keeps_envelopes_and_digits() {
         let envelope = r#"{"_type":"decimal","_typed":"9.90"}"#;
         assert_eq!(flat(envelope), owned(&[("p", envelope)]));
         assert_eq!(flat(&format!(r#"{{"price":{envelope}}}"#)), owned(&[("p/price", envelope)]));
@@ -181,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_keys_and_deep_objects_are_refused() {
+    fn empty_key_and_deep_object_are_refused() {
         let error = flatten(&path("p"), &raw(r#"{"a":{"":1}}"#)).unwrap_err();
         assert_eq!(error, ValueError::EmptyKey("p/a".into()));
         assert_eq!(error.name(), "empty_segment");
@@ -190,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_make_an_object() {
+    fn leaves_assemble_to_an_object() {
         let leaves = [("r/n", "1"), ("r/nested/x", "true"), ("r/nested/y", "[1,2]"), ("r/title", "\"T\"")];
         assert_eq!(together(1, &leaves), r#"{"n":1,"nested":{"x":true,"y":[1,2]},"title":"T"}"#);
         // The order of rendered paths is not that of segments: `a-b` comes between `a` and `a/b`.
@@ -200,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leaf_wins_over_what_is_below_it_and_the_later_over_the_earlier() {
+    fn assembly_prefers_upper_leaf_and_later_leaf() {
         assert_eq!(
             together(1, &[("zz/a", "1"), ("zz/a/b", "2"), ("zz/a/b/c", "3"), ("zz/c", "4")]),
             r#"{"a":1,"c":4}"#
@@ -210,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn very_deep_paths_are_assembled() {
+    fn very_deep_path_is_assembled() {
         let deep = format!("p{}", "/d".repeat(100_000));
         let object = together(1, &[(&deep, "1")]);
         assert_eq!(object.len(), 100_000 * "{\"d\":}".len() + 1);
     }
 
-    /// Without what flattening loses or keeps whole: empty objects and envelopes.
+    /// Removes what flattening loses or keeps whole: empty objects and envelopes.
     fn prune(value: Value) -> Value {
         match value {
             Value::Object(members) => {

@@ -1,4 +1,4 @@
-//! Patterns: which paths a list or a subscription is about.
+//! Patterns that select the paths of a list or a subscription.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use super::path::{self, Path, PathError};
 
 /// A pattern over paths: `*` is exactly one segment, `**` one or more and only as the last segment.
 ///
-/// `\*` and `\**` stand for a segment that is literally `*` or `**`. A segment such as `1*` is literal.
+/// `\*` and `\**` are the literal segments `*` and `**`. A segment such as `1*` is literal.
 ///
 /// ```
 /// use dust_protocol::{Glob, Path};
@@ -33,19 +33,19 @@ pub enum Token {
     Many,
 }
 
-/// Why a string is not a [`Glob`]. [`name`](GlobError::name) is the server's name for it.
+/// The reason why a string is not a [`Glob`]. [`name`](GlobError::name) is the server's name for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GlobError {
-    /// The pattern is not even a path.
+    /// The pattern is not a path.
     #[error(transparent)]
     Path(#[from] PathError),
-    /// `**` stands somewhere else than at the end.
+    /// `**` is not the last segment.
     #[error("wildcard_many_not_tail: `**` may only be the last segment of a pattern")]
     WildcardManyNotTail,
 }
 
-/// The error of a path below which no pattern can look: it has a segment `\*` or `\**`.
+/// The error of a path that no pattern can name, as it has a segment `\*` or `\**`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` has a segment `\\*` or `\\**`, which no pattern can name")]
 pub struct UnnameablePath(pub Path);
@@ -61,7 +61,7 @@ impl GlobError {
 }
 
 impl Glob {
-    /// Reads a rendered pattern, such as `links/**`.
+    /// Parses a rendered pattern, such as `links/**`.
     pub fn parse(rendered: &str) -> Result<Glob, GlobError> {
         Glob::of(rendered.into())
     }
@@ -77,9 +77,9 @@ impl Glob {
         Ok(Glob { rendered, tokens: tokens.into() })
     }
 
-    /// Every path below `path`: `<path>/**`, with a segment `*` or `**` of the path taken literally.
+    /// The pattern of every path below `path`: `<path>/**`, with segments `*` and `**` of the path taken literally.
     ///
-    /// `None` when a segment of the path is literally `\*` or `\**`, which no pattern can name.
+    /// `None` if a segment of the path is literally `\*` or `\**`, which no pattern can name.
     pub fn below(path: &Path) -> Option<Glob> {
         // Cannot fail: the segments are a path's, and `**` is the last one.
         Glob::render_below(path).and_then(|rendered| Glob::of(rendered.into()).ok())
@@ -100,17 +100,17 @@ impl Glob {
         Some(rendered)
     }
 
-    /// As [`below`](Glob::below), with an error that says what is the matter with the path.
+    /// As [`below`](Glob::below), with an error that names the path.
     pub fn subtree(path: &Path) -> Result<Glob, UnnameablePath> {
         Glob::below(path).ok_or_else(|| UnnameablePath(path.clone()))
     }
 
-    /// The rendered form of [`subtree`](Glob::subtree), where that is all it is for.
+    /// The rendered form of [`subtree`](Glob::subtree), without a [`Glob`].
     pub fn render_subtree(path: &Path) -> Result<String, UnnameablePath> {
         Glob::render_below(path).ok_or_else(|| UnnameablePath(path.clone()))
     }
 
-    /// The path of which this is the pattern of everything below it.
+    /// The path if this is the pattern of everything below one.
     pub fn base(&self) -> Option<Path> {
         let (Token::Many, literals) = self.tokens.split_last()? else { return None };
         let segment = |token: &'_ Token| match token {
@@ -126,7 +126,7 @@ impl Glob {
         &self.rendered
     }
 
-    /// Whether the pattern matches the path. Exact in case.
+    /// True if the pattern matches the path. Exact in case.
     pub fn matches(&self, path: &Path) -> bool {
         self.matches_rendered(path.as_str())
     }
@@ -146,8 +146,8 @@ impl Glob {
         segments.next().is_none()
     }
 
-    /// Whether the pattern matches any path below this one, ignoring ASCII case on the way to it, as a store does when it
-    /// removes a subtree.
+    /// True if the pattern matches any path below this one, ignoring the ASCII case of this one, as a store does when
+    /// it removes a subtree.
     pub fn matches_below(&self, path: &Path) -> bool {
         let mut segments = path.segments();
         for token in &self.tokens {
@@ -166,8 +166,8 @@ impl Glob {
         &self.tokens
     }
 
-    /// What every matching path begins with, in rendered form: the segments before the first one that contains a `*`,
-    /// with a trailing `/`; empty when there are none.
+    /// The rendered prefix of every matching path: the segments before the first one that contains a `*`, with a
+    /// trailing `/`; empty if there are none.
     ///
     /// A server looks only below this prefix, which is why a pattern without any `*` lists nothing.
     pub fn literal_prefix(&self) -> &str {
@@ -180,7 +180,7 @@ impl Glob {
         }
     }
 
-    /// Whether any segment contains a `*`. A list with a pattern that has none is always empty.
+    /// True if any segment contains a `*`. A list with a pattern that has none is always empty.
     pub fn has_star(&self) -> bool {
         self.rendered.contains('*')
     }
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn one_star_is_one_segment_and_two_are_one_or_more() {
+    fn one_star_matches_one_segment_and_two_match_more() {
         for (pattern, path, expected) in [
             ("**", &["x"][..], true),
             ("**", &["x", "y", "z"], true),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_named_as_a_server_names_it() {
+    fn invalid_pattern_has_the_name_of_the_server() {
         for (pattern, name) in [
             ("x/**/y", "wildcard_many_not_tail"),
             ("**/y", "wildcard_many_not_tail"),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_literal_prefix_ends_before_the_first_segment_with_a_star() {
+    fn literal_prefix_ends_before_first_star() {
         for (pattern, prefix, star) in [
             ("links/**", "links/", true),
             ("links/a~1b/*/x", "links/a~1b/", true),
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_below_a_path_is_found_whatever_its_case() {
+    fn pattern_matches_below_a_path_in_any_case() {
         for (pattern, path, expected) in [
             ("links/**", "links", true),
             ("links/**", "LINKS", true),
@@ -368,7 +368,10 @@ mod tests {
         }
 
         #[test]
-        fn a_pattern_drawn_from_a_path_matches_it(path in prop::collection::vec(segment(), 1..5), holes in any::<u8>()) {
+        fn pattern_from_a_path_matches_it(
+            path in prop::collection::vec(segment(), 1..5),
+            holes in any::<u8>(),
+        ) {
             let at = Path::from_segments(&path).unwrap();
             let pieces = path.iter().enumerate().map(|(index, segment)| {
                 if holes >> index & 1 == 1 || segment.starts_with('\\') {

@@ -29,12 +29,12 @@ impl RawJson {
         serde_json::from_str::<&RawValue>(text).map(|raw| RawJson(raw.get().into()))
     }
 
-    /// The JSON text of any serializable value. Note that `serde_json` writes `null` for a float that is not finite.
+    /// The JSON text of any serializable value. `serde_json` writes `null` for a float that is not finite.
     pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<RawJson, serde_json::Error> {
         serde_json::to_string(value).map(|text| RawJson(text.into()))
     }
 
-    /// Keeps a text the caller knows to be valid JSON, because it has just written it.
+    /// Keeps a text that the caller has just written as valid JSON.
     pub fn from_trusted(text: impl Into<Arc<str>>) -> RawJson {
         RawJson(text.into())
     }
@@ -54,12 +54,12 @@ impl RawJson {
         serde_json::from_str(&self.0)
     }
 
-    /// Whether the text is `null`.
+    /// True if the text is `null`.
     pub fn is_null(&self) -> bool {
         &*self.0 == "null"
     }
 
-    /// Whether the text is an object.
+    /// True if the text is an object.
     pub fn is_object(&self) -> bool {
         self.0.starts_with('{')
     }

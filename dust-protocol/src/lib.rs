@@ -1,7 +1,7 @@
-//! Dust's language: paths, patterns, leaf values, ops and requests. No I/O and no clock.
+//! The protocol of Dust: paths, patterns, leaf values, ops and requests. No I/O and no clock.
 //!
-//! The embedded store (`dust-store`), the transports and the entity layer (`dust-orm`) and the emulator speak in these
-//! types, and every message of a Dust server is parsed into them first.
+//! The embedded store (`dust-store`), the transports and the entities (`dust-orm`) and the emulator use these types,
+//! and every message of a Dust server is parsed into them first.
 
 pub mod apply;
 pub mod channel;

@@ -1,4 +1,4 @@
-//! Lists of leaves: what is asked for and what is answered.
+//! Requests for lists of leaves, and their pages.
 
 use super::entry::Entry;
 use super::glob::{Glob, UnnameablePath};
@@ -10,20 +10,20 @@ pub const MAX_PAGE: usize = 1000;
 /// A request for one page of leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListRequest {
-    /// Which leaves.
+    /// The leaves to list.
     pub selector: Selector,
-    /// How many at the most, 1 to [`MAX_PAGE`].
+    /// The largest number of leaves, 1 to [`MAX_PAGE`].
     pub limit: usize,
-    /// In which order of the rendered path.
+    /// The order of the rendered paths.
     pub order: Order,
-    /// What of each leaf.
+    /// The parts of each leaf.
     pub select: Select,
-    /// Start after this path: the `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page: the list starts after this path.
     pub after: Option<String>,
 }
 
 impl ListRequest {
-    /// The first page of whole leaves that match a pattern: ascending, [`MAX_PAGE`] at the most.
+    /// The first page of whole leaves that match a pattern: ascending, at most [`MAX_PAGE`].
     pub fn pattern(pattern: Glob) -> ListRequest {
         ListRequest {
             selector: Selector::Pattern(pattern),
@@ -34,18 +34,19 @@ impl ListRequest {
         }
     }
 
-    /// A page of the leaves below a path: the first, or the one after a cursor. Fails where no pattern can name the path.
+    /// A page of the leaves below a path: the first, or the one after a cursor. Fails where no pattern can name the
+    /// path.
     pub fn below(path: &Path, after: Option<&str>) -> Result<ListRequest, UnnameablePath> {
         Ok(ListRequest { after: after.map(str::to_owned), ..ListRequest::pattern(Glob::subtree(path)?) })
     }
 }
 
-/// Which leaves a list is about.
+/// The selection of leaves for a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selector {
-    /// Those that match a pattern.
+    /// Leaves that match a pattern.
     Pattern(Glob),
-    /// Those from one path (included) to another (excluded), by the bytes of the rendered path.
+    /// Leaves from one path (included) to another (excluded), by the bytes of the rendered path.
     Range {
         /// The first path.
         from: Path,
@@ -55,7 +56,7 @@ pub enum Selector {
 }
 
 impl Selector {
-    /// The range of what is below a path: no path has a NUL, so that U+0001 is the lowest character, and `0` follows
+    /// The range of the leaves below a path: no path has a NUL, so that U+0001 is the lowest character, and `0` follows
     /// `/`.
     pub fn below(path: &Path) -> Selector {
         let from = Path::from_trusted(&format!("{path}/\u{1}"));
@@ -69,11 +70,11 @@ pub enum Order {
     /// By the bytes of the rendered path.
     #[default]
     Ascending,
-    /// The other way round.
+    /// Descending.
     Descending,
 }
 
-/// What a list gives of each leaf.
+/// The parts of each leaf that a list returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Select {
     /// Path, value, type and revision.
@@ -88,9 +89,9 @@ pub enum Select {
 /// One page of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// What was found, in order.
+    /// The items, in order.
     pub items: Vec<ListItem>,
-    /// Where the next page starts; `None` on the last one.
+    /// The start of the next page; `None` on the last one.
     pub next_cursor: Option<String>,
 }
 
@@ -121,20 +122,20 @@ impl ListItem {
     }
 }
 
-/// The most pages without a leaf that are read one after the other.
+/// The largest number of consecutive pages without a leaf.
 const MAX_EMPTY_PAGES: usize = 100;
 
-/// The error of a list that goes on without leaves.
+/// The error of a list with too many consecutive pages without leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a list of {MAX_EMPTY_PAGES} pages one after the other without a leaf, each with another cursor")]
 pub struct EndlessList;
 
-/// Ends a list that goes on without leaves, which a reader would follow forever.
+/// Ends a list whose pages have cursors but no leaves, which a reader would follow forever.
 #[derive(Debug, Default)]
 pub struct EmptyPages(usize);
 
 impl EmptyPages {
-    /// Counts a page. Fails at the last of too many in a row that are empty and have a cursor all the same.
+    /// Counts a page. Fails if too many consecutive pages were empty and had a cursor.
     pub fn check(&mut self, is_empty: bool, next_cursor: Option<&str>) -> Result<(), EndlessList> {
         self.0 = if is_empty && next_cursor.is_some() { self.0 + 1 } else { 0 };
         if self.0 < MAX_EMPTY_PAGES {

@@ -1,4 +1,4 @@
-//! [`JsonObject`]: a message that is an object.
+//! Messages that are read from JSON objects only: [`JsonObject`].
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,9 +8,9 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 /// A value that is read from a JSON object only.
 ///
-/// The `Deserialize` that serde derives for a struct also accepts an array of the members' values in their order, so that
-/// `[7,{}]` is read as a snapshot of an empty store. Each message of the protocol, and each object in one, is read through
-/// this type. Formats that are not for people, where a struct is a sequence, are read as `T` reads them.
+/// The `Deserialize` that serde derives for a struct also accepts an array of the members' values in their order, so
+/// that `[7,{}]` is read as a snapshot of an empty store. Each message of the protocol, and each object in one, is read
+/// through this type. A binary format, in which a struct is a sequence, is read as `T` reads it.
 ///
 /// ```
 /// use dust_protocol::JsonObject;
@@ -53,7 +53,7 @@ impl<T> JsonObject<T> {
     ///
     /// # Errors
     ///
-    /// The member is no object, or is none that `T` can be read from.
+    /// The member is not an object, or `T` cannot be read from it.
     pub fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error>
     where
         T: Deserialize<'de>,

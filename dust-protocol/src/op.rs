@@ -1,51 +1,51 @@
-//! Ops: what a writer asks for and what a store has committed.
+//! Ops: requests of writers and entries of a store's log.
 
 use std::sync::Arc;
 
 use super::json::RawJson;
 use super::path::Path;
 
-/// What is to happen at a path.
+/// The operation of a write at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Op {
-    /// Replace the whole subtree with a value. An object becomes one leaf per scalar, array or typed envelope.
+    /// Replaces the whole subtree with a value. An object becomes one leaf per scalar, array or typed envelope.
     Set(RawJson),
-    /// Remove the leaf and everything below it. Removing what is absent succeeds.
+    /// Removes the leaf and everything below it. Removing an absent leaf succeeds.
     Delete,
-    /// Set the named children of an object and leave their siblings alone.
+    /// Sets the named children of an object and keeps their siblings.
     Merge(RawJson),
-    /// Add a number to the leaf, which counts from 0.
+    /// Adds a number to the leaf; an absent leaf counts as 0.
     Increment(RawJson),
-    /// Put a member first into the set at the leaf.
+    /// Adds a member at the front of the set at the leaf.
     Add(RawJson),
-    /// Take a member out of the set at the leaf.
+    /// Removes a member from the set at the leaf.
     Remove(RawJson),
-    /// Take a lease, which must be absent or expired.
+    /// Takes a lease, which must be absent or expired.
     Lease {
-        /// Who takes it.
+        /// The name of the holder.
         holder: Option<String>,
-        /// How long it lasts, in milliseconds.
+        /// The duration of the lease, in milliseconds.
         ttl_ms: i64,
     },
-    /// Extend a lease that is still held.
+    /// Extends a lease that is still held.
     Renew {
         /// The token it was taken with.
         token: u64,
-        /// How long it lasts from now, in milliseconds.
+        /// The duration of the lease from now on, in milliseconds.
         ttl_ms: i64,
     },
-    /// Give a lease back. A token that no longer matches changes nothing.
+    /// Releases a lease. A token that no longer matches changes nothing.
     Release {
         /// The token it was taken with.
         token: u64,
     },
-    /// Refer to a file that was stored.
+    /// Writes a reference to a stored file.
     PutFile(RawJson),
 }
 
 impl Op {
-    /// Which op it is.
+    /// The name of this op.
     pub fn kind(&self) -> OpKind {
         match self {
             Op::Set(_) => OpKind::Set,
@@ -115,10 +115,10 @@ impl OpKind {
     }
 }
 
-/// What must be true of the leaf for a write to be applied. The server knows these for a leaf `set`, and
-/// [`IfMatch`](Precondition::IfMatch) for `delete` too; an object has no revision of its own to compare.
+/// A condition on the leaf, without which a write is refused. A server supports it for the `set` of a leaf, and
+/// [`IfMatch`](Precondition::IfMatch) also for `delete`; an object has no revision to compare.
 ///
-/// What does not know a precondition refuses the write: to ignore it would be to write without a condition.
+/// A transport that does not know a precondition refuses the write: to ignore it would write without a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Precondition {
@@ -126,12 +126,12 @@ pub enum Precondition {
     IfMatch(u64),
     /// There is no leaf at exactly this path.
     IfAbsent,
-    /// There is no leaf at or below this path. No server knows this one; the embedded store does, and it is what makes the
-    /// insert of a whole record conditional.
+    /// There is no leaf at or below this path. Only the embedded store supports it; it makes the insert of a whole
+    /// record conditional.
     IfVacant,
 }
 
-/// Applies a write only while a lease is still held.
+/// A guard that applies a write only while a lease is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fence {
     /// The lease's path.
@@ -140,16 +140,16 @@ pub struct Fence {
     pub token: u64,
 }
 
-/// One write, as a client asks for it.
+/// The request of one write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
-    /// Where.
+    /// The path.
     pub path: Path,
-    /// What.
+    /// The operation.
     pub op: Op,
-    /// On what condition.
+    /// The precondition.
     pub precondition: Option<Precondition>,
-    /// Under which lease.
+    /// The lease that must be held.
     pub fence: Option<Fence>,
 }
 
@@ -163,11 +163,11 @@ impl Write {
 /// One op of an atomic batch: a `set` or a `delete`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchOp {
-    /// Where.
+    /// The path.
     pub path: Path,
     /// The value to set; `None` deletes.
     pub value: Option<RawJson>,
-    /// On what condition.
+    /// The precondition.
     pub precondition: Option<Precondition>,
 }
 
@@ -182,7 +182,7 @@ impl BatchOp {
         BatchOp { path, value: None, precondition: None }
     }
 
-    /// The same op on a condition.
+    /// Adds a precondition to the op.
     pub fn on(mut self, precondition: impl Into<Option<Precondition>>) -> BatchOp {
         self.precondition = precondition.into();
         self
@@ -194,44 +194,44 @@ impl BatchOp {
 pub struct CommittedOp {
     /// Its place in the store's total order: 1, 2, 3, … with no holes.
     pub store_seq: u64,
-    /// Which op.
+    /// The name of the op.
     pub op: OpKind,
-    /// Where.
+    /// The path.
     pub path: Path,
-    /// What: for `set` and `merge` the value as written, for `increment`, `add` and `remove` the new value, for `lease`
-    /// and `renew` the lease, and `null` for `delete` and `release`.
+    /// The value: for `set` and `merge` as written, for `increment`, `add` and `remove` the new value, for `lease` and
+    /// `renew` the lease, for `delete` and `release` `null`.
     pub value: RawJson,
-    /// Which device wrote it.
+    /// The device that wrote it.
     pub device_id: Arc<str>,
     /// The writer's own id for it.
     pub client_op_id: Arc<str>,
 }
 
 impl CommittedOp {
-    /// Its `client_op_id`. One without an id is like any other without.
+    /// Compares the `client_op_id`. All ops without an id are equal.
     pub fn id(&self) -> Option<&Arc<str>> {
         Some(&self.client_op_id).filter(|id| !id.is_empty())
     }
 
-    /// About how much memory it takes, in bytes.
+    /// The approximate memory of the op, in bytes.
     pub fn footprint(&self) -> usize {
         let texts = [self.path.as_str(), self.value.as_str(), &*self.device_id, &*self.client_op_id];
         size_of::<CommittedOp>() + texts.iter().map(|text| text.len()).sum::<usize>()
     }
 
-    /// The id of the batch that the op was written in, and its place there: a store gives the ops of a batch the client's id
-    /// with their place.
+    /// The id of the batch of the op, and the op's position in it, from the `client_op_id` `id:position` that a store
+    /// writes.
     fn place_in_batch(&self) -> Option<(&str, u64)> {
         let (id, place) = self.client_op_id.rsplit_once(':')?;
         Some((id, place.parse().ok()?))
     }
 
-    /// Whether the op was written in a batch, by its id.
+    /// True if the id of the op is one of a batch.
     pub fn is_in_batch(&self) -> bool {
         self.place_in_batch().is_some()
     }
 
-    /// Whether the op is the next of the same batch.
+    /// True if the op is the next of the same batch.
     pub fn follows_in_batch(&self, before: &CommittedOp) -> bool {
         match (before.place_in_batch(), self.place_in_batch()) {
             (Some((id, place)), Some((own_id, own_place))) => {

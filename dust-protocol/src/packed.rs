@@ -1,4 +1,4 @@
-//! Leaves packed together: all their paths and values in one text.
+//! Packed leaves: all their paths and values in one text.
 
 use std::convert::Infallible;
 use std::ops::{Bound, Range};
@@ -10,9 +10,9 @@ use super::json::RawJson;
 use super::path::Path;
 use super::read::Row;
 
-/// Leaves in the order of their paths, packed: one text with their paths and values, and 24 bytes beside it for each.
+/// Leaves in the order of their paths, as one text of paths and values and 24 bytes more for each leaf.
 ///
-/// Two allocations however many leaves there are, which is what makes them cheap to hold and to hand out together.
+/// Any number of leaves takes two allocations, so that many leaves are cheap to keep and to share.
 ///
 /// ```
 /// use dust_protocol::{Entry, LeafKind, Path, RawJson, PackedLeaves};
@@ -28,7 +28,7 @@ use super::read::Row;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PackedLeaves {
-    /// The path and the value of one leaf after the other.
+    /// The paths and values of the leaves, one after the other.
     text: String,
     slots: Vec<Slot>,
 }
@@ -36,14 +36,14 @@ pub struct PackedLeaves {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot {
     revision: u64,
-    /// Where the path begins.
+    /// The offset of the path in the text.
     start: usize,
-    /// Where in the leaf the value begins. No frame that a path could come in is as long as this can tell.
+    /// The offset of the value after the beginning of the path. No message is long enough to overflow it.
     path_len: u32,
     kind: LeafKind,
 }
 
-/// A leaf where it lies.
+/// A borrowed leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeafRef<'a> {
     /// Its rendered path.
@@ -56,12 +56,12 @@ pub struct LeafRef<'a> {
     pub revision: u64,
 }
 
-/// Some leaves of a list, and where the list goes on.
+/// A page of packed leaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeafPage {
-    /// The leaves, decimal and datetime envelopes as bare strings.
+    /// The leaves, decimal and datetime envelopes as plain strings.
     pub leaves: PackedLeaves,
-    /// What the next page comes after; `None` on the last one.
+    /// The path that the next page comes after; `None` on the last one.
     pub next_cursor: Option<String>,
 }
 
@@ -94,7 +94,7 @@ impl<'a> LeafRef<'a> {
         Entry { path: Path::from_trusted(self.path), value, kind, revision }
     }
 
-    /// How much text it takes.
+    /// The bytes of its path and value.
     pub fn size(&self) -> usize {
         self.path.len() + self.value.len()
     }
@@ -107,7 +107,7 @@ impl<'a> From<&'a Entry> for LeafRef<'a> {
 }
 
 impl PackedLeaves {
-    /// Packs leaves that come in order into just as much memory as they need.
+    /// Packs ordered leaves into exactly the memory that they need.
     pub fn of<'a>(leaves: impl ExactSizeIterator<Item = LeafRef<'a>> + Clone) -> PackedLeaves {
         let text = String::with_capacity(leaves.clone().map(|leaf| leaf.size()).sum());
         let mut packed = PackedLeaves { text, slots: Vec::with_capacity(leaves.len()) };
@@ -115,12 +115,12 @@ impl PackedLeaves {
         packed
     }
 
-    /// How many leaves there are.
+    /// The number of leaves.
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether there is none.
+    /// True if there are no leaves.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
@@ -130,7 +130,7 @@ impl PackedLeaves {
         (0..self.len()).map(|index| self.at(index))
     }
 
-    /// Adds a leaf behind the others. Whoever adds them sees to their order.
+    /// Appends a leaf. The caller keeps the order of the paths.
     pub fn push(&mut self, leaf: LeafRef<'_>) {
         let slot = slot(self.text.len(), leaf);
         self.text.reserve(leaf.size());
@@ -139,7 +139,7 @@ impl PackedLeaves {
         self.slots.push(slot);
     }
 
-    /// One of the leaves; past the end one without a path.
+    /// The leaf at an index; past the end a leaf without a path.
     pub fn at(&self, index: usize) -> LeafRef<'_> {
         let Some(Slot { revision, start, path_len, kind }) = self.slots.get(index).copied() else {
             return LeafRef { path: "", value: "", kind: LeafKind::Null, revision: 0 };
@@ -149,7 +149,7 @@ impl PackedLeaves {
         LeafRef { path, value, kind, revision }
     }
 
-    /// How much text there is.
+    /// The bytes of all paths and values.
     pub fn size(&self) -> usize {
         self.text.len()
     }
@@ -171,7 +171,7 @@ impl PackedLeaves {
         start..end.max(start)
     }
 
-    /// Takes leaves out.
+    /// Removes leaves.
     pub fn remove(&mut self, range: Range<usize>) {
         let (start, end) = (self.start_of(range.start), self.start_of(range.end));
         self.slots[range.end..].iter_mut().for_each(|slot| slot.start -= end - start);
@@ -187,9 +187,9 @@ impl PackedLeaves {
         PackedLeaves { text: self.text[start..end].to_owned(), slots }
     }
 
-    /// The leaves as readers see them: decimal and datetime envelopes as bare strings.
+    /// The leaves in the form of reads: decimal and datetime envelopes as plain strings.
     pub fn into_bare(self) -> PackedLeaves {
-        // Only envelopes are of this kind.
+        // Only envelopes have this kind.
         if self.slots.iter().all(|slot| slot.kind != LeafKind::Map) {
             return self;
         }
@@ -205,14 +205,14 @@ impl PackedLeaves {
         bare
     }
 
-    /// Cuts the leaves from an index on off.
+    /// Splits off the leaves from an index on.
     pub fn split_off(&mut self, index: usize) -> PackedLeaves {
         let rest = self.slice(index..self.len());
         self.remove(index..self.len());
         rest
     }
 
-    /// Adds copies of other leaves behind these.
+    /// Appends copies of other leaves.
     pub fn append(&mut self, other: &PackedLeaves, range: Range<usize>) {
         let (start, end) = (other.start_of(range.start), other.start_of(range.end));
         let offset = self.text.len();
@@ -222,18 +222,18 @@ impl PackedLeaves {
         self.slots.extend(other.slots[range].iter().map(moved));
     }
 
-    /// Gives every leaf the same revision.
+    /// Sets the revision of every leaf.
     pub fn set_revisions(&mut self, revision: u64) {
         self.slots.iter_mut().for_each(|slot| slot.revision = revision);
     }
 
-    /// Gives back the memory that is reserved and not used.
+    /// Releases reserved memory that is not used.
     pub fn shrink_to_fit(&mut self) {
         self.text.shrink_to_fit();
         self.slots.shrink_to_fit();
     }
 
-    /// Where a leaf begins, or after the last the end.
+    /// The offset of a leaf, or the length of the text after the last leaf.
     fn start_of(&self, index: usize) -> usize {
         self.slots.get(index).map_or(self.text.len(), |slot| slot.start)
     }
@@ -243,19 +243,19 @@ impl PackedLeaves {
     }
 }
 
-/// What the map of a mirror does.
+/// Operations for the leaf map of a mirror.
 impl PackedLeaves {
-    /// The leaves as entries of their own, in order.
+    /// The leaves as entries, in order.
     pub fn into_entries(self) -> impl Iterator<Item = Entry> {
         (0..self.len()).map(move |index| self.at(index).to_entry())
     }
 
-    /// Where a leaf is, or where it would be.
+    /// The index of a path, or the index at which it would be inserted.
     pub fn search(&self, path: &str) -> Result<usize, usize> {
         self.slots.binary_search_by(|slot| self.path_of(slot).cmp(path.as_bytes()))
     }
 
-    /// Puts a leaf before the one at an index. Takes no more memory than the leaves need.
+    /// Inserts a leaf at an index. Uses no more memory than the leaves need.
     pub fn insert(&mut self, index: usize, leaf: LeafRef<'_>) {
         let start = self.start_of(index);
         self.text.reserve_exact(leaf.size());
@@ -266,7 +266,7 @@ impl PackedLeaves {
         self.slots[index + 1..].iter_mut().for_each(|slot| slot.start += leaf.size());
     }
 
-    /// Writes a leaf in place of one at the same path.
+    /// Replaces the leaf at an index by one of the same path.
     pub fn replace(&mut self, index: usize, leaf: LeafRef<'_>) {
         let (start, end) = (self.start_of(index), self.start_of(index + 1));
         let value = start + leaf.path.len()..end;
@@ -274,11 +274,11 @@ impl PackedLeaves {
         self.text.replace_range(value, leaf.value);
         self.text.shrink_to_fit();
         self.slots[index] = slot(start, leaf);
-        // Whether it has grown or shrunk: the ends are known, so nothing below zero is ever in between.
+        // The difference is computed from the ends, so that no intermediate result is negative.
         self.slots[index + 1..].iter_mut().for_each(|slot| slot.start = slot.start - end + start + leaf.size());
     }
 
-    /// Where the leaves below a path begin, or would.
+    /// The index of the first leaf below a path, or the index at which it would be inserted.
     pub fn start_below(&self, path: &str) -> usize {
         let path = path.as_bytes();
         self.slots.partition_point(|slot| {
@@ -290,13 +290,13 @@ impl PackedLeaves {
         })
     }
 
-    /// How many leaves from an index on lie below a path.
+    /// The number of leaves from an index on that lie below a path.
     pub fn count_below(&self, index: usize, path: &str) -> usize {
         let is_below = |slot: &Slot| {
             let own = self.path_of(slot);
             own.get(path.len()) == Some(&b'/') && own.starts_with(path.as_bytes())
         };
-        // A record has few, which lie beside each other; many are searched.
+        // The few leaves of a record are scanned; many leaves are searched.
         const FEW: usize = 8;
         let slots = self.slots.get(index..).unwrap_or_default();
         match slots.iter().take(FEW).position(|slot| !is_below(slot)) {
@@ -305,7 +305,8 @@ impl PackedLeaves {
         }
     }
 
-    /// The first leaf that begins in the second half of the text, so that neither side of it is empty where there are two.
+    /// The index of the first leaf that begins in the second half of the text. With two leaves or more neither side is
+    /// empty.
     pub fn middle(&self) -> usize {
         let half = self.text.len() / 2;
         self.slots.partition_point(|slot| slot.start < half).min(self.len().saturating_sub(1)).max(1)
@@ -317,7 +318,7 @@ fn slot(start: usize, leaf: LeafRef<'_>) -> Slot {
     Slot { revision: leaf.revision, start, path_len, kind: leaf.kind }
 }
 
-/// Packs leaves that are in order.
+/// Packs ordered leaves.
 impl From<Vec<Entry>> for PackedLeaves {
     fn from(entries: Vec<Entry>) -> PackedLeaves {
         entries.into_iter().collect()
@@ -325,7 +326,7 @@ impl From<Vec<Entry>> for PackedLeaves {
 }
 
 impl FromIterator<Entry> for PackedLeaves {
-    /// Packs leaves that come in order.
+    /// Packs ordered leaves.
     fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> PackedLeaves {
         let mut packed = PackedLeaves::default();
         entries.into_iter().for_each(|entry| packed.push(LeafRef::from(&entry)));
@@ -365,7 +366,8 @@ mod tests {
             let mut packed = pack(&model);
             prop_assert!(packed.iter().eq(model.iter().map(leaf)));
             prop_assert_eq!(packed.search(&model[at].0), Ok(at));
-            prop_assert_eq!(packed.range((Bound::Excluded(&model[at].0), Bound::Included(&model[to].0))), at + 1..to.max(at) + 1);
+            let bounds = (Bound::Excluded(&*model[at].0), Bound::Included(&*model[to].0));
+            prop_assert_eq!(packed.range(bounds), at + 1..to.max(at) + 1);
             prop_assert_eq!(packed.slice(at..to), pack(&model[at..to].to_vec()));
             prop_assert!((1..model.len().max(2)).contains(&packed.middle()));
             let prefix = format!("{above}/");

@@ -20,11 +20,12 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Path(Box<str>);
 
-/// Why a string or a list of segments is not a [`Path`]. [`name`](PathError::name) is the server's name for it.
+/// The reason why a string or a list of segments is not a [`Path`]. [`name`](PathError::name) is the server's name for
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathError {
-    /// No segment at all.
+    /// No segment.
     #[error("empty_path: a path needs at least one segment")]
     EmptyPath,
     /// A segment without characters: a leading, trailing or doubled `/`.
@@ -47,7 +48,7 @@ impl PathError {
 }
 
 impl Path {
-    /// Reads a rendered path.
+    /// Parses a rendered path.
     pub fn parse(rendered: &str) -> Result<Path, PathError> {
         check(rendered)?;
         Ok(Path(rendered.into()))
@@ -75,13 +76,13 @@ impl Path {
         Ok(Path(rendered.into()))
     }
 
-    /// A segment below some others, as one allocation where nothing is escaped.
+    /// The path of a segment below others, in one allocation if nothing is escaped.
     pub fn within(above: &[&str], segment: &str) -> Result<Path, PathError> {
         let len = above.iter().map(|segment| segment.len() + 1).sum::<usize>() + segment.len();
         Path::join(String::with_capacity(len), above.iter().copied().chain([segment]))
     }
 
-    /// Keeps a rendered form that is known to be one, because it was a path before.
+    /// Keeps a rendered form that comes from a path and is not checked again.
     pub fn from_trusted(rendered: &str) -> Path {
         Path(rendered.into())
     }
@@ -96,7 +97,7 @@ impl Path {
         self.0.split('/').map(unescape)
     }
 
-    /// How many segments there are; never zero.
+    /// The number of segments, at least 1.
     pub fn depth(&self) -> usize {
         self.0.bytes().filter(|byte| *byte == b'/').count() + 1
     }
@@ -118,13 +119,13 @@ impl Path {
         self.0.rfind('/').map(|at| Path(self.0[..at].into()))
     }
 
-    /// The last segment, as it is rendered, of a path that is one segment below another.
+    /// The rendered last segment of a path that is one segment below another.
     pub fn key_below(&self, parent: &Path) -> Option<&str> {
         let key = self.0.strip_prefix(&*parent.0)?.strip_prefix('/')?;
         (!key.contains('/')).then_some(key)
     }
 
-    /// What every path below this one begins with: the rendered form and a `/`.
+    /// The prefix of every path below this one: the rendered form and a `/`.
     pub fn descendant_prefix(&self) -> String {
         let mut prefix = String::with_capacity(self.0.len() + 1);
         prefix.push_str(&self.0);
@@ -132,7 +133,7 @@ impl Path {
         prefix
     }
 
-    /// Whether `other` lies below this path. A path is not its own ancestor. Exact in case.
+    /// True if `other` lies below this path. A path is not its own ancestor. Exact in case.
     pub fn is_ancestor_of(&self, other: &Path) -> bool {
         self.is_above(&other.0)
     }
@@ -150,8 +151,8 @@ impl Path {
 
     /// The form for a URL: each rendered segment percent-encoded, joined by `/`.
     ///
-    /// Everything but RFC 3986's unreserved characters is encoded. A `/` inside a segment is already `~1` here and never
-    /// becomes `%2F`, which a server would decode before it splits the path.
+    /// Everything but RFC 3986's unreserved characters is encoded. A `/` inside a segment is already `~1` here and
+    /// never becomes `%2F`, which a server would decode before it splits the path.
     pub fn to_url(&self) -> String {
         let mut url = String::with_capacity(self.0.len());
         percent_encode_into(&self.0, &mut url);
@@ -159,7 +160,7 @@ impl Path {
     }
 }
 
-/// Whether this is the rendered form of a path.
+/// Checks that a text is the rendered form of a path.
 pub fn check(rendered: &str) -> Result<(), PathError> {
     if rendered.is_empty() {
         return Err(PathError::EmptyPath);
@@ -192,20 +193,21 @@ pub fn escape_into(segment: &str, rendered: &mut String) {
     }
 }
 
-/// Whether a byte stands for itself in a URL.
+/// True if a byte is not encoded in a URL.
 fn is_kept(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'_' | b'~')
 }
 
-/// The number of bytes that a text takes as part of a URL.
+/// The number of bytes of a text in a URL.
 pub fn percent_encoded_len(text: &str) -> usize {
     text.bytes().map(|byte| if is_kept(byte) { 1 } else { 3 }).sum()
 }
 
-/// Appends a text as part of a URL: all but `/` and RFC 3986's unreserved characters is encoded.
+/// Appends a text to a URL and encodes all but `/` and the unreserved characters of RFC 3986.
 pub fn percent_encode_into(text: &str, url: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    // What stays is copied in one piece up to the next byte that does not; what is between two such bytes ends at characters.
+    // Runs of unchanged bytes are copied at once. They end at the boundaries of characters, as encoded bytes are whole
+    // characters.
     let mut kept_from = 0;
     for (at, byte) in text.bytes().enumerate().filter(|(_, byte)| !is_kept(*byte)) {
         url.push_str(text.get(kept_from..at).unwrap_or_default());
@@ -217,9 +219,9 @@ pub fn percent_encode_into(text: &str, url: &mut String) {
     url.push_str(text.get(kept_from..).unwrap_or_default());
 }
 
-/// One rendered segment's own text. `~0` comes last, so that `~01` is `~1` and not `/`.
+/// The unescaped text of a rendered segment. `~0` is replaced last, so that `~01` is `~1` and not `/`.
 pub fn unescape(rendered: &str) -> Cow<'_, str> {
-    // Segments are short: a loop is quicker than what finds a character in a long text.
+    // Segments are short, so that a loop is faster than a search for a character.
     if rendered.bytes().any(|byte| byte == b'~') {
         Cow::Owned(rendered.replace("~1", "/").replace("~0", "~"))
     } else {
@@ -274,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_and_rendered_forms_match() {
+    fn rendered_form_and_segments_convert_both_ways() {
         let table: [(&[&str], &str); 10] = [
             (&["one"], "one"),
             (&["links", "dust", "title"], "links/dust/title"),
@@ -296,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path_is_named_as_a_server_names_it() {
+    fn invalid_path_has_the_name_of_the_server() {
         for (rendered, name) in [
             ("", "empty_path"),
             ("/links", "empty_segment"),
@@ -319,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_encode_everything_but_what_is_unreserved() {
+    fn url_encodes_all_but_unreserved_characters() {
         for (rendered, url) in [
             ("links/dust", "links/dust"),
             ("a~1b/a~0b", "a~1b/a~0b"),
@@ -337,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn ancestors_are_whole_segments() {
+    fn ancestor_ends_at_a_segment() {
         assert!(path("links").is_ancestor_of(&path("links/dust")));
         assert!(path("links").is_ancestor_of(&path("links/dust/title")));
         for other in ["links", "links-2/x", "Links/dust", "link/dust", "l"] {
@@ -357,14 +359,14 @@ mod tests {
     }
 
     #[test]
-    fn paths_order_by_the_bytes_of_their_rendered_form() {
+    fn paths_sort_by_bytes_of_rendered_form() {
         let ordered = ["B/1", "a", "a/x", "b/1", "b/10", "b/2", "c", "c-1", "c.d", "c/1", "z/%", "z/e", "z/~0", "z/é"];
         let mut paths: Vec<Path> = ordered.iter().rev().map(|rendered| path(rendered)).collect();
         paths.sort();
         assert_eq!(paths.iter().map(Path::as_str).collect::<Vec<_>>(), ordered);
     }
 
-    /// What a server does to a URL: decode, then split.
+    /// Decodes a URL and then splits it, as a server does.
     fn percent_decode(url: &str) -> String {
         let (mut bytes, mut decoded) = (url.bytes(), Vec::new());
         while let Some(byte) = bytes.next() {
@@ -412,13 +414,19 @@ mod tests {
         }
 
         #[test]
-        fn order_is_that_of_bytes(left in prop::collection::vec(segment(), 1..4), right in prop::collection::vec(segment(), 1..4)) {
+        fn order_is_that_of_bytes(
+            left in prop::collection::vec(segment(), 1..4),
+            right in prop::collection::vec(segment(), 1..4),
+        ) {
             let (left, right) = (Path::from_segments(&left).unwrap(), Path::from_segments(&right).unwrap());
             prop_assert_eq!(left.cmp(&right), left.as_str().as_bytes().cmp(right.as_str().as_bytes()));
         }
 
         #[test]
-        fn case_is_ignored_only_in_ascii(left in prop::collection::vec(segment(), 1..3), right in prop::collection::vec(segment(), 1..4)) {
+        fn case_is_ignored_only_in_ascii(
+            left in prop::collection::vec(segment(), 1..3),
+            right in prop::collection::vec(segment(), 1..4),
+        ) {
             let (left, right) = (Path::from_segments(&left).unwrap(), Path::from_segments(&right).unwrap());
             let prefix = left.descendant_prefix().to_ascii_lowercase();
             let expected = right.as_str().to_ascii_lowercase().starts_with(&prefix);

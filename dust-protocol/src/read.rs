@@ -1,5 +1,5 @@
-//! What a store answers to a reader, whatever holds its leaves: pages of a list, single leaves, and the object that an
-//! interior path assembles to.
+//! Reads of a store, independent of the container of its leaves: pages of a list, single leaves, and the object
+//! assembled at an interior path.
 
 use std::collections::BTreeSet;
 use std::ops::{Bound, RangeBounds};
@@ -13,14 +13,14 @@ use super::json::RawJson;
 use super::list::{ListItem, ListRequest, MAX_PAGE, Order, Page, Select, Selector};
 use super::path::Path;
 
-/// Why a list cannot be answered.
+/// The reason why a list is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListError {
-    /// A page of no leaf or of too many.
+    /// A limit of zero or beyond the maximum.
     #[error("limit must be 1..{MAX_PAGE}, got {0}")]
     Limit(usize),
-    /// Prefixes of a pattern that has none.
+    /// Prefixes of a pattern other than `**` and `<base>/**`.
     #[error("prefixes are listed only for `**` and `<base>/**`, not for `{0}`; list its keys instead")]
     InvalidPatternForPrefixes(String),
     /// Prefixes of a range.
@@ -39,9 +39,9 @@ impl ListError {
     }
 }
 
-/// A leaf where it lies.
+/// A borrowed leaf.
 pub trait Row {
-    /// What reading it can fail with.
+    /// The error of reading the leaf.
     type Error;
 
     /// Its rendered path.
@@ -51,21 +51,21 @@ pub trait Row {
     fn leaf(&self) -> Result<Leaf, Self::Error>;
 }
 
-/// A list that can be answered by one pass over the rows between two bounds.
+/// A list as one pass over the rows between two bounds.
 #[derive(Debug)]
 pub struct Listing<'r> {
     request: &'r ListRequest,
     bounds: Bounds,
-    /// What the bounds do not decide alone.
+    /// The filter of the rows within the bounds.
     filter: Option<&'r Glob>,
-    /// What comes before a prefix's last segment.
+    /// The part of each prefix before its last segment.
     base: &'r str,
 }
 
 type Bounds = (Bound<String>, Bound<String>);
 
 impl<'r> Listing<'r> {
-    /// Looks at a request. `None` when no leaf can match.
+    /// Plans a request. `None` if no leaf can match.
     pub fn of(request: &'r ListRequest) -> Result<Option<Listing<'r>>, ListError> {
         if !(1..=MAX_PAGE).contains(&request.limit) {
             return Err(ListError::Limit(request.limit));
@@ -83,7 +83,7 @@ impl<'r> Listing<'r> {
                     return Ok(None);
                 }
                 let prefix = pattern.literal_prefix();
-                // `<literal>/**` matches whatever has the prefix.
+                // `<literal>/**` matches every row with the prefix.
                 let all = pattern.as_str().strip_prefix(prefix) == Some("**");
                 let base = pattern.as_str().strip_suffix("**").unwrap_or_default();
                 (prefix_bounds(prefix), (!all).then_some(pattern), base)
@@ -93,7 +93,7 @@ impl<'r> Listing<'r> {
         Ok(bounds.map(|bounds| Listing { request, bounds, filter, base }))
     }
 
-    /// Between which rendered paths the rows lie.
+    /// The bounds of the rendered paths of the rows.
     pub fn bounds(&self) -> (Bound<&str>, Bound<&str>) {
         (self.bounds.0.as_ref().map(String::as_str), self.bounds.1.as_ref().map(String::as_str))
     }
@@ -109,8 +109,8 @@ impl<'r> Listing<'r> {
         }
     }
 
-    /// The fault of a page that a server has answered, given its paths: a path that was not asked for, paths out of
-    /// order, or a cursor that does not lead on, which a reader would follow forever.
+    /// The fault of a server's page, given its paths: a path outside the selection, paths out of order, or a cursor
+    /// that does not advance, which a reader would follow forever.
     pub fn fault<'p>(&self, paths: impl IntoIterator<Item = &'p str>, next_cursor: Option<&str>) -> Option<PageFault> {
         let prefixes = self.request.select == Select::Prefixes;
         let bounds = self.bounds();
@@ -165,8 +165,8 @@ impl<'r> Listing<'r> {
     }
 }
 
-/// The fault of a page of an ascending list from one path (included) to another (excluded), after a cursor where there
-/// is one: as [`Listing::fault`], with nothing to be set up for it.
+/// The fault of a page of an ascending list from one path (included) to another (excluded), after an optional cursor:
+/// as [`Listing::fault`], without a [`Listing`].
 pub fn fault_between<'p>(
     (from, to): (&str, &str),
     after: Option<&str>,
@@ -178,12 +178,13 @@ pub fn fault_between<'p>(
     fault(paths, next_cursor, asked_for, |before, path| before < path, leads_on)
 }
 
-/// Why a page is not an answer to the list that was asked for.
+/// The reason why a page does not answer a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageFault {
     /// The reason, for an error.
     pub text: String,
-    /// The page has a leaf that the list does not select: a server that does not know the selection answers such pages.
+    /// The page has a leaf that the list does not select. A server without support for the selection returns such
+    /// pages.
     pub is_of_others: bool,
 }
 
@@ -209,13 +210,13 @@ fn fault<'p>(
     if leads_on(cursor, last) { None } else { fault(format!("the cursor `{cursor}` does not lead on"), false) }
 }
 
-/// A leaf as readers see it: decimal and datetime envelopes as bare strings.
+/// A leaf in the form of reads: decimal and datetime envelopes as plain strings.
 pub fn entry(path: Path, leaf: Leaf) -> Entry {
     let (kind, revision) = (leaf.kind, leaf.revision);
     Entry { path, value: bare(leaf), kind, revision }
 }
 
-/// The object that the leaves below a path make; `None` when there are none. Its revision is the largest of theirs.
+/// The object that the leaves below a path make; `None` if there are none. Its revision is the largest of theirs.
 pub fn object(path: &Path, below: Vec<(Path, Leaf)>) -> Option<Entry> {
     let revision = below.iter().map(|(_, leaf)| leaf.revision).max()?;
     let leaves = below.into_iter().map(|(path, leaf)| (path, bare(leaf)));
@@ -224,7 +225,7 @@ pub fn object(path: &Path, below: Vec<(Path, Leaf)>) -> Option<Entry> {
 }
 
 fn bare(leaf: Leaf) -> RawJson {
-    // Only envelopes are objects of this kind, so nothing else needs to be looked into.
+    // Only envelopes are objects of this kind, so that no other value is parsed.
     if leaf.kind == LeafKind::Map { envelope::bare(&leaf.value) } else { leaf.value }
 }
 
@@ -256,7 +257,7 @@ fn is_subtree_pattern(pattern: &Glob) -> bool {
     pattern.as_str() == "**" || pattern.as_str().ends_with("/**")
 }
 
-/// What is left of the bounds after a cursor; `None` when nothing is.
+/// The rest of the bounds after a cursor; `None` if it is empty.
 fn narrow((mut lower, mut upper): Bounds, order: Order, after: Option<&str>) -> Option<Bounds> {
     if let Some(after) = after.filter(|after| !after.is_empty()) {
         match order {
@@ -294,7 +295,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_ends_before_the_next_byte() {
+    fn prefix_range_ends_before_the_next_byte() {
         assert_eq!(prefix_end("links/"), "links0");
         let (inside, outside) = ("links/\u{10ffff}", ["links", "links-", "links0", "linksa"]);
         assert!(("links/".."links0").contains(&inside));

@@ -1,4 +1,4 @@
-//! Checks what a seed or an import puts into a store, so that nothing of it is lost without a word.
+//! Checks of seeds and imports, so that a store keeps all of their entries.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -10,7 +10,7 @@ use super::json::RawJson;
 use super::path::{Path, PathError};
 use super::value::{self, ValueError};
 
-/// Why an entry cannot be a part of a seed.
+/// The reason why an entry is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SeedError {
@@ -19,27 +19,27 @@ pub enum SeedError {
         "`{path}` and `{other}` differ only in case: what removes one in a store removes the other; rename one of them"
     )]
     DiffersInCase {
-        /// The path that came later, down to the segment in question.
+        /// The later path, down to the segment that differs.
         path: String,
-        /// The path that came first.
+        /// The earlier path.
         other: String,
     },
-    /// A leaf comes twice.
+    /// A leaf that occurs twice.
     #[error("`{0}` comes twice; leave one of them out")]
     Twice(String),
-    /// A store keeps nothing of an empty object.
+    /// An empty object, of which a store keeps nothing.
     #[error(
-        "`{0}` is an empty object, of which a store keeps nothing; leave it out, or write [\"$json\",{{}}] where a field of \
-         an entity is to hold an empty object"
+        "`{0}` is an empty object, of which a store keeps nothing; leave it out, or write [\"$json\",{{}}] where a \
+         field of an entity is to hold an empty object"
     )]
     EmptyObject(String),
-    /// An empty key is no segment of a path.
+    /// An empty key, which cannot be a segment of a path.
     #[error(
         "`{0}` has an empty key, which is no segment of a path (empty_segment); rename the key, or write \
          [\"$json\",{{\"\":..}}] where a field of an entity is to hold the object"
     )]
     EmptyKey(String),
-    /// The value is one that no store takes.
+    /// A value that every store refuses.
     #[error("`{path}`: {error}")]
     Value {
         /// Its path.
@@ -62,24 +62,24 @@ pub enum SeedError {
 /// ```
 #[derive(Debug, Default)]
 pub struct SeedCheck {
-    /// The paths so far and those above them, by their lower-case form.
+    /// The paths so far and their ancestors, by their lower-case form.
     cases: HashMap<String, Box<str>>,
     leaves: HashSet<Box<str>>,
 }
 
 impl SeedCheck {
-    /// Knows a leaf that the store holds already. It may be replaced, but not by one in another case.
+    /// Adds a leaf that the store holds already. An entry may replace it, but not in another case.
     pub fn existing(&mut self, path: &Path) {
         for prefix in prefixes(path) {
             self.cases.entry(prefix.to_ascii_lowercase()).or_insert_with(|| prefix.into());
         }
     }
 
-    /// Checks one entry beside all before it.
+    /// Checks an entry against all earlier ones.
     ///
     /// # Errors
     ///
-    /// What is wrong with it; it names the path of the leaf or object in question.
+    /// The reason for the refusal, which names the path of the leaf or object.
     pub fn entry(&mut self, path: &Path, value: &RawJson) -> Result<(), SeedError> {
         let fails = |error| SeedError::Value { path: path.to_string(), error };
         value::check_depth(value.as_str()).map_err(fails)?;
@@ -115,7 +115,7 @@ impl SeedCheck {
         if self.leaves.insert(path.as_str().into()) { Ok(()) } else { Err(SeedError::Twice(path.to_string())) }
     }
 
-    /// Refuses a path that is known in another case, or a part of which is.
+    /// Refuses a path that is known in another case, itself or an ancestor.
     fn cased(&mut self, path: &Path) -> Result<(), SeedError> {
         for prefix in prefixes(path) {
             match self.cases.get(&prefix.to_ascii_lowercase()) {
@@ -132,13 +132,13 @@ impl SeedCheck {
     }
 }
 
-/// A path and those above it, from the top.
+/// A path and its ancestors, from the top.
 fn prefixes(path: &Path) -> impl Iterator<Item = &str> {
     let text = path.as_str();
     text.match_indices('/').map(|(at, _)| at).chain([text.len()]).map(|end| &text[..end])
 }
 
-/// The members of an object as they are written, equal keys included.
+/// The members of an object in the order of the text, equal keys included.
 fn members(object: &str) -> Result<Vec<(String, &RawValue)>, serde_json::Error> {
     struct Members<'a>(Vec<(String, &'a RawValue)>);
 
@@ -172,11 +172,11 @@ fn members(object: &str) -> Result<Vec<(String, &RawValue)>, serde_json::Error> 
 /// An entry of a seed, with its place in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeedEntry {
-    /// Its path, as it is written.
+    /// The path as it is written.
     pub path: String,
     /// Its value.
     pub value: RawJson,
-    /// Where the value begins in the text, in bytes.
+    /// The offset of the value in the text, in bytes.
     pub offset: usize,
 }
 
@@ -184,7 +184,7 @@ pub struct SeedEntry {
 ///
 /// # Errors
 ///
-/// What `serde_json` says where the text is no object, with line and column.
+/// The error of `serde_json` if the text is not an object, with line and column.
 pub fn seed_entries(text: &str) -> Result<Vec<SeedEntry>, serde_json::Error> {
     let entry = |(path, value): (String, &RawValue)| {
         let offset = (value.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_lose_nothing_pass() {
+    fn entries_without_loss_pass() {
         let entries = [
             ("links/dust", r#"{"title":"Dust","tags":["",{}],"price":{"_type":"decimal","_typed":"1.20"}}"#),
             ("links/dust/more", "[{}]"),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_of_which_a_part_would_be_lost_is_refused_by_its_path() {
+    fn lossy_entry_is_refused_with_its_path() {
         for (entries, path, reason) in [
             (&[("a", "{}")][..], "`a`", "empty object"),
             (&[("a", r#"{"b":{"c":{}}}"#)], "`a/b/c`", "empty object"),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_has_its_place_in_the_text() {
+    fn entry_has_its_offset_in_the_text() {
         let text = "{\n \"a\": 1, \"a\" :{\"b\":2}}";
         let entries = seed_entries(text).unwrap();
         let seen: Vec<_> = entries.iter().map(|entry| (entry.path.as_str(), &text[entry.offset..])).collect();

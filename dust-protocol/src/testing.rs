@@ -1,4 +1,4 @@
-//! What the property tests of this crate draw from, and a model of a store that is too simple to be wrong.
+//! Strategies for property tests, and a simple model of a store to compare with.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is the failure we want to see")]
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Op, Path, RawJson};
 
-/// A path segment: any Unicode, often with the characters that matter.
+/// A path segment: any Unicode, often with characters that have a meaning in paths.
 pub fn segment() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-cA-C]{1,2}",
@@ -40,7 +40,7 @@ pub fn json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A path of few and similar segments, so that random ops meet each other.
+/// A path of few and similar segments, so that random ops affect the same leaves.
 pub fn near_path() -> impl Strategy<Value = Path> {
     let segment = prop::sample::select(vec!["a", "A", "b", "aB", "a-1", "é"]);
     prop::collection::vec(segment, 1..4).prop_map(|segments| Path::from_segments(segments).unwrap())
@@ -80,12 +80,12 @@ pub fn near_op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A store as one might write it in an hour: leaves by rendered path, as (value, type, revision).
+/// A simple store: leaves by rendered path, as (value, type, revision).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Model(pub BTreeMap<String, (Value, &'static str, u64)>);
 
 impl Model {
-    /// Does an op, or says the name of the error.
+    /// Applies an op, or returns the name of the error.
     pub fn run(&mut self, seq: u64, path: &Path, op: &Op) -> Result<(), &'static str> {
         let at = path.to_string();
         let current = self.0.get(&at).map_or(Value::Null, |(value, ..)| value.clone());
@@ -161,7 +161,7 @@ impl Model {
         }
     }
 
-    /// What a GET of the path answers, but that envelopes stay.
+    /// The answer to a GET of the path, except that envelopes stay.
     pub fn get(&self, at: &str) -> Option<Value> {
         if let Some((value, ..)) = self.0.get(at) {
             return Some(value.clone());
@@ -201,8 +201,8 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// A message with each of its objects in turn replaced by an array of some of its values, in every order: what a derived
-/// `Deserialize` would read in the object's place.
+/// Variants of a message: in each, one of its objects is replaced by an array of some of its values, in every order. A
+/// derived `Deserialize` would accept these.
 pub fn objects_as_arrays(message: &str) -> Vec<String> {
     let message: Value = serde_json::from_str(message).unwrap();
     arrays_for(&message).into_iter().map(|value| value.to_string()).collect()
@@ -242,7 +242,7 @@ fn arrays_for(value: &Value) -> Vec<Value> {
     }
 }
 
-/// The values in every order, and the beginnings of each.
+/// The permutations of the values, and the beginnings of each.
 fn orders(values: &[Value]) -> Vec<Vec<Value>> {
     let mut orders = vec![Vec::new()];
     for (at, first) in values.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Values: what may be written, how it is kept, and what type a leaf has.
+//! Values: the checks of a write, the stored form, and the type of a leaf.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,17 +13,17 @@ use super::envelope;
 use super::json::RawJson;
 use super::path::PathError;
 
-/// How deep objects and arrays may be nested in one value. Most JSON readers stop a little later.
+/// The largest depth of nested objects and arrays in one value. Most JSON parsers stop a little later.
 pub const MAX_DEPTH: usize = 100;
 
-/// Why a value cannot be stored. [`name`](ValueError::name) is a stable name for it.
+/// The reason why a value is refused. [`name`](ValueError::name) is a stable name for it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValueError {
-    /// An object has an empty key where keys become path segments.
+    /// An object with an empty key, where keys become path segments.
     #[error("empty_segment: an object key becomes a path segment and cannot be empty; name the key under `{0}`")]
     EmptyKey(String),
-    /// Objects or arrays are nested too deep.
+    /// Objects or arrays that are nested too deep.
     #[error("invalid_value: objects and arrays may be nested {MAX_DEPTH} deep at the most; flatten the value")]
     TooDeep,
     /// A number beyond the range of a double.
@@ -32,14 +32,14 @@ pub enum ValueError {
     /// A text that is not JSON, such as a string with half of a surrogate pair.
     #[error("invalid_value: {0}")]
     NotJson(String),
-    /// An envelope that no server could read back.
+    /// An envelope that servers store and cannot read.
     #[error("invalid_value: `{text}` is not a {kind}; {hint}")]
     BadEnvelope {
-        /// What the envelope claims to hold.
+        /// The type of the envelope.
         kind: &'static str,
-        /// What it holds.
+        /// The text in the envelope.
         text: String,
-        /// The way out.
+        /// Advice.
         hint: &'static str,
     },
 }
@@ -78,17 +78,17 @@ impl LeafKind {
     }
 }
 
-/// Whether a value is an object that becomes several leaves (or none), not one.
+/// True if a value is an object that becomes several leaves or none.
 pub fn is_subtree(value: &RawJson) -> bool {
     value.is_object() && !is_envelope(value)
 }
 
-/// Whether a value is an object that stays one leaf: a file, a lease, or anything with `_type` and `_typed`.
+/// True if a value is an object that stays one leaf: a file, a lease, or any with `_type` and `_typed`.
 pub fn is_envelope(value: &RawJson) -> bool {
     value.is_object() && members(value.as_str()).is_ok_and(|members| is_envelope_of(&members))
 }
 
-/// Whether an object with these members is an envelope, as of [`is_envelope`].
+/// As [`is_envelope`], for the members of an object.
 pub fn is_envelope_of(members: &Members<'_>) -> bool {
     match members.get("_type") {
         None => false,
@@ -96,37 +96,38 @@ pub fn is_envelope_of(members: &Members<'_>) -> bool {
     }
 }
 
-/// Checks a value and brings it into the form in which a store keeps it: without white space, keys sorted, the first of
-/// equal keys, strings unescaped where JSON allows it. Every digit of a number stays.
+/// Checks a value and returns the form in which a store keeps it: without white space, keys sorted, the first of equal
+/// keys, strings unescaped if JSON allows it. Every digit of a number stays.
 ///
-/// Refuses what would break readers: strings that are not Unicode, numbers beyond a double, values nested deeper than
-/// [`MAX_DEPTH`], and decimal and datetime envelopes that do not parse. Inside a list nothing is an envelope. It does not
-/// mind empty keys, which matter only where keys become path segments.
+/// # Errors
+///
+/// Strings that are not Unicode, numbers beyond a double, values nested deeper than [`MAX_DEPTH`], and decimal and
+/// datetime envelopes that do not parse. Inside a list no object is an envelope. Empty keys pass: they matter only
+/// where keys become path segments.
 pub fn normalise(value: &RawJson) -> Result<RawJson, ValueError> {
     render(value.as_str(), true).map(RawJson::from_trusted)
 }
 
-/// A text that is the same for values that are equal: as [`normalise`], and `1.0`, `1.00` and `10e-1` are one float.
-/// `1` and `1.0` stay different.
+/// The canonical text of a value, the same for equal values: as [`normalise`], and `1.0`, `1.00` and `10e-1` are one
+/// float. `1` and `1.0` stay different.
 pub fn comparable(value: &str) -> Result<String, ValueError> {
     render(value, false)
 }
 
-/// The value of a leaf with which an insert claims a record for itself before it writes it. A reader takes such a leaf
-/// for none.
+/// The value of the leaf by which an insert claims a record before it writes it. Readers ignore such a leaf.
 pub const CLAIM: &str = r#"["$claim"]"#;
 
-/// Whether a leaf's value is a claim.
+/// True if the value of a leaf is a claim.
 pub fn is_claim(value: &str) -> bool {
     value == CLAIM
 }
 
-/// The first key with a NUL character among those that become path segments when an object is set; `None` where there
-/// is none. A server loses leaves with such a path. Keys inside an array are part of its text and do no harm.
+/// The first key with a NUL character among those that become path segments if an object is set; `None` if there is
+/// none. A server loses leaves with such a path. Keys inside an array are part of its text and allowed.
 ///
-/// `merged` says that the object is merged, which takes the first level apart even where it looks like an envelope.
+/// `merged` is true for a `merge`, which splits the first level even if it has the form of an envelope.
 pub fn nul_key(value: &str, merged: bool) -> Option<String> {
-    // JSON has no other way to write the character.
+    // JSON has no other form of this character.
     if !value.starts_with('{') || !value.contains("\\u0000") {
         return None;
     }
@@ -138,7 +139,8 @@ pub fn nul_key(value: &str, merged: bool) -> Option<String> {
     nul.or_else(|| members.values().find_map(|value| nul_key(value.get(), false)))
 }
 
-/// Refuses a text that is nested deeper than [`MAX_DEPTH`], in one pass, so that what follows may recurse.
+/// Refuses a text that is nested deeper than [`MAX_DEPTH`], in one pass without recursion, so that later passes may
+/// recurse.
 pub fn check_depth(text: &str) -> Result<(), ValueError> {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
@@ -171,7 +173,7 @@ pub fn items(array: &str) -> Result<Vec<&RawValue>, ValueError> {
     serde_json::from_str(array).map_err(not_json)
 }
 
-/// Whether a number is written without fraction and exponent.
+/// True if a number is written without fraction and exponent.
 pub fn is_integer(number: &str) -> bool {
     !number.contains(['.', 'e', 'E'])
 }
@@ -195,7 +197,7 @@ fn render(text: &str, floats_as_written: bool) -> Result<String, ValueError> {
 struct Renderer {
     out: String,
     floats_as_written: bool,
-    /// How many lists are open.
+    /// The number of open lists.
     lists: usize,
 }
 
@@ -275,7 +277,7 @@ impl Renderer {
 /// Appends a string as JSON.
 pub fn push_string(text: &str, out: &mut String) {
     out.push('"');
-    // What stays is copied in one piece up to the next character that does not, which is one byte.
+    // Runs of unchanged characters are copied at once. An escaped character is one byte.
     let mut kept_from = 0;
     for (at, byte) in text.bytes().enumerate().filter(|(_, byte)| *byte < 0x20 || matches!(byte, b'"' | b'\\')) {
         out.push_str(text.get(kept_from..at).unwrap_or_default());
@@ -298,7 +300,7 @@ pub fn push_number(number: u64, out: &mut String) {
     if number > 9 {
         push_number(number / 10, out);
     }
-    // It is below ten.
+    // The digit is below ten.
     out.push(char::from(b'0' + (number % 10) as u8));
 }
 
@@ -353,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leaf_has_the_type_a_server_gives_it() {
+    fn leaf_has_the_type_of_a_server() {
         let table = [
             ("null", LeafKind::Null),
             ("true", LeafKind::Boolean),
@@ -380,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_stays_one_leaf() {
+    fn envelope_stays_one_leaf() {
         for text in [
             r#"{"_type":"file"}"#,
             r#"{"_type":"lease","token":1}"#,
@@ -399,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_kept_in_one_form() {
+    fn normalise_returns_one_form() {
         assert_eq!(normal(r#"{ "b" : [ 1 , {"z":1,"y":2} ], "a":"x" }"#), r#"{"a":"x","b":[1,{"y":2,"z":1}]}"#);
         assert_eq!(normal(r#"{"a":1,"a":2}"#), r#"{"a":1}"#);
         assert_eq!(normal(r#"{"a":1,"\u0061":2}"#), r#"{"a":1}"#);
@@ -412,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_break_readers_are_refused() {
+    fn unreadable_value_is_refused() {
         let error = |text: &str| normalise(&raw(text)).unwrap_err();
         assert_eq!(error("1E400"), ValueError::NumberOutOfRange("1E400".into()));
         assert!(matches!(error(&"9".repeat(400)), ValueError::NumberOutOfRange(_)));
@@ -432,20 +434,20 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_an_envelope_inside_a_list() {
+    fn object_in_a_list_is_no_envelope() {
         for text in [r#"[{"_type":"decimal","_typed":"abc"}]"#, r#"{"a":[[{"_type":"datetime","_typed":null}]]}"#] {
             assert_eq!(normal(text), text);
         }
     }
 
     #[test]
-    fn very_deep_texts_are_refused_and_do_not_exhaust_the_stack() {
+    fn very_deep_text_is_refused_without_recursion() {
         let deep = format!("{}1{}", "{\"a\":".repeat(200_000), "}".repeat(200_000));
         assert_eq!(normalise(&raw(&deep)), Err(ValueError::TooDeep));
     }
 
     #[test]
-    fn equal_values_compare_equal_and_integers_are_not_floats() {
+    fn equal_values_have_one_text_and_integers_are_not_floats() {
         let same = |a: &str, b: &str| comparable(a).unwrap() == comparable(b).unwrap();
         assert!(same("1.0", "1.00") && same("1.0", "10e-1") && same(r#"{"a":1,"b":[]}"#, r#"{ "b":[],"a":1}"#));
         assert!(same(r#""a""#, r#""\u0061""#) && same("0", "-0"));

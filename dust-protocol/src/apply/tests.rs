@@ -26,8 +26,8 @@ fn as_model(leaves: &Set) -> Model {
 }
 
 #[test]
-fn a_merge_goes_through_its_children_in_order() {
-    // The second child's subtree is removed ignoring case, and the first's with it.
+fn merge_sets_children_in_order() {
+    // The subtree of the second child is removed ignoring case, and with it that of the first.
     let mut leaves = Set::new();
     commit(&mut leaves, 1, &"m".parse().unwrap(), &Op::Merge(raw(r#"{"a":{"y":2},"A":{"x":1}}"#))).unwrap();
     assert_eq!(leaves.keys().map(Path::as_str).collect::<Vec<_>>(), ["m/a/y"]);
@@ -37,14 +37,14 @@ fn a_merge_goes_through_its_children_in_order() {
 }
 
 #[test]
-fn a_merge_takes_an_envelope_apart() {
+fn merge_splits_an_envelope() {
     let mut leaves = Set::new();
     commit(&mut leaves, 1, &"m".parse().unwrap(), &Op::Merge(raw(r#"{"_type":"x","_typed":1}"#))).unwrap();
     assert_eq!(leaves.keys().map(Path::as_str).collect::<Vec<_>>(), ["m/_type", "m/_typed"]);
 }
 
 #[test]
-fn leases_are_stamped() {
+fn lease_has_sequence_and_time() {
     let mut leaves = Set::new();
     let lock: Path = "lock".parse().unwrap();
     let holder = Some("a \"name\"".to_owned());
@@ -58,7 +58,7 @@ fn leases_are_stamped() {
 }
 
 #[test]
-fn a_committed_op_that_this_store_would_refuse_is_applied() {
+fn committed_op_is_applied_without_checks() {
     // Another store's log may hold an envelope that does not parse.
     let mut leaves = Set::new();
     let value = raw(r#"{"a":{"_type":"decimal","_typed":"abc"}}"#);

@@ -8,7 +8,7 @@ use crate::JsonObject;
 use crate::excerpt::excerpt;
 use crate::value::push_string;
 
-/// One frame: `[join_ref, ref, topic, event, payload]`, either way.
+/// One frame in either direction: `[join_ref, ref, topic, event, payload]`.
 ///
 /// ```
 /// use dust_protocol::channel::Frame;
@@ -22,23 +22,23 @@ use crate::value::push_string;
 pub struct Frame<'a> {
     /// The join it belongs to. Live events have none.
     pub join_ref: Option<Cow<'a, str>>,
-    /// What a reply answers.
+    /// The reference of the request; a reply repeats it.
     pub reference: Option<Cow<'a, str>>,
     /// The channel: `store:org/name`, or `phoenix` for heartbeats.
     pub topic: Cow<'a, str>,
-    /// What happened or is wanted.
+    /// The name of the event or request.
     pub event: Cow<'a, str>,
-    /// The particulars, as text.
+    /// The payload, as JSON text.
     pub payload: &'a RawValue,
 }
 
-/// Why a text is not a frame, or a frame not the message its event promises.
+/// The reason why a text is not a frame, or a payload does not fit its event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a frame that cannot be read: {}", excerpt(.0))]
 pub struct FrameError(pub(super) String);
 
 impl FrameError {
-    /// The same, its text as a function makes it: the whole of it, as it may quote the frame.
+    /// The same with the text changed by a function, which gets the whole text, as it may quote the frame.
     pub fn map(self, change: impl FnOnce(String) -> String) -> FrameError {
         FrameError(change(self.0))
     }
@@ -53,11 +53,11 @@ struct Wire<'a>(
     #[serde(borrow)] &'a RawValue,
 );
 
-/// A string that stays in the frame unless it holds an escape.
+/// A string that is borrowed from the frame unless it has an escape.
 #[derive(Deserialize)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
-/// An id: any JSON scalar, because a server gives back whatever a client chose. A string is its text, `null` none.
+/// An id: any JSON scalar, because a server returns the id of the client. A string is its text, `null` is `None`.
 pub(super) struct Id<'a>(pub(super) Option<Cow<'a, str>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Id<'a> {
@@ -74,7 +74,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Id<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Reads a text frame.
+    /// Parses a text frame.
     pub fn decode(text: &'a str) -> Result<Frame<'a>, FrameError> {
         let Wire(Id(join_ref), Id(reference), Text(topic), Text(event), payload) = read_frame(text)?;
         Ok(Frame { join_ref, reference, topic, event, payload })
@@ -102,7 +102,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Reads a whole frame, unless it is too long.
+/// Parses a whole frame unless it is too long.
 pub(super) fn read_frame<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, FrameError> {
     if text.len() > MAX_INCOMING {
         return Err(FrameError(format!("{} bytes, where {MAX_INCOMING} is the most", text.len())));

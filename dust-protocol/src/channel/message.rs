@@ -9,7 +9,7 @@ use super::frame::{FrameError, Id, Text, read_frame, read_object};
 use super::refusal::Refusal;
 use crate::{CommittedOp, JsonObject, LeafKind, LeafRef, OpKind, PackedLeaves, Path, RawJson, envelope};
 
-/// What a server says in one frame.
+/// A message of a server, in one frame.
 ///
 /// ```
 /// use dust_protocol::channel::{Incoming, Message};
@@ -38,30 +38,29 @@ pub enum Message<'a> {
     Reply {
         /// The request's reference.
         reference: Option<Cow<'a, str>>,
-        /// What was answered; what it holds depends on the request.
+        /// The result. Its content depends on the request.
         outcome: Result<Response<'a>, Refusal>,
     },
-    /// The whole store, because the log no longer reaches back far enough.
+    /// The whole store, as the log no longer holds the ops that the client lacks.
     Snapshot(Snapshot),
-    /// A committed op: live when the frame has no `join_ref`, else of a catch-up.
+    /// A committed op: live if the frame has no `join_ref`, otherwise of a catch-up.
     Event(CommittedOp),
-    /// The catch-up of a join is over. Whatever number the server names is the client's own, and is not looked at.
+    /// The end of the catch-up of a join. Its number is the client's own and is ignored.
     CaughtUp,
     /// The channel crashed (`phx_error`): join again.
     Crashed,
     /// The channel was closed (`phx_close`): left, or replaced by another join.
     Closed,
-    /// Something this version does not know.
+    /// A message that this version does not know.
     Unknown,
 }
 
 /// The whole store as of one op.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The `store_seq` it speaks for.
+    /// The `store_seq` of the snapshot.
     pub seq: u64,
-    /// The leaves with their values unwrapped. A snapshot does not tell their revisions: each has `seq` here, which is the
-    /// most it can be.
+    /// The leaves with their values unwrapped. A snapshot has no revisions: each leaf gets `seq`, the largest possible.
     pub leaves: PackedLeaves,
 }
 
@@ -74,15 +73,16 @@ pub struct Response<'a>(&'a RawValue);
 pub struct Joined {
     /// The store's last `store_seq`.
     pub store_seq: u64,
-    /// What the token may do.
+    /// The permissions of the token.
     #[serde(default, deserialize_with = "JsonObject::field")]
     pub permissions: Permissions,
-    /// The token's scopes, such as `entries:write`. Empty where a server does not tell them.
+    /// The scopes of the token, such as `entries:write`. Empty if the server does not list them.
     #[serde(default)]
     pub scopes: Vec<String>,
 }
 
-/// What a token may do with a store. Whatever a server does not tell is taken to be allowed: it refuses by itself.
+/// The permissions of a token in a store. A permission that the server does not list counts as granted: the server
+/// refuses by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -103,7 +103,7 @@ impl Default for Permissions {
 }
 
 impl Permissions {
-    /// Whether they include a scope, as far as it is one of theirs.
+    /// True if a scope is granted, or is not one of these three.
     pub fn has(&self, scope: &str) -> bool {
         match scope {
             "entries:read" => self.read,
@@ -117,24 +117,24 @@ impl Permissions {
 /// The answer to a write or a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// The op's place in the store's order; `None` when a release changed nothing.
+    /// The `store_seq` of the op; `None` if a release changed nothing.
     pub store_seq: Option<u64>,
-    /// What the op has made, as far as it is known: for `lease` and `renew` the lease. A reply tells no more; the op itself
+    /// The result of the op if it is known: for `lease` and `renew` the lease. A reply has no more; the committed op
     /// also has the new value of an `increment`, `add` or `remove`, and the reference to a file.
     pub value: Option<RawJson>,
 }
 
-/// The answer to `status`, as far as it is needed.
+/// The used part of the answer to `status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct StatusReport {
     /// The store's last `store_seq`.
     pub current_seq: u64,
-    /// How many leaves it has.
+    /// The number of leaves.
     #[serde(default)]
     pub entry_count: u64,
 }
 
-/// A frame, read in one pass: its event says what its payload is read as.
+/// A frame that is parsed in one pass: its event decides the type of its payload.
 struct Framed<'a> {
     join_ref: Option<Cow<'a, str>>,
     reference: Option<Cow<'a, str>>,
@@ -189,7 +189,7 @@ struct SnapshotLeaf<'a> {
     kind: Cow<'a, str>,
 }
 
-/// The leaves of a snapshot in their order, packed as they are read: there may be very many.
+/// The leaves of a snapshot in their order, packed while they are parsed, as there may be millions.
 struct Entries(Result<PackedLeaves, FrameError>);
 
 #[derive(Deserialize)]
@@ -202,7 +202,7 @@ struct WrittenBody<'a> {
 }
 
 impl<'a> Incoming<'a> {
-    /// Reads a text frame.
+    /// Parses a text frame.
     pub fn decode(text: &'a str) -> Result<Incoming<'a>, FrameError> {
         let Framed { join_ref, reference, topic, body } = read_frame(text)?;
         let message = match body {
@@ -243,8 +243,7 @@ fn snapshot(body: SnapshotBody) -> Result<Snapshot, FrameError> {
     Ok(Snapshot { seq, leaves })
 }
 
-/// A place in a store's order. No store has ever got as far as half of what a `u64` can count: what comes after a place
-/// is a number, too.
+/// A `store_seq` of at most half the range of `u64`, so that its successor never overflows.
 fn place(seq: u64) -> Result<u64, FrameError> {
     let is_possible = seq <= i64::MAX.unsigned_abs();
     is_possible.then_some(seq).ok_or_else(|| FrameError(format!("{seq} is not a place in a store's order")))
@@ -255,7 +254,7 @@ fn path(rendered: &str) -> Result<Path, FrameError> {
 }
 
 impl Response<'_> {
-    /// Reads the answer to a join.
+    /// Parses the answer to a join.
     pub fn joined(self) -> Result<Joined, FrameError> {
         let mut joined: Joined = read_object(self.0.get())?;
         place(joined.store_seq)?;
@@ -263,14 +262,14 @@ impl Response<'_> {
         Ok(joined)
     }
 
-    /// Reads the answer to `status`.
+    /// Parses the answer to `status`.
     pub fn status(self) -> Result<StatusReport, FrameError> {
         let status: StatusReport = read_object(self.0.get())?;
         place(status.current_seq)?;
         Ok(status)
     }
 
-    /// Reads the answer to a write or a file.
+    /// Parses the answer to a write or a file.
     pub fn written(self) -> Result<Written, FrameError> {
         let body: WrittenBody<'_> = read_object(self.0.get())?;
         let value = match (body.token, body.expires_at) {
@@ -324,7 +323,7 @@ fn part<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(seq: &mut A, place: usize) 
     seq.next_element()?.ok_or_else(|| A::Error::invalid_length(place, &"a frame of five parts"))
 }
 
-/// The last part of a frame, where its event is known.
+/// The last part of a frame, whose event is known.
 fn payload<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(seq: &mut A) -> Result<T, A::Error> {
     part(seq, 4).map(|JsonObject(payload)| payload)
 }

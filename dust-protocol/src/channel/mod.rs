@@ -1,7 +1,8 @@
 //! The frames of a Dust server's WebSocket: Phoenix channels. No I/O.
 //!
-//! Here frames are JSON text (`vsn=2.0.0`); [`Frames`] says what they are on the socket. Every frame is an array of five, [`Frame`]. What a client sends is made by [`Request::encode`]; what it receives is read
-//! by [`Incoming::decode`], which never panics and keeps every digit of a value.
+//! Frames are JSON text (`vsn=2.0.0`) here; [`Frames`] names their form on the socket. Every frame is an array of five,
+//! [`Frame`]. [`Request::encode`] writes the frames of a client. [`Incoming::decode`] parses those of a server; it
+//! never panics and keeps every digit of a value.
 
 mod frame;
 mod frames;
@@ -21,19 +22,19 @@ pub use request::{Request, RequestError};
 /// The path of the socket on a server.
 pub const SOCKET_PATH: &str = "/ws/sync/websocket";
 
-/// The protocol capability version that this library speaks (`capver`).
+/// The protocol capability version of this library (`capver`).
 pub const CAPVER: u32 = 3;
 
 /// The version of the frames (`vsn`): JSON text.
 pub const VSN: &str = "2.0.0";
 
-/// The longest frame that is read, in bytes. A snapshot is one frame that holds the whole store.
+/// The longest frame to receive, in bytes. A snapshot is one frame with the whole store.
 pub const MAX_INCOMING: usize = 256 * 1024 * 1024;
 
-/// The longest frame that is sent, in bytes: what the server takes in one HTTP request.
+/// The longest frame to send, in bytes: the limit of a server for one HTTP request.
 pub const MAX_OUTGOING: usize = 8_000_000;
 
-/// The topic of a store, which is named `org/name`.
+/// The topic of a store with the name `org/name`.
 pub fn topic(store: &str) -> String {
     format!("store:{store}")
 }

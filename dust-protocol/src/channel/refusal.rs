@@ -3,33 +3,33 @@ use serde::Deserialize;
 use crate::JsonObject;
 use crate::excerpt::excerpt;
 
-/// Why a server refused a request.
+/// The reason why a server refused a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// The server's name for it (`conflict`, `missing_scope`, …), or an exception of its own as text.
+    /// The server's name for it (`conflict`, `missing_scope`, …), or the text of an exception in the server.
     pub reason: String,
-    /// A sentence.
+    /// A sentence for people.
     pub message: Option<String>,
-    /// The scope that the token lacks.
+    /// The missing scope of the token.
     pub scope: Option<String>,
-    /// How long to wait, in milliseconds: always the full window.
+    /// The time to wait, in milliseconds: always the full window.
     pub retry_after_ms: Option<u64>,
-    /// The limit of the plan that is reached, such as `keys`.
+    /// The name of the plan's limit that is reached, such as `keys`.
     pub dimension: Option<String>,
-    /// That limit.
+    /// The value of that limit.
     pub limit: Option<u64>,
 }
 
 impl Refusal {
-    /// Reads the body of an error reply. What is not one is a reason in itself.
+    /// Parses the body of an error reply. The text of any other body is the reason.
     pub(in crate::channel) fn read(body: &str) -> Refusal {
         serde_json::from_str(body)
             .map_or_else(|_| Refusal { reason: body.to_owned(), ..Refusal::default() }, |JsonObject(refusal)| refusal)
     }
 
-    /// The same, its texts as a function makes them.
+    /// The same with its texts changed by a function.
     pub fn map(self, change: impl Fn(String) -> String) -> Refusal {
         Refusal {
             reason: change(self.reason),
@@ -40,12 +40,12 @@ impl Refusal {
         }
     }
 
-    /// Whether the channel was not joined, so that nothing happened.
+    /// True if the channel was not joined, so that the request had no effect.
     pub fn is_not_joined(&self) -> bool {
         self.reason == "unmatched topic"
     }
 
-    /// Whether joining again soon cannot help.
+    /// True if another join soon would be refused too.
     pub fn is_final(&self) -> bool {
         matches!(self.reason.as_str(), "unauthorized" | "store_not_allowed" | "missing_scope" | "store_archived")
     }

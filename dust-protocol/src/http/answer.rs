@@ -1,4 +1,4 @@
-//! Reading answers. A value stays the text it is, so that no digit is lost; only what surrounds it is taken apart.
+//! Parsers of answers. The text of a value stays as it is, so that no digit is lost.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use crate::{
     path,
 };
 
-/// Why a body is not the answer that was asked for.
+/// The reason why a body is not the expected answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", excerpt(text))]
 pub struct Unreadable {
@@ -26,13 +26,13 @@ impl Unreadable {
         Unreadable { text: text.into(), is_of_others: false }
     }
 
-    /// Whether it is a page with leaves that were not asked for, as an older server answers a list that it does not
+    /// True for a page with leaves outside the selection, which an older server returns for a list that it does not
     /// know.
     pub fn is_of_others(&self) -> bool {
         self.is_of_others
     }
 
-    /// The same, its text as a function makes it: the whole of it, as it may quote the body.
+    /// The same with the text changed by a function, which gets the whole text, as it may quote the body.
     pub fn map(self, change: impl FnOnce(String) -> String) -> Unreadable {
         Unreadable { text: change(self.text), ..self }
     }
@@ -64,7 +64,7 @@ struct LeafBody<'a> {
     revision: u64,
 }
 
-/// A string that stays in the body unless it holds an escape.
+/// A string that is borrowed from the body unless it has an escape.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -93,14 +93,14 @@ struct SeqBody {
     store_seq: u64,
 }
 
-/// The answer to `GET entries/<path>`, for the path that was asked for.
+/// Parses the answer to `GET entries/<path>` for that path.
 pub fn entry(body: &[u8], path: &Path) -> Result<Entry, Unreadable> {
     let entry = read::<EntryBody<'_>>(body)?.into_entry()?;
     let is_asked_for = entry.path == *path;
     is_asked_for.then_some(entry).ok_or_else(|| Unreadable::new("it is about another path"))
 }
 
-/// The answer to `GET entries`: what was asked for, in its order, and a cursor that leads on.
+/// Parses the answer to `GET entries`. Checks that it has selected paths only, in order, and a cursor that advances.
 pub fn page(body: &[u8], request: &ListRequest) -> Result<Page, Unreadable> {
     let page = match request.select {
         Select::Entries => {
@@ -118,8 +118,8 @@ pub fn page(body: &[u8], request: &ListRequest) -> Result<Page, Unreadable> {
     Ok(page)
 }
 
-/// The answer to `GET entries` for the leaves below a path, from the first on or after a cursor, as [`page`] reads it, but
-/// packed straight from the body.
+/// Parses the answer to `GET entries` for the leaves below a path, after an optional cursor: as [`page`], but packs the
+/// leaves directly from the body.
 pub fn leaf_page(body: &[u8], below: &Path, after: Option<&str>) -> Result<LeafPage, Unreadable> {
     let from = below.descendant_prefix();
     leaf_page_between(body, (&from, &prefix_end(&from)), after)
@@ -136,7 +136,7 @@ pub fn leaf_page_between(body: &[u8], between: (&str, &str), after: Option<&str>
     Ok(LeafPage { leaves: PackedLeaves::of(items.iter().map(|JsonObject(item)| item.leaf())), next_cursor })
 }
 
-/// Refuses a page of what was not asked for, or that is not in order, or whose cursor does not lead on.
+/// Refuses a page with a path outside the selection, paths out of order, or a cursor that does not advance.
 fn check<'p>(
     request: &ListRequest,
     mut paths: impl Iterator<Item = &'p str>,
@@ -144,16 +144,16 @@ fn check<'p>(
 ) -> Result<(), Unreadable> {
     let fault = match Listing::of(request) {
         Ok(Some(listing)) => listing.fault(paths, next_cursor),
-        // Nothing can match.
+        // No path can match.
         Ok(None) => (paths.next().is_some() || next_cursor.is_some())
             .then(|| PageFault { text: "there is something, where nothing can match".to_owned(), is_of_others: true }),
-        // It is for the server to refuse.
+        // The server refuses such a list.
         Err(_) => None,
     };
     fault.map_or(Ok(()), |fault| Err(fault.into()))
 }
 
-/// The answer to `POST entries/batch`, in the order of the paths that were asked for.
+/// Parses the answer to `POST entries/batch`, in the order of the requested paths.
 pub fn leaves(body: &[u8], paths: &[Path]) -> Result<Vec<Option<Entry>>, Unreadable> {
     let LeavesBody { entries } = read(body)?;
     let entry = |path: &Path| {
@@ -163,7 +163,7 @@ pub fn leaves(body: &[u8], paths: &[Path]) -> Result<Vec<Option<Entry>>, Unreada
     Ok(paths.iter().map(entry).collect())
 }
 
-/// The answer to a write: the `store_seq` of its last op.
+/// Parses the answer to a write: the `store_seq` of its last op.
 pub fn store_seq(body: &[u8]) -> Result<u64, Unreadable> {
     Ok(read::<SeqBody>(body)?.store_seq)
 }
@@ -193,7 +193,7 @@ fn check_path(path: &str) -> Result<(), Unreadable> {
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unreadable> {
-    // One check of the whole text is faster than one of every value.
+    // One check of the whole text is faster than a check of every value.
     let text = str::from_utf8(body).map_err(|error| Unreadable::new(error.to_string()))?;
     serde_json::from_str(text).map(|JsonObject(answer)| answer).map_err(|error| {
         if text.trim_start().starts_with('<') {

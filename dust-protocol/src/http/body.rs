@@ -1,9 +1,9 @@
-//! Writing requests, as text straight from the values.
+//! Bodies of requests, written as text directly from the values.
 
 use crate::value::push_string;
 use crate::{BatchOp, Path, Precondition, RawJson};
 
-/// The conditions a server knows for a single write.
+/// The conditions that a server supports for a single write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// The leaf has this revision.
@@ -26,8 +26,8 @@ pub fn batch_body(paths: &[Path]) -> String {
     body
 }
 
-/// The body of `POST entries/batch_write`. Of conditions only [`Precondition::IfMatch`] is written: a server knows no other
-/// in a batch, ignores what it does not know, and so a caller must have refused it.
+/// The body of `POST entries/batch_write`. Of the conditions only [`Precondition::IfMatch`] is written. A server
+/// ignores all others in a batch, so that the caller must have refused them.
 pub fn batch_write_body(ops: &[BatchOp]) -> String {
     let size = |op: &BatchOp| 64 + op.path.as_str().len() + op.value.as_ref().map_or(0, |value| value.as_str().len());
     let mut body = String::with_capacity(12 + ops.iter().map(size).sum::<usize>());

@@ -1,6 +1,6 @@
-//! What is said over HTTP: the bodies of requests and answers, without I/O.
+//! Bodies of HTTP requests and answers, without I/O.
 //!
-//! Nothing here panics, whatever a server answers: a body that does not fit is an error.
+//! A body that does not fit is an error. No answer of a server makes these functions panic.
 
 mod answer;
 mod body;
@@ -9,7 +9,7 @@ pub use answer::leaf_page_between;
 pub use answer::{Unreadable, entry, leaf_page, leaves, page, store_seq};
 pub use body::{Condition, batch_body, batch_write_body, delete_body, put_body};
 
-/// The largest body a server takes, in bytes.
+/// The largest body that a server accepts, in bytes.
 pub const MAX_BODY: usize = 8_000_000;
 
 #[cfg(test)]

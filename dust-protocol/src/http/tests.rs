@@ -1,4 +1,4 @@
-//! Every recorded exchange is read; nothing a server may answer makes the reader panic.
+//! Tests that every recorded exchange is parsed.
 
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ mod objects;
 
 use recordings::{Call, Exchange, exchanges};
 
-/// Reads a list; one of the leaves below a path both ways, which have to come to the same leaves or to an error.
+/// Parses a list. For a list of the leaves below a path both parsers must return the same leaves or an error.
 fn page_both_ways(body: &[u8], request: &ListRequest) -> Result<Page, Unreadable> {
     let page = page(body, request);
     if let Some(path) = below(request) {
@@ -27,7 +27,7 @@ fn page_both_ways(body: &[u8], request: &ListRequest) -> Result<Page, Unreadable
     page
 }
 
-/// Below which path a list looks, if it is one of all leaves there, in their order.
+/// The path of a list, if it lists all leaves below one in their order.
 fn below(request: &ListRequest) -> Option<Path> {
     let Selector::Pattern(pattern) = &request.selector else { return None };
     let path = Path::parse(pattern.as_str().strip_suffix("/**")?).ok()?;
@@ -38,7 +38,7 @@ fn below(request: &ListRequest) -> Option<Path> {
 }
 
 #[test]
-fn every_recorded_success_is_read() {
+fn recorded_success_is_parsed() {
     let mut read = 0;
     for exchange in exchanges() {
         let Some(call) = exchange.call().filter(|_| exchange.status == 200 && !exchange.is_cut()) else {
@@ -48,10 +48,10 @@ fn every_recorded_success_is_read() {
         let fails = |why: Unreadable| -> ! { panic!("{}: {}: {why}", exchange.file, exchange.command) };
         match call {
             Call::Get => {
-                // What was asked for, as it is in the URL; the server has decoded it.
+                // The path of the URL, which the server has decoded.
                 let quoted = exchange.target().unwrap_or_default().replace("'\"'\"'", "'");
                 let asked = decoded(quoted.trim_start_matches('/'));
-                // A server takes two slashes for one, and one at the end for none.
+                // A server treats two slashes as one and ignores one at the end.
                 let asked = Path::parse(asked.replace("//", "/").trim_end_matches('/'))
                     .unwrap_or_else(|error| panic!("{asked}: {error}"));
                 let entry = entry(body, &asked).unwrap_or_else(|why| fails(why));
@@ -80,7 +80,7 @@ fn every_recorded_success_is_read() {
 }
 
 #[test]
-fn bodies_are_what_the_recordings_show() {
+fn request_body_equals_recorded_one() {
     let path = |text: &str| Path::parse(text).unwrap();
     let json = |text: &str| RawJson::parse(text).unwrap();
     let ops = [
@@ -107,7 +107,7 @@ fn bodies_are_what_the_recordings_show() {
 }
 
 #[test]
-fn a_page_of_a_thousand_leaves_is_read_whole() {
+fn page_of_1000_leaves_is_parsed() {
     let items: Vec<String> = (0..1000)
         .map(|n| format!(r#"{{"path":"links/{n:04}/note","revision":{n},"type":"string","value":"text {n} é \" "}}"#))
         .collect();
@@ -119,7 +119,7 @@ fn a_page_of_a_thousand_leaves_is_read_whole() {
 }
 
 #[test]
-fn a_page_holds_what_was_asked_for_and_leads_on() {
+fn page_outside_its_request_is_refused() {
     let request = |order, select, after: Option<&str>| ListRequest {
         order,
         select,
@@ -157,7 +157,7 @@ fn a_page_holds_what_was_asked_for_and_leads_on() {
     assert!(read(&below, "[]", r#""links/b/title""#).is_err());
 }
 
-/// What a recorded list asks for. Nothing that was answered says more than a server takes it for.
+/// The request of a recorded list.
 fn list_request(exchange: &Exchange) -> ListRequest {
     let url = Url::parse(&format!("http://dust{}", exchange.target().unwrap_or_default())).unwrap();
     let find = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
@@ -178,7 +178,7 @@ fn list_request(exchange: &Exchange) -> ListRequest {
     }
 }
 
-/// A text whose `%xx` are what they stand for; a `%` alone is itself.
+/// Decodes `%xx`; a single `%` stays.
 fn decoded(text: &str) -> String {
     let (mut decoded, mut rest) = (Vec::new(), text.as_bytes());
     while let Some((byte, after)) = rest.split_first() {

@@ -54,7 +54,7 @@ fn recorded() -> Vec<Recorded> {
     frames
 }
 
-/// What the recorder shows, in MessagePack by another writer. A moment becomes the text that it is in JSON frames.
+/// The MessagePack bytes of a recorded value, by another writer. A time becomes the text that it is in JSON frames.
 fn pack(value: &mut Value) -> Packed {
     match value {
         Value::Null => Packed::Nil,
@@ -86,7 +86,7 @@ fn pack(value: &mut Value) -> Packed {
     }
 }
 
-/// What a payload says, read without the code under test.
+/// The expected content of a payload, parsed without the code under test.
 fn parts(frame: &str) -> (Value, Value, String, String, Value) {
     let [join_ref, reference, topic, event, payload]: [Value; 5] =
         serde_json::from_str::<Vec<Value>>(frame).unwrap().try_into().unwrap();

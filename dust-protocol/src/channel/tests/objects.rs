@@ -1,14 +1,14 @@
-//! An array in the place of an object is refused, whatever the message.
+//! Tests that every message refuses an array in place of an object.
 
 use crate::channel::{Incoming, Message, Refusal};
 use crate::testing::objects_as_arrays;
 
-/// Whether a payload is read in a frame of an event.
+/// True if a payload is accepted in a frame of an event.
 fn is_read(event: &str, payload: &str) -> bool {
     Incoming::decode(&format!(r#"["1","2","store:a/b","{event}",{payload}]"#)).is_ok()
 }
 
-/// Whether a response to a request is read as all that it may answer.
+/// True if a body is accepted as the answer to any request.
 fn answers(response: &str) -> [bool; 3] {
     let text = format!(r#"["1","2","store:a/b","phx_reply",{{"response":{response},"status":"ok"}}]"#);
     let Message::Reply { outcome: Ok(answer), .. } = Incoming::decode(&text).unwrap().message else { panic!() };
@@ -16,7 +16,7 @@ fn answers(response: &str) -> [bool; 3] {
 }
 
 #[test]
-fn an_array_in_the_place_of_a_payload_is_refused() {
+fn array_as_payload_is_refused() {
     for (event, payload) in [
         ("phx_reply", r#"{"status":"ok","response":1}"#),
         ("event", r#"{"store_seq":7,"op":"set","path":"a","value":1,"device_id":"d","client_op_id":"x"}"#),
@@ -35,7 +35,7 @@ fn an_array_in_the_place_of_a_payload_is_refused() {
 }
 
 #[test]
-fn an_array_in_the_place_of_a_response_is_refused() {
+fn array_as_response_is_refused() {
     for (response, expected) in [
         (r#"{"store_seq":12,"permissions":{"read":true,"write":false},"scopes":["x"]}"#, [true, false, true]),
         (r#"{"current_seq":12,"entry_count":3}"#, [false, true, true]),
@@ -44,14 +44,14 @@ fn an_array_in_the_place_of_a_response_is_refused() {
         assert_eq!(answers(response), expected, "{response}");
         for array in objects_as_arrays(response) {
             let has_members = array.starts_with('{');
-            // What is in the place of the permissions is no part of the answer to a write.
+            // Permissions are no part of the answer to a write.
             assert_eq!(answers(&array), [false, false, has_members], "{array}");
         }
     }
 }
 
 #[test]
-fn a_refusal_that_is_an_array_is_a_reason_in_itself() {
+fn array_as_refusal_is_the_reason() {
     let body = r#"{"reason":"conflict","message":"m","scope":"s"}"#;
     assert_eq!(Refusal::read(body).reason, "conflict");
     for array in objects_as_arrays(body) {

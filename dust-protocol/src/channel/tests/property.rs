@@ -1,4 +1,4 @@
-//! Whatever arrives, reading it does not panic.
+//! Property tests: parsing never panics.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -18,12 +18,12 @@ const SAMPLES: [&str; 8] = [
     r#"[null,"5","phoenix","phx_reply",{"response":{},"status":"ok"}]"#,
 ];
 
-/// What a frame says is read in one pass; here its parts are read first, and then its payload by itself.
+/// A second parser to compare with: it reads the parts of a frame first, and then the payload.
 fn check_against_parts(text: &str, read: &Result<Incoming<'_>, FrameError>) {
     let (frame, incoming) = match (Frame::decode(text), read) {
         (Ok(frame), Ok(incoming)) => (frame, incoming),
         (Err(error), read) => return assert!(read.is_err(), "{error}: {text}"),
-        // Its payload is not what its event says.
+        // The payload does not fit the event.
         (Ok(frame), Err(error)) => {
             assert!(
                 matches!(
@@ -42,7 +42,7 @@ fn check_against_parts(text: &str, read: &Result<Incoming<'_>, FrameError>) {
     match &incoming.message {
         Message::Reply { reference, outcome } => {
             assert_eq!((&*frame.event, reference), ("phx_reply", &frame.reference));
-            // What serde_json does not read as a value, such as a number beyond a double, is none of this test.
+            // Texts that serde_json does not parse as a value, such as a number beyond a double, are skipped.
             if let Ok(payload) = payload() {
                 assert_eq!(outcome.is_ok(), payload["status"] == "ok", "{text}");
             }
@@ -93,7 +93,7 @@ fn look_into(text: &str) {
 }
 
 #[test]
-fn frames_that_are_none_are_refused() {
+fn invalid_frame_is_refused() {
     for text in [
         "",
         "not json",
@@ -126,7 +126,7 @@ fn frames_that_are_none_are_refused() {
 }
 
 #[test]
-fn what_is_escaped_is_the_same() {
+fn escaped_text_is_equal() {
     let text = r#"["\u0031","\"2\\","st\u006fre:a/b","ev\u0065nt",{"\u006fp":"s\u0065t","path":"\u0061","store_seq":1,"value":"\u0061"}]"#;
     let incoming = Incoming::decode(text).unwrap();
     assert_eq!((incoming.join_ref.as_deref(), &*incoming.topic), (Some("1"), "store:a/b"));
@@ -140,7 +140,7 @@ fn what_is_escaped_is_the_same() {
 }
 
 #[test]
-fn deep_and_long_frames_do_no_harm() {
+fn deep_and_long_frames_are_refused() {
     let deep = format!(
         r#"[null,null,"t","event",{{"op":"set","path":"a","store_seq":1,"value":{}1{}}}]"#,
         "[".repeat(200_000),
@@ -176,7 +176,10 @@ proptest! {
     }
 
     #[test]
-    fn any_payload_is_read_or_refused(event in prop::sample::select(vec!["event", "snapshot", "phx_reply"]), payload in json()) {
+    fn any_payload_is_parsed_or_refused(
+        event in prop::sample::select(vec!["event", "snapshot", "phx_reply"]),
+        payload in json(),
+    ) {
         look_into(&serde_json::to_string(&(Some("1"), Some("2"), "store:a/b", event, payload)).unwrap());
     }
 
@@ -188,14 +191,18 @@ proptest! {
         seq in 0..1_u64 << 63,
         rest in prop::collection::vec(prop_oneof![json(), Just(serde_json::json!({})), Just("set".into())], 0..6),
     ) {
-        // As a derived `Deserialize` takes a struct, too: its members in their order.
+        // The members in their order, which a derived `Deserialize` accepts for a struct.
         let payload: Vec<Value> = std::iter::once(seq.into()).chain(rest).collect();
         let text = serde_json::to_string(&(Some("1"), Some("2"), "store:a/b", event, payload)).unwrap();
         prop_assert!(Incoming::decode(&text).is_err(), "{}", text);
     }
 
     #[test]
-    fn an_event_keeps_its_path_and_value(segments in prop::collection::vec(segment(), 1..4), value in json(), seq in 1_u64..1 << 63) {
+    fn event_keeps_its_path_and_value(
+        segments in prop::collection::vec(segment(), 1..4),
+        value in json(),
+        seq in 1_u64..1 << 63,
+    ) {
         let path = Path::from_segments(&segments).unwrap();
         let payload = serde_json::json!({
             "op": "set", "path": path.as_str(), "store_seq": seq, "value": value, "device_id": "d", "client_op_id": "c",
@@ -207,7 +214,12 @@ proptest! {
     }
 
     #[test]
-    fn frames_come_back(join_ref in prop::option::of("\\PC{0,8}"), topic in "\\PC{0,8}", event in "\\PC{0,8}", payload in json()) {
+    fn encoded_frame_decodes_to_itself(
+        join_ref in prop::option::of("\\PC{0,8}"),
+        topic in "\\PC{0,8}",
+        event in "\\PC{0,8}",
+        payload in json(),
+    ) {
         let payload = serde_json::value::to_raw_value(&payload).unwrap();
         let frame = Frame {
             join_ref: join_ref.as_deref().map(Into::into),

@@ -1,4 +1,4 @@
-//! What is sent is what the recorded client sent.
+//! Tests that requests equal those of the recorded client.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fn sent(write: &Write) -> Value {
 }
 
 #[test]
-fn the_small_requests() {
+fn small_requests_equal_recorded_ones() {
     let text = |request: Request<'_>, join_ref| request.encode(join_ref, 3, "store:a/b").unwrap();
     assert_eq!(text(Request::Heartbeat, None), r#"[null,"3","phoenix","heartbeat",{}]"#);
     assert_eq!(text(Request::Leave, Some(1)), r#"["1","3","store:a/b","phx_leave",{}]"#);
@@ -35,7 +35,7 @@ fn the_small_requests() {
 }
 
 #[test]
-fn every_op_has_its_form() {
+fn op_is_encoded_in_its_form() {
     let at = |op: Op| sent(&Write::new(path("p/a~1b"), op));
     let base = |op: &str| json!({"op": op, "path": "p/a~1b", "client_op_id": "c"});
     let with = |op: &str, more: Value| {
@@ -57,7 +57,7 @@ fn every_op_has_its_form() {
 }
 
 #[test]
-fn conditions_and_fences_go_along() {
+fn condition_and_fence_are_encoded() {
     let mut write = Write::new(path("p"), Op::Set(raw("123456789012345678901234567890")));
     write.precondition = Some(Precondition::IfMatch(34));
     write.fence = Some(Fence { key: path("lock"), token: 40 });
@@ -70,7 +70,7 @@ fn conditions_and_fences_go_along() {
 }
 
 #[test]
-fn a_file_goes_by_its_bytes() {
+fn file_is_encoded_as_base64() {
     let file = FileUpload {
         path: path("f2"),
         content: b"hello".to_vec(),
@@ -86,7 +86,7 @@ fn a_file_goes_by_its_bytes() {
 }
 
 #[test]
-fn what_has_no_form_is_refused_before_it_is_sent() {
+fn request_without_a_form_is_refused_by_encode() {
     let refused = |write: &Write| Request::Write { write, client_op_id: "c" }.encode(Some(1), 2, "t").unwrap_err();
     let mut vacant = Write::new(path("p"), Op::Set(raw("1")));
     vacant.precondition = Some(Precondition::IfVacant);

@@ -1,13 +1,13 @@
-//! An array in the place of an object is refused, whatever the answer.
+//! Tests that every answer refuses an array in place of an object.
 
 use super::*;
 use crate::testing::objects_as_arrays;
 
-/// Whether a body is read.
+/// True if a body is accepted.
 type Reads<'a> = &'a dyn Fn(&str) -> bool;
 
 #[test]
-fn an_array_in_the_place_of_an_object_is_refused() {
+fn array_as_object_is_refused() {
     let path = Path::parse("a/b").unwrap();
     let all = ListRequest::pattern(Glob::parse("a/**").unwrap());
     let keys = ListRequest { select: Select::Keys, ..all.clone() };

@@ -78,11 +78,13 @@ fn long_lines_are_found_by_characters() {
 }
 
 #[test]
-fn tables_and_links_may_be_long() {
+fn tables_links_and_raw_strings_may_be_long() {
     let word = "a".repeat(119);
     assert_eq!(columns(&format!("| {word} |"), 120), []);
     assert_eq!(columns(&format!("//! | {word} |"), 120), []);
     assert_eq!(columns(&format!("See [it]({word})."), 120), []);
     assert_eq!(columns(&format!("// See https://{word}"), 120), []);
+    assert_eq!(columns(&format!("let a = r#\"{word}\"#;"), 120), []);
     assert_eq!(columns(&format!("See [it](there). {word}"), 120).len(), 1);
+    assert_eq!(columns(&format!("let a = \"{word}\";"), 120).len(), 1);
 }
