@@ -52,7 +52,7 @@
 //! | a path that is not UTF-8 once decoded | 500 | 400 `invalid_params` |
 //! | an object in which a leaf has leaves below it | 500 | the leaf counts |
 //! | a write at a path with a NUL in it | also removes the leaf at the part before the NUL | does not |
-//! | values that would poison later reads | stored | 400 `invalid_params`, see [`dust_orm::store`] |
+//! | values that would poison later reads | stored | 400 `invalid_params`, see [`dust_store`] |
 //! | a write without a `client_op_id` on the WebSocket | refused when it is stored | refused before its conditions are looked at |
 //! | a lease whose `ttl_ms` is negative | has ended before it begins | ends as it begins |
 //! | a lease whose `holder` is no string | keeps the value | keeps its JSON as a string |
