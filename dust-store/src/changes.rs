@@ -1,7 +1,7 @@
-//! The tables of the one write transaction, and what a request has changed in them.
+//! The tables of the write transaction, and the changes of one request in them.
 //!
-//! One transaction may hold several requests. One that is refused is taken back without the others: while
-//! [`WriteTables::keeps_undo`] is set, every change notes what it replaced.
+//! One transaction may hold several requests. A refused request is undone without the others: while
+//! [`WriteTables::keeps_undo`] is set, every change records the value it replaced.
 
 use redb::{ReadableTable, Table, WriteTransaction};
 
@@ -14,7 +14,7 @@ use super::tables::{
     leaf_bytes, op_bytes, to_leaf, to_op_row, to_path, to_row,
 };
 
-/// The bytes of the leaves, of the log and of the snapshot, as compactions count them.
+/// The bytes of the leaves, the log and the snapshot, by which compactions are due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sizes {
     pub(super) live: u64,
@@ -22,20 +22,20 @@ pub(super) struct Sizes {
     pub(super) snapshot: u64,
 }
 
-/// The tables of the one write transaction.
+/// The tables of the write transaction.
 pub(super) struct WriteTables<'t> {
     leaves: Table<'t, Text, LeafRow>,
     folded: Table<'t, (Text, Text), ()>,
     log: Table<'t, u64, OpRow>,
-    /// The last `store_seq`, that of the ops of this transaction included.
+    /// The last `store_seq`, including the ops of this transaction.
     pub(super) last_seq: u64,
     pub(super) sizes: Sizes,
     undo: Option<Vec<Undo>>,
 }
 
-/// What takes one change back.
+/// The undo record of one change.
 enum Undo {
-    /// The leaf that was there before.
+    /// The previous leaf.
     Leaf(Path, Option<Leaf>),
     /// An op was appended, with this `store_seq`.
     Op(u64),
@@ -49,20 +49,20 @@ impl<'t> WriteTables<'t> {
         Ok(WriteTables { leaves, folded, log, last_seq, sizes, undo: None })
     }
 
-    /// Notes from now on what [`take_back`](WriteTables::take_back) needs. A transaction of one request needs none: it
-    /// is aborted.
+    /// Starts to record changes for [`take_back`](WriteTables::take_back). A transaction of one request needs no
+    /// records: it is aborted.
     pub(super) fn keeps_undo(&mut self) {
         self.undo = Some(Vec::new());
     }
 
-    /// Begins a request: what came before stays.
+    /// Begins a request: earlier changes are final.
     pub(super) fn keep(&mut self) {
         if let Some(undo) = &mut self.undo {
             undo.clear();
         }
     }
 
-    /// Takes back what was changed since the last [`keep`](WriteTables::keep). Answers `false` where nothing was noted.
+    /// Undoes the changes since the last [`keep`](WriteTables::keep). Returns `false` if none were recorded.
     pub(super) fn take_back(&mut self) -> Result<bool, StoreError> {
         let Some(changes) = self.undo.take() else { return Ok(false) };
         for change in changes.into_iter().rev() {
@@ -81,12 +81,12 @@ impl<'t> WriteTables<'t> {
         Ok(true)
     }
 
-    /// Whether there is a leaf below a path, exact in case.
+    /// True if there is a leaf below a path, exact in case.
     pub(super) fn any_below(&self, path: &Path) -> Result<bool, StoreError> {
         any_with_prefix(&self.leaves, &path.descendant_prefix())
     }
 
-    /// The leaf at a path, else the object that the leaves below it make.
+    /// The leaf at a path, otherwise the object that the leaves below it make.
     pub(super) fn entry(&self, path: &Path) -> Result<Option<Entry>, StoreError> {
         entry(&self.leaves, &self.folded, path)
     }
@@ -104,7 +104,7 @@ impl<'t> WriteTables<'t> {
 
     /// Removes the leaves in a range that begin with a prefix, exact in case.
     fn remove_range(&mut self, prefix: &[u8], end: &[u8]) -> Result<(), StoreError> {
-        // Looked at first, because removing from an empty range is not free.
+        // An empty range is checked first, because removing from it has a cost.
         if self.leaves.range(prefix..end)?.next().is_none() {
             return Ok(());
         }

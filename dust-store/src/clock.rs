@@ -1,14 +1,14 @@
-//! Time, as a store sees it.
+//! Clocks of a store.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// The two clocks a lease needs. A store has none of its own, so that tests decide what time it is.
+/// The two clocks of leases. A store reads the time only from here, so that tests can set it.
 pub trait Clock: Send + Sync {
-    /// The wall clock, in milliseconds since 1970. It is what `expires_at` of a lease says, and may jump.
+    /// The wall clock, in milliseconds since 1970. `expires_at` of a lease is in its time. It may jump.
     fn wall_ms(&self) -> i64;
 
-    /// Milliseconds since some moment in this process; never goes back. It decides when a lease has expired.
+    /// The monotonic clock: milliseconds since a fixed time in this process. It decides when a lease has expired.
     fn monotonic_ms(&self) -> u64;
 }
 
@@ -28,7 +28,7 @@ impl Clock for SystemClock {
     fn wall_ms(&self) -> i64 {
         match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-            // A clock set before 1970 still gives leases an order.
+            // Also before 1970, later times have larger numbers.
             Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
         }
     }
@@ -38,7 +38,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved: for tests.
+/// A clock for tests, which only [`advance`](ManualClock::advance) and [`set_wall`](ManualClock::set_wall) move.
 ///
 /// ```
 /// use dust_store::{Clock, ManualClock};
@@ -61,7 +61,7 @@ impl ManualClock {
         ManualClock { wall: AtomicI64::new(wall_ms), monotonic: AtomicU64::new(0) }
     }
 
-    /// Lets time pass on both clocks.
+    /// Advances both clocks.
     pub fn advance(&self, ms: u32) {
         self.wall.fetch_add(ms.into(), Ordering::SeqCst);
         self.monotonic.fetch_add(ms.into(), Ordering::SeqCst);

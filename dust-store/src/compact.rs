@@ -1,16 +1,16 @@
-//! Compaction: the log is replaced by a snapshot of the leaves.
+//! Compaction, which replaces the log by a snapshot of the leaves.
 //!
-//! Without it a store grows with every write. It compacts itself once its log is large beside its leaves, on a thread
-//! of its own and in steps, between which writers write:
+//! Without compaction a store grows with every write. A store compacts itself once its log is large compared with its
+//! leaves, on a separate thread and in steps, between which other writes are possible:
 //!
-//! 1. Copy the leaves as they are now, at `store_seq` S, to a new snapshot, a few hundred in one transaction.
-//! 2. In one transaction put the new snapshot in place of the old one and note S. From now on readers skip the rows of
+//! 1. Copy the leaves as of the current `store_seq` S to a new snapshot, a few hundred in each transaction.
+//! 2. In one transaction replace the old snapshot by the new one and record S. From now on readers skip the rows of
 //!    the log up to S.
-//! 3. Remove these rows, a few hundred in one transaction.
-//! 4. Where the file is much larger than what is in it, give the rest back to the disk.
+//! 3. Remove these rows, a few hundred in each transaction.
+//! 4. If the file is much larger than its content, return the rest to the disk.
 //!
-//! A process that dies in step 1 leaves a part of a new snapshot, which the next compaction begins with removing; one
-//! that dies in step 3 leaves rows that no reader sees, which the next step 3 removes.
+//! A process that ends in step 1 leaves a part of a new snapshot, which the next compaction removes first. A process
+//! that ends in step 3 leaves rows that no reader sees, which the next step 3 removes.
 
 use std::ops::Bound;
 use std::sync::{Arc, MutexGuard};
@@ -26,20 +26,22 @@ use super::tables::{
 };
 use super::{Inner, Store, Writer, files};
 
-/// Rows and bytes in one step, at the most.
+/// The largest number of rows and of bytes in one step.
 const STEP_ROWS: usize = 500;
 const STEP_BYTES: u64 = 256 * 1024;
 /// The longest wait between two steps.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
-/// The most bytes in use for which a store shrinks its file by itself, as reads and writes wait meanwhile.
+/// The largest number of bytes in use for which a store shrinks its file by itself, as reads and writes wait during
+/// that.
 const SHRINK_AT_MOST: u64 = 64 * 1024 * 1024;
 
-/// When a store compacts itself, see [`StoreBuilder::compaction`](super::StoreBuilder::compaction).
+/// The condition under which a store compacts itself, see
+/// [`StoreBuilder::compaction`](super::StoreBuilder::compaction).
 ///
 /// ```
 /// use dust_store::{Compaction, Store};
 ///
-/// // A log of 1 MiB is compacted, if it is 4 times as large as the leaves.
+/// // A log of 1 MiB is compacted if it is 4 times as large as the leaves.
 /// let often = Compaction::default().min_log_bytes(1024 * 1024).log_per_live(4);
 /// let store = Store::builder().compaction(often).in_memory()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -58,18 +60,18 @@ impl Default for Compaction {
 }
 
 impl Compaction {
-    /// The store never compacts itself: for those who call [`Store::compact`] or need the whole log.
+    /// The store never compacts itself, for callers of [`Store::compact`] and readers of the whole log.
     pub fn never() -> Compaction {
         Compaction { min_log_bytes: u64::MAX, log_per_live: 0 }
     }
 
-    /// The size that a log has to exceed, in bytes. The default is 8 MiB.
+    /// The size that a log has to exceed, in bytes (default: 8 MiB).
     pub fn min_log_bytes(mut self, bytes: u64) -> Compaction {
         self.min_log_bytes = bytes;
         self
     }
 
-    /// How many times as large as the leaves a log has to be. The default is 2.
+    /// The factor by which a log has to be larger than the leaves (default: 2).
     pub fn log_per_live(mut self, times: u64) -> Compaction {
         self.log_per_live = times;
         self
@@ -80,11 +82,11 @@ impl Compaction {
     }
 
     fn is_due(&self, sizes: &Sizes) -> bool {
-        // What the snapshot has that the leaves have no more is of no more use than the log.
+        // The part of the snapshot that is larger than the leaves counts as log.
         sizes.log + sizes.snapshot.saturating_sub(sizes.live) > self.most(sizes.live)
     }
 
-    /// Whether a file is much larger than a store of this size needs between two compactions.
+    /// True if a file is much larger than a store of this size needs between two compactions.
     fn should_shrink(&self, sizes: &Sizes, file: u64) -> bool {
         let in_use = sizes.live + sizes.snapshot + sizes.log;
         let needed = self.most(sizes.live).saturating_add(in_use).saturating_mul(2);
@@ -93,12 +95,12 @@ impl Compaction {
 }
 
 impl Store {
-    /// Replaces the log by a snapshot of the leaves, and answers the `store_seq` it speaks for; `None` when the log was
-    /// empty already. Leaves and the sequence stay as they are. Files that no leaf refers to any more are removed, and
-    /// room is given back to the disk.
+    /// Replaces the log by a snapshot of the leaves and returns the snapshot's `store_seq`; `None` if the log was
+    /// empty. Leaves and sequence stay as they are. Files without a reference are removed, and unused space is returned
+    /// to the disk.
     ///
-    /// A store does this by itself, see [`StoreBuilder::compaction`](super::StoreBuilder::compaction); then it holds up
-    /// writers for no longer than a few hundred rows take. This call holds them up until it is done.
+    /// A store does this by itself, see [`StoreBuilder::compaction`](super::StoreBuilder::compaction); then writers
+    /// wait no longer than a few hundred rows take. During this call they wait until it returns.
     pub fn compact(&self) -> Result<Option<u64>, StoreError> {
         self.inner.guarded(|| {
             let mut writer = self.inner.writer();
@@ -126,7 +128,7 @@ impl Store {
     }
 }
 
-/// Puts the new snapshot in place. The transaction is durable.
+/// Makes the new snapshot the current one. The transaction is durable.
 fn finish(inner: &Inner, writer: &mut Writer, txn: WriteTransaction, seq: u64, sizes: Sizes) -> Result<(), StoreError> {
     txn.delete_table(SNAPSHOT)?;
     txn.rename_table(NEXT_SNAPSHOT, SNAPSHOT)?;
@@ -144,7 +146,7 @@ fn finish(inner: &Inner, writer: &mut Writer, txn: WriteTransaction, seq: u64, s
     inner.storage.refresh()
 }
 
-/// Notes the sizes for the next time the file is opened.
+/// Stores the sizes for the next opening of the file.
 pub(super) fn note(meta: &mut redb::Table<'_, &'static str, u64>, sizes: Sizes) -> Result<(), StoreError> {
     meta.insert(LIVE_BYTES, sizes.live)?;
     meta.insert(LOG_BYTES, sizes.log)?;
@@ -152,7 +154,7 @@ pub(super) fn note(meta: &mut redb::Table<'_, &'static str, u64>, sizes: Sizes) 
     Ok(())
 }
 
-/// The sizes of a store that is opened: those that were noted, else those that are counted.
+/// The sizes of a store that is opened: the stored ones, otherwise counted ones.
 pub(super) fn sizes(view: &View) -> Result<Sizes, StoreError> {
     let meta = view.txn.open_table(META)?;
     let noted = [number(&meta, LIVE_BYTES)?, number(&meta, LOG_BYTES)?, number(&meta, SNAPSHOT_BYTES)?];
@@ -174,14 +176,14 @@ pub(super) fn sizes(view: &View) -> Result<Sizes, StoreError> {
     Ok(sizes)
 }
 
-/// Starts a compaction on a thread of its own, if one is due and none is under way.
+/// Starts a compaction on a separate thread if one is due and none is running.
 pub(super) fn start_if_due(inner: &Arc<Inner>, writer: &mut Writer) {
     if writer.is_compacting || !inner.compaction.is_due(&writer.sizes) {
         return;
     }
     let compacting = Arc::clone(inner);
     let started = std::thread::Builder::new().name("dust-orm-compact".to_owned()).spawn(move || run(&compacting));
-    // Without a thread the log grows until there is one.
+    // If no thread can be started, the log grows until a later call starts one.
     writer.is_compacting = started.is_ok();
 }
 
@@ -198,15 +200,15 @@ fn run(inner: &Arc<Inner>) {
 /// A compaction in steps.
 struct Gradual<'i> {
     inner: &'i Inner,
-    /// The store as the snapshot is to have it.
+    /// The view of the store that the snapshot copies.
     view: Arc<View>,
-    /// The sizes then.
+    /// The sizes as of that view.
     sizes: Sizes,
     round: Round,
 }
 
-/// What must not change between two steps: nobody else compacts, and the database is not opened again, which would lose
-/// the steps that are not durable.
+/// The state that must stay the same between two steps: no other compaction runs, and the database is not opened again,
+/// which would lose the steps that are not durable.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Round {
     compactions: u64,
@@ -257,7 +259,7 @@ impl<'i> Gradual<'i> {
         }
         let inner = self.inner;
         let round = self.round;
-        // The view keeps the pages of the log that is about to be removed.
+        // The view holds the pages of the log that the next step removes.
         drop(self);
         trim(inner, round, seq)?;
         let writer = inner.writer();
@@ -267,7 +269,7 @@ impl<'i> Gradual<'i> {
         Ok(())
     }
 
-    /// The lock of the writer; `None` where this compaction has become useless.
+    /// The lock of the writer; `None` if this compaction has become useless.
     fn writer(&self) -> Option<MutexGuard<'i, Writer>> {
         let writer = self.inner.writer();
         (Round::now(self.inner, &writer) == self.round).then_some(writer)
@@ -290,7 +292,7 @@ impl<'i> Gradual<'i> {
     }
 }
 
-/// A leaf that is on its way to the snapshot.
+/// A leaf to copy to the snapshot.
 struct Row {
     path: Vec<u8>,
     kind: u8,
@@ -298,7 +300,7 @@ struct Row {
     value: Vec<u8>,
 }
 
-/// Removes the rows of the log that the snapshot speaks for.
+/// Removes the rows of the log that the snapshot covers.
 fn trim(inner: &Inner, round: Round, seq: u64) -> Result<(), StoreError> {
     loop {
         let began = Instant::now();
@@ -317,12 +319,12 @@ fn trim(inner: &Inner, round: Round, seq: u64) -> Result<(), StoreError> {
         drop(writer);
         pause(began);
     }
-    // Readers see the same as before, from the pages of now.
+    // The content for readers is unchanged; the new view is on current pages.
     let _writer = inner.writer();
     inner.storage.refresh()
 }
 
-/// The transaction of a step. Where there is a disk it is not waited for: the steps are durable with the next commit.
+/// The transaction of a step. It does not wait for the disk: the steps become durable with the next commit.
 fn step(inner: &Inner) -> Result<WriteTransaction, StoreError> {
     let mut txn = inner.begin_write()?;
     if inner.storage.is_persistent() {
@@ -331,7 +333,7 @@ fn step(inner: &Inner) -> Result<WriteTransaction, StoreError> {
     Ok(txn)
 }
 
-/// Lets writers in, for as long as they have waited.
+/// Pauses, so that writers get as much time as they have waited.
 fn pause(began: Instant) {
     std::thread::sleep(began.elapsed().min(LONGEST_PAUSE));
 }
@@ -343,7 +345,7 @@ mod tests {
     use dust_protocol::{BatchOp, Path, RawJson};
 
     #[test]
-    fn a_step_copies_a_bounded_part_of_the_leaves() {
+    fn step_copies_a_bounded_part_of_the_leaves() {
         for (bytes, steps) in [(1, 7), (2_000, 24), (300_000, 3_000)] {
             let store = Store::in_memory().unwrap();
             let value = RawJson::from(&serde_json::Value::from("x".repeat(bytes)));

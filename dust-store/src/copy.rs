@@ -1,4 +1,4 @@
-//! A store as it was: what a backup brings back.
+//! Copies of a store as of an earlier op, as a backup restores it.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use super::tables::{META, SNAPSHOT, SNAPSHOT_SEQ, to_leaf, to_op, to_path};
 use super::{Compaction, Store};
 
 impl Store {
-    /// A copy in memory of the store as it was after the op `seq`, with its log up to there: what is back when a server is
-    /// restored from a backup that was taken then. The bytes of files are not copied. `None` for an op that is still to come, and
-    /// for one before the last [compaction](Store::compact).
+    /// A copy in memory of the store as it was after the op `seq`, with its log up to that op, as a server has it after
+    /// it was restored from a backup. The bytes of files are not copied. `None` for an op in the future and for one
+    /// before the last [compaction](Store::compact).
     ///
     /// ```
     /// use dust_protocol::{Op, Path, RawJson, Write};

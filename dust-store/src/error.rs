@@ -1,4 +1,4 @@
-//! What a store refuses, under the server's names.
+//! Refusals of a store, under the server's names.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use dust_protocol::list::MAX_PAGE;
 use dust_protocol::read::ListError;
 use dust_protocol::{OpError, OpKind, Path, ValueError};
 
-/// Why a store refused a call or failed. Nothing of the call was applied.
+/// The reason why a store refused a call or failed. No part of the call was applied.
 ///
-/// [`kind`](StoreError::kind) says what, [`name`](StoreError::name) is the server's name for it, and
-/// [`path`](StoreError::path) and [`op_index`](StoreError::op_index) say where.
+/// [`kind`](StoreError::kind) is the reason, [`name`](StoreError::name) the server's name for it,
+/// [`path`](StoreError::path) and [`op_index`](StoreError::op_index) the place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreError {
     kind: StoreErrorKind,
@@ -22,49 +22,52 @@ pub struct StoreError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// The leaf has another revision than `if_match` says.
+    /// The revision of the leaf differs from `if_match`.
     #[error("conflict: {}; read again and retry", revision_text(*.current_revision))]
     Conflict {
-        /// The revision now, that of an object for an interior path; `None` when nothing is there.
+        /// The current revision, for an interior path that of the object; `None` if there is none.
         current_revision: Option<u64>,
     },
-    /// `if_absent`, and there is a leaf.
-    #[error("exists: there is a leaf already ({}); write without if_absent to replace it", revision_text(*.current_revision))]
+    /// There is a leaf in spite of `if_absent`.
+    #[error(
+        "exists: there is a leaf already ({}); write without if_absent to replace it",
+        revision_text(*.current_revision)
+    )]
     Exists {
         /// Its revision.
         current_revision: Option<u64>,
     },
-    /// `if_match` with an op that has no single leaf.
+    /// `if_match` with an op other than `set` and `delete`.
     #[error("if_match_unsupported_op: {} takes no if_match; only set and delete do", .0.name())]
     IfMatchUnsupportedOp(OpKind),
     /// `if_match` with an object.
     #[error("if_match_multi_leaf: if_match needs a leaf value, not an object; guard its leaves in a batch")]
     IfMatchMultiLeaf,
-    /// `if_absent` with an op that is not `set`.
+    /// `if_absent` with an op other than `set`.
     #[error("if_absent_unsupported_op: {} takes no if_absent; only set does", .0.name())]
     IfAbsentUnsupportedOp(OpKind),
     /// `if_absent` with an object.
     #[error("if_absent_multi_leaf: if_absent needs a leaf value, not an object; guard its leaves in a batch")]
     IfAbsentMultiLeaf,
-    /// Conditions that do not go together.
+    /// Conditions that exclude each other.
     #[error("invalid_precondition: {0}")]
     InvalidPrecondition(&'static str),
-    /// Somebody holds the lease.
+    /// The lease is held.
     #[error("held: the lease is held; wait until it expires or is released")]
     Held,
-    /// Something that is not a lease is in the lease's place.
+    /// The value at the lease's path is not a lease.
     #[error("occupied: the path holds a value that is not a lease; delete it first or use another path")]
     Occupied,
     /// The lease to renew is not held with this token.
     #[error("not_held: the lease expired, or was stolen or released; take it again")]
     NotHeld,
-    /// The lease that the fence names is not held with its token.
+    /// The lease of the fence is not held with its token.
     #[error("fenced: the lease at `{key}` is not held with this token; take it again before writing")]
     Fenced {
         /// The lease's path.
         key: Path,
     },
-    /// A lease op that makes no sense.
+    /// A lease op with invalid arguments.
     #[error("invalid_lease_op: {0}")]
     InvalidLeaseOp(&'static str),
     /// The op does not fit its value or its leaf.
@@ -79,10 +82,10 @@ pub enum StoreErrorKind {
     /// A read of too many paths.
     #[error("maximum {MAX_PAGE} paths per read, got {0}; split it")]
     TooManyPaths(usize),
-    /// A list that no store answers.
+    /// An invalid list request.
     #[error(transparent)]
     List(#[from] ListError),
-    /// The file is in use.
+    /// The file is open elsewhere.
     #[error(
         "{file} is open in another process or another Store; close that one, or share its Store (it is cheap to clone)"
     )]
@@ -90,20 +93,20 @@ pub enum StoreErrorKind {
         /// The file.
         file: String,
     },
-    /// The file is something else.
+    /// The file is not a store.
     #[error("{file} is not a dust-orm store ({reason}); choose another file")]
     NotAStore {
         /// The file.
         file: String,
-        /// What speaks against it.
+        /// The reason.
         reason: String,
     },
-    /// The file was cut or changed by something else.
-    #[error("{file} is damaged ({reason}); restore a copy of it, or delete it to begin anew")]
+    /// The file was cut or changed by another program.
+    #[error("{file} is damaged ({reason}); restore a copy of it, or delete it to begin with an empty store")]
     Damaged {
         /// The file.
         file: String,
-        /// What speaks for it.
+        /// The reason.
         reason: String,
     },
     /// The file was written by a later version.
@@ -113,7 +116,7 @@ pub enum StoreErrorKind {
         file: String,
         /// Its format.
         found: u64,
-        /// The newest format this version reads.
+        /// The newest format that this version reads.
         supported: u64,
     },
     /// The file or the memory behind the store failed.
@@ -126,7 +129,7 @@ fn revision_text(current: Option<u64>) -> String {
 }
 
 impl StoreErrorKind {
-    /// The error of this kind at a path.
+    /// Makes the error of this kind at a path.
     pub(super) fn at(self, path: &Path) -> StoreError {
         StoreError { kind: self, path: Some(path.clone()), op_index: None }
     }
@@ -160,12 +163,12 @@ impl StoreErrorKind {
 }
 
 impl StoreError {
-    /// What went wrong.
+    /// The kind of the error.
     pub fn kind(&self) -> &StoreErrorKind {
         &self.kind
     }
 
-    /// The server's name for it (`conflict`, `held`, `if_match_multi_leaf`, …), or one in its style.
+    /// The server's name for it (`conflict`, `held`, `if_match_multi_leaf`, …), or a name in the same style.
     pub fn name(&self) -> &'static str {
         self.kind.name()
     }
@@ -175,12 +178,12 @@ impl StoreError {
         self.path.as_ref()
     }
 
-    /// Which op of a batch was refused, counted from 0.
+    /// The index of the refused op in its batch, counted from 0.
     pub fn op_index(&self) -> Option<usize> {
         self.op_index
     }
 
-    /// The revision that a conflict or an existing leaf has now.
+    /// The current revision of the leaf after a conflict or with an existing leaf.
     pub fn current_revision(&self) -> Option<u64> {
         match self.kind {
             StoreErrorKind::Conflict { current_revision } | StoreErrorKind::Exists { current_revision } => {
@@ -190,7 +193,7 @@ impl StoreError {
         }
     }
 
-    /// Whether it tells the revision that a leaf has.
+    /// True if the error has the revision of a leaf.
     pub(super) fn wants_revision(&self) -> bool {
         matches!(self.kind, StoreErrorKind::Conflict { .. } | StoreErrorKind::Exists { .. })
     }
@@ -203,7 +206,7 @@ impl StoreError {
         }
     }
 
-    /// The failure of the storage of this file.
+    /// Adds the name of the file to a failure of its storage.
     pub(super) fn naming(self, file: &str) -> StoreError {
         match self.kind {
             StoreErrorKind::Storage(reason) if !reason.contains(file) => {
@@ -218,7 +221,7 @@ impl StoreError {
         self
     }
 
-    /// The same error without the place in a batch, for a caller that names the place in its own way.
+    /// The same error without the index in a batch, for a caller with another form of it.
     pub fn without_index(mut self) -> StoreError {
         self.op_index = None;
         self

@@ -1,4 +1,4 @@
-//! The feed: who hears of committed ops.
+//! The feed, which delivers committed ops to listeners.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,22 +8,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dust_protocol::CommittedOp;
 
-/// How a listener wants to be called.
+/// The callback of a listener.
 pub(super) enum Call {
-    /// For each op.
+    /// Called for each op.
     Op(Box<dyn Fn(&CommittedOp) + Send + Sync>),
-    /// For all ops of a commit at once.
+    /// Called for all ops of a commit at once.
     Commit(Box<HearCommit>),
 }
 
 type HearCommit = dyn Fn(&[CommittedOp]) + Send + Sync;
 
-/// What was committed together.
+/// The ops of one commit.
 type Commit = Arc<[CommittedOp]>;
 
 struct Listener {
     call: Call,
-    /// Ops up to this one were committed before it began to listen.
+    /// The last `store_seq` before it began to listen.
     since: u64,
     active: AtomicBool,
 }
@@ -47,8 +47,8 @@ struct State {
     delivering: bool,
 }
 
-/// Ops wait here between their commit and their delivery, so that listeners are called in order, one commit at a time, and
-/// under no lock: a listener may read and even write.
+/// A queue of ops between their commit and their delivery. Listeners are called in order, one commit at a time, and
+/// under no lock, so that a listener may read and write.
 #[derive(Default)]
 pub(super) struct Feed(Mutex<State>);
 
@@ -64,7 +64,7 @@ impl Feed {
         Subscription { feed: Arc::clone(self), listener }
     }
 
-    /// Queues committed ops. Called while the writer's lock is held, which keeps them in order.
+    /// Queues committed ops. The caller holds the writer's lock, which keeps them in order.
     pub(super) fn queue(&self, ops: &[CommittedOp]) {
         let mut state = self.lock();
         if let Some(last) = ops.last() {
@@ -75,23 +75,23 @@ impl Feed {
         }
     }
 
-    /// Delivers what is queued, unless another call is at it, which will then deliver this, too.
+    /// Delivers the queued ops, unless another call is delivering, which then delivers these too.
     ///
-    /// A listener that panics takes nothing from the others: the panic goes on when everything is delivered.
+    /// If a listener panics, the others still receive everything. The panic continues after the delivery.
     pub(super) fn deliver(&self) {
         let mut panic = None;
         while let Some((commit, listeners)) = self.next_commit() {
             let _done = Delivered(self);
-            // All ops of a commit are newer than a listener, or none is.
+            // A listener is older than all ops of a commit or younger than all.
             let seq = commit.first().map_or(0, |op| op.store_seq);
             for listener in listeners.iter().filter(|listener| seq > listener.since) {
-                // Whatever the listener has broken is its own: nothing here is changed by a call.
+                // A panic leaves only the listener's own state inconsistent: a call changes nothing here.
                 if let Err(payload) = catch_unwind(AssertUnwindSafe(|| listener.hear(&commit))) {
                     panic.get_or_insert(payload);
                 }
             }
         }
-        // A write may be made while a panic unwinds, to give a lease back; a second panic would abort the process.
+        // A write during unwinding, such as the release of a lease, must not panic: a second panic aborts the process.
         if let Some(payload) = panic
             && !std::thread::panicking()
         {
@@ -99,7 +99,7 @@ impl Feed {
         }
     }
 
-    /// The next commit to deliver and whom to; `None` when there is none, or another call is at it.
+    /// The next commit to deliver and its listeners; `None` if there is none or another call is delivering.
     fn next_commit(&self) -> Option<(Commit, Vec<Arc<Listener>>)> {
         let mut state = self.lock();
         if state.delivering {
@@ -111,12 +111,12 @@ impl Feed {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing is called under the lock, so a panic elsewhere cannot have left the state half changed.
+        // No callback runs under the lock, so that a panic elsewhere cannot leave the state inconsistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Lets the next commit be delivered.
+/// Allows the next delivery when it is dropped.
 struct Delivered<'f>(&'f Feed);
 
 impl Drop for Delivered<'_> {
@@ -125,9 +125,9 @@ impl Drop for Delivered<'_> {
     }
 }
 
-/// Keeps a listener of a [`Store`](super::Store) listening; dropping it ends that.
+/// The registration of a listener of a [`Store`](super::Store). Dropping it ends the registration.
 ///
-/// A call that is under way on another thread when it is dropped still ends in its own time.
+/// A call that runs on another thread at that time still completes.
 #[must_use = "dropping the subscription ends it"]
 pub struct Subscription {
     feed: Arc<Feed>,
@@ -135,8 +135,8 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// The last `store_seq` before the listener began: it hears of every op after this one. Whatever is read from the
-    /// store from now on holds at least the ops up to it.
+    /// The last `store_seq` before the listener began: it receives every later op. Every later read of the store has at
+    /// least the ops up to it.
     pub fn since(&self) -> u64 {
         self.listener.since
     }

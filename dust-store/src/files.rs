@@ -1,4 +1,4 @@
-//! Files: their bytes by hash, and where they were referred to.
+//! Files: their bytes by hash, and the paths of their references.
 
 use std::collections::HashSet;
 
@@ -13,8 +13,8 @@ use super::transaction::Job;
 use super::write::Origin;
 
 impl Store {
-    /// Stores a file and refers to it at a path, in one op. The bytes are kept once, however many leaves refer to them, until
-    /// a [compaction](Store::compact) after the last of these is gone.
+    /// Stores a file and writes a reference to it, in one op. The bytes are kept once for any number of references,
+    /// until a [compaction](Store::compact) after the last reference is removed.
     ///
     /// ```
     /// use dust_protocol::{FileUpload, Path, content_hash};
@@ -31,7 +31,7 @@ impl Store {
         one(self.submit(self.file_job(file, fence, origin.clone())?)?)
     }
 
-    /// As [`put_file`](Store::put_file), for a task: waits for the disk without holding up its thread.
+    /// As [`put_file`](Store::put_file), for async code: waits for the disk without blocking the thread.
     pub async fn put_file_async(
         &self,
         file: FileUpload,
@@ -47,8 +47,8 @@ impl Store {
         Job::one(write, Some(file.content), origin)
     }
 
-    /// The reference of a leaf that `put_file` wrote and that is still there, for the file with this hash. `None` where
-    /// there is none: then nobody may have the bytes, although they may still be kept.
+    /// An existing reference that `put_file` wrote to the file with this hash. `None` if there is none: then the bytes
+    /// must not be given out, although they may still be stored.
     pub fn file_reference(&self, hash: &str) -> Result<Option<RawJson>, StoreError> {
         self.inner.read(|view| {
             let Some(paths) = if_there(view.txn.open_table(FILE_PATHS))? else { return Ok(None) };
@@ -68,7 +68,7 @@ impl Store {
         })
     }
 
-    /// The bytes with this hash, if they are kept, whether or not anything refers to them.
+    /// The bytes with this hash if they are stored, with or without a reference.
     pub fn file_content(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.inner.read(|view| {
             let Some(files) = if_there(view.txn.open_table(FILES))? else { return Ok(None) };
@@ -77,12 +77,12 @@ impl Store {
     }
 }
 
-/// The one op of a request that always commits one.
+/// The op of a request that always commits exactly one.
 fn one(mut ops: Vec<CommittedOp>) -> Result<CommittedOp, StoreError> {
     ops.pop().ok_or_else(|| StoreErrorKind::Storage("the op was not committed".into()).into())
 }
 
-/// Keeps what a committed `put_file` brings: where it refers from, and the bytes, unless it is a reference alone.
+/// Stores the path of a committed `put_file` and the bytes, if it has any.
 pub(super) fn keep(txn: &WriteTransaction, op: &CommittedOp, content: Option<&[u8]>) -> Result<(), StoreError> {
     let Some(hash) = hash_in(&op.value) else { return Ok(()) };
     let hash = hash.as_bytes();
@@ -93,7 +93,7 @@ pub(super) fn keep(txn: &WriteTransaction, op: &CommittedOp, content: Option<&[u
     Ok(())
 }
 
-/// Forgets the files that no leaf refers to any more.
+/// Removes the files without a reference.
 pub(super) fn sweep(txn: &WriteTransaction) -> Result<(), StoreError> {
     let leaves = txn.open_table(LEAVES)?;
     let mut used = HashSet::new();
@@ -119,8 +119,8 @@ pub(super) fn sweep(txn: &WriteTransaction) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The hash that a leaf refers to. Only `put_file` makes references that count: a reference that was set is a value like any
-/// other, as on a server.
+/// The hash that a leaf refers to. Only references of `put_file` count: a reference written by `set` is a plain value,
+/// as on a server.
 fn hash_of(leaf: &Leaf) -> Option<String> {
     (leaf.kind == LeafKind::File).then(|| hash_in(&leaf.value)).flatten()
 }
@@ -133,7 +133,7 @@ fn hash_in(reference: &RawJson) -> Option<String> {
     reference.to::<JsonObject<Reference>>().ok().map(|JsonObject(reference)| reference.hash)
 }
 
-/// The tables of files are made with the first file, so that a store without any has none of them.
+/// The tables of files are made with the first file, so that a store without files does not have them.
 fn if_there<T>(table: Result<T, TableError>) -> Result<Option<T>, StoreError> {
     match table {
         Ok(table) => Ok(Some(table)),

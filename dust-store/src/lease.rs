@@ -1,4 +1,4 @@
-//! Leases: who holds what, and until when.
+//! Leases, with their holders and deadlines.
 
 use std::collections::HashMap;
 
@@ -6,41 +6,41 @@ use dust_protocol::{JsonObject, Leaf, LeafKind, Leaves, Op, Path};
 
 use super::error::{StoreError, StoreErrorKind};
 
-/// How many deadlines are kept before those of leases that are gone are looked for.
+/// The number of deadlines above which those of removed leases are dropped.
 const SWEEP_AT_LEAST: usize = 256;
 
-/// One moment on both clocks.
+/// The same time on both clocks.
 #[derive(Clone, Copy)]
 pub(super) struct Now {
     pub(super) wall_ms: i64,
     pub(super) monotonic_ms: u64,
 }
 
-/// What is in a lease's place.
+/// The value at a lease's path.
 enum Found {
     Nothing,
     SomethingElse,
     Lease { token: Option<u64>, live: bool },
 }
 
-/// When leases end on the monotonic clock, so that a jump of the wall clock ends none early. After a restart nothing is
-/// known here, and the wall clock's `expires_at` decides.
+/// The deadlines of leases on the monotonic clock, so that a jump of the wall clock ends none early. They are lost with
+/// the process; then `expires_at` on the wall clock decides.
 #[derive(Default)]
 pub(super) struct Deadlines {
     by_path: HashMap<Path, (u64, u64)>,
     sweep_at: usize,
 }
 
-/// What a lease op comes to.
+/// The decision about a lease op.
 pub(super) enum Verdict {
-    /// It may be committed.
+    /// The op may be committed.
     Commit,
     /// A release that changes nothing.
     Nothing,
 }
 
 impl Deadlines {
-    /// Decides whether a lease op may happen.
+    /// Decides if a lease op may be committed.
     pub(super) fn judge<L: Leaves<Error = StoreError>>(
         &self,
         leaves: &L,
@@ -66,7 +66,7 @@ impl Deadlines {
         }
     }
 
-    /// Whether a lease is held with this token.
+    /// True if a lease is held with this token.
     pub(super) fn holds<L: Leaves<Error = StoreError>>(
         &self,
         leaves: &L,
@@ -77,7 +77,7 @@ impl Deadlines {
         Ok(matches!(self.find(leaves, key, now)?, Found::Lease { token: Some(held), live: true } if held == token))
     }
 
-    /// Remembers a lease op that was committed at `store_seq`.
+    /// Records the deadline of a lease op that was committed at `store_seq`.
     pub(super) fn remember(&mut self, path: &Path, op: &Op, store_seq: u64, now: Now) {
         let (token, ttl_ms) = match op {
             Op::Lease { ttl_ms, .. } => (store_seq, *ttl_ms),
@@ -91,7 +91,7 @@ impl Deadlines {
         self.by_path.insert(path.clone(), (token, deadline));
     }
 
-    /// Forgets the deadlines of leases that were overwritten or deleted, once there are many.
+    /// Drops the deadlines of leases that were overwritten or deleted, once there are many.
     pub(super) fn sweep<L: Leaves<Error = StoreError>>(&mut self, leaves: &L) -> Result<(), StoreError> {
         if self.by_path.len() < self.sweep_at.max(SWEEP_AT_LEAST) {
             return Ok(());
@@ -128,7 +128,7 @@ impl Deadlines {
     }
 }
 
-/// What a lease's value says. Anyone may write one with `set`, so every part may be missing: a lease without
+/// The parts of a lease's value. A `set` may write any of them or none, so that each may be missing: a lease without
 /// `expires_at` never ends.
 #[derive(serde::Deserialize)]
 struct Envelope {
@@ -148,7 +148,7 @@ impl Envelope {
     }
 }
 
-/// A number, or nothing for any other value.
+/// A number; `None` for any other value.
 fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: serde::Deserializer<'de>,

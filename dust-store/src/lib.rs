@@ -1,15 +1,15 @@
-//! The embedded store: what a Dust server does to one store, in this process.
+//! An embedded Dust store: the behaviour of a server for one store, in this process.
 //!
 //! [`Store`] keeps leaves, a log of committed ops and an optional snapshot in [redb](https://docs.rs/redb), in memory
-//! or in one file. Every write or batch changes leaves, log and sequence in one transaction. What was acknowledged
-//! survives a crash. Readers see the last commit and do not wait for a writer. It is synchronous and has no clock of
-//! its own.
+//! or in one file. Every write or batch changes leaves, log and sequence in one transaction. Acknowledged writes
+//! survive a crash. Readers see the last commit and do not wait for a writer. The store is synchronous and takes the
+//! time from a [`Clock`].
 //!
 //! A store in a file has one writer thread: writes that wait for the disk share a commit, and each keeps its own
-//! `store_seq`, conditions and result. After the disk has failed, as a full one does, the store goes on by itself once
-//! the disk works again.
+//! `store_seq`, conditions and result. After a failure of the disk, such as a full one, the store continues by itself
+//! once the disk works again.
 //!
-//! A store [compacts itself](StoreBuilder::compaction) once its log is large beside its leaves.
+//! A store [compacts itself](StoreBuilder::compaction) once its log is large compared with its leaves.
 //!
 //! ```
 //! use dust_protocol::{Glob, ListRequest, Op, Path, RawJson, Write};
@@ -26,8 +26,8 @@
 //!
 //! # Where it differs from a server
 //!
-//! It speaks the server's language, its oddities included (case-folded subtrees, sets that are newest first, an empty
-//! object that deletes). But where the server breaks, it refuses or answers:
+//! It behaves as a server does, including case-folded subtrees, sets with the newest member first, and an empty object
+//! that deletes. In cases in which a server fails or loses data, it refuses or answers:
 //!
 //! | what | a Dust server | here |
 //! |---|---|---|
@@ -48,7 +48,7 @@
 //! | a batch | slower the larger the store is, its outcome unknown past 5 s | neither |
 //! | a plan's limits and the rate limit | enforced | none |
 //!
-//! Numbers keep the text they were written with: where a server answers `1.0e3`, this answers `1e3`.
+//! Numbers keep the text that was written: for `1e3` a server returns `1.0e3`, this store `1e3`.
 
 mod changes;
 mod clock;
@@ -88,10 +88,10 @@ use queue::Queue;
 use storage::{Disk, Storage};
 use tables::{FOLDED, FORMAT, LEAVES, LOG, META, SNAPSHOT};
 
-/// The format of the file that this version writes, and the newest it reads.
+/// The format of the file that this version writes, and the newest that it reads.
 const SUPPORTED_FORMAT: u64 = 1;
 
-/// How much redb keeps of its pages beside the file or the memory they are in, at the most, in bytes.
+/// The largest size of redb's cache of pages, in bytes.
 const CACHE_SIZE: usize = 128 * 1024 * 1024;
 
 /// A Dust store in this process. Cheap to clone: clones are the same store.
@@ -109,7 +109,7 @@ struct Opened(Arc<Inner>);
 impl Drop for Opened {
     fn drop(&mut self) {
         self.0.queue.close();
-        // A step of a compaction that is under way ends first.
+        // A running step of a compaction ends first.
         let _writer = self.0.writer();
         self.0.storage.close();
     }
@@ -117,28 +117,28 @@ impl Drop for Opened {
 
 struct Inner {
     storage: Storage,
-    /// Held by the one writer.
+    /// The state of the writer, locked by each write.
     writer: Mutex<Writer>,
-    /// What waits for the disk.
+    /// Requests that wait for the disk.
     queue: Arc<Queue>,
     feed: Arc<Feed>,
     clock: Arc<dyn Clock>,
     compaction: Compaction,
     /// The name of the file.
     file: Box<str>,
-    /// What is wrong with the file, once that has shown.
+    /// The damage of the file, once a call has found it.
     damage: OnceLock<StoreError>,
 }
 
 struct Writer {
     deadlines: Deadlines,
     sizes: Sizes,
-    /// How many compactions were done.
+    /// The number of completed compactions.
     compactions: u64,
     is_compacting: bool,
 }
 
-/// How a [`Store`] is opened.
+/// Options for opening a [`Store`].
 #[derive(Clone)]
 pub struct StoreBuilder {
     clock: Arc<dyn Clock>,
@@ -146,22 +146,22 @@ pub struct StoreBuilder {
 }
 
 impl StoreBuilder {
-    /// Uses this clock for leases. The default is the operating system's.
+    /// Sets the clock for leases (default: the operating system's).
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> StoreBuilder {
         self.clock = clock;
         self
     }
 
-    /// When the store replaces its log by a snapshot, in the background. The default is a log of 8 MiB that is twice as
-    /// large as the leaves. See [`Store::compact`].
+    /// Sets the condition for replacing the log by a snapshot in the background (default: a log of 8 MiB that is twice
+    /// as large as the leaves). See [`Store::compact`].
     ///
-    /// Whoever catches up from before the compaction begins with the snapshot.
+    /// A reader that catches up from before the compaction begins with the snapshot.
     pub fn compaction(mut self, compaction: Compaction) -> StoreBuilder {
         self.compaction = compaction;
         self
     }
 
-    /// An empty store that is gone when its last clone is dropped.
+    /// Makes an empty store in memory, which is freed with its last clone.
     pub fn in_memory(self) -> Result<Store, StoreError> {
         let backend = redb::backends::InMemoryBackend::new();
         let db = Database::builder()
@@ -171,11 +171,13 @@ impl StoreBuilder {
         self.start(db, "the memory", None)
     }
 
-    /// The store in a file, which is created if it is not there. Its directory must be.
+    /// Opens the store in a file, and creates the file if it is missing. Its directory must exist.
     ///
-    /// Fails if the file is open already, here or in another process, if it is something else than a store, if it was
-    /// cut, and if a later version wrote it. A file that something else changed in its middle may be opened; the first call
-    /// that meets the damage then fails, and if redb gives up over it, so do all calls from then on.
+    /// # Errors
+    ///
+    /// The file is open already, here or in another process, it is not a store, it was cut, or a later version wrote
+    /// it. A file that another program changed in the middle may be opened; then the first call that reads the damage
+    /// fails, and if redb panics there, so do all later calls.
     pub fn open(self, file: impl AsRef<FilePath>) -> Result<Store, StoreError> {
         let file = file.as_ref().to_owned();
         let name = file.display().to_string();
@@ -191,10 +193,10 @@ impl StoreBuilder {
         self.open_on(&name, Disk { open: Box::new(open), size: Box::new(size) })
     }
 
-    /// The store in a file that `disk` opens.
+    /// Opens the store in the file of `disk`.
     fn open_on(self, name: &str, disk: Disk) -> Result<Store, StoreError> {
-        // redb takes the structure of its pages on trust, and panics where it does not hold. Nothing outlives the panic:
-        // what it leaves behind is dropped here, and the file is not written to.
+        // redb does not check the structure of its pages and panics if it is wrong. No state outlives the panic: all of
+        // it is dropped here, and the file is not written.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let db = (disk.open)()?;
             self.start(db, name, Some(disk))
@@ -222,22 +224,22 @@ impl StoreBuilder {
 }
 
 impl Store {
-    /// An empty store that is gone when its last clone is dropped.
+    /// Makes an empty store in memory, which is freed with its last clone.
     pub fn in_memory() -> Result<Store, StoreError> {
         Store::builder().in_memory()
     }
 
-    /// The store in a file, which is created if it is not there. See [`StoreBuilder::open`].
+    /// Opens the store in a file, and creates the file if it is missing. See [`StoreBuilder::open`].
     pub fn open(file: impl AsRef<FilePath>) -> Result<Store, StoreError> {
         Store::builder().open(file)
     }
 
-    /// Whether the store lies in a file: its writes wait for the disk.
+    /// True if the store is a file, so that its writes wait for the disk.
     pub fn is_persistent(&self) -> bool {
         self.inner.storage.is_persistent()
     }
 
-    /// A store with a clock of your own, or with other times for its compaction.
+    /// Returns a builder, to set the clock or the condition for compactions.
     pub fn builder() -> StoreBuilder {
         StoreBuilder { clock: Arc::new(SystemClock::default()), compaction: Compaction::default() }
     }

@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::feed::{Call, Subscription};
 use super::tables::{to_leaf, to_op, to_path};
 
-/// The leaves of a store after one op: what compaction keeps of the log before it.
+/// The leaves of a store after one op, by which a compaction replaces the log up to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The `store_seq` of that op.
@@ -17,13 +17,13 @@ pub struct Snapshot {
 }
 
 impl Store {
-    /// The `store_seq` of the last committed op; 0 when there is none.
+    /// The `store_seq` of the last committed op; 0 if there is none.
     pub fn current_seq(&self) -> u64 {
         self.inner.storage.seq()
     }
 
-    /// The ops after `seq` in order, `limit` at the most. Those that a compaction has dropped are not among them: when
-    /// [`snapshot`](Store::snapshot) is newer than `seq`, begin with that.
+    /// The ops after `seq` in order, at most `limit`. Ops that a compaction has removed are missing: if
+    /// [`snapshot`](Store::snapshot) is newer than `seq`, begin with it.
     pub fn ops_since(&self, seq: u64, limit: usize) -> Result<Vec<CommittedOp>, StoreError> {
         self.inner.read(|view| {
             view.log_after(seq)?
@@ -36,18 +36,18 @@ impl Store {
         })
     }
 
-    /// The `store_seq` of the oldest op in the log; `None` when the log is empty.
+    /// The `store_seq` of the oldest op in the log; `None` if the log is empty.
     pub fn earliest_op_seq(&self) -> Result<Option<u64>, StoreError> {
         self.inner.read(|view| Ok(view.log_after(0)?.next().transpose()?.map(|(seq, _)| seq.value())))
     }
 
-    /// When an op was committed, in milliseconds since 1970 by the store's wall clock; `None` for an op that is not in the
-    /// log.
+    /// The time of the commit of an op, in milliseconds since 1970 by the store's wall clock; `None` for an op that is
+    /// not in the log.
     pub fn committed_at(&self, store_seq: u64) -> Result<Option<i64>, StoreError> {
         self.inner.read(|view| Ok(view.op(store_seq)?.map(|row| row.value().5)))
     }
 
-    /// The snapshot that the last compaction made.
+    /// The snapshot of the last compaction.
     pub fn snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
         self.inner.read(|view| {
             if view.snapshot_seq == 0 {
@@ -65,11 +65,11 @@ impl Store {
     }
 
     /// Calls a listener for every op committed from now on: in the order of `store_seq`, once each, when the op is
-    /// durable and readable. Dropping the subscription ends it.
+    /// durable and readable. Dropping the subscription ends the calls.
     ///
-    /// The listener is called on a thread that writes, under no lock: it may read and write, but should be quick (hand
-    /// the op to a channel). It should not panic: the write whose thread it runs on panics with it, though the store and
-    /// the other listeners are unharmed.
+    /// The listener is called on a thread that writes, under no lock. It may read and write, but should be fast, such
+    /// as sending the op to a channel. A panic of the listener continues in the write on whose thread it runs; the
+    /// store and the other listeners are unaffected.
     pub fn on_commit(&self, listener: impl Fn(&CommittedOp) + Send + Sync + 'static) -> Subscription {
         self.inner.feed.listen(Call::Op(Box::new(listener)))
     }

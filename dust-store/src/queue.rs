@@ -1,7 +1,7 @@
-//! The writer thread of a store in a file: what waits for the disk shares one commit.
+//! The writer thread of a store in a file, which commits waiting requests together.
 //!
-//! A commit waits for the disk for about a millisecond, so requests that come meanwhile are collected and committed
-//! together. The thread starts with the first write and ends when nothing was written for a while.
+//! A commit waits for the disk for about a millisecond. Requests that arrive during that time are committed together.
+//! The thread starts with the first write and ends after [`IDLE`] without a write.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,9 @@ use super::error::{StoreError, StoreErrorKind};
 use super::feed::Feed;
 use super::transaction::{Answer, Job};
 
-/// Requests in one commit, at the most.
+/// The largest number of requests in one commit.
 const TOGETHER: usize = 1024;
-/// How long the thread waits for more before it ends.
+/// The time without requests after which the thread ends.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// The requests that wait for the writer thread.
@@ -27,23 +27,23 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Waiting {
     requests: Vec<Waiter>,
-    /// Whether there is a writer thread.
+    /// True while there is a writer thread.
     has_thread: bool,
     is_closed: bool,
 }
 
-/// A request, the store that it keeps open, and where its answer goes.
+/// A request, the store that it keeps open, and the receiver of its answer.
 struct Waiter {
     job: Job,
     store: Store,
     reply: Reply,
 }
 
-/// Takes the answer; tells whether somebody waits for it.
+/// Receives the answer; returns true if a caller waits for it.
 type Reply = Box<dyn FnOnce(Answer) -> bool + Send>;
 
 impl Queue {
-    /// Lets the thread end. Called when the store is closed, so that nothing waits any more.
+    /// Ends the thread. Called when the store is closed, so that no request waits.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
         self.changed.notify_all();
@@ -61,7 +61,7 @@ impl Queue {
         let started = std::thread::Builder::new().name("dust-orm-store".to_owned()).spawn(move || queue.run());
         match started {
             Ok(_) => waiting.has_thread = true,
-            // The caller does the work where there is no thread to be had.
+            // If no thread can be started, the caller does the work.
             Err(_) => {
                 let requests = std::mem::take(&mut waiting.requests);
                 drop(waiting);
@@ -72,12 +72,12 @@ impl Queue {
 
     fn run(&self) {
         while let Some(requests) = self.next() {
-            // Those whose answers a panic has dropped are told that the thread has ended, and later ones are served.
+            // Requests whose answers a panic has dropped get an error; later requests are served.
             let _ = catch_unwind(AssertUnwindSafe(|| commit(requests)));
         }
     }
 
-    /// What waits, at least one request; `None` when the thread is to end.
+    /// The waiting requests, at least one; `None` if the thread has to end.
     fn next(&self) -> Option<Vec<Waiter>> {
         let mut waiting = self.lock();
         loop {
@@ -96,7 +96,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing that can panic is called under the lock.
+        // No call under the lock can panic.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -112,18 +112,18 @@ fn commit(requests: Vec<Waiter>) {
     let Some(first) = stores.first() else { return };
     let feed = Arc::clone(&first.inner.feed);
     let answers = first.inner.commit(&jobs);
-    // A caller that has its answer may drop its store and open the file again.
+    // A caller may drop its store after the answer and open the file again.
     drop(stores);
     let heard = replies.into_iter().zip(answers).fold(true, |all, (reply, answer)| reply(answer) && all);
     if !heard {
-        // A caller has the listeners called, see `Delivery`; one of them has gone. This thread must not: a listener may
-        // wait for a write.
+        // Callers call the listeners, see `Delivery`. One caller has dropped its future, and this thread must not do
+        // it: a listener may wait for a write.
         let _ = std::thread::Builder::new().spawn(move || feed.deliver());
     }
 }
 
 impl Store {
-    /// Commits a request and waits for that.
+    /// Commits a request and waits for the answer.
     pub(super) fn submit(&self, job: Job) -> Answer {
         let delivery = Delivery(Arc::clone(&self.inner.feed));
         if !self.inner.storage.is_persistent() {
@@ -135,7 +135,7 @@ impl Store {
         delivery.after(receiver.recv().unwrap_or_else(|_| Err(gone())))
     }
 
-    /// As [`submit`](Store::submit), without holding up the thread. A future that is dropped does not stop the write.
+    /// As [`submit`](Store::submit), without blocking the thread. Dropping the future does not stop the write.
     pub(super) async fn submit_async(&self, job: Job) -> Answer {
         let delivery = Delivery(Arc::clone(&self.inner.feed));
         if !self.inner.storage.is_persistent() {
@@ -152,7 +152,7 @@ fn gone() -> StoreError {
     StoreErrorKind::Storage("the writer thread has ended; the write may have been applied".into()).into()
 }
 
-/// Has listeners called on the thread of the writer, when it has its answer or gives up waiting for it.
+/// Calls the listeners on the caller's thread when it is dropped: after the answer, or with the caller's future.
 struct Delivery(Arc<Feed>);
 
 impl Delivery {

@@ -1,4 +1,4 @@
-//! Reading: from the last commit, without waiting for a writer.
+//! Reads of the last commit, which do not wait for a writer.
 
 use std::ops::Bound;
 
@@ -13,16 +13,16 @@ use super::error::{StoreError, StoreErrorKind};
 use super::tables::{LeafRow, View, any_with_prefix, to_leaf, to_leaf_ref, to_text};
 
 impl Store {
-    /// The leaf at a path, else the object that the leaves below it make, ignoring ASCII case as a Dust server does; its
-    /// revision is the largest of theirs.
+    /// The leaf at a path, otherwise the object that the leaves below it make, ignoring ASCII case as a Dust server
+    /// does. The revision of an object is the largest of its leaves.
     ///
-    /// Decimal and datetime envelopes come as bare strings. Where a leaf has leaves below it, it counts and they do not,
-    /// at the path itself and inside an assembled object.
+    /// Decimal and datetime envelopes are returned as plain strings. A leaf wins over the leaves below it, at the path
+    /// itself and inside an assembled object.
     pub fn get(&self, path: &Path) -> Result<Option<Entry>, StoreError> {
         self.inner.read(|view| view.entry(path))
     }
 
-    /// The leaves at exactly these paths, in the same order: 1000 at the most.
+    /// The leaves at exactly these paths, in the same order: at most 1000.
     pub fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, StoreError> {
         if paths.len() > MAX_PAGE {
             return Err(StoreErrorKind::TooManyPaths(paths.len()).into());
@@ -35,15 +35,15 @@ impl Store {
         })
     }
 
-    /// Whether there is a leaf below a path, exact in case.
+    /// True if there is a leaf below a path, exact in case.
     pub fn exists(&self, path: &Path) -> Result<bool, StoreError> {
         self.inner.read(|view| any_with_prefix(&view.leaves, &path.descendant_prefix()))
     }
 
     /// One page of leaves, their paths, or the prefixes one segment below a pattern's base.
     ///
-    /// The limit counts leaves, 1 to 1000. There is a `next_cursor` only if there is more; it is the path of the last
-    /// leaf looked at. A pattern without any `*` lists nothing.
+    /// The limit counts leaves, 1 to 1000. There is a `next_cursor` only if there are more; it is the path of the last
+    /// leaf of the page. A pattern without any `*` lists nothing.
     pub fn list(&self, request: &ListRequest) -> Result<Page, StoreError> {
         let Some(listing) = Listing::of(request)? else { return Ok(Page::default()) };
         let (lower, upper) = listing.bounds();
@@ -53,7 +53,7 @@ impl Store {
         })
     }
 
-    /// The leaves below a path, exact in case and in order, after the cursor of the page before: 1000 at the most.
+    /// The leaves below a path, exact in case and in order, after the cursor of the previous page: at most 1000.
     pub fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, StoreError> {
         let prefix = path.descendant_prefix();
         let end = prefix_end(&prefix);
@@ -77,7 +77,7 @@ impl Store {
         })
     }
 
-    /// How many leaves there are.
+    /// The number of leaves.
     pub fn entry_count(&self) -> Result<u64, StoreError> {
         self.inner.read(View::count)
     }

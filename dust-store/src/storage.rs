@@ -1,7 +1,7 @@
-//! The redb database of a store: opened, read, and opened again after a failure of the disk.
+//! The redb database of a store, which is opened again after a failure of the disk.
 //!
-//! redb refuses every call after the first one that the disk failed, until the database is opened again. A full disk is
-//! not the end of a store, so [`Storage::reopen`] does that, and reads that met the failure are made again.
+//! After a failure of the disk redb refuses every call until the database is opened again. A store has to survive a
+//! full disk, so [`Storage::reopen`] does that, and the failed reads are repeated.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,37 +12,37 @@ use redb::{Database, ReadableDatabase, WriteTransaction};
 use super::error::{StoreError, StoreErrorKind};
 use super::tables::View;
 
-/// Where a database lies that is not in memory.
+/// The disk of a database that is not in memory.
 pub(super) struct Disk {
     /// Opens the database, the first time and after a failure.
     pub(super) open: Box<dyn Fn() -> Result<Database, StoreError> + Send + Sync>,
-    /// The size of the file in bytes, where it can be told.
+    /// The size of the file in bytes, if it is known.
     pub(super) size: Box<dyn Fn() -> Option<u64> + Send + Sync>,
 }
 
-/// How long [`Storage::shrink`] waits for reads that are under way.
+/// The time that [`Storage::shrink`] waits for running reads.
 const READERS_END: Duration = Duration::from_millis(200);
 
 /// The database and its last commit.
 pub(super) struct Storage {
     open: RwLock<State>,
-    /// The last `store_seq` that readers see. Known without the database, whatever became of it.
+    /// The last `store_seq` that readers see. It is known even if the database is closed.
     seq: AtomicU64,
-    /// How many times the database was opened again. What was not durable before is lost then.
+    /// The number of times that the database was opened again. Each time, commits that are not durable are lost.
     opened: AtomicU64,
-    /// Absent for a store in memory, which no disk fails.
+    /// `None` for a store in memory.
     disk: Option<Disk>,
 }
 
 enum State {
     Open(Open),
-    /// The database could not be opened again; the cause.
+    /// The reason why the database could not be opened again.
     Failed(StoreError),
     Closed,
 }
 
 struct Open {
-    /// The last commit, for readers. Declared before the database, because it has to go first.
+    /// The last commit, for readers. Declared before the database, because it has to be dropped first.
     view: Arc<View>,
     db: Database,
 }
@@ -60,7 +60,7 @@ impl Storage {
         Ok(Storage { seq, open: RwLock::new(State::Open(open)), opened: AtomicU64::new(0), disk })
     }
 
-    /// Whether there is a disk, so that a write waits for it.
+    /// True if there is a disk, so that writes wait for it.
     pub(super) fn is_persistent(&self) -> bool {
         self.disk.is_some()
     }
@@ -75,12 +75,12 @@ impl Storage {
         self.seq.load(Ordering::SeqCst)
     }
 
-    /// How many times the database was opened again.
+    /// The number of times that the database was opened again.
     pub(super) fn opened(&self) -> u64 {
         self.opened.load(Ordering::SeqCst)
     }
 
-    /// The size of the file in bytes, where there is one and it can be told.
+    /// The size of the file in bytes, if there is one and its size is known.
     pub(super) fn size(&self) -> Option<u64> {
         self.disk.as_ref().and_then(|disk| (disk.size)())
     }
@@ -89,16 +89,16 @@ impl Storage {
         matches!(*self.open.read().unwrap_or_else(PoisonError::into_inner), State::Closed)
     }
 
-    /// Begins the one write transaction. Called by the one writer.
+    /// Begins the write transaction. Called by the writer only.
     pub(super) fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
         self.with(|open| Ok(open.db.begin_write()?))
     }
 
-    /// Shows the last commit to readers. Called by the one writer.
+    /// Shows the last commit to readers. Called by the writer only.
     pub(super) fn refresh(&self) -> Result<(), StoreError> {
         let view = self.with(|open| Ok(Arc::new(View::open(open.db.begin_read()?)?)))?;
         let seq = view.seq;
-        // The view before is dropped outside of the lock, as the last reader of a view frees its pages.
+        // The previous view is dropped outside of the lock, as the last reader of a view frees its pages.
         let _before = match &mut *self.open.write().unwrap_or_else(PoisonError::into_inner) {
             State::Open(open) => Some(std::mem::replace(&mut open.view, view)),
             State::Failed(_) | State::Closed => None,
@@ -107,17 +107,16 @@ impl Storage {
         Ok(())
     }
 
-    /// Closes the database and opens it again: what redb asks for after a failure of the disk. Called by the one
-    /// writer.
+    /// Closes the database and opens it again, as redb requires after a failure of the disk. Called by the writer only.
     ///
-    /// Readers of an older view fail from now on and have to begin again.
+    /// Readers of an older view fail from now on and have to get a new view.
     pub(super) fn reopen(&self) -> Result<(), StoreError> {
         let Some(disk) = &self.disk else { return Ok(()) };
         let mut state = self.open.write().unwrap_or_else(PoisonError::into_inner);
         if matches!(*state, State::Closed) {
             return Err(closed());
         }
-        // The file is locked as long as the old database lives.
+        // The file is locked until the old database is dropped.
         *state = State::Closed;
         self.opened.fetch_add(1, Ordering::SeqCst);
         match (disk.open)().and_then(Open::new) {
@@ -133,10 +132,10 @@ impl Storage {
         }
     }
 
-    /// Moves the pages in use to the beginning of the file and gives the rest back to the disk. Answers `false` where
-    /// reads that are under way do not end soon, which hold pages. Called by the one writer.
+    /// Moves the used pages to the beginning of the file and returns the rest to the disk. Returns `false` if running
+    /// reads, which hold pages, do not end soon. Called by the writer only.
     ///
-    /// Reads wait meanwhile, about as long as it takes to write what is in use.
+    /// Reads wait during that, about as long as it takes to write the used pages.
     pub(super) fn shrink(&self) -> Result<bool, StoreError> {
         let mut state = self.open.write().unwrap_or_else(PoisonError::into_inner);
         let State::Open(Open { view, mut db }) = std::mem::replace(&mut *state, State::Closed) else {
@@ -153,7 +152,7 @@ impl Storage {
         drop(view);
         let shrunk = match db.compact() {
             Ok(_) => Ok(true),
-            // Somebody who is not known here reads.
+            // A reader outside of this struct holds a view.
             Err(redb::CompactionError::Storage(error)) => Err(error.into()),
             Err(_) => Ok(false),
         };
@@ -176,7 +175,7 @@ impl Storage {
     }
 
     fn with<T>(&self, call: impl FnOnce(&Open) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        // Every change of the state is one assignment, so a panic elsewhere cannot have left it half changed.
+        // Every change of the state is one assignment, so that a panic elsewhere cannot leave it inconsistent.
         match &*self.open.read().unwrap_or_else(PoisonError::into_inner) {
             State::Open(open) => call(open),
             State::Failed(error) => Err(error.clone()),

@@ -1,5 +1,5 @@
-//! How a store lies in redb: leaves by path, the log by `store_seq`, the last snapshot, and an index that makes
-//! ignoring ASCII case cheap.
+//! The tables of a store in redb: leaves by path, the log by `store_seq`, the last snapshot, and an index for lookups
+//! that ignore ASCII case.
 
 use std::ops::Bound;
 
@@ -10,38 +10,39 @@ use dust_protocol::{CommittedOp, Entry, Leaf, LeafKind, LeafRef, OpKind, Path, R
 
 use super::error::{StoreError, StoreErrorKind};
 
-// Texts are kept as bytes, because redb panics on a text that is not UTF-8, as it may be in a file that was damaged.
+// Texts are stored as bytes, because redb panics on a text that is not UTF-8, which a damaged file may have.
 pub(super) type Text = &'static [u8];
 /// A leaf by its rendered path: kind, revision, value.
 pub(super) type LeafRow = (u8, u64, Text);
-/// An op by its `store_seq`: kind, path, value, device, client's id, and when it was committed in milliseconds since 1970.
+/// An op by its `store_seq`: kind, path, value, device, client's id, and when it was committed in milliseconds since
+/// 1970.
 pub(super) type OpRow = (u8, Text, Text, Text, Text, i64);
 
 pub(super) const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");
 pub(super) const LEAVES: TableDefinition<'static, Text, LeafRow> = TableDefinition::new("leaves");
-/// The paths that contain ASCII upper-case letters, after their lower-case form. All other paths *are* their lower-case
-/// form, so the two tables together find what is below a path whatever its case, without a scan.
+/// The paths that contain ASCII upper-case letters, after their lower-case form. All other paths equal their lower-case
+/// form, so that the two tables together find the leaves below a path in any case without a scan.
 pub(super) const FOLDED: TableDefinition<'static, (Text, Text), ()> = TableDefinition::new("folded");
 pub(super) const LOG: TableDefinition<'static, u64, OpRow> = TableDefinition::new("log");
 pub(super) const SNAPSHOT: TableDefinition<'static, Text, LeafRow> = TableDefinition::new("snapshot");
-/// The snapshot that a compaction is making.
+/// The unfinished snapshot of a running compaction.
 pub(super) const NEXT_SNAPSHOT: TableDefinition<'static, Text, LeafRow> = TableDefinition::new("next_snapshot");
 
 /// The bytes of files, by their hash.
 pub(super) const FILES: TableDefinition<'static, Text, Text> = TableDefinition::new("files");
-/// Where `put_file` has referred to a file: its hash and a path. Whether the leaf still does, the leaf says.
+/// The references that `put_file` wrote: hash and path. A reference is valid only while the leaf has it.
 pub(super) const FILE_PATHS: TableDefinition<'static, (Text, Text), ()> = TableDefinition::new("file_paths");
 
 /// The key in `META` of the file's format.
 pub(super) const FORMAT: &str = "format";
-/// The key in `META` of the `store_seq` through which the snapshot speaks.
+/// The key in `META` of the snapshot's `store_seq`.
 pub(super) const SNAPSHOT_SEQ: &str = "snapshot_seq";
 /// The keys in `META` of the bytes in the leaves, the log and the snapshot, by which a compaction is due.
 pub(super) const LIVE_BYTES: &str = "live_bytes";
 pub(super) const LOG_BYTES: &str = "log_bytes";
 pub(super) const SNAPSHOT_BYTES: &str = "snapshot_bytes";
 
-// The position is what is stored: only ever append.
+// The position is stored: append only.
 const LEAF_KINDS: [LeafKind; 13] = [
     LeafKind::Other,
     LeafKind::String,
@@ -71,11 +72,11 @@ const OP_KINDS: [OpKind; 10] = [
 ];
 
 fn code<T: PartialEq>(all: &[T], one: &T) -> u8 {
-    // Fits, because the tables are short; and every kind is in its table, which a test checks.
+    // Cannot fail: the tables are short, and a test checks that every kind is in its table.
     all.iter().position(|known| known == one).unwrap_or(0) as u8
 }
 
-/// A text as it was stored.
+/// Reads a stored text.
 pub(super) fn to_text(bytes: &[u8]) -> Result<&str, StoreError> {
     std::str::from_utf8(bytes)
         .map_err(|_| StoreErrorKind::Storage("the file is damaged: a text in it is not UTF-8".into()).into())
@@ -107,17 +108,17 @@ pub(super) fn to_op_row(op: &CommittedOp, wall_ms: i64) -> <OpRow as redb::Value
     (code(&OP_KINDS, &op.op), path, value, device_id, client_op_id, wall_ms)
 }
 
-/// The bytes of a leaf and its path, as compactions count them.
+/// The bytes of a leaf and its path, by which compactions are due.
 pub(super) fn leaf_bytes(path: &[u8], (_, _, value): &(u8, u64, &[u8])) -> u64 {
     (path.len() + value.len() + ROW) as u64
 }
 
-/// The bytes of an op of the log, as compactions count them.
+/// The bytes of an op of the log, by which compactions are due.
 pub(super) fn op_bytes((_, path, value, device_id, client_op_id, _): &<OpRow as redb::Value>::SelfType<'_>) -> u64 {
     (path.len() + value.len() + device_id.len() + client_op_id.len() + ROW) as u64
 }
 
-/// What a row costs beside its texts, about.
+/// The approximate overhead of a row, in bytes.
 const ROW: usize = 32;
 
 pub(super) fn to_op(store_seq: u64, row: <OpRow as redb::Value>::SelfType<'_>) -> Result<CommittedOp, StoreError> {
@@ -135,14 +136,14 @@ pub(super) fn to_op(store_seq: u64, row: <OpRow as redb::Value>::SelfType<'_>) -
     })
 }
 
-/// The least second half of a key in `FOLDED`.
+/// The smallest second half of a key in `FOLDED`.
 pub(super) const NOTHING: &[u8] = b"";
 
 pub(super) fn bytes(path: &Path) -> &[u8] {
     path.as_str().as_bytes()
 }
 
-/// The last `store_seq`: that of the log's end, or of the snapshot when the log is empty.
+/// The last `store_seq`: that of the last op in the log, or of the snapshot if the log is empty.
 pub(super) fn last_seq(
     log: &impl ReadableTable<u64, OpRow>,
     meta: &impl ReadableTable<&'static str, u64>,
@@ -161,13 +162,13 @@ pub(super) fn leaf(leaves: &impl ReadableTable<Text, LeafRow>, path: &[u8]) -> R
     leaves.get(path)?.map(|row| to_leaf(row.value())).transpose()
 }
 
-/// Whether there is a leaf whose path begins with a prefix, exact in case.
+/// True if there is a leaf whose path begins with a prefix, exact in case.
 pub(super) fn any_with_prefix(leaves: &impl ReadableTable<Text, LeafRow>, prefix: &str) -> Result<bool, StoreError> {
     let end = prefix_end(prefix);
     Ok(leaves.range(prefix.as_bytes()..end.as_bytes())?.next().transpose()?.is_some())
 }
 
-/// The leaf at a path, else the object that the leaves below it make.
+/// The leaf at a path, otherwise the object that the leaves below it make.
 pub(super) fn entry(
     leaves: &impl ReadableTable<Text, LeafRow>,
     folded: &impl ReadableTable<(Text, Text), ()>,
@@ -192,7 +193,7 @@ fn below(
     for row in folded.range((prefix, NOTHING)..(end, NOTHING))? {
         let (key, _) = row?;
         let (_, path) = key.value();
-        // Those that begin with the lower-case prefix come with the others below.
+        // Paths that begin with the lower-case prefix are found by the other lookup below.
         if !path.starts_with(prefix)
             && let Some(leaf) = leaf(leaves, path)?
         {
@@ -210,17 +211,17 @@ fn below(
     Ok(found)
 }
 
-/// What readers see: the store as it was after one commit. Later commits do not touch it.
+/// A view for readers: the store as of one commit. Later commits do not change it.
 pub(super) struct View {
     pub(super) leaves: ReadOnlyTable<Text, LeafRow>,
     folded: ReadOnlyTable<(Text, Text), ()>,
     log: ReadOnlyTable<u64, OpRow>,
     pub(super) snapshot: ReadOnlyTable<Text, LeafRow>,
-    /// For the tables that not every store has.
+    /// The transaction, for the tables that not every store has.
     pub(super) txn: ReadTransaction,
     /// The last `store_seq`.
     pub(super) seq: u64,
-    /// That of the last snapshot; 0 when there is none.
+    /// The `store_seq` of the last snapshot; 0 if there is none.
     pub(super) snapshot_seq: u64,
 }
 
@@ -251,8 +252,8 @@ impl View {
         Ok(self.leaves.len()?)
     }
 
-    /// The log after `seq`. Rows that the snapshot speaks for are not part of it: a compaction removes them in steps,
-    /// after the snapshot is there.
+    /// The log after `seq`, without the rows that the snapshot covers: a compaction removes them in steps after it has
+    /// made the snapshot.
     pub(super) fn log_after(&self, seq: u64) -> Result<redb::Range<'_, u64, OpRow>, StoreError> {
         let after = seq.max(self.snapshot_seq);
         Ok(self.log.range((Bound::Excluded(after), Bound::Unbounded))?)
@@ -269,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_its_own_code() {
+    fn kind_has_its_own_code() {
         for name in [
             "string", "integer", "float", "boolean", "null", "map", "counter", "set", "file", "lease", "decimal",
             "datetime", "other",

@@ -1,4 +1,4 @@
-//! The recorded behaviour of a Dust server, case by case.
+//! Tests of the recorded behaviour of a Dust server.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(super) fn op(at: &str, op: Op) -> Write {
     Write::new(path(at), op)
 }
 
-/// Short forms for a store under test; every one panics where the store refuses.
+/// Short forms for a store under test, which panic if the store refuses.
 pub(super) trait Short {
     fn try_do(&self, write: Write) -> Result<Option<CommittedOp>, StoreError>;
     fn try_batch(&self, ops: Vec<BatchOp>) -> Result<Vec<CommittedOp>, StoreError>;

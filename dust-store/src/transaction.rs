@@ -1,4 +1,4 @@
-//! The one write transaction: several requests that share a commit, each of which is committed or refused on its own.
+//! The write transaction: several requests that share a commit, each of which is committed or refused by itself.
 
 use std::sync::{Arc, MutexGuard};
 
@@ -18,23 +18,24 @@ use super::{Inner, Writer, files};
 /// A request of a writer.
 #[derive(Debug)]
 pub(super) enum Request {
-    /// One write; where it refers to a file, its bytes are kept in the same transaction.
+    /// One write, with the bytes of its file if it refers to one.
     One { write: Write, content: Option<Vec<u8>> },
-    /// All or none.
+    /// Several writes, all or none.
     All { writes: Vec<Write>, fence: Option<Fence> },
 }
 
-/// A request and who makes it.
+/// A request and its origin.
 pub(super) struct Job {
     pub(super) request: Request,
     pub(super) origin: Origin,
 }
 
-/// The ops that a request has committed, which may be none; or why it was refused.
+/// The committed ops of a request, which may be none, or the reason why it was refused.
 pub(super) type Answer = Result<Vec<CommittedOp>, StoreError>;
 
 impl Inner {
-    /// Commits requests together, and answers each. Their ops are shown to readers and queued for listeners, in order.
+    /// Commits requests together and returns an answer for each. Their ops are shown to readers and queued for
+    /// listeners, in order.
     pub(super) fn commit(self: &Arc<Inner>, jobs: &[Job]) -> Vec<Answer> {
         let committed = self.guarded(|| {
             let mut writer = self.writer();
@@ -59,7 +60,7 @@ impl Inner {
         self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Begins the one write transaction. Where the disk has failed before, the database is opened again first.
+    /// Begins the write transaction. After a failure of the disk, opens the database again first.
     pub(super) fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
         match self.storage.begin_write() {
             Err(_) if self.storage.is_persistent() => {
@@ -74,13 +75,13 @@ impl Inner {
         let txn = self.begin_write()?;
         let mut staged = Staged { answers: Vec::with_capacity(jobs.len()), seq: 0, durable: false };
         let Err(error) = self.stage_and_commit(writer, jobs, txn, &mut staged) else { return Ok(staged.answers) };
-        // As after a restart: the ends of leases are what the leaves say.
+        // As after a restart, the leaves have the deadlines of leases.
         writer.deadlines = Deadlines::default();
         if let Err(again) = self.storage.reopen() {
             tracing::warn!(target: "dust_store", error = %again, "the store could not be opened again after a failure");
         }
-        // The disk may have failed after it had everything. Then the ops are there, and listeners have to know them;
-        // but their writers are told of the failure, unless it came later.
+        // The disk may have failed after it had written everything. Then the ops are committed and listeners receive
+        // them, but their writers get the failure, unless the ops are durable.
         let is_there = self.storage.is_persistent() && staged.seq > 0 && self.storage.seq() == staged.seq;
         if is_there {
             staged.answers.iter().flatten().for_each(|ops| self.feed.queue(ops));
@@ -126,7 +127,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Takes a refused request back, and tells it the revision that a leaf has without it.
+    /// Undoes a refused request, and adds to its error the revision that the leaf has without it.
     fn refuse(&self, tables: &mut WriteTables<'_>, mut refused: StoreError) -> Result<StoreError, StoreError> {
         let taken_back = tables.take_back()?;
         if let Some(path) = refused.path().filter(|_| refused.wants_revision()).cloned() {
@@ -137,16 +138,16 @@ impl Inner {
     }
 }
 
-/// What a transaction has come to.
+/// The result of a transaction.
 struct Staged {
     answers: Vec<Answer>,
     /// The `store_seq` of its last op; 0 before that is known.
     seq: u64,
-    /// Whether it was committed.
+    /// True after the commit.
     durable: bool,
 }
 
-/// Does a request to the tables. Where it is refused, the tables may hold a part of it.
+/// Applies a request to the tables. If it is refused, the tables may hold a part of it.
 fn stage(tables: &mut WriteTables<'_>, txn: &WriteTransaction, writer: &mut Writer, job: &Job, now: Now) -> Answer {
     let first = tables.last_seq + 1;
     let (writes, content) = match &job.request {
@@ -169,7 +170,7 @@ fn stage(tables: &mut WriteTables<'_>, txn: &WriteTransaction, writer: &mut Writ
         }
         committed.extend(op);
     }
-    // Only what stays is remembered, so this is last.
+    // The last step, so that only deadlines of accepted ops are recorded.
     let ops = writes.iter().filter(|write| is_lease(&write.op));
     for write in ops {
         let of = |op: &&CommittedOp| op.path == write.path && op.op == write.op.kind();
@@ -200,7 +201,7 @@ fn stage_op(
     commit_op(tables, path, op, stamp, origin).map(Some)
 }
 
-/// Compares the leaf as the transaction sees it. The revision that a refusal tells is filled in later.
+/// Compares the leaf as of this transaction. The revision in a refusal is filled in later.
 fn check_guard(tables: &WriteTables<'_>, path: &Path, precondition: Option<Precondition>) -> Result<(), StoreError> {
     let Some(precondition) = precondition else { return Ok(()) };
     match (precondition, tables.leaf(path)?) {

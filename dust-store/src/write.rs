@@ -1,4 +1,4 @@
-//! Writing: one op or several, in one transaction.
+//! Writes of one op or several, in one transaction.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use super::Store;
 use super::error::{StoreError, StoreErrorKind};
 use super::transaction::{Job, Request};
 
-/// Who writes: kept with the op in the log.
+/// The writer of an op, which the log keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The device.
     pub device_id: Arc<str>,
-    /// The writer's own id for the write. Nothing is deduplicated by it.
+    /// The writer's own id for the write. Two writes may have the same id.
     pub client_op_id: Arc<str>,
 }
 
@@ -31,9 +31,9 @@ impl Origin {
 }
 
 impl Store {
-    /// Does one write, and answers the op as it was committed: durable, readable, and in the log.
+    /// Applies one write and returns the committed op, which is durable, readable and in the log.
     ///
-    /// `None` means that nothing was committed, which happens only when a lease is released with a token that no longer
+    /// `None` means that nothing was committed, which happens only if a lease is released with a token that no longer
     /// matches. Listeners are called with the op before or shortly after this returns.
     ///
     /// ```
@@ -50,24 +50,25 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// What the server would refuse, and [`Storage`](StoreErrorKind::Storage) where the disk failed: then the write was
-    /// not applied, unless the disk failed when it was asked to make the write durable. The store goes on once the disk
-    /// works again, such as when there is room on it.
+    /// A write that a server refuses, and [`Storage`](StoreErrorKind::Storage) if the disk failed: then the write was
+    /// not applied, unless the disk failed while it made the write durable. The store continues once the disk works
+    /// again, such as when it has space.
     pub fn write(&self, write: Write, origin: &Origin) -> Result<Option<CommittedOp>, StoreError> {
         Ok(self.submit(Job::one(write, None, origin.clone())?)?.pop())
     }
 
-    /// As [`write`](Store::write), for a task: waits for the disk without holding up its thread.
+    /// As [`write`](Store::write), for async code: waits for the disk without blocking the thread.
     pub async fn write_async(&self, write: Write, origin: Origin) -> Result<Option<CommittedOp>, StoreError> {
         Ok(self.submit_async(Job::one(write, None, origin)?).await?.pop())
     }
 
-    /// Does several `set` and `delete` ops, all or none, each with its own `store_seq`: 1 to 1000 of them. Later ops see
-    /// what earlier ones did, so a guard may name a revision that the batch itself makes. One fence guards the whole.
+    /// Applies 1 to 1000 `set` and `delete` ops, all or none, each with its own `store_seq`. An op sees the changes of
+    /// earlier ones, so that a precondition may name a revision that the batch itself makes. One fence guards the whole
+    /// batch.
     ///
-    /// In the log each op has the client's id with its place in the batch: `id:0`, `id:1`, …
+    /// In the log each op has the client's id with its index in the batch: `id:0`, `id:1`, …
     ///
-    /// The error says which op was refused and why. Unlike a Dust server, `if_absent` is honoured.
+    /// The error has the index of the refused op and the reason. Unlike in a Dust server, `if_absent` has an effect.
     pub fn batch_write(
         &self,
         ops: Vec<BatchOp>,
@@ -77,7 +78,7 @@ impl Store {
         self.submit(Job::batch(ops, fence, origin.clone())?)
     }
 
-    /// As [`batch_write`](Store::batch_write), for a task.
+    /// As [`batch_write`](Store::batch_write), for async code.
     pub async fn batch_write_async(
         &self,
         ops: Vec<BatchOp>,
@@ -87,10 +88,10 @@ impl Store {
         self.submit_async(Job::batch(ops, fence, origin)?).await
     }
 
-    /// Does writes of any kind and number, all or none, in one transaction: for imports. Each has its own `store_seq`
-    /// and sees what those before it did.
+    /// Applies writes of any kind and number, all or none, in one transaction, for imports. Each has its own
+    /// `store_seq` and sees the changes of earlier ones.
     ///
-    /// In the log each op has the client's id with its place: `id:0`, `id:1`, …
+    /// In the log each op has the client's id with its index: `id:0`, `id:1`, …
     ///
     /// ```
     /// use dust_protocol::{Op, Path, RawJson, Write};
@@ -107,7 +108,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Those of [`write`](Store::write); [`op_index`](StoreError::op_index) says which write was refused.
+    /// Those of [`write`](Store::write); [`op_index`](StoreError::op_index) is the index of the refused write.
     pub fn write_all(&self, writes: Vec<Write>, origin: &Origin) -> Result<Vec<CommittedOp>, StoreError> {
         if writes.is_empty() {
             return Ok(Vec::new());
@@ -115,8 +116,8 @@ impl Store {
         self.submit(Job::all(writes, None, origin.clone())?)
     }
 
-    /// Does writes of any kind and number in one transaction, each on its own: one that is refused takes nothing from
-    /// the others. The answers are in the order of the writes, and those of [`write`](Store::write).
+    /// Applies writes of any kind and number in one transaction, each by itself: a refused write does not affect the
+    /// others. The answers are those of [`write`](Store::write), in the order of the writes.
     pub fn write_each(&self, writes: Vec<(Write, Origin)>) -> Vec<Result<Option<CommittedOp>, StoreError>> {
         let (mut jobs, mut refused) = (Vec::with_capacity(writes.len()), Vec::with_capacity(writes.len()));
         for (write, origin) in writes {
@@ -162,10 +163,10 @@ impl Job {
     }
 }
 
-/// The reason of a refusal of what a later version of the protocol may know.
+/// The reason of a refusal of a precondition that a later version of the protocol may know.
 pub(super) const UNKNOWN_PRECONDITION: &str = "this store does not know the condition";
 
-/// What can be said against a write without looking at the leaves.
+/// Refuses a write that is invalid for any leaves.
 fn check(write: &Write) -> Result<(), StoreError> {
     let kind = match (write.precondition, &write.op) {
         (None, op) if is_lease(op) && write.fence.is_some() => {

@@ -1,14 +1,14 @@
-//! A store that compacts itself.
+//! Tests of compaction.
 
 use super::disk::FakeDisk;
 use super::*;
 
-/// A log of so many bytes is compacted.
+/// Compacts a log of `bytes` bytes.
 fn at(bytes: u64) -> StoreBuilder {
     Store::builder().compaction(Compaction::default().min_log_bytes(bytes).log_per_live(1))
 }
 
-/// Waits until no compaction is under way.
+/// Waits until no compaction is running.
 fn settled(store: &Store) {
     while store.inner.writer().is_compacting {
         std::thread::sleep(std::time::Duration::from_millis(1));
@@ -16,11 +16,11 @@ fn settled(store: &Store) {
 }
 
 #[test]
-fn a_store_that_is_written_to_does_not_grow() {
+fn store_with_updates_does_not_grow() {
     for store in [at(20_000).in_memory().unwrap(), FakeDisk::default().store_with(at(20_000)).unwrap()] {
         for number in 0..3_000 {
             store.set("links/dust/count", &number.to_string());
-            // One that cannot keep up would be no news.
+            // A compaction that is slower than the writes is no failure of this test.
             if number % 100 == 0 {
                 settled(&store);
             }
@@ -38,7 +38,7 @@ fn a_store_that_is_written_to_does_not_grow() {
 }
 
 #[test]
-fn a_store_that_never_compacts_keeps_its_log() {
+fn store_without_compaction_keeps_its_log() {
     let store = Store::builder().compaction(Compaction::never()).in_memory().unwrap();
     for number in 0..500 {
         store.set("a", &format!("\"{number}{}\"", "x".repeat(10_000)));
@@ -48,10 +48,10 @@ fn a_store_that_never_compacts_keeps_its_log() {
 }
 
 #[test]
-fn what_is_written_during_a_compaction_comes_after_its_snapshot() {
+fn write_during_compaction_comes_after_its_snapshot() {
     let store = at(10_000).in_memory().unwrap();
     let plain = Store::builder().compaction(Compaction::never()).in_memory().unwrap();
-    // More leaves than one step copies, some of them in other letters.
+    // More leaves than one step copies, some of them in upper case.
     for number in 0..4_000 {
         let at = format!("{}/{number}", if number % 3 == 0 { "Links" } else { "links" });
         for store in [&store, &plain] {
@@ -78,7 +78,7 @@ fn what_is_written_during_a_compaction_comes_after_its_snapshot() {
 }
 
 #[test]
-fn a_compaction_that_a_loss_of_power_ends_leaves_the_store_as_it_was() {
+fn loss_of_power_during_compaction_keeps_the_store() {
     let disk = FakeDisk::default();
     let store = disk.store_with(at(20_000)).unwrap();
     let plain = Store::in_memory().unwrap();
@@ -94,7 +94,7 @@ fn a_compaction_that_a_loss_of_power_ends_leaves_the_store_as_it_was() {
         let log = after.ops_since(0, usize::MAX).unwrap();
         let since = after.snapshot().unwrap().map_or(0, |snapshot| snapshot.seq);
         assert_eq!(log, plain.ops_since(since, usize::MAX).unwrap());
-        // It compacts again, whatever is left of the one before.
+        // A new compaction succeeds with the rest of the unfinished one.
         after.set("more", "1");
         settled(&after);
         assert_eq!(after.entry_count().unwrap(), plain.entry_count().unwrap() + 1);
@@ -102,7 +102,7 @@ fn a_compaction_that_a_loss_of_power_ends_leaves_the_store_as_it_was() {
 }
 
 #[test]
-fn a_file_gives_room_back() {
+fn compaction_shrinks_the_file() {
     let disk = FakeDisk::default();
     let never = Store::builder().compaction(Compaction::never());
     {
@@ -123,7 +123,7 @@ fn a_file_gives_room_back() {
 }
 
 #[test]
-fn what_was_deleted_leaves_the_snapshot_too() {
+fn deleted_leaf_is_not_in_next_snapshot() {
     let store = at(20_000).in_memory().unwrap();
     let ops = (0..1_000).map(|n| BatchOp::set(path(&format!("r/{n}")), raw("\"a value\"")));
     store.try_batch(ops.collect()).unwrap();
@@ -135,7 +135,7 @@ fn what_was_deleted_leaves_the_snapshot_too() {
 }
 
 #[test]
-fn a_store_that_is_dropped_during_a_compaction_closes_its_file() {
+fn store_dropped_during_compaction_closes_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("dev.redb");
     for round in 0..20 {

@@ -1,4 +1,4 @@
-//! A disk that a test fills, breaks and takes the power from; and stores on it.
+//! Tests on a simulated disk that can be full, fail and lose power.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -9,7 +9,7 @@ use redb::StorageBackend;
 use super::*;
 use crate::storage::Disk;
 
-/// A file of which only what was synced survives a loss of power.
+/// A file that keeps only synced changes after a loss of power.
 #[derive(Clone, Default)]
 pub(super) struct FakeDisk(Arc<Mutex<Platter>>);
 
@@ -20,7 +20,7 @@ struct Platter {
     unsynced: Vec<Change>,
     synced: Vec<u8>,
     syncs: usize,
-    /// The most bytes that it takes.
+    /// The capacity in bytes.
     room: Option<usize>,
     fails_to_sync: bool,
 }
@@ -58,7 +58,7 @@ impl FakeDisk {
         builder.open_on("the disk", Disk { open: Box::new(open), size: Box::new(size) })
     }
 
-    /// The disk after the power was gone.
+    /// The disk after a loss of power.
     pub(super) fn without_power(&self) -> FakeDisk {
         let synced = self.lock().synced.clone();
         FakeDisk(Arc::new(Mutex::new(Platter { bytes: synced.clone(), synced, ..Platter::default() })))
@@ -138,7 +138,7 @@ impl StorageBackend for Handle {
 }
 
 #[test]
-fn what_is_acknowledged_survives_a_loss_of_power() {
+fn acknowledged_write_survives_loss_of_power() {
     let disk = FakeDisk::default();
     let store = disk.store().unwrap();
     for number in 1..=20_u64 {
@@ -161,7 +161,7 @@ fn what_is_acknowledged_survives_a_loss_of_power() {
 }
 
 #[tokio::test]
-async fn what_a_task_has_acknowledged_survives_a_loss_of_power() {
+async fn acknowledged_async_write_survives_loss_of_power() {
     let disk = FakeDisk::default();
     let store = disk.store().unwrap();
     for number in 1..=5_u64 {
@@ -172,7 +172,7 @@ async fn what_a_task_has_acknowledged_survives_a_loss_of_power() {
 }
 
 #[test]
-fn a_full_disk_refuses_writes_until_there_is_room() {
+fn full_disk_refuses_writes_until_it_has_space() {
     let disk = FakeDisk::default();
     let store = disk.store().unwrap();
     let heard = Arc::new(Mutex::new(Vec::new()));
@@ -190,7 +190,7 @@ fn a_full_disk_refuses_writes_until_there_is_room() {
         assert!(done < 1_000, "the disk never fills");
     };
     assert_eq!(refused.name(), "storage");
-    // Again, with nothing but an error of the operating system behind it.
+    // Again, with only an error of the operating system as the cause.
     for _ in 0..3 {
         assert_eq!(store.refuse(&format!("large/{done}"), Op::Set(large.clone())).name(), "storage");
         assert_eq!((store.value("small"), store.current_seq()), ("1".to_owned(), done));
@@ -207,14 +207,14 @@ fn a_full_disk_refuses_writes_until_there_is_room() {
 }
 
 #[test]
-fn a_write_that_the_disk_does_not_confirm_is_refused_and_the_store_goes_on_later() {
+fn unconfirmed_write_is_refused_and_store_continues() {
     let disk = FakeDisk::default();
     let store = disk.store().unwrap();
     store.set("a", "1");
     disk.fail_to_sync(true);
     assert_eq!(store.refuse("a", Op::Set(raw("2"))).name(), "storage");
     disk.fail_to_sync(false);
-    // Whether the refused write is there is not known, but the number of a write is used once.
+    // The refused write may be committed or not, but its `store_seq` is used only once.
     let seq = store.set("b", "1");
     assert_eq!(store.ops_since(0, 10).unwrap().len() as u64, seq);
     assert_eq!(disk.without_power().store().unwrap().current_seq(), seq);

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_file_keeps_everything() {
+fn reopened_file_has_everything() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("dev.redb");
     let clock = Arc::new(ManualClock::new(1_000));
@@ -15,7 +15,7 @@ fn a_file_keeps_everything() {
     };
     let store = open();
     assert_eq!((leaves(&store), store.ops_since(0, 10).unwrap()), before);
-    // Nothing is known of the monotonic clock any more: the wall clock decides.
+    // The deadlines on the monotonic clock are lost: the wall clock decides.
     assert_eq!(store.refuse("lock", Op::Lease { holder: None, ttl_ms: 1 }).name(), "held");
     clock.set_wall(6_000);
     store.run("lock", Op::Lease { holder: None, ttl_ms: 1 });
@@ -30,7 +30,7 @@ fn a_file_keeps_everything() {
 }
 
 #[test]
-fn a_file_is_open_once() {
+fn file_opens_once() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("dev.redb");
     let store = Store::open(&file).unwrap();
@@ -42,7 +42,7 @@ fn a_file_is_open_once() {
 }
 
 #[test]
-fn other_files_are_refused_and_left_alone() {
+fn other_file_is_refused_and_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let text = dir.path().join("notes.txt");
     for content in ["hello\n".to_owned(), "x".repeat(100_000)] {
@@ -73,7 +73,7 @@ fn other_files_are_refused_and_left_alone() {
 }
 
 #[test]
-fn a_newer_format_is_refused() {
+fn newer_format_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("dev.redb");
     drop(Store::open(&file).unwrap());
@@ -88,7 +88,7 @@ fn a_newer_format_is_refused() {
 }
 
 #[test]
-fn a_damaged_file_is_refused_or_fails_to_read() {
+fn damaged_file_is_refused_or_fails_to_read() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("dev.redb");
     let store = Store::open(&file).unwrap();
@@ -104,7 +104,7 @@ fn a_damaged_file_is_refused_or_fails_to_read() {
         assert_eq!(refused.name(), "damaged", "{refused}");
     }
 
-    // Every long run of the values' letter: in the leaves, in the log, and in pages that are no longer used.
+    // Every long run of the values' letter: in the leaves, in the log, and in unused pages.
     for at in 0..bytes.len() - 64 {
         if bytes[at..at + 64].iter().all(|byte| *byte == b'x') {
             bytes[at + 8] = 0xff;
@@ -118,10 +118,10 @@ fn a_damaged_file_is_refused_or_fails_to_read() {
     assert!(["damaged", "storage"].contains(&failed.name()), "{failed}");
 }
 
-/// Whatever became of a file: it is opened, or it is an error that names it; and so is whatever is done then. redb panics at some
-/// of these.
+/// Checks that opening a changed file, and each later call, succeeds or returns an error with the name of the file.
+/// redb panics at some of these files.
 #[test]
-fn an_altered_file_is_an_error_when_it_is_opened_or_later() {
+fn altered_file_returns_errors() {
     let dir = tempfile::tempdir().unwrap();
     let good = dir.path().join("good.redb");
     {
@@ -141,7 +141,7 @@ fn an_altered_file_is_an_error_when_it_is_opened_or_later() {
     let (mut refused, mut given_up) = (0, 0);
     for round in 0..300 {
         let mut bytes = bytes.clone();
-        // Often near the beginning, where there is most to break.
+        // Often near the beginning, where most of the structure is.
         for _ in 0..=roll(4) {
             let near = if roll(2) == 0 { 4_096.min(bytes.len()) } else { bytes.len() };
             let at = roll(near);
@@ -172,7 +172,8 @@ fn an_altered_file_is_an_error_when_it_is_opened_or_later() {
     assert!(refused > 50 && given_up > 5, "{refused} {given_up}");
 }
 
-/// Does everything with a store whose file may be damaged; whether it came to an end. Then every call says so.
+/// Makes every kind of call on a store whose file may be damaged. Returns true if a panic of redb has made every call
+/// an error.
 fn goes_on_or_ends(store: &Store) -> bool {
     let origin = Origin::new("d", "c");
     let everything = || ListRequest::pattern(Glob::parse("**").unwrap());

@@ -1,4 +1,4 @@
-//! Requests that share a commit.
+//! Tests of requests that share a commit.
 
 use std::task::{Context, Poll, Waker};
 
@@ -41,7 +41,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn requests_in_one_commit_come_to_the_same_as_one_after_another(requests in prop::collection::vec(request(), 1..25)) {
+    fn shared_commit_equals_separate_commits(requests in prop::collection::vec(request(), 1..25)) {
         let jobs: Vec<Job> = requests.into_iter().map(|request| Job { request, origin: origin() }).collect();
         let (together, apart) = (Store::in_memory().unwrap(), Store::in_memory().unwrap());
         for store in [&together, &apart] {
@@ -62,7 +62,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn writes_that_wait_for_the_disk_share_its_syncs() {
+async fn waiting_writes_share_syncs() {
     let disk = FakeDisk::default();
     let store = disk.store().unwrap();
     let before = disk.syncs();
@@ -85,12 +85,12 @@ async fn writes_that_wait_for_the_disk_share_its_syncs() {
         let committed = write.await.unwrap().unwrap();
         assert_eq!((committed.store_seq, &*committed.client_op_id), (number + 2, number.to_string().as_str()));
     }
-    // The first one or more of them, then all others; and the file grows.
+    // One sync for the first requests, one for all others, and those of the growing file.
     assert!(disk.syncs() - before <= 10 * one, "{} syncs, {one} for a single write", disk.syncs() - before);
 }
 
 #[tokio::test]
-async fn a_write_whose_caller_has_gone_is_applied_and_heard() {
+async fn write_with_dropped_future_is_applied_and_delivered() {
     let disk = FakeDisk::default();
     let store = disk.store().unwrap();
     let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
@@ -104,7 +104,7 @@ async fn a_write_whose_caller_has_gone_is_applied_and_heard() {
 }
 
 #[test]
-fn a_listener_of_a_file_may_wait_for_the_write_of_another_thread() {
+fn listener_may_wait_for_write_of_other_thread() {
     let disk = FakeDisk::default();
     let store = disk.store().unwrap();
     let inside = store.clone();
@@ -120,7 +120,7 @@ fn a_listener_of_a_file_may_wait_for_the_write_of_another_thread() {
 }
 
 #[test]
-fn writes_of_one_commit_are_refused_or_done_each_on_its_own() {
+fn write_each_refuses_each_by_itself() {
     let store = Store::in_memory().unwrap();
     store.set("n", "\"text\"");
     let writes = vec![

@@ -15,7 +15,7 @@ fn fenced(at: &str, what: Op, key: &str, token: u64) -> Write {
 }
 
 #[test]
-fn a_lease_is_held_until_it_expires() {
+fn lease_is_held_until_it_expires() {
     let (store, clock) = store();
     let taken = store.run("lock", lease(Some("me"), 60_000));
     assert_eq!(taken.value.as_str(), r#"{"_type":"lease","expires_at":1060000,"holder":"me","token":1}"#);
@@ -37,13 +37,13 @@ fn a_lease_is_held_until_it_expires() {
 }
 
 #[test]
-fn a_release_with_another_token_changes_nothing() {
+fn release_with_other_token_changes_nothing() {
     let (store, clock) = store();
     store.run("lock", lease(Some("h"), 50));
     assert_eq!(store.try_do(op("lock", Op::Release { token: 9 })), Ok(None));
     assert_eq!(store.current_seq(), 1);
     clock.advance(100);
-    // Even an expired lease is given back.
+    // An expired lease can be released too.
     let released = store.run("lock", Op::Release { token: 1 });
     assert_eq!((released.store_seq, released.op, released.value.as_str()), (2, OpKind::Release, "null"));
     assert_eq!(store.try_do(op("lock", Op::Release { token: 1 })), Ok(None));
@@ -52,26 +52,26 @@ fn a_release_with_another_token_changes_nothing() {
 }
 
 #[test]
-fn a_lease_needs_its_place() {
+fn lease_on_other_value_is_refused() {
     let (store, _clock) = store();
     store.set("leaf", "1");
     assert_eq!(store.refuse("leaf", lease(None, 1)).name(), "occupied");
     assert_eq!(store.refuse("leaf", Op::Renew { token: 1, ttl_ms: 1 }).name(), "not_held");
     assert_eq!(store.refuse("lock", Op::Renew { token: 1, ttl_ms: 1 }).name(), "not_held");
     assert_eq!(store.refuse("lock", lease(None, -1)).name(), "invalid_lease_op");
-    // A lease and leaves below it get along.
+    // A lease may have leaves below it.
     store.set("lock/below", "1");
     let token = store.run("lock", lease(None, 10)).store_seq;
     store.run("lock", Op::Release { token });
     assert_eq!(paths(&store), ["leaf", "lock/below"]);
-    // No time at all is a lease that has expired; all the time there is does not overflow.
+    // A lease of 0 ms has expired; the longest lease does not overflow.
     let taken = store.run("zero", lease(None, 0)).store_seq;
     assert_eq!(store.run("zero", lease(None, i64::MAX)).store_seq, taken + 1);
     assert_eq!(store.refuse("zero", lease(None, 1)).name(), "held");
 }
 
 #[test]
-fn a_jump_of_the_wall_clock_ends_no_lease() {
+fn wall_clock_jump_ends_no_lease() {
     let (store, clock) = store();
     store.run("lock", lease(None, 1000));
     clock.set_wall(9_000_000);
@@ -82,7 +82,7 @@ fn a_jump_of_the_wall_clock_ends_no_lease() {
 }
 
 #[test]
-fn a_fence_lets_only_the_holder_write() {
+fn fence_admits_only_the_holder() {
     let (store, clock) = store();
     let token = store.run("lock", lease(Some("me"), 1000)).store_seq;
     let set = || Op::Set(raw(r#"{"map":1}"#));
@@ -108,18 +108,18 @@ fn a_fence_lets_only_the_holder_write() {
 }
 
 #[test]
-fn a_lease_may_be_overwritten_and_written_by_hand() {
+fn lease_can_be_written_by_set() {
     let (store, clock) = store();
     let token = store.run("lock", lease(None, 60_000)).store_seq;
     store.set("lock", "\"overwritten\"");
     assert_eq!(store.try_do(op("lock", Op::Release { token })), Ok(None));
     assert_eq!(store.try_do(fenced("w", Op::Delete, "lock", token)).unwrap_err().name(), "fenced");
-    // By hand: `expires_at` counts, not the deadline of the lease before.
+    // After a `set`, `expires_at` counts and not the deadline of the previous lease.
     store.set("lock", r#"{"_type":"lease","token":77,"expires_at":1000005}"#);
     store.try_do(fenced("w", Op::Delete, "lock", 77)).unwrap();
     clock.advance(5);
     store.run("lock", lease(None, 1));
-    // Without any of its parts it is held by nobody, forever.
+    // A lease without parts is held forever, by no holder.
     store.set("odd", r#"{"_type":"lease","token":"x","expires_at":1.5}"#);
     clock.advance(1_000_000);
     assert_eq!(store.refuse("odd", lease(None, 1)).name(), "held");
@@ -127,7 +127,7 @@ fn a_lease_may_be_overwritten_and_written_by_hand() {
 }
 
 #[test]
-fn deadlines_of_leases_that_are_gone_are_forgotten() {
+fn deadlines_of_removed_leases_are_dropped() {
     let (store, _clock) = store();
     for index in 0..700 {
         store.run(&format!("locks/{index}"), lease(None, 60_000));

@@ -59,7 +59,7 @@ fn list(store: &Store, request: &ListRequest) -> String {
 }
 
 #[test]
-fn patterns() {
+fn list_by_pattern_equals_recording() {
     let store = store();
     let table = [
         ("**", ALL),
@@ -88,7 +88,7 @@ fn patterns() {
 }
 
 #[test]
-fn entries_have_value_type_and_revision() {
+fn list_entry_has_value_type_and_revision() {
     let page = store().list(&ListRequest::pattern(Glob::parse("posts/*/title").unwrap())).unwrap();
     let entries: Vec<Entry> = page.items.into_iter().filter_map(ListItem::into_entry).collect();
     let seen: Vec<_> = entries.iter().map(|e| (e.path.as_str(), e.value.as_str(), e.kind.name(), e.revision)).collect();
@@ -103,7 +103,7 @@ fn entries_have_value_type_and_revision() {
 }
 
 #[test]
-fn prefixes() {
+fn list_of_prefixes_equals_recording() {
     let store = store();
     let prefixes = |pattern: &str| ListRequest { select: Select::Prefixes, ..keys(pattern) };
     let table = [
@@ -123,7 +123,7 @@ fn prefixes() {
     for pattern in ["posts/*", "posts"] {
         assert_eq!(store.list(&prefixes(pattern)).unwrap_err().name(), "invalid_pattern_for_prefixes");
     }
-    // The limit counts leaves, and the cursor is a leaf's path.
+    // The limit counts leaves, and the cursor is the path of a leaf.
     let first = ListRequest { limit: 3, ..prefixes("**") };
     assert_eq!(found(&store, &first), ("B a".into(), Some("a/x".into())));
     let second = ListRequest { after: Some("a/x".into()), ..first };
@@ -131,7 +131,7 @@ fn prefixes() {
 }
 
 #[test]
-fn ranges() {
+fn list_by_range_equals_recording() {
     let store = store();
     let table = [
         ("b", "c", "b/1 b/10 b/2 b/c/d b/c/e/f"),
@@ -157,7 +157,7 @@ fn ranges() {
 }
 
 #[test]
-fn limits_and_cursors() {
+fn list_follows_limit_and_cursor() {
     let store = store();
     for limit in [0, 1001, usize::MAX] {
         let error = store.list(&ListRequest { limit, ..keys("**") }).unwrap_err();
@@ -177,7 +177,7 @@ fn limits_and_cursors() {
     let second = "posts/p2/body posts/p1/title posts/p1/body c/1 c.d c-1 c b/c/e/f b/c/d b/2";
     assert_eq!(found(&store, &after("posts/p2/title", down)), (second.into(), Some("b/2".into())));
 
-    // A cursor is any string.
+    // Any string is a cursor.
     assert!(list(&store, &after("nosuch", keys("**"))).starts_with("posts/p1/body posts/p1/title"));
     assert_eq!(list(&store, &after("", keys("**"))), ALL);
     assert_eq!(list(&store, &after("a", keys("b/*"))), "b/1 b/10 b/2");
@@ -195,7 +195,7 @@ fn limits_and_cursors() {
 }
 
 #[test]
-fn a_page_ends_at_the_last_match() {
+fn page_ends_at_the_last_match() {
     let store = store();
     // The next leaf in order does not match, so there is no next page.
     let request = ListRequest { limit: 3, ..keys("b/*") };

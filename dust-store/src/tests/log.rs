@@ -4,7 +4,7 @@ use super::*;
 use dust_protocol::envelope;
 
 #[test]
-fn the_log_has_every_op_as_it_was_committed() {
+fn log_has_every_committed_op() {
     let store = Store::in_memory().unwrap();
     assert_eq!((store.current_seq(), store.earliest_op_seq().unwrap()), (0, None));
     store.set("a", r#"{"x":1}"#);
@@ -31,7 +31,7 @@ fn the_log_has_every_op_as_it_was_committed() {
 }
 
 #[test]
-fn the_log_tells_when_an_op_was_committed() {
+fn log_has_the_time_of_each_commit() {
     let clock = std::sync::Arc::new(ManualClock::new(5_000));
     let store = Store::builder().clock(std::sync::Arc::clone(&clock) as _).in_memory().unwrap();
     store.set("a", "1");
@@ -44,7 +44,7 @@ fn the_log_tells_when_an_op_was_committed() {
 }
 
 #[test]
-fn the_ops_of_a_batch_are_numbered() {
+fn batch_ops_have_numbered_ids() {
     let store = Store::in_memory().unwrap();
     let ops = ["a", "b"].map(|at| BatchOp::delete(path(at)));
     store.batch_write(ops.to_vec(), None, &Origin::new("phone", "77")).unwrap();
@@ -90,7 +90,7 @@ fn compaction_keeps_leaves_and_sequence() {
     assert_eq!(store.set("after", "\"snap\""), 7);
     assert_eq!(store.snapshot().unwrap().unwrap(), snapshot);
     assert_eq!(store.ops_since(6, 10).unwrap().len(), 1);
-    // Nothing to compact changes nothing; a new compaction replaces the snapshot.
+    // A compaction without a log changes nothing; a later one replaces the snapshot.
     store.delete("m");
     assert_eq!(store.compact().unwrap(), Some(8));
     assert_eq!(store.compact().unwrap(), None);
@@ -98,7 +98,7 @@ fn compaction_keeps_leaves_and_sequence() {
     assert_eq!((snapshot.seq, snapshot.leaves.len()), (8, 6));
 }
 
-/// Collects what a listener hears.
+/// Collects the ops of a listener.
 fn hear(store: &Store) -> (Subscription, Arc<Mutex<Vec<u64>>>) {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let into = heard.clone();
@@ -106,7 +106,7 @@ fn hear(store: &Store) -> (Subscription, Arc<Mutex<Vec<u64>>>) {
 }
 
 #[test]
-fn listeners_hear_of_what_is_committed_while_they_listen() {
+fn listener_receives_ops_until_dropped() {
     let store = Store::in_memory().unwrap();
     store.set("a", "1");
     let (first, heard_first) = hear(&store);
@@ -125,13 +125,13 @@ fn listeners_hear_of_what_is_committed_while_they_listen() {
 }
 
 #[test]
-fn a_listener_may_read_and_write() {
+fn listener_may_read_and_write() {
     let store = Store::in_memory().unwrap();
     let inside = store.clone();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let into = heard.clone();
     let subscription = store.on_commit(move |op| {
-        // Readable, whether it was deleted or written since or not.
+        // The listener can read the leaf.
         assert!(inside.current_seq() >= op.store_seq);
         into.lock().unwrap().push((op.store_seq, inside.value(op.path.as_str())));
         if op.path == path("a") {
@@ -146,7 +146,7 @@ fn a_listener_may_read_and_write() {
 }
 
 #[test]
-fn a_listener_that_panics_does_not_stop_the_feed() {
+fn panicking_listener_does_not_stop_the_feed() {
     let store = Store::in_memory().unwrap();
     let bad = store.on_commit(|op| assert!(op.store_seq != 1, "on purpose"));
     let (_good, heard) = hear(&store);
@@ -160,7 +160,7 @@ fn a_listener_that_panics_does_not_stop_the_feed() {
 }
 
 #[test]
-fn a_write_during_a_panic_is_heard_and_a_listener_that_panics_too_aborts_nothing() {
+fn write_during_panic_is_delivered_without_abort() {
     struct Writes(Store);
 
     impl Drop for Writes {
@@ -183,7 +183,7 @@ fn a_write_during_a_panic_is_heard_and_a_listener_that_panics_too_aborts_nothing
 }
 
 #[test]
-fn a_batch_is_heard_of_at_once_by_those_who_want_commits() {
+fn commit_listener_receives_batch_at_once() {
     let store = Store::in_memory().unwrap();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let into = heard.clone();
@@ -199,7 +199,7 @@ fn a_batch_is_heard_of_at_once_by_those_who_want_commits() {
 }
 
 #[test]
-fn many_writers_are_heard_in_order_and_once() {
+fn ops_of_many_writers_arrive_in_order_and_once() {
     let store = Store::in_memory().unwrap();
     let (subscription, heard) = hear(&store);
     std::thread::scope(|scope| {
@@ -219,7 +219,7 @@ fn many_writers_are_heard_in_order_and_once() {
 }
 
 #[test]
-fn of_many_guarded_writers_exactly_one_wins_a_revision() {
+fn concurrent_guarded_writes_succeed_once_per_revision() {
     let store = Store::in_memory().unwrap();
     let first = store.set("leaf", "0");
     for revision in first..first + 25 {

@@ -1,4 +1,4 @@
-//! Random ops against a store and against a model that is too simple to be wrong.
+//! Property tests that compare a store with a simple model.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -15,7 +15,7 @@ enum Step {
     Compact,
 }
 
-/// Which precondition, relative to what the leaf's revision is then.
+/// The precondition, relative to the current revision of the leaf.
 #[derive(Clone, Copy, Debug)]
 enum Guard {
     None,
@@ -26,7 +26,13 @@ enum Guard {
 }
 
 fn guard() -> impl Strategy<Value = Guard> {
-    prop_oneof![6 => Just(Guard::None), 1 => Just(Guard::Right), 1 => Just(Guard::Stale), 1 => Just(Guard::Absent), 1 => Just(Guard::Vacant)]
+    prop_oneof![
+        6 => Just(Guard::None),
+        1 => Just(Guard::Right),
+        1 => Just(Guard::Stale),
+        1 => Just(Guard::Absent),
+        1 => Just(Guard::Vacant),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -51,7 +57,7 @@ impl Guard {
     }
 }
 
-/// The name of the error that a precondition makes.
+/// The name of the error of a precondition.
 fn refused(model: &Model, path: &Path, op: &Op, on: Option<Precondition>) -> Result<(), &'static str> {
     let object = matches!(op, Op::Set(value) if value::is_subtree(value));
     let leaf = model.0.get(path.as_str());
@@ -98,7 +104,7 @@ fn do_step(store: &Store, model: &mut Model, step: Step) {
             }
             let count = batch.len() as u64;
             let done = store.try_batch(batch.clone());
-            // A batch says first what is wrong without looking at the leaves, so the name may be another op's.
+            // A batch first checks all ops without the leaves, so that the error may be that of another op.
             assert_eq!(done.is_ok(), expected.is_ok(), "{batch:?} {done:?} {expected:?}");
             assert_eq!(store.current_seq(), seq + if done.is_ok() { count } else { 0 });
             if done.is_ok() {
@@ -111,7 +117,7 @@ fn do_step(store: &Store, model: &mut Model, step: Step) {
     }
 }
 
-/// The leaves as they are stored, from the view.
+/// The stored leaves of the view.
 fn stored(store: &Store) -> BTreeMap<Path, Leaf> {
     let view = store.inner.storage.view().unwrap();
     let rows = view.leaves.range::<&[u8]>(..).unwrap();
@@ -120,7 +126,7 @@ fn stored(store: &Store) -> BTreeMap<Path, Leaf> {
         .collect()
 }
 
-/// The leaves that snapshot and log make.
+/// The leaves from snapshot and log.
 fn replayed(store: &Store) -> BTreeMap<Path, Leaf> {
     let mut leaves = BTreeMap::new();
     let mut seq = 0;
@@ -162,11 +168,15 @@ proptest! {
             prop_assert_eq!(store.entry_count().unwrap(), leaves.len() as u64);
             prop_assert_eq!(replayed(&store), leaves);
         }
-        let bare = |value: &Value| serde_json::to_string(value).unwrap().replace(r#"{"_type":"decimal","_typed":"1.50"}"#, "\"1.50\"");
+        let bare = |value: &Value| {
+            let text = serde_json::to_string(value).unwrap();
+            text.replace(r#"{"_type":"decimal","_typed":"1.50"}"#, "\"1.50\"")
+        };
         for at in asked {
             let seen = store.get(&at).unwrap().map(|entry| bare(&entry.value.to().unwrap()));
-            // Inside an array an envelope stays what it is.
-            prop_assert_eq!(seen.map(|text| bare(&serde_json::from_str(&text).unwrap())), model.get(at.as_str()).map(|value| bare(&value)));
+            // Inside an array an envelope stays unchanged.
+            let seen = seen.map(|text| bare(&serde_json::from_str(&text).unwrap()));
+            prop_assert_eq!(seen, model.get(at.as_str()).map(|value| bare(&value)));
             let many = store.get_many(std::slice::from_ref(&at)).unwrap().remove(0);
             let leaf = stored(&store).remove(&at);
             prop_assert_eq!(many.map(|entry| entry.value), leaf.map(|leaf| envelope::bare(&leaf.value)));
@@ -178,7 +188,9 @@ proptest! {
     #[test]
     fn lists_are_those_of_a_filter(
         at in prop::collection::vec(near_path(), 0..20),
-        pattern in prop::sample::select(vec!["**", "*", "a/*", "a/**", "*/a", "A/**", "a/b/**", "*/*/*", "a/*/b", "a-1/**", "é/*"]),
+        pattern in prop::sample::select(vec![
+            "**", "*", "a/*", "a/**", "*/a", "A/**", "a/b/**", "*/*/*", "a/*/b", "a-1/**", "é/*",
+        ]),
         limit in 1..6_usize,
         order in prop::sample::select(vec![Order::Ascending, Order::Descending]),
     ) {

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn many_leaves_are_read_exactly_and_in_order() {
+fn get_many_returns_exact_leaves_in_order() {
     let store = Store::in_memory().unwrap();
     store.set("rec", r#"{"n":1,"price":{"_type":"decimal","_typed":"9.90"}}"#);
     let paths: Vec<Path> = ["rec/price", "rec", "nope", "REC/n", "rec/n"].iter().map(|at| path(at)).collect();
@@ -15,7 +15,7 @@ fn many_leaves_are_read_exactly_and_in_order() {
 }
 
 #[test]
-fn what_exists_is_below_and_exact_in_case() {
+fn exists_is_exact_in_case() {
     let store = Store::in_memory().unwrap();
     store.set("links/dust/title", "1");
     store.set("links-2/x", "1");
@@ -28,7 +28,7 @@ fn what_exists_is_below_and_exact_in_case() {
 }
 
 #[test]
-fn an_interior_read_mixes_what_differs_in_case() {
+fn interior_read_ignores_case() {
     let store = Store::in_memory().unwrap();
     store.set("Foo/a", "1");
     store.set("fOO/b", "2");
@@ -41,7 +41,7 @@ fn an_interior_read_mixes_what_differs_in_case() {
 }
 
 #[test]
-fn very_deep_paths_are_read_and_removed() {
+fn very_deep_path_is_read_and_removed() {
     let store = Store::in_memory().unwrap();
     let deep = format!("p{}", "/d".repeat(50_000));
     store.set(&deep, "1");
@@ -51,7 +51,7 @@ fn very_deep_paths_are_read_and_removed() {
 }
 
 #[test]
-fn readers_see_all_of_a_batch_or_nothing() {
+fn reader_sees_whole_batches() {
     let store = Store::in_memory().unwrap();
     let write = |round: usize| {
         let ops = (0..200).map(|i| BatchOp::set(path(&format!("r/{i:03}")), raw(&round.to_string())));
@@ -84,7 +84,7 @@ fn readers_see_all_of_a_batch_or_nothing() {
 }
 
 #[test]
-fn readers_do_not_wait_for_a_writer() {
+fn reader_does_not_wait_for_writer() {
     let store = Store::in_memory().unwrap();
     store.set("a", "1");
     let writer = store.inner.writer();

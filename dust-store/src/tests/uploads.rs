@@ -20,7 +20,7 @@ fn is_kept(store: &Store) -> bool {
 }
 
 #[test]
-fn a_reference_is_what_a_server_writes() {
+fn reference_equals_that_of_a_server() {
     let clock = Arc::new(ManualClock::new(1_795_332_415_777));
     let store = Store::builder().clock(clock).in_memory().unwrap();
     assert!(!is_referred_to(&store) && !is_kept(&store));
@@ -37,7 +37,7 @@ fn a_reference_is_what_a_server_writes() {
 }
 
 #[test]
-fn bytes_are_given_out_while_a_leaf_refers_to_them() {
+fn bytes_are_readable_while_referenced() {
     let store = Store::in_memory().unwrap();
     put(&store, "a/F");
     put(&store, "b/f");
@@ -54,13 +54,13 @@ fn bytes_are_given_out_while_a_leaf_refers_to_them() {
 }
 
 #[test]
-fn a_reference_that_was_set_is_a_value_like_any_other() {
+fn reference_written_by_set_is_a_plain_value() {
     let store = Store::in_memory().unwrap();
     let reference = put(&store, "f").value;
     store.set("copy", reference.as_str());
     store.delete("f");
     assert!(!is_referred_to(&store));
-    // One whose bytes are elsewhere counts, and has none.
+    // A reference without bytes in this store has no content.
     let elsewhere = r#"{"_type":"file","hash":"sha256:elsewhere"}"#;
     store.run("g", Op::PutFile(raw(elsewhere)));
     assert_eq!(store.file_reference("sha256:elsewhere").unwrap().unwrap().as_str(), elsewhere);
@@ -69,7 +69,7 @@ fn a_reference_that_was_set_is_a_value_like_any_other() {
 }
 
 #[test]
-fn compaction_forgets_what_nothing_refers_to() {
+fn compaction_removes_unreferenced_files() {
     let store = Store::in_memory().unwrap();
     put(&store, "a");
     put(&store, "b");
@@ -85,7 +85,7 @@ fn compaction_forgets_what_nothing_refers_to() {
 }
 
 #[test]
-fn a_file_survives_in_a_file() {
+fn reopened_store_has_its_files() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("dev.redb");
     put(&Store::open(&file).unwrap(), "a");
@@ -94,7 +94,7 @@ fn a_file_survives_in_a_file() {
 }
 
 #[test]
-fn a_refused_file_leaves_nothing_behind() {
+fn refused_file_is_not_stored() {
     let store = Store::in_memory().unwrap();
     let fence = Some(Fence { key: path("lock"), token: 1 });
     assert_eq!(store.put_file(upload("a", "hello"), fence, &origin()).unwrap_err().name(), "fenced");

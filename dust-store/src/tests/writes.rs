@@ -5,7 +5,7 @@ fn entry(value: &str, kind: &'static str, revision: u64) -> Option<(String, &'st
 }
 
 #[test]
-fn an_object_becomes_leaves_that_share_a_revision() {
+fn object_becomes_leaves_with_one_revision() {
     let store = Store::in_memory().unwrap();
     assert_eq!(store.set("rec", r#"{"title":"T","n":1,"nested":{"x":true,"y":[1,2]}}"#), 1);
     assert_eq!(store.seen("rec"), entry(r#"{"n":1,"nested":{"x":true,"y":[1,2]},"title":"T"}"#, "map", 1));
@@ -25,20 +25,20 @@ fn an_object_becomes_leaves_that_share_a_revision() {
 }
 
 #[test]
-fn a_leaf_may_have_leaves_below_it() {
+fn leaf_may_have_leaves_below_it() {
     let store = Store::in_memory().unwrap();
     store.set("rec/title", "\"T\"");
     store.set("rec/title/deep", "1");
     assert_eq!(store.seen("rec/title"), entry("\"T\"", "string", 1));
     assert_eq!(store.seen("rec/title/deep"), entry("1", "integer", 2));
-    // A server answers 500 here.
+    // A server returns 500 here.
     assert_eq!(store.seen("rec"), entry(r#"{"title":"T"}"#, "map", 2));
     store.delete("rec/title");
     assert_eq!(paths(&store), [""; 0]);
 }
 
 #[test]
-fn empty_objects_leave_nothing_behind() {
+fn empty_object_has_no_leaves() {
     let store = Store::in_memory().unwrap();
     store.set("mm", r#"{"a":{"b":1},"c":{}}"#);
     assert_eq!(paths(&store), ["mm/a/b"]);
@@ -52,7 +52,7 @@ fn empty_objects_leave_nothing_behind() {
 }
 
 #[test]
-fn keys_may_hold_anything_but_nothing() {
+fn key_holds_any_text_but_empty() {
     let store = Store::in_memory().unwrap();
     store.set("mk", r#"{"a/b":1,"c~d":2,"e.f":3,"g h":4,"*":6}"#);
     assert_eq!(paths(&store), ["mk/*", "mk/a~1b", "mk/c~0d", "mk/e.f", "mk/g h"]);
@@ -62,12 +62,12 @@ fn keys_may_hold_anything_but_nothing() {
     assert_eq!(store.refuse("mk", Op::Merge(raw(r#"{"":5}"#))).name(), "empty_segment");
     assert_eq!(store.refuse("mk", Op::Merge(raw(r#"{"x":{"":5}}"#))).name(), "empty_segment");
     assert_eq!(store.current_seq(), 1);
-    // Inside an array they are no path segments.
+    // Inside an array keys are no path segments.
     store.set("ok", r#"[{"":1}]"#);
 }
 
 #[test]
-fn values_keep_their_type_and_every_digit() {
+fn value_keeps_type_and_every_digit() {
     let store = Store::in_memory().unwrap();
     let table = [
         ("null", "null", "null"),
@@ -115,13 +115,13 @@ fn values_keep_their_type_and_every_digit() {
     let read = r#"{"at":"2026-01-02T01:04:05Z","deep":{"p":"0.10"},"l":[],"n":null,"price":"9.90"}"#;
     assert_eq!(store.value("v"), read);
     assert_eq!(store.value("v/price"), "\"9.90\"");
-    // The log has it as it was written.
+    // The log has the value as it was written.
     let op = store.ops_since(store.current_seq() - 1, 1).unwrap().remove(0);
     assert!(op.value.as_str().contains(r#""price":{"_type":"decimal","_typed":"9.90"}"#));
 }
 
 #[test]
-fn values_that_would_break_readers_are_refused() {
+fn unreadable_value_is_refused() {
     let store = Store::in_memory().unwrap();
     for value in [
         "1E400",
@@ -140,7 +140,7 @@ fn values_that_would_break_readers_are_refused() {
 }
 
 #[test]
-fn a_delete_takes_a_seq_even_where_nothing_is() {
+fn delete_of_absent_path_takes_a_seq() {
     let store = Store::in_memory().unwrap();
     assert_eq!(store.delete("never"), 1);
     store.set("s", r#"{"a":1,"b":{"c":2}}"#);
@@ -150,7 +150,7 @@ fn a_delete_takes_a_seq_even_where_nothing_is() {
 }
 
 #[test]
-fn subtree_operations_ignore_ascii_case_and_leaf_operations_do_not() {
+fn only_subtree_ops_ignore_ascii_case() {
     let store = Store::in_memory().unwrap();
     store.set("foo", r#"{"a":1,"b":2}"#);
     assert_eq!(store.seen("Foo"), entry(r#"{"a":1,"b":2}"#, "map", 1));
@@ -177,7 +177,7 @@ fn subtree_operations_ignore_ascii_case_and_leaf_operations_do_not() {
     store.set("a_b/c", "1");
     store.delete("a_b");
     assert_eq!(store.value("aXb/c"), "1");
-    // The leaf itself goes only in its own case.
+    // The leaf itself is removed only in its own case.
     store.set("KEY", "1");
     store.delete("key");
     assert_eq!(store.value("KEY"), "1");
@@ -186,7 +186,7 @@ fn subtree_operations_ignore_ascii_case_and_leaf_operations_do_not() {
 }
 
 #[test]
-fn a_merge_sets_its_children_and_leaves_their_siblings() {
+fn merge_sets_children_and_keeps_siblings() {
     let store = Store::in_memory().unwrap();
     store.set("m", r#"{"a":1,"b":{"x":9}}"#);
     let committed = store.run("m", Op::Merge(raw(r#"{"new":{"deep":1},"a":10}"#)));
@@ -205,7 +205,7 @@ fn a_merge_sets_its_children_and_leaves_their_siblings() {
 }
 
 #[test]
-fn increments_count_from_nothing() {
+fn increment_of_absent_leaf_counts_from_zero() {
     let store = Store::in_memory().unwrap();
     let by = |at: &str, by: &str| store.run(at, Op::Increment(raw(by))).value.to_string();
     assert_eq!(by("ctr", "1"), "1");
@@ -216,7 +216,7 @@ fn increments_count_from_nothing() {
     assert_eq!(by("nul", "4"), "4");
     store.set("big", "170141183460469231731687303715884105726");
     assert_eq!(by("big", "1"), "170141183460469231731687303715884105727");
-    // An interior path gets a leaf of its own, and what is below it stays.
+    // An interior path gets its own leaf, and the leaves below it stay.
     store.set("m", r#"{"a":1}"#);
     assert_eq!(by("m", "1"), "1");
     assert_eq!(store.seen("m"), entry("1", "counter", store.current_seq()));
@@ -224,7 +224,7 @@ fn increments_count_from_nothing() {
 }
 
 #[test]
-fn increments_that_make_no_number_are_refused() {
+fn increment_without_a_number_is_refused() {
     let store = Store::in_memory().unwrap();
     store.set("leaf", "\"v\"");
     store.set("top", "170141183460469231731687303715884105727");
@@ -242,7 +242,7 @@ fn increments_that_make_no_number_are_refused() {
 }
 
 #[test]
-fn sets_are_newest_first_without_duplicates() {
+fn set_is_newest_first_without_duplicates() {
     let store = Store::in_memory().unwrap();
     let add = |at: &str, member: &str| store.run(at, Op::Add(raw(member))).value.to_string();
     let remove = |at: &str, member: &str| store.run(at, Op::Remove(raw(member))).value.to_string();
@@ -265,7 +265,7 @@ fn sets_are_newest_first_without_duplicates() {
 }
 
 #[test]
-fn files_are_references() {
+fn put_file_writes_a_reference() {
     let store = Store::in_memory().unwrap();
     store.set("f", r#"{"a":1}"#);
     let file = r#"{"_type":"file","hash":"sha256:x","size":5}"#;
@@ -292,7 +292,7 @@ fn if_match_guards_a_leaf() {
     assert_eq!(conflict("leaf", "1", 2), Some(3));
     assert_eq!(conflict("leaf", "1", 0), Some(3));
     assert_eq!(conflict("noent", "1", 1), None);
-    // A subtree has a revision to read but none to compare.
+    // A subtree has a revision that can be read but not compared.
     assert_eq!(conflict("rec", "\"leaf\"", 1), Some(1));
     assert_eq!(conflict("rec", "[1]", 1), Some(1));
     let refused = |what, on| {
@@ -346,7 +346,7 @@ fn if_absent_looks_at_the_exact_leaf() {
     assert_eq!(refused(Op::Set(raw(r#"{"a":1}"#))), "if_absent_multi_leaf");
     assert_eq!(refused(Op::Delete), "if_absent_unsupported_op");
     assert_eq!(refused(Op::Merge(raw("{}"))), "if_absent_unsupported_op");
-    // Where only children are it succeeds and wipes them, as on a server.
+    // On a path with children only it succeeds and removes them, as on a server.
     store.set("m", r#"{"a":1}"#);
     assert_eq!(store.set_on("m", "1", absent), Ok(3));
     assert_eq!(paths(&store), ["ab", "m"]);
@@ -362,7 +362,7 @@ fn if_vacant_looks_below_too() {
         let error = store.set_on(at, record, vacant).unwrap_err();
         assert_eq!((error.name(), error.current_revision()), ("exists", Some(1)));
     }
-    // What is beside it, or above it, or there in another case, is not in the way.
+    // Leaves beside it, above it, or in another case do not matter.
     for at in ["rec-2", "rec/title/deep", "r", "REC/x"] {
         store.set_on(at, "1", vacant).unwrap();
     }
@@ -373,7 +373,7 @@ fn if_vacant_looks_below_too() {
 }
 
 #[test]
-fn a_batch_is_all_or_nothing() {
+fn batch_is_all_or_nothing() {
     let store = Store::in_memory().unwrap();
     let set = |at: &str, value: &str| BatchOp::set(path(at), raw(value));
     let on = Precondition::IfMatch;
@@ -394,7 +394,7 @@ fn a_batch_is_all_or_nothing() {
     assert_eq!((refused.name(), refused.op_index(), refused.path()), ("empty_segment", Some(1), Some(&path("x"))));
     assert_eq!(store.current_seq(), 4);
 
-    // A guard may name the revision that an op before it makes.
+    // A precondition may name a revision that an earlier op of the batch makes.
     assert_eq!(seqs(vec![set("r/a", "5").on(on(3)), set("r/a", "6").on(on(5))]), [5, 6]);
     assert_eq!(seqs(vec![BatchOp::delete(path("r/a")).on(on(6)), set("r/z", "1")]), [7, 8]);
     let refused = store.try_batch(vec![BatchOp::delete(path("r")).on(on(4))]).unwrap_err();
