@@ -1,4 +1,4 @@
-//! What a request's address says: decoded path segments and query parameters.
+//! The address of a request: decoded path segments and query parameters.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,15 @@ use dust_protocol::RawJson;
 /// Parameters by name, from a query, a form or an object.
 pub(crate) type Params = BTreeMap<String, RawJson>;
 
-/// How deep brackets nest in a parameter's name; one that goes deeper is a plain name.
+/// The largest depth of brackets in a parameter's name; a deeper one is a plain name.
 const MAX_NESTING: usize = 32;
 
-/// A text that is not UTF-8 once it is decoded.
+/// The error of a text that is not UTF-8 after it is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotUtf8;
 
-/// The segments of a path: split at `/` first and decoded afterwards, empty ones left out, `.` and `..` left as they are.
+/// The segments of a path: split at `/` first and decoded afterwards, empty ones left out, `.` and `..` left as they
+/// are.
 pub(crate) fn segments(path: &str) -> Result<Vec<String>, NotUtf8> {
     path.split('/')
         .filter(|segment| !segment.is_empty())
@@ -49,7 +50,7 @@ fn brackets(key: &str) -> Option<(&str, Vec<&str>)> {
     (!base.is_empty() && inner.len() <= MAX_NESTING).then_some((base, inner))
 }
 
-/// Something that looks like `%41` becomes its byte, everything else stays; `+` is a space in a query.
+/// Decodes `%41` to its byte and keeps everything else; `+` is a space in a query.
 fn percent_decode(text: &str, plus_is_space: bool) -> Vec<u8> {
     let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
     let bytes = text.as_bytes();
@@ -78,7 +79,7 @@ enum Node {
 }
 
 impl Node {
-    /// Puts a value where the keys in brackets lead; an empty one appends to a list.
+    /// Inserts a value at the keys in brackets; an empty key appends to a list.
     fn insert(&mut self, keys: &[&str], value: String) {
         let Some((key, rest)) = keys.split_first() else {
             *self = Node::Text(value);
@@ -123,8 +124,8 @@ pub(crate) fn text(params: &Params, name: &str) -> Option<String> {
     params.get(name).and_then(|value| value.to().ok())
 }
 
-/// A positive integer as the server reads it from a text: an optional sign and digits. One beyond 64 bits is as large as
-/// it gets, which equals no revision.
+/// Parses a positive integer as the server does: an optional sign and digits. A number beyond 64 bits is the largest
+/// one, which equals no revision.
 pub(crate) fn positive(text: &str) -> Option<u64> {
     let digits = text.strip_prefix('+').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_split_before_they_are_decoded() {
+    fn path_is_split_before_it_is_decoded() {
         assert_eq!(path("/a/b"), ["a", "b"]);
         assert_eq!(path("/a//b/"), ["a", "b"]);
         assert_eq!(path("/x%2Fy"), ["x/y"]);
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_nest() {
+    fn query_parameters_nest() {
         assert_eq!(query("a=1&b=x%20y+z&c&a=2"), r#"a="2" b="x y z" c="""#);
         assert_eq!(query("select[]=keys&select[]=x"), r#"select=["keys","x"]"#);
         assert_eq!(query("a[b]=1&a[c][d]=2"), r#"a={"b":"1","c":{"d":"2"}}"#);
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn positive_integers() {
+    fn positive_integer_is_parsed_as_a_server_does() {
         for (text, expected) in
             [("1", Some(1)), ("+5", Some(5)), ("007", Some(7)), ("99999999999999999999", Some(u64::MAX))]
         {

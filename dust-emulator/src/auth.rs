@@ -1,4 +1,4 @@
-//! Tokens: who may do what, in which stores, and until when.
+//! Tokens, with their scopes, stores and ends.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,7 +8,7 @@ use crate::http::{Answer, Request};
 use crate::ids;
 use crate::stores::StoreName;
 
-/// The scopes a server knows.
+/// The scopes of a server.
 pub const SCOPES: [&str; 12] = [
     "audit:read",
     "entries:read",
@@ -24,7 +24,7 @@ pub const SCOPES: [&str; 12] = [
     "webhooks:write",
 ];
 
-/// An API token. The emulator has one that may do everything; a test adds what it needs.
+/// An API token. The emulator has one without restrictions; a test adds the others that it needs.
 ///
 /// ```
 /// use dust_emulator::Token;
@@ -37,7 +37,7 @@ pub struct Token {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) secret: String,
-    /// `None` is every organisation.
+    /// `None` for every organisation.
     pub(crate) org: Option<String>,
     pub(crate) scopes: BTreeSet<String>,
     pub(crate) access: Access,
@@ -51,8 +51,8 @@ pub(crate) enum Access {
 }
 
 impl Token {
-    /// A token with this secret (what follows `Bearer `), every scope, access to every store of every organisation, and
-    /// no end.
+    /// Makes a token with this secret (the text after `Bearer `), every scope, access to every store of every
+    /// organisation, and no end.
     pub fn new(secret: impl Into<String>) -> Token {
         Token {
             id: ids::uuid(),
@@ -65,37 +65,36 @@ impl Token {
         }
     }
 
-    /// A token with a secret that is made up.
+    /// Makes a token with a random secret.
     pub fn generate() -> Token {
         Token::new(ids::secret())
     }
 
-    /// Gives the token an id; writes carry it in their device id, `http:<id>`. The default is a UUID.
+    /// Sets the id of the token, which is in the device id of its writes: `http:<id>` (default: a UUID).
     pub fn id(mut self, id: impl Into<String>) -> Token {
         self.id = id.into();
         self
     }
 
-    /// Gives the token these scopes and no others. They are not checked: a server's own are in [`SCOPES`].
+    /// Sets the scopes of the token. They are not checked: those of a server are in [`SCOPES`].
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Token {
         self.scopes = scopes.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Takes every scope away that is not about reading.
+    /// Removes every scope except those for reading.
     pub fn read_only(mut self) -> Token {
         self.scopes.retain(|scope| scope.ends_with(":read") && scope != "tokens:read");
         self
     }
 
-    /// Lets the token into the stores of one organisation alone.
+    /// Restricts the token to the stores of one organisation.
     pub fn org(mut self, org: impl Into<String>) -> Token {
         self.org = Some(org.into());
         self
     }
 
-    /// Lets the token into one store alone, or into one more after the first. A name that is no `org/name` lets it into
-    /// none.
+    /// Restricts the token to one store, or admits one more after the first. A name that is not `org/name` admits none.
     pub fn only(mut self, store: &str) -> Token {
         let mut stores = match self.access {
             Access::All => BTreeSet::new(),
@@ -115,22 +114,22 @@ impl Token {
         self
     }
 
-    /// What follows `Bearer `.
+    /// The secret: the text after `Bearer `.
     pub fn secret(&self) -> &str {
         &self.secret
     }
 
-    /// Whether the token has a scope.
+    /// True if the token has a scope.
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.contains(scope)
     }
 
-    /// Whether the token may see stores of this organisation at all.
+    /// True if the token may see stores of this organisation.
     pub(crate) fn sees_org(&self, org: &str) -> bool {
         self.org.as_deref().is_none_or(|own| own == org)
     }
 
-    /// Whether the token is let into a store of an organisation that it sees.
+    /// True if the token may use a store of an organisation that it sees.
     pub(crate) fn reaches(&self, store: &StoreName) -> bool {
         match &self.access {
             Access::All => true,
@@ -150,7 +149,7 @@ impl fmt::Debug for Token {
 pub(crate) struct Tokens(RwLock<Vec<Arc<Token>>>);
 
 impl Tokens {
-    /// Adds a token, in place of one with the same secret.
+    /// Adds a token, or replaces the one with the same secret.
     pub(crate) fn add(&self, token: Token) -> Arc<Token> {
         let token = Arc::new(token);
         let mut tokens = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -159,7 +158,7 @@ impl Tokens {
         token
     }
 
-    /// Takes the tokens out for which `gone` says so, and tells whether there were any.
+    /// Removes the tokens for which `gone` returns true. Returns true if there were any.
     pub(crate) fn revoke(&self, gone: impl Fn(&Token) -> bool) -> bool {
         let mut tokens = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let before = tokens.len();
@@ -192,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_ends_at_its_time() {
+    fn token_ends_at_its_time() {
         let tokens = Tokens::default();
         tokens.add(Token::new("s").expires_at_ms(1000));
         assert!(tokens.by_secret("s", 999).is_some());
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_belongs_to_one_token() {
+    fn secret_belongs_to_one_token() {
         let tokens = Tokens::default();
         tokens.add(Token::new("s"));
         tokens.add(Token::new("s").read_only());
@@ -211,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn access_is_by_store() {
+    fn token_is_restricted_to_stores() {
         let token = Token::new("s").only("acme/a").only("acme/b");
         let reaches = |name: &str| token.reaches(&StoreName::parse(name).unwrap());
         assert!(reaches("acme/a") && reaches("acme/b") && !reaches("acme/c"));
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_shown() {
+    fn debug_output_hides_secrets() {
         assert!(!format!("{:?}", Token::new("dust_tok_secret")).contains("dust_tok_secret"));
     }
 }

@@ -1,4 +1,4 @@
-//! What a body says, by its content type.
+//! Bodies of requests, parsed by their content types.
 
 use dust_protocol::{RawJson, ValueError, value};
 use hyper::Method;
@@ -6,26 +6,26 @@ use hyper::Method;
 use crate::address::{self, Params};
 use crate::http::{Answer, Payload, Request};
 
-/// The longest body, in bytes.
+/// The length of the longest body, in bytes.
 pub(crate) const MAX_BODY: usize = 8_000_000;
-/// The longest form.
+/// The length of the longest form, in bytes.
 const MAX_FORM: usize = 1_000_000;
 
-/// A body that was understood, or left alone.
+/// A parsed body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
-    /// Of a content type that is none of ours.
+    /// A body of an unknown content type, which is ignored.
     Opaque,
     /// No body, or an empty one.
     Empty,
-    /// A form, or an object: whole and by member.
+    /// A form or an object: the whole value and its members.
     Object(RawJson, Params),
     /// Any other JSON.
     Json(RawJson),
 }
 
 impl Body {
-    /// Reads the body of a request. It comes before everything else, the token included, as on a server.
+    /// Parses the body of a request. As on a server, this precedes all other checks, also that of the token.
     pub(crate) fn of(request: &Request) -> Result<Body, Answer> {
         if !matches!(request.method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE) {
             return Ok(Body::Opaque);
@@ -59,12 +59,12 @@ impl Body {
         let parsed = RawJson::parse(text).map_err(|_| Answer::plain(400))?;
         let json = match value::normalise(&parsed) {
             Ok(json) => json,
-            // What a server's own reader of JSON refuses.
+            // Texts that the JSON parser of a server refuses.
             Err(ValueError::NotJson(_)) => return Err(Answer::plain(400)),
             Err(ValueError::NumberOutOfRange(number)) if number.contains(['.', 'e', 'E']) => {
                 return Err(Answer::plain(400));
             }
-            // What only this store refuses, where it is written.
+            // Values that only this store refuses; the write reports them.
             Err(_) => parsed,
         };
         if !json.is_object() {
@@ -74,7 +74,7 @@ impl Body {
         Ok(Body::Object(json, members))
     }
 
-    /// The body as the value to be written.
+    /// The body as the value to write.
     pub(crate) fn value(&self) -> Result<RawJson, Answer> {
         const EMPTY: &str = "request body is empty. To write a JSON null value, send the literal string \"null\" with \
                              content-type: application/json. To remove an entry, use DELETE.";
@@ -90,7 +90,7 @@ impl Body {
         }
     }
 
-    /// The members of the body over the parameters of the query.
+    /// The parameters of the query, replaced by the members of the body.
     pub(crate) fn over(&self, query: &Params) -> Params {
         let mut params = query.clone();
         if let Body::Object(_, members) = self {
@@ -126,7 +126,7 @@ mod tests {
     const JSON: Option<&str> = Some("application/json; charset=utf-8");
 
     #[test]
-    fn values_come_from_bodies() {
+    fn value_is_taken_from_the_body() {
         assert_eq!(value(JSON, " {\"b\":1, \"a\":2,\"a\":3} "), r#"{"a":2,"b":1}"#);
         assert_eq!(value(JSON, "null"), "null");
         assert_eq!(value(JSON, r#"{"_json":5,"x":1}"#), "5");
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused() {
+    fn invalid_body_is_refused() {
         for text in ["{\"a\":", "\"\\ud800\"", "1E400", "nul", " ", "{\"a\":[-1e999]}"] {
             assert_eq!(body(JSON, text.as_bytes()), Err(400), "{text}");
         }

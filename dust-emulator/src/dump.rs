@@ -6,10 +6,10 @@ use dust_store::{Store, StoreError};
 use crate::json::{self, Object};
 use crate::time;
 
-/// The version of the server's export that this reads and writes.
+/// The supported version of the server's export.
 const PATH_SCHEMA_VERSION: u64 = 3;
 
-/// Every leaf, decimals and datetimes as bare strings.
+/// Every leaf, with decimals and datetimes as plain strings.
 pub(crate) fn leaves(store: &Store) -> Result<Vec<Entry>, StoreError> {
     let mut leaves = Vec::new();
     // Cannot fail: `**` is a pattern.
@@ -25,7 +25,7 @@ pub(crate) fn leaves(store: &Store) -> Result<Vec<Entry>, StoreError> {
     }
 }
 
-/// A store as a server exports it.
+/// A store in the export format of a server.
 pub(crate) fn export_lines(name: &str, store: &Store, now_ms: i64) -> Result<String, StoreError> {
     let seq = store.current_seq();
     let leaves = leaves(store)?;
@@ -46,7 +46,7 @@ pub(crate) fn export_lines(name: &str, store: &Store, now_ms: i64) -> Result<Str
     Ok(text)
 }
 
-/// A store as an object of paths and leaf values, a line each.
+/// A store as an object of paths and leaf values, one line each.
 pub(crate) fn export_object(store: &Store) -> Result<String, StoreError> {
     let members = leaves(store)?.into_iter().map(|leaf| {
         let mut line = format!("  {}: ", json::string(leaf.path.as_str()));
@@ -63,7 +63,7 @@ mod tests {
     use crate::import::import;
 
     #[test]
-    fn an_object_comes_back() {
+    fn exported_object_is_imported_unchanged() {
         let store = Store::in_memory().unwrap();
         let count = import(&store, r#"{"links/dust": {"title": "Dust", "n": 1e3}, "a~1b": [1]}"#).unwrap();
         assert_eq!(count, 2);
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_keep_the_types_of_files_and_counters() {
+    fn export_keeps_types_of_files_and_counters() {
         let lines = concat!(
             r#"{"_header":true,"entry_count":3,"path_schema_version":3,"seq":3,"store":"a/b"}"#,
             "\n\n",

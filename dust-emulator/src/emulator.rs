@@ -1,4 +1,4 @@
-//! The emulator as tests and the binary see it.
+//! The emulator, for tests and for the binary.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,12 +25,12 @@ use crate::state::State;
 use crate::stores::{StoreName, Stores};
 use crate::unplugged::Unplugged;
 
-/// The store an emulator has when none is named.
+/// The default store.
 const DEFAULT_STORE: &str = "local/dev";
 
 /// A Dust server on this machine.
 ///
-/// Dropping it stops it soon; [`stop`](Emulator::stop) stops it and waits until it has.
+/// Dropping it stops it without waiting; [`stop`](Emulator::stop) waits until it has stopped.
 pub struct Emulator {
     state: Arc<State>,
     listening: Option<Listening>,
@@ -41,7 +41,7 @@ pub struct Emulator {
     skipped_seeds: Vec<String>,
 }
 
-/// How an [`Emulator`] is started.
+/// Options for starting an [`Emulator`].
 #[derive(Clone)]
 pub struct EmulatorBuilder {
     address: SocketAddr,
@@ -57,80 +57,78 @@ pub struct EmulatorBuilder {
 }
 
 impl EmulatorBuilder {
-    /// Listens on this address. The default is 127.0.0.1 and any port that is free.
+    /// Sets the address to listen on (default: 127.0.0.1 and any free port).
     pub fn address(mut self, address: SocketAddr) -> EmulatorBuilder {
         self.address = address;
         self
     }
 
-    /// Listens on this port; 0 is any that is free.
+    /// Sets the port to listen on; 0 is any free port.
     pub fn port(mut self, port: u16) -> EmulatorBuilder {
         self.address.set_port(port);
         self
     }
 
-    /// Keeps the stores in files in this directory, which is created if it is not there. The default is memory. Stores
-    /// that are in it already are opened. Tokens are not kept.
+    /// Keeps the stores in files in this directory, which is created if it is missing (default: in memory). Existing
+    /// stores in it are opened. Tokens are not stored.
     pub fn data_dir(mut self, directory: impl Into<PathBuf>) -> EmulatorBuilder {
         self.data = Some(directory.into());
         self
     }
 
-    /// Has a store, `org/name`, or one more. The first is [`Emulator::store`]; the default is `local/dev`.
+    /// Adds a store, `org/name`. The first is [`Emulator::store`] (default: `local/dev`).
     pub fn store(mut self, name: impl Into<String>) -> EmulatorBuilder {
         self.stores.push(name.into());
         self
     }
 
-    /// Has a store that holds this before the first request, see [`Emulator::import`]. A store that holds something
-    /// already, because it lies in a [`data_dir`](EmulatorBuilder::data_dir), is left as it is, and is one of
-    /// [`Emulator::skipped_seeds`].
+    /// Adds a store with this content, see [`Emulator::import`]. A store that has content already, from a
+    /// [`data_dir`](EmulatorBuilder::data_dir), stays unchanged and is listed in [`Emulator::skipped_seeds`].
     pub fn seed(mut self, store: impl Into<String>, text: impl Into<String>) -> EmulatorBuilder {
         self.seeds.push(Seed { store: store.into(), from: SeedFrom::Text(text.into()) });
         self
     }
 
-    /// As [`seed`](EmulatorBuilder::seed), from a file, which is read at the start and named in errors.
+    /// As [`seed`](EmulatorBuilder::seed), from a file, which is read at the start. Errors name the file.
     pub fn seed_file(mut self, store: impl Into<String>, file: impl Into<PathBuf>) -> EmulatorBuilder {
         self.seeds.push(Seed { store: store.into(), from: SeedFrom::File(file.into()) });
         self
     }
 
-    /// Answers requests to this host, without a port, too. The default is `localhost`, loopback addresses and the
-    /// address that it listens on: any other name may be one that a web page has made to lead to this machine. Such as
-    /// the name of a container.
+    /// Also answers requests to this host, without a port, such as the name of a container. By default these are
+    /// `localhost`, loopback addresses and the address that it listens on: a web page may have made any other name
+    /// resolve to this machine.
     pub fn host(mut self, host: impl Into<String>) -> EmulatorBuilder {
         self.hosts.push(host.into());
         self
     }
 
-    /// The secret of the token that may do everything. The default is made up.
+    /// Sets the secret of the token without restrictions (default: random).
     pub fn secret(mut self, secret: impl Into<String>) -> EmulatorBuilder {
         self.secret = Some(secret.into());
         self
     }
 
-    /// Knows one more token.
+    /// Adds a token.
     pub fn token(mut self, token: Token) -> EmulatorBuilder {
         self.tokens.push(token);
         self
     }
 
-    /// Limits how many requests a token may make in a minute. The default is no limit.
+    /// Limits the requests of a token in a minute (default: no limit).
     pub fn rate_limit(mut self, limit: RateLimit) -> EmulatorBuilder {
         self.limit = Some(limit);
         self
     }
 
-    /// Uses this clock for the rate limit, for the end of tokens, for leases, for WebSockets that are silent for a minute and
-    /// for whatever shows a time. The default
-    /// is the operating system's.
+    /// Sets the clock of the rate limit, tokens, leases, times in answers, and of WebSockets that are silent for a
+    /// minute (default: the operating system's).
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> EmulatorBuilder {
         self.clock = Some(clock);
         self
     }
 
-    /// Closes connections on which nothing happens for this long. The default is 60 seconds, as in production.
+    /// Sets the time after which an idle connection is closed (default: 60 seconds, as in production).
     pub fn idle_timeout(mut self, time: Duration) -> EmulatorBuilder {
         self.idle = time;
         self
@@ -146,7 +144,7 @@ impl EmulatorBuilder {
         Ok(Emulator { state, listening: Some(listening), address, idle, token, store, skipped_seeds })
     }
 
-    /// The same without a network: for simulations, which decide what happens when. Needs no runtime.
+    /// Makes an emulator without a network, for simulations that control the order of events. Needs no runtime.
     pub fn unplugged(self) -> Result<Unplugged, EmulatorError> {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::default()));
         let stores = Stores::open(self.data, Arc::clone(&clock))?;
@@ -189,7 +187,7 @@ impl Emulator {
         Emulator::builder().start().await
     }
 
-    /// How an emulator with something else is started.
+    /// Returns a builder, to change the defaults.
     pub fn builder() -> EmulatorBuilder {
         EmulatorBuilder {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -205,33 +203,33 @@ impl Emulator {
         }
     }
 
-    /// Where it listens, such as `http://127.0.0.1:7755`: for `DUST_BASE_URL`.
+    /// The URL that it listens on, such as `http://127.0.0.1:7755`, for `DUST_BASE_URL`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The address it listens on.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The secret of the token that may do everything, in every store: for `DUST_TOKEN`.
+    /// The secret of the token without restrictions, for `DUST_TOKEN`.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// The name of the first store, `org/name`: for `DUST_STORE`.
+    /// The name of the first store, `org/name`, for `DUST_STORE`.
     pub fn store(&self) -> String {
         self.store.to_string()
     }
 
-    /// The stores whose seed was skipped, because they held something already.
+    /// The stores whose seed was skipped, because they had content already.
     pub fn skipped_seeds(&self) -> &[String] {
         &self.skipped_seeds
     }
 
-    /// A store in this process, past the protocol; it is created if it is not there. What is written to it, clients see:
-    /// those on a WebSocket as they see writes over HTTP, when they catch up.
+    /// Direct access to a store, which is created if it is missing. Clients see its writes; those on a WebSocket see
+    /// them when they catch up, as they do with writes over HTTP.
     pub fn store_handle(&self, name: &str) -> Result<Store, EmulatorError> {
         Ok(self.state.stores.open_or_create(&StoreName::parse(name)?)?.store)
     }
@@ -241,40 +239,41 @@ impl Emulator {
         self.state.stores.all().iter().map(|held| held.name.to_string()).collect()
     }
 
-    /// Knows one more token from now on, in place of one with the same secret.
+    /// Adds a token, or replaces the one with the same secret.
     pub fn add_token(&self, token: Token) {
         self.state.tokens.add(token);
     }
 
-    /// Forgets the token with a secret, and tells whether there was one.
+    /// Removes the token with a secret. Returns true if there was one.
     pub fn revoke_token(&self, secret: &str) -> bool {
         self.state.tokens.revoke(|token| token.secret() == secret)
     }
 
-    /// What goes wrong on demand.
+    /// The faults to inject.
     pub fn faults(&self) -> &Faults {
         &self.state.faults
     }
 
-    /// The last 10,000 requests, oldest first. Those to the emulator's own endpoints are not among them.
+    /// The last 10,000 requests, oldest first, without those to the emulator's own endpoints.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.state.journal.all()
     }
 
-    /// Forgets the requests so far.
+    /// Clears the log of requests.
     pub fn clear_requests(&self) {
         self.state.journal.clear();
     }
 
-    /// Writes what a text holds to a store, all of it or nothing, in one commit, and answers how many entries it held.
+    /// Imports a text into a store, all or nothing, in one commit. Returns the number of entries.
     ///
-    /// The text is an object of paths and values, `{"links/dust": {"title": "Dust"}}`, each of which is one `set`; or
-    /// what a server exports, one JSON object a line. A text of one line is an export only if that is its header.
+    /// The text is an object of paths and values, `{"links/dust": {"title": "Dust"}}`, each of which is one `set`, or
+    /// the export of a server with one JSON object per line. A text of one line is an export only if the line is a
+    /// header.
     ///
     /// # Errors
     ///
-    /// [`Import`](EmulatorError::Import) with line and column for what cannot be read and for what a store would not
-    /// keep as it is written: empty objects and empty keys, a path that comes twice, and paths that differ only in
+    /// [`Import`](EmulatorError::Import) with line and column for invalid text, and for entries that a store cannot
+    /// keep as they are written: empty objects and empty keys, a path that occurs twice, and paths that differ only in
     /// ASCII case, here or from one in the store.
     pub fn import(&self, store: &str, text: &str) -> Result<usize, EmulatorError> {
         import::import(&self.store_handle(store)?, text)
@@ -285,14 +284,14 @@ impl Emulator {
         Ok(dump::export_object(&self.store_handle(store)?)?)
     }
 
-    /// A store in the form in which a server exports it: a header, then a line for each leaf with its type.
+    /// A store in the export format of a server: a header, then one line for each leaf with its type.
     pub fn export_lines(&self, store: &str) -> Result<String, EmulatorError> {
         let handle = self.store_handle(store)?;
         Ok(dump::export_lines(store, &handle, self.state.clock.wall_ms())?)
     }
 
-    /// Stores a file and refers to it at a path, as the `put_file` of the WebSocket does. Answers its hash, under which
-    /// `GET /api/files/:hash` gives the bytes.
+    /// Stores a file and writes a reference to it at a path, as the `put_file` of the WebSocket does. Returns its hash,
+    /// by which `GET /api/files/:hash` returns the bytes.
     pub fn put_file(
         &self,
         store: &str,
@@ -312,54 +311,54 @@ impl Emulator {
         Ok(hash)
     }
 
-    /// Puts a store back to what it was after an op and drops every connection, as a server that was restored from a backup.
-    /// False where that is not known: for an op that is still to come, or before the last compaction.
+    /// Restores a store as of an op and drops every connection, as a server that was restored from a backup. Returns
+    /// false for an op in the future or before the last compaction.
     ///
-    /// [Handles](Emulator::store_handle) from before keep to the store as it was then: drop them.
+    /// Earlier [handles](Emulator::store_handle) still refer to the previous store: drop them.
     pub fn restore(&self, store: &str, store_seq: u64) -> Result<bool, EmulatorError> {
         let is_known = self.state.stores.restore(&StoreName::parse(store)?, store_seq)?;
         self.disconnect_all();
         Ok(is_known)
     }
 
-    /// How many WebSockets are open.
+    /// The number of open WebSockets.
     pub fn open_sockets(&self) -> usize {
         self.state.hub.open_sockets()
     }
 
-    /// Drops the connection of every WebSocket, as a network does that fails: without a word.
+    /// Drops the connection of every WebSocket without a close frame, as a failing network does.
     pub fn disconnect_all(&self) {
         self.state.hub.disconnect_all();
     }
 
-    /// Crashes every channel that is joined: clients get `phx_error` and have to join again.
+    /// Crashes every joined channel: clients receive `phx_error` and have to join again.
     pub fn crash_channels(&self) {
         self.state.hub.crash_channels();
     }
 
-    /// Stops every catch-up after so many of its events, until [`release_catch_ups`](Emulator::release_catch_ups). An op
-    /// that is written on a WebSocket meanwhile is pushed in the middle of it, before older ones, and comes again in its
-    /// place.
+    /// Stops every catch-up after `events` of its events, until [`release_catch_ups`](Emulator::release_catch_ups). An
+    /// op that is written on a WebSocket during that time is pushed before older ones of the catch-up, and once more in
+    /// its order.
     ///
-    /// A snapshot is not an event: with 0 it is sent, and what follows is not.
+    /// A snapshot is not an event: with 0 it is sent, and the events after it are not.
     pub fn hold_catch_ups(&self, events: usize) {
         self.state.hub.hold_catch_ups(Some(events));
     }
 
-    /// Lets catch-ups go on.
+    /// Continues the stopped catch-ups.
     pub fn release_catch_ups(&self) {
         self.state.hub.hold_catch_ups(None);
     }
 
-    /// Closes the port and every connection, after the requests under way, and keeps everything else:
-    /// [`come_up`](Emulator::come_up) listens on the same port again. What a client sees of a server that restarts.
+    /// Closes the port and every connection after the running requests, as a server that restarts, and keeps everything
+    /// else. [`come_up`](Emulator::come_up) listens on the same port again.
     pub async fn go_down(&mut self) {
         if let Some(listening) = self.listening.take() {
             listening.stop().await;
         }
     }
 
-    /// Listens again after [`go_down`](Emulator::go_down). Does nothing while it listens.
+    /// Listens again after [`go_down`](Emulator::go_down). Has no effect while it listens.
     pub async fn come_up(&mut self) -> Result<(), EmulatorError> {
         if self.listening.is_none() {
             self.listening = Some(Listening::on(self.address, Arc::clone(&self.state), self.idle).await?);
@@ -367,8 +366,8 @@ impl Emulator {
         Ok(())
     }
 
-    /// Stops: no new connections, requests under way end, all connections close. The files of its stores are closed
-    /// too, unless a [`store_handle`](Emulator::store_handle) lives on.
+    /// Stops the emulator: it accepts no connections, completes running requests and closes all connections. The files
+    /// of its stores are closed too, unless a [`store_handle`](Emulator::store_handle) exists.
     pub async fn stop(mut self) {
         self.go_down().await;
     }

@@ -1,25 +1,25 @@
-//! What can go wrong before an emulator answers anything.
+//! Errors of the emulator itself.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use dust_store::StoreError;
 
-/// Why an emulator could not start, or could not do what a test asked of it.
+/// The reason why an emulator could not start or a call of a test failed.
 ///
 /// `Debug` is the text, so that a `main` that answers it prints a sentence.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum EmulatorError {
-    /// The address cannot be listened on.
+    /// Listening on the address failed.
     #[error("cannot listen on {address}: {source}; choose another port, or 0 for any that is free")]
     Listen {
         /// The address.
         address: std::net::SocketAddr,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The name is none a store can have.
+    /// The name is not valid for a store.
     #[error(
         "`{0}` is not the name of a store: write org/name, such as acme/main, in lower-case letters, digits and `-`"
     )]
@@ -29,10 +29,10 @@ pub enum EmulatorError {
     File {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// What is to be imported is not what an import takes.
+    /// The text of an import is invalid.
     #[error("{0}")]
     Import(String),
     /// A store failed or refused a write.
@@ -47,7 +47,7 @@ impl fmt::Debug for EmulatorError {
 }
 
 impl EmulatorError {
-    /// The error of what a file holds.
+    /// Adds the name of the file to the error of its content.
     pub(crate) fn in_file(self, file: &Path) -> EmulatorError {
         match self {
             EmulatorError::Import(reason) => EmulatorError::Import(format!("{}: {reason}", file.display())),

@@ -1,4 +1,4 @@
-//! Faults on demand: what a test needs a server to do wrong.
+//! Injected faults for tests.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,13 +10,14 @@ use crate::http::{Answer, reason};
 use crate::json::Object;
 use crate::routes::Route;
 
-/// Something that goes wrong: which requests it meets, how often, and what they get.
+/// A fault: the requests that it matches, how often, and its effect.
 ///
-/// Without any of the narrowing methods it meets the next request of the API, once. Requests to the page, the health
-/// checks and the emulator's own endpoints are never met.
+/// Without further conditions it matches the next request of the API, once. Requests to the page, the health checks and
+/// the emulator's own endpoints never match.
 ///
-/// The handshake of a WebSocket is a request ([`Route::Socket`]). A message on a WebSocket is met by the faults that say so,
-/// and by [`close`](Fault::close) and [`delay`](Fault::delay) when their [`route`](Fault::route) is that of a message.
+/// The handshake of a WebSocket is a request ([`Route::Socket`]). A message on a WebSocket is matched by the faults
+/// that are for messages, and by [`close`](Fault::close) and [`delay`](Fault::delay) with the [`route`](Fault::route)
+/// of a message.
 ///
 /// ```
 /// use dust_emulator::{Fault, Route};
@@ -32,12 +33,12 @@ use crate::routes::Route;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// What happens to the answer.
+    /// The effect on the answer.
     effect: Effect,
-    /// How long the request waits first, in milliseconds.
+    /// The delay before the request, in milliseconds.
     #[serde(default)]
     delay_ms: u64,
-    /// Whether the request is done all the same, its answer thrown away.
+    /// True if the request is applied and its answer is dropped.
     #[serde(default)]
     applied: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,39 +49,39 @@ pub struct Fault {
     only: Option<Only>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     path_contains: Option<String>,
-    /// How many matching requests are let through first.
+    /// The number of matching requests that pass first.
     #[serde(default)]
     skip: u64,
-    /// How many are met after that; `null` is all of them.
+    /// The number of requests that are affected after that; `null` for all.
     #[serde(default = "once")]
     times: Option<u64>,
 }
 
-/// What a fault does to the answer.
+/// The effect of a fault on the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Effect {
-    /// Nothing: the answer is late, not wrong.
+    /// No effect on the answer, which is only late.
     Delay,
-    /// Another answer.
+    /// The answer is replaced.
     Status(#[serde(deserialize_with = "JsonObject::field")] Other),
     /// The connection is closed instead.
     Close,
-    /// The first bytes of the answer, then the connection is closed.
+    /// The connection is closed after the first bytes of the answer.
     Truncate(#[serde(deserialize_with = "JsonObject::field")] Cut),
-    /// A message on a WebSocket is done, and its reply is not sent.
+    /// A message on a WebSocket is applied, and its reply is not sent.
     SwallowReply,
-    /// The event of a write on a WebSocket is sent to nobody.
+    /// The event of a write on a WebSocket is not sent.
     SwallowEvent,
-    /// The event of a write on a WebSocket is sent twice to everybody.
+    /// The event of a write on a WebSocket is sent twice to every socket.
     DuplicateEvent,
     /// The reply to a write on a WebSocket is sent before its event.
     ReplyFirst,
     /// The channel of a message crashes.
     Crash,
-    /// The channel of a message reads neither that nor anything more, while the socket lives on.
+    /// The channel of a message hangs: it reads neither this message nor a later one, while the socket stays open.
     Hang,
-    /// A join is answered, and its catch-up never comes.
+    /// A join is answered, and its catch-up is never sent.
     StallCatchUp,
     /// A `put_file` crashes the channel of a store that has a file.
     OneFile,
@@ -88,7 +89,7 @@ pub(crate) enum Effect {
     Refuse(#[serde(deserialize_with = "JsonObject::field")] Reply),
 }
 
-/// An answer in the place of the true one.
+/// The replacement of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Other {
     status: u16,
@@ -100,13 +101,13 @@ pub(crate) struct Other {
     retry_after: Option<u64>,
 }
 
-/// The place where an answer is cut.
+/// The length at which an answer is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Cut {
     pub(crate) bytes: usize,
 }
 
-/// The reply to a message that is refused.
+/// The reply that refuses a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reply {
     pub(crate) response: String,
@@ -138,17 +139,17 @@ impl Fault {
         }
     }
 
-    /// The request waits before it is done.
+    /// Delays the request.
     pub fn delay(time: Duration) -> Fault {
         Fault::new(Effect::Delay).after(time)
     }
 
-    /// The answer has this status, with the body that a server gives for it. The request is not done.
+    /// Answers with this status and the body of a server for it. The request is not applied.
     pub fn status(status: u16) -> Fault {
         Fault::new(Effect::Status(Other { status, body: None, content_type: None, retry_after: None }))
     }
 
-    /// 429 with `Retry-After`, in seconds.
+    /// Answers 429 with `Retry-After`, in seconds.
     pub fn rate_limited(retry_after: u64) -> Fault {
         Fault::new(Effect::Status(Other {
             status: 429,
@@ -158,80 +159,80 @@ impl Fault {
         }))
     }
 
-    /// 400 with the detail of a writer that did not answer in time, which leaves open whether the write was applied. Add
-    /// [`applied`](Fault::applied) to have it applied.
+    /// Answers 400 with the detail of a server whose writer did not answer in time, after which the write may be
+    /// applied or not. Here it is applied only with [`applied`](Fault::applied).
     pub fn writer_unavailable() -> Fault {
         let detail = "{:writer_unavailable, {:timeout, {GenServer, :call, [\"writer\", :write, 5000]}}}";
         Fault::status(400).body(Object::new().string("detail", detail).string("error", "invalid_params").end())
     }
 
-    /// The connection is closed without an answer. The request is not done unless [`applied`](Fault::applied) says so.
+    /// Closes the connection without an answer. The request is applied only with [`applied`](Fault::applied).
     pub fn close() -> Fault {
         Fault::new(Effect::Close)
     }
 
-    /// The request is done, and the connection is closed after this many bytes of the body, although `Content-Length`
-    /// promised all of them. An answer that is not longer is cut by one byte.
+    /// Applies the request and closes the connection after this many bytes of the body, although `Content-Length` is
+    /// that of the whole. A shorter answer is cut by one byte.
     pub fn truncate(bytes: usize) -> Fault {
         let mut fault = Fault::new(Effect::Truncate(Cut { bytes }));
         fault.applied = true;
         fault
     }
 
-    /// On a WebSocket: the message is done and its reply is lost.
+    /// On a WebSocket: applies the message and drops its reply.
     pub fn swallow_reply() -> Fault {
         Fault::new(Effect::SwallowReply)
     }
 
-    /// On a WebSocket: the write is done, and its event is lost on every socket.
+    /// On a WebSocket: applies the write and drops its event on every socket.
     pub fn swallow_event() -> Fault {
         Fault::new(Effect::SwallowEvent).writes()
     }
 
-    /// On a WebSocket: the write is done, and its event comes twice on every socket.
+    /// On a WebSocket: applies the write and sends its event twice on every socket.
     pub fn duplicate_event() -> Fault {
         Fault::new(Effect::DuplicateEvent).writes()
     }
 
-    /// On a WebSocket: the write is done, and its reply comes before its event.
+    /// On a WebSocket: applies the write and sends its reply before its event.
     pub fn reply_first() -> Fault {
         Fault::new(Effect::ReplyFirst).writes()
     }
 
-    /// On a WebSocket: the channel crashes with `phx_error`. The message is not done unless [`applied`](Fault::applied) says
-    /// so.
+    /// On a WebSocket: crashes the channel with `phx_error`. The message is applied only with
+    /// [`applied`](Fault::applied).
     pub fn crash() -> Fault {
         Fault::new(Effect::Crash)
     }
 
-    /// On a WebSocket: the channel of the message reads neither that message nor any that follows, until the store is joined
-    /// again. Its socket, the pushes of others and the other channels go on.
+    /// On a WebSocket: the channel reads neither this message nor a later one, until the store is joined again. Its
+    /// socket, the pushes of other writers and the other channels continue.
     pub fn hang() -> Fault {
         Fault::new(Effect::Hang)
     }
 
-    /// On a WebSocket: a join is answered, and nothing of its catch-up ever comes.
+    /// On a WebSocket: answers a join and never sends its catch-up.
     pub fn stall_catch_up() -> Fault {
         Fault::new(Effect::StallCatchUp).route(Route::SocketJoin)
     }
 
-    /// On a WebSocket: every `put_file` into a store that has a file already crashes its channel, as it does on Dust 0.1.
+    /// On a WebSocket: every `put_file` into a store with a file crashes its channel, as on Dust 0.1.
     pub fn one_file() -> Fault {
         Fault::new(Effect::OneFile).route(Route::SocketPutFile).forever()
     }
 
-    /// On a WebSocket: the message is not done, and refused for this reason.
+    /// On a WebSocket: refuses the message for this reason.
     pub fn refuse(reason: &str) -> Fault {
         Fault::new(Effect::Refuse(Reply { response: Object::new().string("reason", reason).end() }))
     }
 
-    /// Has the request done before the fault happens to its answer.
+    /// Applies the request before the fault affects its answer.
     pub fn applied(mut self) -> Fault {
         self.applied = true;
         self
     }
 
-    /// Another body for [`status`](Fault::status). One that begins with `{` is sent as JSON, any other as HTML.
+    /// Sets the body of [`status`](Fault::status). A body that begins with `{` is sent as JSON, any other as HTML.
     pub fn body(mut self, text: impl Into<String>) -> Fault {
         if let Effect::Status(Other { body, .. }) = &mut self.effect {
             *body = Some(text.into());
@@ -239,55 +240,55 @@ impl Fault {
         self
     }
 
-    /// Waits before the fault happens.
+    /// Delays the fault.
     pub fn after(mut self, time: Duration) -> Fault {
         self.delay_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self
     }
 
-    /// Meets only requests with this method; HEAD and GET are different here.
+    /// Matches only requests with this method; HEAD and GET are different here.
     pub fn method(mut self, method: &str) -> Fault {
         self.method = Some(method.to_ascii_uppercase());
         self
     }
 
-    /// Meets only requests of one route.
+    /// Matches only requests of one route.
     pub fn route(mut self, route: Route) -> Fault {
         self.route = Some(route);
         self
     }
 
-    /// Meets only requests that change something: PUT, DELETE and POST, but for `entries/batch`, which reads.
+    /// Matches only requests that write: PUT, DELETE and POST, except `entries/batch`, which reads.
     pub fn writes(mut self) -> Fault {
         self.only = Some(Only::Writes);
         self
     }
 
-    /// Meets only requests that change nothing.
+    /// Matches only requests that read.
     pub fn reads(mut self) -> Fault {
         self.only = Some(Only::Reads);
         self
     }
 
-    /// Meets only requests whose path and query, as they were sent, contain a text.
+    /// Matches only requests whose path and query, as they were sent, contain a text.
     pub fn path_contains(mut self, text: impl Into<String>) -> Fault {
         self.path_contains = Some(text.into());
         self
     }
 
-    /// Lets this many matching requests through first.
+    /// Lets this many matching requests pass first.
     pub fn skip(mut self, requests: u64) -> Fault {
         self.skip = requests;
         self
     }
 
-    /// Meets this many requests; one without it.
+    /// Sets the number of affected requests (default: 1).
     pub fn times(mut self, requests: u64) -> Fault {
         self.times = Some(requests);
         self
     }
 
-    /// Meets every matching request from then on.
+    /// Affects every matching request.
     pub fn forever(mut self) -> Fault {
         self.times = None;
         self
@@ -314,7 +315,7 @@ impl Fault {
         Duration::from_millis(self.delay_ms)
     }
 
-    /// Whether the request is done, whatever becomes of its answer.
+    /// True if the request is applied.
     pub(crate) fn lets_through(&self) -> bool {
         match self.effect {
             Effect::Status(_) | Effect::Close | Effect::Crash => self.applied,
@@ -323,7 +324,7 @@ impl Fault {
         }
     }
 
-    /// For the log of requests.
+    /// The text for the log of requests.
     pub(crate) fn name(&self) -> String {
         match self.effect {
             Effect::Delay => "delay".to_owned(),
@@ -337,7 +338,7 @@ impl Fault {
 }
 
 impl Effect {
-    /// The answer in place of the right one, if there is another.
+    /// The replacement of the answer, if there is one.
     pub(crate) fn answer(&self) -> Option<Answer> {
         let Effect::Status(Other { status, body, content_type, retry_after }) = self else { return None };
         let mut answer = match (body, status) {
@@ -361,14 +362,14 @@ impl Effect {
     }
 }
 
-/// What of a request a fault looks at.
+/// The parts of a request that a fault compares.
 pub(crate) struct Met<'r> {
     pub(crate) method: &'r str,
     pub(crate) route: Route,
     pub(crate) target: &'r str,
 }
 
-/// The faults of an emulator, in the order they were added. A request is met by the first that matches.
+/// The faults of an emulator, in the order in which they were added. The first that matches a request affects it.
 #[derive(Debug, Default)]
 pub struct Faults(Mutex<Vec<Fault>>);
 
@@ -378,17 +379,17 @@ impl Faults {
         self.lock().push(fault);
     }
 
-    /// Takes all faults away.
+    /// Removes all faults.
     pub fn clear(&self) {
         self.lock().clear();
     }
 
-    /// The faults that have not happened as often as they should.
+    /// The faults that still affect later requests.
     pub fn pending(&self) -> Vec<Fault> {
         self.lock().clone()
     }
 
-    /// The fault that meets a request, counted.
+    /// Returns the fault for a request and counts it.
     pub(crate) fn meet(&self, met: &Met<'_>) -> Option<Fault> {
         let mut faults = self.lock();
         let (at, fault) =
@@ -408,7 +409,7 @@ impl Faults {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Fault>> {
-        // Counters change in one step, so a panic elsewhere leaves nothing half done.
+        // Counters change in one step, so that a panic elsewhere cannot leave them inconsistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

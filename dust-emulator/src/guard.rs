@@ -1,12 +1,11 @@
-//! Keeps the pages of web sites out.
+//! Refuses requests of web pages.
 //!
-//! A browser on this machine lets any page send requests to it. The emulator's own endpoints need no token, so a page
-//! that is open in another tab could read and change what it likes. Two ways lead here. A page of another origin sends
-//! a request: browsers then say so, in `Origin` or in `Sec-Fetch-Site`. Or the name of its own host is made to lead to
-//! this machine, and the page is of this origin then (DNS rebinding): such a request has that name in `Host`.
+//! A browser lets any page send requests to this machine. The emulator's own endpoints need no token, so that a page in
+//! another tab could read and change everything. There are two cases. A page of another origin sends a request: then
+//! browsers set `Origin` or `Sec-Fetch-Site`. Or the page has made the name of its own host resolve to this machine, so
+//! that it has this origin (DNS rebinding): then the request has that name in `Host`.
 //!
-//! Clients that are not browsers send neither `Origin` nor `Sec-Fetch-Site`, and the name that they connect to as
-//! `Host`.
+//! Other clients send neither `Origin` nor `Sec-Fetch-Site`, and in `Host` the name that they connect to.
 
 use std::net::IpAddr;
 
@@ -15,16 +14,16 @@ use hyper::{HeaderMap, Method};
 
 use crate::http::Answer;
 
-/// The hosts that an emulator answers under.
+/// The host names that an emulator answers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hosts(pub(crate) Vec<String>);
 
 impl Hosts {
-    /// Refuses a request of a page of another origin, and one to another host. `local` is the address that the
-    /// connection has reached.
+    /// Refuses a request of a page of another origin, and one to another host. `local` is the local address of the
+    /// connection.
     pub(crate) fn check(&self, method: &Method, headers: &HeaderMap, local: Option<IpAddr>) -> Result<(), Answer> {
         let mut hosts = headers.get_all(HOST).iter();
-        // HTTP/1.0 has none; no browser leaves it out.
+        // HTTP/1.0 has none; every browser sends it.
         let host = hosts.next().map(|host| host.to_str().unwrap_or("\u{fffd}"));
         if hosts.next().is_some() || host.is_some_and(|host| !self.answers(host, local)) {
             return Err(refused(&format!(
@@ -40,7 +39,7 @@ impl Hosts {
         }
         let fetch = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let elsewhere = fetch("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"));
-        // Somebody who follows a link to the emulator's page.
+        // A user who follows a link to the emulator's page.
         let link = *method == Method::GET
             && fetch("sec-fetch-mode") == Some("navigate")
             && fetch("sec-fetch-dest") == Some("document");
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn only_its_own_hosts_are_answered() {
+    fn request_to_other_host_is_refused() {
         for host in [
             "localhost",
             "LOCALHOST:7755",
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn only_pages_of_its_own_origin_are_answered() {
+    fn page_of_other_origin_is_refused() {
         let host = ("host", "127.0.0.1:7755");
         assert!(passes(&[host, ("origin", "http://127.0.0.1:7755"), ("sec-fetch-site", "same-origin")]));
         for origin in [

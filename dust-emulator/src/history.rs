@@ -1,4 +1,4 @@
-//! A store as it was: its log done again.
+//! Earlier states of a store, computed from its log.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use dust_protocol::{Path, RawJson, envelope};
 use dust_store::{Store, StoreError};
 use serde::Serialize;
 
-/// How many ops are read at a time.
+/// The number of ops to read at a time.
 const CHUNK: usize = 1000;
 
 /// The leaves of a store as they were after an op.
@@ -17,7 +17,7 @@ pub(crate) struct History {
     pub(crate) leaves: BTreeMap<Path, Leaf>,
 }
 
-/// Why the log cannot be done again.
+/// The reason why an earlier state cannot be computed.
 pub(crate) enum Replay {
     Store(StoreError),
     Op(OpError),
@@ -82,7 +82,7 @@ impl History {
         Ok(history)
     }
 
-    /// A leaf's value; `null` where there is none, which is how a change from or to nothing is told.
+    /// The value of a leaf; `null` if there is none, as in a change from or to an absent leaf.
     pub(crate) fn value(&self, path: &Path) -> RawJson {
         self.leaves.get(path).map_or_else(RawJson::null, |leaf| envelope::bare(&leaf.value))
     }
@@ -96,12 +96,12 @@ impl History {
         for (below, leaf) in self.leaves.iter().filter(|(other, _)| path.is_ancestor_of(other)) {
             root.put(below.segments().skip(path.depth()).map(Cow::into_owned), &leaf.value);
         }
-        // Cannot fail: it is made of JSON.
+        // Cannot fail: its parts are JSON.
         (!root.0.is_empty()).then(|| RawJson::from_serialize(&root).unwrap_or_else(|_| RawJson::null()))
     }
 }
 
-/// An object that is put together from leaves.
+/// An object that is assembled from leaves.
 #[derive(Default, Serialize)]
 #[serde(transparent)]
 struct Tree(BTreeMap<String, Branch>);
@@ -120,7 +120,7 @@ impl Tree {
         for next in segments {
             match tree.0.entry(segment).or_insert_with(|| Branch::Below(Tree::default())) {
                 Branch::Below(below) => tree = below,
-                // Where a leaf has leaves below it, the leaf counts.
+                // A leaf wins over the leaves below it.
                 Branch::Leaf(_) => return,
             }
             segment = next;

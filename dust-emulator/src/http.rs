@@ -1,4 +1,4 @@
-//! Requests and answers, apart from any server.
+//! Requests and answers, independent of the HTTP server.
 
 use bytes::Bytes;
 use hyper::{HeaderMap, Method};
@@ -6,11 +6,11 @@ use hyper::{HeaderMap, Method};
 use crate::address::{self, NotUtf8, Params};
 use crate::json::Object;
 
-/// One request, its body read.
+/// A request with its body.
 pub(crate) struct Request {
-    /// As it was sent, except that HEAD is GET here.
+    /// The method; HEAD is GET here.
     pub(crate) method: Method,
-    /// Whether it was sent as HEAD: only headers are wanted.
+    /// True for a HEAD, which needs only the headers.
     pub(crate) head: bool,
     /// Path and query as they were sent.
     pub(crate) target: String,
@@ -18,15 +18,15 @@ pub(crate) struct Request {
     pub(crate) query: Result<Params, NotUtf8>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Payload,
-    /// `X-Request-Id`, or one made up.
+    /// `X-Request-Id`, or a generated id.
     pub(crate) id: String,
 }
 
-/// A body, or why there is none.
+/// A body, or the reason why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Payload {
     Whole(Bytes),
-    /// It was longer than any body may be.
+    /// The body was too long.
     TooLarge,
 }
 
@@ -50,7 +50,7 @@ impl Request {
         }
     }
 
-    /// A header's first value, where it is text.
+    /// The first value of a header, if it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap_or_default())
     }
@@ -64,7 +64,7 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-/// What a handler comes to. Refusals are answers too, so that `?` ends a handler with one.
+/// The result of a handler. Refusals are answers too, so that `?` ends a handler with one.
 pub(crate) type Reply = Result<Answer, Answer>;
 
 const JSON: &str = "application/json; charset=utf-8";
@@ -83,14 +83,14 @@ impl Answer {
         Answer::json(200, json)
     }
 
-    /// A page. Nothing in it is loaded or run but its own style, and no other page may show it in a frame.
+    /// Makes a page. Its headers forbid everything but its own style, and frames of other pages.
     pub(crate) fn html(status: u16, page: String) -> Answer {
         let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; \
                       frame-ancestors 'none'";
         Answer::new(status, HTML, page).with("content-security-policy", policy)
     }
 
-    /// A status alone.
+    /// Makes an answer without a body.
     pub(crate) fn empty(status: u16) -> Answer {
         Answer::new(status, HTML, Bytes::new())
     }
@@ -99,7 +99,7 @@ impl Answer {
         Answer::new(200, content_type, bytes)
     }
 
-    /// The name of the status as the whole body: what the server says outside its routes.
+    /// Makes an answer with the name of the status as its body, as a server does outside its routes.
     pub(crate) fn plain(status: u16) -> Answer {
         Answer::new(status, HTML, reason(status))
     }
@@ -126,7 +126,7 @@ impl Answer {
         Answer::error(403, "forbidden")
     }
 
-    /// What the server says when it breaks in an API route.
+    /// The answer of a server after an exception in a route of the API.
     pub(crate) fn broken(status: u16) -> Answer {
         let detail = Object::new().string("detail", reason(status)).end();
         Answer::json(status, Object::new().raw("errors", &detail).end())
@@ -142,7 +142,7 @@ impl Answer {
     }
 }
 
-/// The reason phrase of a status, as the server words it.
+/// The reason phrase of a status, as a server writes it.
 pub(crate) fn reason(status: u16) -> &'static str {
     match status {
         413 => "Request Entity Too Large",

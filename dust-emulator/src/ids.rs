@@ -1,4 +1,4 @@
-//! Ids that need to be unique and not more.
+//! Ids that have to be unique, but not secret.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -32,7 +32,7 @@ pub(crate) fn secret() -> String {
     secret
 }
 
-/// Random enough for names: the standard library seeds each hasher anew.
+/// A random number for names: the standard library seeds each hasher differently.
 pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(std::time::SystemTime::now())
 }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_have_their_form_and_differ() {
+    fn id_has_its_form_and_is_unique() {
         let (one, two) = (uuid(), uuid());
         assert_ne!(one, two);
         let groups: Vec<usize> = one.split('-').map(str::len).collect();

@@ -1,8 +1,8 @@
 //! Seeds and imports.
 //!
-//! Two forms. An object of paths and values, `{"links/dust": {"title": "Dust"}}`, is for people: each member is one
-//! `set`. And the server's own export, one JSON object a line: a header, then `{"path","type","value"}` for each leaf.
-//! A text of one object is lines only if that is a header.
+//! There are two forms. An object of paths and values, `{"links/dust": {"title": "Dust"}}`, is for people: each member
+//! is one `set`. The export of a server has one JSON object per line: a header, then `{"path","type","value"}` for each
+//! leaf. A text of one object is an export only if the object is a header.
 
 use std::collections::HashSet;
 
@@ -13,16 +13,16 @@ use serde::Deserialize;
 use crate::dump;
 use crate::error::EmulatorError;
 
-/// Lines of an import over HTTP that share a commit, at the most.
+/// The largest number of lines of an import over HTTP that share a commit.
 const CHUNK: usize = 1000;
 
-/// A write of an import, and where it stands in the text.
+/// A write of an import, with its offset in the text.
 struct Placed {
     write: Write,
     offset: usize,
 }
 
-/// Writes what a text holds, in either form, all of it or nothing, in one commit. Answers how many entries it held.
+/// Imports a text in either form, all or nothing, in one commit. Returns the number of entries.
 pub(crate) fn import(store: &Store, text: &str) -> Result<usize, EmulatorError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim().is_empty() {
@@ -43,7 +43,7 @@ pub(crate) fn import(store: &Store, text: &str) -> Result<usize, EmulatorError> 
     Ok(offsets.len())
 }
 
-/// Whether a text is lines of a server's export: its first line is a whole object, which is a header or not the last.
+/// True if a text is the export of a server: its first line is a whole object, which is a header or not the last.
 fn is_lines(text: &str) -> bool {
     let start = text.trim_start();
     let (first, rest) = start.split_once('\n').unwrap_or((start, ""));
@@ -51,7 +51,7 @@ fn is_lines(text: &str) -> bool {
     line.is_object() && (!rest.trim().is_empty() || line.to().is_ok_and(|JsonObject(Line { header, .. })| header))
 }
 
-/// The error of a place in a text.
+/// Makes an error with line and column.
 fn at(text: &str, offset: usize, reason: &str) -> EmulatorError {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
@@ -59,18 +59,19 @@ fn at(text: &str, offset: usize, reason: &str) -> EmulatorError {
     EmulatorError::Import(format!("line {line}, column {column}: {reason}"))
 }
 
-/// The error of a text that is not JSON, `offset` bytes into a larger one.
+/// Makes the error of a text that is not JSON, `offset` bytes into a larger one.
 fn not_json(text: &str, offset: usize, error: &serde_json::Error) -> EmulatorError {
     let said = error.to_string();
     let reason = said.rsplit_once(" at line ").map_or(said.as_str(), |(reason, _)| reason);
     let part = text.get(offset..).unwrap_or_default();
     let lines: usize = part.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-    // Column 0 is the line break before.
+    // Column 0 is the preceding line break.
     let place = (offset + lines + error.column()).saturating_sub(1);
     at(text, place.clamp(offset, text.len()), reason)
 }
 
-/// The entries of an object, each of which is one `set`. Those above others come first, whatever the order of the text.
+/// The entries of an object, each of which is one `set`. Upper paths come before those below them, in any order of the
+/// text.
 fn members(text: &str, check: &mut SeedCheck) -> Result<Vec<Placed>, EmulatorError> {
     let entries = seed_entries(text).map_err(|error| not_json(text, 0, &error))?;
     let mut placed = Vec::with_capacity(entries.len());
@@ -122,7 +123,7 @@ fn lines(store: &Store, text: &str, check: &mut SeedCheck) -> Result<Vec<Placed>
     Ok(placed)
 }
 
-/// What brings a leaf back: `set`, but for files and for counters that are not there yet, which keep their type.
+/// The write that restores a leaf: `set`, except for files and for new counters, which keep their type.
 fn leaf_op(store: &Store, path: &Path, value: RawJson, kind: Option<&str>) -> Op {
     match kind.map(LeafKind::from_name) {
         Some(LeafKind::File) => Op::PutFile(value),
@@ -131,7 +132,7 @@ fn leaf_op(store: &Store, path: &Path, value: RawJson, kind: Option<&str>) -> Op
     }
 }
 
-/// What became of the lines of an import.
+/// The results of the lines of an import.
 #[derive(Default)]
 pub(crate) struct Imported {
     pub(crate) imported: usize,
@@ -149,7 +150,7 @@ pub(crate) struct FailedLine {
     pub(crate) reason: String,
 }
 
-/// Imports the server's form as the server does, line by line: one that fails does not stop the others.
+/// Imports the export format as a server does, line by line: a line that fails does not stop the others.
 pub(crate) fn import_lines(store: &Store, text: &str, device_id: &str) -> Imported {
     let mut done = Imported::default();
     let mut chunk = Chunk::new(store, device_id);
@@ -180,7 +181,8 @@ struct Chunk<'s> {
     device_id: &'s str,
     lines: Vec<(usize, String)>,
     writes: Vec<(Write, Origin)>,
-    /// The paths in it and those above them, in lower case: what a counter may not be looked up beside.
+    /// Its paths and their ancestors, in lower case: a counter at one of these begins a
+    /// new commit.
     paths: HashSet<String>,
 }
 
@@ -199,7 +201,7 @@ impl<'s> Chunk<'s> {
             }
         };
         let folded = at.as_str().to_ascii_lowercase();
-        // Whether a counter is there already may depend on a line before.
+        // An earlier line may have made the counter.
         if self.writes.len() == CHUNK || (kind == Some("counter") && self.paths.contains(&folded)) {
             self.write(done);
         }
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_line_and_column_and_the_reason() {
+    fn import_error_has_line_column_and_reason() {
         for (text, expected) in [
             (r#"{"a//b": 1}"#, "line 1, column 10: the path `a//b`"),
             ("{\n  \"a\": 1,\n  \"b\": tru\n}", "line 3, column 11: expected ident"),
@@ -268,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_import_with_one_bad_entry_imports_nothing() {
+    fn import_with_one_bad_entry_imports_nothing() {
         let mut members: Vec<String> = (0..2_500).map(|number| format!("\"r/{number:05}\": {number}")).collect();
         members.push(r#""z": {"_type":"file","hash":"x"}"#.to_owned());
         let fine = format!("{{{}}}", members.join(",\n"));
@@ -285,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_named_path_is_an_entry() {
+    fn member_named_path_is_an_entry() {
         let store = fresh();
         assert_eq!(import(&store, r#"{"path":"a","value":2}"#).unwrap(), 2);
         assert_eq!(dump::export_object(&store).unwrap(), "{\n  \"path\": \"a\",\n  \"value\": 2\n}\n");
@@ -294,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_skipped() {
+    fn byte_order_mark_is_skipped() {
         assert_eq!(import(&fresh(), "\u{feff}{\"a\": 1}").unwrap(), 1);
         assert_eq!(
             import(&fresh(), "\u{feff}{\"path\":\"a\",\"value\":1}\n{\"path\":\"b\",\"value\":1}\n").unwrap(),
@@ -304,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn an_import_into_a_store_that_has_another_case_is_refused() {
+    fn import_in_other_case_than_the_store_is_refused() {
         let store = fresh();
         import(&store, r#"{"links/m1": {"title": "Dust"}}"#).unwrap();
         let error = import(&store, r#"{"Links": {"m2": 1}}"#).unwrap_err().to_string();
@@ -314,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn an_import_is_one_commit() {
+    fn import_is_one_commit() {
         let store = fresh();
         let commits = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let counting = std::sync::Arc::clone(&commits);
@@ -328,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_line_stops_no_other() {
+    fn bad_line_does_not_stop_others() {
         let store = fresh();
         let text = "{\"path\":\"a\",\"value\":1}\n{\"value\":2}\n{\"path\":\"b/\",\"value\":2}\n{\"path\":\"c\"}\n\
                     {\"path\":\"d\",\"value\":{\"\":1}}\n{\"path\":\"n\",\"type\":\"counter\",\"value\":3}\n\

@@ -1,4 +1,4 @@
-//! The log of requests: what clients have sent, for tests and for looking.
+//! The log of requests, for tests and for the page.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -7,30 +7,30 @@ use serde::Serialize;
 
 use crate::routes::Route;
 
-/// How many requests are kept; older ones are forgotten.
+/// The number of requests to keep.
 const KEPT: usize = 10_000;
 
-/// One request that was received.
+/// A received request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RequestRecord {
     /// Its place among all requests, counted from 1.
     pub number: u64,
-    /// When it was received, in milliseconds since 1970 by the emulator's clock.
+    /// The time of receipt, in milliseconds since 1970 by the emulator's clock.
     pub at_ms: i64,
     /// The method as it was sent.
     pub method: String,
     /// Path and query as they were sent.
     pub target: String,
-    /// What it was about.
+    /// The route of the request.
     pub route: Route,
-    /// `X-Request-Id`, or the id that was made up for it.
+    /// `X-Request-Id`, or the generated id.
     pub request_id: String,
     /// The length of the body in bytes.
     pub body_bytes: usize,
-    /// The status of the answer; `None` when the connection was closed instead.
+    /// The status of the answer; `None` if the connection was closed instead.
     pub status: Option<u16>,
-    /// The fault that met it.
+    /// The fault that affected it.
     pub fault: Option<String>,
 }
 

@@ -1,10 +1,10 @@
-//! JSON as a Dust server writes it: sorted keys, short floats, escapes in its own style.
+//! JSON in the style of a Dust server: sorted keys, short floats, its own escapes.
 
 use std::collections::BTreeMap;
 
 use dust_protocol::RawJson;
 
-/// Floats from here on are always written with an exponent: beyond it not every integer is a float.
+/// The float from which on an exponent is always written: not every larger integer is a float.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Appends a string as JSON.
@@ -48,7 +48,7 @@ pub(crate) fn text(text: &str) -> RawJson {
     RawJson::from(serde_json::Value::from(text))
 }
 
-/// Appends a stored value: its text with floats and strings in the server's style.
+/// Appends a stored value with floats and strings in the style of a server.
 pub(crate) fn push_value(value: &RawJson, out: &mut String) {
     let text = value.as_str();
     let mut rest = text;
@@ -94,8 +94,8 @@ fn push_number(token: &str, out: &mut String) {
     }
 }
 
-/// Appends a finite float with the fewest digits that read back as it, in the shorter of the plain and the exponent
-/// form; the plain one of equals. There is always a fraction.
+/// Appends a finite float with the fewest digits that parse to it, in the shorter of the plain and the exponent form;
+/// if both are equally long, the plain one. There is always a fraction.
 pub(crate) fn push_float(float: f64, out: &mut String) {
     // `d.ddde<exponent>`: the shortest digits.
     let scientific = format!("{:e}", float.abs());
@@ -136,7 +136,7 @@ pub(crate) fn push_float(float: f64, out: &mut String) {
     }
 }
 
-/// A list of texts that are JSON already.
+/// Makes a list of JSON texts.
 pub(crate) fn array(items: impl IntoIterator<Item = String>) -> String {
     let items: Vec<String> = items.into_iter().collect();
     format!("[{}]", items.join(","))
@@ -151,7 +151,7 @@ impl Object {
         Object::default()
     }
 
-    /// A member whose value is JSON already.
+    /// Adds a member with a JSON text.
     pub(crate) fn raw(mut self, key: &str, json: &str) -> Object {
         self.0.push(if self.0.is_empty() { '{' } else { ',' });
         push_string(key, &mut self.0);
@@ -183,7 +183,7 @@ impl Object {
     }
 }
 
-/// A value as the server's error details show it: in the notation of its own language.
+/// A value in the notation of the server's language, as in error details.
 pub(crate) fn inspect(value: &RawJson) -> String {
     let mut out = String::new();
     inspect_into(value, 0, &mut out);
@@ -191,7 +191,7 @@ pub(crate) fn inspect(value: &RawJson) -> String {
 }
 
 fn inspect_into(value: &RawJson, depth: usize, out: &mut String) {
-    // As deep as values may be, and as many items as are shown.
+    // The largest depth of values, and the number of items shown.
     const MAX_DEPTH: usize = 100;
     const MAX_ITEMS: usize = 50;
     let text = value.as_str();
@@ -230,7 +230,7 @@ fn inspect_into(value: &RawJson, depth: usize, out: &mut String) {
     }
 }
 
-/// A string between quotes, as the server's language writes it.
+/// A quoted string in the notation of the server's language.
 pub(crate) fn inspect_string(text: &str, out: &mut String) {
     out.push('"');
     let mut characters = text.chars().peekable();
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_are_short() {
+    fn float_is_written_short() {
         let table = [
             ("1.0", "1.0"),
             ("1e3", "1.0e3"),
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn every_float_reads_back_as_itself() {
+    fn written_float_parses_to_itself() {
         for float in [0.1, 1.0 / 3.0, 1e-5, 123.456, 1e16, 4.35e200, f64::MIN_POSITIVE, 2f64.powi(53) - 1.0] {
             let mut out = String::new();
             push_float(float, &mut out);
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_stays_as_it_is() {
+    fn other_values_are_unchanged() {
         for text in [
             "null",
             "true",
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_are_written_member_by_member() {
+    fn object_is_written_by_member() {
         assert_eq!(Object::new().end(), "{}");
         let value = RawJson::parse("1e3").unwrap();
         let object = Object::new().string("a", "x\"").number("b", 1).value("c", &value).raw("d", "null");
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn details_show_values_in_the_servers_notation() {
+    fn detail_shows_value_in_server_notation() {
         let table = [
             ("null", "nil"),
             ("\"3\"", "\"3\""),

@@ -1,7 +1,7 @@
-//! A Dust server for laptops and tests: the HTTP and WebSocket protocols of [Dust](https://dustlayer.io) in front of the
-//! embedded store.
+//! A Dust server for laptops and tests: the HTTP and WebSocket protocols of [Dust](https://dustlayer.io) in front of
+//! the embedded store.
 //!
-//! In a test it listens on a free port, with one empty store in memory and one token that may do everything:
+//! In a test it listens on a free port, with one empty store in memory and one token without restrictions:
 //!
 //! ```
 //! use dust_emulator::{Emulator, Fault};
@@ -9,7 +9,8 @@
 //! # async fn get(emulator: &Emulator, path: &str) -> std::io::Result<String> {
 //! #     let mut stream = tokio::net::TcpStream::connect(emulator.address()).await?;
 //! #     let token = emulator.token();
-//! #     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
+//! #     let headers = format!("host: localhost\r\nauthorization: Bearer {token}\r\nconnection: close");
+//! #     let request = format!("GET {path} HTTP/1.1\r\n{headers}\r\n\r\n");
 //! #     stream.write_all(request.as_bytes()).await?;
 //! #     let mut answer = String::new();
 //! #     stream.read_to_string(&mut answer).await?;
@@ -25,7 +26,7 @@
 //! let path = format!("/api/stores/{}/entries/links/dust/title", emulator.store());
 //! assert!(get(&emulator, &path).await?.ends_with(r#"{"path":"links/dust/title","revision":1,"type":"string","value":"Dust"}"#));
 //!
-//! // What a client does when the server breaks.
+//! // Test the client with a failing server.
 //! emulator.faults().add(Fault::status(503).times(1));
 //! assert!(get(&emulator, &path).await?.starts_with("HTTP/1.1 503"));
 //! assert_eq!(emulator.requests().len(), 2);
@@ -34,18 +35,20 @@
 //! # }
 //! ```
 //!
-//! For development there is a binary: `cargo run -p dust-emulator` listens on <http://127.0.0.1:7755>, prints what to export,
-//! and shows its stores on a page. A simulation, which decides itself when each frame arrives, takes an [`Unplugged`] one.
+//! For development there is a binary: `cargo run -p dust-emulator` listens on <http://127.0.0.1:7755>, prints the
+//! variables to export, and shows its stores on a page. A simulation that controls when each frame arrives uses
+//! [`Unplugged`].
 //!
 //! # What it answers
 //!
-//! What a Dust server answers, byte for byte where that has been recorded: every status, body and header of entries,
-//! lists, batches, the log, exports, files, stores and tokens; and on the WebSocket (`/ws/sync/websocket`, Phoenix channels
-//! in JSON or MessagePack) joins, snapshots, catch-ups, live events, writes, leases, files, `status` and `rollback`. As on a
-//! server, writes over HTTP are not pushed to sockets; nor are those through [`Emulator::store_handle`].
+//! The answers of a Dust server, byte for byte if they have been recorded: every status, body and header of entries,
+//! lists, batches, the log, exports, files, stores and tokens; and on the WebSocket (`/ws/sync/websocket`, Phoenix
+//! channels in JSON or MessagePack) joins, snapshots, catch-ups, live events, writes, leases, files, `status` and
+//! `rollback`. As on a server, writes over HTTP are not pushed to sockets, nor are those through
+//! [`Emulator::store_handle`].
 //!
-//! What crashes a server's channel crashes it here: the client gets `phx_error`, and the reason is in the emulator's log
-//! (`tracing`, target `dust_emulator`). It differs where it says so on purpose:
+//! A message that crashes a server's channel crashes it here: the client receives `phx_error`, and the reason is in the
+//! emulator's log (`tracing`, target `dust_emulator`). The intended differences:
 //!
 //! | what | a Dust server | here |
 //! |---|---|---|
@@ -67,9 +70,9 @@
 //!
 //! # Its own endpoints
 //!
-//! They need no token. Do not let an emulator listen where others can reach it. It answers no page of another origin,
-//! and only requests to `localhost`, a loopback address, the address it listens on and what [`EmulatorBuilder::host`]
-//! names, so that no web site that is open in a browser on this machine reaches it.
+//! They need no token. Do not let an emulator listen on an address that others can reach. It refuses pages of another
+//! origin, and answers only requests to `localhost`, a loopback address, the address that it listens on and those of
+//! [`EmulatorBuilder::host`], so that no web site in a browser on this machine can use it.
 //!
 //! | call | |
 //! |---|---|
@@ -80,7 +83,7 @@
 //! | `DELETE /_emulator/channels` | crash all channels |
 //! | `POST`, `DELETE /_emulator/catch-ups` | `{"hold_after": 3}` stops catch-ups after 3 events; let them go on |
 //!
-//! A fault in JSON has an `effect` and whatever narrows it; the fields are those of [`Fault`]'s methods:
+//! A fault in JSON has an `effect` and its conditions; the fields are those of [`Fault`]'s methods:
 //!
 //! ```json
 //! {"effect": {"status": {"status": 503}}, "only": "writes", "times": 2}

@@ -1,15 +1,15 @@
-//! The rate limit: so many requests a minute, per token, reads and writes apart.
+//! The rate limit: requests per minute and token, separately for reads and writes.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// How many requests one token may make in one minute of the wall clock.
+/// The number of requests that one token may make in a minute of the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Everything that is not a read. One request is one hit, however many ops it holds; `POST entries/batch`, which
-    /// reads, counts too.
+    /// All requests but reads. A request counts once for any number of ops; `POST entries/batch`, which reads, counts
+    /// too.
     pub writes: u32,
-    /// GET and HEAD.
+    /// GET and HEAD requests.
     pub reads: u32,
 }
 
@@ -18,14 +18,14 @@ impl RateLimit {
     pub const PRODUCTION: RateLimit = RateLimit { writes: 100, reads: 1000 };
 }
 
-/// What is counted together.
+/// The requests that share a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Bucket {
     Reads,
     Writes,
 }
 
-/// What a request comes to.
+/// The decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// No limit is set.
@@ -34,7 +34,7 @@ pub(crate) enum Verdict {
         limit: u32,
         remaining: u32,
     },
-    /// Until the window ends, which may be less than a second away and is rounded down to 0 then.
+    /// The time to the end of the window, in seconds, rounded down.
     Denied {
         limit: u32,
         seconds: i64,
@@ -46,7 +46,7 @@ const WINDOW_MS: i64 = 60_000;
 /// Counts requests in windows that begin with the minutes of the wall clock.
 pub(crate) struct Limits {
     limit: Option<RateLimit>,
-    /// By token and bucket: the window and the hits in it.
+    /// The window and the hits in it, by token and bucket.
     hits: Mutex<HashMap<(String, Bucket), (i64, u32)>>,
 }
 
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_minute_of_the_wall_clock_is_a_window() {
+    fn window_is_a_minute_of_the_wall_clock() {
         let limits = Limits::new(Some(RateLimit { writes: 2, reads: 1 }));
         let hit = |token, bucket, now_ms| limits.hit(token, bucket, now_ms);
         assert_eq!(hit("a", Bucket::Writes, 3_500), Verdict::Allowed { limit: 2, remaining: 1 });
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_nothing_is_counted() {
+    fn no_limit_counts_nothing() {
         let limits = Limits::new(None);
         for _ in 0..2000 {
             assert_eq!(limits.hit("a", Bucket::Writes, 0), Verdict::Unlimited);

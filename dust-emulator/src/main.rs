@@ -1,6 +1,6 @@
 //! The emulator for development: `cargo run -p dust-emulator`.
 
-// What it says is what it is for.
+// The program writes to the terminal.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::ffi::OsString;
@@ -94,7 +94,8 @@ fn listener(text: &str) -> Result<SocketAddr, String> {
     match port.parse() {
         Ok(port) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
         Err(_) => Err(format!(
-            "--listen `{text}`: expected an IP address and a port, such as {DEFAULT_LISTEN} or [::1]:7755, or a port alone"
+            "--listen `{text}`: expected an IP address and a port, such as {DEFAULT_LISTEN} or [::1]:7755, or a port \
+             alone"
         )),
     }
 }
@@ -121,7 +122,7 @@ fn builder(options: &Options) -> EmulatorBuilder {
 }
 
 async fn run(options: Options) -> Result<(), String> {
-    // From here on neither signal ends the process at once, as the first process of a container too.
+    // From here on neither signal ends the process at once, also in a container as its first process.
     let stopped = stopped()?;
     let emulator = builder(&options).start().await.map_err(|error| error.to_string())?;
     let (url, stores) = (emulator.url(), emulator.stores().join(", "));
@@ -149,13 +150,13 @@ fn exposed(address: SocketAddr) -> Option<String> {
     let beyond = !address.ip().to_canonical().is_loopback();
     beyond.then(|| {
         format!(
-            "Warning: {address} can be reached from other machines. There is no encryption, and the page and /_emulator \
-             need no token; listen on {DEFAULT_LISTEN} to keep it on this machine."
+            "Warning: {address} can be reached from other machines. There is no encryption, and the page and \
+             /_emulator need no token; listen on {DEFAULT_LISTEN} to keep it on this machine."
         )
     })
 }
 
-/// Waits for SIGINT (Ctrl-C) or SIGTERM, from this call on.
+/// Waits for SIGINT (Ctrl-C) or SIGTERM. Signals count from this call on.
 #[cfg(unix)]
 fn stopped() -> Result<impl Future<Output = ()>, String> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_read() {
+    fn options_are_parsed() {
         let Ok(Asked::Run(options)) = asked(&[]) else { panic!() };
         assert_eq!((options.listen.to_string().as_str(), options.token.as_str()), (DEFAULT_LISTEN, DEFAULT_TOKEN));
         let arguments = ["--store", "a/b", "--store=a/c", "--data", "d", "--seed", "s", "--rate-limit", "--token", "t"];
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_is_an_address_or_a_port() {
+    fn listen_takes_an_address_or_a_port() {
         for (text, address) in [
             ("7755", "127.0.0.1:7755"),
             ("localhost:80", "127.0.0.1:80"),
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_beyond_this_machine_is_warned_of() {
+    fn address_beyond_this_machine_causes_a_warning() {
         for address in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
             assert_eq!(exposed(address.parse().unwrap()), None);
         }
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_help_names_the_defaults() {
+    fn help_names_the_defaults() {
         assert!(HELP.contains(DEFAULT_LISTEN) && HELP.contains(DEFAULT_TOKEN));
     }
 }

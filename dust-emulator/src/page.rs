@@ -1,4 +1,4 @@
-//! The page at `/`: stores, keys as a tree, values. No script, nothing to build.
+//! The page at `/`: stores, keys as a tree, values. It has no script.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use crate::json;
 use crate::state::State;
 use crate::stores::Held;
 
-/// How many leaves one page shows.
+/// The number of leaves on one page.
 const LEAVES: usize = 500;
-/// How deep the tree goes; what is deeper is shown in one line.
+/// The depth of the tree; deeper leaves are shown in one line.
 const MAX_DEPTH: usize = 24;
-/// How much of a value is shown, in characters.
+/// The shown length of a value, in characters.
 const SHOWN: usize = 600;
 
 const STYLE: &str = include_str!("page.css");
@@ -49,7 +49,8 @@ fn stores(state: &State) -> String {
         })
         .collect();
     let body = format!(
-        "<h1>Stores</h1><table><thead><tr><th>Store<th class=n>Leaves<th class=n>Last op</tr></thead><tbody>{rows}</tbody></table>\
+        "<h1>Stores</h1><table><thead><tr><th>Store<th class=n>Leaves<th class=n>Last op</tr></thead>\
+         <tbody>{rows}</tbody></table>\
          <p class=hint>Requests so far: <a href=\"/_emulator/requests\">/_emulator/requests</a>. Faults waiting: \
          <a href=\"/_emulator/faults\">/_emulator/faults</a>.</p>"
     );
@@ -141,7 +142,7 @@ impl Tree {
         at.leaf = Some(entry);
     }
 
-    /// How many leaves there are below.
+    /// The number of leaves below.
     fn count(&self) -> usize {
         self.children.values().map(|child| usize::from(child.leaf.is_some()) + child.count()).sum()
     }
@@ -172,12 +173,12 @@ impl Tree {
     }
 }
 
-/// A segment as text: escaped for HTML, its control characters made visible.
+/// A segment escaped for HTML, with visible control characters.
 fn shown(segment: &str) -> String {
     let visible: String = segment
         .chars()
         .map(|character| match u32::from(character) {
-            // The pictures of control characters are in their order.
+            // The symbols of control characters have the same order.
             code @ 0..0x20 => char::from_u32(0x2400 + code).unwrap_or('\u{fffd}'),
             0x20 if segment.trim().is_empty() => '␠',
             _ => character,

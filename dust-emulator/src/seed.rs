@@ -1,4 +1,4 @@
-//! Seeds: what stores hold before the first request.
+//! Seeds: the content of stores before the first request.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use dust_store::Store;
 use crate::error::EmulatorError;
 use crate::import;
 
-/// What a store is to hold from the start.
+/// The content of a store at the start.
 #[derive(Clone)]
 pub(crate) struct Seed {
     pub(crate) store: String,
@@ -21,7 +21,7 @@ pub(crate) enum SeedFrom {
 }
 
 impl Seed {
-    /// Fills the store, unless it holds something. Answers whether it was filled.
+    /// Fills the store if it is empty. Returns true if it was.
     pub(crate) fn sow(&self, store: &Store) -> Result<bool, EmulatorError> {
         if store.current_seq() > 0 {
             tracing::warn!(target: "dust_emulator", store = self.store, "a seed was skipped: the store is not empty");

@@ -27,14 +27,15 @@ use crate::routes::{self, Matched, Route};
 use crate::socket::{self, Stops};
 use crate::state::State;
 
-/// How long requests under way may take to end once the server is to stop.
+/// The time for running requests to complete after a stop.
 const GRACE: Duration = Duration::from_secs(5);
-/// How much of a body that is too long is read and thrown away, so that its sender gets to read the answer.
+/// The bytes of a too long body that are read and dropped, so that its sender can read the answer.
 const DRAINED: usize = 64 * 1024 * 1024;
-/// Answers shorter than this are not worth compressing: they fit into one packet, and the compressor costs more than a write.
+/// The length below which answers are not compressed: they fit into one packet, and compression takes longer than a
+/// write.
 const COMPRESSED_FROM: usize = 1400;
 
-/// A server that listens.
+/// A listening server.
 pub(crate) struct Listening {
     pub(crate) address: SocketAddr,
     stop: watch::Sender<bool>,
@@ -52,7 +53,7 @@ impl Listening {
         Ok(Listening { address, stop, task })
     }
 
-    /// Closes the port, lets requests under way end, and closes every connection.
+    /// Closes the port, completes running requests, and closes every connection.
     pub(crate) async fn stop(self) {
         // Fails only if the task has ended already.
         let _ = self.stop.send(true);
@@ -70,13 +71,13 @@ async fn accept(
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            // An error means that whoever could stop it is gone, which is the same.
+            // An error means that the handle was dropped, which also stops it.
             _ = stops.stopped.changed() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     connections.spawn(serve(stream, Arc::clone(&state), idle, stops.clone()));
                 }
-                // Too many open files, for one: others may close theirs.
+                // Such as too many open files: others may close theirs.
                 Err(error) => {
                     tracing::warn!(target: "dust_emulator", %error, "cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -94,7 +95,7 @@ async fn accept(
 
 async fn serve(stream: TcpStream, state: Arc<State>, idle: Duration, stops: Stops) {
     let local = stream.local_addr().ok().map(|address| address.ip());
-    // Small answers should not wait for more.
+    // Small answers are sent at once.
     let _ = stream.set_nodelay(true);
     let mut stopped = stops.stopped.clone();
     let service = service_fn(move |request| respond(Arc::clone(&state), request, local, stops.clone()));
@@ -105,7 +106,7 @@ async fn serve(stream: TcpStream, state: Arc<State>, idle: Duration, stops: Stop
         .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {
-        // How a connection ends is the client's business, or a fault's.
+        // The client or a fault decides how a connection ends.
         _ = connection.as_mut() => return,
         _ = stopped.changed() => connection.as_mut().graceful_shutdown(),
     }
@@ -184,7 +185,7 @@ async fn respond(
     Ok(response(answer, cut))
 }
 
-/// Answers where waiting for the disk holds nobody up.
+/// Answers a request on a thread that may wait for the disk.
 async fn answer(state: &Arc<State>, matched: Matched, request: Request) -> Answer {
     if !state.stores.persistent() {
         return routes::answer(state, &matched, &request);
@@ -220,7 +221,7 @@ fn accepts_gzip(request: &Request) -> bool {
     })
 }
 
-/// The answer in gzip, where that is shorter. One with an `ETag` is not: the tag speaks for its bytes.
+/// The answer in gzip if that is shorter. An answer with an `ETag` is not compressed: the tag is that of its bytes.
 fn compressed(mut answer: Answer) -> Answer {
     if answer.body.len() < COMPRESSED_FROM || answer.header("etag").is_some() {
         return answer;
@@ -250,11 +251,11 @@ fn response(answer: Answer, cut: Option<usize>) -> hyper::Response<Sent> {
         response.extensions_mut().insert(hyper::ext::ReasonPhrase::from_static(reason(answer.status).as_bytes()));
     }
     let headers = response.headers_mut();
-    // A browser takes a body for what the header says, and for nothing else.
+    // A browser must use the type in the header.
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     headers.insert("cache-control", HeaderValue::from_static("max-age=0, private, must-revalidate"));
     for (name, value) in answer.headers {
-        // What cannot be said in a header, such as a line break in the name of a file, is left out.
+        // A value that a header cannot have, such as a line break in the name of a file, is left out.
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(HeaderName::from_static(name), value);
         }
@@ -262,7 +263,7 @@ fn response(answer: Answer, cut: Option<usize>) -> hyper::Response<Sent> {
     response
 }
 
-/// The body of an answer, whole or cut short.
+/// The body of an answer, whole or cut.
 enum Sent {
     Whole(Option<Bytes>),
     Cut { start: Option<Bytes>, length: usize, flushed: bool },
@@ -279,7 +280,7 @@ impl Body for Sent {
             }
             Sent::Cut { start, flushed, .. } => match start.take().filter(|start| !start.is_empty()) {
                 Some(start) => Poll::Ready(Some(Ok(Frame::data(start)))),
-                // Waiting once makes the connection send what it has.
+                // Returning pending once makes the connection send its buffer.
                 None if !*flushed => {
                     *flushed = true;
                     context.waker().wake_by_ref();

@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state that all requests share.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::socket::Hub;
 use crate::stores::Stores;
 
 pub(crate) struct State {
-    /// The hosts that are answered beside those of this machine.
+    /// The hosts that are answered in addition to those of this machine.
     pub(crate) hosts: Hosts,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stores: Stores,

@@ -50,9 +50,9 @@ impl FromStr for StoreName {
 }
 
 impl Held {
-    /// Waits for whoever is pushing an op to sockets.
+    /// Waits until no op is being pushed to sockets.
     pub(crate) fn push_in_order(&self) -> MutexGuard<'_, ()> {
-        // It guards an order and no data.
+        // The lock guards an order and no data.
         self.pushing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -63,14 +63,14 @@ impl fmt::Display for StoreName {
     }
 }
 
-/// A store and what the API tells of it.
+/// A store and its data in the API.
 #[derive(Clone)]
 pub(crate) struct Held {
     pub(crate) name: StoreName,
     pub(crate) id: String,
     pub(crate) since_ms: i64,
     pub(crate) store: Store,
-    /// Held by whoever writes on a WebSocket until the op is pushed: ops are pushed in their order.
+    /// Held by a write on a WebSocket until its op is pushed, so that ops are pushed in their order.
     pub(crate) pushing: Arc<Mutex<()>>,
 }
 
@@ -84,7 +84,7 @@ pub(crate) struct Stores {
 const EXTENSION: &str = "redb";
 
 impl Stores {
-    /// No stores in memory, or those in a directory, which is created if it is not there.
+    /// Makes an empty set of stores in memory, or opens those in a directory, which is created if it is missing.
     pub(crate) fn open(data: Option<PathBuf>, clock: Arc<dyn Clock>) -> Result<Stores, EmulatorError> {
         let stores = Stores { data, clock, held: Mutex::default() };
         for name in stores.on_disk()? {
@@ -136,7 +136,7 @@ impl Stores {
         Ok(opened)
     }
 
-    /// Puts a store as it was after an op in the place of a store; whether that is known.
+    /// Replaces a store by its state as of an op. Returns false if that is unknown.
     pub(crate) fn restore(&self, name: &StoreName, seq: u64) -> Result<bool, EmulatorError> {
         let mut held = self.lock();
         let Some(present) = held.get_mut(name) else { return Ok(false) };
@@ -145,7 +145,7 @@ impl Stores {
         Ok(true)
     }
 
-    /// The bytes of a file, whichever store has them: a server keeps the files of all stores together.
+    /// The bytes of a file of any store: a server keeps the files of all stores together.
     pub(crate) fn file_content(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
         for held in self.all() {
             if let Some(content) = held.store.file_content(hash)? {
@@ -174,12 +174,12 @@ impl Stores {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<StoreName, Held>> {
-        // A store is put in whole or not at all.
+        // A store is inserted in one step.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What is in a directory; nothing for anything else.
+/// The entries of a directory; empty for any other path.
 fn entries(directory: &FilePath) -> Result<Vec<PathBuf>, EmulatorError> {
     if !directory.is_dir() {
         return Ok(Vec::new());
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn store_names() {
+    fn store_name_is_checked() {
         for name in ["acme/main", "a/0", "a-b/x.y_z-1", "0/a"] {
             assert_eq!(StoreName::parse(name).unwrap().to_string(), name);
         }

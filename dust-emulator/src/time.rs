@@ -1,8 +1,8 @@
-//! Moments as text.
+//! Times as text.
 
 pub(crate) use dust_protocol::envelope::iso;
 
-/// The seconds since 1970 and the nanoseconds of a moment that is written as ISO 8601 in UTC.
+/// Parses an ISO 8601 time in UTC to the seconds since 1970 and nanoseconds.
 pub(crate) fn moment(text: &str) -> Option<(i64, u32)> {
     let (whole, fraction) = text.strip_suffix('Z')?.split_at_checked("2026-01-02T03:04:05".len())?;
     let number = |at: std::ops::Range<usize>| {
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_read_back() {
+    fn written_time_parses_to_itself() {
         for seconds in [0, -1, 951_782_400, 1_795_332_467, 253_402_300_799, -62_167_219_200, 68_169_600] {
             let text = iso(seconds * 1000, 3);
             assert_eq!(moment(&text), Some((seconds, 0)), "{text}");

@@ -11,8 +11,8 @@ use crate::socket::Line;
 use crate::state::State;
 use crate::stores::StoreName;
 
-/// A Dust server's side of its WebSockets, without a network, a runtime or threads: what a simulation drives frame by
-/// frame. Made by [`EmulatorBuilder::unplugged`](crate::EmulatorBuilder::unplugged).
+/// The server's side of WebSockets without a network, a runtime or threads, which a simulation drives frame by frame.
+/// Made by [`EmulatorBuilder::unplugged`](crate::EmulatorBuilder::unplugged).
 ///
 /// ```
 /// use dust_emulator::{Emulator, Twist};
@@ -33,20 +33,20 @@ pub struct Unplugged {
 }
 
 impl Unplugged {
-    /// A client connects, with the token that may do everything.
+    /// Connects a client, with the token without restrictions.
     pub fn connect(&self, device_id: &str) -> Line {
         Line::new(&self.state, Arc::clone(&self.token), device_id)
     }
 
-    /// A store, past the protocol. See [`Emulator::store_handle`](crate::Emulator::store_handle).
+    /// Direct access to a store. See [`Emulator::store_handle`](crate::Emulator::store_handle).
     pub fn store_handle(&self, name: &str) -> Result<Store, EmulatorError> {
         Ok(self.state.stores.open_or_create(&StoreName::parse(name)?)?.store)
     }
 
-    /// Puts a store back to what it was after an op, as if a server had been restored from a backup. False where that is not
-    /// known: for an op that is still to come, or before the last compaction.
+    /// Restores a store as of an op, as a server that was restored from a backup. Returns false for an op in the future
+    /// or before the last compaction.
     ///
-    /// Lines and [handles](Unplugged::store_handle) from before keep to the store as it was then: drop them.
+    /// Earlier lines and [handles](Unplugged::store_handle) still refer to the previous store: drop them.
     pub fn restore(&self, name: &str, store_seq: u64) -> Result<bool, EmulatorError> {
         self.state.stores.restore(&StoreName::parse(name)?, store_seq)
     }

@@ -5,7 +5,7 @@ fn met(method: &'static str, route: Route) -> Met<'static> {
 }
 
 #[test]
-fn a_fault_happens_as_often_as_it_should() {
+fn fault_happens_as_often_as_set() {
     let faults = Faults::default();
     faults.add(Fault::status(503).writes().skip(1).times(2));
     let write = || faults.meet(&met("PUT", Route::Put)).is_some();
@@ -15,7 +15,7 @@ fn a_fault_happens_as_often_as_it_should() {
 }
 
 #[test]
-fn a_fault_meets_what_it_should() {
+fn fault_matches_its_conditions() {
     let matches = |fault: Fault, method, route| {
         let faults = Faults::default();
         faults.add(fault);
@@ -32,7 +32,7 @@ fn a_fault_meets_what_it_should() {
 }
 
 #[test]
-fn the_first_that_matches_happens() {
+fn first_matching_fault_happens() {
     let faults = Faults::default();
     faults.add(Fault::status(500).writes());
     faults.add(Fault::status(503).forever());
@@ -49,7 +49,7 @@ fn the_first_that_matches_happens() {
 }
 
 #[test]
-fn an_array_in_the_place_of_an_object_is_no_fault() {
+fn array_as_fault_is_refused() {
     for text in [
         r#"{"effect":{"status":[503]}}"#,
         r#"{"effect":{"status":[503,null,null,1]}}"#,
@@ -61,7 +61,7 @@ fn an_array_in_the_place_of_an_object_is_no_fault() {
 }
 
 #[test]
-fn faults_are_json_too() {
+fn fault_is_parsed_from_json() {
     let fault: Fault = serde_json::from_str(r#"{"effect":{"status":{"status":503}},"only":"writes"}"#).unwrap();
     assert_eq!(fault, Fault::status(503).writes());
     let fault: Fault = serde_json::from_str(r#"{"effect":"close","route":"batch_write","times":null}"#).unwrap();
@@ -72,7 +72,7 @@ fn faults_are_json_too() {
 }
 
 #[test]
-fn answers_of_faults() {
+fn fault_replaces_the_answer() {
     let answer = |fault: Fault| fault.effect().answer().unwrap();
     assert_eq!(answer(Fault::status(502)).body, r#"{"errors":{"detail":"Bad Gateway"}}"#);
     assert_eq!(answer(Fault::rate_limited(7)).header("retry-after"), Some("7"));
@@ -83,7 +83,7 @@ fn answers_of_faults() {
 }
 
 #[test]
-fn messages_are_met_by_what_says_so() {
+fn message_is_matched_by_faults_for_messages() {
     let meets = |fault: Fault, route| {
         let faults = Faults::default();
         faults.add(fault);

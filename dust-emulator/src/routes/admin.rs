@@ -1,4 +1,4 @@
-//! Stores and tokens, and what the emulator only points to.
+//! Routes for stores and tokens, and the routes that only refer to others.
 
 use std::collections::BTreeSet;
 
@@ -95,7 +95,7 @@ fn create_token(call: &Call<'_>) -> Reply {
     Ok(Answer::json(201, described(call, &token, Object::new(), Some(&token.secret)).end()))
 }
 
-/// The stores that a new token is asked to be let into.
+/// The requested stores of a new token.
 fn access(call: &Call<'_>, params: &Params, org: &str) -> Result<Access, Answer> {
     if address::text(params, "store_access_mode").as_deref() == Some("all") {
         return Ok(Access::All);
@@ -119,7 +119,7 @@ fn revoke_token(call: &Call<'_>, id: &str) -> Reply {
     if call.state.tokens.revoke(own) { Ok(Answer::ok(r#"{"ok":true}"#.to_owned())) } else { Err(Answer::not_found()) }
 }
 
-/// Adds what is told of a token; its secret only when it is new.
+/// Adds the members of a token; its secret only if it is new.
 fn described(call: &Call<'_>, token: &Token, object: Object, secret: Option<&str>) -> Object {
     let permission = |scope: &str| token.has_scope(scope).to_string();
     let permissions =
@@ -138,7 +138,7 @@ fn described(call: &Call<'_>, token: &Token, object: Object, secret: Option<&str
     object.raw("scopes", &scopes).string("store_access_mode", mode).raw("stores", &json::array(stores))
 }
 
-/// Where the WebSocket is.
+/// Answers with the address of the WebSocket.
 pub(super) fn realtime(call: &Call<'_>) -> Reply {
     let host = call.request.header("host").unwrap_or("localhost");
     let detail = "Realtime is via WebSocket. Connect to ws_url and join the topic store:<org>/<store>. The TypeScript \
@@ -151,7 +151,7 @@ pub(super) fn realtime(call: &Call<'_>) -> Reply {
     Err(Answer::json(426, body.end()))
 }
 
-/// There are none, and none can be made.
+/// Answers that there are no webhooks.
 pub(super) fn webhooks(call: &Call<'_>) -> Reply {
     if call.request.method == Method::GET {
         call.store("webhooks:read")?;
@@ -172,7 +172,7 @@ fn own_org(call: &Call<'_>) -> String {
     call.token.org.clone().or_else(first).unwrap_or_default()
 }
 
-/// The stores of an organisation that the token is let into.
+/// The stores of an organisation that the token may use.
 fn visible(call: &Call<'_>, org: &str) -> Vec<Held> {
     let held = call.state.stores.all();
     held.into_iter().filter(|held| held.name.org() == org && call.token.reaches(&held.name)).collect()

@@ -1,4 +1,4 @@
-//! Several entries at once: read by their paths, or written all or none.
+//! Routes for several entries: read by their paths, or written all or none.
 
 use std::collections::BTreeMap;
 
@@ -71,7 +71,7 @@ pub(super) fn write(call: &Call<'_>) -> Reply {
     Ok(Answer::ok(Object::new().raw("ops", &json::array(ops)).number("store_seq", last).end()))
 }
 
-/// One op of a batch. What it does not know, `if_absent` for one, it ignores, as a server does.
+/// One op of a batch. Unknown members, also `if_absent`, are ignored, as by a server.
 fn batch_op(index: usize, op: &RawJson) -> Result<BatchOp, Answer> {
     let wrong = |detail: &str| Answer::invalid(&format!("op {index}{detail}"));
     let members: BTreeMap<String, RawJson> = op.to().map_err(|_| wrong(" must be an object"))?;

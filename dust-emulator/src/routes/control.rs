@@ -55,14 +55,14 @@ pub(super) fn answer(state: &State, matched: &Matched, request: &Request) -> Rep
     }
 }
 
-/// After how many events catch-ups wait.
+/// The number of events after which catch-ups wait.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Hold {
     hold_after: usize,
 }
 
-/// How many sockets are open and how many channels they have joined.
+/// Answers with the numbers of open sockets and joined channels.
 fn sockets(state: &State) -> Answer {
     let (open, channels) = (state.hub.open_sockets() as u64, state.hub.channels() as u64);
     Answer::ok(Object::new().number("channels", channels).number("open", open).end())

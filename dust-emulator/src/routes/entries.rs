@@ -1,4 +1,4 @@
-//! One entry: read, written and removed, its path in the address or in the body.
+//! Routes for one entry: read, write and remove, with the path in the address or in the body.
 
 use dust_protocol::{Op, Path, PathError, Precondition, RawJson, Write};
 use dust_store::{Store, StoreError, StoreErrorKind};
@@ -105,7 +105,7 @@ pub(super) fn revision(value: &RawJson) -> Option<u64> {
     positive(value.as_str())
 }
 
-/// The answer for what a store refuses, with the place of the op where it was one of a batch.
+/// The answer for the refusal of a store, with the index of the op if it is one of a batch.
 pub(super) fn refused(error: &StoreError) -> Answer {
     let in_batch = |object: Object| match (error.op_index(), error.path()) {
         (Some(index), Some(path)) => object.number("op_index", index as u64).string("path", path.as_str()),

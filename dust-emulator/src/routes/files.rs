@@ -1,4 +1,4 @@
-//! The bytes of files.
+//! The route for the bytes of files.
 
 use dust_protocol::JsonObject;
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use super::Call;
 use super::entries::refused;
 use crate::http::{Answer, Reply};
 
-/// What a leaf says of the file it refers to.
+/// The members of a reference to a file.
 #[derive(Deserialize)]
 struct Reference {
     #[serde(default)]
@@ -39,7 +39,7 @@ pub(super) fn get(call: &Call<'_>) -> Reply {
 
 const OCTETS: &str = "application/octet-stream";
 
-/// Whether a content type is one, and none that a browser shows as a page: anyone who may write may store a file.
+/// True if a content type is valid and is not shown as a page by browsers: any writer may store a file.
 fn is_harmless(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_token = |text: &str| {
@@ -52,8 +52,8 @@ fn is_harmless(content_type: &str) -> bool {
     printable && is_token(major) && is_token(minor) && !is_page && major != "multipart"
 }
 
-/// The parameters of `content-disposition` for a name, which may hold anything: as it is where it is harmless, else in
-/// the form of RFC 6266, with a likeness for those who do not know that.
+/// The parameters of `content-disposition` for a name of any characters: a harmless name as it is, any other in the
+/// form of RFC 6266, with a similar plain name for older clients.
 fn filename(name: &str) -> String {
     let plain = |c: char| (' '..='~').contains(&c) && !"\"\\%/".contains(c);
     let likeness: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_name_stays_inside_its_header() {
+    fn file_name_stays_inside_its_header() {
         for (name, header) in [
             ("h.txt", "filename=\"h.txt\""),
             ("a b;c=d.txt", "filename=\"a b;c=d.txt\""),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn only_harmless_content_types_are_repeated() {
+    fn harmful_content_type_is_replaced() {
         for kind in ["text/plain", "image/png", "application/vnd.api+json", "text/plain; charset=x", "video/mp4"] {
             assert!(is_harmless(kind), "{kind}");
         }

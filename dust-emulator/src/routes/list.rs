@@ -1,4 +1,4 @@
-//! Lists of entries, keys and prefixes.
+//! The routes for lists of entries, keys and prefixes.
 
 use dust_protocol::list::MAX_PAGE;
 use dust_protocol::read::ListError;
@@ -11,7 +11,7 @@ use crate::address::{self, Params, positive};
 use crate::http::{Answer, Reply};
 use crate::json::{self, Object};
 
-/// What a page holds when the request does not say.
+/// The default number of items on a page.
 const DEFAULT_LIMIT: usize = 50;
 
 pub(super) fn list(call: &Call<'_>) -> Reply {

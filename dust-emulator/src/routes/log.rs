@@ -1,4 +1,4 @@
-//! The log of a store's ops, and what changed between two moments of it.
+//! The routes for the log of a store, and for the differences between two ops of it.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::json::{self, Object};
 use crate::time;
 
 const DEFAULT_LIMIT: u64 = 50;
-/// How many ops are read at a time.
+/// The number of ops to read at a time.
 const CHUNK: usize = 1000;
 
 pub(super) fn log(call: &Call<'_>) -> Reply {
@@ -33,7 +33,7 @@ pub(super) fn log(call: &Call<'_>) -> Reply {
     Ok(Answer::ok(Object::new().raw("ops", &json::array(rendered)).raw("pagination", &pagination.end()).end()))
 }
 
-/// A positive number that a text begins with; whatever follows is ignored.
+/// Parses the positive number at the beginning of a text.
 fn leading_number(text: Option<String>) -> Option<u64> {
     let text = text?;
     let unsigned = text.strip_prefix('+').unwrap_or(&text);
@@ -54,7 +54,7 @@ fn rendered(store: &Store, op: &CommittedOp) -> Result<String, StoreError> {
         .end())
 }
 
-/// Which ops of the log are asked for.
+/// The filter of the ops of the log.
 struct Filter {
     path: Option<PathFilter>,
     device_id: Option<String>,
@@ -90,13 +90,13 @@ impl Filter {
             && self.op.as_ref().is_none_or(|name| name == op.op.name())
     }
 
-    /// One page, newest first, and how many ops there are on all pages.
+    /// One page, newest first, and the number of ops on all pages.
     fn page(&self, store: &Store, limit: u64, offset: u64) -> Result<(Vec<CommittedOp>, u64), StoreError> {
         let last = store.current_seq();
         let Some(first) = store.earliest_op_seq()? else { return Ok((Vec::new(), 0)) };
         let take = usize::try_from(limit).unwrap_or(usize::MAX);
         if self.takes_all() {
-            // There are no holes, so the place of every op is known.
+            // The log has no holes, so that the position of every op is known.
             let total = last + 1 - first;
             let Some(newest) = total.checked_sub(offset).filter(|left| *left > 0).map(|left| first + left - 1) else {
                 return Ok((Vec::new(), total));
@@ -134,7 +134,7 @@ pub(super) fn diff(call: &Call<'_>) -> Reply {
     changes(&store, from, to).map_err(|error| refused(&error))?
 }
 
-/// An integer as the server reads it from a text.
+/// Parses an integer as a server does.
 fn integer(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()

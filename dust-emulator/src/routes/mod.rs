@@ -1,4 +1,4 @@
-//! What requests are about, and who answers them.
+//! The routes of requests, and their handlers.
 
 mod admin;
 mod batch;
@@ -24,7 +24,7 @@ use crate::page;
 use crate::state::State;
 use crate::stores::Held;
 
-/// What a request is about.
+/// The route of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -55,7 +55,7 @@ pub enum Route {
     Import,
     /// `POST clone`.
     Clone,
-    /// `GET subscribe` and `GET watch`, which point to the WebSocket.
+    /// `GET subscribe` and `GET watch`, which refer to the WebSocket.
     Realtime,
     /// `webhooks`, of which the emulator has none.
     Webhooks,
@@ -94,27 +94,27 @@ pub enum Route {
 }
 
 impl Route {
-    /// Whether requests to it change something.
+    /// True if requests to it write.
     pub(crate) fn is_write(self) -> bool {
         use Route::*;
         let http = matches!(self, Put | Delete | Create | Destroy | BatchWrite | Import | Clone);
         http || matches!(self, SocketWrite | SocketPutFile | SocketRollback)
     }
 
-    /// Whether it is a message on a WebSocket.
+    /// True for a message on a WebSocket.
     pub(crate) fn is_message(self) -> bool {
         use Route::*;
         let kept_open = matches!(self, SocketJoin | SocketLeave | SocketHeartbeat | SocketStatus | SocketOther);
         kept_open || matches!(self, SocketWrite | SocketPutFile | SocketRollback)
     }
 
-    /// Whether faults may happen here.
+    /// True if faults may affect it.
     pub(crate) fn can_fail(self) -> bool {
         !matches!(self, Route::Health | Route::Page | Route::Control)
     }
 }
 
-/// A route and what its pattern caught.
+/// A route and the segments that its pattern matched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Matched {
     pub(crate) route: Route,
@@ -177,7 +177,7 @@ fn in_store<'s>(method: &str, segments: &'s [&'s str]) -> (Route, &'s [&'s str])
     (route, &[])
 }
 
-/// An authenticated call of the API.
+/// An authenticated request of the API.
 pub(crate) struct Call<'c> {
     pub(crate) state: &'c State,
     pub(crate) request: &'c Request,
@@ -188,7 +188,7 @@ pub(crate) struct Call<'c> {
 }
 
 impl Call<'_> {
-    /// The store of the address, if the token may enter it and has the scope.
+    /// The store of the address, if the token may use it and has the scope.
     fn store(&self, scope: &str) -> Result<Held, Answer> {
         if !self.token.sees_org(&self.matched.org) {
             return Err(Answer::not_found());
@@ -275,7 +275,7 @@ fn dispatch(call: &Call<'_>) -> Reply {
         Route::Stores => admin::stores(call),
         Route::Tokens => admin::tokens(call),
         Route::File => files::get(call),
-        // The others are answered before, or elsewhere.
+        // Other routes are answered before this.
         _ => Err(Answer::plain(404)),
     }
 }
@@ -284,7 +284,7 @@ fn limited(answer: Answer, limit: u32, remaining: u32) -> Answer {
     answer.with("x-ratelimit-limit", limit.to_string()).with("x-ratelimit-remaining", remaining.to_string())
 }
 
-/// 406 unless the `Accept` header, where there is one, lets JSON through.
+/// Answers 406 if there is an `Accept` header without JSON.
 fn accepts_json(request: &Request) -> Result<(), Answer> {
     let Some(accept) = request.header("accept") else { return Ok(()) };
     let fits = accept.split(',').any(|range| {
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn routes() {
+    fn request_is_routed() {
         let at = |rest: &str| format!("/api/stores/acme/main{rest}");
         let table = [
             ("GET", "/entries", Route::List),
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn json_must_be_acceptable() {
+    fn accept_without_json_is_refused() {
         let accepts = |accept: &str| {
             let headers = HeaderMap::from_iter([(hyper::header::ACCEPT, accept.parse().unwrap())]);
             accepts_json(&Request::new(Method::GET, "/", headers, Payload::Whole(Bytes::new()))).is_ok()

@@ -1,4 +1,4 @@
-//! Whole stores: exported, imported and cloned.
+//! The routes for exports, imports and clones of whole stores.
 
 use super::Call;
 use super::entries::refused;

@@ -1,4 +1,4 @@
-//! The base64 of files: the standard alphabet, with padding.
+//! Base64 of files, in the standard alphabet with padding.
 
 /// The bytes, or `None` for a text that is not base64.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
@@ -20,7 +20,7 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
             _ => return None,
         };
         word = word << 6 | u32::from(digit);
-        // Two digits make the first byte of a group, each further one another.
+        // Two digits make the first byte of a group, and each further digit one more.
         match at % 4 {
             1 => out.push((word >> 4) as u8),
             2 => out.push((word >> 2) as u8),
@@ -36,7 +36,7 @@ mod tests {
     use super::decode;
 
     #[test]
-    fn files_are_decoded() {
+    fn base64_is_decoded() {
         let table = [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("aGVsbG8=", "hello"), ("aGk=", "hi")];
         for (text, expected) in table {
             assert_eq!(decode(text).unwrap(), expected.as_bytes(), "{text}");
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn invalid_base64_is_refused() {
         for text in ["!!!", "Zg", "Zg=", "Zg=x", "Z===", "====", "Zm9v\n", "Zm-_", "=Zg="] {
             assert_eq!(decode(text), None, "{text}");
         }

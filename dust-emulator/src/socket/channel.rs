@@ -1,4 +1,4 @@
-//! A channel: how it is joined, and how it catches up.
+//! Channels, with their joins and catch-ups.
 
 use std::sync::Arc;
 
@@ -18,30 +18,30 @@ use crate::state::State;
 use crate::stores::Held;
 use crate::time;
 
-/// How many ops a catch-up sends at a time.
+/// The number of ops that a catch-up sends at a time.
 const BATCH: usize = 1000;
 
-/// A channel that is joined.
+/// A joined channel.
 pub(super) struct Channel {
     pub(super) topic: Arc<str>,
     pub(super) join_ref: RawJson,
     pub(super) held: Held,
     pub(super) membership: Membership,
     pub(super) catch_up: Option<CatchUp>,
-    /// Whether it reads nothing more, by a fault.
+    /// True if a fault makes it hang.
     pub(super) hangs: bool,
 }
 
-/// Where a catch-up is.
+/// The position of a catch-up.
 #[derive(Clone)]
 pub(super) struct CatchUp {
-    /// What the client said, or the last op it was sent.
+    /// The position that the client sent, or the last op sent to it.
     last: RawJson,
     pub(super) sent: usize,
     begun: bool,
 }
 
-/// Joins a store, and answers that. An error is the body of the refusal.
+/// Joins a store and answers the join. An error is the body of the refusal.
 pub(super) fn join(
     state: &Arc<State>,
     client: &Client,
@@ -56,7 +56,7 @@ pub(super) fn join(
     let held = find(state, topic.strip_prefix("store:").unwrap_or_default())?;
     seat::authorise(&client.token, &held, "entries:read")?;
 
-    // Every op is either in the answer's `store_seq` or pushed after it.
+    // Every op is either included in the answer's `store_seq` or pushed later.
     let order = held.push_in_order();
     let Capabilities { permissions, scopes, store_access } = Capabilities::of(state, &client.token);
     let response = Object::new()
@@ -77,7 +77,7 @@ pub(super) fn join(
     Ok(Channel { topic, join_ref: frame.join_ref.clone(), held, membership, catch_up, hangs: false })
 }
 
-/// The store of a topic: by its name, or by its id.
+/// The store of a topic, by its name or its id.
 fn find(state: &State, reference: &str) -> Result<Held, Refused> {
     let found = match reference.split_once('/') {
         Some((org, name)) => state.stores.get(org, name),
@@ -110,12 +110,12 @@ impl Channel {
         Outgoing { reference: Some(self.join_ref.clone()), ..self.frame(event, "{}".to_owned()) }
     }
 
-    /// Whether the catch-up waits for a test: it has begun, and sent what it may.
+    /// True if the catch-up waits for a test: it has begun, and sent as many events as allowed.
     pub(super) fn is_held(&self, hold: Option<usize>) -> bool {
         self.catch_up.as_ref().is_some_and(|catch_up| catch_up.begun && hold.is_some_and(|most| catch_up.sent >= most))
     }
 
-    /// The next frames of the catch-up. A crash is that of the channel, after the frames so far.
+    /// Sends the next frames of the catch-up. An error crashes the channel after the frames so far.
     pub(super) fn step(&mut self, vsn: Vsn, hold: Option<usize>, frames: &mut Vec<Outgoing>) -> Result<(), Crash> {
         let Some(CatchUp { mut last, mut sent, .. }) = self.catch_up.take() else { return Ok(()) };
         let failed = |error: StoreError| Crash(format!("the store cannot be read: {error}"));
@@ -155,7 +155,8 @@ impl Channel {
         Ok(())
     }
 
-    /// An op as a catch-up gives it: a decimal or datetime bare, and of an object with a `_scalar` that alone.
+    /// An op in the form of a catch-up: a decimal or datetime as a plain string, and of an object with a `_scalar` only
+    /// that.
     fn event(&self, vsn: Vsn, op: &CommittedOp) -> Result<Outgoing, Crash> {
         let client_op_id = json::text(&op.client_op_id);
         check_packs(vsn, op.value.as_str(), || format!("`{}` at op {}", op.path, op.store_seq))?;
@@ -175,7 +176,7 @@ impl Channel {
     }
 }
 
-/// What MessagePack does not have crashes the channel that is to send it.
+/// A value without a form in MessagePack crashes the channel that has to send it.
 fn check_packs(vsn: Vsn, json: &str, what: impl FnOnce() -> String) -> Result<(), Crash> {
     if vsn == Vsn::Json {
         return Ok(());
@@ -184,12 +185,12 @@ fn check_packs(vsn: Vsn, json: &str, what: impl FnOnce() -> String) -> Result<()
     packed.map_err(|error| Crash(format!("a catch-up in MessagePack crashes at {}: {error}", what())))
 }
 
-/// Whether what a client has is older than a snapshot. What is no number never is.
+/// True if the client's position is a number before the snapshot.
 fn is_behind(last: &RawJson, seq: u64) -> bool {
     last.to::<f64>().is_ok_and(|last| last < seq as f64)
 }
 
-/// The op after which a catch-up begins; `None` where none comes after.
+/// The op after which a catch-up begins; `None` if there are none after it.
 fn after(last: &RawJson) -> Option<u64> {
     let number = last.to::<f64>().or_else(|_| last.to::<String>().map(|text| text.parse().unwrap_or(f64::MAX)));
     number.ok().map(|number| number.max(0.0) as u64)

@@ -1,4 +1,4 @@
-//! One socket: its frames in, its queue out, and its end.
+//! One socket, with its incoming frames, its queue of outgoing ones, and its end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,19 +23,19 @@ use crate::ids;
 use crate::routes::Route;
 use crate::state::State;
 
-/// How long a socket may be silent, in milliseconds.
+/// The time that a socket may be silent, in milliseconds.
 const SILENCE_MS: u64 = 60_000;
-/// How often that is looked at. The emulator's clock decides, which a test moves without a word.
+/// The interval of checks for silence. The emulator's clock decides, which a test moves without notice.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long the end of a socket may take that its client does not read.
+/// The time for ending a socket whose client does not read.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long a client is waited for that has been told of the end. One that does not answer may not get to read that.
+/// The time to wait for a client's answer to the close frame. A client that does not answer may not receive it.
 const LINGER: Duration = Duration::from_millis(100);
 
-/// How many messages the channels of a socket may leave unread before the socket itself reads no more.
+/// The number of unread messages of its channels at which a socket stops reading.
 const MAX_UNREAD: usize = 1_000;
 
-/// Who is at the other end.
+/// The client of the connection.
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(super) vsn: Vsn,
@@ -43,7 +43,7 @@ pub(crate) struct Client {
     pub(super) device_id: Arc<str>,
 }
 
-/// How a socket hears that the server stops, and the server that the socket has.
+/// The signal of a stopping server to a socket, and of an ended socket to the server.
 #[derive(Clone)]
 pub(crate) struct Stops {
     pub(crate) stopped: watch::Receiver<bool>,
@@ -51,18 +51,18 @@ pub(crate) struct Stops {
     pub(crate) _alive: mpsc::Sender<()>,
 }
 
-/// A message that a channel is reading: which, the fault that meets it, and when it has been read.
+/// A message that a channel is reading, the fault that affects it, and the time of its end.
 struct Reading {
     id: u64,
     fault: Option<Fault>,
     until: Instant,
 }
 
-/// Why a socket ends.
+/// The reason for the end of a socket.
 enum End {
-    /// With a close frame.
+    /// The end with a close frame.
     Close(CloseCode),
-    /// Without a word.
+    /// The end without a close frame.
     Drop,
 }
 
@@ -77,7 +77,7 @@ pub(super) struct Connection {
     desk: Desk,
     /// The message that a channel is reading.
     reading: Option<Reading>,
-    /// When the client was last heard, on the emulator's monotonic clock.
+    /// The time of the client's last frame, on the emulator's monotonic clock.
     heard_ms: u64,
 }
 
@@ -107,14 +107,14 @@ impl Connection {
     }
 
     pub(super) async fn run(mut self) {
-        // The server is about to stop, and this was accepted just before.
+        // The server is stopping; this socket was accepted just before.
         if *self.stops.stopped.borrow() {
             return;
         }
         if let Err(End::Close(code)) = self.serve().await {
             let frame = CloseFrame { code, reason: "".into() };
             let _ = tokio::time::timeout(GRACE, self.socket.close(Some(frame))).await;
-            // The client answers with its own close frame, and sees an orderly end.
+            // The client answers with its own close frame.
             let _ = tokio::time::timeout(LINGER, async { while let Some(Ok(_)) = self.socket.next().await {} }).await;
         }
     }
@@ -129,17 +129,17 @@ impl Connection {
             tokio::select! {
                 biased;
                 _ = self.dropped.changed() => return Err(End::Drop),
-                // A client that does not read would not read a close frame.
+                // A client that does not read does not receive a close frame.
                 _ = self.overflown.changed() => return Err(End::Drop),
                 _ = self.stops.stopped.changed() => return Err(End::Close(CloseCode::Away)),
                 frame = self.desk.next() => self.send(frame).await?,
-                // As a server's socket, it reads on while its channels are busy.
+                // As on a server, the socket continues to read while its channels are busy.
                 incoming = self.socket.next(), if self.desk.unread() < MAX_UNREAD => match incoming {
                     Some(Ok(message)) => {
                         self.heard_ms = self.state.clock.monotonic_ms();
                         self.receive(message).await?;
                     }
-                    // How a connection ends is the client's business.
+                    // The client decides how a connection ends.
                     Some(Err(_)) | None => return Ok(()),
                 },
                 _ = look.tick() => {
@@ -158,7 +158,7 @@ impl Connection {
         }
     }
 
-    /// Sends what stands in the queue.
+    /// Sends the queued frames.
     async fn send(&mut self, first: Outgoing) -> Result<(), End> {
         let mut next = Some(first);
         while let Some(frame) = next {
@@ -175,7 +175,7 @@ impl Connection {
                 let Connection { socket, dropped, overflown, stops, .. } = self;
                 until_ended(dropped, overflown, stops, socket.feed(message)).await?.map_err(|_| End::Drop)
             }
-            // Pushing it fails on a server, too, and whoever listens does not hear of it.
+            // A server fails to push it too, so that listeners do not receive it.
             Err(error) => {
                 tracing::warn!(target: "dust_emulator", %error, event = frame.event, "a frame cannot be written");
                 Ok(())
@@ -196,7 +196,7 @@ impl Connection {
             return Ok(());
         }
         if frame.event == "phx_join" {
-            // The channel that is joined already may have read some of what is left to it.
+            // The channel of the earlier join may have read some of its messages.
             let readable = self.desk.readable(&frame.topic) as u64;
             for _ in 0..ids::random() % (readable + 1) {
                 self.read(Some(&frame.topic)).await?;
@@ -210,7 +210,7 @@ impl Connection {
         self.act(&frame, fault.as_ref()).await
     }
 
-    /// Has a channel begin to read the next message that is left to one; when it has read it.
+    /// Starts reading the next message of a channel. Returns the time at which it is read.
     fn begin_to_read(&mut self) -> Option<Instant> {
         let Unread { id, frame, .. } = self.desk.next_unread()?;
         if let Some(reading) = self.reading.as_ref().filter(|reading| reading.id == *id) {
@@ -222,7 +222,7 @@ impl Connection {
         Some(until)
     }
 
-    /// Has a channel, of one topic or any, read what is left to it, and do what that asks for.
+    /// Reads and handles the next message of a channel, of one topic or any.
     async fn read(&mut self, topic: Option<&str>) -> Result<(), End> {
         let Some(Unread { id, frame, .. }) = self.desk.take_unread(topic) else { return Ok(()) };
         let fault = match self.reading.take_if(|reading| reading.id == id) {
@@ -232,7 +232,7 @@ impl Connection {
         self.act(&frame, fault.as_ref()).await
     }
 
-    /// Does what a frame asks for, as a fault has it.
+    /// Handles a frame, with its fault.
     async fn act(&mut self, frame: &Frame, fault: Option<&Fault>) -> Result<(), End> {
         let effect = fault.map(Fault::effect);
         let done = fault.is_none_or(Fault::lets_through);
@@ -280,7 +280,7 @@ fn route(frame: &Frame) -> Route {
     }
 }
 
-/// What a fault looks for a path in: the topic, and the path if there is one.
+/// The text that a fault compares with a path: the topic, and the path if there is one.
 fn target(frame: &Frame) -> String {
     let payload = frame.payload.to::<Params>().unwrap_or_default();
     let segments = payload.get("path_segments").and_then(|segments| segments.to::<Vec<String>>().ok());
@@ -292,7 +292,7 @@ fn meet(state: &State, frame: &Frame) -> Option<Fault> {
     state.faults.meet(&Met { method: "WS", route: route(frame), target: &target(frame) })
 }
 
-/// Waits until a moment; never ends where there is none.
+/// Waits until a time, or forever without one.
 async fn until(moment: Option<Instant>) {
     match moment {
         Some(at) if at <= Instant::now() => {}
@@ -301,7 +301,7 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
-/// Waits for something, unless the connection is to end first.
+/// Waits for a future, unless the connection has to end first.
 async fn until_ended<T>(
     dropped: &mut watch::Receiver<u64>,
     overflown: &mut watch::Receiver<bool>,

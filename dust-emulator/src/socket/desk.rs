@@ -1,4 +1,4 @@
-//! A client's channels, whatever carries its frames: frames in, a queue of frames out.
+//! The channels of a client, independent of the transport: frames in, a queue of frames out.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -19,24 +19,24 @@ use crate::state::State;
 
 /// A message that its channel has not read.
 pub(super) struct Unread {
-    /// Tells it from the others of its socket.
+    /// The id of the message on its socket.
     pub(super) id: u64,
     pub(super) frame: Frame,
     pub(super) twist: Twist,
 }
 
-/// What a client has joined, and what it is to be sent.
+/// The joined channels of a client, and its outgoing frames.
 pub(super) struct Desk {
     state: Arc<State>,
     client: Client,
     channels: BTreeMap<String, Channel>,
-    /// Messages that the socket has read and their channels have not, in the order they came. A channel that is joined
-    /// again, or crashes, takes its own along.
+    /// Messages that the socket has read and their channels have not, in order. A channel that is joined again or
+    /// crashes loses its messages.
     unread: VecDeque<Unread>,
     next_unread: u64,
     queue: Queue,
     orders: Waiting,
-    /// Whether to wait for the disk in a thread of its own.
+    /// True if a separate thread may wait for the disk.
     threads: bool,
 }
 
@@ -55,19 +55,19 @@ impl Desk {
         }
     }
 
-    /// What the client is to be sent next, when there is something.
+    /// Waits for the next frame to the client.
     pub(super) async fn next(&mut self) -> Outgoing {
         loop {
             match self.orders.recv().await {
                 Some(Order::Send(frame)) => return frame,
                 Some(Order::Crash(id)) => self.crash_id(id),
-                // Cannot be: the other end is held here too.
+                // Cannot happen: this struct holds the other end too.
                 None => std::future::pending().await,
             }
         }
     }
 
-    /// What the client is to be sent next, if there is something.
+    /// The next frame to the client, if there is one.
     pub(super) fn try_next(&mut self) -> Option<Outgoing> {
         loop {
             match self.orders.try_recv()? {
@@ -77,18 +77,18 @@ impl Desk {
         }
     }
 
-    /// Becomes true when more waits for the client than may.
+    /// Becomes true if too much waits for the client.
     pub(super) fn overflown(&self) -> watch::Receiver<bool> {
         self.queue.overflown()
     }
 
-    /// A channel that has something to catch up with, unless that is to wait after so many events.
+    /// A channel with an unfinished catch-up, except those that have sent `hold` events.
     pub(super) fn catching_up(&self, hold: Option<usize>) -> Option<String> {
         let channel = self.channels.values().find(|channel| channel.catch_up.is_some() && !channel.is_held(hold));
         channel.map(|channel| channel.topic.to_string())
     }
 
-    /// The `join_ref` of a topic that is joined.
+    /// The `join_ref` of a joined topic.
     pub(super) fn join_ref(&self, topic: &str) -> Option<&RawJson> {
         self.channels.get(topic).map(|channel| &channel.join_ref)
     }
@@ -100,29 +100,29 @@ impl Desk {
         }
     }
 
-    /// Puts a frame at the end of the queue.
+    /// Appends a frame to the queue.
     fn queue(&self, frame: Outgoing) {
         self.queue.send(Order::Send(frame));
     }
 
-    /// Whether a frame is for a channel to read. Heartbeats, joins, and what is sent to a topic that is not joined are the
-    /// socket's own.
+    /// True if a channel reads the frame. The socket itself reads heartbeats, joins, and frames to topics that are not
+    /// joined.
     pub(super) fn is_for_channel(&self, frame: &Frame) -> bool {
         frame.event != "phx_join" && self.channels.contains_key(&frame.topic)
     }
 
-    /// Leaves a message to its channel, which has not read it yet.
+    /// Queues a message for its channel.
     pub(super) fn leave_unread(&mut self, frame: Frame, twist: Twist) {
         self.unread.push_back(Unread { id: self.next_unread, frame, twist });
         self.next_unread += 1;
     }
 
-    /// How many messages no channel has read.
+    /// The number of unread messages.
     pub(super) fn unread(&self) -> usize {
         self.unread.len()
     }
 
-    /// How many messages the channel of a topic can still read; one that hangs reads none.
+    /// The number of messages that the channel of a topic can still read; 0 if it hangs.
     pub(super) fn readable(&self, topic: &str) -> usize {
         self.unread.iter().filter(|unread| unread.frame.topic == topic && self.is_read(&unread.frame)).count()
     }
@@ -132,7 +132,7 @@ impl Desk {
         self.unread.iter().find(|unread| self.is_read(&unread.frame))
     }
 
-    /// Takes the message that a channel reads next, of one topic or of any.
+    /// Removes the message that a channel reads next, of one topic or of any.
     pub(super) fn take_unread(&mut self, topic: Option<&str>) -> Option<Unread> {
         let is_next =
             |unread: &Unread| topic.is_none_or(|topic| unread.frame.topic == topic) && self.is_read(&unread.frame);
@@ -144,14 +144,14 @@ impl Desk {
         self.channels.get(&frame.topic).is_some_and(|channel| !channel.hangs)
     }
 
-    /// Has a channel read nothing more, as one that waits forever for something.
+    /// Makes a channel hang, as one that waits forever.
     pub(super) fn hang(&mut self, topic: &str) {
         if let Some(channel) = self.channels.get_mut(topic) {
             channel.hangs = true;
         }
     }
 
-    /// Does what a frame asks for.
+    /// Handles a frame.
     pub(super) async fn handle(&mut self, frame: &Frame, twist: Twist) {
         let topic = frame.topic.as_str();
         let is_store = topic.starts_with("store:");
@@ -174,7 +174,7 @@ impl Desk {
                 self.queue(channel.ended("phx_close"));
                 self.remove(topic);
             }
-            // That of a join that is over already.
+            // A message of an earlier join.
             ("phx_leave", Some(_)) => {}
             (_, Some(channel)) => {
                 let seat = Seat {
@@ -200,10 +200,10 @@ impl Desk {
     async fn join(&mut self, frame: &Frame, twist: Twist) {
         let (state, client) = (Arc::clone(&self.state), self.client.clone());
         let (queue, message) = (self.queue.clone(), frame.clone());
-        // It ends with what it has not read: that is neither done nor answered, ever.
+        // The channel ends with its unread messages, which are neither applied nor answered.
         let old = self.remove(&frame.topic);
         let old_end = old.as_ref().map(|channel| channel.ended("phx_close"));
-        // From here on nothing is pushed to it.
+        // From here on no op is pushed to it.
         drop(old);
         let joined =
             off_thread(self.threads, move || channel::join(&state, &client, &message, &queue, twist.no_reply)).await;
@@ -222,7 +222,7 @@ impl Desk {
         }
     }
 
-    /// Takes a channel away, with what it has not read.
+    /// Removes a channel with its unread messages.
     fn remove(&mut self, topic: &str) -> Option<Channel> {
         self.unread.retain(|unread| unread.frame.topic != topic);
         self.channels.remove(topic)
@@ -245,19 +245,19 @@ impl Desk {
         }
     }
 
-    /// Goes on with a catch-up by so many ops.
+    /// Continues a catch-up by a number of ops.
     pub(super) async fn catch_up_by(&mut self, ops: usize) {
         let Some(topic) = self.catching_up(None) else { return };
         let sent = self.channels.get(&topic).and_then(|channel| channel.catch_up.as_ref()).map_or(0, |at| at.sent);
         self.catch_up(&topic, Some(sent.saturating_add(ops))).await;
     }
 
-    /// What is joined, in order.
+    /// The joined topics, in order.
     pub(super) fn topics(&self) -> Vec<String> {
         self.channels.keys().cloned().collect()
     }
 
-    /// Ends a channel as one that crashed.
+    /// Ends a channel as crashed.
     pub(super) fn crash(&mut self, topic: &str, Crash(reason): &Crash) {
         if let Some(channel) = self.remove(topic) {
             tracing::warn!(target: "dust_emulator", topic, reason, "the channel crashed");
@@ -271,7 +271,7 @@ impl Desk {
     }
 }
 
-/// A message to a channel that is joined.
+/// A message to a joined channel.
 fn dispatch(seat: &Seat, frame: &Frame) -> Result<(), Crash> {
     let unknown = || Crash(format!("the event `{}` with this payload crashes the channel", frame.event));
     let payload = frame.payload.to::<Params>().map_err(|_| unknown());
@@ -302,7 +302,7 @@ fn dispatch(seat: &Seat, frame: &Frame) -> Result<(), Crash> {
     }
 }
 
-/// Does something, with threads where waiting for the disk holds nobody up. `None` if it panicked there.
+/// Runs a function; with threads on one that may wait for the disk. `None` if it panicked there.
 async fn off_thread<T: Send + 'static>(threads: bool, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     if !threads {
         return Some(work());

@@ -1,4 +1,4 @@
-//! Frames as a server reads and writes them: `[join_ref, ref, topic, event, payload]`.
+//! Frames of a server: `[join_ref, ref, topic, event, payload]`.
 
 use std::sync::Arc;
 
@@ -20,13 +20,13 @@ pub(super) enum Vsn {
 /// A frame from a client.
 #[derive(Clone, Debug)]
 pub(super) struct Frame {
-    /// Any JSON: a server gives back what it got.
+    /// The reference, any JSON: a server returns it unchanged.
     pub(super) join_ref: RawJson,
     pub(super) reference: RawJson,
     pub(super) topic: String,
     pub(super) event: String,
     pub(super) payload: RawJson,
-    /// A string in it is not UTF-8: how a server refuses to store it.
+    /// The refusal if a string in the payload is not UTF-8.
     pub(super) not_utf8: Option<String>,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Outgoing {
     pub(super) event: &'static str,
     /// An object.
     pub(super) payload: Arc<str>,
-    /// What the member `value` of the payload is in MessagePack, where that is a moment.
+    /// The MessagePack form of the payload's member `value`, if it is a time.
     pub(super) moment: Option<Moment>,
 }
 
@@ -52,12 +52,12 @@ impl Vsn {
         }
     }
 
-    /// Reads a frame of text; `None` where a server crashes.
+    /// Parses a text frame; `None` if a server crashes.
     pub(super) fn decode_text(text: &str) -> Option<Frame> {
         Frame::read(text, None)
     }
 
-    /// Reads a frame of bytes; `None` where a server crashes.
+    /// Parses a binary frame; `None` if a server crashes.
     pub(super) fn decode_binary(self, bytes: &[u8]) -> Option<Frame> {
         if self == Vsn::Json {
             return None;
@@ -86,7 +86,7 @@ impl Vsn {
     }
 }
 
-/// How a server words that a string is not UTF-8, which it finds out when it stores it.
+/// The server's error for a string that is not UTF-8, which it detects when it stores the string.
 fn refusal(NotUtf8 { bytes, bad_at }: &NotUtf8) -> String {
     let bad = bytes.get(*bad_at).copied().unwrap_or_default();
     let shown: Vec<String> = bytes.iter().map(u8::to_string).collect();
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions() {
+    fn version_selects_the_form() {
         for (vsn, expected) in [
             ("2.0.0", Some(Vsn::Json)),
             ("2.0.1", Some(Vsn::Json)),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_read_or_refused() {
+    fn frame_is_parsed_or_refused() {
         let frame = Vsn::decode_text(r#"[1, "2", "phoenix", "heartbeat", {"a": 1}]"#).unwrap();
         assert_eq!((frame.join_ref.as_str(), frame.reference.as_str()), ("1", "\"2\""));
         assert_eq!((&*frame.topic, &*frame.event, frame.payload.as_str()), ("phoenix", "heartbeat", "{\"a\": 1}"));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_say_the_same() {
+    fn both_forms_have_the_same_content() {
         let frame = Outgoing {
             join_ref: None,
             reference: Some(RawJson::parse("\"7\"").unwrap()),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_refused_as_a_server_does() {
+    fn invalid_utf8_is_refused_as_by_a_server() {
         let decode = |bytes: &[u8]| {
             let head = [0x95, 1, 2, 0xa1, b'a', 0xa1, b'b'];
             Vsn::MessagePack.decode_binary(&[&head, bytes].concat()).unwrap().not_utf8

@@ -1,4 +1,4 @@
-//! How a request becomes a socket.
+//! The handshake that turns a request into a socket.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use crate::address;
 use crate::http::{Answer, Request};
 use crate::state::State;
 
-/// A client that may connect. From its answer on the socket counts as open, and hears when all are to be dropped.
+/// An accepted client. From its answer on the socket counts as open and receives the signal to drop all sockets.
 pub(crate) struct Admitted {
     client: Client,
     presence: Presence,
     dropped: watch::Receiver<u64>,
 }
 
-/// Who connects, or the answer that says no: 403 without a word for whatever is missing or wrong.
+/// The client of a request, or the refusal: 403 without a body for any missing or wrong parameter.
 pub(crate) fn accept(state: &Arc<State>, request: &Request) -> Result<(Admitted, Answer), Answer> {
     let refused = || Answer::empty(403);
     let query = request.query.as_ref().map_err(|_| refused())?;
@@ -58,7 +58,7 @@ pub(crate) fn accept(state: &Arc<State>, request: &Request) -> Result<(Admitted,
 /// Serves a client once its connection is a socket.
 pub(crate) async fn serve(state: Arc<State>, admitted: Admitted, upgrade: OnUpgrade, stops: Stops) {
     let Admitted { client, presence: _open, dropped } = admitted;
-    // Fails if the client is gone before it has its answer.
+    // Fails if the client disconnects before the answer.
     let Ok(upgraded) = upgrade.await else { return };
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
     Connection::new(state, client, socket, dropped, stops).run().await;

@@ -1,4 +1,4 @@
-//! Who has joined what, and what a test does to all sockets at once.
+//! The members of all topics, and the effects of a test on all sockets.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,22 +10,22 @@ use super::frame::Outgoing;
 use super::queue::Queue;
 use crate::state::State;
 
-/// What a connection is to do next.
+/// An order to a connection.
 pub(super) enum Order {
     Send(Outgoing),
-    /// Crash a channel that is still joined.
+    /// Crash a joined channel.
     Crash(u64),
 }
 
 /// The sockets of an emulator and their channels.
 pub(crate) struct Hub {
-    /// By topic. That of a store's name and that of its id are two, which do not reach each other.
+    /// The members by topic. The topics of a store's name and of its id are separate.
     joined: Mutex<HashMap<Arc<str>, Vec<Member>>>,
     next_id: AtomicU64,
     sockets: AtomicUsize,
-    /// Changes when all connections are to be dropped.
+    /// Changes if all connections have to be dropped.
     dropped: watch::Sender<u64>,
-    /// After how many events catch-ups wait.
+    /// The number of events after which catch-ups wait.
     held: watch::Sender<Option<usize>>,
 }
 
@@ -61,7 +61,7 @@ impl Hub {
 
     pub(crate) fn crash_channels(&self) {
         for member in self.lock().values().flatten() {
-            // One that has gone needs no crash.
+            // An ended connection needs no crash.
             member.queue.send(Order::Crash(member.id));
         }
     }
@@ -86,12 +86,12 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Vec<Member>>> {
-        // A member is put in or taken out in one step.
+        // A member is inserted or removed in one step.
         self.joined.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A channel that is joined, until it is dropped.
+/// The membership of a joined channel, until it is dropped.
 pub(super) struct Membership {
     state: Arc<State>,
     topic: Arc<str>,

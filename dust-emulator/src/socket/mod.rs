@@ -1,8 +1,8 @@
-//! The WebSocket: Phoenix channels, one for each store a client has joined.
+//! The WebSocket, with a Phoenix channel for each store that a client has joined.
 //!
-//! One task has the connection ([`connection`]), and a [`desk`] its channels. What it is to send stands in one queue, so that an event, a reply and
-//! the steps of a catch-up leave in the order in which they were decided. Ops that are written on a WebSocket reach the
-//! channels of their topic through the [`Hub`]; ops that are written over HTTP are not pushed.
+//! One task has the connection ([`connection`]), and a [`desk`] its channels. Outgoing frames are in one queue, so that
+//! events, replies and the steps of a catch-up are sent in the order in which they were made. Ops that are written on a
+//! WebSocket reach the channels of their topic through the [`Hub`]; ops that are written over HTTP are not pushed.
 
 mod base64;
 mod channel;

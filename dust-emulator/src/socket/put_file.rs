@@ -1,4 +1,4 @@
-//! `put_file`: a file's bytes, and the leaf that refers to it.
+//! The message `put_file`: the bytes of a file and the path of its reference.
 
 use dust_protocol::{FileUpload, OpKind, Path, RawJson, content_hash};
 

@@ -1,4 +1,4 @@
-//! The frames that wait for a socket, within a bound.
+//! A bounded queue of the frames for a socket.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,12 +8,12 @@ use tokio::sync::{mpsc, watch};
 use super::frame::Outgoing;
 use super::hub::Order;
 
-/// The bytes that may wait for a client that does not read. A frame that is larger may wait alone.
+/// The largest number of bytes that wait for a client. A larger frame may wait alone.
 pub(super) const MOST_BYTES: usize = 32 * 1024 * 1024;
-/// What a frame costs beside its payload, about.
+/// The approximate overhead of a frame, in bytes.
 const FRAME: usize = 256;
 
-/// The end of a queue that frames are put into.
+/// The sending end of a queue.
 #[derive(Clone)]
 pub(super) struct Queue {
     orders: mpsc::UnboundedSender<Order>,
@@ -21,7 +21,7 @@ pub(super) struct Queue {
     overflown: watch::Sender<bool>,
 }
 
-/// The end of a queue that frames are taken from.
+/// The receiving end of a queue.
 pub(super) struct Waiting {
     orders: mpsc::UnboundedReceiver<Order>,
     bytes: Arc<AtomicUsize>,
@@ -35,7 +35,7 @@ impl Queue {
         (Queue { orders: sender, bytes, overflown: watch::channel(false).0 }, waiting)
     }
 
-    /// Puts an order at the end. Beyond the bound it is left out, and the connection is to end.
+    /// Appends an order. Beyond the bound it is dropped, and the connection has to end.
     pub(super) fn send(&self, order: Order) {
         let bytes = size(&order);
         let before = self.bytes.fetch_add(bytes, Ordering::SeqCst);
@@ -43,7 +43,7 @@ impl Queue {
             self.bytes.fetch_sub(bytes, Ordering::SeqCst);
             self.overflown.send_replace(true);
         } else if self.orders.send(order).is_err() {
-            // The connection is gone.
+            // The connection has ended.
             self.bytes.fetch_sub(bytes, Ordering::SeqCst);
         }
     }
@@ -55,7 +55,7 @@ impl Queue {
 }
 
 impl Waiting {
-    /// The next order; `None` when nothing can come any more.
+    /// Waits for the next order; `None` after the sending end was dropped.
     pub(super) async fn recv(&mut self) -> Option<Order> {
         let order = self.orders.recv().await;
         self.taken(order)
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_bounded_in_bytes() {
+    fn queue_is_bounded_in_bytes() {
         let (queue, mut waiting) = Queue::new();
         // A frame of any size may wait alone.
         queue.send(frame(&"x".repeat(2 * MOST_BYTES).into()));

@@ -1,4 +1,4 @@
-//! `rollback`: a path or the whole store as it was, by way of new ops.
+//! The message `rollback`, which restores a path or the whole store by new ops.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use crate::json::{self, Object};
 
 const DEVICE: &str = "system:rollback";
 
-/// Unlike a write it is not counted, and that of a whole store is not pushed.
+/// Unlike a write it does not count for the rate limit, and a rollback of a whole store is not pushed.
 pub(super) fn rollback(seat: &Seat, payload: &Params) -> Result<(), Failure> {
     let to_seq =
         payload.get("to_seq").ok_or_else(|| Crash("rollback without `to_seq` crashes the channel".to_owned()))?;
-    // A server that lacks the scope and one that lacks the store say the same here.
+    // The refusals for a missing scope and for a missing store are the same here.
     if seat.authorise("entries:write").is_err() {
         let message = "Token is missing entries:write scope";
         let body = Object::new().string("message", message).string("reason", "missing_scope");
@@ -56,7 +56,7 @@ impl Target<'_> {
     }
 }
 
-/// Whether the log reaches back far enough.
+/// True if the log reaches back to the op.
 fn retained(store: &Store, to_seq: i64) -> Result<Result<(), Refused>, StoreError> {
     let at_least = |seq: u64| to_seq >= i64::try_from(seq).unwrap_or(i64::MAX);
     let reason = match (store.snapshot()?, store.earliest_op_seq()?) {
@@ -82,7 +82,7 @@ fn one(seat: &Seat, history: &History, path: &Path, to_seq: i64) -> Result<(), S
     Ok(())
 }
 
-/// Removes the leaves that were not there, then sets those that were other ones.
+/// Removes the leaves that did not exist, then sets those that had another value.
 fn all(store: &Store, history: &History, to_seq: i64) -> Result<u64, StoreError> {
     let now = History::at(store, store.current_seq())?;
     let gone = now.leaves.keys().filter(|path| !history.leaves.contains_key(*path));

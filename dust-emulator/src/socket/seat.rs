@@ -1,4 +1,4 @@
-//! Where a message of a channel is answered from.
+//! The context of a message, which answers it.
 
 use std::sync::Arc;
 
@@ -13,24 +13,24 @@ use crate::limits::{Bucket, Verdict};
 use crate::state::State;
 use crate::stores::Held;
 
-/// What a fault does to the frames that answer a message. By default nothing.
+/// The effects of a fault on the frames that answer a message (default: none).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Twist {
-    /// There is no reply.
+    /// The reply is not sent.
     pub no_reply: bool,
-    /// Nobody is told of the op.
+    /// The event is not sent.
     pub no_event: bool,
-    /// Everybody is told of the op twice.
+    /// The event is sent twice.
     pub event_twice: bool,
-    /// The reply comes before the event.
+    /// The reply is sent before the event.
     pub reply_first: bool,
-    /// A join is answered, and its catch-up never comes.
+    /// A join is answered, and its catch-up is never sent.
     pub no_catch_up: bool,
     /// A `put_file` crashes the channel if its store has a file already.
     pub one_file: bool,
 }
 
-/// A message's channel and sender, and the way back to it.
+/// The channel and the sender of a message.
 #[derive(Clone)]
 pub(super) struct Seat {
     pub(super) state: Arc<State>,
@@ -38,15 +38,14 @@ pub(super) struct Seat {
     pub(super) device_id: Arc<str>,
     pub(super) held: Held,
     pub(super) topic: Arc<str>,
-    /// That of the channel.
+    /// The `join_ref` of the channel.
     pub(super) join_ref: RawJson,
     pub(super) reference: RawJson,
     pub(super) queue: Queue,
     pub(super) twist: Twist,
 }
 
-/// What a server does where it has no answer: its channel is gone, and the client gets `phx_error`. The text is for the
-/// emulator's own log.
+/// A crash of the channel, after which the client receives `phx_error`. The text is for the emulator's own log.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Crash(pub(super) String);
 
@@ -59,7 +58,7 @@ impl Refused {
     }
 }
 
-/// How a message can fail to be done.
+/// The reason why a message is not applied.
 pub(super) enum Failure {
     Refused(Refused),
     Crash(Crash),
@@ -86,7 +85,7 @@ impl Seat {
         }
     }
 
-    /// Tells everybody in the channel of an op, and the sender what came of it.
+    /// Pushes an op to all members of the channel, and replies to the sender.
     pub(super) fn committed(&self, op: &CommittedOp, client_op_id: &RawJson, response: &str) {
         if self.twist.reply_first {
             self.reply(true, response);
@@ -101,12 +100,13 @@ impl Seat {
         }
     }
 
-    /// Whether the token may do this here.
+    /// Checks that the token has a scope in this store.
     pub(super) fn authorise(&self, scope: &str) -> Result<(), Refused> {
         authorise(&self.token, &self.held, scope)
     }
 
-    /// Counts a write, together with those over HTTP. How long to wait is always told as the whole window.
+    /// Counts a write for the rate limit, together with those over HTTP. The time to wait in a refusal is always the
+    /// whole window.
     pub(super) fn count(&self) -> Result<(), Refused> {
         match self.state.limits.hit(&self.token.id, Bucket::Writes, self.state.clock.wall_ms()) {
             Verdict::Denied { .. } => {
@@ -148,7 +148,7 @@ pub(super) fn reply(
     }
 }
 
-/// An op as a frame tells of it: live without a `join_ref`, with that of the join in a catch-up.
+/// The frame of an op: a live one without a `join_ref`, in a catch-up with that of the join.
 pub(super) fn event(
     topic: &Arc<str>,
     join_ref: Option<RawJson>,

@@ -1,4 +1,4 @@
-//! What a channel tells of its store and its token.
+//! The members of answers about a store and a token.
 
 use dust_protocol::{Glob, JsonObject, LeafKind, ListRequest};
 use dust_store::{Store, StoreError};
@@ -10,10 +10,10 @@ use crate::state::State;
 use crate::stores::Held;
 use crate::time;
 
-/// How many ops `status` shows.
+/// The number of ops in `status`.
 const RECENT: usize = 5;
 
-/// Adds what a token may do, in the order of the members' names.
+/// Adds the permissions of a token, in the order of the members' names.
 pub(super) struct Capabilities {
     pub(super) permissions: String,
     pub(super) scopes: String,
@@ -82,7 +82,7 @@ pub(super) struct Files {
     pub(super) bytes: u64,
 }
 
-/// The files of a store together; `None` if a leaf that refers to one does not tell its size.
+/// The number and bytes of the files of a store; `None` if a reference has no size.
 pub(super) fn files(store: &Store) -> Result<Option<Files>, StoreError> {
     #[derive(serde::Deserialize)]
     struct Reference {

@@ -1,4 +1,4 @@
-//! `write`: one op, with its conditions.
+//! The message `write`: one op with its conditions.
 
 use dust_protocol::{
     CommittedOp, Fence, Op, OpError, OpKind, Path, PathError, Precondition, RawJson, ValueError, Write,
@@ -9,14 +9,14 @@ use super::seat::{Crash, Failure, Refused, Seat};
 use crate::address::{self, Params};
 use crate::json::{self, Object};
 
-/// How long a lease lasts if nothing else is said, in milliseconds.
+/// The default duration of a lease, in milliseconds.
 const DEFAULT_TTL_MS: i64 = 30_000;
-/// How a server words that it cannot calculate with something.
+/// The server's error for an operand that is not a number.
 const ARITHMETIC: &str = r#"%ArithmeticError{message: "bad argument in arithmetic expression"}"#;
-/// How a server words that an op has no id.
+/// The server's error for an op without an id.
 const NO_OP_ID: &str = r#"%MatchError{term: {:error, "NOT NULL constraint failed: store_ops.client_op_id"}}"#;
 
-/// Does a write, pushes its event and answers it.
+/// Applies a write, pushes its event and answers it.
 pub(super) fn write(seat: &Seat, payload: &Params, not_utf8: Option<&str>) -> Result<(), Failure> {
     seat.authorise("entries:write")?;
     seat.count()?;
@@ -34,19 +34,19 @@ pub(super) fn write(seat: &Seat, payload: &Params, not_utf8: Option<&str>) -> Re
     Ok(())
 }
 
-/// Writes to the store. The caller has the order of its pushes.
+/// Writes to the store. The caller holds the lock that orders the pushes.
 pub(super) fn commit(seat: &Seat, write: Write, client_op_id: &RawJson) -> Result<Option<CommittedOp>, Failure> {
     let kind = write.op.kind();
     seat.held.store.write(write, &origin(seat, client_op_id)).map_err(|error| refused(kind, &error))
 }
 
-/// Who writes, as the log keeps it.
+/// The origin of the write for the log.
 pub(super) fn origin(seat: &Seat, client_op_id: &RawJson) -> Origin {
     let logged = client_op_id.to::<String>().unwrap_or_else(|_| client_op_id.to_string());
     Origin::new(&*seat.device_id, logged)
 }
 
-/// The sender's id for an op: a live event gives it back as it was sent.
+/// The sender's id for an op, which a live event returns as it was sent.
 pub(super) fn client_op_id(payload: &Params) -> Result<RawJson, Refused> {
     match payload.get("client_op_id").filter(|id| !id.is_null()) {
         Some(id) => Ok(id.clone()),
@@ -61,7 +61,7 @@ pub(super) fn refused(kind: OpKind, error: &StoreError) -> Failure {
             Crash(format!("an object with an empty key crashes the channel: {error}")).into()
         }
         StoreErrorKind::Op(OpError::NotANumber(_)) => because(ARITHMETIC),
-        // A sentence of ours, for what a server stores and breaks on later.
+        // A text of the emulator, for a value that a server stores and fails to read.
         StoreErrorKind::Op(OpError::Value(_) | OpError::NumberOutOfRange | OpError::NotAFile) => {
             because(&error.to_string())
         }
@@ -77,7 +77,7 @@ pub(super) fn refused(kind: OpKind, error: &StoreError) -> Failure {
     }
 }
 
-/// The answer to a write that was done: that to a lease tells of the lease.
+/// The answer to an applied write; for a lease with the lease.
 fn answer(kind: OpKind, op: &CommittedOp) -> String {
     let lease = matches!(kind, OpKind::Lease | OpKind::Renew).then(|| op.value.to::<Params>().ok()).flatten();
     match lease {
@@ -101,7 +101,7 @@ fn read(payload: &Params) -> Result<Write, Refused> {
     Ok(Write { path, op, precondition, fence })
 }
 
-/// `path_segments` counts more than `path`.
+/// `path_segments` takes precedence over `path`.
 fn path(payload: &Params) -> Result<Path, Refused> {
     let invalid = |error: PathError| Refused::because(error.name());
     let segments = payload.get("path_segments").and_then(|segments| segments.to::<Vec<RawJson>>().ok());
@@ -145,11 +145,11 @@ fn is_number(value: &RawJson) -> bool {
 
 fn holder(payload: &Params) -> Option<String> {
     let holder = payload.get("holder").filter(|holder| !holder.is_null())?;
-    // A server keeps any value; here it is a text.
+    // A server keeps any value here; this store keeps a text.
     Some(holder.to().unwrap_or_else(|_| holder.to_string()))
 }
 
-/// A time that is over already is one that ends now.
+/// A time in the past is replaced by now.
 fn ttl_ms(payload: &Params) -> Result<i64, Refused> {
     match payload.get("ttl_ms").filter(|ttl| !matches!(ttl.as_str(), "null" | "false")) {
         None => Ok(DEFAULT_TTL_MS),
@@ -163,7 +163,7 @@ fn token(payload: &Params) -> Result<u64, Refused> {
     token.ok_or_else(|| Refused::because(":invalid_lease_op"))
 }
 
-/// An integer as a revision or a token: one that cannot be any is 0 or the largest there is, which equal none.
+/// Parses a revision or a token. An integer out of range becomes 0 or the largest number, which equal none.
 fn integer(value: &RawJson) -> Option<u64> {
     let text = value.as_str();
     let digits = text.strip_prefix('-').unwrap_or(text);
@@ -185,19 +185,19 @@ fn precondition(op: &Op, payload: &Params) -> Result<Option<Precondition>, Refus
             None if matches!(op, Op::Set(_) | Op::Delete) => {
                 Err(Refused::because(&format!("%CaseClauseError{{term: {}}}", json::inspect(revision))))
             }
-            // The op is refused first.
+            // The refusal of the op comes first.
             None => Ok(Some(Precondition::IfMatch(0))),
         },
     }
 }
 
-/// What is no fence is ignored.
+/// Parses a fence; an invalid one is ignored.
 fn fence(payload: &Params) -> Result<Option<Fence>, Refused> {
     let Some(fence) = payload.get("fence").and_then(|fence| fence.to::<Params>().ok()) else { return Ok(None) };
     let (Some(key), Some(token)) = (address::text(&fence, "key"), fence.get("token").and_then(integer)) else {
         return Ok(None);
     };
-    // No lease is held at what is no path.
+    // An invalid path holds no lease.
     let key = Path::parse(&key).map_err(|_| Refused::because("fenced"))?;
     Ok(Some(Fence { key, token }))
 }
