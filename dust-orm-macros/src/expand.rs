@@ -7,7 +7,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{LitStr, Path};
+use syn::{LitStr, Path, Type};
 
 use crate::attributes::Attributes;
 use crate::model::{Field, Model};
@@ -194,13 +194,19 @@ fn arms(fields: &[Field], body: impl Fn(&Field, &syn::Ident) -> TokenStream) -> 
     quote!(#(#arms)*)
 }
 
+/// The functions by which serde reads and writes a field of this type.
+fn serde_access(at: Span, ty: &Type) -> TokenStream {
+    quote_spanned!(at=> <<#ty as __dust::StoredField<_>>::Field as __dust::SerdeAccess>)
+}
+
 fn serialize(field: &Field) -> TokenStream {
     let ident = &field.ident;
     let (at, ty, column) = (place(field), &field.ty, column(field));
     match &field.serde.serialize_with {
         _ if field.skipped() => TokenStream::new(),
         None => {
-            quote_spanned!(at=> <<#ty as __dust::StoredField<_>>::Field as __dust::SerdeAccess>::serialize(&self.#ident, serializer))
+            let access = serde_access(at, ty);
+            quote_spanned!(at=> #access::serialize(&self.#ident, serializer))
         }
         Some(function) => quote_spanned!(at=> #function(#column::value::<S::Error>(&self.#ident)?, serializer)),
     }
@@ -212,7 +218,8 @@ fn deserialize(field: &Field) -> TokenStream {
     match &field.serde.deserialize_with {
         _ if field.skipped() => TokenStream::new(),
         None => {
-            quote_spanned!(at=> <<#ty as __dust::StoredField<_>>::Field as __dust::SerdeAccess>::deserialize(&mut self.#ident, deserializer))
+            let access = serde_access(at, ty);
+            quote_spanned!(at=> #access::deserialize(&mut self.#ident, deserializer))
         }
         Some(function) => quote_spanned!(at=> #column::set(&mut self.#ident, #function(deserializer)?)),
     }
@@ -241,8 +248,8 @@ fn set_absent(fields: &[Field]) -> TokenStream {
     }
 }
 
-/// The field's type as `ColumnField`, by way of `StoredField` where serde's traits are needed: a type that lacks several
-/// of them is one error.
+/// The field's type as `ColumnField`, by way of `StoredField` where serde's traits are needed: a type that lacks
+/// several of them is one error.
 fn column(field: &Field) -> TokenStream {
     let (at, ty) = (place(field), &field.ty);
     match field.skipped() || field.serde.serialize_with.is_some() || field.serde.deserialize_with.is_some() {

@@ -105,7 +105,8 @@ pub(crate) fn parse(input: &DeriveInput, derive: Derive) -> Result<Model> {
                  owned types, such as `String`"
             }
             _ => {
-                "a model is one type, since its records have one form: replace the parameter with the type that it stands for"
+                "a model is one type, since its records have one form: replace the parameter with the type that it \
+                 stands for"
             }
         };
         return Err(Error::new(parameter.span(), reason));

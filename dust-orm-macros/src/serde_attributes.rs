@@ -20,9 +20,9 @@ pub(crate) struct SerdeField {
     pub(crate) rename: Option<LitStr>,
     /// The other names under which it is read.
     pub(crate) aliases: Vec<LitStr>,
-    /// Where `skip_serializing_if` is written.
+    /// The span of `skip_serializing_if`.
     skip_serializing_if: Option<Span>,
-    /// Where `skip` is written.
+    /// The span of `skip`.
     pub(crate) skip: Option<Span>,
     pub(crate) default: Option<FieldDefault>,
     /// The function that serializes the value.
@@ -145,8 +145,8 @@ pub(crate) fn always_written(field: &SerdeField) -> Result<()> {
         Some(span) => Err(Error::new(
             span,
             "`skip_serializing_if` cannot be followed: an update that leaves the field out would keep its old value in \
-             Dust, where `Set(None)` is written as `null` and only `NotSet` is left out. Remove it here; where the JSON \
-             of an API is to lack the field, give that JSON a struct of its own",
+             Dust, where `Set(None)` is written as `null` and only `NotSet` is left out. Remove it here; where the \
+             JSON of an API is to lack the field, give that JSON a struct of its own",
         )),
     }
 }

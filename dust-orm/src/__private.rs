@@ -20,17 +20,18 @@ pub use crate::entity::{DustEntity, Field, FieldState, Fields, KeyCase, KeyOf, S
 
 /// The type of a field that functions of the application write or read, or that is skipped.
 ///
-/// The generated code reaches every function of a field through `<T as ColumnField<_>>::Field` or
-/// `<T as StoredField<_>>::Field`, at the place of the type. A type that lacks something is then one error, since the
-/// compiler shows the same words about the same place once. For that, no other bound may fail beside it: the traits have no
-/// supertraits, and the functions take `Self::Active`, which is unknown where `Field` is. The second impl, for [`Never`],
-/// makes the compiler report the trait itself and not the bounds of the only impl; the derive leaves the choice to it.
+/// The generated code reaches every function of a field through `<T as ColumnField<_>>::Field` or `<T as
+/// StoredField<_>>::Field`, at the place of the type. A type that lacks something is then one error, since the compiler
+/// shows the same words about the same place once. For that, no other bound may fail beside it: the traits have no
+/// supertraits, and the functions take `Self::Active`, which is unknown where `Field` is. The second impl, for
+/// [`Never`], makes the compiler report the trait itself and not the bounds of the only impl; the derive leaves the
+/// choice to it.
 #[diagnostic::on_unimplemented(
     message = "the field type `{Self}` is no type of a column",
     label = "lacks what SeaORM requires of a column",
     note = "for a type of your own, derive SeaORM's `DeriveActiveEnum`, `DeriveValueType` or `FromJsonQueryResult`",
-    note = "a map or a type of another crate goes into a struct of your own with `FromJsonQueryResult`; a field that is no \
-            column has `#[sea_orm(ignore)]`"
+    note = "a map or a type of another crate goes into a struct of your own with `FromJsonQueryResult`; a field that \
+            is no column has `#[sea_orm(ignore)]`"
 )]
 pub trait ColumnField<By> {
     /// `Self`
@@ -43,7 +44,8 @@ pub trait ColumnField<By> {
     label = "needs serde's `Serialize` and `Deserialize`, and what SeaORM requires of a column",
     note = "for a type of your own, derive serde's `Serialize` and `Deserialize` beside SeaORM's `DeriveActiveEnum`, \
             `DeriveValueType` or `FromJsonQueryResult`",
-    note = "a map or a type of another crate goes into a struct of your own with these derives and `FromJsonQueryResult`"
+    note = "a map or a type of another crate goes into a struct of your own with these derives and \
+            `FromJsonQueryResult`"
 )]
 pub trait StoredField<By> {
     /// `Self`

@@ -118,7 +118,8 @@ pub mod error;
 pub mod feed;
 mod pace;
 pub mod prelude;
-/// The types of Dust's language that a [`Transport`], a cache and a raw subscription name; `dust-protocol` has the rest.
+/// The types of Dust's language that a [`Transport`], a cache and a raw subscription name; `dust-protocol` has the
+/// rest.
 pub mod protocol {
     pub use dust_protocol::list::MAX_PAGE;
     pub use dust_protocol::{

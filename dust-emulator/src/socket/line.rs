@@ -35,7 +35,7 @@ impl Line {
         while self.desk.is_for_channel(&frame) && self.desk.readable(&frame.topic) > 0 {
             self.read_of(Some(&frame.topic));
         }
-        // Without threads there is no waiting.
+        // Without threads the handler is ready at its first poll.
         self.desk.handle(&frame, twist).now_or_never().is_some()
     }
 
@@ -60,7 +60,7 @@ impl Line {
 
     fn read_of(&mut self, topic: Option<&str>) {
         if let Some(Unread { frame, twist, .. }) = self.desk.take_unread(topic) {
-            // Without threads there is no waiting.
+            // Without threads the handler is ready at its first poll.
             self.desk.handle(&frame, twist).now_or_never();
         }
     }

@@ -8,9 +8,9 @@
 //! later. Leaves and the [`Cursor`] that says which op they are as of are committed together, so that a cache is exact
 //! whenever a process ends, and old by a moment at the most.
 //!
-//! A large mirror is written in several transactions of bounded size, so that other users of the database do not wait for
-//! all of it. Each but the last leaves a cursor that is [`unfinished`](Cursor::unfinished): a process that ends in between
-//! leaves a cache that no client uses.
+//! A large mirror is written in several transactions of bounded size, so that other users of the database do not wait
+//! for all of it. Each but the last leaves a cursor that is [`unfinished`](Cursor::unfinished): a process that ends in
+//! between leaves a cache that no client uses.
 //!
 //! `SqlCache` (feature `cache-sql`) keeps a mirror in the application's own database.
 
@@ -84,8 +84,8 @@ pub struct Cursor {
     pub last_op_id: Option<Arc<str>>,
     /// Up to which `store_seq` revisions may be too high; see [`Mirror::inexact_through`](crate::sync::Mirror::inexact_through).
     pub inexact_through: u64,
-    /// The mark of a client that writes the leaves in several transactions, and has not come to the last one: the leaves are
-    /// the state at no op, and nobody reads them. `None` in all other cases.
+    /// The mark of a client that writes the leaves in several transactions, and has not come to the last one: the
+    /// leaves are the state at no op, and no client reads them. `None` in all other cases.
     pub unfinished: Option<Arc<str>>,
 }
 

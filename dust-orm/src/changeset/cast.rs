@@ -12,10 +12,10 @@ impl<A: Fields> Changeset<A> {
     /// Takes the permitted columns from untrusted parameters, as typed changes.
     ///
     /// - `data` is an `ActiveModel`, or a changeset to which more is cast.
-    /// - `params` is anything that serializes as an object: `serde_json::Value`, a form struct, a map of texts; or as
-    ///   a list of pairs, as a form is decoded into a `Vec<(String, String)>`. The names are the serde names of the
-    ///   fields, or else those of `#[serde(alias)]`; unknown and unpermitted ones are ignored. Anything else is an error of [`BASE`]. They are taken as
-    ///   JSON, which has no number that is not finite: it would be `null`.
+    /// - `params` is anything that serializes as an object: `serde_json::Value`, a form struct, a map of texts; or as a
+    ///   list of pairs, as a form is decoded into a `Vec<(String, String)>`. The names are the serde names of the
+    ///   fields, otherwise those of `#[serde(alias)]`; unknown and unpermitted ones are ignored. Anything else is an
+    ///   error of [`BASE`]. They are taken as JSON, which has no number that is not finite: it would be `null`.
     /// - A value equal to the present one is no change. A value of a wrong type, or one of which the type would lose a
     ///   part (a digit of a decimal, an exponent out of its range), is the error `is invalid` (code `cast`, parameter
     ///   `type`) on its field. A JSON number for a decimal has at most 15 digits, as it comes through 64 bits: send a

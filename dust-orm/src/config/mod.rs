@@ -156,8 +156,8 @@ pub(crate) fn plain_text_hint(error: &str) -> &'static str {
     let signs = ["InvalidContentType", "wrong version number", "record overflow"];
     match signs.iter().any(|sign| error.contains(sign)) {
         true => {
-            "; the server speaks no TLS on this port: write `http://` (or `ws://`) in `base_url` (DUST_BASE_URL) or `url` \
-             (DUST_WS_URL), or the port of its TLS"
+            "; the server speaks no TLS on this port: write `http://` (or `ws://`) in `base_url` (DUST_BASE_URL) or \
+             `url` (DUST_WS_URL), or the port of its TLS"
         }
         false => "",
     }

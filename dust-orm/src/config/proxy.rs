@@ -23,8 +23,8 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The proxy for a server: of `HTTPS_PROXY` or `HTTP_PROXY` by the server's scheme, otherwise of `ALL_PROXY`, and none for a
-/// server that `NO_PROXY` names or that is on this machine.
+/// The proxy for a server: of `HTTPS_PROXY` or `HTTP_PROXY` by the server's scheme, otherwise of `ALL_PROXY`, and none
+/// for a server that `NO_PROXY` names or that is on this machine.
 ///
 /// # Errors
 ///
@@ -49,8 +49,8 @@ pub(crate) fn proxy_for(server: &Url, variable: impl Fn(&str) -> Option<String>)
     // The value may hold a password.
     let invalid = |what: &str| {
         DustErr::invalid_params(format!(
-            "the environment variable {name} names {what} for {}; give it a proxy as http://host:port or https://host:port, or \
-             name the server in NO_PROXY",
+            "the environment variable {name} names {what} for {}; give it a proxy as http://host:port or \
+             https://host:port, or name the server in NO_PROXY",
             server.host_str().unwrap_or_default()
         ))
     };
@@ -73,7 +73,7 @@ pub(crate) fn proxy_for(server: &Url, variable: impl Fn(&str) -> Option<String>)
     }))
 }
 
-/// Whether a server is on this machine.
+/// Tests if a server is on this machine.
 pub(crate) fn is_local(server: &Url) -> bool {
     match server.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
@@ -120,7 +120,7 @@ mod tests {
         ] {
             let environment = [("ALL_PROXY", "http://p:1"), ("no_proxy", exempt)];
             assert_eq!(proxy(server, &environment).unwrap(), None, "{server} {exempt}");
-            // What is not used needs not be right.
+            // A proxy that is not used is not checked.
             assert_eq!(proxy(server, &[("ALL_PROXY", "socks5://p:1"), ("NO_PROXY", exempt)]).unwrap(), None);
         }
         for server in ["http://127.0.0.1:7755", "ws://localhost", "https://[::1]"] {

@@ -57,9 +57,9 @@
 /// * A field with `#[sea_orm(ignore)]` is no column and no leaf.
 /// * `Option` is recognised by that name: an alias for it is not.
 ///
-/// The model need not derive serde's traits itself, unless it uses `#[serde(..)]`. What cannot work is an error at compile
-/// time: `flatten`, `skip_serializing_if`, names that differ between reading and writing, attributes that change the shape of the whole struct,
-/// a composite key, fields whose names or aliases differ only in ASCII case.
+/// The model need not derive serde's traits itself, unless it uses `#[serde(..)]`. What cannot work is an error at
+/// compile time: `flatten`, `skip_serializing_if`, names that differ between reading and writing, attributes that
+/// change the shape of the whole struct, a composite key, fields whose names or aliases differ only in ASCII case.
 pub use dust_orm_macros::DeriveDustEntity;
 
 /// Gives a SeaORM entity that lives in SQL only what changesets need: derive it on `Model`, beside `DeriveEntityModel`.

@@ -59,8 +59,8 @@ pub enum FieldState {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no `ActiveModel` that dust-orm knows",
     label = "its `Model` needs a derive",
-    note = "derive `DeriveDustEntity` on the `Model` of an entity that lives in Dust, or `DeriveChangeset` on that of one \
-            that lives in SQL only, beside `DeriveEntityModel`"
+    note = "derive `DeriveDustEntity` on the `Model` of an entity that lives in Dust, or `DeriveChangeset` on that of \
+            one that lives in SQL only, beside `DeriveEntityModel`"
 )]
 pub trait Fields: ActiveModelTrait {
     /// The fields, in the order in which the model declares them.

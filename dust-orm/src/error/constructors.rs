@@ -28,8 +28,8 @@ impl DustErr {
         DustErr::Http { status, message: message.into(), source: None }
     }
 
-    /// [`Conflict`](DustErr::Conflict): the guarded leaf or record at `path` has the revision `current` by now, `None` when
-    /// it is gone.
+    /// [`Conflict`](DustErr::Conflict): the guarded leaf or record at `path` has the revision `current` by now, `None`
+    /// when it is gone.
     pub fn conflict(path: impl Into<String>, current: Option<u64>) -> DustErr {
         DustErr::Conflict { path: path.into(), current, op_index: None }
     }
@@ -61,7 +61,8 @@ impl DustErr {
         DustErr::Unauthorized { scope, message: message.into() }
     }
 
-    /// [`InvalidParams`](DustErr::InvalidParams): the request itself is wrong; `message` says which part, and the way out.
+    /// [`InvalidParams`](DustErr::InvalidParams): the request itself is wrong; `message` says which part, and the way
+    /// out.
     pub fn invalid_params(message: impl Into<String>) -> DustErr {
         DustErr::InvalidParams { message: message.into(), source: None }
     }
@@ -81,7 +82,7 @@ impl DustErr {
         DustErr::Fenced { key: key.into() }
     }
 
-    /// [`LeaseHeld`](DustErr::LeaseHeld): somebody else holds the lease at `key`.
+    /// [`LeaseHeld`](DustErr::LeaseHeld): another holder has the lease at `key`.
     pub fn lease_held(key: impl Into<String>) -> DustErr {
         DustErr::LeaseHeld { key: key.into() }
     }
@@ -106,8 +107,8 @@ impl DustErr {
         DustErr::Storage { message: message.into(), source: None }
     }
 
-    /// Sets the position of the op in its batch, counted from 0, of a [`Conflict`](DustErr::Conflict); other errors stay as
-    /// they are.
+    /// Sets the position of the op in its batch, counted from 0, of a [`Conflict`](DustErr::Conflict); other errors
+    /// stay as they are.
     ///
     /// ```
     /// # use dust_orm::DustErr;
@@ -121,7 +122,8 @@ impl DustErr {
         self
     }
 
-    /// Sets the cause of a `Network`, `Http`, `Timeout`, `InvalidParams` or `Storage` error; other errors stay as they are.
+    /// Sets the cause of a `Network`, `Http`, `Timeout`, `InvalidParams` or `Storage` error; other errors stay as they
+    /// are.
     pub fn with_source(self, cause: impl Error + Send + Sync + 'static) -> DustErr {
         self.with_cause(Some(Arc::new(cause)))
     }

@@ -35,8 +35,8 @@ pub type Cause = Arc<dyn Error + Send + Sync>;
 /// An error of a [`DustRepo`](crate::DustRepo), a transport or a cache.
 ///
 /// `?` carries it into SeaORM code (`From<DustErr> for DbErr`) and back (`From<DbErr> for DustErr`). Branch on
-/// [`kind`](DustErr::kind), or match the variants with `..`: variants and fields can be added. Each kind that code outside of
-/// this crate may have to answer, such as a transport of its own, has a constructor.
+/// [`kind`](DustErr::kind), or match the variants with `..`: variants and fields can be added. Each kind that code
+/// outside of this crate may have to answer, such as a transport of its own, has a constructor.
 ///
 /// | kind | when | what it tells | [retryable](DustErr::is_retryable) | [status](DustErr::http_status) |
 /// |---|---|---|---|---|
@@ -55,7 +55,7 @@ pub type Cause = Arc<dyn Error + Send + Sync>;
 /// | `Invalid` | the changeset has errors | [`Errors`] by field | no | 422 |
 /// | `Decode` | a stored record does not fit the entity | [`InvalidRecord`] | no | 500 |
 /// | `Fenced` | the lease named by the fence is lost | lease key | no | 409 |
-/// | `LeaseHeld` | somebody else holds the lease | lease key | yes | 503 |
+/// | `LeaseHeld` | another holder has the lease | lease key | yes | 503 |
 /// | `LeaseLost` | the lease to renew has expired, or was stolen or released | lease key | no | 409 |
 /// | `NotALease` | a value that is not a lease is at the lease's path | lease key | no | 500 |
 /// | `PartiallyWritten` | `insert_many` failed after some chunks | number of records written and of requests, cause | no | 500 |
@@ -65,10 +65,10 @@ pub type Cause = Arc<dyn Error + Send + Sync>;
 /// | `Storage` | the file of the embedded store, or of a cache, failed | cause | no | 500 |
 /// | `Json` | the application's own JSON could not be written or read | the `serde_json::Error` | no | 500 |
 ///
-/// [`source`](Error::source) answers the cause where there is one: the error of `reqwest`, of the socket or of the I/O for
-/// `Network`, `Timeout` and `Http`, the store's error for all that the embedded store refuses as `Storage` or `InvalidParams`,
-/// the [`DbErr`] of `Database`, serde's error for `Decode` and `Json`, the error of the next record for `PartiallyWritten`. The message
-/// contains the cause's text.
+/// [`source`](Error::source) answers the cause where there is one: the error of `reqwest`, of the socket or of the I/O
+/// for `Network`, `Timeout` and `Http`, the store's error for all that the embedded store refuses as `Storage` or
+/// `InvalidParams`, the [`DbErr`] of `Database`, serde's error for `Decode` and `Json`, the error of the next record
+/// for `PartiallyWritten`. The message contains the cause's text.
 ///
 /// `Debug` begins with the text, so that a `main` that answers a `DustErr` prints a sentence:
 ///
@@ -195,7 +195,7 @@ pub enum DustErr {
         /// The lease.
         key: String,
     },
-    /// Somebody else holds the lease.
+    /// Another holder has the lease.
     #[non_exhaustive]
     LeaseHeld {
         /// The lease.

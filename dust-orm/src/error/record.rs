@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Cause;
 
-/// A stored record that does not fit its entity: the required fields that are missing, the leaves that no field claims, and
-/// the values that could not be read.
+/// A stored record that does not fit its entity: the required fields that are missing, the leaves that no field claims,
+/// and the values that could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InvalidRecord {

@@ -20,10 +20,10 @@ impl DustErr {
     /// | 504 Gateway Timeout | `Timeout`: the write may have been applied |
     /// | 500 Internal Server Error | all others |
     ///
-    /// `Conflict` is 412 because a revision is what `If-Match` carries (RFC 9110, 13.1.1); `Exists` is 409, the answer to a
-    /// `POST` of a key that is taken. A handler that takes `If-None-Match: *` answers 412 for `Exists` as well. `Unauthorized`
-    /// is 500: the token that Dust refuses is the application's, not that of its user. No error is 428 Precondition Required:
-    /// a handler that insists on `If-Match` answers it before it calls the repo.
+    /// `Conflict` is 412 because a revision is what `If-Match` carries (RFC 9110, 13.1.1); `Exists` is 409, the answer
+    /// to a `POST` of a key that is taken. A handler that takes `If-None-Match: *` answers 412 for `Exists` as well.
+    /// `Unauthorized` is 500: the token that Dust refuses is the application's, not that of its user. No error is 428
+    /// Precondition Required: a handler that insists on `If-Match` answers it before it calls the repo.
     ///
     /// ```
     /// use dust_orm::{DustErr, Errors};

@@ -27,8 +27,8 @@ impl DustRepo {
     /// All are validated before anything is sent. They are sent in chunks of at most 1000 ops (one per field in flat
     /// mode, one per record in map mode) and of the size that the transport takes, and of fewer while the server is
     /// slow. **Atomic per chunk, not as a whole**: when a chunk fails, those before it are written, and the error is
-    /// [`PartiallyWritten`](DustErr::PartiallyWritten), which says how many records that was and how many requests it took. An empty list
-    /// is fine.
+    /// [`PartiallyWritten`](DustErr::PartiallyWritten), which says how many records that was and how many requests it
+    /// took. An empty list is fine.
     ///
     /// As with a single insert, records whose optional fields are `NotSet` are read first, all of them together: a
     /// server is asked for pages of up to 1000 leaves. Set the fields, to `None` if need be, to save those reads.

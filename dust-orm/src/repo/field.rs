@@ -304,8 +304,8 @@ impl FieldOf {
         (self.probe)(self.position, value)
     }
 
-    /// Takes the leaf that a reader takes: one under an old name where there is none under the new one. What is added to
-    /// the field is added there, by writers that know the old name only, too.
+    /// Takes the leaf that a reader takes: one under an old name where there is none under the new one. What is added
+    /// to the field is added there, by writers that know the old name only, too.
     async fn locate(&mut self, transport: &dyn Transport) -> Result<(), DustErr> {
         if self.aliases.is_empty() {
             return Ok(());

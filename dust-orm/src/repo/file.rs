@@ -51,9 +51,10 @@ impl DustRepo {
 
     /// The bytes that a field refers to, held in memory as a whole. Works over HTTP, too.
     ///
-    /// They are checked: bytes that do not have the reference's SHA-256 are [`ChecksumMismatch`](DustErr::ChecksumMismatch). A file that nothing
-    /// in the store refers to any more is [`NotFound`](DustErr::NotFound); a server answers
-    /// [`Unauthorized`](DustErr::Unauthorized), because it does not tell that from a token that may not read files.
+    /// They are checked: bytes that do not have the reference's SHA-256 are
+    /// [`ChecksumMismatch`](DustErr::ChecksumMismatch). A file that nothing in the store refers to any more is
+    /// [`NotFound`](DustErr::NotFound); a server answers [`Unauthorized`](DustErr::Unauthorized), because it does not
+    /// tell that from a token that may not read files.
     ///
     /// ```
     /// # use dust_orm::{DustRepo, tests_cfg::page};

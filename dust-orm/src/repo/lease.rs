@@ -29,9 +29,10 @@ const MAX_RENEWING: Duration = Duration::from_secs(30);
 impl DustRepo {
     /// Takes a lease: for as long as `ttl`, or until it is released, nobody else gets one for the same key.
     ///
-    /// The key is a path of its own, such as `locks/reports`; best outside of the prefixes of entities, because what deletes
-    /// what is above the key deletes the lease. Somebody else's lease is [`LeaseHeld`](DustErr::LeaseHeld), anything but a lease at
-    /// that path [`NotALease`](DustErr::NotALease). Over HTTP it is [`NotSupported`](DustErr::NotSupported).
+    /// The key is a path of its own, such as `locks/reports`; best outside of the prefixes of entities, because what
+    /// deletes what is above the key deletes the lease. The lease of another holder is
+    /// [`LeaseHeld`](DustErr::LeaseHeld), anything but a lease at that path [`NotALease`](DustErr::NotALease). Over
+    /// HTTP it is [`NotSupported`](DustErr::NotSupported).
     ///
     /// It is the store's clock that counts, and a lease that has expired is anyone's, whatever its holder believes. So write
     /// through [`Lease::repo`] or [`Lease::scope`]: their writes are refused once the lease is lost. What is done outside of
@@ -141,7 +142,7 @@ impl Lease {
     }
 
     /// Lets it last for `ttl` from now. A lease that has expired, was taken over or released is
-    /// [`LeaseLost`](DustErr::LeaseLost), even if nobody else has it: take it again.
+    /// [`LeaseLost`](DustErr::LeaseLost), even if no other holder has it: take it again.
     ///
     /// To renew twice is the same as to renew once. So where an answer does not come within a sixth of the lease's time, it is
     /// asked again, until that time is over, and for 30 s at the most; then the error is that of the last try.

@@ -198,8 +198,8 @@ fn fields<E: DustEntity>(
     Ok(ops)
 }
 
-/// Adds the ops that delete what is stored under the old name of a field that is written. Under a guard that is what was
-/// read, on condition that it has not changed.
+/// Adds the ops that delete what is stored under the old name of a field that is written. Under a guard that is what
+/// was read, on condition that it has not changed.
 fn delete_old(
     path: Path,
     guard: &Guard,

@@ -76,7 +76,8 @@ impl<E: DustEntity> Draft<E> {
         let active = hooks::before_save::<E>(active, true).await?;
         check_required(&active, Take::Known)?;
         let path = active_path::<E>(&active)?;
-        // Where a read is no request, what stands under old names is looked up rather than deleted unseen.
+        // A transport without a network looks up the values under old names: a read costs no request there, and only
+        // what exists is deleted.
         let looks_up = has_aliases::<E>() && !transport.capabilities().remote;
         let reads = (merges::<E>(options) && (looks_up || !is_complete(&active))) || needs_stored::<E>(options);
         Ok(Draft { verb: Verb::Insert, active, path, reads })
@@ -282,7 +283,7 @@ fn proves_existence<E: DustEntity>(
     Ok(false)
 }
 
-/// Whether a field has been renamed.
+/// Tests if a field of the entity has an alias.
 fn has_aliases<E: DustEntity>() -> bool {
     E::ActiveModel::FIELDS.iter().any(|field| is_leaf(field) && !field.aliases.is_empty())
 }

@@ -172,11 +172,12 @@ impl SyncClientBuilder {
 
     /// Connects, and returns when every mirror is up to date.
     ///
-    /// A malformed setting, a refused token and an unknown store are errors that say which. A server that is not reached is
-    /// none: the client keeps trying, and every call says so until it succeeds. A [cache](SyncClientBuilder::cache) is read
-    /// before, so that there is something to read without a server; one that cannot be read is an error. A proxy that
-    /// `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` names is used, unless `NO_PROXY` names the server or the server is on this
-    /// machine; one of another scheme than `http` and `https` is an error. Needs a tokio runtime.
+    /// A malformed setting, a refused token and an unknown store are errors that say which. A server that is not
+    /// reached is none: the client keeps trying, and every call says so until it succeeds. A
+    /// [cache](SyncClientBuilder::cache) is read before, so that there is something to read without a server; one that
+    /// cannot be read is an error. A proxy that `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` names is used, unless
+    /// `NO_PROXY` names the server or the server is on this machine; one of another scheme than `http` and `https` is
+    /// an error. Needs a tokio runtime.
     pub async fn start(self) -> Result<SyncClient, DustErr> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(DustErr::invalid_params(

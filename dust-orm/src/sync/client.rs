@@ -30,15 +30,15 @@ const SLACK: Duration = Duration::from_secs(1);
 
 /// The realtime client: it keeps a mirror of each of its stores up to date over one WebSocket.
 ///
-/// A handle: cheap to clone. A [`RealtimeTransport`](crate::transport::RealtimeTransport) and a repo that was opened with the
-/// client hold one, too.
+/// A handle: cheap to clone. A [`RealtimeTransport`](crate::transport::RealtimeTransport) and a repo that was opened
+/// with the client hold one, too.
 ///
 /// # End
 ///
-/// The client lives as long as any handle, or until [`shutdown`](SyncClient::shutdown). With the last handle it ends as by a
-/// shutdown that nobody waits for: writes under way have five seconds, then the socket is closed and the mirrors are written
-/// to the cache. Subscriptions, broadcasts and [`Live`](crate::repo::Live) records are no handles: subscriptions end with the
-/// client, after the events that wait for them, and `Live` shows what was known last.
+/// The client lives as long as any handle, or until [`shutdown`](SyncClient::shutdown). With the last handle it ends as
+/// by a shutdown that no caller waits for: writes under way have five seconds, then the socket is closed and the
+/// mirrors are written to the cache. Subscriptions, broadcasts and [`Live`](crate::repo::Live) records are no handles:
+/// subscriptions end with the client, after the events that wait for them, and `Live` shows what was known last.
 ///
 /// ```no_run
 /// # use dust_orm::{DustRepo, sync::SyncClient, tests_cfg::link};
@@ -242,8 +242,8 @@ impl SyncClient {
     /// Stops: takes no more writes, waits up to five seconds for those under way, closes the socket, and gives the cache up
     /// to five seconds to take what it lacks. Mirrors stay readable, subscriptions end.
     ///
-    /// Every call returns when the client has ended, also one that is made while another waits. Where the runtime of the
-    /// client is not driven, it returns a second after these times, with a warning.
+    /// Every call returns when the client has ended, also one that is made while another waits. Where the runtime of
+    /// the client is not driven, it returns a second after these times, with a warning.
     pub async fn shutdown(&self) {
         if let Some(life) = &self.life {
             life.unregister();

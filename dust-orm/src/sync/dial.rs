@@ -176,8 +176,8 @@ impl Address {
             Err(Error::Http(response)) => {
                 let status = response.status().as_u16();
                 let why = format!(
-                    "it answered {status} where a WebSocket was expected (is the path of `url`, DUST_WS_URL, or of `base_url`, \
-                     DUST_BASE_URL, right?)"
+                    "it answered {status} where a WebSocket was expected (is the path of `url`, DUST_WS_URL, or of \
+                     `base_url`, DUST_BASE_URL, right?)"
                 );
                 Err(self.unreachable(why.into()))
             }
@@ -296,7 +296,7 @@ mod tests {
         let proxy = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let head = head(&mut stream).await;
-            // What follows the answer of the proxy is of the server.
+            // The bytes behind the answer of the proxy are the server's.
             stream.write_all(b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\n").await.unwrap();
             let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
             socket.send("hello".into()).await.unwrap();
@@ -345,7 +345,7 @@ mod tests {
 
     #[tokio::test]
     async fn host_whose_first_address_is_dead_is_reached_at_the_next() {
-        // Nobody can listen on a port that is held.
+        // No process can listen on a port that is held.
         let held = tokio::net::TcpSocket::new_v4().unwrap();
         held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -18,8 +18,8 @@
 //!
 //! # Transactions of bounded size
 //!
-//! What is more than one transaction may hold is written in several, with a pause between them in which others write to the
-//! same database. Each but the last commits a cursor that is `unfinished`, with a mark of its own:
+//! Changes that exceed the size of one transaction are written in several, with a pause between them in which other
+//! users of the database write. Each but the last commits a cursor that is `unfinished`, with a mark of its own:
 //!
 //! ```text
 //!                first part            further parts                     last part

@@ -1,7 +1,7 @@
 //! Connecting to a host that has several addresses (RFC 8305, "Happy Eyeballs").
 //!
-//! The addresses are tried in turn, alternating between IPv6 and IPv4. Each has 250 ms, or until it fails, before the next is
-//! tried beside it; the first that connects is used.
+//! The addresses are tried in turn, alternating between IPv6 and IPv4. Each has 250 ms, or until it fails, before the
+//! next is tried beside it; the first that connects is used.
 //!
 //! ```text
 //! 2001:db8::1  |──────────────────────────────▶ (nothing answers)

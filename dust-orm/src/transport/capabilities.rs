@@ -2,7 +2,8 @@ use crate::error::DustErr;
 
 /// The abilities of a transport beyond reading, `set`, `delete` and atomic batches, which all transports have.
 ///
-/// A transport of one's own begins with the [default](Capabilities::default), the minimum, and sets what it can do besides:
+/// A transport of one's own begins with the [default](Capabilities::default), the minimum, and sets what it can do
+/// besides:
 ///
 /// ```
 /// use dust_orm::Capabilities;
@@ -20,22 +21,22 @@ pub struct Capabilities {
     pub if_vacant: bool,
     /// Writes may carry a [`Fence`](dust_protocol::Fence).
     pub fences: bool,
-    /// Any batch may carry a fence. Where single writes may and batches may not, a batch that sets the fields of one record
-    /// without conditions still may.
+    /// Any batch may carry a fence. Where single writes may and batches may not, a batch that sets the fields of one
+    /// record without conditions still may.
     pub fenced_batches: bool,
     /// A batch that sets several fields of one record may be committed as one op, with one `store_seq`.
     pub merges_fields: bool,
     /// `merge`, `increment`, `add`, `remove`, leases and files can be written.
     pub typed_ops: bool,
-    /// Any JSON value can be written, as by default. With [MessagePack frames](dust_protocol::channel::Frames) integers beyond
-    /// 64 bits and decimal envelopes cannot.
+    /// Any JSON value can be written, as by default. With [MessagePack frames](dust_protocol::channel::Frames) integers
+    /// beyond 64 bits and decimal envelopes cannot.
     pub every_value: bool,
     /// Committed ops can be subscribed to: [`hub`](crate::Transport::hub) answers a hub.
     pub subscribe: bool,
     /// A call crosses a network, so that it pays to ask for the next page ahead of time.
     pub remote: bool,
-    /// The largest batch in bytes of paths and values, with some room for what stands around them. `usize::MAX`, which is no
-    /// limit, by default.
+    /// The largest batch in bytes of paths and values, with some room for what stands around them. `usize::MAX`, which
+    /// is no limit, by default.
     pub batch_bytes: usize,
 }
 

@@ -50,8 +50,8 @@ pub trait Transport: fmt::Debug + Send + Sync {
         None
     }
 
-    /// The same transport for a subscription, which lasts and must not keep alive what is to end with its last user. `None`
-    /// where it may.
+    /// The same transport for a subscription, which lasts and must not keep alive what is to end with its last user.
+    /// `None` where it may.
     fn for_subscription(&self) -> Option<Arc<dyn Transport>> {
         None
     }
@@ -108,9 +108,9 @@ pub trait Transport: fmt::Debug + Send + Sync {
         Err(self.capabilities().refuse(self.name(), "put_file"))
     }
 
-    /// The bytes of a file by their [hash](dust_protocol::content_hash), as they come: the caller checks them. A file that
-    /// nothing in the store refers to is [`NotFound`](DustErr::NotFound), or, from a server, which does not tell the two
-    /// apart, [`Unauthorized`](DustErr::Unauthorized).
+    /// The bytes of a file by their [hash](dust_protocol::content_hash), as they come: the caller checks them. A file
+    /// that nothing in the store refers to is [`NotFound`](DustErr::NotFound), or, from a server, which does not tell
+    /// the two apart, [`Unauthorized`](DustErr::Unauthorized).
     async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
         let _ = hash;
         Err(self.capabilities().refuse(self.name(), "fetch_file"))
@@ -150,8 +150,8 @@ pub struct Receipt {
     /// The op's place in the store's order; the revision of the leaves it wrote. `None` when nothing was committed,
     /// which happens only when a lease is released with a token that no longer matches.
     pub store_seq: Option<u64>,
-    /// The value that the op has made, where only the store knows: for `increment`, `add` and `remove` the new value of the leaf, for
-    /// `lease` and `renew` the lease, for `put_file` the reference. `None` for other ops.
+    /// The value that the op has made, where only the store knows: for `increment`, `add` and `remove` the new value of
+    /// the leaf, for `lease` and `renew` the lease, for `put_file` the reference. `None` for other ops.
     pub value: Option<RawJson>,
 }
 

@@ -1,8 +1,8 @@
 //! `GET /events`: what every open browser hears.
 //!
-//! The id of an event is a `store_seq` from which a reconnect loses nothing. A browser that was cut off sends the last one that
-//! it has seen, in `Last-Event-ID`; a page that was just loaded says in `?after=` as of which op its list is. Where nothing
-//! has happened since, only what changes is sent. Otherwise every link is sent first:
+//! The id of an event is a `store_seq` from which a reconnect loses nothing. A browser that was cut off sends the last
+//! one that it has seen, in `Last-Event-ID`; a page that was just loaded says in `?after=` as of which op its list is.
+//! Where nothing has happened since, only what changes is sent. Otherwise every link is sent first:
 //!
 //! | event | id | the page |
 //! |---|---|---|
@@ -10,8 +10,9 @@
 //! | `upserted`, for each link | as before; that of the state with the last one | shows the link, which is not doubtful any more |
 //! | `current` | that of the state | removes what is still doubtful |
 //!
-//! A browser that is cut off in the middle comes back with the id as before, and is sent every link again. As `store_seq` is
-//! the store's own count, this holds across restarts of the site, and whichever of its processes the browser comes back to.
+//! A browser that is cut off in the middle comes back with the id as before, and is sent every link again. As
+//! `store_seq` is the store's own count, this holds across restarts of the site, and whichever of its processes the
+//! browser comes back to.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -69,7 +70,7 @@ struct Browser {
     /// The op up to which the browser has everything.
     after: Option<u64>,
     changes: Option<Subscription<link::Entity>>,
-    /// Whether it was told that it has every link.
+    /// The browser has been told that it has every link.
     is_current: bool,
 }
 

@@ -1,8 +1,8 @@
 //! The links that SQL has and Dust may not have yet.
 //!
-//! An entry is written in the transaction that writes the link. It only names the link: what Dust gets is the link as SQL has
-//! it when it is published, so the entries of one link need no order. An entry goes when Dust has the link, and only if it
-//! was there before the link was read: an edit that commits in between has an entry of its own, which stays.
+//! An entry is written in the transaction that writes the link. It only names the link: what Dust gets is the link as
+//! SQL has it when it is published, so the entries of one link need no order. An entry goes when Dust has the link, and
+//! only if it was there before the link was read: an edit that commits in between has an entry of its own, which stays.
 
 use dust_orm::entity::prelude::*;
 use dust_orm::{DustErr, DustRepo, ErrKind};

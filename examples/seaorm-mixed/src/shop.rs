@@ -55,7 +55,8 @@ async fn publish(db: &DatabaseConnection, dust: &DustRepo, slug: &str) -> Result
 pub struct Swept {
     /// The number of links that Dust has now.
     pub published: usize,
-    /// The slugs of the links that Dust refused, with the reasons. Their entries stay, and an edit of the link tries again.
+    /// The slugs of the links that Dust refused, with the reasons. Their entries stay, and an edit of the link tries
+    /// again.
     pub refused: Vec<(String, DustErr)>,
     /// The first error of the store or the network. The entries stay for the next time.
     pub failed: Option<DustErr>,
@@ -63,8 +64,8 @@ pub struct Swept {
 
 /// Brings to Dust what could not be brought there before, oldest first.
 ///
-/// An application runs it now and then in one place. Publishing twice does no harm. A link that Dust refuses does not hold up
-/// the others.
+/// An application runs it now and then in one place. Publishing twice does no harm. A link that Dust refuses does not
+/// hold up the others.
 pub async fn publish_pending(db: &DatabaseConnection, dust: &DustRepo) -> Result<Swept, DbErr> {
     let mut swept = Swept::default();
     for slug in waiting(db).await? {

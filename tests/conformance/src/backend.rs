@@ -13,8 +13,8 @@ pub trait Backend: Send + Sync + 'static {
     /// The first part of the tests' names.
     fn name(&self) -> &'static str;
 
-    /// A transport to a store, and what must live as long as the test. The store may be shared with other tests, those of
-    /// the same module or all: each keeps to paths below a random one.
+    /// A transport to a store, and what must live as long as the test. The store may be shared with other tests, those
+    /// of the same module or all: each keeps to paths below a random one.
     async fn connect(&self, module: &str) -> (Arc<dyn Transport>, Box<dyn Send>);
 }
 

@@ -26,8 +26,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// The server of `DUST_CONFORMANCE_URL`, `DUST_CONFORMANCE_TOKEN` and `DUST_CONFORMANCE_STORE`; `None` when the first
-    /// is not set.
+    /// The server of `DUST_CONFORMANCE_URL`, `DUST_CONFORMANCE_TOKEN` and `DUST_CONFORMANCE_STORE`; `None` when the
+    /// first is not set.
     pub fn from_env() -> Option<Server> {
         let url = std::env::var("DUST_CONFORMANCE_URL").ok()?;
         let needed = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));

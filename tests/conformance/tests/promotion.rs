@@ -42,7 +42,7 @@ fn way(repo: &DustRepo) -> &'static str {
     repo.transport().name()
 }
 
-/// A port of this machine where nobody listens, nor can while the socket is held.
+/// A port of this machine that stays free of listeners while the socket is held.
 fn nowhere() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -69,7 +69,7 @@ impl Exchange {
         })
     }
 
-    /// Whether the recording has the beginning only, of the answer or of the request.
+    /// Tests if the recording has the beginning only, of the answer or of the request.
     pub fn is_cut(&self) -> bool {
         self.body.ends_with(" chars)") || self.command.ends_with(" chars)'")
     }

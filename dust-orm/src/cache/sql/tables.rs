@@ -99,7 +99,8 @@ impl Tables {
         [self.leaves(), self.cursors()].map(|table| Table::drop().table(table).if_exists().take())
     }
 
-    /// Server, seq, last_op_id, inexact_through and unfinished of a store's cursor. For a writer the row is locked, where the database can.
+    /// Server, seq, last_op_id, inexact_through and unfinished of a store's cursor. For a writer the row is locked,
+    /// where the database can.
     pub(super) fn select_cursor(&self, store: &str, lock: bool) -> SelectStatement {
         let mut select = Query::select();
         let columns = [SERVER, SEQ, LAST_OP_ID, INEXACT_THROUGH, UNFINISHED];

@@ -105,8 +105,8 @@ impl<T> FlightOptions<T> {
         self
     }
 
-    /// Fails with [`LeaseHeld`](crate::DustErr::LeaseHeld) where the answer would be a value that is no longer fresh, as no fresh one
-    /// came in time.
+    /// Fails with [`LeaseHeld`](crate::DustErr::LeaseHeld) where the answer would be a value that is no longer fresh,
+    /// as no fresh one came in time.
     #[must_use]
     pub fn refuse_stale(mut self) -> FlightOptions<T> {
         self.allow_stale = false;

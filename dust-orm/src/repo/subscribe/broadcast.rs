@@ -67,13 +67,13 @@ impl<E: DustEntity> Broadcast<E> {
         self.receiver_after(None).await
     }
 
-    /// A receiver for a reader that comes back: `seq` is the [`resume_after`](Subscription::resume_after) of the receiver
-    /// before, such as the `Last-Event-ID` of a browser.
+    /// A receiver for a reader that comes back: `seq` is the [`resume_after`](Subscription::resume_after) of the
+    /// receiver before, such as the `Last-Event-ID` of a browser.
     ///
-    /// Where the records have not changed since, it gives what changes from now on. Otherwise, and for `None` and 0, it
-    /// [begins with](Subscription::begins_with_current) every record that is there: the reader lets go of all that it had.
-    /// Until the last of them is given its place stays `seq`, so that a reader that is cut off in the middle begins with all
-    /// records again.
+    /// If the records have not changed since, it yields the changes from now on. Otherwise, and for `None` and 0, it
+    /// [begins with](Subscription::begins_with_current) every record that is there: the reader lets go of all that it
+    /// had. Until the last of them is given its place stays `seq`, so that a reader that is cut off in the middle
+    /// begins with all records again.
     ///
     /// Any receiver of the same store may have told the `seq`: one of another process, or of this one before it was
     /// restarted. The number stands for one state only as long as the store is not restored from a backup.
@@ -83,7 +83,12 @@ impl<E: DustEntity> Broadcast<E> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), dust_orm::DustErr> {
     /// # let repo = DustRepo::embedded();
-    /// # let draft = |slug: &str| link::ActiveModel { slug: Set(slug.into()), title: Set("T".into()), url: Set("u".into()), note: NotSet };
+    /// # let draft = |slug: &str| link::ActiveModel {
+    /// #     slug: Set(slug.into()),
+    /// #     title: Set("T".into()),
+    /// #     url: Set("u".into()),
+    /// #     note: NotSet,
+    /// # };
     /// repo.insert(draft("dust")).await?;
     /// let links = repo.broadcast::<link::Entity>().await?;
     /// let last_event_id = links.receiver().store_seq();

@@ -8,8 +8,8 @@ use crate::feed::Queued;
 
 /// A change of the records of an entity.
 ///
-/// The enum is exhaustive on purpose: an application handles each of these, and a further one would be a breaking change that
-/// the compiler shows.
+/// The enum is exhaustive on purpose: an application handles each of these, and a further one would be a breaking
+/// change that the compiler shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<M> {
     /// A record was written, and this is all of it: as of that op, and not as it may be by now.

@@ -191,14 +191,15 @@ impl<E: DustEntity> Subscription<E> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// The place from which a reconnect loses nothing, once the event that was given last is dealt with: a `store_seq` that
-    /// is never past what was handed out. For whoever comes back, such as a browser that sends `Last-Event-ID`; hand it to
-    /// [`Broadcast::receiver_after`].
+    /// The place from which a reconnect loses nothing, once the event that was given last is dealt with: a `store_seq`
+    /// that is never past what was handed out. A reader that reconnects, such as a browser that sends `Last-Event-ID`,
+    /// hands it to [`Broadcast::receiver_after`].
     ///
     /// - Until the current state is handed out (see [`is_current`](Subscription::is_current)) it is the place that was
     ///   [resumed from](Broadcast::receiver_after), or `None`: a reconnect begins with the current state again.
     /// - A batch is reached with the last of its events.
-    /// - [`Resync`](Event::Resync) is reached when the next event is asked for, which is after everything was read again.
+    /// - [`Resync`](Event::Resync) is reached when the next event is asked for, which is after everything was read
+    ///   again.
     /// - While the queue drops older events in favour of newer ones, it stays where it was until the queue is empty.
     ///
     /// ```
@@ -206,7 +207,12 @@ impl<E: DustEntity> Subscription<E> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), dust_orm::DustErr> {
     /// # let repo = DustRepo::embedded();
-    /// # let draft = |slug: &str| link::ActiveModel { slug: Set(slug.into()), title: Set("T".into()), url: Set("u".into()), note: NotSet };
+    /// # let draft = |slug: &str| link::ActiveModel {
+    /// #     slug: Set(slug.into()),
+    /// #     title: Set("T".into()),
+    /// #     url: Set("u".into()),
+    /// #     note: NotSet,
+    /// # };
     /// repo.insert_many([draft("dust"), draft("rust")]).await?;
     /// let mut links = repo.subscribe::<link::Entity>().with_current().await?;
     /// assert_eq!(links.resume_after(), None);
@@ -245,16 +251,16 @@ impl<E: DustEntity> Subscription<E> {
         self.place.after.unwrap_or(0)
     }
 
-    /// Tests whether it began with the current state, as [`with_current`](Subscribe::with_current) has it: a reader that comes
-    /// back then lets go of what it had. Without it, what is given goes on from what the reader had.
+    /// Tests whether it began with the current state, as [`with_current`](Subscribe::with_current) has it: a reader
+    /// that comes back then lets go of what it had. Without it, what is given goes on from what the reader had.
     ///
     /// See [`Broadcast::receiver_after`] for an example.
     pub fn begins_with_current(&self) -> bool {
         self.replays
     }
 
-    /// Tests whether the current state was handed out: the records that were there when the subscription began. True from
-    /// the beginning where it does not begin [with them](Subscribe::with_current), or where there are none.
+    /// Tests whether the current state was handed out: the records that were there when the subscription began. True
+    /// from the beginning where it does not begin [with them](Subscribe::with_current), or where there are none.
     ///
     /// It becomes true with the last record, before the first change.
     ///
@@ -316,7 +322,7 @@ impl<E: DustEntity> Stream for Subscription<E> {
                 }
             }
         }
-        // What a resync stands for was read by now.
+        // The caller asks for the next event, so it has read everything again after a `Resync`.
         this.settle();
         loop {
             match this.watch.audience.poll(this.seat, context) {

@@ -101,7 +101,7 @@ pub(super) struct Joined<E: DustEntity> {
     pub(super) seat: Seat,
     /// The records when it joined.
     pub(super) current: Vec<Arc<Stored<E>>>,
-    /// Whether it is given them first.
+    /// The subscriber receives the current records first.
     pub(super) replays: bool,
     /// The last op that they have.
     pub(super) seq: u64,
@@ -140,8 +140,8 @@ impl<E: DustEntity> Watch<E> {
         });
     }
 
-    /// Adds a subscriber once the records are current. `replays` says of the last op that they have whether the subscriber
-    /// is given the records first.
+    /// Adds a subscriber once the records are current. `replays` says of the last op that they have whether the
+    /// subscriber is given the records first.
     pub(super) async fn join(
         self: &Arc<Watch<E>>,
         capacity: usize,

@@ -19,8 +19,9 @@ pub(super) const MAX_LEAVES: usize = 16 * 1024;
 const MAX_BYTES: usize = 4 << 20;
 /// The pause between two transactions of one save: half of the time that the first one took, within these bounds.
 ///
-/// SQLite does not queue connections that wait: each tries again after at most 25 ms in the first 128 ms of its wait, after 50 ms
-/// until 228 ms, and after 100 ms from then on. So who has waited for the whole transaction tries within the pause.
+/// SQLite does not queue connections that wait: each tries again after at most 25 ms in the first 128 ms of its wait,
+/// after 50 ms until 228 ms, and after 100 ms from then on. So who has waited for the whole transaction tries within
+/// the pause.
 const MIN_PAUSE: Duration = Duration::from_millis(30);
 const MAX_PAUSE: Duration = Duration::from_millis(120);
 /// The time without a new mark after which another client's unfinished save is taken over.
@@ -53,8 +54,8 @@ impl From<DustErr> for Stop {
 struct Rival {
     /// Its last mark, and since when that is the last one.
     mark: Option<(Arc<str>, Instant)>,
-    /// The time to wait for the next mark. It grows with every save that a rival took over, so that of two slow clients one
-    /// comes to the end.
+    /// The time to wait for the next mark. It grows with every save that a rival took over, so that of two slow clients
+    /// one comes to the end.
     patience: Duration,
 }
 
@@ -136,7 +137,7 @@ struct Save<'s> {
     place: &'s Place,
     store: &'s StoreShared,
     write: Box<dyn CacheWrite>,
-    /// What the leaves are as of when all is written.
+    /// The cursor of the leaves once all of them are written.
     cursor: Cursor,
     began: Instant,
     leaves: usize,
@@ -157,8 +158,8 @@ impl<'s> Save<'s> {
         Ok(Save { place, store, write, cursor, began, leaves: 0, bytes: 0 })
     }
 
-    /// Writes the whole mirror, piece by piece, and then what has changed meanwhile: what is committed last is as of one op
-    /// although the mirror was never held still.
+    /// Writes the whole mirror, piece by piece, and then what has changed meanwhile: what is committed last is as of
+    /// one op although the mirror was never held still.
     async fn rewrite(mut self, unsaved: &mut Unsaved) -> Result<Saved, Stop> {
         if let What::Changes(_) = unsaved.what {
             // If it fails half-way: what is not written yet when it changes is not noted.

@@ -52,8 +52,9 @@ use writes::is_empty_object;
 /// page whose answer is larger than [`max_answer`](crate::config::DustConfigBuilder::max_answer) is asked for again in
 /// smaller pages.
 ///
-/// A proxy that `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` names is used, but not for a server that `NO_PROXY` names and not for
-/// one on this machine. A proxy of another scheme than `http` and `https` is an error of [`new`](HttpTransport::new).
+/// A proxy that `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` names is used, but not for a server that `NO_PROXY` names
+/// and not for one on this machine. A proxy of another scheme than `http` and `https` is an error of
+/// [`new`](HttpTransport::new).
 ///
 /// Every request, with its retries, is one `tracing` event of level debug and target `dust_orm::op`, in the span of the
 /// caller; it has OpenTelemetry's `db.*` fields, `duration_ms`, `retries` and `outcome`.

@@ -159,7 +159,7 @@ async fn a_guarded_update_moves_the_old_leaf(cx: &Context) {
     assert_eq!(names(cx).await, ["meta/x", "remark", "title", "views"]);
     let error = cx.repo.update(change).if_match(&seen.revision).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::Conflict, "{error}");
-    // What has moved is compared under its new name.
+    // A field that has moved is compared under its new name.
     let seen = cx.repo.get_versioned::<flat::Entity>("a").await.unwrap();
     let all = flat::Model { title: "Newer".to_owned(), ..seen.model }.into_active_model().reset_all();
     cx.repo.insert(all).if_match(&seen.revision).await.unwrap();

@@ -121,7 +121,7 @@ async fn who_comes_back_to_an_empty_store_lets_go_of_what_it_had() {
     );
 }
 
-/// What a reader does that is cut off now and then, and what is done to the store.
+/// The steps of a reader that is cut off now and then, and of the writers of its store.
 #[derive(Clone, Debug)]
 enum Step {
     Put(u8),
@@ -145,7 +145,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Wherever it is cut off, and however small its queue: who comes back with the place it was at ends with what is there.
+    /// Wherever it is cut off, and however small its queue: who comes back with the place it was at ends with what is
+    /// there.
     #[test]
     fn who_comes_back_ends_with_the_whole_state(steps in prop::collection::vec(step(), 0..60), queue in 1..4_usize) {
         let (repo, store) = memory();

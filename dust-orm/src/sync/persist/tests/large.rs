@@ -70,7 +70,7 @@ async fn large_mirror_is_saved_in_transactions_of_bounded_size() {
     assert_eq!(store.saved(), Some(1));
     assert_eq!(kept.inner().transactions, [MAX_LEAVES, MAX_LEAVES, 10]);
 
-    // What is there is removed in parts, too.
+    // The leaves that are there are removed in parts, too.
     store.replace(2, 0, leaves(LEAVES, "2"), false).unwrap();
     place.flush(&store).await.unwrap();
     assert_exact(&kept, &store);

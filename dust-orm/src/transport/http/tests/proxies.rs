@@ -29,9 +29,9 @@ async fn request_goes_to_the_proxy_with_its_password() {
 const CHILD: &str = "DUST_PROXY_CHILD";
 
 #[test]
-fn proxy_of_the_environment_that_is_not_supported_is_an_error_of_the_configuration() {
+fn unsupported_proxy_of_the_environment_is_a_configuration_error() {
     if std::env::var_os(CHILD).is_none() {
-        let name = "transport::http::tests::proxies::proxy_of_the_environment_that_is_not_supported_is_an_error_of_the_configuration";
+        let name = "transport::http::tests::proxies::unsupported_proxy_of_the_environment_is_a_configuration_error";
         let mut child = std::process::Command::new(std::env::current_exe().unwrap());
         let output =
             child.args(["--exact", name, "--nocapture"]).env(CHILD, "1").env("HTTPS_PROXY", "socks5h://p:1").output();

@@ -143,7 +143,7 @@ async fn a_refusal_that_breaks_off_is_still_one() {
 #[tokio::test]
 async fn a_write_that_found_no_server_is_tried_again() {
     let world = TestWorld::new();
-    // Nobody can listen on a port that is held.
+    // No process can listen on a port that is held.
     let held = tokio::net::TcpSocket::new_v4().unwrap();
     held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = held.local_addr().unwrap();

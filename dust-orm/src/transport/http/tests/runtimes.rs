@@ -59,7 +59,7 @@ fn call_without_runtime_names_the_way_out() {
 #[tokio::test]
 async fn https_to_a_plain_port_names_the_setting() {
     let world = TestWorld::new();
-    // What a plain server answers to the first bytes of a handshake.
+    // The answer of a server without TLS to the first bytes of a handshake.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let https = format!("https://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {

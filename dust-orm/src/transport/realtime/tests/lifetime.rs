@@ -1,4 +1,4 @@
-//! How a client ends: by `shutdown`, by `disable`, and with its last handle.
+//! The end of a client: by `shutdown`, by `disable`, and with its last handle.
 
 use futures_util::FutureExt;
 

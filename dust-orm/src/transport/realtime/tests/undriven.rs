@@ -28,7 +28,7 @@ async fn undriven_with(
             set(builder).start().await.unwrap()
         });
         drop(started.send(client));
-        // Nobody polls its tasks, and it is not dropped.
+        // No thread polls its tasks, and it is not dropped.
         let _ = is_done.blocking_recv();
         drop(runtime);
     });
@@ -45,7 +45,7 @@ async fn a_call_on_a_client_that_nobody_drives_ends_at_the_deadline_of_its_calle
     assert_eq!(error.kind(), ErrKind::Timeout, "{error}");
     assert!(error.to_string().contains("is its runtime driven?"), "{error}");
     assert!(began.elapsed() <= Duration::from_secs(32), "{:?}", began.elapsed());
-    // What waits for a place to be taken up was not sent.
+    // A call that still waits for its turn was not sent.
     let errors = futures_util::future::join_all((0..80).map(|_| write())).await;
     let of_kind = |kind| errors.iter().filter(|error| error.as_ref().unwrap_err().kind() == kind).count();
     assert_eq!((of_kind(ErrKind::Timeout), of_kind(ErrKind::Network)), (63, 17));
@@ -139,7 +139,7 @@ async fn a_start_with_a_cache_that_does_not_answer_ends() {
     assert_eq!(error.kind(), ErrKind::Timeout, "{error}");
 }
 
-/// Whoever waits without a tokio runtime has no clock of tokio's, and an end all the same.
+/// A caller outside of a tokio runtime has no clock of tokio's; its wait ends all the same.
 #[tokio::test]
 async fn a_caller_without_a_runtime_has_an_end() {
     let timing = Timing { deadline: Duration::from_millis(50), ..Timing::default() };

@@ -299,8 +299,8 @@ fn status_is_asked_for_soon_after_others_have_written_and_rarely_when_it_is_quie
     assert_eq!(gaps, [5_000, 5_000, 500, 250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
 }
 
-/// Lets time pass until something holds, with a server whose answers take 20 ms and whose store is at `stored`. `due` has
-/// what is not answered yet, and when it is.
+/// Lets time pass until something holds, with a server whose answers take 20 ms and whose store is at `stored`. `due`
+/// has what is not answered yet, and when it is.
 fn serve(client: &mut Client, due: &mut Vec<(Duration, Value)>, stored: u64, until: impl Fn(&Client) -> bool) {
     while !until(client) {
         client.pass(ms(5));
