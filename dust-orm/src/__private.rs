@@ -218,11 +218,11 @@ where
 
 /// The record codec on its own, for the benchmarks.
 pub mod codec {
+    use dust_protocol::{Entry, LeafKind, Path, RawJson};
     use sea_orm::EntityTrait;
 
     use crate::entity::{DustEntity, StoredRecord, Take, decode, encode_fields};
     use crate::error::DustErr;
-    use dust_protocol::{Entry, LeafKind, Path, RawJson};
 
     /// A record as it is stored.
     pub struct Stored(StoredRecord);

@@ -27,13 +27,13 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use dust_protocol::{CommittedOp, Op, Path, RawJson, SeedCheck, Write};
+use dust_store::{ManualClock, Origin, Store};
 use serde_json::Value;
 
 use crate::error::DustErr;
 use crate::repo::DustRepo;
 use crate::transport::EmbeddedTransport;
-use dust_protocol::{CommittedOp, Op, Path, RawJson, SeedCheck, Write};
-use dust_store::{ManualClock, Origin, Store};
 
 use switch::Switch;
 

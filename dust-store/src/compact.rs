@@ -340,9 +340,10 @@ fn pause(began: Instant) {
 
 #[cfg(test)]
 mod tests {
+    use dust_protocol::{BatchOp, Path, RawJson};
+
     use super::*;
     use crate::Origin;
-    use dust_protocol::{BatchOp, Path, RawJson};
 
     #[test]
     fn step_copies_a_bounded_part_of_the_leaves() {

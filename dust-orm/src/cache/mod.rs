@@ -23,9 +23,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use dust_protocol::{Entry, Path};
 
 use crate::error::DustErr;
-use dust_protocol::{Entry, Path};
 
 #[cfg(feature = "cache-sql")]
 pub use sql::SqlCache;

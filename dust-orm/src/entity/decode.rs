@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use dust_protocol::value::is_claim;
+use dust_protocol::{LeafRef, Path, RawJson, envelope, flatten, path};
 use sea_orm::{ActiveModelTrait, TryIntoModel};
 
 use super::encode::is_leaf;
@@ -10,8 +12,6 @@ use super::leaf::LeafText;
 use super::record::RecordRef;
 use super::{DustEntity, FieldState, Fields};
 use crate::error::{InvalidRecord, Undecodable};
-use dust_protocol::value::is_claim;
-use dust_protocol::{LeafRef, Path, RawJson, envelope, flatten, path};
 
 /// Reads a record. Leaves that no field claims are no obstacle; a required field without a leaf is, and so is a value
 /// that does not fit its field.

@@ -1,5 +1,7 @@
 //! From the fields of an ActiveModel to the values of leaves.
 
+use dust_protocol::RawJson;
+use dust_protocol::value::{check_depth, nul_key};
 use serde_json::Serializer;
 
 use super::escape::escape_from;
@@ -7,8 +9,6 @@ use super::finite::Finite;
 use super::read_back::comes_back;
 use super::{Field, FieldState, Fields};
 use crate::error::{DustErr, Errors};
-use dust_protocol::RawJson;
-use dust_protocol::value::{check_depth, nul_key};
 
 /// Room for the text of an ordinary field.
 const FIELD: usize = 64;

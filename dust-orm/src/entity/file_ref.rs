@@ -1,9 +1,9 @@
 //! [`FileRef`]: a field that refers to the bytes of a file.
 
+use dust_protocol::JsonObject;
 use serde::{Deserialize, Serialize};
 
 use super::json_column::json_column;
-use dust_protocol::JsonObject;
 
 /// A field that refers to a file's bytes, which the store keeps beside the record: written by
 /// [`put_file`](crate::DustRepo::put_file), and read with [`fetch_file`](crate::DustRepo::fetch_file).

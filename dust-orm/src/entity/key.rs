@@ -1,10 +1,10 @@
 //! Keys: which strings may name a record, and where the record is.
 
+use dust_protocol::Path;
 use sea_orm::ActiveModelTrait;
 
 use super::{DustEntity, Fields, KeyCase};
 use crate::error::DustErr;
-use dust_protocol::Path;
 
 /// The path at which to look for the record with this key; `None` for a key that can name none.
 ///

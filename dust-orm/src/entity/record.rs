@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::ops::Bound;
 
-use crate::error::DustErr;
 use dust_protocol::path::unescape;
 use dust_protocol::value::is_claim;
 use dust_protocol::{Entry, LeafRef, PackedLeaves, Path};
+
+use crate::error::DustErr;
 
 /// The most leaves of a record that are read. A record written by this library has some for each field.
 pub(crate) const MAX_RECORD_LEAVES: usize = 100_000;
@@ -207,10 +208,10 @@ fn is_below(record: &str, leaf: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use dust_protocol::{LeafKind, RawJson};
     use proptest::prelude::*;
 
     use super::*;
-    use dust_protocol::{LeafKind, RawJson};
 
     fn leaf(path: &str) -> Entry {
         Entry { path: Path::parse(path).unwrap(), value: RawJson::null(), kind: LeafKind::Null, revision: 1 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use dust_protocol::{JsonObject, Path, PathError};
 use serde::{Deserialize, Serialize};
 
 use super::record::RecordRef;
-use dust_protocol::{JsonObject, Path, PathError};
 
 /// The state in which a record was read, to be handed to `if_match`.
 ///

@@ -150,13 +150,13 @@ json_column!(impl[T: Serialize + DeserializeOwned + Eq + Hash] DustSet<T>, "Dust
 
 #[cfg(test)]
 mod tests {
+    use dust_protocol::apply::{Leaf, Stamp, outcome};
+    use dust_protocol::{LeafKind, Op, Path, RawJson};
     use proptest::prelude::*;
     use sea_orm::Value;
     use sea_orm::sea_query::{Nullable, ValueType};
 
     use super::*;
-    use dust_protocol::apply::{Leaf, Stamp, outcome};
-    use dust_protocol::{LeafKind, Op, Path, RawJson};
 
     #[test]
     fn duplicates_are_left_out_on_the_way_in() {

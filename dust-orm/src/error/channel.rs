@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::{DustErr, retry_after};
 use dust_protocol::channel::Refusal;
 use dust_protocol::excerpt::excerpt;
 use dust_protocol::{OpKind, Path};
+
+use super::{DustErr, retry_after};
 
 /// A write that a channel refused.
 #[derive(Clone, Copy, Debug)]

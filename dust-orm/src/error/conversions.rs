@@ -1,6 +1,5 @@
 //! Errors of the layers below, as [`DustErr`].
 
-use super::DustErr;
 use dust_protocol::channel::RequestError;
 use dust_protocol::glob::UnnameablePath;
 use dust_protocol::list::EndlessList;
@@ -8,6 +7,8 @@ use dust_protocol::read::ListError;
 use dust_protocol::{GlobError, PathError, ValueError};
 #[cfg(feature = "embedded")]
 use dust_store::{StoreError, StoreErrorKind};
+
+use super::DustErr;
 
 macro_rules! from_invalid_params {
     ($($error:ty),*) => {$(

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
-
-use super::{DustErr, retry_after as bounded};
 use dust_protocol::excerpt::excerpt;
 use dust_protocol::http::Unreadable;
 use dust_protocol::{JsonObject, Path, Selector, envelope};
+use serde::Deserialize;
+
+use super::{DustErr, retry_after as bounded};
 
 /// What was asked for, as far as it decides what an answer means.
 #[derive(Clone, Copy, Debug)]

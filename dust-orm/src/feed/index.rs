@@ -119,10 +119,10 @@ impl Node {
 mod tests {
     use std::borrow::Cow;
 
+    use dust_protocol::testing::near_path;
     use proptest::prelude::*;
 
     use super::*;
-    use dust_protocol::testing::near_path;
 
     fn pattern() -> impl Strategy<Value = Glob> {
         let piece = prop::sample::select(vec!["a", "A", "b", "aB", "a-1", "é", "*", "\\*", "x/y"]);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::IntoFuture;
 
 use async_trait::async_trait;
+use dust_protocol::{Fence, PackedLeaves};
 use futures_core::future::BoxFuture;
 use sea_orm::EntityTrait;
 
@@ -17,7 +18,6 @@ use crate::changeset::Action;
 use crate::entity::{DustEntity, KeyOf, Revision};
 use crate::error::DustErr;
 use crate::transport::Transport;
-use dust_protocol::{Fence, PackedLeaves};
 
 impl DustRepo {
     /// Writes several records, of one entity or of several, all or nothing.

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "embedded")]
+use dust_store::Store;
+
 use super::{DustRepo, Way};
 #[cfg(feature = "http")]
 use crate::config::DustConfig;
@@ -11,8 +14,6 @@ use crate::transport::EmbeddedTransport;
 use crate::transport::Transport;
 #[cfg(feature = "realtime")]
 use crate::{sync::SyncClient, transport::Pick};
-#[cfg(feature = "embedded")]
-use dust_store::Store;
 
 /// Builds a [`DustRepo`]; made by [`DustRepo::builder`].
 ///

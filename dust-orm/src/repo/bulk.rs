@@ -3,6 +3,7 @@
 use std::future::IntoFuture;
 use std::time::Instant;
 
+use dust_protocol::{BatchOp, Fence};
 use futures_core::future::BoxFuture;
 use sea_orm::EntityTrait;
 
@@ -19,7 +20,6 @@ use crate::changeset::Action;
 use crate::entity::{DustEntity, writable_prefix};
 use crate::error::DustErr;
 use crate::transport::Transport;
-use dust_protocol::{BatchOp, Fence};
 
 impl DustRepo {
     /// Inserts many records of one entity in as few requests as possible, and answers their Models in order.

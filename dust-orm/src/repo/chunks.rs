@@ -54,8 +54,9 @@ fn size(op: &BatchOp) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use dust_protocol::{Path, RawJson};
+
+    use super::*;
 
     fn records(count: usize, ops: usize, value: usize) -> Vec<(Vec<BatchOp>, ())> {
         let op = BatchOp::set(Path::parse("a").unwrap(), RawJson::from(serde_json::Value::from("x".repeat(value))));

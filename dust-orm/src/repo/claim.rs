@@ -4,6 +4,8 @@
 //! claimed first, and the batch that follows is guarded by the claim's revision: it applies only while nobody else has
 //! written there.
 
+use dust_protocol::flatten::flatten;
+use dust_protocol::{BatchOp, Fence, Op, Path, Precondition, RawJson, Write, value};
 use sea_orm::EntityTrait;
 
 use super::hooks;
@@ -17,8 +19,6 @@ use crate::entity::{
 };
 use crate::error::{DustErr, ErrKind};
 use crate::transport::Transport;
-use dust_protocol::flatten::flatten;
-use dust_protocol::{BatchOp, Fence, Op, Path, Precondition, RawJson, Write, value};
 
 /// How often an insert looks again after somebody else wrote in between.
 const ATTEMPTS: usize = 5;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, OpKind, Page, Path, Write};
 
 use super::DustRepo;
 use crate::error::DustErr;
 use crate::feed::Hub;
 use crate::transport::{Capabilities, Receipt, Transport};
-use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, OpKind, Page, Path, Write};
 
 /// Passes everything on to the transport of a repo, and puts the fence on what is written.
 #[derive(Debug)]

@@ -4,6 +4,9 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::hash::Hash;
 
+use dust_protocol::apply::incremented;
+use dust_protocol::value::{is_claim, is_integer};
+use dust_protocol::{Entry, Fence, Leaf, Op, Path, RawJson, Write};
 use futures_core::future::BoxFuture;
 use sea_orm::{ActiveModelTrait, ColumnTrait};
 use serde::Serialize;
@@ -15,9 +18,6 @@ use super::send;
 use crate::entity::{Counter, DustEntity, DustSet, Fields, KeyOf, is_leaf, record_path};
 use crate::error::{DustErr, InvalidRecord, Undecodable};
 use crate::transport::Transport;
-use dust_protocol::apply::incremented;
-use dust_protocol::value::{is_claim, is_integer};
-use dust_protocol::{Entry, Fence, Leaf, Op, Path, RawJson, Write};
 
 impl DustRepo {
     /// Adds a number to a field, atomically: increments at the same time add up. Answers the number it made.

@@ -3,6 +3,7 @@
 use std::future::IntoFuture;
 use std::path::{Path as FilePath, PathBuf};
 
+use dust_protocol::{Fence, FileUpload, RawJson, content_hash};
 use futures_core::future::BoxFuture;
 use sea_orm::ColumnTrait;
 
@@ -10,7 +11,6 @@ use super::DustRepo;
 use super::field::{self, FieldOf, unreadable};
 use crate::entity::{DustEntity, FileRef, KeyOf};
 use crate::error::DustErr;
-use dust_protocol::{Fence, FileUpload, RawJson, content_hash};
 
 impl DustRepo {
     /// Stores a file's bytes and makes a field refer to them, in one op. Answers the reference.

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dust_protocol::{Fence, JsonObject, Op, Path, RawJson, Write};
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use futures_util::future::{Either, pending, select};
@@ -19,7 +20,6 @@ use super::fenced::Fenced;
 use super::field::{check, unreadable};
 use crate::error::{DustErr, ErrKind};
 use crate::world::{RealWorld, World};
-use dust_protocol::{Fence, JsonObject, Op, Path, RawJson, Write};
 
 /// How many tries of a renewal there is time for in the time of a lease.
 const TRIES: u32 = 6;

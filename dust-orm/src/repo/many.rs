@@ -16,6 +16,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use dust_protocol::list::{EmptyPages, MAX_PAGE};
+use dust_protocol::{LeafRef, PackedLeaves, Path};
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sea_orm::ActiveModelTrait;
@@ -24,8 +26,6 @@ use super::records::fetch;
 use crate::entity::{DustEntity, Fields, PackedRecord, RecordRef, behind, check_size, is_leaf};
 use crate::error::DustErr;
 use crate::transport::Transport;
-use dust_protocol::list::{EmptyPages, MAX_PAGE};
-use dust_protocol::{LeafRef, PackedLeaves, Path};
 
 /// The number of requests of one read that are under way at a time.
 const CONCURRENT: usize = 8;

@@ -2,6 +2,7 @@
 
 use std::future::IntoFuture;
 
+use dust_protocol::{Fence, Op, Write};
 use futures_core::future::BoxFuture;
 use sea_orm::EntityTrait;
 
@@ -11,7 +12,6 @@ use super::{DustRepo, field, hooks, plan};
 use crate::changeset::Action;
 use crate::entity::{DustEntity, Fields, Take, active_path, check_required, encode_set, is_leaf};
 use crate::error::DustErr;
-use dust_protocol::{Fence, Op, Write};
 
 impl DustRepo {
     /// Writes the fields that are `Set` as one op, and leaves the others alone, in both storage modes and whether or not there

@@ -1,7 +1,8 @@
 //! The conditions of a write.
 
-use crate::entity::Revision;
 use dust_protocol::Fence;
+
+use crate::entity::Revision;
 
 /// What was chained to a verb before it was awaited.
 #[derive(Clone, Debug, Default)]

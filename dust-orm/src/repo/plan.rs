@@ -2,16 +2,17 @@
 
 use std::cmp::Reverse;
 
+use dust_protocol::flatten::{self, flatten};
+use dust_protocol::list::MAX_PAGE;
+use dust_protocol::value::{self, is_envelope};
+use dust_protocol::{BatchOp, Path, Precondition, RawJson};
+
 use super::options::Condition;
 use crate::entity::{
     DustEntity, FieldState, Fields, MAX_RECORD_BYTES, MAX_RECORD_LEAVES, Measure, PackedRecord, Revision, StorageMode,
     Take, encode_fields, encode_object, is_leaf,
 };
 use crate::error::DustErr;
-use dust_protocol::flatten::{self, flatten};
-use dust_protocol::list::MAX_PAGE;
-use dust_protocol::value::{self, is_envelope};
-use dust_protocol::{BatchOp, Path, Precondition, RawJson};
 
 /// The condition of a write, resolved to leaves.
 #[derive(Clone, Debug)]
@@ -340,8 +341,9 @@ pub(super) fn check_size(ops: &[BatchOp]) -> Result<(), DustErr> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use dust_protocol::{LeafKind, LeafRef, PackedLeaves};
+
+    use super::*;
 
     fn object(leaves: usize) -> String {
         let members: Vec<String> = (0..leaves).map(|n| format!("\"k{n}\":1")).collect();

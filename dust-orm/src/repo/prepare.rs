@@ -5,6 +5,7 @@
 //! written anything happens before the ops are sent, reads included, so that a later failure is one of the write or of
 //! a hook.
 
+use dust_protocol::{BatchOp, PackedLeaves, Path};
 use sea_orm::{ActiveModelTrait, EntityTrait, TryIntoModel};
 
 use super::many::{Wanted, scalar_fields};
@@ -20,7 +21,6 @@ use crate::entity::{
 };
 use crate::error::DustErr;
 use crate::transport::Transport;
-use dust_protocol::{BatchOp, PackedLeaves, Path};
 
 /// A record about to be written: its hooks have run and its fields are checked. The next step may need the record as it
 /// is stored, which a caller with several drafts reads for all of them together.

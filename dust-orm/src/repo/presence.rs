@@ -15,6 +15,9 @@
 
 use std::collections::HashSet;
 
+use dust_protocol::value::is_subtree;
+use dust_protocol::{BatchOp, Path, Precondition};
+
 use super::claim::take_back;
 use super::plan;
 use super::read::not_found;
@@ -22,8 +25,6 @@ use super::records::fetch;
 use crate::entity::PackedRecord;
 use crate::error::DustErr;
 use crate::transport::Transport;
-use dust_protocol::value::is_subtree;
-use dust_protocol::{BatchOp, Path, Precondition};
 
 /// The number of times that an update whose guard has changed is written with a new one. After that it is checked
 /// instead.

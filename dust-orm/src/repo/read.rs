@@ -1,5 +1,6 @@
 //! The verbs that read.
 
+use dust_protocol::{PackedLeaves, Path};
 use futures_core::Stream;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -8,7 +9,6 @@ use super::many::{Wanted, fetch_many, scalar_fields};
 use super::records::{RecordPages, fetch, model_or_warning};
 use crate::entity::{DustEntity, KeyOf, PackedRecord, Revision, Versioned, decode, lookup_path};
 use crate::error::DustErr;
-use dust_protocol::{PackedLeaves, Path};
 
 impl DustRepo {
     /// Every record of an entity, in the order of their paths.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use dust_protocol::list::EmptyPages;
+use dust_protocol::{Glob, LeafPage, ListRequest, PackedLeaves, Path, Select};
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 
@@ -10,8 +12,6 @@ use crate::entity::{
 };
 use crate::error::{DustErr, InvalidRecord};
 use crate::transport::Transport;
-use dust_protocol::list::EmptyPages;
-use dust_protocol::{Glob, LeafPage, ListRequest, PackedLeaves, Path, Select};
 
 /// The leaves below one record's path; `None` when there are none, or only the claim of an insert that is under way.
 pub(super) async fn fetch<'p>(transport: &dyn Transport, path: &'p Path) -> Result<Option<PackedRecord<'p>>, DustErr> {

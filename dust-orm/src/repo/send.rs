@@ -1,5 +1,7 @@
 //! Handing ops to a transport.
 
+use dust_protocol::{BatchOp, Fence, Op, Path, Precondition, Write};
+
 use super::claim::{claim_absent, take_back};
 use super::options::{Condition, Options};
 use super::plan::check_size;
@@ -7,7 +9,6 @@ use super::prepare::Planned;
 use super::presence::Presence;
 use crate::error::DustErr;
 use crate::transport::Transport;
-use dust_protocol::{BatchOp, Fence, Op, Path, Precondition, Write};
 
 /// Refuses what the transport cannot do before anything is read or sent.
 pub(super) fn check(options: &Options, transport: &dyn Transport) -> Result<(), DustErr> {

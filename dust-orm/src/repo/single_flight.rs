@@ -8,6 +8,7 @@ mod tests;
 
 use std::time::Duration;
 
+use dust_protocol::{Glob, LeafKind, Op, Path, RawJson, Write};
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
@@ -20,7 +21,6 @@ use super::field::check;
 use super::lease::Releasing;
 use crate::error::{DustErr, ErrKind};
 use crate::world::jitter;
-use dust_protocol::{Glob, LeafKind, Op, Path, RawJson, Write};
 pub use flight::{Flight, Source};
 pub use options::{FlightOptions, OnUnavailable};
 

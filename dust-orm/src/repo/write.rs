@@ -2,6 +2,7 @@
 
 use std::future::IntoFuture;
 
+use dust_protocol::Fence;
 use futures_core::future::BoxFuture;
 use sea_orm::{EntityTrait, ModelTrait};
 
@@ -15,7 +16,6 @@ use crate::changeset::Action;
 use crate::entity::{DustEntity, KeyOf, Revision};
 use crate::error::DustErr;
 use crate::transport::Transport;
-use dust_protocol::Fence;
 
 impl DustRepo {
     /// Writes a record: an upsert that is validated first and, in flat mode, merges with what is there.

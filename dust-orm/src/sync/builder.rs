@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use dust_protocol::channel::Frames;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::client::{Inner, START_PATIENCE, SyncClient};
@@ -16,7 +17,6 @@ use super::store::StoreShared;
 use crate::cache::Cache;
 use crate::config::DustConfig;
 use crate::error::DustErr;
-use dust_protocol::channel::Frames;
 
 /// How many calls may wait to be taken up by the task. The callers of more wait for a place, in their order.
 const CALLS: usize = 64;

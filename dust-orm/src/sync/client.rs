@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
+use dust_protocol::channel::{Frames, Permissions, Written};
 use futures_core::Stream;
 use futures_util::stream;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -20,7 +21,6 @@ use super::store::{Horizon, StoreShared};
 use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::feed::Hub;
-use dust_protocol::channel::{Frames, Permissions, Written};
 
 /// How long [`start`](SyncClientBuilder::start) waits for the first catch-up before it leaves it to go on by itself.
 pub(super) const START_PATIENCE: Duration = Duration::from_secs(30);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use dust_protocol::channel::{CAPVER, Frames, MAX_INCOMING, MAX_OUTGOING, SOCKET_PATH};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error;
@@ -17,7 +18,6 @@ use super::wire::{Counted, Wire};
 use crate::config::proxy::{self, Proxy};
 use crate::config::{Token, plain_text_hint};
 use crate::error::{DustErr, Reason};
-use dust_protocol::channel::{CAPVER, Frames, MAX_INCOMING, MAX_OUTGOING, SOCKET_PATH};
 
 /// How much is read from a socket at a time. The library clears as much before each read, most of which find a frame or two, or
 /// nothing yet; its default of 128 KiB takes longer to clear than a frame to handle.

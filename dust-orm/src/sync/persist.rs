@@ -35,6 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use dust_protocol::PackedLeaves;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -44,7 +45,6 @@ use super::patience::within;
 use super::store::StoreShared;
 use crate::cache::{Cache, Cursor};
 use crate::error::DustErr;
-use dust_protocol::PackedLeaves;
 
 /// How long changes are collected before they are written.
 const LINGER: Duration = Duration::from_millis(100);

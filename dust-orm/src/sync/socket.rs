@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use dust_protocol::channel::{Frames, Written};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
@@ -23,7 +24,6 @@ use super::session::{Command, CommandId, Output, Session, StoreId, StoreState, T
 use super::store::StoreShared;
 use super::wire::Counts;
 use crate::error::{DustErr, Reason};
-use dust_protocol::channel::{Frames, Written};
 
 /// How long writes that are under way are waited for when the client is shut down or disabled.
 pub(super) const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);

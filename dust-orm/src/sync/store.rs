@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
+use dust_protocol::channel::Permissions;
+use dust_protocol::{CommittedOp, Entry, PackedLeaves, Path};
 use tokio::sync::{Notify, watch};
 
 use super::mirror::{Mirror, Unsaved, check_size};
@@ -11,8 +13,6 @@ use super::patience::within;
 use super::session::StoreState;
 use crate::error::{DustErr, Reason, no_connection};
 use crate::feed::Hub;
-use dust_protocol::channel::Permissions;
-use dust_protocol::{CommittedOp, Entry, PackedLeaves, Path};
 
 #[derive(Debug)]
 pub(super) struct StoreShared {
@@ -252,11 +252,11 @@ impl StoreShared {
 mod tests {
     use std::sync::Mutex;
 
+    use dust_protocol::{Glob, OpKind, Path, RawJson};
     use futures_util::FutureExt;
 
     use super::*;
     use crate::feed::News;
-    use dust_protocol::{Glob, OpKind, Path, RawJson};
 
     fn op(seq: u64) -> CommittedOp {
         CommittedOp {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Page, Path, Write};
 
 use crate::error::DustErr;
 use crate::feed::Hub;
 use crate::transport::{Capabilities, EmbeddedTransport, Receipt, Transport};
-use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Page, Path, Write};
 
 /// The embedded store, or while it is offline what a client without a connection has of it: it can read.
 #[derive(Debug)]

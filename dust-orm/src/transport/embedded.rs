@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, OpKind, Page, Path, Write};
+use dust_store::{Origin, Store, Subscription};
 use futures_util::FutureExt;
 
 use super::{Capabilities, Receipt, Transport, first_two_below, has_leaf, nul};
 use crate::error::DustErr;
 use crate::feed::Hub;
 use crate::pace::pace;
-use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, OpKind, Page, Path, Write};
-use dust_store::{Origin, Store, Subscription};
 
 /// Calls the [`Store`] in this process. Reads and writes in memory are done at once, on the caller's thread; writes to a
 /// file, which wait for the disk, are done on the one writer thread of the store, and share its commits.
@@ -187,8 +187,9 @@ fn receipt(op: CommittedOp) -> Receipt {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use dust_protocol::{Glob, Op, RawJson};
+
+    use super::*;
 
     /// The turns that another task gets, in a runtime of one thread, while something is done.
     async fn turns(work: impl Future<Output = ()>) -> usize {

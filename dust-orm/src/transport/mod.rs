@@ -16,6 +16,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use dust_protocol::{
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListItem, ListRequest, Page, Path, RawJson, Write,
+};
 
 pub use capabilities::Capabilities;
 #[cfg(feature = "embedded")]
@@ -29,9 +32,6 @@ pub use realtime::RealtimeTransport;
 
 use crate::error::DustErr;
 use crate::feed::Hub;
-use dust_protocol::{
-    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListItem, ListRequest, Page, Path, RawJson, Write,
-};
 
 /// A way to one Dust store: embedded, HTTP or realtime.
 ///

@@ -3,9 +3,10 @@
 //! A server accepts them over HTTP and then loses leaves of the same parent; over a WebSocket the second one crashes
 //! the channel. So no transport sends one, neither in a path nor in a key that becomes a part of one.
 
-use crate::error::DustErr;
 use dust_protocol::value::{check_depth, nul_key};
 use dust_protocol::{BatchOp, Fence, ListRequest, Op, Path, RawJson, Selector, Write};
+
+use crate::error::DustErr;
 
 /// Refuses a path with a NUL character.
 pub(super) fn check_path(path: &Path) -> Result<(), DustErr> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, Page, Path, Write};
 
 use super::{
     Capabilities, HttpTransport, RealtimeTransport, Receipt, Transport, first_two_below, for_subscription, has_leaf,
@@ -12,7 +13,6 @@ use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::feed::Hub;
 use crate::sync::{Mirror, Offer, Slot, SyncClient};
-use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, Page, Path, Write};
 
 /// The ways to one store on a server: HTTP, and whatever realtime client there is at the time of a call.
 #[derive(Debug)]

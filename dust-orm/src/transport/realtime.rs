@@ -4,14 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::FutureExt;
-
-use super::{Capabilities, HttpTransport, Receipt, Transport, first_two_below, has_leaf, nul};
-use crate::error::DustErr;
-use crate::feed::Hub;
-use crate::pace::pace;
-use crate::sync::session::{StoreId, Work};
-use crate::sync::{Mirror, SyncClient};
 use dust_protocol::channel::{Frames, Written};
 use dust_protocol::list::MAX_PAGE;
 use dust_protocol::path::unescape;
@@ -20,6 +12,14 @@ use dust_protocol::{
     BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, OpKind, Page, Path, Precondition,
     RawJson, Write, envelope, msgpack, value,
 };
+use futures_util::FutureExt;
+
+use super::{Capabilities, HttpTransport, Receipt, Transport, first_two_below, has_leaf, nul};
+use crate::error::DustErr;
+use crate::feed::Hub;
+use crate::pace::pace;
+use crate::sync::session::{StoreId, Work};
+use crate::sync::{Mirror, SyncClient};
 
 /// The scope that writes need.
 const WRITE: &str = "entries:write";

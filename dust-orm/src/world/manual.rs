@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use dust_store::{Clock, ManualClock};
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use super::World;
-use dust_store::{Clock, ManualClock};
 
 /// How far time goes at once.
 const STEP_MS: u32 = 10;

@@ -2,12 +2,12 @@
 
 use std::task::{Context, Poll, Waker};
 
+use dust_protocol::testing::{near_op, near_path, near_value};
 use proptest::prelude::*;
 
 use super::disk::FakeDisk;
 use super::*;
 use crate::transaction::{Job, Request};
-use dust_protocol::testing::{near_op, near_path, near_value};
 
 fn on() -> impl Strategy<Value = Option<Precondition>> {
     prop_oneof![

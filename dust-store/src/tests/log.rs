@@ -1,7 +1,8 @@
 use std::sync::Mutex;
 
-use super::*;
 use dust_protocol::envelope;
+
+use super::*;
 
 #[test]
 fn log_has_every_committed_op() {

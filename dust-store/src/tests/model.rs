@@ -1,12 +1,12 @@
 //! Property tests that compare a store with a simple model.
 
+use dust_protocol::apply::apply;
+use dust_protocol::testing::{Model, near_op, near_path, near_value};
+use dust_protocol::{Leaf, envelope, value};
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use dust_protocol::apply::apply;
-use dust_protocol::testing::{Model, near_op, near_path, near_value};
-use dust_protocol::{Leaf, envelope, value};
 
 #[derive(Clone, Debug)]
 enum Step {

@@ -1,5 +1,6 @@
-use super::*;
 use dust_protocol::FileUpload;
+
+use super::*;
 
 const HELLO: &str = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 

@@ -1,5 +1,6 @@
 //! The tables: what they are called and made of, and the statements on them.
 
+use dust_protocol::Entry;
 use sea_orm::DbBackend;
 use sea_orm::sea_query::{
     Alias, ColumnDef, DeleteStatement, Expr, ExprTrait, Index, InsertStatement, OnConflict, Order, Query,
@@ -7,7 +8,6 @@ use sea_orm::sea_query::{
 };
 
 use crate::cache::Cursor;
-use dust_protocol::Entry;
 
 /// Of both tables: the name of the store.
 const STORE: &str = "store";

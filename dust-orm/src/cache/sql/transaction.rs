@@ -1,12 +1,12 @@
 //! Reading and changing what the tables keep of one store.
 
 use async_trait::async_trait;
+use dust_protocol::{Entry, LeafKind, Path, RawJson};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
 
 use super::tables::{NUL, Tables, digest};
 use crate::cache::{CacheRead, CacheWrite, Cursor};
 use crate::error::DustErr;
-use dust_protocol::{Entry, LeafKind, Path, RawJson};
 
 /// How many rows one statement writes or removes at the most.
 const ROWS: usize = 512;

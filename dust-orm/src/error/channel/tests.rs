@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use dust_protocol::channel::{Incoming, Message};
+
 use super::*;
 use crate::error::ErrKind;
-use dust_protocol::channel::{Incoming, Message};
 
 fn refusal(reason: &str) -> Refusal {
     let mut refusal = Refusal::default();

@@ -1,13 +1,13 @@
 //! Every recorded refusal is an error of its kind, and nothing that a server may answer makes a panic.
 
+use dust_protocol::Glob;
+use dust_protocol::http::store_seq;
+use dust_protocol::testing::objects_as_arrays;
 use proptest::prelude::*;
 use recordings::{Exchange, exchanges};
 
 use super::*;
 use crate::error::ErrKind;
-use dust_protocol::Glob;
-use dust_protocol::http::store_seq;
-use dust_protocol::testing::objects_as_arrays;
 
 /// Wed, 21 Oct 2026 07:28:00 GMT
 const NOW: Duration = Duration::from_secs(1_792_567_680);

@@ -2,14 +2,14 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use dust_protocol::apply::{Stamp, apply, outcome};
+use dust_protocol::testing::{near_op, near_path};
+use dust_protocol::{Leaf, OpKind, Path, RawJson};
 use futures_util::{FutureExt, StreamExt};
 use proptest::prelude::*;
 
 use super::super::Delivery as Delivered;
 use super::*;
-use dust_protocol::apply::{Stamp, apply, outcome};
-use dust_protocol::testing::{near_op, near_path};
-use dust_protocol::{Leaf, OpKind, Path, RawJson};
 
 fn glob(pattern: &str) -> Glob {
     Glob::parse(pattern).unwrap()

@@ -4,6 +4,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use dust_protocol::{BatchOp, Entry, ListRequest, Page};
+use dust_store::Store;
 use futures_util::future::join;
 
 use super::*;
@@ -12,8 +14,6 @@ use crate::repo::BatchEntry;
 use crate::tests_cfg::{link, page};
 use crate::transport::{Capabilities, EmbeddedTransport, Receipt, Transport};
 use crate::world::manual::ManualWorld;
-use dust_protocol::{BatchOp, Entry, ListRequest, Page};
-use dust_store::Store;
 
 const TTL: Duration = Duration::from_secs(1);
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use dust_store::Store;
 use futures_util::FutureExt;
 use futures_util::future::{join, join_all};
 use tokio::sync::oneshot;
@@ -11,7 +12,6 @@ use super::*;
 use crate::repo::Lease;
 use crate::world::World;
 use crate::world::manual::ManualWorld;
-use dust_store::Store;
 
 const TTL: Duration = Duration::from_secs(1);
 

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use dust_protocol::{CommittedOp, Glob};
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
@@ -17,7 +18,6 @@ use crate::entity::DustEntity;
 use crate::error::DustErr;
 use crate::feed::{Delivery, Ops};
 use crate::transport::Transport;
-use dust_protocol::{CommittedOp, Glob};
 
 /// What a [`RawSubscription`] gives.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::event::Change;
-use super::stored::Stored;
-use crate::entity::{DustEntity, StoredRecord};
 use dust_protocol::apply::apply;
 use dust_protocol::path::unescape;
 use dust_protocol::value::is_claim;
 use dust_protocol::{CommittedOp, Entry, Leaf, Leaves, OpError, Path};
+
+use super::event::Change;
+use super::stored::Stored;
+use crate::entity::{DustEntity, StoredRecord};
 
 /// Every record of an entity. With it each op gives the record as of that op, and it is known which records a removal
 /// has hit.
@@ -239,14 +240,14 @@ impl<E: DustEntity> Leaves for Draft<'_, E> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use dust_protocol::apply::{Stamp, outcome};
+    use dust_protocol::testing::{near_op, near_path};
+    use dust_protocol::{OpKind, PackedLeaves};
     use proptest::prelude::*;
 
     use super::*;
     use crate::entity::{RecordRef, records};
     use crate::tests_cfg::link;
-    use dust_protocol::apply::{Stamp, outcome};
-    use dust_protocol::testing::{near_op, near_path};
-    use dust_protocol::{OpKind, PackedLeaves};
 
     type Store = BTreeMap<Path, Leaf>;
     type Regrouped = BTreeMap<String, Vec<(String, String, u64)>>;

@@ -10,6 +10,8 @@ mod slow;
 
 use std::sync::Arc;
 
+use dust_protocol::{Op, Path, RawJson, Write};
+use dust_store::{Origin, Store};
 use futures_util::FutureExt;
 use serde_json::json;
 
@@ -17,8 +19,6 @@ use super::*;
 use crate::entity::prelude::*;
 use crate::tests_cfg::link;
 use crate::transport::{EmbeddedTransport, Transport};
-use dust_protocol::{Op, Path, RawJson, Write};
-use dust_store::{Origin, Store};
 
 type Links = Subscription<link::Entity>;
 

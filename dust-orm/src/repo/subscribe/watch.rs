@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 
+use dust_protocol::{CommittedOp, Glob, Path};
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
@@ -18,7 +19,6 @@ use crate::error::DustErr;
 use crate::feed::{Audience, Hub, Listener, MAX_QUEUE_BYTES, News, Seat};
 use crate::repo::records::RecordPages;
 use crate::transport::Transport;
-use dust_protocol::{CommittedOp, Glob, Path};
 
 /// How many ops may come while the records are being read. When more do, the records are read again.
 const OPS_MEANWHILE: usize = 10_000;
@@ -366,8 +366,9 @@ impl<E: DustEntity> fmt::Debug for Watch<E> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use dust_protocol::{OpKind, RawJson};
+
+    use super::*;
 
     #[test]
     fn what_is_kept_while_records_are_read_is_bounded_in_bytes() {

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::leaf_map::LeafMap;
 use dust_protocol::{LeafRef, Path};
+
+use super::leaf_map::LeafMap;
 
 /// So many paths may be remembered whatever the number of leaves.
 const MIN_PATHS: usize = 10_000;
@@ -150,8 +151,9 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use dust_protocol::LeafKind;
+
+    use super::*;
 
     fn set(journal: &mut Journal, path: &str, revision: u64) {
         journal.note(path, Some(LeafRef { path, value: "null", kind: LeafKind::Null, revision }));

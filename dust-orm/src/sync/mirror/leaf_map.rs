@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
 
-use super::separator::Separator;
 use dust_protocol::{Entry, LeafRef, PackedLeaves};
+
+use super::separator::Separator;
 
 /// How many leaves one block holds at the most.
 const MAX_LEAVES: usize = 32;
@@ -263,10 +264,10 @@ mod tests {
     use std::collections::BTreeMap;
     use std::ops::RangeBounds;
 
+    use dust_protocol::{Leaf, LeafKind, RawJson};
     use proptest::prelude::*;
 
     use super::*;
-    use dust_protocol::{Leaf, LeafKind, RawJson};
 
     fn leaf(value: String, revision: u64) -> Leaf {
         Leaf { value: RawJson::from_trusted(value), kind: LeafKind::String, revision }

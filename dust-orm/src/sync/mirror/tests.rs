@@ -2,12 +2,12 @@
 
 #![cfg(feature = "embedded")]
 
-use proptest::prelude::*;
-
-use super::*;
 use dust_protocol::testing::{near_op, near_path};
 use dust_protocol::{Glob, LeafKind, Order, RawJson, Select, Selector, Write};
 use dust_store::{Origin, Store};
+use proptest::prelude::*;
+
+use super::*;
 
 fn path(text: &str) -> Path {
     Path::parse(text).unwrap()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use dust_protocol::{Entry, Path};
 use tokio::time::{Instant, sleep};
 
 use super::{Place, WRITING, in_time};
@@ -11,7 +12,6 @@ use crate::cache::{CacheWrite, Cursor};
 use crate::error::DustErr;
 use crate::sync::mirror::{CHUNK, Changes, Unsaved, What, next_chunk};
 use crate::sync::store::StoreShared;
-use dust_protocol::{Entry, Path};
 
 /// The leaves after which a transaction takes no further chunk.
 pub(super) const MAX_LEAVES: usize = 16 * 1024;

@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
+use dust_protocol::{CommittedOp, Entry, OpKind, Path, RawJson};
 
 use super::*;
 use crate::cache::{CacheRead, CacheWrite};
-use dust_protocol::{CommittedOp, Entry, OpKind, Path, RawJson};
 
 /// A cache in memory, which fails as often as it should.
 #[derive(Debug, Default)]

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dust_protocol::CommittedOp;
+use dust_protocol::channel::{Frames, Permissions, topic};
+use dust_protocol::list::MAX_PAGE;
+
 use super::StoreState;
 use super::unanswered::Unanswered;
 use super::wait::Wait;
 use crate::error::DustErr;
 use crate::sync::Mirror;
-use dust_protocol::CommittedOp;
-use dust_protocol::channel::{Frames, Permissions, topic};
-use dust_protocol::list::MAX_PAGE;
 
 /// How many ops may wait for earlier ones. The latest of more are dropped, and asked for again.
 const MAX_EARLY: usize = 10_000;

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use dust_protocol::channel::{FileUpload, Refusal, Request, Response, Written};
+use dust_protocol::value::push_number;
+use dust_protocol::{CommittedOp, OpKind, Path, Write};
+
 use super::cause::Cause;
 use super::channel::Phase;
 use super::connection::Socket;
 use super::{Output, Session, StoreId};
 use crate::error::channel::Attempt;
 use crate::error::{DustErr, Reason, no_connection};
-use dust_protocol::channel::{FileUpload, Refusal, Request, Response, Written};
-use dust_protocol::value::push_number;
-use dust_protocol::{CommittedOp, OpKind, Path, Write};
 
 /// The driver's own number for a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use dust_protocol::channel::{FrameError, Request};
+
 use super::cause::Cause;
 use super::channel::Phase;
 use super::wait::Wait;
 use super::{Output, STEADY, Session};
 use crate::error::{DustErr, Reason};
-use dust_protocol::channel::{FrameError, Request};
 
 /// How many frames of one connection may be such that they cannot be read.
 const MAX_UNREADABLE: u32 = 1_000;

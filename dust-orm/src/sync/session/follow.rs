@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use dust_protocol::CommittedOp;
+use dust_protocol::channel::{Refusal, Request, Response, Snapshot};
+
 use super::cause::Cause;
 use super::channel::{Asked, Phase};
 use super::wait::Wait;
@@ -10,8 +13,6 @@ use crate::error::DustErr;
 use crate::error::channel::join_refused;
 use crate::sync::Mirror;
 use crate::sync::mirror::check_size;
-use dust_protocol::CommittedOp;
-use dust_protocol::channel::{Refusal, Request, Response, Snapshot};
 
 /// The longest pause between two joins of a store.
 const MAX_JOIN_PAUSE: Duration = Duration::from_secs(10);

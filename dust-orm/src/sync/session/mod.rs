@@ -54,6 +54,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use command::{Command, CommandId, Work};
+use dust_protocol::channel::{Frames, Incoming, Message, Refusal, Request, Response};
 pub use output::{Output, StoreId, StoreState};
 pub use timing::Timing;
 
@@ -66,7 +67,6 @@ use channel::{Channel, Phase};
 use command::Pending;
 use commands::Commands;
 use connection::Socket;
-use dust_protocol::channel::{Frames, Incoming, Message, Refusal, Request, Response};
 
 /// How long a connection, or a channel on it, has to be of use before the next attempt is as prompt as the first. A server
 /// that lets everybody in and then breaks off is not to be hammered.

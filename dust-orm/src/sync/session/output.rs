@@ -1,9 +1,10 @@
 use std::time::Duration;
 
-use super::CommandId;
-use crate::error::DustErr;
 use dust_protocol::channel::{Permissions, Written};
 use dust_protocol::{CommittedOp, PackedLeaves};
+
+use super::CommandId;
+use crate::error::DustErr;
 
 /// A store of a session, by its place in the list the session was made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

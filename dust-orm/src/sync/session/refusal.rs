@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use dust_protocol::channel::FrameError;
+
 use super::channel::Phase;
 use super::{STEADY, Session, StoreId};
 use crate::error::DustErr;
-use dust_protocol::channel::FrameError;
 
 /// How often the pause is doubled before a store is asked again whose mirror is too large: up to eight times as long.
 const MAX_DOUBLINGS: u32 = 3;

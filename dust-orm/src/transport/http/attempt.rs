@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dust_protocol::http::Condition;
 use futures_util::future::{Either, select};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Client, Url};
@@ -15,7 +16,6 @@ use super::request::Request;
 use crate::config::plain_text_hint;
 use crate::error::Reason;
 use crate::world::World;
-use dust_protocol::http::Condition;
 
 /// The way out for a caller without a tokio runtime.
 const NO_RUNTIME: &str = "it needs a tokio runtime: call it inside of `#[tokio::main]` or `Runtime::block_on`";

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use dust_protocol::http::Unreadable;
+
 use super::HttpTransport;
 use super::attempt::{Answer, Limits, Lost, attempt};
 use super::budget::Cost;
@@ -13,7 +15,6 @@ use super::trace::Trace;
 use crate::error::http::{Call, Refusal, parse_retry_after};
 use crate::error::{DustErr, Reason};
 use crate::world::jitter;
-use dust_protocol::http::Unreadable;
 
 /// What is added to a pause that the server asks for, at the most, so that those who wait do not all come back at once.
 const RATE_LIMIT_JITTER: Duration = Duration::from_millis(500);

@@ -18,6 +18,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use dust_protocol::file::is_content_hash;
+use dust_protocol::http::{self as wire, Condition};
+use dust_protocol::list::MAX_PAGE;
+use dust_protocol::{BatchOp, Entry, Fence, LeafPage, ListRequest, Op, Page, Path, Precondition, Write};
 use reqwest::Url;
 
 use super::{Capabilities, Receipt, Transport, nul};
@@ -30,10 +34,6 @@ use crate::world::{RealWorld, World};
 use budget::Budget;
 use call::Begun;
 use clients::Clients;
-use dust_protocol::file::is_content_hash;
-use dust_protocol::http::{self as wire, Condition};
-use dust_protocol::list::MAX_PAGE;
-use dust_protocol::{BatchOp, Entry, Fence, LeafPage, ListRequest, Op, Page, Path, Precondition, Write};
 use pacer::Pacer;
 use request::{Request, Root};
 use writes::is_empty_object;

@@ -2,6 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
+use dust_protocol::http::{self as wire, Unreadable};
+use dust_protocol::list::{EmptyPages, MAX_PAGE};
+use dust_protocol::{
+    Entry, Glob, LeafKind, LeafPage, ListItem, ListRequest, Order, Page, Path, Select, Selector, flatten, value,
+};
+
 use super::HttpTransport;
 use super::call::Deadline;
 use super::request::Request;
@@ -9,11 +15,6 @@ use super::window::Window;
 use crate::entity::Measure;
 use crate::error::DustErr;
 use crate::error::http::{About, Call, Operation};
-use dust_protocol::http::{self as wire, Unreadable};
-use dust_protocol::list::{EmptyPages, MAX_PAGE};
-use dust_protocol::{
-    Entry, Glob, LeafKind, LeafPage, ListItem, ListRequest, Order, Page, Path, Select, Selector, flatten, value,
-};
 
 impl HttpTransport {
     /// One page of a list, by range where that selects the same.

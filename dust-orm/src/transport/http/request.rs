@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
+use dust_protocol::http::{Condition, MAX_BODY, batch_body, batch_write_body, delete_body, put_body};
+use dust_protocol::path::percent_encode_into;
+use dust_protocol::{BatchOp, ListRequest, Order, Path, RawJson, Select, Selector};
 use reqwest::Method;
 
 use super::window::Window;
 use crate::error::DustErr;
 use crate::error::http::Call;
-use dust_protocol::http::{Condition, MAX_BODY, batch_body, batch_write_body, delete_body, put_body};
-use dust_protocol::path::percent_encode_into;
-use dust_protocol::{BatchOp, ListRequest, Order, Path, RawJson, Select, Selector};
 
 /// A request, without what is the same for all: the base URL and the store.
 #[derive(Clone, Debug)]

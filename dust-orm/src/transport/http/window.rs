@@ -2,9 +2,10 @@
 
 use std::ops::Bound;
 
-use super::request::LONG_TARGET;
 use dust_protocol::path::{check, percent_encoded_len};
 use dust_protocol::{LeafPage, ListItem, PackedLeaves, Page};
+
+use super::request::LONG_TARGET;
 
 /// The most bytes of a bound that is cut, percent-encoded.
 const CUT: usize = 500;
@@ -148,11 +149,11 @@ fn cut_up(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use dust_protocol::testing::segment;
+    use dust_protocol::{Path, Selector};
     use proptest::prelude::*;
 
     use super::*;
-    use dust_protocol::testing::segment;
-    use dust_protocol::{Path, Selector};
 
     fn below(path: &Path) -> (String, String) {
         let Selector::Range { from, to } = Selector::below(path) else { panic!("a range") };

@@ -2,14 +2,15 @@
 
 use std::sync::atomic::Ordering;
 
+use dust_protocol::http::{self as wire, Condition};
+use dust_protocol::list::MAX_PAGE;
+use dust_protocol::{BatchOp, Path, Precondition, RawJson};
+
 use super::HttpTransport;
 use super::call::Deadline;
 use super::request::Request;
 use crate::error::DustErr;
 use crate::error::http::{About, Call, Operation};
-use dust_protocol::http::{self as wire, Condition};
-use dust_protocol::list::MAX_PAGE;
-use dust_protocol::{BatchOp, Path, Precondition, RawJson};
 
 impl HttpTransport {
     pub(super) async fn set(

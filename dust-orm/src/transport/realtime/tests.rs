@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use dust_protocol::{Glob, OpKind, Selector};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -16,7 +17,6 @@ use crate::feed::Delivery;
 use crate::sync::session::StoreState;
 use crate::sync::session::tests::server::{Connection, Server};
 use crate::sync::{SyncClientBuilder, Timing};
-use dust_protocol::{Glob, OpKind, Selector};
 
 mod backpressure;
 mod endless;

@@ -187,8 +187,9 @@ fn in_order(heard: &[Option<u64>], violations: &mut Vec<Violation>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use dust_protocol::{Glob, Path, RawJson};
+
+    use super::*;
 
     fn op(store_seq: u64, op: OpKind, path: &str, value: &str) -> CommittedOp {
         CommittedOp {

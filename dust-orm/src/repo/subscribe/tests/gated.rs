@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, ListRequest, Page};
 
 use super::*;
 use crate::feed::Hub;
 use crate::transport::{Capabilities, Receipt};
-use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, ListRequest, Page};
 
 #[derive(Debug)]
 pub(super) struct Gated {

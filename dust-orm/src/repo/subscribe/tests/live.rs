@@ -1,10 +1,10 @@
 use std::sync::atomic::Ordering;
 
+use dust_protocol::testing::{near_op, near_path};
 use proptest::prelude::*;
 
 use super::gated::Gated;
 use super::*;
-use dust_protocol::testing::{near_op, near_path};
 
 fn titles(links: &Live<link::Entity>) -> Vec<String> {
     links.all().iter().map(|link| format!("{} {}", link.slug, link.title)).collect()

@@ -1,8 +1,9 @@
 //! Saves that take more than one transaction.
 
+use dust_protocol::LeafKind;
+
 use super::super::save::MAX_LEAVES;
 use super::*;
-use dust_protocol::LeafKind;
 
 /// So many leaves that a save takes three transactions.
 const LEAVES: usize = 2 * MAX_LEAVES + 10;

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use dust_protocol::{Glob, ListItem, ListRequest};
 use serde_json::Value;
 
 use super::super::{Output, Session, Timing};
 use crate::sync::Mirror;
-use dust_protocol::{Glob, ListItem, ListRequest};
 
 /// What one connection of a recording received, from its `nth` join on.
 fn received(file: &str, connection: &str, joins_before: usize) -> (String, Vec<String>) {

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use serde_json::{Value, json};
-
-use crate::sync::Mirror;
 use dust_protocol::apply::{Stamp, apply, outcome};
 use dust_protocol::channel::Frame;
 use dust_protocol::value::is_subtree;
 use dust_protocol::{CommittedOp, Leaves, Op, OpKind, Path, Precondition, RawJson, envelope};
+use serde_json::{Value, json};
+
+use crate::sync::Mirror;
 
 /// One store, and at most one client's connection to it.
 #[derive(Debug, Default)]

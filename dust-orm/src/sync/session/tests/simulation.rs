@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use dust_protocol::channel::Written;
+use dust_protocol::testing::{near_op, near_path};
+use dust_protocol::{Op, Path, Precondition, RawJson, Write, read};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -11,9 +14,6 @@ use super::super::{Command, CommandId, Output, Session, StoreId, Timing, Work};
 use super::server::{Connection, Server};
 use crate::error::{DustErr, ErrKind};
 use crate::sync::Mirror;
-use dust_protocol::channel::Written;
-use dust_protocol::testing::{near_op, near_path};
-use dust_protocol::{Op, Path, Precondition, RawJson, Write, read};
 
 #[derive(Clone, Debug)]
 enum Event {

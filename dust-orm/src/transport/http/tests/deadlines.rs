@@ -1,5 +1,7 @@
 //! One deadline for all requests of a call.
 
+use dust_protocol::{Op, Write};
+
 use super::peer::{Step, bytes, json};
 use super::*;
 use crate::entity::prelude::*;
@@ -7,7 +9,6 @@ use crate::error::{DustErr, ErrKind};
 use crate::repo::DustRepo;
 use crate::tests_cfg::link;
 use crate::transport::Transport;
-use dust_protocol::{Op, Write};
 
 const WRITTEN: &str = r#"{"revision":7,"store_seq":7}"#;
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use dust_protocol::{BatchOp, Op, Write};
+
 use super::peer::{answer, bytes, json};
 use super::*;
 use crate::entity::prelude::*;
@@ -9,7 +11,6 @@ use crate::error::{DustErr, ErrKind};
 use crate::repo::DustRepo;
 use crate::tests_cfg::link;
 use crate::transport::Transport;
-use dust_protocol::{BatchOp, Op, Write};
 
 fn chunk(bytes: &[u8]) -> Vec<u8> {
     [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()

@@ -13,13 +13,13 @@ mod traces;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use dust_protocol::{Path, RawJson};
 use futures_core::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::HttpTransport;
 use crate::config::{DustConfig, DustConfigBuilder};
 use crate::world::World;
-use dust_protocol::{Path, RawJson};
 use peer::{Peer, Step};
 
 const TOKEN: &str = "dust_tok_scripted";

@@ -1,10 +1,11 @@
 //! Lists by range, and a server that does not know them.
 
+use dust_protocol::{Glob, ListRequest, Selector};
+
 use super::peer::{Step, json};
 use super::*;
 use crate::error::{DustErr, ErrKind};
 use crate::transport::Transport;
-use dust_protocol::{Glob, ListRequest, Selector};
 
 fn page(paths: &[&str], cursor: Option<&str>) -> Step {
     let leaf = |path: &&str| format!(r#"{{"path":"{path}","value":1,"type":"integer","revision":1}}"#);

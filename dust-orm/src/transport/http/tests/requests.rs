@@ -1,12 +1,13 @@
 //! What is sent, and how answers are read.
 
+use dust_protocol::{
+    BatchOp, Fence, Glob, LeafPage, ListItem, ListRequest, Op, Order, Page, Precondition, Select, Selector, Write,
+};
+
 use super::peer::{Step, answer, bytes, json};
 use super::*;
 use crate::error::{DustErr, ErrKind};
 use crate::transport::Transport;
-use dust_protocol::{
-    BatchOp, Fence, Glob, LeafPage, ListItem, ListRequest, Op, Order, Page, Precondition, Select, Selector, Write,
-};
 
 const WRITTEN: &str = r#"{"revision":7,"store_seq":7}"#;
 const EMPTY_PAGE: &str = r#"{"items":[],"next_cursor":null}"#;

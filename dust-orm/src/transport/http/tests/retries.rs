@@ -2,12 +2,13 @@
 
 use std::error::Error as _;
 
+use dust_protocol::{Op, Write};
+
 use super::peer::{Step, answer, bytes, json};
 use super::*;
 use crate::config::RetryPolicy;
 use crate::error::{DustErr, ErrKind};
 use crate::transport::Transport;
-use dust_protocol::{Op, Write};
 
 const WRITTEN: &str = r#"{"revision":7,"store_seq":7}"#;
 const FOUND: &str = r#"{"path":"a","revision":1,"type":"integer","value":1}"#;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use dust_protocol::{Op, Write};
+
 use super::peer::{Step, json};
 use super::*;
 use crate::transport::Transport;
-use dust_protocol::{Op, Write};
 
 const WRITTEN: &str = r#"{"revision":7,"store_seq":7}"#;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::task::{Context, Waker};
 
+use dust_protocol::{Op, Write};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -11,7 +12,6 @@ use tracing::{Event, Metadata, Subscriber};
 use super::peer::{Step, json};
 use super::*;
 use crate::transport::Transport;
-use dust_protocol::{Op, Write};
 
 type Fields = BTreeMap<&'static str, String>;
 

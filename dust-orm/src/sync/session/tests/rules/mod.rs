@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use dust_protocol::channel::{FileUpload, Frames, Written};
+use dust_protocol::{CommittedOp, Op, OpKind, Path, Precondition, RawJson, Write};
 use serde_json::{Value, json};
 
 use super::super::{Command, CommandId, Output, Session, StoreId, StoreState, Timing, Work};
 use crate::error::{DustErr, ErrKind};
-use dust_protocol::channel::{FileUpload, Frames, Written};
-use dust_protocol::{CommittedOp, Op, OpKind, Path, Precondition, RawJson, Write};
 
 mod connection;
 mod liveness;
