@@ -171,8 +171,7 @@ impl DustRepoBuilder {
         }
         Err(DustErr::invalid_params(
             "the builder was not told where the store is: call `store` for an embedded one, `config` for one on a server, \
-             or `transport`"
-                .to_owned(),
+             or `transport`",
         ))
     }
 }

@@ -46,8 +46,7 @@ where
         }
         if without_columns.is_changed() {
             return Err(DustErr::invalid_params(
-                "the builder holds related models, and a Dust record has no relations: write each on its own"
-                    .to_owned(),
+                "the builder holds related models, and a Dust record has no relations: write each on its own",
             ));
         }
         Ok(self.into())

@@ -121,7 +121,7 @@ impl Place {
 async fn in_time<T>(operation: &str, step: impl Future<Output = Result<T, DustErr>>) -> Result<T, DustErr> {
     match timeout(STEP, step).await {
         Ok(result) => result,
-        Err(_) => Err(DustErr::timeout(operation.to_owned())),
+        Err(_) => Err(DustErr::timeout(operation)),
     }
 }
 

@@ -50,8 +50,7 @@ impl Tls {
     pub(super) fn new() -> Result<Tls, DustErr> {
         Err(DustErr::invalid_params(
             "the address of the socket begins with wss, but dust-orm was built without TLS: turn on its feature `rustls` \
-             or `native-tls`"
-                .to_owned(),
+             or `native-tls`",
         ))
     }
 

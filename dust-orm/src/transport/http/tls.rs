@@ -24,8 +24,7 @@ pub(super) fn choose(builder: ClientBuilder, https: bool, _http1_only: bool) -> 
     if https {
         return Err(DustErr::invalid_params(
             "the base URL begins with https, but dust-orm was built without TLS: turn on its feature `rustls` or \
-             `native-tls`"
-                .to_owned(),
+             `native-tls`",
         ));
     }
     Ok(builder)
