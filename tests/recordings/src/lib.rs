@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// One recorded request over HTTP and its answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Exchange {
     /// The name of the file.
     pub file: String,
@@ -12,8 +12,8 @@ pub struct Exchange {
     pub command: String,
     /// The HTTP status.
     pub status: u16,
-    /// The header `Retry-After`.
-    pub retry_after: Option<String>,
+    /// The headers of the answer that were recorded.
+    pub headers: Vec<(String, String)>,
     /// The body of the answer, without its line breaks.
     pub body: String,
 }
@@ -55,6 +55,11 @@ impl Exchange {
         Some(target.trim_end_matches('\''))
     }
 
+    /// A header of the answer, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// The call, or `None` for a route outside of the entries.
     pub fn call(&self) -> Option<Call> {
         Some(match (self.method(), self.target()?) {
@@ -80,38 +85,35 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../wire")
 }
 
-/// Reads every recorded exchange over HTTP.
+/// Reads the exchanges of the recordings over HTTP.
 pub fn exchanges() -> Vec<Exchange> {
+    let mut exchanges = all_exchanges();
+    // The recordings whose names begin with `g` are of WebSockets.
+    exchanges.retain(|exchange| !exchange.file.starts_with('g'));
+    assert!(exchanges.len() > 400, "only {} exchanges were found", exchanges.len());
+    exchanges
+}
+
+/// Reads every exchange over HTTP, those beside recorded WebSockets too.
+pub fn all_exchanges() -> Vec<Exchange> {
     let mut exchanges: Vec<Exchange> = Vec::new();
-    for entry in std::fs::read_dir(folder()).unwrap() {
-        let file = entry.unwrap().path();
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        // The files of `g` are about WebSockets.
-        if name.starts_with('g') || !name.ends_with(".txt") {
-            continue;
-        }
-        let text = std::fs::read_to_string(&file).unwrap();
+    for (file, text) in files() {
         let mut open = false;
         for line in text.lines() {
             if line.starts_with("$ curl") {
                 open = true;
-                exchanges.push(Exchange {
-                    file: name.clone(),
-                    command: line.to_owned(),
-                    status: 0,
-                    retry_after: None,
-                    body: String::new(),
-                });
+                exchanges.push(Exchange { file: file.clone(), command: line.to_owned(), ..Exchange::default() });
             } else if line.is_empty() {
                 open = false;
             } else if let Some(exchange) = exchanges.last_mut().filter(|_| open) {
-                match line.strip_prefix("< ") {
-                    Some(head) => match (head.strip_prefix("HTTP/1.1 "), head.strip_prefix("retry-after: ")) {
-                        (Some(status), _) => exchange.status = status[..3].parse().unwrap(),
-                        (_, Some(seconds)) => exchange.retry_after = Some(seconds.to_owned()),
-                        _ => {}
-                    },
-                    None => exchange.body.push_str(line),
+                let Some(head) = line.strip_prefix("< ") else {
+                    exchange.body.push_str(line);
+                    continue;
+                };
+                match (head.strip_prefix("HTTP/1.1 "), head.split_once(": ")) {
+                    (Some(status), _) => exchange.status = status[..3].parse().unwrap(),
+                    (None, Some((name, value))) => exchange.headers.push((name.to_owned(), value.to_owned())),
+                    (None, None) => {}
                 }
             }
         }
@@ -123,11 +125,21 @@ pub fn exchanges() -> Vec<Exchange> {
 /// Reads every recorded JSON frame that a client received.
 pub fn received_frames() -> Vec<String> {
     let mut frames = Vec::new();
-    for file in std::fs::read_dir(folder()).unwrap() {
-        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+    for (_, text) in files() {
         let received = text.lines().filter_map(|line| line.split_once("] <- text "));
         frames.extend(received.map(|(_, frame)| frame.trim().to_owned()));
     }
     assert!(frames.len() > 300, "only {} frames were found", frames.len());
     frames
+}
+
+/// The recordings, each with the name of its file, in the order of the names.
+fn files() -> Vec<(String, String)> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
+    files.sort();
+    let read = |file: PathBuf| {
+        (file.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&file).unwrap())
+    };
+    files.into_iter().map(read).collect()
 }

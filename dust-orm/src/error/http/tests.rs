@@ -38,7 +38,7 @@ fn error(exchange: &Exchange) -> DustErr {
     let path = Path::parse("some/path").unwrap();
     let refusal = Refusal {
         status: exchange.status,
-        retry_after: exchange.retry_after.as_deref(),
+        retry_after: exchange.header("retry-after"),
         location: None,
         body: exchange.body.as_bytes(),
         sent: 0,

@@ -1,7 +1,6 @@
 //! Every recorded frame is read as what it is.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use rmpv::Value as Packed;
 use serde_json::Value;
@@ -21,7 +20,7 @@ struct Recorded {
 
 /// The recorded frames, JSON and MessagePack.
 fn recorded() -> Vec<Recorded> {
-    let wire = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/wire");
+    let wire = recordings::folder();
     let mut frames = Vec::new();
     for file in std::fs::read_dir(wire).unwrap() {
         let file = file.unwrap();

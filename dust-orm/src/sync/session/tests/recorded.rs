@@ -1,6 +1,5 @@
 //! The recordings as a server: what a real one sent, frame by frame, makes the mirror that it says it has.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use dust_protocol::{Glob, ListItem, ListRequest};
@@ -11,7 +10,7 @@ use crate::sync::Mirror;
 
 /// What one connection of a recording received, from its `nth` join on.
 fn received(file: &str, connection: &str, joins_before: usize) -> (String, Vec<String>) {
-    let wire = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/wire").join(file);
+    let wire = recordings::folder().join(file);
     let text = std::fs::read_to_string(wire).unwrap();
     let (sent, got) = (format!("[{connection}] -> text   "), format!("[{connection}] <- text   "));
     let mut joins = 0;
@@ -69,7 +68,7 @@ fn leaves(mirror: &Mirror) -> Vec<(String, Value, u64)> {
 
 /// The items of the list that a recording holds.
 fn listed(file: &str) -> Vec<(String, Value, u64)> {
-    let wire = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/wire").join(file);
+    let wire = recordings::folder().join(file);
     let text = std::fs::read_to_string(wire).unwrap();
     let line = text.lines().find(|line| line.starts_with("{\"items\":[{")).unwrap();
     let page: Value = serde_json::from_str(line).unwrap();
