@@ -49,8 +49,8 @@ use crate::error::DustErr;
 /// How long changes are collected before they are written.
 const LINGER: Duration = Duration::from_millis(100);
 /// The pause after a failure, doubled for each further one.
-const MIN_PAUSE: Duration = Duration::from_millis(200);
-const MAX_PAUSE: Duration = Duration::from_secs(30);
+const MIN_RETRY_PAUSE: Duration = Duration::from_millis(200);
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(30);
 /// How often a failure is warned of at the most.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 /// How long one step of a transaction may take.
@@ -240,7 +240,7 @@ impl Writer {
             self.failures = 0;
             return None;
         }
-        let pause = MIN_PAUSE.saturating_mul(1 << self.failures.min(16)).min(MAX_PAUSE);
+        let pause = MIN_RETRY_PAUSE.saturating_mul(1 << self.failures.min(16)).min(MAX_RETRY_PAUSE);
         self.failures = self.failures.saturating_add(1);
         Some(Instant::now() + pause)
     }

@@ -20,8 +20,8 @@ const MAX_BYTES: usize = 4 << 20;
 /// The pause between two transactions of one save: half of the time that the first one took, within these bounds.
 ///
 /// SQLite does not queue connections that wait: each tries again after at most 25 ms in the first 128 ms of its wait,
-/// after 50 ms until 228 ms, and after 100 ms from then on. So who has waited for the whole transaction tries within
-/// the pause.
+/// after 50 ms until 228 ms, and after 100 ms from then on. A connection that has waited for the whole transaction
+/// therefore tries within the pause.
 const MIN_PAUSE: Duration = Duration::from_millis(30);
 const MAX_PAUSE: Duration = Duration::from_millis(120);
 /// The time without a new mark after which another client's unfinished save is taken over.
@@ -146,8 +146,6 @@ struct Save<'s> {
 
 impl<'s> Save<'s> {
     async fn begin(place: &'s Place, store: &'s StoreShared, unsaved: &Unsaved) -> Result<Save<'s>, Stop> {
-        let write = in_time(WRITING, place.cache.write(&store.name)).await?;
-        let began = Instant::now();
         let cursor = Cursor {
             server: place.server.clone(),
             seq: unsaved.seq,
@@ -155,7 +153,13 @@ impl<'s> Save<'s> {
             inexact_through: unsaved.inexact_through,
             unfinished: None,
         };
-        Ok(Save { place, store, write, cursor, began, leaves: 0, bytes: 0 })
+        Save::transaction(place, store, cursor).await
+    }
+
+    /// Begins a transaction of a save.
+    async fn transaction(place: &'s Place, store: &'s StoreShared, cursor: Cursor) -> Result<Save<'s>, Stop> {
+        let write = in_time(WRITING, place.cache.write(&store.name)).await?;
+        Ok(Save { place, store, write, cursor, began: Instant::now(), leaves: 0, bytes: 0 })
     }
 
     /// Writes the whole mirror, piece by piece, and then what has changed meanwhile: what is committed last is as of
@@ -229,13 +233,12 @@ impl<'s> Save<'s> {
         store.set_saved(None);
         in_time(WRITING, write.commit(Cursor { unfinished: Some(Arc::clone(&mark)), ..cursor.clone() })).await?;
         sleep((began.elapsed() / 2).clamp(MIN_PAUSE, MAX_PAUSE)).await;
-        let mut write = in_time(WRITING, place.cache.write(&store.name)).await?;
-        let began = Instant::now();
-        let kept = in_time(WRITING, write.cursor()).await?;
+        let mut next = Save::transaction(place, store, cursor).await?;
+        let kept = in_time(WRITING, next.write.cursor()).await?;
         if kept.and_then(|kept| kept.unfinished).is_none_or(|last| last != mark) {
             return Err(Stop::TakenOver);
         }
-        Ok(Save { place, store, write, cursor, began, leaves: 0, bytes: 0 })
+        Ok(next)
     }
 
     async fn finish(self) -> Result<Saved, Stop> {
