@@ -68,6 +68,7 @@ mod transaction;
 mod write;
 
 use std::fmt;
+use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path as FilePath;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -266,14 +267,37 @@ fn opening(error: DatabaseError, file: &str) -> StoreError {
         DatabaseError::UpgradeRequired(version) => {
             StoreErrorKind::NotAStore { file, reason: format!("redb file format {version}") }.into()
         }
-        DatabaseError::Storage(redb::StorageError::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
-            StoreErrorKind::NotAStore { file, reason: "not a redb file".to_owned() }.into()
-        }
+        DatabaseError::Storage(redb::StorageError::Io(error)) => not_opened(&error, file).into(),
         DatabaseError::Storage(redb::StorageError::Corrupted(reason)) => {
             StoreErrorKind::Damaged { file, reason }.into()
         }
         other => StoreErrorKind::Storage(format!("cannot open {file}: {other}").into()).into(),
     }
+}
+
+/// The way out of each refusal of the operating system that a wrong path causes.
+fn not_opened(error: &io::Error, file: String) -> StoreErrorKind {
+    let message = match error.kind() {
+        ErrorKind::InvalidData => return StoreErrorKind::NotAStore { file, reason: "not a redb file".to_owned() },
+        ErrorKind::UnexpectedEof => return StoreErrorKind::Damaged { file, reason: "it ends too early".to_owned() },
+        ErrorKind::NotFound if file.is_empty() => {
+            "the path of the store is empty; name a file, such as dev.redb".to_owned()
+        }
+        ErrorKind::NotFound => format!("cannot open {file}: its folder does not exist; create the folder first"),
+        ErrorKind::IsADirectory => {
+            let file = file.trim_end_matches('/');
+            format!("cannot open {file}: it is a folder; name a file in it, such as {file}/dev.redb")
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => format!(
+            "cannot open {file}: {error}; a store is read and written, so give this process write access to the file \
+             and its folder, or choose another file"
+        ),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            format!("cannot open {file}: {error}; make room, or choose a file on another disk")
+        }
+        _ => format!("cannot open {file}: {error}; choose another file"),
+    };
+    StoreErrorKind::Storage(message.into())
 }
 
 /// Checks that a database is a store of a known format, and makes an empty one a store.

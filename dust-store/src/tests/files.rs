@@ -42,6 +42,53 @@ fn file_opens_once() {
 }
 
 #[test]
+fn wrong_path_is_named_with_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = |file: &std::path::Path| Store::open(file).unwrap_err().to_string();
+    let folder = dir.path().display();
+    assert_eq!(
+        said(dir.path()),
+        format!(
+            "the storage failed: cannot open {folder}: it is a folder; name a file in it, such as {folder}/dev.redb"
+        )
+    );
+    assert_eq!(
+        said(&dir.path().join("no/dev.redb")),
+        format!(
+            "the storage failed: cannot open {folder}/no/dev.redb: its folder does not exist; create the folder first"
+        )
+    );
+    assert_eq!(said("".as_ref()), "the storage failed: the path of the store is empty; name a file, such as dev.redb");
+    std::fs::write(dir.path().join("notes"), "x").unwrap();
+    for wrong in ["notes/dev.redb".to_owned(), "x".repeat(300), "a\0b".to_owned()] {
+        let error = said(&dir.path().join(&wrong));
+        assert!(error.ends_with("; choose another file") && error.contains(&wrong), "{error}");
+    }
+}
+
+#[test]
+fn begin_of_file_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("dev.redb");
+    drop(Store::open(&file).unwrap());
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..100]).unwrap();
+    let refused = Store::open(&file).unwrap_err();
+    assert_eq!(refused.name(), "damaged", "{refused}");
+    assert!(refused.to_string().ends_with("restore a copy of it, or delete it to begin with an empty store"));
+}
+
+/// The superuser, who may run the tests, may write every file.
+#[test]
+fn missing_permission_is_named_with_way_out() {
+    for kind in [std::io::ErrorKind::PermissionDenied, std::io::ErrorKind::ReadOnlyFilesystem] {
+        let error = crate::StoreError::from(crate::not_opened(&kind.into(), "data/dev.redb".to_owned())).to_string();
+        assert!(error.starts_with("the storage failed: cannot open data/dev.redb: "), "{error}");
+        assert!(error.contains("give this process write access to the file and its folder"), "{error}");
+    }
+}
+
+#[test]
 fn other_file_is_refused_and_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let text = dir.path().join("notes.txt");
