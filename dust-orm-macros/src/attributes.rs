@@ -131,13 +131,18 @@ fn prefix(meta: &ParseNestedMeta<'_>) -> Result<Vec<LitStr>> {
         .collect()
 }
 
-/// Refuses the two texts that a pattern reads as an escaped wildcard: records below them could be written but not listed.
+/// The answer to a name that holds a NUL character.
+pub(crate) const WITHOUT_NUL: &str = "a Dust server loses what is under a path with a NUL character: remove `\\0`";
+
+/// Refuses the texts that a Dust server cannot read back: the two that a pattern reads as an escaped wildcard, and those
+/// that hold a NUL character.
 fn addressable(literal: LitStr) -> Result<LitStr> {
     match literal.value().as_str() {
         value @ ("\\*" | "\\**") => Err(Error::new(
             literal.span(),
             format!("no pattern can name the segment `{value}`, so that its records could not be read; choose another"),
         )),
+        value if value.contains('\0') => Err(Error::new(literal.span(), WITHOUT_NUL)),
         _ => Ok(literal),
     }
 }

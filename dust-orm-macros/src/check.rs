@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use syn::{DeriveInput, Error, LitStr, Result};
 
-use crate::attributes::Attributes;
+use crate::attributes::{Attributes, WITHOUT_NUL};
 use crate::model::{Field, Model};
 use crate::serde_attributes::{always_written, metas, text};
 
@@ -72,6 +72,9 @@ fn leaves(model: &Model) -> Result<()> {
         if field.name.is_empty() {
             return Err(Error::new(field.name_span, "a leaf needs a name: `rename` cannot be empty"));
         }
+        if field.name.contains('\0') {
+            return Err(Error::new(field.name_span, WITHOUT_NUL));
+        }
         always_written(&field.serde)?;
         if let Some(other) = names.insert(field.name.to_ascii_lowercase(), field) {
             return Err(Error::new(field.name_span, same_name(other, field)));
@@ -98,6 +101,9 @@ fn aliases<'m>(model: &'m Model, mut names: HashMap<String, &'m Field>) -> Resul
             let name = alias.value();
             if name.is_empty() {
                 return Err(Error::new(alias.span(), "a leaf has a name: `alias` cannot be empty"));
+            }
+            if name.contains('\0') {
+                return Err(Error::new(alias.span(), WITHOUT_NUL));
             }
             match names.insert(name.to_ascii_lowercase(), field) {
                 Some(other) if other.ident != field.ident => {

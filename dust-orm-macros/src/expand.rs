@@ -124,11 +124,11 @@ pub(crate) fn fields(model: &Model) -> TokenStream {
 pub(crate) fn entity(attributes: &Attributes, prefix: &[LitStr], key: &Field) -> TokenStream {
     let mode = syn::Ident::new(attributes.mode, Span::mixed_site());
     let key_case = syn::Ident::new(attributes.key_case, Span::mixed_site());
-    let ident = &key.ident;
-    let at = place(key);
-    let to_segment = quote_spanned!(at=> __dust::key_to_segment(key));
-    let segment = quote_spanned!(at=> __dust::key_segment(&model.#ident, Self::key_to_segment));
-    let set = quote_spanned!(at=> __dust::set_key(&mut model.#ident, segment, Self::key_to_segment));
+    let (at, ident, ty) = (place(key), &key.ident, &key.ty);
+    let access = quote_spanned!(at=> <<#ty as __dust::KeyField<_>>::Field as __dust::KeyAccess>);
+    let to_segment = quote_spanned!(at=> #access::to_segment(key));
+    let segment = quote_spanned!(at=> #access::segment(&model.#ident));
+    let set = quote_spanned!(at=> #access::set(&mut model.#ident, segment));
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
         #[diagnostic::do_not_recommend]

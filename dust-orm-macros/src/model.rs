@@ -111,6 +111,7 @@ pub(crate) fn parse(input: &DeriveInput, derive: Derive) -> Result<Model> {
         };
         return Err(Error::new(parameter.span(), reason));
     }
+    named_by_sea_orm(input)?;
     let rename_all = serde_attributes::container(&input.attrs, derive)?;
     let sea_orm: Vec<_> = named.named.iter().map(SeaOrmField::parse).collect();
     let composite = sea_orm.iter().filter(|field| field.key.is_some()).count() > 1;
@@ -152,6 +153,20 @@ pub(crate) fn parse(input: &DeriveInput, derive: Derive) -> Result<Model> {
         });
     }
     Ok(Model { ident: input.ident.clone(), fields })
+}
+
+/// Refuses another name than `Model` beside `DeriveEntityModel`, which is known by its `table_name`: it refuses the name
+/// too, and then does not make the types that the impls are for.
+fn named_by_sea_orm(input: &DeriveInput) -> Result<()> {
+    let has_table =
+        serde_attributes::metas(&input.attrs, "sea_orm").iter().any(|meta| meta.path().is_ident("table_name"));
+    match has_table && input.ident != "Model" {
+        true => Err(Error::new(
+            input.ident.span(),
+            format!("SeaORM wants the struct of an entity to be called `Model`: rename `{}`", input.ident),
+        )),
+        false => Ok(()),
+    }
 }
 
 /// What SeaORM's attributes say of one field. SeaORM's own derive reports what is wrong with them.
@@ -286,6 +301,28 @@ mod tests {
         };
         let columns: Vec<_> = fields(&model).iter().map(|field| field.column.to_string()).collect();
         assert_eq!(columns, ["Id", "Type", "X", "Is2d", "Line1", "Self_", "CakeId", "Other"]);
+    }
+
+    #[test]
+    fn other_name_beside_table_name_is_refused() {
+        let other: DeriveInput = parse_quote!(
+            #[sea_orm(table_name = "links")]
+            struct Link {
+                id: i32,
+            }
+        );
+        let error = parse(&other, Derive::Entity).map(|_| ()).unwrap_err().to_string();
+        assert_eq!(error, "SeaORM wants the struct of an entity to be called `Model`: rename `Link`");
+        // Without `DeriveEntityModel` the name is free.
+        assert_eq!(
+            fields(&parse_quote!(
+                struct Link {
+                    id: i32,
+                }
+            ))
+            .len(),
+            1
+        );
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub use crate::entity::{DustEntity, Field, FieldState, Fields, KeyCase, KeyOf, S
     message = "the field type `{Self}` is no type of a column",
     label = "lacks what SeaORM requires of a column",
     note = "for a type of your own, derive SeaORM's `DeriveActiveEnum`, `DeriveValueType` or `FromJsonQueryResult`",
-    note = "a map or a type of another crate goes into a struct of your own with `FromJsonQueryResult`; a field that \
+    note = "a map, a list or a type of another crate goes into a struct of your own with `FromJsonQueryResult`; a \
+            list of texts or numbers can be a `Vec` with SeaORM's feature `postgres-array`; a field that \
             is no column has `#[sea_orm(ignore)]`"
 )]
 pub trait ColumnField<By> {
@@ -44,8 +45,9 @@ pub trait ColumnField<By> {
     label = "needs serde's `Serialize` and `Deserialize`, and what SeaORM requires of a column",
     note = "for a type of your own, derive serde's `Serialize` and `Deserialize` beside SeaORM's `DeriveActiveEnum`, \
             `DeriveValueType` or `FromJsonQueryResult`",
-    note = "a map or a type of another crate goes into a struct of your own with these derives and \
-            `FromJsonQueryResult`"
+    note = "a map, a list or a type of another crate goes into a struct of your own with these derives and \
+            `FromJsonQueryResult`; a list of texts or numbers can be a `DustSet`, or a `Vec` with SeaORM's feature \
+            `postgres-array`"
 )]
 pub trait StoredField<By> {
     /// `Self`
@@ -78,6 +80,75 @@ impl<V: Into<Value> + Clone + PartialEq + Serialize + DeserializeOwned> StoredFi
 #[diagnostic::do_not_recommend]
 impl<V: Impossible> StoredField<Never> for V {
     type Field = V;
+}
+
+/// The type of the key; see [`ColumnField`].
+#[diagnostic::on_unimplemented(
+    message = "the type `{Self}` cannot be the key of a record in Dust",
+    label = "needs `Display` and `FromStr`, by which a key is written into the path of its record and read from it",
+    note = "a key is always there: a `String`, an integer, a `Uuid`, or a type of your own that implements both; an \
+            `Option` or a list is none"
+)]
+pub trait KeyField<By> {
+    /// `Self`
+    type Field;
+}
+
+#[diagnostic::do_not_recommend]
+impl<K: Into<Value> + Display + FromStr<Err: Display>> KeyField<Bounds> for K {
+    type Field = K;
+}
+
+#[diagnostic::do_not_recommend]
+impl<K: Impossible> KeyField<Never> for K {
+    type Field = K;
+}
+
+/// The functions of a key.
+pub trait KeyAccess {
+    /// `Self`
+    type Key;
+
+    /// `ActiveValue<Self>`
+    type Active;
+
+    /// The key as a path segment.
+    fn to_segment(key: &Self::Key) -> Cow<'_, str>;
+
+    /// The key of an ActiveModel as a path segment.
+    fn segment(key: &Self::Active) -> Option<String>;
+
+    /// Reads a key. A segment that the key itself would write otherwise is refused: `007` is the number 7, but not the
+    /// path of the record 7, which a later write would create beside it.
+    fn set(key: &mut Self::Active, segment: &str) -> Result<(), String>;
+}
+
+impl<K: Into<Value> + Display + FromStr<Err: Display> + 'static> KeyAccess for K {
+    type Key = K;
+    type Active = ActiveValue<K>;
+
+    fn to_segment(key: &K) -> Cow<'_, str> {
+        // The compiler decides whether the key is a text already.
+        match (key as &dyn Any).downcast_ref::<String>() {
+            Some(text) => Cow::Borrowed(text),
+            None => Cow::Owned(key.to_string()),
+        }
+    }
+
+    fn segment(key: &ActiveValue<K>) -> Option<String> {
+        key.try_as_ref().map(|key| K::to_segment(key).into_owned())
+    }
+
+    fn set(key: &mut ActiveValue<K>, segment: &str) -> Result<(), String> {
+        let value = segment.parse::<K>().map_err(|error| error.to_string())?;
+        let written = K::to_segment(&value);
+        if written != segment {
+            return Err(format!("this key is written {written:?}"));
+        }
+        drop(written);
+        *key = ActiveValue::Unchanged(value);
+        Ok(())
+    }
 }
 
 /// The functions of a field that need no serde.
@@ -185,35 +256,6 @@ pub fn not_deserialized<E: de::Error>(position: usize) -> Result<(), E> {
 
 pub fn required_columns<A: Fields>() -> Vec<<A::Entity as EntityTrait>::Column> {
     fields::required_columns::<A>()
-}
-
-/// The one place that needs `ToString` of a key: a type without it is one error, not one for each method.
-pub fn key_to_segment<K: ToString + 'static>(key: &K) -> Cow<'_, str> {
-    // A text is one already; the question is answered by the compiler.
-    match (key as &dyn Any).downcast_ref::<String>() {
-        Some(text) => Cow::Borrowed(text),
-        None => Cow::Owned(key.to_string()),
-    }
-}
-
-pub fn key_segment<K: Into<Value>>(key: &ActiveValue<K>, write: fn(&K) -> Cow<'_, str>) -> Option<String> {
-    key.try_as_ref().map(|key| write(key).into_owned())
-}
-
-/// Reads a key. A segment that the key itself would write otherwise is refused: `007` is the number 7, but not the path
-/// of the record 7, which a later write would create beside it.
-pub fn set_key<K>(key: &mut ActiveValue<K>, segment: &str, write: fn(&K) -> Cow<'_, str>) -> Result<(), String>
-where
-    K: Into<Value> + FromStr<Err: Display>,
-{
-    let value = segment.parse::<K>().map_err(|error| error.to_string())?;
-    let written = write(&value);
-    if written != segment {
-        return Err(format!("this key is written {written:?}"));
-    }
-    drop(written);
-    *key = ActiveValue::Unchanged(value);
-    Ok(())
 }
 
 /// The record codec on its own, for the benchmarks.

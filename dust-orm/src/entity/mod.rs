@@ -51,8 +51,8 @@ pub type KeyOf<E> = <<E as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueTy
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no entity that lives in Dust",
     label = "needs `DeriveDustEntity`",
-    note = "derive `DeriveDustEntity` on its `Model`, beside `DeriveEntityModel`, with `#[dust(prefix = \"..\")]`; the \
-            type that the verbs are told is `Entity`, not `Model`"
+    note = "derive `DeriveDustEntity` on its `Model`, beside `DeriveEntityModel`, with `#[dust(prefix = \"..\")]`",
+    note = "verbs take the type `Entity`, not `Model` or `ActiveModel`: `repo.get::<link::Entity>(key)`"
 )]
 pub trait DustEntity:
     EntityTrait<
