@@ -9,7 +9,8 @@ use super::read::Manner;
 pub(super) fn parameters(params: Value) -> Option<(Map<String, Value>, Manner)> {
     match params {
         Value::Object(params) => Some((params, Manner::Lenient)),
-        Value::Array(pairs) if !pairs.is_empty() => Some((form(pairs)?, Manner::Form)),
+        // A form of which no box is ticked sends nothing at all.
+        Value::Array(pairs) => Some((form(pairs)?, Manner::Form)),
         _ => None,
     }
 }

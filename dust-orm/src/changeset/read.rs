@@ -24,6 +24,9 @@ pub(super) enum Read {
     Mismatch(Option<&'static str>),
 }
 
+/// The field is a list, and the value is none, or a list of something else.
+const NO_LIST: Read = Read::Mismatch(Some("array"));
+
 /// How strict the reading is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
@@ -64,13 +67,20 @@ fn read_into<A: Fields>(model: &mut A, position: usize, view: View<'_>, manner: 
     if read == Read::Value || manner == Manner::Strict {
         return read;
     }
-    let mut again = |view: View<'_>| read_as_it_is(model, position, view, manner) == Read::Value;
+    let mut again = |view: View<'_>, manner| read_as_it_is(model, position, view, manner);
     let is_read = match (read, view) {
-        // A list in which nothing is chosen.
-        (Read::Nothing, View::Str(_)) if manner == Manner::Form => again(View::Json(&Value::Array(Vec::new()))),
-        (Read::Mismatch(Some("array")), View::Str(text)) if manner == Manner::Form => again(View::Json(&json!([text]))),
-        (Read::Mismatch(_), View::Str(text)) => spellings(text).iter().any(|spelling| again(View::Str(spelling))),
-        (Read::Mismatch(_), View::Json(Value::Array(items))) if manner == Manner::Form => {
+        // A list in which nothing is chosen. What takes any text, as JSON does, is no list.
+        (Read::Nothing, View::Str(_)) if manner == Manner::Form && again(view, Manner::Strict) == NO_LIST => {
+            again(View::Json(&Value::Array(Vec::new())), manner) == Read::Value
+        }
+        (NO_LIST, View::Str(text)) if manner == Manner::Form => {
+            again(View::Json(&json!([text])), manner) == Read::Value
+        }
+        (Read::Mismatch(_), View::Str(text)) => {
+            spellings(text).iter().any(|spelling| again(View::Str(spelling), manner) == Read::Value)
+        }
+        // A list of which one item is wrong is not the last item.
+        (Read::Mismatch(_), View::Json(Value::Array(items))) if manner == Manner::Form && read != NO_LIST => {
             match items.last().map(View::of) {
                 Some(last) => return read_into(model, position, last, Manner::Lenient),
                 None => false,

@@ -57,11 +57,61 @@ fn wrong_values_of_a_form_are_invalid() {
 
 #[test]
 fn list_that_is_no_form_is_an_error_of_base() {
-    for params in
-        [json!([["title"]]), json!([["title", "a", "b"]]), json!([[1, "a"]]), json!(["title", "a"]), json!([])]
-    {
+    for params in [json!([["title"]]), json!([["title", "a", "b"]]), json!([[1, "a"]]), json!(["title", "a"])] {
         assert_eq!(errors(&posted(params)), json!({"base": ["is invalid"]}));
     }
+}
+
+#[test]
+fn form_without_pairs_changes_nothing() {
+    let changeset = sent("");
+    assert_eq!((changes(&changeset), errors(&changeset)), (json!({}), json!({})));
+    assert_eq!(errors(&changeset.validate_required([Post::Title])), json!({"title": ["can't be blank"]}));
+}
+
+mod poll {
+    use crate::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, DeriveDustEntity, Serialize, Deserialize)]
+    #[sea_orm(table_name = "polls")]
+    #[dust(prefix = "polls", crate = "crate")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i32,
+        pub answers: DustSet<i32>,
+        pub others: Option<DustSet<i32>>,
+        pub data: Json,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+#[test]
+fn list_with_wrong_item_is_invalid_wherever_item_stands() {
+    use poll::{ActiveModel, Column};
+    let cast = |pairs: &[(&str, &str)]| {
+        let poll = Changeset::cast(ActiveModel::default(), pairs, [Column::Answers, Column::Others, Column::Data]);
+        (json!(poll.changes()), json!(poll.errors()))
+    };
+    let invalid = json!(["is invalid"]);
+    for items in [["x", "1"], ["1", "x"], ["x", ""], ["", "x"]] {
+        let pairs: Vec<_> = items.iter().flat_map(|item| [("answers", *item), ("others[]", *item)]).collect();
+        assert_eq!(cast(&pairs), (json!({}), json!({"answers": invalid, "others": invalid})), "{items:?}");
+    }
+    let pairs = [("answers", "1"), ("answers", ""), ("others", ""), ("others", "2")];
+    assert_eq!(cast(&pairs), (json!({"answers": [1], "others": [2]}), json!({})));
+    assert_eq!(cast(&[("answers", ""), ("others", "")]), (json!({"answers": [], "others": null}), json!({})));
+}
+
+#[test]
+fn blank_text_of_form_is_no_json() {
+    use poll::{ActiveModel, Column};
+    let poll = Changeset::cast(ActiveModel::default(), [("data", "")], [Column::Data]);
+    assert_eq!(json!(poll.changes()), json!({}));
+    assert_eq!(json!(poll.validate_required([Column::Data]).errors()), json!({"data": ["can't be blank"]}));
 }
 
 #[test]

@@ -364,7 +364,8 @@ fn acceptance_looks_at_the_parameter() {
     }
     assert_refused(accept(json!({})));
     assert_valid(Changeset::change(stored()).validate_acceptance("terms"));
-    assert_eq!(errors(&accept(json!([]))), json!({"base": ["is invalid"]}));
+    assert_refused(accept(json!([])));
+    assert_eq!(errors(&accept(json!("terms"))), json!({"base": ["is invalid"]}));
 }
 
 #[test]
