@@ -201,6 +201,17 @@ impl Call<'_> {
         let message = format!("{}: {}", self.text(), said.map_or_else(|| otherwise.to_owned(), excerpt));
         DustErr::Unauthorized { scope: body.scope.as_deref().map(excerpt), message }
     }
+
+    /// The error for a refusal that does not come from a Dust server, so that the token may be right.
+    fn kept_away(&self, status: u16, body: &[u8]) -> DustErr {
+        let message = format!(
+            "{}: answered {status}: {}, which is no answer of a Dust server: a proxy or a firewall before it refused \
+             the request, or the base URL is that of another server",
+            self.text(),
+            shorten_bytes(body)
+        );
+        DustErr::Unauthorized { scope: None, message }
+    }
 }
 
 impl Refusal<'_> {
@@ -212,6 +223,7 @@ impl Refusal<'_> {
         match self.status {
             400 if writes && body.is_unknown_outcome() => call.unknown_outcome("the server's writer did not answer it"),
             400 | 422 => call.invalid(&self.detail(&body)),
+            401 | 403 if body.is_foreign() && !self.body.is_empty() => call.kept_away(self.status, self.body),
             401 => call.unauthorized(&body, "the server does not accept the token: it is wrong, expired or revoked"),
             403 if call.operation == Operation::FetchFile => call
                 .unauthorized(&body, "no store that the token may read refers to the file, or it lacks `files:read`"),
@@ -224,6 +236,7 @@ impl Refusal<'_> {
             412 if body.error == "exists" => {
                 DustErr::Exists { path: body.path_or(call), current: body.current_revision }
             }
+            413 if self.sent == 0 => call.invalid("the server, or a proxy before it, refuses the request as too large"),
             413 => call.invalid(&format!(
                 "the server, or a proxy before it, does not take a body of {} bytes; write less at a time, or raise \
                  the limit there (nginx: `client_max_body_size`)",
@@ -232,18 +245,28 @@ impl Refusal<'_> {
             414 | 431 => call.invalid("the path is longer than the server, or a proxy before it, takes"),
             429 => DustErr::RateLimited {
                 retry_after: retry_after(self.retry_after, self.now),
-                limit: call.rate_limit().to_owned(),
+                limit: match body.is_foreign() && !self.body.is_empty() {
+                    true => format!(
+                        "a proxy before the server takes no more requests for now (it answered {})",
+                        shorten_bytes(self.body)
+                    ),
+                    false => call.rate_limit().to_owned(),
+                },
             },
             status @ 500.. if writes => call.unknown_outcome(&format!("answered {status}: {}", self.detail(&body))),
-            status @ 300..400 => DustErr::http(
-                status,
-                format!(
-                    "{}: a redirect to {}, which is not followed; make that the base URL if it is meant",
-                    call.text(),
-                    self.location.map_or_else(|| "nowhere".to_owned(), excerpt),
-                ),
-            ),
+            status @ 300..400 => DustErr::http(status, format!("{}: {}", call.text(), self.redirect())),
             status => DustErr::http(status, format!("{}: {}", call.text(), self.detail(&body))),
+        }
+    }
+
+    /// The way out of an answer that leads elsewhere.
+    fn redirect(&self) -> String {
+        match self.location {
+            Some(location) => format!(
+                "a redirect to {}, which is not followed; make that the base URL if it is meant",
+                excerpt(location)
+            ),
+            None => "a redirect without an address, which no Dust server answers; check the base URL".to_owned(),
         }
     }
 
@@ -265,6 +288,11 @@ impl Refusal<'_> {
 }
 
 impl ErrorBody<'_> {
+    /// True if the answer names no error, as every error of a Dust server does.
+    fn is_foreign(&self) -> bool {
+        self.error.is_empty() && self.message.is_none() && self.detail.is_none()
+    }
+
     /// A 400 that is no bad input: the writer did not answer in time or was not there, and may apply the write all the same.
     fn is_unknown_outcome(&self) -> bool {
         self.detail.as_deref().is_some_and(|detail| detail.starts_with("{:writer_unavailable"))
@@ -287,24 +315,31 @@ fn retry_after(header: Option<&str>, now: Duration) -> Duration {
 /// The duration that a header `Retry-After` stands for, counted from `now`, the time since 1970.
 pub(crate) fn parse_retry_after(header: &str, now: Duration) -> Option<Duration> {
     let header = header.trim();
-    match header.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => Some(http_date(header)?.saturating_sub(now)),
+    let is_number = !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit());
+    match is_number {
+        true => Some(header.parse().map_or(Duration::MAX, Duration::from_secs)),
+        false => Some(http_date(header)?.saturating_sub(now)),
     }
 }
 
-/// A date such as `Wed, 21 Oct 2026 07:28:00 GMT`, the form of RFC 9110 that senders have to use, as the time since
-/// 1970.
+/// A date in one of the three forms of RFC 9110, as the time since 1970: `Wed, 21 Oct 2026 07:28:00 GMT`, and the two that
+/// only recipients have to know, `Wednesday, 21-Oct-26 07:28:00 GMT` and `Wed Oct 21 07:28:00 2026`.
 fn http_date(text: &str) -> Option<Duration> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut parts = text.split_once(", ")?.1.split(' ');
-    let mut next = || parts.next();
-    let (day, month, year, time, zone) = (next()?, next()?, next()?, next()?, next()?);
-    if zone != "GMT" || next().is_some() {
-        return None;
-    }
+    let is_separator = |char| matches!(char, ' ' | '-');
+    let parts: Vec<&str> = match text.split_once(", ") {
+        Some((_, date)) => date.split(is_separator).collect(),
+        None => text.split_ascii_whitespace().collect(),
+    };
+    let (day, month, year, time) = match parts[..] {
+        [day, month, year, time, "GMT"] => (day, month, year, time),
+        [_, month, day, time, year] if year != "GMT" => (day, month, year, time),
+        _ => return None,
+    };
+    // A year of two digits: a server does not ask for a pause of decades.
+    let century = if year.len() == 2 { "20" } else { "" };
     let month = MONTHS.iter().position(|name| *name == month)? + 1;
-    let rfc3339 = format!("{year}-{month:02}-{day:0>2}T{time}Z");
+    let rfc3339 = format!("{century}{year}-{month:02}-{day:0>2}T{time}Z");
     envelope::unix_seconds(&rfc3339).and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs)
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::excerpt::excerpt;
@@ -194,14 +195,28 @@ fn check_path(path: &str) -> Result<(), Unreadable> {
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unreadable> {
     // One check of the whole text is faster than a check of every value.
-    let text = str::from_utf8(body).map_err(|error| Unreadable::new(error.to_string()))?;
+    let text = str::from_utf8(body).map_err(|error| not_json(body, &error.to_string()))?;
     serde_json::from_str(text).map(|JsonObject(answer)| answer).map_err(|error| {
-        if text.trim_start().starts_with('<') {
-            return Unreadable::new(
-                "it is an HTML page and not JSON, as the sign-in page of a network or a proxy gives; check the \
-                 network and the base URL",
-            );
+        let why = match error.classify() {
+            Category::Eof => "it is cut off".to_owned(),
+            Category::Syntax => format!("it is not JSON: {error}"),
+            Category::Data | Category::Io => return Unreadable::new(error.to_string()),
+        };
+        not_json(body, &why)
+    })
+}
+
+/// The reason why a body is not JSON. A page of a proxy may be in any encoding.
+fn not_json(body: &[u8], otherwise: &str) -> Unreadable {
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body).trim_ascii_start();
+    Unreadable::new(match body.first() {
+        None => "it is empty",
+        Some(b'<') => {
+            "it is an HTML page and not JSON, as the sign-in page of a network or a proxy gives; check the network and \
+             the base URL"
         }
-        Unreadable::new(error.to_string())
+        // The first two bytes of every gzip stream.
+        Some(0x1f) if body.get(1) == Some(&0x8b) => "it is compressed without `Content-Encoding: gzip`",
+        _ => otherwise,
     })
 }

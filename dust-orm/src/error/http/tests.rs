@@ -123,6 +123,27 @@ fn a_missing_scope_is_named() {
 }
 
 #[test]
+fn refusal_by_other_program_is_not_blamed_on_token() {
+    for (status, body, said) in [
+        (403, "<html><center>cloudflare</center></html>", "an HTML page"),
+        (401, "<!DOCTYPE html><h1>Sign in</h1>", "an HTML page"),
+        (403, "RBAC: access denied", "RBAC: access denied"),
+        (401, r#"{"code":16}"#, r#"{"code":16}"#),
+    ] {
+        let error = refuse(Operation::Set, status, body);
+        assert_eq!(error.kind(), ErrKind::Unauthorized);
+        let text = error.to_string();
+        assert!(text.contains(said) && text.contains("proxy") && !text.contains("token"), "{text}");
+    }
+    for (status, body) in [(401, ""), (403, ""), (401, r#"{"error":"unauthorized"}"#)] {
+        assert!(refuse(Operation::Set, status, body).to_string().contains("token"));
+    }
+    let limited = |body| refuse(Operation::Set, 429, body).to_string();
+    assert!(limited("<html>Too many requests</html>").contains("a proxy before the server"));
+    assert!(limited(r#"{"error":"rate_limited"}"#).contains("the writes that a token may make"));
+}
+
+#[test]
 fn a_route_that_is_missing_differs_from_a_store_that_is() {
     assert_eq!(refuse(Operation::BatchWrite, 404, "Not Found").kind(), ErrKind::NotImplemented);
     assert_eq!(refuse(Operation::BatchWrite, 405, "Method Not Allowed").kind(), ErrKind::NotImplemented);
@@ -160,6 +181,16 @@ fn the_pause_after_a_429_is_at_least_a_second() {
         (Some("21 Oct 2026"), 1),
         (Some("-5"), 1),
         (Some("18446744073709551615"), 86_400),
+        (Some("99999999999999999999999"), 86_400),
+        (Some(" 7 "), 7),
+        (Some("+7"), 1),
+        (Some("7.5"), 1),
+        (Some(""), 1),
+        (Some("Wednesday, 21-Oct-26 07:28:07 GMT"), 7),
+        (Some("Wed Oct 21 07:28:07 2026"), 7),
+        (Some("Mon Oct  5 07:28:07 2026"), 1),
+        (Some("Thu, 01 Jan 1970 00:00:00 GMT"), 1),
+        (Some("Fri, 31 Dec 9999 23:59:59 GMT"), 86_400),
     ] {
         let refusal = Refusal { status: 429, retry_after: header, location: None, body: b"", sent: 0, now: NOW };
         let error = refusal.error(&call(Operation::Set, About::Path(&path)));
@@ -172,8 +203,11 @@ fn what_is_not_understood_is_shown_short() {
     let long = "é\n".repeat(10_000);
     let error = refuse(Operation::List, 418, &long).to_string();
     assert!(error.len() < 1000 && !error.contains('\n'), "{error}");
-    let DustErr::Http { message, .. } = refuse(Operation::Get, 302, "") else { panic!() };
-    assert!(message.contains("redirect"), "{message}");
+    for status in [301, 302, 304, 308] {
+        let DustErr::Http { message, .. } = refuse(Operation::Get, status, "") else { panic!() };
+        assert!(message.contains("a redirect without an address"), "{message}");
+    }
+    assert!(!refuse(Operation::Delete, 413, "").to_string().contains("0 bytes"));
 }
 
 #[test]
@@ -185,6 +219,23 @@ fn an_html_page_in_the_place_of_an_answer_is_called_one() {
     let write = call(Operation::BatchWrite, About::Ops(1)).unreadable(200, why.clone());
     assert_eq!(write.kind(), ErrKind::Timeout);
     assert!(write.to_string().contains("an HTML page"), "{write}");
+}
+
+#[test]
+fn answer_that_is_no_json_is_named() {
+    for (body, expected) in [
+        (&b""[..], "it is empty"),
+        (b" \r\n", "it is empty"),
+        (b"{\"store_seq\":", "it is cut off"),
+        (b"OK", "it is not JSON: expected value at line 1 column 1"),
+        (b"\x1f\x8b\x08\x00", "it is compressed without `Content-Encoding: gzip`"),
+        (b"<html>Gr\xfc\xdfe</html>", "it is an HTML page"),
+        ("\u{feff}<html>".as_bytes(), "it is an HTML page"),
+        (b"\xff", "invalid utf-8 sequence"),
+    ] {
+        let why = store_seq(body).unwrap_err().to_string();
+        assert!(why.starts_with(expected), "{why}");
+    }
 }
 
 #[test]

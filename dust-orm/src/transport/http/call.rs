@@ -170,7 +170,7 @@ impl HttpTransport {
             now: self.world.unix_time(),
         };
         let error = match refusal.error(call) {
-            DustErr::RateLimited { retry_after, .. } => self.rate_limited(call, retry_after),
+            DustErr::RateLimited { retry_after, limit } => self.rate_limited(call, &limit, retry_after),
             error => error,
         };
         let next = match &error {
@@ -181,9 +181,9 @@ impl HttpTransport {
         (error, next)
     }
 
-    fn rate_limited(&self, call: &Call<'_>, retry_after: Duration) -> DustErr {
+    fn rate_limited(&self, call: &Call<'_>, limit: &str, retry_after: Duration) -> DustErr {
         let sent = self.begun.as_ref().map(|begun| begun.text()).unwrap_or_default();
-        let limit = format!("{}: {}{sent}; to need fewer, {}", call.text(), call.rate_limit(), call.fewer_requests());
+        let limit = format!("{}: {limit}{sent}; to need fewer, {}", call.text(), call.fewer_requests());
         DustErr::RateLimited { retry_after, limit }
     }
 
@@ -193,7 +193,7 @@ impl HttpTransport {
         while let Err(wait) = pacer.take(self.world.unix_time()) {
             let pause = wait.saturating_add(jitter(&*self.world, RATE_LIMIT_JITTER));
             if self.world.now().saturating_add(pause) >= deadline {
-                return Err(self.rate_limited(call, wait.max(Duration::from_secs(1))));
+                return Err(self.rate_limited(call, call.rate_limit(), wait.max(Duration::from_secs(1))));
             }
             self.world.pause(pause).await;
         }
