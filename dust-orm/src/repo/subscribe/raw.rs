@@ -6,9 +6,10 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use dust_protocol::{CommittedOp, Glob};
+use dust_protocol::value::is_claim;
+use dust_protocol::{CommittedOp, Glob, OpKind};
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
@@ -99,6 +100,9 @@ impl<E: DustEntity> fmt::Debug for SubscribeRaw<'_, E> {
 /// and those that replace or remove what is there from above, or by a path that differs in case. A stream of
 /// [`RawEvent`]s. Dropping it unsubscribes at once.
 ///
+/// The claim by which [`if_absent`](crate::repo::Insert::if_absent) keeps a place over HTTP is left out, as readers take it
+/// for an absent leaf.
+///
 /// When more ops wait than its queue holds, those are dropped whose effect a later one replaces (an older `set` of the
 /// same path); when that is not enough, there is [`Resync`](RawEvent::Resync) in the place of all. The stream ends only when
 /// the transport is closed: it keeps an embedded store open, and ends with its realtime client.
@@ -136,16 +140,23 @@ impl Stream for RawSubscription {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<RawEvent>> {
         let this = self.get_mut();
-        this.ops.poll_next_unpin(context).map(|next| {
-            next.map(|delivery| match delivery {
-                Delivery::Op(committed) => {
+        loop {
+            return Poll::Ready(match ready!(this.ops.poll_next_unpin(context)) {
+                Some(Delivery::Op(committed)) if claims(&committed) => continue,
+                Some(Delivery::Op(committed)) => {
                     let own = this.transport.is_own(&committed);
-                    RawEvent::Op(RawOp { committed, own })
+                    Some(RawEvent::Op(RawOp { committed, own }))
                 }
-                Delivery::Resync => RawEvent::Resync,
-            })
-        })
+                Some(Delivery::Resync) => Some(RawEvent::Resync),
+                None => None,
+            });
+        }
     }
+}
+
+/// True for the claim of an insert that is under way, which reads like an absent leaf.
+fn claims(op: &CommittedOp) -> bool {
+    op.op == OpKind::Set && is_claim(op.value.as_str())
 }
 
 impl fmt::Debug for RawSubscription {

@@ -32,6 +32,17 @@ async fn ops_come_as_they_were_committed() {
 }
 
 #[tokio::test]
+async fn claim_is_no_op() {
+    let (repo, store) = memory();
+    let mut ops = repo.subscribe::<link::Entity>().raw().await.unwrap();
+    set(&store, "links/a/title", json!(["$claim"]));
+    let written = set(&store, "links/a/title", json!("A"));
+    set(&store, "links/b/title", json!(["$claim"]));
+    assert_eq!(next_op(&mut ops).await.store_seq, written);
+    assert_eq!(ops.next().now_or_never(), None);
+}
+
+#[tokio::test]
 async fn another_repo_on_the_same_store_is_another_writer() {
     let (repo, store) = memory();
     let other = DustRepo::with_store(store);
