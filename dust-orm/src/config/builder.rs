@@ -251,6 +251,9 @@ fn check_store(store: &str) -> Result<(&str, &str), &'static str> {
             && part.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_'))
     };
     match store.split_once('/') {
+        _ if store.is_empty() => Err("is empty, but must be `org/name`"),
+        _ if is_quoted(store) => Err(IN_QUOTES),
+        _ if store.trim() != store => Err("begins or ends with white space, or a line end: remove it"),
         None => Err("must be `org/name`"),
         Some((org, name)) if well_formed(org) && well_formed(name) => Ok((org, name)),
         Some(_) => {
@@ -259,10 +262,17 @@ fn check_store(store: &str) -> Result<(&str, &str), &'static str> {
     }
 }
 
+const IN_QUOTES: &str = "is in quotes, which a shell removes but other readers of variables keep: write it without";
+
+fn is_quoted(text: &str) -> bool {
+    ['"', '\''].iter().any(|quote| text.len() > 1 && text.starts_with(*quote) && text.ends_with(*quote))
+}
+
 /// The error does not show the token, not even a malformed one.
 fn check_token(token: &str) -> Result<(), &'static str> {
     match token {
         "" => Err("is empty, but a token is needed"),
+        token if is_quoted(token) => Err(IN_QUOTES),
         token if token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(()),
         _ => Err("holds a space, a line end or a character outside ASCII, which no token has"),
     }

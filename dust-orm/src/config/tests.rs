@@ -62,12 +62,24 @@ fn a_missing_variable_is_named_with_an_example() {
 
 #[test]
 fn a_malformed_variable_is_named_with_an_example() {
-    for store in ["", "acme", "acme/", "/reading", "acme/a/b", "Acme/reading", "acme/re ading", "acme/..", "acme/é"] {
+    for store in ["acme", "acme/", "/reading", "acme/a/b", "Acme/reading", "acme/re ading", "acme/..", "acme/é"] {
         let message = refusal(from_env(&[("DUST_STORE", store), ("DUST_TOKEN", "t")]));
         assert!(message.starts_with("DUST_STORE must be `org/name`"), "{message}");
         assert!(message.ends_with("; for example DUST_STORE=acme/reading"), "{message}");
     }
-    for token in ["", "two words", "line\nend", "é"] {
+    for (store, why) in [
+        ("", "is empty, but must be `org/name`"),
+        (" ", "begins or ends with white space, or a line end: remove it"),
+        ("acme/reading\n", "begins or ends with white space, or a line end: remove it"),
+        (
+            "\"acme/reading\"",
+            "is in quotes, which a shell removes but other readers of variables keep: write it without",
+        ),
+    ] {
+        let message = refusal(from_env(&[("DUST_STORE", store), ("DUST_TOKEN", "t")]));
+        assert_eq!(message, format!("DUST_STORE {why}; for example DUST_STORE=acme/reading"));
+    }
+    for token in ["", "'t'", "two words", "line\nend", "é"] {
         let message = refusal(from_env(&[("DUST_STORE", "a/b"), ("DUST_TOKEN", token)]));
         assert!(message.starts_with("DUST_TOKEN "), "{message}");
         assert!(message.ends_with("; for example DUST_TOKEN=dust_tok_…"), "{message}");

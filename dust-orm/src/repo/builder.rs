@@ -170,7 +170,7 @@ impl DustRepoBuilder {
             return DustRepo::connect(config);
         }
         Err(DustErr::invalid_params(
-            "the builder was not told where the store is: call `store` for an embedded one, `config` for one on a server, \
+            "the builder has no store: call `store` for an embedded one, `config` for one on a server, \
              or `transport`",
         ))
     }
