@@ -157,7 +157,7 @@ type Prepare<A> = Arc<dyn Fn(Changeset<A>) -> Changeset<A> + Send + Sync>;
 #[diagnostic::on_unimplemented(
     message = "a changeset cannot be made from `{Self}`",
     label = "neither an `ActiveModel` with a derive of dust-orm nor a `Changeset`",
-    note = "of a `Model`, `.into_active_model()` is the `ActiveModel`",
+    note = "of a `Model`, `.into_active_model()` is the `ActiveModel`; for a new record there is `ActiveModel::new()`",
     note = "its `Model` derives `DeriveDustEntity`, or `DeriveChangeset` where the entity lives in SQL only, beside \
             `DeriveEntityModel`"
 )]

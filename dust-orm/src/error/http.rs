@@ -322,8 +322,8 @@ pub(crate) fn parse_retry_after(header: &str, now: Duration) -> Option<Duration>
     }
 }
 
-/// A date in one of the three forms of RFC 9110, as the time since 1970: `Wed, 21 Oct 2026 07:28:00 GMT`, and the two that
-/// only recipients have to know, `Wednesday, 21-Oct-26 07:28:00 GMT` and `Wed Oct 21 07:28:00 2026`.
+/// A date in one of the three forms of RFC 9110, as the time since 1970: `Wed, 21 Oct 2026 07:28:00 GMT`, and the two
+/// that only recipients have to know, `Wednesday, 21-Oct-26 07:28:00 GMT` and `Wed Oct 21 07:28:00 2026`.
 fn http_date(text: &str) -> Option<Duration> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let is_separator = |char| matches!(char, ' ' | '-');

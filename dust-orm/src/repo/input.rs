@@ -14,6 +14,8 @@ use crate::error::DustErr;
     message = "`{Self}` is nothing that `insert`, `update`, `merge` and `delete` take",
     label = "neither an `ActiveModel` nor a `Changeset` of an entity that lives in Dust",
     note = "of a `Model`, `.into_active_model()` is the `ActiveModel`; `repo.put(model)` writes it whole",
+    note = "of a form or other parameters, `Changeset::cast(ActiveModel::new(), params, [Column::Title])` makes a \
+            `Changeset`",
     note = "an entity lives in Dust if its `Model` derives `DeriveDustEntity` beside `DeriveEntityModel`"
 )]
 pub trait IntoActive: Send {
