@@ -14,7 +14,6 @@ pub mod glob;
 pub mod http;
 pub mod json;
 pub mod list;
-pub mod msgpack;
 mod object;
 pub mod op;
 pub mod packed;

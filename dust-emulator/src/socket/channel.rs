@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use dust_protocol::channel::CAPVER;
-use dust_protocol::{CommittedOp, OpKind, RawJson, envelope, msgpack};
+use dust_protocol::{CommittedOp, OpKind, RawJson, envelope};
 use dust_store::StoreError;
 
 use super::connection::Client;
 use super::frame::{Frame, Outgoing, Vsn};
 use super::hub::{Membership, Order};
+use super::msgpack;
 use super::queue::Queue;
 use super::seat::{self, Crash, Refused};
 use super::status::Capabilities;
@@ -181,8 +182,9 @@ fn check_packs(vsn: Vsn, json: &str, what: impl FnOnce() -> String) -> Result<()
     if vsn == Vsn::Json {
         return Ok(());
     }
-    let packed = msgpack::encode(json, &mut Vec::new());
-    packed.map_err(|error| Crash(format!("a catch-up in MessagePack crashes at {}: {error}", what())))
+    msgpack::from_json(json)
+        .map(drop)
+        .map_err(|error| Crash(format!("a catch-up in MessagePack crashes at {}: {error}", what())))
 }
 
 /// True if the client's position is a number before the snapshot.

@@ -12,6 +12,7 @@ mod frame;
 mod handshake;
 mod hub;
 mod line;
+mod msgpack;
 mod put_file;
 mod queue;
 mod rollback;

@@ -4,7 +4,6 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use dust_protocol::channel::Frames;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::client::{Inner, START_PATIENCE, SyncClient};
@@ -38,7 +37,6 @@ pub struct SyncClientBuilder {
     read_env: bool,
     timing: Timing,
     cache: Option<Arc<dyn Cache>>,
-    frames: Frames,
     max_mirror: Option<usize>,
     #[cfg(test)]
     max_frame: Option<usize>,
@@ -101,29 +99,6 @@ impl SyncClientBuilder {
     /// Keeps the mirrors in a [cache](crate::cache) too, and begins with what it has. By default they are in memory only.
     pub fn cache(mut self, cache: impl Cache) -> Self {
         self.cache = Some(Arc::new(cache));
-        self
-    }
-
-    /// The form of the frames on the socket: JSON, unless this says MessagePack.
-    ///
-    /// MessagePack frames are shorter, and they carry less. A write that holds an integer beyond 64 bits, or sets a leaf to a
-    /// decimal envelope, is [`NotSupported`](DustErr::NotSupported) before it is sent
-    /// ([`Capabilities::every_value`](crate::Capabilities::every_value)), on the repos that the client promoted while it is down
-    /// and they go over HTTP, too, so that the same write has the same answer whatever way it takes; dust-orm writes decimals as plain strings, so this
-    /// is about values of one's own making. And a server cannot send such a value in a catch-up: where another client has
-    /// written one, the store becomes [`Refused`](crate::sync::StoreState::Refused) after some three seconds, with an error
-    /// that says so (from [`start`](SyncClientBuilder::start), too). The way out is JSON frames.
-    ///
-    /// ```no_run
-    /// use dust_orm::sync::{Frames, SyncClient};
-    ///
-    /// # async fn example() -> Result<(), dust_orm::DustErr> {
-    /// let client = SyncClient::builder().env().frames(Frames::MessagePack).start().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn frames(mut self, frames: Frames) -> Self {
-        self.frames = frames;
         self
     }
 
@@ -195,7 +170,7 @@ impl SyncClientBuilder {
             (None, true) => std::env::var("DUST_WS_URL").ok(),
             (None, false) => None,
         };
-        let address = Address::new(url.as_deref().unwrap_or(first.base_url()), first.token(), &device_id, self.frames)?;
+        let address = Address::new(url.as_deref().unwrap_or(first.base_url()), first.token(), &device_id)?;
         #[cfg(test)]
         let address = address.with_max_incoming(self.max_frame);
         let place = self.cache.map(|cache| Place::new(cache, address.server(), format!("{seed:016x}")));
@@ -211,7 +186,7 @@ impl SyncClientBuilder {
         }
         let held = stores.iter().map(|store| (store.name.clone(), store.mirror().seq()));
         let deadline = self.timing.deadline;
-        let mut session = Session::new(self.timing, held, seed).with_frames(self.frames).with_max_mirror(max_mirror);
+        let mut session = Session::new(self.timing, held, seed).with_max_mirror(max_mirror);
         for (index, store) in stores.iter().enumerate() {
             session = session.with_last_op(StoreId(index), store.mirror().last_op_id().cloned());
         }
@@ -232,8 +207,8 @@ impl SyncClientBuilder {
             }
             drop(running);
         });
-        let (mark, frames) = (seed, self.frames);
-        let inner = Inner { configs, stores, device_id, mark, frames, deadline, calls, asks, flusher, ended };
+        let mark = seed;
+        let inner = Inner { configs, stores, device_id, mark, deadline, calls, asks, flusher, ended };
         let client = SyncClient::new(inner, held);
         match tokio::time::timeout(START_PATIENCE, start).await {
             Ok(Ok(Err(error))) => {

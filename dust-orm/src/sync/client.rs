@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
-use dust_protocol::channel::{Frames, Permissions, Written};
+use dust_protocol::channel::{Permissions, Written};
 use futures_core::Stream;
 use futures_util::stream;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -101,7 +101,6 @@ pub(super) struct Inner {
     pub(super) stores: Vec<Arc<StoreShared>>,
     pub(super) device_id: String,
     pub(super) mark: u64,
-    pub(super) frames: Frames,
     /// How long a call may take.
     pub(super) deadline: Duration,
     pub(super) calls: mpsc::Sender<Call>,
@@ -337,11 +336,6 @@ impl SyncClient {
             }),
             _ => Ok(()),
         }
-    }
-
-    /// The form of the frames on the socket.
-    pub(crate) fn frames(&self) -> Frames {
-        self.inner.frames
     }
 
     /// An op is known to be committed that no server will push.

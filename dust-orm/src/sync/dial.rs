@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use dust_protocol::channel::{CAPVER, Frames, MAX_INCOMING, MAX_OUTGOING, SOCKET_PATH};
+use dust_protocol::channel::{CAPVER, MAX_INCOMING, MAX_OUTGOING, SOCKET_PATH, VSN};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error;
@@ -41,7 +41,6 @@ pub(super) struct Address {
     /// The addresses that a name has in a test.
     #[cfg(test)]
     resolved: Option<Vec<std::net::SocketAddr>>,
-    pub(super) frames: Frames,
     /// The longest frame that is read, however many parts it comes in.
     max_incoming: usize,
 }
@@ -62,15 +61,14 @@ impl Address {
     /// # Errors
     ///
     /// `InvalidParams` if `url` is malformed, if the environment names a proxy that cannot be used, or without TLS.
-    pub(super) fn new(url: &str, token: &Token, device_id: &str, frames: Frames) -> Result<Address, DustErr> {
-        Address::with_variables(url, token, device_id, frames, proxy::variable)
+    pub(super) fn new(url: &str, token: &Token, device_id: &str) -> Result<Address, DustErr> {
+        Address::with_variables(url, token, device_id, proxy::variable)
     }
 
     fn with_variables(
         url: &str,
         token: &Token,
         device_id: &str,
-        frames: Frames,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Address, DustErr> {
         let malformed = |why: &str| {
@@ -103,7 +101,7 @@ impl Address {
             .append_pair("token", token.reveal())
             .append_pair("device_id", device_id)
             .append_pair("capver", &CAPVER.to_string())
-            .append_pair("vsn", frames.vsn());
+            .append_pair("vsn", VSN);
         let tls = (scheme == "wss").then(Tls::new).transpose()?;
         let proxy = match proxy::proxy_for(&url, variable)? {
             Some(proxy) => {
@@ -124,7 +122,6 @@ impl Address {
             proxy,
             #[cfg(test)]
             resolved,
-            frames,
             max_incoming,
         })
     }
@@ -252,7 +249,7 @@ mod tests {
     use super::*;
 
     fn address(url: &str) -> Result<Address, DustErr> {
-        Address::new(url, &Token::new("dust_tok_&secret"), "d 1", Frames::Json)
+        Address::new(url, &Token::new("dust_tok_&secret"), "d 1")
     }
 
     #[test]
@@ -271,13 +268,11 @@ mod tests {
         let address = address("https://[::1]").unwrap();
         assert_eq!((address.host.as_str(), address.port), ("::1", 443));
         assert!(!format!("{address:?}").contains("secret"));
-        let packed = Address::new("https://dust", &Token::new("t"), "d", Frames::MessagePack).unwrap();
-        assert!(packed.url.as_str().ends_with("&vsn=3.0.0"));
     }
 
     fn through(server: &str, proxy: &str) -> Address {
         let variable = |name: &str| (name == "ALL_PROXY").then(|| proxy.to_owned());
-        Address::with_variables(server, &Token::new("t"), "d", Frames::Json, variable).unwrap()
+        Address::with_variables(server, &Token::new("t"), "d", variable).unwrap()
     }
 
     /// The head of a request.
@@ -338,8 +333,7 @@ mod tests {
     #[test]
     fn proxy_of_another_scheme_is_an_error_of_the_configuration() {
         let variable = |name: &str| (name == "HTTPS_PROXY").then(|| "socks5://p:1".to_owned());
-        let error =
-            Address::with_variables("wss://dust.test", &Token::new("t"), "d", Frames::Json, variable).unwrap_err();
+        let error = Address::with_variables("wss://dust.test", &Token::new("t"), "d", variable).unwrap_err();
         assert!(matches!(error, DustErr::InvalidParams { .. }) && error.to_string().contains("socks5"), "{error}");
     }
 

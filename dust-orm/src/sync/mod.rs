@@ -25,7 +25,7 @@ mod wire;
 
 pub use builder::SyncClientBuilder;
 pub use client::{StoreStatus, SyncClient};
-pub use dust_protocol::channel::{Frames, Permissions};
+pub use dust_protocol::channel::Permissions;
 pub use mirror::{MAX_MIRROR, Mirror};
 pub(crate) use registry::{Offer, Slot};
 pub use session::{Session, StoreState, Timing};

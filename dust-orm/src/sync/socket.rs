@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use dust_protocol::channel::{Frames, Written};
+use dust_protocol::channel::{FrameError, Written};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
@@ -313,7 +313,7 @@ impl Driver {
         let is_frame = matches!(message, Some(Ok(Message::Text(_) | Message::Binary(_))));
         self.pings = if is_frame { 0 } else { self.pings + 1 };
         match message {
-            Some(Ok(message)) if is_frame => read(&mut self.session, self.address.frames, now, &message),
+            Some(Ok(message)) if is_frame => read(&mut self.session, now, &message),
             Some(Ok(Message::Close(_))) | None => self.lost("the server closed the connection"),
             // Pings are answered by the socket itself.
             Some(Ok(_)) if self.pings > MAX_PINGS => {
@@ -335,10 +335,10 @@ impl Driver {
     /// Takes a large message on a thread where it holds up nobody.
     async fn received_apart(&mut self, message: Message) {
         self.pings = 0;
-        let (frames, now) = (self.address.frames, self.now());
+        let now = self.now();
         let mut session = std::mem::replace(&mut self.session, Session::new(Timing::default(), [], 0));
         self.session = apart(move || {
-            read(&mut session, frames, now, &message);
+            read(&mut session, now, &message);
             session
         })
         .await;
@@ -423,14 +423,7 @@ impl Driver {
         if self.socket.is_none() {
             return;
         }
-        match self.address.frames {
-            Frames::Json => self.outgoing.push(Message::text(frame)),
-            Frames::MessagePack => match Frames::pack(&frame) {
-                Ok(bytes) => self.outgoing.push(Message::binary(bytes)),
-                // Writes are looked at before they get here.
-                Err(error) => self.lost(format!("a frame cannot be written: {error}")),
-            },
-        }
+        self.outgoing.push(Message::text(frame));
     }
 
     /// Sends what the system takes at once, which is nearly always everything.
@@ -490,13 +483,10 @@ impl Drop for Driver {
 }
 
 /// Gives a session a message.
-fn read(session: &mut Session, frames: Frames, now: Duration, message: &Message) {
+fn read(session: &mut Session, now: Duration, message: &Message) {
     match message {
         Message::Text(text) => session.frame(now, text.as_str()),
-        Message::Binary(bytes) => match frames.unpack(bytes) {
-            Ok(text) => session.frame(now, &text),
-            Err(error) => session.unreadable_frame(now, bytes, error),
-        },
+        Message::Binary(bytes) => session.unreadable_frame(now, bytes, FrameError::new("bytes in place of text")),
         _ => {}
     }
 }

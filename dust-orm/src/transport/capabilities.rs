@@ -28,9 +28,6 @@ pub struct Capabilities {
     pub merges_fields: bool,
     /// `merge`, `increment`, `add`, `remove`, leases and files can be written.
     pub typed_ops: bool,
-    /// Any JSON value can be written, as by default. With [MessagePack frames](dust_protocol::channel::Frames) integers
-    /// beyond 64 bits and decimal envelopes cannot.
-    pub every_value: bool,
     /// Committed ops can be subscribed to: [`hub`](crate::Transport::hub) answers a hub.
     pub subscribe: bool,
     /// A call crosses a network, so that it pays to ask for the next page ahead of time.
@@ -41,7 +38,7 @@ pub struct Capabilities {
 }
 
 impl Default for Capabilities {
-    /// The minimum: every JSON value in batches of any size, and nothing else.
+    /// The minimum: batches of any size, and nothing else.
     fn default() -> Capabilities {
         Capabilities {
             if_vacant: false,
@@ -49,7 +46,6 @@ impl Default for Capabilities {
             fenced_batches: false,
             merges_fields: false,
             typed_ops: false,
-            every_value: true,
             subscribe: false,
             remote: false,
             batch_bytes: usize::MAX,

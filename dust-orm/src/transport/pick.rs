@@ -140,9 +140,8 @@ impl Transport for Either {
             return realtime;
         }
         // What needs the socket is tried there, and says what is the matter with it.
-        // And what the socket cannot carry would reach the client by its next catch-up, whatever way it was written.
-        let Capabilities { fences, typed_ops, subscribe, every_value, .. } = realtime;
-        Capabilities { fences, typed_ops, subscribe, every_value, ..self.plain.capabilities() }
+        let Capabilities { fences, typed_ops, subscribe, .. } = realtime;
+        Capabilities { fences, typed_ops, subscribe, ..self.plain.capabilities() }
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
@@ -200,7 +199,6 @@ impl Transport for Either {
                 answer => return answer,
             }
         }
-        self.realtime.check_op(&write.path, &write.op)?;
         self.plain.write(write).await
     }
 
@@ -219,7 +217,6 @@ impl Transport for Either {
                 Err(error) => return Err(error),
             }
         }
-        self.realtime.check_ops(&ops)?;
         self.plain.batch_write(ops, None).await
     }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dust_protocol::channel::{Frames, Written};
+use dust_protocol::channel::Written;
 use dust_protocol::list::MAX_PAGE;
 use dust_protocol::path::unescape;
 use dust_protocol::value::is_subtree;
 use dust_protocol::{
-    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, OpKind, Page, Path, Precondition,
-    RawJson, Write, envelope, msgpack, value,
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, Page, Path, Precondition, RawJson,
+    Write, value,
 };
 use futures_util::FutureExt;
 
@@ -120,40 +120,6 @@ impl RealtimeTransport {
         error
     }
 
-    /// Refuses a value that MessagePack frames cannot carry, or that no later catch-up in them could.
-    ///
-    /// HTTP is no way around: it would take the value, and the server would then crash each time it has to send it here.
-    fn check_value(&self, path: &Path, value: &RawJson, is_set: bool) -> Result<(), DustErr> {
-        if self.client.frames() == Frames::Json {
-            return Ok(());
-        }
-        let why = match msgpack::encode(value.as_str(), &mut Vec::new()) {
-            Err(error) => error.to_string(),
-            Ok(()) if is_set && envelope::is_decimal(value) => {
-                "a decimal envelope breaks every catch-up in MessagePack".to_owned()
-            }
-            Ok(()) => return Ok(()),
-        };
-        let hint = format!("{why}; write it as a string, or start the client with JSON frames");
-        Err(self.refuse(&format!("this value of `{path}` in MessagePack frames"), &hint))
-    }
-
-    /// Refuses an op with such a value.
-    pub(super) fn check_op(&self, path: &Path, op: &Op) -> Result<(), DustErr> {
-        match op {
-            Op::Set(value) | Op::Merge(value) | Op::Increment(value) | Op::Add(value) | Op::Remove(value) => {
-                self.check_value(path, value, op.kind() == OpKind::Set)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Refuses a batch with such a value.
-    pub(super) fn check_ops(&self, ops: &[BatchOp]) -> Result<(), DustErr> {
-        let mut values = ops.iter().filter_map(|op| Some((&op.path, op.value.as_ref()?)));
-        values.try_for_each(|(path, value)| self.check_value(path, value, true))
-    }
-
     /// Gives guards the revisions that the server has.
     ///
     /// A snapshot does not tell revisions: its leaves have the snapshot's own, which is the most they can be. A leaf whose
@@ -212,7 +178,6 @@ impl Transport for RealtimeTransport {
             fenced_batches: false,
             merges_fields: true,
             typed_ops: true,
-            every_value: self.client.frames() == Frames::Json,
             subscribe: true,
             remote: false,
             ..self.http.capabilities()
@@ -263,7 +228,6 @@ impl Transport for RealtimeTransport {
         nul::check_write(&write)?;
         self.client.check_scope(self.store, WRITE, || format!("{} of `{}`", write.op.kind().name(), write.path))?;
         let Write { path, op, mut precondition, fence } = write;
-        self.check_op(&path, &op)?;
         if precondition.is_some() {
             Box::pin(self.resolve(vec![(0, &path, &mut precondition)])).await.map_err(|error| match error {
                 DustErr::Conflict { path, current, .. } => DustErr::Conflict { path, current, op_index: None },
@@ -279,7 +243,6 @@ impl Transport for RealtimeTransport {
         }
         nul::check_batch(&ops, fence.as_ref())?;
         self.client.check_scope(self.store, WRITE, || "a batch".to_owned())?;
-        self.check_ops(&ops)?;
         let merged = as_merge(&ops, &*self.client.mirror(self.store).await?);
         if let Some((path, object)) = merged {
             let write = Write { fence, ..Write::new(path, Op::Merge(object)) };

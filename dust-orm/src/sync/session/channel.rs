@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dust_protocol::CommittedOp;
-use dust_protocol::channel::{Frames, Permissions, topic};
+use dust_protocol::channel::{Permissions, topic};
 use dust_protocol::list::MAX_PAGE;
 
 use super::StoreState;
@@ -340,18 +340,11 @@ impl Channel {
     }
 
     /// The error for a store whose next op the server cannot send.
-    pub(super) fn breaks_off(&self, frames: Frames) -> DustErr {
-        let hint = match frames {
-            Frames::Json => "the server crashes over it each time; what it is, its log says",
-            Frames::MessagePack => {
-                "the server crashes over it each time, as it does in MessagePack frames over a decimal envelope or an integer \
-                 beyond 64 bits; use JSON frames"
-            }
-        };
+    pub(super) fn breaks_off(&self) -> DustErr {
         DustErr::NotSupported {
             operation: format!("fetching what follows the op {} of the store `{}`", self.cursor, self.name),
             transport: "realtime",
-            hint: hint.to_owned(),
+            hint: "the server crashes over it each time; the cause is in the server's log".to_owned(),
         }
     }
 

@@ -133,7 +133,7 @@ impl Session {
         if channel.broken_off < MAX_BROKEN_OFF {
             return self.channel_closed(store, now, Cause::Crash);
         }
-        let error = channel.breaks_off(self.frames);
+        let error = channel.breaks_off();
         tracing::warn!(store = %channel.name, %error, "the mirror of a store stays behind");
         self.leave_alone(store, now, self.timing.refused, error);
     }

@@ -54,7 +54,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use command::{Command, CommandId, Work};
-use dust_protocol::channel::{Frames, Incoming, Message, Refusal, Request, Response};
+use dust_protocol::channel::{Incoming, Message, Refusal, Request, Response};
 pub use output::{Output, StoreId, StoreState};
 pub use timing::Timing;
 
@@ -93,7 +93,6 @@ const LARGE_COPY: usize = 10_000;
 #[derive(Debug)]
 pub struct Session {
     timing: Timing,
-    frames: Frames,
     max_mirror: usize,
     socket: Socket,
     /// Connections that failed since the last one that was of use.
@@ -128,7 +127,6 @@ impl Session {
         let channels: Vec<Channel> = stores.into_iter().map(|(name, seq)| Channel::new(name, seq)).collect();
         Session {
             timing,
-            frames: Frames::Json,
             max_mirror: MAX_MIRROR,
             socket: Socket::Off,
             failures: 0,
@@ -152,12 +150,6 @@ impl Session {
         if let Some(channel) = self.channels.get_mut(store.0) {
             channel.last_id = id;
         }
-        self
-    }
-
-    /// Tells the form of the frames on the socket, of which only errors speak: the session itself takes and gives text.
-    pub fn with_frames(mut self, frames: Frames) -> Session {
-        self.frames = frames;
         self
     }
 

@@ -1,7 +1,7 @@
 //! Every parser of what a server sends, and of paths and patterns.
 
 use chaos::dice::Dice;
-use dust_protocol::channel::{Frames, Incoming, Message};
+use dust_protocol::channel::{Incoming, Message};
 use dust_protocol::http as wire;
 use dust_protocol::{Glob, ListRequest, Path, RawJson, Select, envelope, flatten};
 
@@ -25,14 +25,6 @@ pub(super) fn run(recordings: &Recordings, seed: u64) -> Result<(), String> {
             mutate_text(dice, &frames[one], &frames[other])
         };
         read_frame(&frame)?;
-        if let Ok(packed) = Frames::pack(&frames[one]) {
-            let other = noise(dice, 30);
-            let packed = mutate(dice, &packed, &other);
-            match Frames::MessagePack.unpack(&packed) {
-                Ok(text) => read_frame(&text)?,
-                Err(error) => short(&error.to_string())?,
-            }
-        }
 
         let text = String::from_utf8_lossy(&noise(dice, 40)).into_owned();
         texts(&text)?;

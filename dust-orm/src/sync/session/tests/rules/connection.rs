@@ -6,7 +6,7 @@ use super::*;
 fn an_unreadable_frame_is_a_sign_of_life() {
     let mut client = Client::unasking(3);
     client.pass(ms(35_000));
-    client.session.unreadable(client.now, Frames::Json.unpack(&[0x90]).unwrap_err());
+    client.session.unreadable(client.now, FrameError::new("bytes"));
     client.pass(ms(9_000));
     assert_eq!(client.hang_ups, 0);
     client.pass(ms(30_000));

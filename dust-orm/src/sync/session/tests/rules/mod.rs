@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dust_protocol::channel::{FileUpload, Frames, Written};
+use dust_protocol::channel::{FileUpload, FrameError, Written};
 use dust_protocol::{CommittedOp, Op, OpKind, Path, Precondition, RawJson, Write};
 use serde_json::{Value, json};
 
