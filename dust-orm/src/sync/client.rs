@@ -12,7 +12,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::builder::SyncClientBuilder;
 use super::mirror::Mirror;
-use super::patience::within;
 use super::persist::{Flusher, STOP_GRACE};
 use super::registry::{Offer, Slot};
 use super::session::{Command, StoreId, StoreState, Work};
@@ -21,6 +20,7 @@ use super::store::{Horizon, StoreShared};
 use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::feed::Hub;
+use crate::patience::within;
 
 /// How long [`start`](SyncClientBuilder::start) waits for the first catch-up before it leaves it to go on by itself.
 pub(super) const START_PATIENCE: Duration = Duration::from_secs(30);

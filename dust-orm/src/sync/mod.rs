@@ -12,7 +12,6 @@ mod client;
 mod dial;
 mod mirror;
 mod outgoing;
-mod patience;
 mod persist;
 mod race;
 mod registry;
