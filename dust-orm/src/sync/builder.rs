@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use dust_protocol::channel::Frames;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -233,7 +234,9 @@ impl SyncClientBuilder {
             drop(running);
         });
         let (mark, frames) = (seed, self.frames);
-        let inner = Inner { configs, stores, device_id, mark, frames, deadline, calls, asks, flusher, ended };
+        let is_ending = AtomicBool::new(false);
+        let inner =
+            Inner { configs, stores, device_id, mark, frames, deadline, calls, asks, is_ending, flusher, ended };
         let client = SyncClient::new(inner, held);
         match tokio::time::timeout(START_PATIENCE, start).await {
             Ok(Ok(Err(error))) => {

@@ -8,6 +8,7 @@
 
 mod beginning;
 mod builder;
+mod call;
 mod client;
 mod dial;
 mod mirror;
