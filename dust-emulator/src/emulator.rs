@@ -135,6 +135,11 @@ impl EmulatorBuilder {
     }
 
     /// Starts the emulator, in the tokio runtime of the caller.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRuntime`](EmulatorError::NoRuntime) outside of a tokio runtime, [`Listen`](EmulatorError::Listen) if the address
+    /// is in use, and the errors of its stores, files and seeds.
     pub async fn start(self) -> Result<Emulator, EmulatorError> {
         let (address, idle) = (self.address, self.idle);
         let Unplugged { state, token, store, skipped_seeds } = self.unplugged()?;
@@ -183,6 +188,10 @@ impl EmulatorBuilder {
 
 impl Emulator {
     /// Starts an emulator with one empty store in memory, on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    ///
+    /// As [`EmulatorBuilder::start`].
     pub async fn start() -> Result<Emulator, EmulatorError> {
         Emulator::builder().start().await
     }
@@ -359,6 +368,11 @@ impl Emulator {
     }
 
     /// Listens again after [`go_down`](Emulator::go_down). Has no effect while it listens.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRuntime`](EmulatorError::NoRuntime) outside of a tokio runtime, [`Listen`](EmulatorError::Listen) if the port is
+    /// in use by now.
     pub async fn come_up(&mut self) -> Result<(), EmulatorError> {
         if self.listening.is_none() {
             self.listening = Some(Listening::on(self.address, Arc::clone(&self.state), self.idle).await?);

@@ -117,6 +117,7 @@ pub mod entity;
 pub mod error;
 pub mod feed;
 mod pace;
+mod patience;
 pub mod prelude;
 /// The types of Dust's language that a [`Transport`], a cache and a raw subscription name; `dust-protocol` has the
 /// rest.

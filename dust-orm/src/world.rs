@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures_core::future::BoxFuture;
 
+use crate::patience::sleep;
+
 /// Time and chance.
 pub(crate) trait World: fmt::Debug + Send + Sync {
     /// The time since some moment in the past; it never goes back.
@@ -34,7 +36,7 @@ pub(crate) fn jitter(world: &dyn World, most: Duration) -> Duration {
     most.mul_f64(fraction)
 }
 
-/// tokio's time, and the randomness that the standard library keys its hash maps with.
+/// The time of the caller's runtime, and the randomness that the standard library keys its hash maps with.
 #[derive(Debug)]
 pub(crate) struct RealWorld {
     start: Instant,
@@ -59,12 +61,12 @@ impl World for RealWorld {
     }
 
     fn pause(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(duration))
+        Box::pin(sleep(duration))
     }
 
     #[cfg(feature = "http")]
     fn limit(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(duration))
+        Box::pin(sleep(duration))
     }
 
     fn random(&self) -> u64 {

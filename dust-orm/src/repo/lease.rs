@@ -13,7 +13,6 @@ use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use futures_util::future::{Either, pending, select};
 use serde::Deserialize;
-use tokio::runtime::Handle;
 
 use super::DustRepo;
 use super::fenced::Fenced;
@@ -147,12 +146,7 @@ impl Lease {
     /// To renew twice is the same as to renew once. So where an answer does not come within a sixth of the lease's time, it is
     /// asked again, until that time is over, and for 30 s at the most; then the error is that of the last try.
     pub async fn renew(&mut self, ttl: Duration) -> Result<(), DustErr> {
-        self.expires_at = if Handle::try_current().is_ok() {
-            self.extend_in_time(&RealWorld::new(), ttl).await?
-        } else {
-            // Without tokio there is no clock, and a store that is called directly answers.
-            self.extend(ttl).await?
-        };
+        self.expires_at = self.extend_in_time(&RealWorld::new(), ttl).await?;
         self.ttl = ttl;
         Ok(())
     }
@@ -178,8 +172,7 @@ impl Lease {
     /// renewal that failed or was not answered), and releases it at the end, also when the future is dropped or `work` panics.
     ///
     /// Work that goes on after the lease was lost all the same is not stopped: its writes fail. It runs in the caller's
-    /// task, and so does the renewing: work that blocks the thread for longer than the ttl loses the lease. Needs a tokio
-    /// runtime with time enabled.
+    /// task, and so does the renewing: work that blocks the thread for longer than the ttl loses the lease.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

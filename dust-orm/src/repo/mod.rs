@@ -114,3 +114,7 @@ impl DustRepo {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(all(feature = "embedded", feature = "macros"))]
+mod outside_runtime;

@@ -25,7 +25,7 @@ pub use flight::{Flight, Source};
 pub use options::{FlightOptions, OnUnavailable};
 
 /// Where the leases of flights are: this, and the key of the value. Other Dust clients use the same.
-const LOCKS: &str = "_dust:sf";
+pub(super) const LOCKS: &str = "_dust:sf";
 
 /// The longest pause before somebody else's flight that ended without a value is taken over, so that those who wait do not
 /// all try at once.
@@ -88,7 +88,7 @@ impl DustRepo {
     ///
     /// Dropping the future while `work` runs drops `work` and gives the lease back, as far as that can be done without
     /// waiting; so does a panic. `work` shares the task with the renewing of the lease and must not block its thread. Over
-    /// HTTP it is [`NotSupported`](DustErr::NotSupported). Needs a tokio runtime with time enabled.
+    /// HTTP it is [`NotSupported`](DustErr::NotSupported).
     pub async fn single_flight<T, E, F, W>(
         &self,
         key: impl AsRef<str>,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
@@ -208,7 +209,8 @@ impl SyncClientBuilder {
             drop(running);
         });
         let mark = seed;
-        let inner = Inner { configs, stores, device_id, mark, deadline, calls, asks, flusher, ended };
+        let is_ending = AtomicBool::new(false);
+        let inner = Inner { configs, stores, device_id, mark, deadline, calls, asks, is_ending, flusher, ended };
         let client = SyncClient::new(inner, held);
         match tokio::time::timeout(START_PATIENCE, start).await {
             Ok(Ok(Err(error))) => {

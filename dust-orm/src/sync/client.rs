@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
@@ -11,16 +12,17 @@ use futures_util::stream;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::builder::SyncClientBuilder;
+use super::call::{Call, Unsent};
 use super::mirror::Mirror;
-use super::patience::within;
 use super::persist::{Flusher, STOP_GRACE};
 use super::registry::{Offer, Slot};
 use super::session::{Command, StoreId, StoreState, Work};
-use super::socket::{Ask, Call, SHUTDOWN_GRACE};
+use super::socket::{Ask, SHUTDOWN_GRACE};
 use super::store::{Horizon, StoreShared};
 use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::feed::Hub;
+use crate::patience::within;
 
 /// How long [`start`](SyncClientBuilder::start) waits for the first catch-up before it leaves it to go on by itself.
 pub(super) const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -105,6 +107,8 @@ pub(super) struct Inner {
     pub(super) deadline: Duration,
     pub(super) calls: mpsc::Sender<Call>,
     pub(super) asks: mpsc::Sender<Ask>,
+    /// True from the first shutdown on: no call begins any more.
+    pub(super) is_ending: AtomicBool,
     /// Where there is a cache.
     pub(super) flusher: Option<Flusher>,
     /// Closed when the client's task has ended, and its cache is written.
@@ -239,7 +243,8 @@ impl SyncClient {
     }
 
     /// Stops: takes no more writes, waits up to five seconds for those under way, closes the socket, and gives the cache up
-    /// to five seconds to take what it lacks. Mirrors stay readable, subscriptions end.
+    /// to five seconds to take what it lacks. Mirrors stay readable, subscriptions end. A write that begins from now on is
+    /// [`Network`](DustErr::Network), as nothing of it is sent.
     ///
     /// Every call returns when the client has ended, also one that is made while another waits. Where the runtime of
     /// the client is not driven, it returns a second after these times, with a warning.
@@ -247,6 +252,7 @@ impl SyncClient {
         if let Some(life) = &self.life {
             life.unregister();
         }
+        self.inner.is_ending.store(true, Ordering::Relaxed);
         let end = async {
             // If the task has ended already there is nothing to tell it.
             let _ = self.inner.asks.send(Ask::Shutdown).await;
@@ -393,7 +399,11 @@ impl SyncClient {
         let (deadline, begun) = (self.inner.deadline, Instant::now());
         let (answer, answered) = oneshot::channel();
         match within(deadline, self.inner.calls.reserve()).await {
-            Some(Ok(place)) => place.send(Call { command: Command { store, work, wait }, begun, answer }),
+            // The task may not know of a shutdown yet, and would still take the call.
+            _ if self.inner.is_ending.load(Ordering::Relaxed) => return Err(was_shut_down()),
+            Some(Ok(place)) => {
+                place.send(Call { command: Command { store, work, wait }, begun, unsent: Unsent::new(answer) });
+            }
             Some(Err(_)) => return Err(was_shut_down()),
             None => {
                 return Err(DustErr::network(format!(

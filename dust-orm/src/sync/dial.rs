@@ -5,9 +5,11 @@ use std::io;
 use std::time::Duration;
 
 use dust_protocol::channel::{CAPVER, MAX_INCOMING, MAX_OUTGOING, SOCKET_PATH, VSN};
+use dust_protocol::excerpt::excerpt;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::http::Response;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use url::Url;
 
@@ -15,9 +17,9 @@ use super::race::race;
 use super::tls::Tls;
 use super::tunnel;
 use super::wire::{Counted, Wire};
+use crate::config::Token;
 use crate::config::proxy::{self, Proxy};
-use crate::config::{Token, plain_text_hint};
-use crate::error::{DustErr, Reason};
+use crate::error::{DustErr, Reason, wrong_scheme_hint};
 
 /// How much is read from a socket at a time. The library clears as much before each read, most of which find a frame or two, or
 /// nothing yet; its default of 128 KiB takes longer to clear than a frame to handle.
@@ -89,10 +91,11 @@ impl Address {
             return Err(malformed("must begin with `wss://` or `ws://`"));
         }
         if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-            return Err(malformed("holds a user, a password, a `?` or a `#`, which are not its business"));
+            return Err(malformed("must not contain user info, a query or a fragment"));
         }
-        if !whole || url.path().trim_matches('/').is_empty() {
-            let path = format!("{}{SOCKET_PATH}", url.path().trim_end_matches('/'));
+        let path = url.path().trim_end_matches('/');
+        if path.is_empty() || !(whole || path.ends_with(SOCKET_PATH)) {
+            let path = format!("{path}{SOCKET_PATH}");
             url.set_path(&path);
         }
         let host = url.host_str().ok_or_else(|| malformed("lacks a host"))?.trim_matches(['[', ']']).to_owned();
@@ -153,8 +156,7 @@ impl Address {
         };
         if let Some(tls) = &self.tls {
             let connected = tls.connect(&self.host, stream).await;
-            stream =
-                connected.map_err(|why| self.unreachable(why.map(|why| format!("{why}{}", plain_text_hint(&why)))))?;
+            stream = connected.map_err(|why| self.unreachable(self.with_hint(why)))?;
         }
         let (stream, limits) = (Counted::new(stream), Some(limits(self.max_incoming)));
         let opened = tokio_tungstenite::client_async_with_config(self.url.as_str(), stream, limits).await;
@@ -163,27 +165,43 @@ impl Address {
                 socket.get_mut().follow_messages();
                 Ok(socket)
             }
-            Err(Error::Http(response)) if matches!(response.status().as_u16(), 401 | 403) => {
-                let message = format!(
-                    "the server at {}:{} refuses the token for its WebSocket: it is wrong, expired or revoked",
-                    self.host, self.port
-                );
-                Err(DialError::Refused(DustErr::unauthorized(message, None)))
-            }
-            Err(Error::Http(response)) => {
-                let status = response.status().as_u16();
-                let why = format!(
-                    "it answered {status} where a WebSocket was expected (is the path of `url`, DUST_WS_URL, or of \
-                     `base_url`, DUST_BASE_URL, right?)"
-                );
-                Err(self.unreachable(why.into()))
-            }
+            Err(Error::Http(response)) => Err(self.refused(&response)),
             // Of the others only these hold nothing of the URL, which has the token.
             Err(error @ (Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::ConnectionClosed)) => {
-                Err(self.unreachable(Reason::of(error).map(|why| self.token.redact(why))))
+                let why = Reason::of(error).map(|why| self.token.redact(why));
+                Err(self.unreachable(self.with_hint(why)))
             }
             Err(error) => Err(self.unreachable(self.token.redact(error.to_string()).into())),
         }
+    }
+
+    /// The error for an answer that is no WebSocket.
+    fn refused(&self, response: &Response<Option<Vec<u8>>>) -> DialError {
+        let status = response.status().as_u16();
+        if matches!(status, 401 | 403) {
+            let message = format!(
+                "the server at {}:{} refuses the token for its WebSocket: it is wrong, expired or revoked",
+                self.host, self.port
+            );
+            return DialError::Refused(DustErr::unauthorized(message, None));
+        }
+        let page = response.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+        let hint = match wrong_scheme_hint(self.tls.is_some(), &page) {
+            "" => " (is the path of `url`, DUST_WS_URL, or of `base_url`, DUST_BASE_URL, right?)",
+            hint => hint,
+        };
+        let location = response.headers().get("location").and_then(|location| location.to_str().ok());
+        let redirect = match location {
+            Some(to) => format!(", a redirect to {},", excerpt(&self.token.redact(to.to_owned()))),
+            None => String::new(),
+        };
+        let why = format!("it answered {status}{redirect} where a WebSocket was expected{hint}");
+        self.unreachable(why.into())
+    }
+
+    /// Adds the way out where the scheme does not fit the port.
+    fn with_hint(&self, why: Reason) -> Reason {
+        why.map(|why| format!("{why}{}", wrong_scheme_hint(self.tls.is_some(), &why)))
     }
 
     /// Connects to the address of a host that answers first.
@@ -238,187 +256,4 @@ impl fmt::Debug for Address {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Read, Write};
-
-    use futures_util::{SinkExt, StreamExt};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio_tungstenite::tungstenite::WebSocket;
-    use tokio_tungstenite::tungstenite::protocol::Role;
-
-    use super::*;
-
-    fn address(url: &str) -> Result<Address, DustErr> {
-        Address::new(url, &Token::new("dust_tok_&secret"), "d 1")
-    }
-
-    #[test]
-    fn the_address_of_the_socket_follows_from_that_of_the_server() {
-        let query = "?token=dust_tok_%26secret&device_id=d+1&capver=3&vsn=2.0.0";
-        for (url, expected) in [
-            ("http://127.0.0.1:7755", "ws://127.0.0.1:7755/ws/sync/websocket"),
-            ("https://dustlayer.io/", "wss://dustlayer.io/ws/sync/websocket"),
-            ("https://proxy/dust", "wss://proxy/dust/ws/sync/websocket"),
-            ("ws://localhost:1", "ws://localhost:1/ws/sync/websocket"),
-            ("wss://edge/sockets/dust", "wss://edge/sockets/dust"),
-        ] {
-            assert_eq!(address(url).unwrap().url.as_str(), format!("{expected}{query}"), "{url}");
-            assert_eq!(address(url).unwrap().server(), expected);
-        }
-        let address = address("https://[::1]").unwrap();
-        assert_eq!((address.host.as_str(), address.port), ("::1", 443));
-        assert!(!format!("{address:?}").contains("secret"));
-    }
-
-    fn through(server: &str, proxy: &str) -> Address {
-        let variable = |name: &str| (name == "ALL_PROXY").then(|| proxy.to_owned());
-        Address::with_variables(server, &Token::new("t"), "d", variable).unwrap()
-    }
-
-    /// The head of a request.
-    async fn head(stream: &mut TcpStream) -> String {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.unwrap());
-        }
-        String::from_utf8(head).unwrap()
-    }
-
-    #[tokio::test]
-    async fn socket_is_opened_through_a_proxy() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = through("http://dust.test:81", &format!("http://user:pass@{}", listener.local_addr().unwrap()));
-        let proxy = tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let head = head(&mut stream).await;
-            // The bytes behind the answer of the proxy are the server's.
-            stream.write_all(b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\n").await.unwrap();
-            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-            socket.send("hello".into()).await.unwrap();
-            head
-        });
-        let mut socket = address.dial().await.unwrap();
-        assert_eq!(socket.next().await.unwrap().unwrap().into_text().unwrap().as_str(), "hello");
-        let asked = proxy.await.unwrap();
-        let expected =
-            "CONNECT dust.test:81 HTTP/1.1\r\nHost: dust.test:81\r\nProxy-Authorization: Basic dXNlcjpwYXNz\r\n\r\n";
-        assert_eq!(asked, expected);
-    }
-
-    #[tokio::test]
-    async fn proxy_that_opens_no_connection_is_named_and_tried_again() {
-        for (answer, expected) in [
-            ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n".to_owned(), "wants a user and a password"),
-            ("HTTP/1.1 503 No\r\n\r\n".to_owned(), "status 503"),
-            ("SSH-2.0\r\n\r\n".to_owned(), "no HTTP"),
-            ("HTTP/1.1 200".to_owned(), "broke the connection off"),
-            (format!("HTTP/1.1 200 {}", "x".repeat(20_000)), "has no end"),
-        ] {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let proxy = listener.local_addr().unwrap();
-            let address = through("https://dust.test", &format!("http://{proxy}"));
-            let server = tokio::spawn(async move {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                head(&mut stream).await;
-                // The client may have enough before the end.
-                let _ = stream.write_all(answer.as_bytes()).await;
-            });
-            let Err(DialError::Unreachable(why)) = address.dial().await else { panic!("it is not reached") };
-            let why = why.text();
-            assert!(why.contains(expected) && why.contains(&format!("by the proxy {proxy}")), "{why}");
-            server.await.unwrap();
-        }
-    }
-
-    #[test]
-    fn proxy_of_another_scheme_is_an_error_of_the_configuration() {
-        let variable = |name: &str| (name == "HTTPS_PROXY").then(|| "socks5://p:1".to_owned());
-        let error = Address::with_variables("wss://dust.test", &Token::new("t"), "d", variable).unwrap_err();
-        assert!(matches!(error, DustErr::InvalidParams { .. }) && error.to_string().contains("socks5"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn host_whose_first_address_is_dead_is_reached_at_the_next() {
-        // No process can listen on a port that is held.
-        let held = tokio::net::TcpSocket::new_v4().unwrap();
-        held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut address = address("http://dust.test").unwrap();
-        address.resolved = Some(vec![held.local_addr().unwrap(), listener.local_addr().unwrap()]);
-        let server = tokio::spawn(async move {
-            let (stream, _) = listener.accept().await.unwrap();
-            tokio_tungstenite::accept_async(stream).await.unwrap()
-        });
-        address.dial().await.unwrap();
-        server.await.unwrap();
-    }
-
-    /// A server that sends parts of one message for as long as somebody takes them.
-    async fn endless(listener: tokio::net::TcpListener) {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut stream = tokio_tungstenite::accept_async(stream).await.unwrap().into_inner();
-        let mut part = vec![0x01, 126, 0xff, 0xff];
-        part.resize(4 + 0xffff, b'x');
-        while stream.write_all(&part).await.is_ok() {
-            part[0] = 0x00;
-        }
-    }
-
-    #[tokio::test]
-    async fn a_message_without_an_end_is_given_up_at_the_limit() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut address = address(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        assert_eq!(address.max_incoming, 256 << 20);
-        address.max_incoming = 1 << 20;
-        let server = tokio::spawn(endless(listener));
-        let mut socket = address.dial().await.unwrap();
-        let error = socket.next().await.unwrap().unwrap_err();
-        assert!(matches!(error, Error::Capacity(_)), "{error}");
-        let arrived = socket.get_ref().counts().arrived;
-        assert!((1 << 20..3 << 20).contains(&arrived), "{arrived}");
-        drop(socket);
-        tokio::time::timeout(Duration::from_secs(60), server).await.expect("it hears of the end").unwrap();
-    }
-
-    /// A server that pings, and takes no answer.
-    struct Deaf(u64);
-
-    impl Read for Deaf {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let ping = [[0x89, 125].as_slice(), &[7; 125]].concat();
-            for byte in buffer.iter_mut() {
-                *byte = ping[(self.0 % 127) as usize];
-                self.0 += 1;
-            }
-            Ok(buffer.len())
-        }
-    }
-
-    impl Write for Deaf {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::WouldBlock.into())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Err(io::ErrorKind::WouldBlock.into())
-        }
-    }
-
-    #[test]
-    fn answers_to_pings_that_nobody_takes_do_not_pile_up() {
-        let mut socket = WebSocket::from_raw_socket(Deaf(0), Role::Client, Some(limits(MAX_INCOMING)));
-        for _ in 0..2 * MAX_OUTGOING / 125 {
-            assert!(socket.read().unwrap().is_ping());
-        }
-        let error = socket.write("x".repeat(200).into()).unwrap_err();
-        assert!(matches!(error, Error::WriteBufferFull(_)), "{error}");
-    }
-
-    #[test]
-    fn an_address_that_is_none_says_so() {
-        for url in ["", "dust", "ftp://dust", "ws://user@dust", "ws://dust/?token=x"] {
-            let error = address(url).unwrap_err().to_string();
-            assert!(error.contains("DUST_WS_URL") && error.contains("for example"), "{url}: {error}");
-        }
-    }
-}
+mod tests;

@@ -8,11 +8,11 @@
 
 mod beginning;
 mod builder;
+mod call;
 mod client;
 mod dial;
 mod mirror;
 mod outgoing;
-mod patience;
 mod persist;
 mod race;
 mod registry;

@@ -41,10 +41,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::mirror::Mirror;
-use super::patience::within;
 use super::store::StoreShared;
 use crate::cache::{Cache, Cursor};
 use crate::error::DustErr;
+use crate::patience::within;
 
 /// How long changes are collected before they are written.
 const LINGER: Duration = Duration::from_millis(100);

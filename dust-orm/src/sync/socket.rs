@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use dust_protocol::channel::{FrameError, Written};
+use dust_protocol::channel::FrameError;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
@@ -17,10 +17,10 @@ use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use super::client::was_shut_down;
+use super::call::{Answer, Call};
 use super::dial::{Address, DialError, Socket};
 use super::outgoing::Outgoing;
-use super::session::{Command, CommandId, Output, Session, StoreId, StoreState, Timing};
+use super::session::{CommandId, Output, Session, StoreId, StoreState, Timing};
 use super::store::StoreShared;
 use super::wire::Counts;
 use crate::error::{DustErr, Reason};
@@ -41,14 +41,6 @@ const LARGE_SNAPSHOT: usize = 2_000;
 
 /// How many pings may come with nothing else in between. A server that works answers a heartbeat every half minute.
 const MAX_PINGS: u32 = 1_000;
-
-/// A command of a handle.
-pub(super) struct Call {
-    pub(super) command: Command,
-    /// When its caller began to wait.
-    pub(super) begun: Instant,
-    pub(super) answer: oneshot::Sender<Result<Written, DustErr>>,
-}
 
 /// What else a handle asks of the task.
 pub(super) enum Ask {
@@ -82,7 +74,7 @@ pub(super) struct Driver {
     calls: mpsc::Receiver<Call>,
     asks: mpsc::Receiver<Ask>,
     handles: oneshot::Receiver<Infallible>,
-    answers: HashMap<CommandId, oneshot::Sender<Result<Written, DustErr>>>,
+    answers: HashMap<CommandId, Answer>,
     next_id: u64,
     /// Told once how the first connection went.
     started: Option<oneshot::Sender<Result<(), DustErr>>>,
@@ -182,15 +174,16 @@ impl Driver {
         }
         self.session.stop();
         self.carry_out().await;
+        // Callers that had a place in the queue when it was closed.
+        let late = async { while self.calls.recv().await.is_some() {} };
+        let _ = tokio::time::timeout(GOODBYE, late).await;
     }
 
     /// Takes no more calls, and answers those that nobody has looked at yet.
     fn refuse_calls(&mut self) {
         self.asks.close();
         self.calls.close();
-        while let Ok(Call { answer, .. }) = self.calls.try_recv() {
-            let _ = answer.send(Err(was_shut_down()));
-        }
+        while self.calls.try_recv().is_ok() {}
     }
 
     fn wake(&mut self) {
@@ -278,10 +271,10 @@ impl Driver {
         }
     }
 
-    fn command(&mut self, Call { command, begun, answer }: Call) {
+    fn command(&mut self, Call { command, begun, unsent }: Call) {
         let id = CommandId(self.next_id);
         self.next_id += 1;
-        self.answers.insert(id, answer);
+        self.answers.extend(unsent.take().map(|answer| (id, answer)));
         let (now, since) = (self.now(), begun.saturating_duration_since(self.began));
         self.session.command_since(now, since, id, command);
     }

@@ -9,10 +9,10 @@ use dust_protocol::{CommittedOp, Entry, PackedLeaves, Path};
 use tokio::sync::{Notify, watch};
 
 use super::mirror::{Mirror, Unsaved, check_size};
-use super::patience::within;
 use super::session::StoreState;
 use crate::error::{DustErr, Reason, no_connection};
 use crate::feed::Hub;
+use crate::patience::within;
 
 #[derive(Debug)]
 pub(super) struct StoreShared {

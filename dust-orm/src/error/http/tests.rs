@@ -127,6 +127,12 @@ fn a_route_that_is_missing_differs_from_a_store_that_is() {
     assert_eq!(refuse(Operation::BatchWrite, 404, "Not Found").kind(), ErrKind::NotImplemented);
     assert_eq!(refuse(Operation::BatchWrite, 405, "Method Not Allowed").kind(), ErrKind::NotImplemented);
     assert_eq!(refuse(Operation::BatchWrite, 404, "").kind(), ErrKind::NotImplemented);
+    // The words of another server.
+    for body in [r#"{"error":"Not Found"}"#, r#"{"error":{"code":404}}"#, r#"{"detail":"Not Found"}"#] {
+        let error = refuse(Operation::Get, 404, body);
+        assert_eq!(error.kind(), ErrKind::NotImplemented);
+        assert!(error.to_string().contains("`base_url`, DUST_BASE_URL"), "{error}");
+    }
     assert_eq!(
         refuse(Operation::List, 404, r#"{"error":"not_found"}"#).to_string(),
         "the store `acme/reading` was not found"

@@ -13,8 +13,7 @@ use reqwest::{Client, Url};
 
 use super::body::{Progress, WatchedBody};
 use super::request::Request;
-use crate::config::plain_text_hint;
-use crate::error::Reason;
+use crate::error::{Reason, wrong_scheme_hint};
 use crate::world::World;
 
 /// The way out for a caller without a tokio runtime.
@@ -83,6 +82,7 @@ pub(super) async fn attempt(
     }
     let progress = (writes || request.body.is_some()).then(|| Progress::new(Arc::clone(world)));
     let not_sent = || progress.as_ref().is_some_and(Progress::give_up);
+    let is_tls = url.scheme() == "https";
 
     let started = world.now();
     let mut now = started;
@@ -105,7 +105,7 @@ pub(super) async fn attempt(
         // Nothing tells when the request begins to leave. To look this often is enough not to be late.
         let wait = (end - now).min(limits.answer);
         answer = match select(answer, world.limit(wait)).await {
-            Either::Left((answer, _)) => return answer.map_err(|error| error.into_lost(not_sent())),
+            Either::Left((answer, _)) => return answer.map_err(|error| error.into_lost(not_sent(), is_tls)),
             Either::Right((_, answer)) => answer,
         };
         now = world.now();
@@ -213,7 +213,8 @@ impl From<reqwest::Error> for Broken {
 
 impl Broken {
     /// `body_kept`: the request never left.
-    fn into_lost(self, body_kept: bool) -> Lost {
+    fn into_lost(self, body_kept: bool, is_tls: bool) -> Lost {
+        let reason = |error| reason(error, is_tls);
         match self {
             Broken::TooLarge => Lost::TooLarge,
             Broken::Client(error) if error.is_builder() => Lost::Impossible(reason(error)),
@@ -225,7 +226,7 @@ impl Broken {
 }
 
 /// What went wrong, from the inside out to the cause, without the URL.
-fn reason(error: reqwest::Error) -> Reason {
+fn reason(error: reqwest::Error, is_tls: bool) -> Reason {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -237,7 +238,7 @@ fn reason(error: reqwest::Error) -> Reason {
         }
         cause = error.source();
     }
-    text.push_str(plain_text_hint(&text));
+    text.push_str(wrong_scheme_hint(is_tls, &text));
     Reason::of(error).map(|_| text)
 }
 

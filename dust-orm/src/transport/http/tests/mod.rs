@@ -2,6 +2,7 @@
 
 mod deadlines;
 mod limits;
+mod misdirected;
 mod peer;
 mod proxies;
 mod ranges;

@@ -52,6 +52,17 @@ async fn a_call_on_a_client_that_nobody_drives_ends_at_the_deadline_of_its_calle
     transport.hub().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_call_that_the_runtime_of_its_client_never_took_up_was_not_sent() {
+    let (client, done) = undriven().await;
+    let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
+    let mut write = transport.write(Write::new(path("p"), Op::Delete)).boxed();
+    assert!((&mut write).now_or_never().is_none(), "it waits in the queue");
+    drop(done);
+    let error = soon(write).await.unwrap_err();
+    assert_eq!(error.kind(), ErrKind::Network, "{error}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn shutdown_and_disable_of_a_client_that_nobody_drives_end() {
     let (client, _done) = undriven().await;

@@ -1,32 +1,48 @@
-//! Waits that end by the clock of the caller, whoever drives what is waited for.
+//! Waits by the clock of the caller, in a tokio runtime and outside of any.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::{pending, poll_fn};
 use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
+
 /// The output of a future, or `None` when it takes longer than `limit`.
 ///
-/// The time is measured by the runtime of the caller, so a wait for the client's task ends although the runtime of that task is
-/// not driven. Outside of a tokio runtime a thread of this module measures it.
-pub(super) async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    if tokio::runtime::Handle::try_current().is_ok() {
+/// The runtime of the caller measures the time, so a wait for the client's task ends although the runtime of that task
+/// is not driven. Outside of a tokio runtime a thread of this module measures it.
+#[cfg(feature = "realtime")]
+pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    use futures_util::future::{Either, select};
+    use std::pin::pin;
+
+    if Handle::try_current().is_ok() {
         return tokio::time::timeout(limit, future).await.ok();
     }
-    let end = Instant::now().checked_add(limit);
-    let mut future = pin!(future);
+    match select(pin!(future), pin!(alarm(limit))).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
+    }
+}
+
+/// Waits, by the clock of the caller's tokio runtime, or by a thread of this module outside of any.
+pub(crate) async fn sleep(duration: Duration) {
+    match Handle::try_current() {
+        Ok(_) => tokio::time::sleep(duration).await,
+        Err(_) => alarm(duration).await,
+    }
+}
+
+/// Waits by the thread of this module.
+async fn alarm(duration: Duration) {
+    let Some(end) = Instant::now().checked_add(duration) else { return pending().await };
     let mut alarmed: Option<Waker> = None;
     poll_fn(|context| {
-        if let Poll::Ready(output) = future.as_mut().poll(context) {
-            return Poll::Ready(Some(output));
-        }
-        let Some(end) = end else { return Poll::Pending };
         if Instant::now() >= end {
-            return Poll::Ready(None);
+            return Poll::Ready(());
         }
         if !alarmed.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
             alarmed = Some(context.waker().clone());
