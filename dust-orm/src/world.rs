@@ -10,7 +10,7 @@ use futures_core::future::BoxFuture;
 use crate::patience::sleep;
 
 /// Time and chance.
-pub(crate) trait World: fmt::Debug + Send + Sync {
+pub(crate) trait Runtime: fmt::Debug + Send + Sync {
     /// The time since some moment in the past; it never goes back.
     fn now(&self) -> Duration;
 
@@ -30,7 +30,7 @@ pub(crate) trait World: fmt::Debug + Send + Sync {
 }
 
 /// A duration between nothing and `most`, drawn at random.
-pub(crate) fn jitter(world: &dyn World, most: Duration) -> Duration {
+pub(crate) fn jitter(world: &dyn Runtime, most: Duration) -> Duration {
     // 53 bits are what a float holds exactly.
     let fraction = (world.random() >> 11) as f64 / (1_u64 << 53) as f64;
     most.mul_f64(fraction)
@@ -50,7 +50,7 @@ impl RealWorld {
     }
 }
 
-impl World for RealWorld {
+impl Runtime for RealWorld {
     fn now(&self) -> Duration {
         self.start.elapsed()
     }

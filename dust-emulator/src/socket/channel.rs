@@ -9,15 +9,15 @@ use dust_store::StoreError;
 use super::connection::Client;
 use super::frame::{Frame, Outgoing, Vsn};
 use super::hub::{Membership, Order};
+use super::message_context::{self, Crash, Refused};
 use super::msgpack;
 use super::queue::Queue;
-use super::seat::{self, Crash, Refused};
 use super::status::Capabilities;
-use crate::address::Params;
 use crate::json::{self, Object};
 use crate::state::State;
 use crate::stores::Held;
 use crate::time;
+use crate::uri::Params;
 
 /// The number of ops that a catch-up sends at a time.
 const BATCH: usize = 1000;
@@ -55,7 +55,7 @@ pub(super) fn join(
     let last = frame.payload.to::<Params>().ok().and_then(|payload| payload.get("last_store_seq").cloned());
     let last = last.ok_or_else(crashed)?;
     let held = find(state, topic.strip_prefix("store:").unwrap_or_default())?;
-    seat::authorise(&client.token, &held, "entries:read")?;
+    message_context::authorise(&client.token, &held, "entries:read")?;
 
     // Every op is either included in the answer's `store_seq` or pushed later.
     let order = held.push_in_order();
@@ -69,7 +69,8 @@ pub(super) fn join(
         .number("store_seq", held.store.current_seq())
         .end();
     if !no_reply {
-        let reply = seat::reply(Some(frame.join_ref.clone()), frame.reference.clone(), &topic, true, &response);
+        let reply =
+            message_context::reply(Some(frame.join_ref.clone()), frame.reference.clone(), &topic, true, &response);
         queue.send(Order::Send(reply));
     }
     let membership = Membership::of(state, &topic, queue.clone());
@@ -126,7 +127,7 @@ impl Channel {
         {
             let mut entries = Object::new();
             for leaf in &snapshot.leaves {
-                let wrapped = envelope::wrap(&leaf.value);
+                let wrapped = envelope::to_snapshot_leaf(&leaf.value);
                 let entry = Object::new().string("type", leaf.kind.name()).value("value", &wrapped);
                 entries = entries.raw(leaf.path.as_str(), &entry.end());
             }
@@ -161,8 +162,8 @@ impl Channel {
     fn event(&self, vsn: Vsn, op: &CommittedOp) -> Result<Outgoing, Crash> {
         let client_op_id = json::text(&op.client_op_id);
         check_packs(vsn, op.value.as_str(), || format!("`{}` at op {}", op.path, op.store_seq))?;
-        let value = envelope::bare(&envelope::unwrap(&op.value));
-        let mut event = seat::event(&self.topic, Some(self.join_ref.clone()), op, &client_op_id, &value);
+        let value = envelope::to_plain(&envelope::unwrap(&op.value));
+        let mut event = message_context::event(&self.topic, Some(self.join_ref.clone()), op, &client_op_id, &value);
         let is_envelope = op.value.is_object() && value != op.value && op.op == OpKind::Set;
         if is_envelope && vsn == Vsn::MessagePack {
             let moment = value.to::<String>().ok().and_then(|text| time::moment(&text));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dust_protocol::RawJson;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::msgpack::{self, EncodeError, Moment, NotUtf8};
+use super::msgpack::{self, EncodeError, NotUtf8, Timestamp};
 use crate::json;
 
 /// The form of the frames on one socket.
@@ -40,7 +40,7 @@ pub(super) struct Outgoing {
     /// An object.
     pub(super) payload: Arc<str>,
     /// The MessagePack form of the payload's member `value`, if it is a time.
-    pub(super) moment: Option<Moment>,
+    pub(super) moment: Option<Timestamp>,
 }
 
 impl Vsn {

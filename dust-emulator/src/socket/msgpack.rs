@@ -16,7 +16,7 @@ const MAX_DEPTH: usize = 120;
 const TIMESTAMP: i8 = -1;
 
 /// A time: seconds since 1970, and nanoseconds.
-pub(super) type Moment = (i64, u32);
+pub(super) type Timestamp = (i64, u32);
 
 /// The error for JSON without a form in MessagePack.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,7 +95,7 @@ pub(super) fn set_payload_value(frame: &mut Value, replacement: Value) {
 }
 
 /// A time in the shortest of MessagePack's three forms that holds it.
-pub(super) fn timestamp((seconds, nanos): Moment) -> Value {
+pub(super) fn timestamp((seconds, nanos): Timestamp) -> Value {
     let bytes = match (u32::try_from(seconds), u64::try_from(seconds)) {
         (Ok(seconds), _) if nanos == 0 => seconds.to_be_bytes().to_vec(),
         (_, Ok(seconds)) if seconds >> 34 == 0 => (u64::from(nanos) << 34 | seconds).to_be_bytes().to_vec(),

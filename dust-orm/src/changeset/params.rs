@@ -3,13 +3,13 @@
 use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
-use super::read::Manner;
+use super::coerce::Strictness;
 
 /// The parameters by name, and how their values are read; `None` for anything else.
-pub(super) fn parameters(params: Value) -> Option<(Map<String, Value>, Manner)> {
+pub(super) fn parameters(params: Value) -> Option<(Map<String, Value>, Strictness)> {
     match params {
-        Value::Object(params) => Some((params, Manner::Lenient)),
-        Value::Array(pairs) if !pairs.is_empty() => Some((form(pairs)?, Manner::Form)),
+        Value::Object(params) => Some((params, Strictness::Lenient)),
+        Value::Array(pairs) if !pairs.is_empty() => Some((form(pairs)?, Strictness::Form)),
         _ => None,
     }
 }

@@ -190,7 +190,7 @@ impl Call<'_> {
             }
             Operation::GetMany => "read whole records, whose lists count as reads, or through a realtime client",
             _ => {
-                "read records together with `all` or `get_many`, set optional fields before an insert so that it need \
+                "read records together with `all` or `find_many`, set optional fields before an insert so that it need \
                  not read, or read through a realtime client, which asks for nothing"
             }
         }

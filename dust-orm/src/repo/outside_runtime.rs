@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use dust_protocol::Path;
 use dust_store::{ManualClock, Store};
+use futures_executor::block_on;
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::*;
-use crate::block_on::block_on;
 use crate::entity::prelude::*;
 use crate::error::{DustErr, ErrKind};
 use crate::tests_cfg::{link, page};
@@ -96,6 +96,6 @@ fn verbs_over_http_name_the_way_out_without_runtime() {
 #[cfg(feature = "realtime")]
 #[test]
 fn start_of_client_names_the_way_out_without_runtime() {
-    let error = block_on(crate::sync::SyncClient::builder().store("a/b").token("t").start()).unwrap_err();
+    let error = block_on(crate::realtime::SyncClient::builder().store("a/b").token("t").start()).unwrap_err();
     assert!(error.kind() == ErrKind::InvalidParams && error.to_string().contains("#[tokio::main]"), "{error}");
 }

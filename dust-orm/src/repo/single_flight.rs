@@ -8,7 +8,7 @@ mod tests;
 
 use std::time::Duration;
 
-use dust_protocol::{Glob, LeafKind, Op, Path, RawJson, Write};
+use dust_protocol::{LeafKind, Op, Path, Pattern, RawJson, Write};
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
@@ -319,7 +319,7 @@ impl<T: DeserializeOwned> Wait<'_, T> {
     async fn changes(&self) -> Option<Changes> {
         let hub = self.repo.active().hub().await.ok()?;
         let [key, lock] = &self.places;
-        let place = |path: &Path| Some(hub.subscribe(&Glob::parse(path.as_str()).ok()?, 1));
+        let place = |path: &Path| Some(hub.subscribe(&Pattern::parse(path.as_str()).ok()?, 1));
         Some(stream::select(place(key)?, place(lock)?).map(drop).boxed())
     }
 }

@@ -16,9 +16,9 @@ use crate::error::DustErr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// A `set` may carry [`IfVacant`](dust_protocol::Precondition::IfVacant). A Dust server knows only `IfAbsent` of a
+    /// A `set` may carry [`IfSubtreeAbsent`](dust_protocol::Precondition::IfSubtreeAbsent). A Dust server knows only `IfLeafAbsent` of a
     /// single leaf, and ignores even that in a batch without an error.
-    pub if_vacant: bool,
+    pub if_subtree_absent: bool,
     /// Writes may carry a [`Fence`](dust_protocol::Fence).
     pub fences: bool,
     /// Any batch may carry a fence. Where single writes may and batches may not, a batch that sets the fields of one
@@ -41,7 +41,7 @@ impl Default for Capabilities {
     /// The minimum: batches of any size, and nothing else.
     fn default() -> Capabilities {
         Capabilities {
-            if_vacant: false,
+            if_subtree_absent: false,
             fences: false,
             fenced_batches: false,
             merges_fields: false,

@@ -18,8 +18,8 @@ use super::{Capabilities, HttpTransport, Receipt, Transport, first_two_below, ha
 use crate::error::DustErr;
 use crate::feed::Hub;
 use crate::pace::pace;
-use crate::sync::session::{StoreId, Work};
-use crate::sync::{Mirror, SyncClient};
+use crate::realtime::session::{CommandKind, StoreId};
+use crate::realtime::{Mirror, SyncClient};
 
 /// The scope that writes need.
 const WRITE: &str = "entries:write";
@@ -59,7 +59,7 @@ impl RealtimeTransport {
     }
 
     /// Lets writes wait so long for a connection where there is none, instead of failing at once; no longer than a command
-    /// may take, which is 30 s unless the client's [`Timing`](crate::sync::Timing) says otherwise. What was not sent by then
+    /// may take, which is 30 s unless the client's [`Timing`](crate::realtime::Timing) says otherwise. What was not sent by then
     /// is [`Network`](DustErr::Network).
     #[must_use]
     pub fn wait_for_connection(mut self, wait: Duration) -> RealtimeTransport {
@@ -81,10 +81,12 @@ impl RealtimeTransport {
         &self.client
     }
 
-    async fn write_through(&self, work: Work) -> Result<Receipt, DustErr> {
+    async fn write_through(&self, work: CommandKind) -> Result<Receipt, DustErr> {
         let made_at = match &work {
-            Work::Write(Write { path, op: Op::Increment(_) | Op::Add(_) | Op::Remove(_), .. }) => Some(path.clone()),
-            Work::PutFile(file) => Some(file.path.clone()),
+            CommandKind::Write(Write { path, op: Op::Increment(_) | Op::Add(_) | Op::Remove(_), .. }) => {
+                Some(path.clone())
+            }
+            CommandKind::PutFile(file) => Some(file.path.clone()),
             _ => None,
         };
         match self.client.command(self.store, work, self.wait).await {
@@ -112,7 +114,7 @@ impl RealtimeTransport {
             return error;
         };
         // If that fails, the error is the same.
-        let _ = self.client.command(self.store, Work::Refresh, Duration::ZERO).await;
+        let _ = self.client.command(self.store, CommandKind::Refresh, Duration::ZERO).await;
         // Over the socket a refusal does not tell the revision.
         if let (None, Ok(path), Ok(mirror)) = (&current, Path::parse(path), self.client.mirror(self.store).await) {
             *current = mirror.get(&path).map(|entry| entry.revision);
@@ -173,7 +175,7 @@ impl Transport for RealtimeTransport {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            if_vacant: false,
+            if_subtree_absent: false,
             fences: true,
             fenced_batches: false,
             merges_fields: true,
@@ -234,7 +236,7 @@ impl Transport for RealtimeTransport {
                 other => other,
             })?;
         }
-        self.write_through(Work::Write(Write { path, op, precondition, fence })).await
+        self.write_through(CommandKind::Write(Write { path, op, precondition, fence })).await
     }
 
     async fn batch_write(&self, mut ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
@@ -246,7 +248,7 @@ impl Transport for RealtimeTransport {
         let merged = as_merge(&ops, &*self.client.mirror(self.store).await?);
         if let Some((path, object)) = merged {
             let write = Write { fence, ..Write::new(path, Op::Merge(object)) };
-            return Ok(self.write_through(Work::Write(write)).await?.store_seq.unwrap_or_default());
+            return Ok(self.write_through(CommandKind::Write(write)).await?.store_seq.unwrap_or_default());
         }
         if fence.is_some() {
             let operation = "a fence for more than the fields of one record";
@@ -260,7 +262,7 @@ impl Transport for RealtimeTransport {
         };
         // Without a connection the mirror cannot have it, and readers know that it is behind.
         if !self.client.is_offline(self.store) {
-            match self.client.command(self.store, Work::CatchUp(store_seq), Duration::ZERO).await {
+            match self.client.command(self.store, CommandKind::CatchUp(store_seq), Duration::ZERO).await {
                 // It is written all the same; the client has ended.
                 Ok(_) | Err(DustErr::Network { .. }) => {}
                 // The client was stopped while its mirror was behind: readers go elsewhere, or know that it is.
@@ -277,7 +279,7 @@ impl Transport for RealtimeTransport {
         }
         nul::check_path(&file.path)?;
         self.client.check_scope(self.store, "files:write", || format!("put_file of `{}`", file.path))?;
-        self.write_through(Work::PutFile(file)).await
+        self.write_through(CommandKind::PutFile(file)).await
     }
 
     async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {

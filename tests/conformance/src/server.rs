@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dust_emulator::Emulator;
-use dust_orm::sync::SyncClient;
+use dust_orm::realtime::SyncClient;
 use dust_orm::transport::{HttpTransport, RealtimeTransport};
 use dust_orm::{DustConfig, DustRepo, Transport};
 

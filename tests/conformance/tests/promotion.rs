@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use conformance::entities::{link, new_link, page, retitled};
 use dust_emulator::{Emulator, Token};
-use dust_orm::sync::{StoreState, SyncClient, SyncClientBuilder};
+use dust_orm::realtime::{StoreState, SyncClient, SyncClientBuilder};
 use dust_orm::{BatchEntry, DustConfig, DustErr, DustRepo, ErrKind, Event};
 use futures_util::StreamExt;
 use tokio::net::TcpSocket;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use dust_emulator::Emulator;
 use dust_orm::entity::prelude::*;
+use dust_orm::realtime::{StoreState, SyncClient};
 use dust_orm::repo::Subscription;
-use dust_orm::sync::{StoreState, SyncClient};
 use dust_orm::tests_cfg::link;
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustRepo, ErrKind, Event};

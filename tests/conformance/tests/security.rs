@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dust_emulator::{Emulator, Token};
 use dust_orm::entity::prelude::*;
-use dust_orm::sync::{StoreState, SyncClient, Timing};
+use dust_orm::realtime::{StoreState, SyncClient, Timing};
 use dust_orm::tests_cfg::link;
 use dust_orm::transport::{HttpTransport, RealtimeTransport};
 use dust_orm::{DustConfig, DustErr, DustRepo, ErrKind, RetryPolicy, Transport};
@@ -257,7 +257,7 @@ async fn the_token_is_in_no_log_no_error_and_no_debug() {
         }
     }
     let logged = logged.0.lock().unwrap().clone();
-    assert!(logged.contains("dust_orm::op") && logged.contains("dust_orm::sync"), "{logged}");
+    assert!(logged.contains("dust_orm::op") && logged.contains("dust_orm::realtime"), "{logged}");
     assert!(said.contains("[redacted]") && said.contains("[token]") && said.contains("Unauthorized"), "{said}");
     for (what, text) in [("errors", &said), ("logs", &logged)] {
         // Not the beginning of it either, which a text that is cut could show.

@@ -1,6 +1,6 @@
 //! Every recorded refusal is an error of its kind, and nothing that a server may answer makes a panic.
 
-use dust_protocol::Glob;
+use dust_protocol::Pattern;
 use dust_protocol::http::store_seq;
 use dust_protocol::testing::objects_as_arrays;
 use proptest::prelude::*;
@@ -224,7 +224,7 @@ fn an_answer_that_cannot_be_read_leaves_a_write_open() {
 
 #[test]
 fn a_call_says_what_it_is_about() {
-    let selector = Selector::Pattern(Glob::parse("links/**").unwrap());
+    let selector = Selector::Pattern(Pattern::parse("links/**").unwrap());
     let error = call(Operation::List, About::Selection(&selector)).network("gone");
     assert_eq!(error.to_string(), "the Dust server was not reached: list of `links/**`: gone");
     let links = Path::parse("links").unwrap();

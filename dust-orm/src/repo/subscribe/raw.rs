@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use dust_protocol::{CommittedOp, Glob};
+use dust_protocol::{CommittedOp, Pattern};
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
@@ -82,7 +82,7 @@ impl<'r, E: DustEntity> IntoFuture for SubscribeRaw<'r, E> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let transport = self.repo.source();
-            let pattern = Glob::subtree(&E::prefix_path()?)?;
+            let pattern = Pattern::subtree(&E::prefix_path()?)?;
             let ops = transport.hub().await?.subscribe(&pattern, self.capacity);
             Ok(RawSubscription { ops, transport })
         })

@@ -3,11 +3,11 @@
 use std::future::IntoFuture;
 
 use futures_core::future::BoxFuture;
+use futures_executor::block_on;
 use futures_util::{FutureExt, TryFutureExt};
 
 use super::*;
-use crate::block_on::block_on;
-use crate::cache::{Cache, CacheRead, CacheWrite, Cursor};
+use crate::realtime::cache::{Cache, CacheRead, CacheWrite, Cursor};
 use crate::repo::{FlightOptions, OnUnavailable};
 use crate::tests_cfg::{link, page};
 
