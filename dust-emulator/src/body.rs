@@ -3,8 +3,8 @@
 use dust_protocol::{RawJson, ValueError, value};
 use hyper::Method;
 
-use crate::address::{self, Params};
 use crate::http::{Answer, Payload, Request};
+use crate::uri::{self, Params};
 
 /// The length of the longest body, in bytes.
 pub(crate) const MAX_BODY: usize = 8_000_000;
@@ -47,7 +47,7 @@ impl Body {
     }
 
     fn form(text: &str) -> Result<Body, Answer> {
-        let params = address::params(text).map_err(|_| Answer::plain(415))?;
+        let params = uri::params(text).map_err(|_| Answer::plain(415))?;
         let whole = RawJson::from_serialize(&params).map_err(|_| Answer::plain(400))?;
         Ok(Body::Object(whole, params))
     }

@@ -10,12 +10,13 @@ use dust_protocol::{FileUpload, Path, content_hash};
 use dust_store::{Clock, Origin, Store, SystemClock};
 
 use crate::auth::{Token, Tokens};
-use crate::dump;
 use crate::error::EmulatorError;
+use crate::export;
 use crate::faults::Faults;
 use crate::guard::Hosts;
 use crate::ids;
 use crate::import;
+use crate::in_process_server::InProcessServer;
 use crate::journal::{Journal, RequestRecord};
 use crate::limits::{Limits, RateLimit};
 use crate::seed::{Seed, SeedFrom};
@@ -23,7 +24,6 @@ use crate::server::Listening;
 use crate::socket::Hub;
 use crate::state::State;
 use crate::stores::{StoreName, Stores};
-use crate::unplugged::Unplugged;
 
 /// The default store.
 const DEFAULT_STORE: &str = "local/dev";
@@ -135,9 +135,14 @@ impl EmulatorBuilder {
     }
 
     /// Starts the emulator, in the tokio runtime of the caller.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRuntime`](EmulatorError::NoRuntime) outside of a tokio runtime, [`Listen`](EmulatorError::Listen) if the address
+    /// is in use, and the errors of its stores, files and seeds.
     pub async fn start(self) -> Result<Emulator, EmulatorError> {
         let (address, idle) = (self.address, self.idle);
-        let Unplugged { state, token, store, skipped_seeds } = self.unplugged()?;
+        let InProcessServer { state, token, store, skipped_seeds } = self.unplugged()?;
         let listening = Listening::on(address, Arc::clone(&state), idle).await?;
         let address = listening.address;
         let token = token.secret.clone();
@@ -145,7 +150,7 @@ impl EmulatorBuilder {
     }
 
     /// Makes an emulator without a network, for simulations that control the order of events. Needs no runtime.
-    pub fn unplugged(self) -> Result<Unplugged, EmulatorError> {
+    pub fn unplugged(self) -> Result<InProcessServer, EmulatorError> {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::default()));
         let stores = Stores::open(self.data, Arc::clone(&clock))?;
         let first = self.stores.first().map_or(DEFAULT_STORE, String::as_str);
@@ -177,12 +182,16 @@ impl EmulatorBuilder {
             journal: Journal::default(),
             hub: Hub::default(),
         });
-        Ok(Unplugged { state, token: Arc::new(token), store, skipped_seeds })
+        Ok(InProcessServer { state, token: Arc::new(token), store, skipped_seeds })
     }
 }
 
 impl Emulator {
     /// Starts an emulator with one empty store in memory, on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    ///
+    /// As [`EmulatorBuilder::start`].
     pub async fn start() -> Result<Emulator, EmulatorError> {
         Emulator::builder().start().await
     }
@@ -281,13 +290,13 @@ impl Emulator {
 
     /// Every leaf of a store as an object of paths and values, decimals and datetimes as plain strings.
     pub fn export(&self, store: &str) -> Result<String, EmulatorError> {
-        Ok(dump::export_object(&self.store_handle(store)?)?)
+        Ok(export::export_object(&self.store_handle(store)?)?)
     }
 
     /// A store in the export format of a server: a header, then one line for each leaf with its type.
     pub fn export_lines(&self, store: &str) -> Result<String, EmulatorError> {
         let handle = self.store_handle(store)?;
-        Ok(dump::export_lines(store, &handle, self.state.clock.wall_ms())?)
+        Ok(export::export_lines(store, &handle, self.state.clock.wall_ms())?)
     }
 
     /// Stores a file and writes a reference to it at a path, as the `put_file` of the WebSocket does. Returns its hash,
@@ -359,6 +368,11 @@ impl Emulator {
     }
 
     /// Listens again after [`go_down`](Emulator::go_down). Has no effect while it listens.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRuntime`](EmulatorError::NoRuntime) outside of a tokio runtime, [`Listen`](EmulatorError::Listen) if the port is
+    /// in use by now.
     pub async fn come_up(&mut self) -> Result<(), EmulatorError> {
         if self.listening.is_none() {
             self.listening = Some(Listening::on(self.address, Arc::clone(&self.state), self.idle).await?);

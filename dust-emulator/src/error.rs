@@ -11,6 +11,9 @@ use dust_store::StoreError;
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum EmulatorError {
+    /// The caller is outside of a tokio runtime.
+    #[error("the emulator needs a tokio runtime: start it inside of `#[tokio::main]` or `Runtime::block_on`")]
+    NoRuntime,
     /// Listening on the address failed.
     #[error("cannot listen on {address}: {source}; choose another port, or 0 for any that is free")]
     Listen {

@@ -84,7 +84,7 @@ impl History {
 
     /// The value of a leaf; `null` if there is none, as in a change from or to an absent leaf.
     pub(crate) fn value(&self, path: &Path) -> RawJson {
-        self.leaves.get(path).map_or_else(RawJson::null, |leaf| envelope::bare(&leaf.value))
+        self.leaves.get(path).map_or_else(RawJson::null, |leaf| envelope::to_plain(&leaf.value))
     }
 
     /// The leaf at a path, or the object of the leaves below it, values as they were written.

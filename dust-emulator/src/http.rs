@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use hyper::{HeaderMap, Method};
 
-use crate::address::{self, NotUtf8, Params};
 use crate::json::Object;
+use crate::uri::{self, NotUtf8, Params};
 
 /// A request with its body.
 pub(crate) struct Request {
@@ -42,8 +42,8 @@ impl Request {
             method: if head { Method::GET } else { method },
             head,
             target: target.to_owned(),
-            segments: address::segments(path),
-            query: address::params(query),
+            segments: uri::segments(path),
+            query: uri::params(query),
             headers,
             body,
             id,

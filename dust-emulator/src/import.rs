@@ -10,8 +10,8 @@ use dust_protocol::{JsonObject, LeafKind, Op, Path, RawJson, SeedCheck, Write, s
 use dust_store::{Origin, Store, StoreError};
 use serde::Deserialize;
 
-use crate::dump;
 use crate::error::EmulatorError;
+use crate::export;
 
 /// The largest number of lines of an import over HTTP that share a commit.
 const CHUNK: usize = 1000;
@@ -30,7 +30,7 @@ pub(crate) fn import(store: &Store, text: &str) -> Result<usize, EmulatorError> 
     }
     let mut check = SeedCheck::default();
     if store.current_seq() > 0 {
-        dump::leaves(store)?.iter().for_each(|leaf| check.existing(&leaf.path));
+        export::leaves(store)?.iter().for_each(|leaf| check.existing(&leaf.path));
     }
     let placed = if is_lines(text) { lines(store, text, &mut check)? } else { members(text, &mut check)? };
     let offsets: Vec<usize> = placed.iter().map(|placed| placed.offset).collect();
@@ -290,7 +290,7 @@ mod tests {
     fn member_named_path_is_an_entry() {
         let store = fresh();
         assert_eq!(import(&store, r#"{"path":"a","value":2}"#).unwrap(), 2);
-        assert_eq!(dump::export_object(&store).unwrap(), "{\n  \"path\": \"a\",\n  \"value\": 2\n}\n");
+        assert_eq!(export::export_object(&store).unwrap(), "{\n  \"path\": \"a\",\n  \"value\": 2\n}\n");
         let header = r#"{"_header":true,"entry_count":0,"path_schema_version":3,"seq":0,"store":"a/b"}"#;
         assert_eq!(import(&fresh(), header).unwrap(), 0);
     }

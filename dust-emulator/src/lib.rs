@@ -37,7 +37,7 @@
 //!
 //! For development there is a binary: `cargo run -p dust-emulator` listens on <http://127.0.0.1:7755>, prints the
 //! variables to export, and shows its stores on a page. A simulation that controls when each frame arrives uses
-//! [`Unplugged`].
+//! [`InProcessServer`].
 //!
 //! # What it answers
 //!
@@ -97,18 +97,18 @@
 //! {"effect": {"refuse": {"response": "{\"reason\": \"store_archived\"}"}}, "only": "writes"}
 //! ```
 
-mod address;
 mod auth;
 mod body;
-mod dump;
 mod emulator;
 mod error;
+mod export;
 mod faults;
 mod guard;
 mod history;
 mod http;
 mod ids;
 mod import;
+mod in_process_server;
 mod journal;
 mod json;
 mod limits;
@@ -120,14 +120,14 @@ mod socket;
 mod state;
 mod stores;
 mod time;
-mod unplugged;
+mod uri;
 
 pub use auth::{SCOPES, Token};
 pub use emulator::{Emulator, EmulatorBuilder};
 pub use error::EmulatorError;
 pub use faults::{Fault, Faults};
+pub use in_process_server::InProcessServer;
 pub use journal::RequestRecord;
 pub use limits::RateLimit;
 pub use routes::Route;
-pub use socket::{Line, Twist};
-pub use unplugged::Unplugged;
+pub use socket::{LoopbackSocket, ReplyFault};

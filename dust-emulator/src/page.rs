@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use dust_protocol::{Entry, Glob, ListItem, ListRequest, Path};
+use dust_protocol::{Entry, ListItem, ListRequest, Path, Pattern};
 
-use crate::address::{self, Params};
 use crate::http::{Answer, Reply};
 use crate::json;
 use crate::state::State;
 use crate::stores::Held;
+use crate::uri::{self, Params};
 
 /// The number of leaves on one page.
 const LEAVES: usize = 500;
@@ -20,7 +20,7 @@ const SHOWN: usize = 600;
 const STYLE: &str = include_str!("page.css");
 
 pub(crate) fn answer(state: &State, query: &Params) -> Reply {
-    match address::text(query, "store") {
+    match uri::text(query, "store") {
         None => Ok(Answer::html(200, stores(state))),
         Some(name) => {
             let held = name.split_once('/').and_then(|(org, name)| state.stores.get(org, name));
@@ -60,11 +60,11 @@ fn stores(state: &State) -> String {
 fn store(held: &Held, query: &Params) -> Result<String, Answer> {
     let broken = |_| Answer::html(500, page("Failed", "<p>The store could not be read.</p>"));
     let name = held.name.to_string();
-    let at = address::text(query, "at").and_then(|at| Path::parse(&at).ok());
-    let pattern = at.as_ref().and_then(Glob::below).or_else(|| Glob::parse("**").ok());
+    let at = uri::text(query, "at").and_then(|at| Path::parse(&at).ok());
+    let pattern = at.as_ref().and_then(Pattern::below).or_else(|| Pattern::parse("**").ok());
     let mut page_of_leaves = Default::default();
     if let Some(pattern) = pattern {
-        let after = address::text(query, "after").filter(|after| !after.is_empty());
+        let after = uri::text(query, "after").filter(|after| !after.is_empty());
         let request = ListRequest { limit: LEAVES, after, ..ListRequest::pattern(pattern) };
         page_of_leaves = held.store.list(&request).map_err(broken)?;
     }

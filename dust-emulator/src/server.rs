@@ -15,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -44,6 +45,9 @@ pub(crate) struct Listening {
 
 impl Listening {
     pub(crate) async fn on(address: SocketAddr, state: Arc<State>, idle: Duration) -> Result<Listening, EmulatorError> {
+        if Handle::try_current().is_err() {
+            return Err(EmulatorError::NoRuntime);
+        }
         let failed = |source| EmulatorError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;

@@ -193,3 +193,22 @@ fn a_file_is_given_out_while_an_entry_refers_to_it() {
     world.emulator.store_handle("acme/main").unwrap().compact().unwrap();
     assert_eq!(status(), 404);
 }
+
+#[test]
+fn start_without_runtime_names_the_way_out() {
+    use dust_emulator::EmulatorError;
+    use futures_util::FutureExt;
+
+    let error = Emulator::start().now_or_never().expect("it waits for nothing").unwrap_err();
+    assert!(matches!(error, EmulatorError::NoRuntime) && error.to_string().contains("#[tokio::main]"), "{error}");
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut emulator = runtime.block_on(async {
+        let mut emulator = Emulator::start().await.unwrap();
+        emulator.go_down().await;
+        emulator
+    });
+    let error = emulator.come_up().now_or_never().expect("it waits for nothing").unwrap_err();
+    assert!(matches!(error, EmulatorError::NoRuntime), "{error}");
+    emulator.stop().now_or_never().expect("it is down");
+}

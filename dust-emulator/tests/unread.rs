@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dust_emulator::{Emulator, Fault, Route, Twist};
+use dust_emulator::{Emulator, Fault, ReplyFault, Route};
 use serde_json::{Value, json};
 use support::socket::Socket;
 use support::world::World;
@@ -118,20 +118,20 @@ fn a_line_drops_at_a_join_what_it_was_left_and_has_not_read() {
         json!(["1", (at + 2).to_string(), TOPIC, "write", payload]).to_string()
     };
     let join = json!(["1", "1", TOPIC, "phx_join", {"last_store_seq": 0}]).to_string();
-    assert!(!line.leave_unread(&join, Twist::default()), "a join is read by the socket itself");
-    assert!(line.receive(&join, Twist::default()));
+    assert!(!line.leave_unread(&join, ReplyFault::default()), "a join is read by the socket itself");
+    assert!(line.receive(&join, ReplyFault::default()));
     for at in 0..3 {
-        assert!(line.leave_unread(&write(at), Twist::default()));
+        assert!(line.leave_unread(&write(at), ReplyFault::default()));
     }
     line.read();
-    assert!(line.receive(&join, Twist::default()));
+    assert!(line.receive(&join, ReplyFault::default()));
     assert_eq!((line.unread(), server.store_handle("acme/main").unwrap().current_seq()), (0, 1));
     // A message comes after those before it.
-    assert!(line.leave_unread(&write(3), Twist::default()));
-    assert!(line.receive(&write(4), Twist::default()));
+    assert!(line.leave_unread(&write(3), ReplyFault::default()));
+    assert!(line.receive(&write(4), ReplyFault::default()));
     assert_eq!(server.store_handle("acme/main").unwrap().current_seq(), 3);
     line.hang();
-    assert!(line.leave_unread(&write(5), Twist::default()));
+    assert!(line.leave_unread(&write(5), ReplyFault::default()));
     line.read();
     assert_eq!((line.unread(), server.store_handle("acme/main").unwrap().current_seq()), (1, 3));
 }

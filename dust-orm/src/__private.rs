@@ -263,7 +263,7 @@ pub mod codec {
     use dust_protocol::{Entry, LeafKind, Path, RawJson};
     use sea_orm::EntityTrait;
 
-    use crate::entity::{DustEntity, StoredRecord, Take, decode, encode_fields};
+    use crate::entity::{DustEntity, FieldSelection, StoredRecord, decode, encode_fields};
     use crate::error::DustErr;
 
     /// A record as it is stored.
@@ -271,7 +271,7 @@ pub mod codec {
 
     /// The texts of a record's leaves.
     pub fn encode<E: DustEntity>(active: &<E as EntityTrait>::ActiveModel) -> Result<Vec<(usize, RawJson)>, DustErr> {
-        encode_fields(active, Take::Known)
+        encode_fields(active, FieldSelection::All)
     }
 
     /// A record with these leaves.

@@ -59,14 +59,14 @@
 //! | declare an entity | [`DeriveDustEntity`], [`StorageMode`], [`entity::prelude`]; [`DeriveChangeset`] for SQL only |
 //! | open a repo | [`DustRepo::embedded`], [`open`](DustRepo::open), [`from_env`](DustRepo::from_env), [`connect`](DustRepo::connect) with a [`DustConfig`] |
 //! | check what comes from outside | [`Changeset`], [`Errors`] |
-//! | read | [`find_by_id`](DustRepo::find_by_id), [`get`](DustRepo::get), [`get_many`](DustRepo::get_many), [`all`](DustRepo::all), [`stream`](DustRepo::stream), [`exists`](DustRepo::exists) |
+//! | read | [`find_by_id`](DustRepo::find_by_id), [`get`](DustRepo::get), [`find_many`](DustRepo::find_many), [`all`](DustRepo::all), [`stream`](DustRepo::stream), [`exists`](DustRepo::exists) |
 //! | write a record | [`insert`](DustRepo::insert), [`update`](DustRepo::update), [`put`](DustRepo::put), [`merge`](DustRepo::merge), [`delete`](DustRepo::delete), [`delete_by_id`](DustRepo::delete_by_id) |
 //! | write many | [`batch_write`](DustRepo::batch_write) (all or nothing), [`insert_many`](DustRepo::insert_many), [`delete_all`](DustRepo::delete_all) |
 //! | not undo what others write | [`get_versioned`](DustRepo::get_versioned), [`Revision`], [`if_match`](repo::Update::if_match), [`if_absent`](repo::Insert::if_absent) |
-//! | count, collect, upload | [`Counter`](entity::Counter), [`DustSet`](entity::DustSet), [`FileRef`](entity::FileRef); [`increment`](DustRepo::increment), [`add`](DustRepo::add), [`remove`](DustRepo::remove), [`put_file`](DustRepo::put_file), [`fetch_file`](DustRepo::fetch_file), [`download`](DustRepo::download) |
-//! | hear of changes | [`subscribe`](DustRepo::subscribe), [`broadcast`](DustRepo::broadcast), [`on`](DustRepo::on), [`Event`] |
+//! | count, collect, upload | [`Counter`](entity::Counter), [`DustSet`](entity::DustSet), [`FileRef`](entity::FileRef); [`increment`](DustRepo::increment), [`add_to_set`](DustRepo::add_to_set), [`remove_from_set`](DustRepo::remove_from_set), [`put_file`](DustRepo::put_file), [`fetch_file`](DustRepo::fetch_file), [`download`](DustRepo::download) |
+//! | hear of changes | [`subscribe`](DustRepo::subscribe), [`broadcast`](DustRepo::broadcast), [`on_change`](DustRepo::on_change), [`Event`] |
 //! | agree who does what | [`lease`](DustRepo::lease), [`single_flight`](DustRepo::single_flight) |
-//! | read from a live local mirror | [`sync::SyncClient`]; [`cache`] keeps it across restarts |
+//! | read from a live local mirror | [`realtime::SyncClient`]; [`realtime::cache`] keeps it across restarts |
 //! | handle what goes wrong | [`DustErr`], [`ErrKind`], [`http_status`](DustErr::http_status), [`RetryPolicy`] |
 //! | test an application | [`testing::TestRepo`], and the crate `dust-emulator` for a whole server |
 //!
@@ -78,8 +78,8 @@
 //! | [`entity`] | [`DustEntity`] and its derive, storage modes, revisions, field types |
 //! | [`error`] | [`DustErr`], with a table of its kinds |
 //! | [`config`] | [`DustConfig`]: which store on which server, with which token |
-//! | [`sync`] | the realtime client: a local mirror of a store, kept by a WebSocket |
-//! | [`cache`] | keeping that mirror across restarts |
+//! | [`realtime`] | the realtime client: a local mirror of a store, kept by a WebSocket |
+//! | [`realtime::cache`] | keeping that mirror across restarts |
 //! | [`feed`] | committed ops on their way to those who subscribe |
 //! | [`transport`] | the ways to a store, for those who bring their own |
 //! | [`store`] | the embedded store |
@@ -94,10 +94,10 @@
 //! |---|---|---|
 //! | `embedded` | yes | the embedded store |
 //! | `http` | yes | a store on a Dust server: [`DustRepo::from_env`] |
-//! | `realtime` | yes | a local mirror of a store on a Dust server: [`sync::SyncClient`] |
+//! | `realtime` | yes | a local mirror of a store on a Dust server: [`realtime::SyncClient`] |
 //! | `rustls` | yes | `https` and `wss` by rustls, with the provider the application installed or else ring |
 //! | `native-tls` | no | `https` and `wss` by the system's library; wins over `rustls` where both are on |
-//! | `cache-sql` | no | keeps that mirror in the application's own database, through SeaORM: `cache::SqlCache` |
+//! | `cache-sql` | no | keeps that mirror in the application's own database, through SeaORM: `realtime::cache::SqlCache` |
 //! | `cache-sql-migration` | no | its tables as a migration of `sea-orm-migration` |
 //! | `macros` | yes | the derives, SeaORM's included |
 //! | `with-chrono`, `with-time`, `with-uuid`, `with-rust_decimal` | no | SeaORM's support for these types, and serde's |
@@ -107,9 +107,6 @@
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __private;
-mod block_on;
-#[cfg(feature = "realtime")]
-pub mod cache;
 pub mod changeset;
 #[cfg(feature = "http")]
 pub mod config;
@@ -117,14 +114,15 @@ pub mod entity;
 pub mod error;
 pub mod feed;
 mod pace;
+mod patience;
 pub mod prelude;
 /// The types of Dust's language that a [`Transport`], a cache and a raw subscription name; `dust-protocol` has the
 /// rest.
 pub mod protocol {
     pub use dust_protocol::list::MAX_PAGE;
     pub use dust_protocol::{
-        BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, LeafKind, LeafPage, ListItem, ListRequest, Op, OpKind,
-        Order, PackedLeaves, Page, Path, Precondition, RawJson, Select, Selector, Write, content_hash,
+        BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafKind, LeafPage, ListItem, ListRequest, Op, OpKind, Order,
+        PackedLeaves, Page, Path, Pattern, Precondition, RawJson, Select, Selector, Write, content_hash,
     };
 }
 pub mod repo;
@@ -134,7 +132,7 @@ pub mod store {
     pub use dust_store::{Compaction, Origin, Store, StoreBuilder, StoreError};
 }
 #[cfg(feature = "realtime")]
-pub mod sync;
+pub mod realtime;
 #[cfg(feature = "embedded")]
 pub mod testing;
 #[cfg(feature = "macros")]

@@ -20,6 +20,6 @@ pub use crate::changeset::Changeset;
 pub use crate::config::{DustConfig, RetryPolicy};
 pub use crate::entity::{DustEntity, KeyCase, Revision, StorageMode, Versioned};
 pub use crate::error::{DustErr, ErrKind, Errors, FieldError};
-pub use crate::repo::{BatchEntry, Broadcast, DustRepo, Event};
 #[cfg(feature = "realtime")]
-pub use crate::sync::SyncClient;
+pub use crate::realtime::SyncClient;
+pub use crate::repo::{BatchEntry, Broadcast, DustRepo, Event};

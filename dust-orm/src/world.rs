@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use futures_core::future::BoxFuture;
 
+use crate::patience::sleep;
+
 /// Time and chance.
-pub(crate) trait World: fmt::Debug + Send + Sync {
+pub(crate) trait Runtime: fmt::Debug + Send + Sync {
     /// The time since some moment in the past; it never goes back.
     fn now(&self) -> Duration;
 
@@ -28,13 +30,13 @@ pub(crate) trait World: fmt::Debug + Send + Sync {
 }
 
 /// A duration between nothing and `most`, drawn at random.
-pub(crate) fn jitter(world: &dyn World, most: Duration) -> Duration {
+pub(crate) fn jitter(world: &dyn Runtime, most: Duration) -> Duration {
     // 53 bits are what a float holds exactly.
     let fraction = (world.random() >> 11) as f64 / (1_u64 << 53) as f64;
     most.mul_f64(fraction)
 }
 
-/// tokio's time, and the randomness that the standard library keys its hash maps with.
+/// The time of the caller's runtime, and the randomness that the standard library keys its hash maps with.
 #[derive(Debug)]
 pub(crate) struct RealWorld {
     start: Instant,
@@ -48,7 +50,7 @@ impl RealWorld {
     }
 }
 
-impl World for RealWorld {
+impl Runtime for RealWorld {
     fn now(&self) -> Duration {
         self.start.elapsed()
     }
@@ -59,12 +61,12 @@ impl World for RealWorld {
     }
 
     fn pause(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(duration))
+        Box::pin(sleep(duration))
     }
 
     #[cfg(feature = "http")]
     fn limit(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(duration))
+        Box::pin(sleep(duration))
     }
 
     fn random(&self) -> u64 {

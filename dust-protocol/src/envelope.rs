@@ -16,10 +16,10 @@ const MAX_EXPONENT: i64 = 6144;
 /// use dust_protocol::{RawJson, envelope};
 ///
 /// let stored = RawJson::parse(r#"{"_type":"datetime","_typed":"2026-01-02T03:04:05+02:00"}"#)?;
-/// assert_eq!(envelope::bare(&stored).as_str(), r#""2026-01-02T01:04:05Z""#);
+/// assert_eq!(envelope::to_plain(&stored).as_str(), r#""2026-01-02T01:04:05Z""#);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-pub fn bare(value: &RawJson) -> RawJson {
+pub fn to_plain(value: &RawJson) -> RawJson {
     if !value.is_object() {
         return value.clone();
     }
@@ -51,7 +51,7 @@ pub fn is_decimal(value: &RawJson) -> bool {
 }
 
 /// The wrapped form of a leaf's value in a snapshot: `{"_scalar": value}`, or the envelope as it is.
-pub fn wrap(value: &RawJson) -> RawJson {
+pub fn to_snapshot_leaf(value: &RawJson) -> RawJson {
     if value.is_object() { value.clone() } else { RawJson::from_trusted(format!(r#"{{"_scalar":{value}}}"#)) }
 }
 
@@ -136,12 +136,12 @@ fn parse_exponent(text: &str) -> Option<i64> {
 
 /// The seconds from 1970 to an ISO 8601 date and time with an offset.
 pub fn unix_seconds(text: &str) -> Option<i64> {
-    let Moment { minutes, second, .. } = moment(text)?;
+    let Timestamp { minutes, second, .. } = moment(text)?;
     Some(minutes * 60 + second)
 }
 
 /// A date and time in UTC.
-struct Moment<'a> {
+struct Timestamp<'a> {
     /// Seconds since 1970.
     minutes: i64,
     second: i64,
@@ -151,7 +151,7 @@ struct Moment<'a> {
 
 /// An ISO 8601 date and time with an offset, shifted to UTC; up to six digits of the fraction stay.
 fn utc_datetime(text: &str) -> Option<String> {
-    let Moment { minutes, second, fraction } = moment(text)?;
+    let Timestamp { minutes, second, fraction } = moment(text)?;
     let (year, month, day) = civil_from_days(minutes.div_euclid(1440));
     if !(0..=9999).contains(&year) {
         return None;
@@ -161,7 +161,7 @@ fn utc_datetime(text: &str) -> Option<String> {
     Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{point}{fraction}Z"))
 }
 
-fn moment(text: &str) -> Option<Moment<'_>> {
+fn moment(text: &str) -> Option<Timestamp<'_>> {
     let (date, rest) = text.split_at_checked(10)?;
     let (time, rest) = rest.strip_prefix(['T', ' '])?.split_at_checked(8)?;
     let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
@@ -185,7 +185,7 @@ fn moment(text: &str) -> Option<Moment<'_>> {
         None => ("", rest),
     };
     let minutes = days_from_civil(year, month, day) * 1440 + hour * 60 + minute - offset_minutes(offset)?;
-    Some(Moment { minutes, second, fraction })
+    Some(Timestamp { minutes, second, fraction })
 }
 
 /// Parses numbers of fixed widths between separators.
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn bare_form_changes_only_decimals_and_datetimes() {
         let raw = |text: &str| RawJson::parse(text).unwrap();
-        assert_eq!(bare(&raw(r#"{"_type":"decimal","_typed":"1.20","extra":1}"#)), raw("\"1.20\""));
+        assert_eq!(to_plain(&raw(r#"{"_type":"decimal","_typed":"1.20","extra":1}"#)), raw("\"1.20\""));
         for text in [
             r#"{"_type":"other","_typed":"x"}"#,
             r#"{"_type":"file"}"#,
@@ -363,18 +363,18 @@ mod tests {
             "1",
             "null",
         ] {
-            assert_eq!(bare(&raw(text)), raw(text));
+            assert_eq!(to_plain(&raw(text)), raw(text));
         }
     }
 
     #[test]
     fn snapshot_wraps_all_but_envelopes() {
         let raw = |text: &str| RawJson::parse(text).unwrap();
-        assert_eq!(wrap(&raw("[1]")), raw(r#"{"_scalar":[1]}"#));
-        assert_eq!(wrap(&raw("null")), raw(r#"{"_scalar":null}"#));
-        assert_eq!(wrap(&raw(r#"{"_type":"lease"}"#)), raw(r#"{"_type":"lease"}"#));
+        assert_eq!(to_snapshot_leaf(&raw("[1]")), raw(r#"{"_scalar":[1]}"#));
+        assert_eq!(to_snapshot_leaf(&raw("null")), raw(r#"{"_scalar":null}"#));
+        assert_eq!(to_snapshot_leaf(&raw(r#"{"_type":"lease"}"#)), raw(r#"{"_type":"lease"}"#));
         for text in ["null", "1", "\"x\"", "[{}]", r#"{"_type":"decimal","_typed":"1"}"#] {
-            assert_eq!(unwrap(&wrap(&raw(text))), raw(text));
+            assert_eq!(unwrap(&to_snapshot_leaf(&raw(text))), raw(text));
         }
     }
 

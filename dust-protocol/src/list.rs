@@ -1,8 +1,8 @@
 //! Requests for lists of leaves, and their pages.
 
 use super::entry::Entry;
-use super::glob::{Glob, UnnameablePath};
 use super::path::Path;
+use super::pattern::{Pattern, UnnameablePath};
 
 /// The most leaves one page may hold, and the most paths or ops one batch may hold.
 pub const MAX_PAGE: usize = 1000;
@@ -24,7 +24,7 @@ pub struct ListRequest {
 
 impl ListRequest {
     /// The first page of whole leaves that match a pattern: ascending, at most [`MAX_PAGE`].
-    pub fn pattern(pattern: Glob) -> ListRequest {
+    pub fn pattern(pattern: Pattern) -> ListRequest {
         ListRequest {
             selector: Selector::Pattern(pattern),
             limit: MAX_PAGE,
@@ -37,7 +37,7 @@ impl ListRequest {
     /// A page of the leaves below a path: the first, or the one after a cursor. Fails where no pattern can name the
     /// path.
     pub fn below(path: &Path, after: Option<&str>) -> Result<ListRequest, UnnameablePath> {
-        Ok(ListRequest { after: after.map(str::to_owned), ..ListRequest::pattern(Glob::subtree(path)?) })
+        Ok(ListRequest { after: after.map(str::to_owned), ..ListRequest::pattern(Pattern::subtree(path)?) })
     }
 }
 
@@ -45,7 +45,7 @@ impl ListRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selector {
     /// Leaves that match a pattern.
-    Pattern(Glob),
+    Pattern(Pattern),
     /// Leaves from one path (included) to another (excluded), by the bytes of the rendered path.
     Range {
         /// The first path.

@@ -125,10 +125,10 @@ pub enum Precondition {
     /// The leaf has this revision.
     IfMatch(u64),
     /// There is no leaf at exactly this path.
-    IfAbsent,
+    IfLeafAbsent,
     /// There is no leaf at or below this path. Only the embedded store supports it; it makes the insert of a whole
     /// record conditional.
-    IfVacant,
+    IfSubtreeAbsent,
 }
 
 /// A guard that applies a write only while a lease is held.

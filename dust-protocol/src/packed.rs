@@ -196,7 +196,7 @@ impl PackedLeaves {
         let mut bare = PackedLeaves::default();
         for leaf in self.iter() {
             if leaf.kind == LeafKind::Map {
-                let value = envelope::bare(&RawJson::from_trusted(leaf.value));
+                let value = envelope::to_plain(&RawJson::from_trusted(leaf.value));
                 bare.push(LeafRef { value: value.as_str(), ..leaf });
             } else {
                 bare.push(leaf);

@@ -8,10 +8,10 @@ use super::apply::Leaf;
 use super::entry::{Entry, LeafKind};
 use super::envelope;
 use super::flatten::assemble;
-use super::glob::Glob;
 use super::json::RawJson;
 use super::list::{ListItem, ListRequest, MAX_PAGE, Order, Page, Select, Selector};
 use super::path::Path;
+use super::pattern::Pattern;
 
 /// The reason why a list is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +57,7 @@ pub struct Listing<'r> {
     request: &'r ListRequest,
     bounds: Bounds,
     /// The filter of the rows within the bounds.
-    filter: Option<&'r Glob>,
+    filter: Option<&'r Pattern>,
     /// The part of each prefix before its last segment.
     base: &'r str,
 }
@@ -213,20 +213,20 @@ fn fault<'p>(
 /// A leaf in the form of reads: decimal and datetime envelopes as plain strings.
 pub fn entry(path: Path, leaf: Leaf) -> Entry {
     let (kind, revision) = (leaf.kind, leaf.revision);
-    Entry { path, value: bare(leaf), kind, revision }
+    Entry { path, value: to_plain(leaf), kind, revision }
 }
 
 /// The object that the leaves below a path make; `None` if there are none. Its revision is the largest of theirs.
 pub fn object(path: &Path, below: Vec<(Path, Leaf)>) -> Option<Entry> {
     let revision = below.iter().map(|(_, leaf)| leaf.revision).max()?;
-    let leaves = below.into_iter().map(|(path, leaf)| (path, bare(leaf)));
+    let leaves = below.into_iter().map(|(path, leaf)| (path, to_plain(leaf)));
     let value = assemble(path.depth(), leaves);
     Some(Entry { path: path.clone(), value, kind: LeafKind::Map, revision })
 }
 
-fn bare(leaf: Leaf) -> RawJson {
+fn to_plain(leaf: Leaf) -> RawJson {
     // Only envelopes are objects of this kind, so that no other value is parsed.
-    if leaf.kind == LeafKind::Map { envelope::bare(&leaf.value) } else { leaf.value }
+    if leaf.kind == LeafKind::Map { envelope::to_plain(&leaf.value) } else { leaf.value }
 }
 
 /// The range of the paths that begin with a prefix, which ends in `/`: `0` is the byte after it.
@@ -253,7 +253,7 @@ fn prefix_bounds(prefix: &str) -> Bounds {
 }
 
 /// `**` and `<base>/**`.
-fn is_subtree_pattern(pattern: &Glob) -> bool {
+fn is_subtree_pattern(pattern: &Pattern) -> bool {
     pattern.as_str() == "**" || pattern.as_str().ends_with("/**")
 }
 

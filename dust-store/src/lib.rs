@@ -12,14 +12,14 @@
 //! A store [compacts itself](StoreBuilder::compaction) once its log is large compared with its leaves.
 //!
 //! ```
-//! use dust_protocol::{Glob, ListRequest, Op, Path, RawJson, Write};
+//! use dust_protocol::{Pattern, ListRequest, Op, Path, RawJson, Write};
 //! use dust_store::{Origin, Store};
 //!
 //! let store = Store::in_memory()?;
 //! let record = RawJson::parse(r#"{"title":"Dust","url":"https://dustlayer.io"}"#)?;
 //! store.write(Write::new(Path::parse("links/dust")?, Op::Set(record)), &Origin::new("laptop", "1"))?;
 //!
-//! let page = store.list(&ListRequest::pattern(Glob::parse("links/*/title")?))?;
+//! let page = store.list(&ListRequest::pattern(Pattern::parse("links/*/title")?))?;
 //! assert_eq!(page.items[0].path().as_str(), "links/dust/title");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -40,7 +40,7 @@
 //! | a negative `ttl_ms` | a lease that has expired already | `invalid_lease_op` |
 //! | a fence on a lease op | ignored | `invalid_precondition` |
 //! | `if_absent` in a batch | ignored | honoured |
-//! | "nothing at or below the path" ([`IfVacant`](dust_protocol::Precondition::IfVacant)) | unknown | honoured, for objects too |
+//! | "nothing at or below the path" ([`IfSubtreeAbsent`](dust_protocol::Precondition::IfSubtreeAbsent)) | unknown | honoured, for objects too |
 //! | a fence on a batch | ignored | honoured |
 //! | reading an object in which a leaf has leaves below it | 500 | the leaf counts, what is below it does not |
 //! | `put_file` with something else than a file reference | stores it | `invalid_file` |

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dust_protocol::{
-    BatchOp, CommittedOp, Entry, Fence, Glob, ListItem, ListRequest, Op, OpKind, Order, Path, Precondition, RawJson,
+    BatchOp, CommittedOp, Entry, Fence, ListItem, ListRequest, Op, OpKind, Order, Path, Pattern, Precondition, RawJson,
     Select, Selector, Write,
 };
 
@@ -91,7 +91,7 @@ impl Short for Store {
 
 /// All leaves as (path, value, type, revision).
 pub(super) fn leaves(store: &Store) -> Vec<(String, String, &'static str, u64)> {
-    let mut request = ListRequest::pattern(Glob::parse("**").unwrap());
+    let mut request = ListRequest::pattern(Pattern::parse("**").unwrap());
     let mut all = Vec::new();
     loop {
         let page = store.list(&request).unwrap();

@@ -207,9 +207,9 @@ fn check_guard(tables: &WriteTables<'_>, path: &Path, precondition: Option<Preco
     match (precondition, tables.leaf(path)?) {
         (Precondition::IfMatch(expected), Some(leaf)) if leaf.revision == expected => Ok(()),
         (Precondition::IfMatch(_), _) => Err(StoreErrorKind::Conflict { current_revision: None }.at(path)),
-        (Precondition::IfAbsent, None) => Ok(()),
-        (Precondition::IfVacant, None) if !tables.any_below(path)? => Ok(()),
-        (Precondition::IfAbsent | Precondition::IfVacant, _) => {
+        (Precondition::IfLeafAbsent, None) => Ok(()),
+        (Precondition::IfSubtreeAbsent, None) if !tables.any_below(path)? => Ok(()),
+        (Precondition::IfLeafAbsent | Precondition::IfSubtreeAbsent, _) => {
             Err(StoreErrorKind::Exists { current_revision: None }.at(path))
         }
         _ => Err(StoreErrorKind::InvalidPrecondition(UNKNOWN_PRECONDITION).at(path)),

@@ -178,9 +178,13 @@ fn check(write: &Write) -> Result<(), StoreError> {
         }
         (Some(Precondition::IfMatch(_)), Op::Set(_) | Op::Delete) => return Ok(()),
         (Some(Precondition::IfMatch(_)), op) => StoreErrorKind::IfMatchUnsupportedOp(op.kind()),
-        (Some(Precondition::IfAbsent), Op::Set(value)) if value::is_subtree(value) => StoreErrorKind::IfAbsentMultiLeaf,
-        (Some(Precondition::IfAbsent | Precondition::IfVacant), Op::Set(_)) => return Ok(()),
-        (Some(Precondition::IfAbsent | Precondition::IfVacant), op) => StoreErrorKind::IfAbsentUnsupportedOp(op.kind()),
+        (Some(Precondition::IfLeafAbsent), Op::Set(value)) if value::is_subtree(value) => {
+            StoreErrorKind::IfAbsentMultiLeaf
+        }
+        (Some(Precondition::IfLeafAbsent | Precondition::IfSubtreeAbsent), Op::Set(_)) => return Ok(()),
+        (Some(Precondition::IfLeafAbsent | Precondition::IfSubtreeAbsent), op) => {
+            StoreErrorKind::IfAbsentUnsupportedOp(op.kind())
+        }
         (Some(_), _) => StoreErrorKind::InvalidPrecondition(UNKNOWN_PRECONDITION),
     };
     Err(kind.into())

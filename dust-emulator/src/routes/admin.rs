@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use hyper::Method;
 
 use super::Call;
-use crate::address::{self, Params};
 use crate::auth::{Access, Token};
 use crate::http::{Answer, Reply};
 use crate::json::{self, Object};
 use crate::stores::{Held, StoreName};
 use crate::time;
+use crate::uri::{self, Params};
 
 pub(super) fn stores(call: &Call<'_>) -> Reply {
     if call.request.method == Method::POST { create_store(call) } else { list_stores(call) }
@@ -26,7 +26,7 @@ fn list_stores(call: &Call<'_>) -> Reply {
 
 fn create_store(call: &Call<'_>) -> Reply {
     let params = call.body.over(call.query);
-    let name = address::text(&params, "name").ok_or_else(|| Answer::invalid("name is required"))?;
+    let name = uri::text(&params, "name").ok_or_else(|| Answer::invalid("name is required"))?;
     require(call, "stores:create")?;
     let invalid = || Answer::error(422, "invalid_store");
     let name = StoreName::parse(&format!("{}/{name}", own_org(call))).map_err(|_| invalid())?;
@@ -68,7 +68,7 @@ fn list_tokens(call: &Call<'_>) -> Reply {
 
 fn create_token(call: &Call<'_>) -> Reply {
     let params = call.body.over(call.query);
-    let name = address::text(&params, "name").ok_or_else(|| Answer::invalid("name is required"))?;
+    let name = uri::text(&params, "name").ok_or_else(|| Answer::invalid("name is required"))?;
     require(call, "tokens:write")?;
     let org = own_org(call);
     let access = access(call, &params, &org)?;
@@ -97,12 +97,12 @@ fn create_token(call: &Call<'_>) -> Reply {
 
 /// The requested stores of a new token.
 fn access(call: &Call<'_>, params: &Params, org: &str) -> Result<Access, Answer> {
-    if address::text(params, "store_access_mode").as_deref() == Some("all") {
+    if uri::text(params, "store_access_mode").as_deref() == Some("all") {
         return Ok(Access::All);
     }
     let list = |name: &str| params.get(name).and_then(|list| list.to::<Vec<String>>().ok());
     let known = visible(call, org);
-    let (asked, by_id) = match (list("store_ids"), list("store_names"), address::text(params, "store_name")) {
+    let (asked, by_id) = match (list("store_ids"), list("store_names"), uri::text(params, "store_name")) {
         (Some(ids), ..) => (ids, true),
         (_, Some(names), _) => (names, false),
         (.., Some(name)) => (vec![name], false),

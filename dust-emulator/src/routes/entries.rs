@@ -4,9 +4,9 @@ use dust_protocol::{Op, Path, PathError, Precondition, RawJson, Write};
 use dust_store::{Store, StoreError, StoreErrorKind};
 
 use super::Call;
-use crate::address::{self, Params, positive};
 use crate::http::{Answer, Reply};
 use crate::json::{self, Object};
+use crate::uri::{self, Params, positive};
 
 pub(super) fn get(call: &Call<'_>) -> Reply {
     let path = address_path(call)?;
@@ -25,7 +25,7 @@ pub(super) fn put(call: &Call<'_>) -> Reply {
     let store = call.writable()?;
     let precondition = match (call.request.header("if-none-match"), call.request.header("if-match")) {
         (Some(_), Some(_)) => return Err(Answer::invalid("If-Match and If-None-Match are mutually exclusive")),
-        (Some("*"), None) => Some(Precondition::IfAbsent),
+        (Some("*"), None) => Some(Precondition::IfLeafAbsent),
         (Some(_), None) => return Err(Answer::invalid("If-None-Match only supports \"*\"")),
         (None, if_match) => header_if_match(if_match)?,
     };
@@ -48,7 +48,7 @@ pub(super) fn create(call: &Call<'_>) -> Reply {
     let if_absent = params.get("if_absent").is_some_and(|flag| flag.as_str() == "true");
     let precondition = match (body_if_match(&params)?, if_absent) {
         (Some(_), true) => return Err(Answer::invalid("if_match and if_absent are mutually exclusive")),
-        (None, true) => Some(Precondition::IfAbsent),
+        (None, true) => Some(Precondition::IfLeafAbsent),
         (if_match, false) => if_match,
     };
     write(call, &store, path, Op::Set(value), precondition)
@@ -81,7 +81,7 @@ fn address_path(call: &Call<'_>) -> Result<Path, Answer> {
 }
 
 fn body_path(params: &Params) -> Result<Path, Answer> {
-    let path = address::text(params, "path").filter(|path| !path.is_empty());
+    let path = uri::text(params, "path").filter(|path| !path.is_empty());
     let path = path.ok_or_else(|| Answer::invalid("'path' field required in body (non-empty string)"))?;
     Path::parse(&path).map_err(|error| Answer::invalid(&format!("invalid path ({})", error.name())))
 }

@@ -2,14 +2,14 @@
 
 use dust_protocol::list::MAX_PAGE;
 use dust_protocol::read::ListError;
-use dust_protocol::{Glob, ListItem, ListRequest, Order, Page, Path, Select, Selector};
+use dust_protocol::{ListItem, ListRequest, Order, Page, Path, Pattern, Select, Selector};
 use dust_store::StoreErrorKind;
 
 use super::Call;
 use super::entries::refused;
-use crate::address::{self, Params, positive};
 use crate::http::{Answer, Reply};
 use crate::json::{self, Object};
+use crate::uri::{self, Params, positive};
 
 /// The default number of items on a page.
 const DEFAULT_LIMIT: usize = 50;
@@ -49,7 +49,7 @@ fn request(params: &Params) -> Result<ListRequest, Answer> {
     };
     let limit = match params.get("limit") {
         None => DEFAULT_LIMIT,
-        Some(_) => address::text(params, "limit")
+        Some(_) => uri::text(params, "limit")
             .and_then(|text| positive(&text))
             .and_then(|limit| usize::try_from(limit).ok())
             .filter(|limit| *limit <= MAX_PAGE)
@@ -60,30 +60,30 @@ fn request(params: &Params) -> Result<ListRequest, Answer> {
     let select = choice(params, "select", &selects)?;
     let after = match params.get("after") {
         None => None,
-        Some(_) => Some(address::text(params, "after").ok_or_else(|| Answer::invalid("after must be a string"))?),
+        Some(_) => Some(uri::text(params, "after").ok_or_else(|| Answer::invalid("after must be a string"))?),
     };
     Ok(ListRequest { selector, limit, order, select, after: after.filter(|after| !after.is_empty()) })
 }
 
-fn pattern(params: &Params) -> Result<Glob, Answer> {
+fn pattern(params: &Params) -> Result<Pattern, Answer> {
     let pattern = match params.get("pattern") {
         None => "**".to_owned(),
-        Some(_) => address::text(params, "pattern")
+        Some(_) => uri::text(params, "pattern")
             .filter(|pattern| !pattern.is_empty())
             .ok_or_else(|| Answer::invalid("pattern must be a non-empty string"))?,
     };
-    Glob::parse(&pattern).map_err(|_| Answer::invalid("pattern has empty segments"))
+    Pattern::parse(&pattern).map_err(|_| Answer::invalid("pattern has empty segments"))
 }
 
 fn bound(params: &Params, name: &str) -> Result<Path, Answer> {
-    let text = address::text(params, name).filter(|text| !text.is_empty());
+    let text = uri::text(params, name).filter(|text| !text.is_empty());
     let text = text.ok_or_else(|| Answer::invalid(&format!("{name} must be a non-empty string")))?;
     Path::parse(&text).map_err(|_| Answer::invalid(&format!("{name} must be a valid path")))
 }
 
 fn choice<T: Copy + Default>(params: &Params, name: &str, choices: &[(&str, T)]) -> Result<T, Answer> {
     let Some(given) = params.get(name) else { return Ok(T::default()) };
-    let text = address::text(params, name);
+    let text = uri::text(params, name);
     choices
         .iter()
         .find(|(choice, _)| text.as_deref() == Some(*choice))

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use dust_protocol::{CommittedOp, Glob, Path, RawJson, envelope};
+use dust_protocol::{CommittedOp, Path, Pattern, RawJson, envelope};
 use dust_store::{Store, StoreError};
 
 use super::Call;
 use super::entries::refused;
-use crate::address::{self, Params, positive};
 use crate::history::History;
 use crate::http::{Answer, Reply};
 use crate::json::{self, Object};
 use crate::time;
+use crate::uri::{self, Params, positive};
 
 const DEFAULT_LIMIT: u64 = 50;
 /// The number of ops to read at a time.
@@ -19,7 +19,7 @@ const CHUNK: usize = 1000;
 
 pub(super) fn log(call: &Call<'_>) -> Reply {
     let store = call.store("audit:read")?.store;
-    let number = |name: &str, default: u64| leading_number(address::text(call.query, name)).unwrap_or(default);
+    let number = |name: &str, default: u64| leading_number(uri::text(call.query, name)).unwrap_or(default);
     let (limit, page) = (number("limit", DEFAULT_LIMIT), number("page", 1));
     let filter = Filter::of(call.query);
     let (ops, total) = filter.page(&store, limit, (page - 1).saturating_mul(limit)).map_err(|error| refused(&error))?;
@@ -43,7 +43,7 @@ fn leading_number(text: Option<String>) -> Option<u64> {
 
 fn rendered(store: &Store, op: &CommittedOp) -> Result<String, StoreError> {
     let at = store.committed_at(op.store_seq)?.unwrap_or_default();
-    let value = if op.value.is_null() { RawJson::null() } else { envelope::wrap(&op.value) };
+    let value = if op.value.is_null() { RawJson::null() } else { envelope::to_snapshot_leaf(&op.value) };
     Ok(Object::new()
         .string("device_id", &op.device_id)
         .string("inserted_at", &time::iso(at, 3))
@@ -63,13 +63,13 @@ struct Filter {
 
 enum PathFilter {
     Exactly(String),
-    Pattern(Glob),
+    Pattern(Pattern),
 }
 
 impl Filter {
     fn of(params: &Params) -> Filter {
-        let text = |name: &str| address::text(params, name).filter(|text| !text.is_empty());
-        let path = text("path").map(|path| match Glob::parse(&path) {
+        let text = |name: &str| uri::text(params, name).filter(|text| !text.is_empty());
+        let path = text("path").map(|path| match Pattern::parse(&path) {
             Ok(pattern) if pattern.has_star() => PathFilter::Pattern(pattern),
             _ => PathFilter::Exactly(path),
         });
@@ -125,11 +125,11 @@ pub(super) fn diff(call: &Call<'_>) -> Reply {
     let store = call.readable()?;
     let from = match call.query.get("from_seq") {
         None => return Err(Answer::invalid("from_seq is required")),
-        Some(_) => address::text(call.query, "from_seq")
+        Some(_) => uri::text(call.query, "from_seq")
             .and_then(|text| integer(&text))
             .ok_or_else(|| Answer::invalid("from_seq must be an integer"))?,
     };
-    let to = address::text(call.query, "to_seq").and_then(|text| integer(&text));
+    let to = uri::text(call.query, "to_seq").and_then(|text| integer(&text));
     let to = to.unwrap_or_else(|| i64::try_from(store.current_seq()).unwrap_or(i64::MAX));
     changes(&store, from, to).map_err(|error| refused(&error))?
 }

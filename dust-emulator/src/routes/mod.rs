@@ -15,7 +15,6 @@ use dust_store::{Origin, Store};
 use hyper::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::address::Params;
 use crate::auth::Token;
 use crate::body::Body;
 use crate::http::{Answer, Reply, Request};
@@ -23,6 +22,7 @@ use crate::limits::{Bucket, Verdict};
 use crate::page;
 use crate::state::State;
 use crate::stores::Held;
+use crate::uri::Params;
 
 /// The route of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -307,7 +307,7 @@ mod tests {
     use crate::http::Payload;
 
     fn route(method: &str, path: &str) -> (Route, Vec<String>) {
-        let segments = crate::address::segments(path).unwrap();
+        let segments = crate::uri::segments(path).unwrap();
         let matched = Matched::of(&Method::from_bytes(method.as_bytes()).unwrap(), &segments);
         (matched.route, matched.rest)
     }

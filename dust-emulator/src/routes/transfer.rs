@@ -2,19 +2,19 @@
 
 use super::Call;
 use super::entries::refused;
-use crate::address;
-use crate::dump;
+use crate::export;
 use crate::http::{Answer, Payload, Reply};
 use crate::import;
 use crate::json::{self, Object};
 use crate::stores::StoreName;
+use crate::uri;
 
 pub(super) fn export(call: &Call<'_>) -> Reply {
     let held = call.store("entries:read")?;
-    if address::text(call.query, "format").as_deref() == Some("sqlite") {
+    if uri::text(call.query, "format").as_deref() == Some("sqlite") {
         return Err(Answer::invalid("the emulator exports JSON lines only; leave format out"));
     }
-    let lines = dump::export_lines(&held.name.to_string(), &held.store, call.state.clock.wall_ms());
+    let lines = export::export_lines(&held.name.to_string(), &held.store, call.state.clock.wall_ms());
     Ok(Answer::bytes("application/x-ndjson; charset=utf-8", lines.map_err(|error| refused(&error))?))
 }
 
@@ -39,14 +39,14 @@ pub(super) fn import(call: &Call<'_>) -> Reply {
 
 pub(super) fn clone(call: &Call<'_>) -> Reply {
     let params = call.body.over(call.query);
-    let name = address::text(&params, "name").ok_or_else(|| Answer::invalid("name is required"))?;
+    let name = uri::text(&params, "name").ok_or_else(|| Answer::invalid("name is required"))?;
     let source = call.store("stores:clone")?;
     let taken = || Answer::error(422, "name_taken");
     let target = StoreName::parse(&format!("{}/{name}", source.name.org())).map_err(|_| taken())?;
     if call.state.stores.get(target.org(), target.name()).is_some() {
         return Err(taken());
     }
-    let lines = dump::export_lines("", &source.store, 0).map_err(|error| refused(&error))?;
+    let lines = export::export_lines("", &source.store, 0).map_err(|error| refused(&error))?;
     let held = call.state.stores.open_or_create(&target).map_err(|_| Answer::broken(500))?;
     import::import_lines(&held.store, &lines, "system:clone");
     let store = Object::new().string("full_name", &target.to_string()).string("id", &held.id);

@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use dust_protocol::channel::CAPVER;
-use dust_protocol::{CommittedOp, OpKind, RawJson, envelope, msgpack};
+use dust_protocol::{CommittedOp, OpKind, RawJson, envelope};
 use dust_store::StoreError;
 
 use super::connection::Client;
 use super::frame::{Frame, Outgoing, Vsn};
 use super::hub::{Membership, Order};
+use super::message_context::{self, Crash, Refused};
+use super::msgpack;
 use super::queue::Queue;
-use super::seat::{self, Crash, Refused};
 use super::status::Capabilities;
-use crate::address::Params;
 use crate::json::{self, Object};
 use crate::state::State;
 use crate::stores::Held;
 use crate::time;
+use crate::uri::Params;
 
 /// The number of ops that a catch-up sends at a time.
 const BATCH: usize = 1000;
@@ -54,7 +55,7 @@ pub(super) fn join(
     let last = frame.payload.to::<Params>().ok().and_then(|payload| payload.get("last_store_seq").cloned());
     let last = last.ok_or_else(crashed)?;
     let held = find(state, topic.strip_prefix("store:").unwrap_or_default())?;
-    seat::authorise(&client.token, &held, "entries:read")?;
+    message_context::authorise(&client.token, &held, "entries:read")?;
 
     // Every op is either included in the answer's `store_seq` or pushed later.
     let order = held.push_in_order();
@@ -68,7 +69,8 @@ pub(super) fn join(
         .number("store_seq", held.store.current_seq())
         .end();
     if !no_reply {
-        let reply = seat::reply(Some(frame.join_ref.clone()), frame.reference.clone(), &topic, true, &response);
+        let reply =
+            message_context::reply(Some(frame.join_ref.clone()), frame.reference.clone(), &topic, true, &response);
         queue.send(Order::Send(reply));
     }
     let membership = Membership::of(state, &topic, queue.clone());
@@ -125,7 +127,7 @@ impl Channel {
         {
             let mut entries = Object::new();
             for leaf in &snapshot.leaves {
-                let wrapped = envelope::wrap(&leaf.value);
+                let wrapped = envelope::to_snapshot_leaf(&leaf.value);
                 let entry = Object::new().string("type", leaf.kind.name()).value("value", &wrapped);
                 entries = entries.raw(leaf.path.as_str(), &entry.end());
             }
@@ -160,8 +162,8 @@ impl Channel {
     fn event(&self, vsn: Vsn, op: &CommittedOp) -> Result<Outgoing, Crash> {
         let client_op_id = json::text(&op.client_op_id);
         check_packs(vsn, op.value.as_str(), || format!("`{}` at op {}", op.path, op.store_seq))?;
-        let value = envelope::bare(&envelope::unwrap(&op.value));
-        let mut event = seat::event(&self.topic, Some(self.join_ref.clone()), op, &client_op_id, &value);
+        let value = envelope::to_plain(&envelope::unwrap(&op.value));
+        let mut event = message_context::event(&self.topic, Some(self.join_ref.clone()), op, &client_op_id, &value);
         let is_envelope = op.value.is_object() && value != op.value && op.op == OpKind::Set;
         if is_envelope && vsn == Vsn::MessagePack {
             let moment = value.to::<String>().ok().and_then(|text| time::moment(&text));
@@ -181,8 +183,9 @@ fn check_packs(vsn: Vsn, json: &str, what: impl FnOnce() -> String) -> Result<()
     if vsn == Vsn::Json {
         return Ok(());
     }
-    let packed = msgpack::encode(json, &mut Vec::new());
-    packed.map_err(|error| Crash(format!("a catch-up in MessagePack crashes at {}: {error}", what())))
+    msgpack::from_json(json)
+        .map(drop)
+        .map_err(|error| Crash(format!("a catch-up in MessagePack crashes at {}: {error}", what())))
 }
 
 /// True if the client's position is a number before the snapshot.

@@ -13,15 +13,15 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::desk::{Desk, Unread};
+use super::client_channels::{ClientChannels, Unread};
 use super::frame::{Frame, Outgoing, Vsn};
-use super::seat::{Crash, Twist};
-use crate::address::{self, Params};
+use super::message_context::{Crash, ReplyFault};
 use crate::auth::Token;
 use crate::faults::{Effect, Fault, Met, Reply};
 use crate::ids;
 use crate::routes::Route;
 use crate::state::State;
+use crate::uri::{self, Params};
 
 /// The time that a socket may be silent, in milliseconds.
 const SILENCE_MS: u64 = 60_000;
@@ -74,7 +74,7 @@ pub(super) struct Connection {
     dropped: watch::Receiver<u64>,
     overflown: watch::Receiver<bool>,
     held: watch::Receiver<Option<usize>>,
-    desk: Desk,
+    desk: ClientChannels,
     /// The message that a channel is reading.
     reading: Option<Reading>,
     /// The time of the client's last frame, on the emulator's monotonic clock.
@@ -91,7 +91,7 @@ impl Connection {
     ) -> Connection {
         let threads = state.stores.persistent();
         let vsn = client.vsn;
-        let desk = Desk::new(Arc::clone(&state), client, threads);
+        let desk = ClientChannels::new(Arc::clone(&state), client, threads);
         Connection {
             vsn,
             overflown: desk.overflown(),
@@ -192,7 +192,7 @@ impl Connection {
         };
         let frame = frame.ok_or(End::Close(CloseCode::Error))?;
         if self.desk.is_for_channel(&frame) {
-            self.desk.leave_unread(frame, Twist::default());
+            self.desk.leave_unread(frame, ReplyFault::default());
             return Ok(());
         }
         if frame.event == "phx_join" {
@@ -236,7 +236,7 @@ impl Connection {
     async fn act(&mut self, frame: &Frame, fault: Option<&Fault>) -> Result<(), End> {
         let effect = fault.map(Fault::effect);
         let done = fault.is_none_or(Fault::lets_through);
-        let twist = Twist {
+        let twist = ReplyFault {
             no_reply: done && matches!(effect, Some(Effect::SwallowReply | Effect::Close | Effect::Crash)),
             no_event: matches!(effect, Some(Effect::SwallowEvent)),
             event_twice: matches!(effect, Some(Effect::DuplicateEvent)),
@@ -284,7 +284,7 @@ fn route(frame: &Frame) -> Route {
 fn target(frame: &Frame) -> String {
     let payload = frame.payload.to::<Params>().unwrap_or_default();
     let segments = payload.get("path_segments").and_then(|segments| segments.to::<Vec<String>>().ok());
-    let path = segments.map(|segments| segments.join("/")).or_else(|| address::text(&payload, "path"));
+    let path = segments.map(|segments| segments.join("/")).or_else(|| uri::text(&payload, "path"));
     path.map_or_else(|| frame.topic.clone(), |path| format!("{}/{path}", frame.topic))
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use dust_protocol::RawJson;
-use dust_protocol::msgpack::{self, EncodeError, Moment, Moments, NotUtf8};
 use tokio_tungstenite::tungstenite::Message;
 
+use super::msgpack::{self, EncodeError, NotUtf8, Timestamp};
 use crate::json;
 
 /// The form of the frames on one socket.
@@ -40,7 +40,7 @@ pub(super) struct Outgoing {
     /// An object.
     pub(super) payload: Arc<str>,
     /// The MessagePack form of the payload's member `value`, if it is a time.
-    pub(super) moment: Option<Moment>,
+    pub(super) moment: Option<Timestamp>,
 }
 
 impl Vsn {
@@ -62,7 +62,7 @@ impl Vsn {
         if self == Vsn::Json {
             return None;
         }
-        let decoded = msgpack::decode(bytes, Moments::Envelope).ok()?;
+        let decoded = msgpack::to_json(bytes)?;
         Frame::read(&decoded.json, decoded.not_utf8.map(|text| refusal(&text)))
     }
 
@@ -72,17 +72,15 @@ impl Vsn {
         json::push_string(&frame.topic, &mut head);
         head.push(',');
         json::push_string(frame.event, &mut head);
+        let text = format!("[{head},{}]", frame.payload);
         if self == Vsn::Json {
-            return Ok(Message::text(format!("[{head},{}]", frame.payload)));
+            return Ok(Message::text(text));
         }
-        let mut out = Vec::with_capacity(head.len() + frame.payload.len());
-        msgpack::encode(&format!("[{head}]"), &mut out)?;
-        // An array of four, with a fifth item to come.
-        if let Some(marker) = out.first_mut() {
-            *marker += 1;
+        let mut value = msgpack::from_json(&text)?;
+        if let Some(moment) = frame.moment {
+            msgpack::set_payload_value(&mut value, msgpack::timestamp(moment));
         }
-        msgpack::encode_with_moment(&frame.payload, frame.moment, &mut out)?;
-        Ok(Message::binary(out))
+        Ok(Message::binary(msgpack::to_bytes(&value)))
     }
 }
 
@@ -150,7 +148,7 @@ mod tests {
         let text = r#"[null,"7","store:acme/main","phx_reply",{"response":{},"status":"ok"}]"#;
         assert_eq!(Vsn::Json.encode(&frame).unwrap(), Message::text(text));
         let binary = Vsn::MessagePack.encode(&frame).unwrap().into_data();
-        assert_eq!(msgpack::decode(&binary, Moments::Text).unwrap().json, text);
+        assert_eq!(msgpack::to_json(&binary).unwrap().json, text);
     }
 
     #[test]

@@ -13,9 +13,9 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::connection::{Client, Connection, Stops};
 use super::frame::Vsn;
 use super::hub::Presence;
-use crate::address;
 use crate::http::{Answer, Request};
 use crate::state::State;
+use crate::uri;
 
 /// An accepted client. From its answer on the socket counts as open and receives the signal to drop all sockets.
 pub(crate) struct Admitted {
@@ -28,11 +28,11 @@ pub(crate) struct Admitted {
 pub(crate) fn accept(state: &Arc<State>, request: &Request) -> Result<(Admitted, Answer), Answer> {
     let refused = || Answer::empty(403);
     let query = request.query.as_ref().map_err(|_| refused())?;
-    let text = |name: &str| address::text(query, name).ok_or_else(refused);
+    let text = |name: &str| uri::text(query, name).ok_or_else(refused);
     let vsn = Vsn::of(&text("vsn")?).ok_or_else(refused)?;
     let token = state.tokens.by_secret(&text("token")?, state.clock.wall_ms()).ok_or_else(refused)?;
     let device_id = text("device_id")?;
-    let capver = address::positive(&text("capver")?);
+    let capver = uri::positive(&text("capver")?);
     if capver.is_none_or(|capver| capver < u64::from(CAPVER)) {
         return Err(refused());
     }

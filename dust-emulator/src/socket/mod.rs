@@ -6,21 +6,22 @@
 
 mod base64;
 mod channel;
+mod client_channels;
 mod connection;
-mod desk;
 mod frame;
 mod handshake;
 mod hub;
-mod line;
+mod loopback_socket;
+mod message_context;
+mod msgpack;
 mod put_file;
 mod queue;
 mod rollback;
-mod seat;
 mod status;
 mod write;
 
 pub(crate) use connection::Stops;
 pub(crate) use handshake::{accept, serve};
 pub(crate) use hub::Hub;
-pub use line::Line;
-pub use seat::Twist;
+pub use loopback_socket::LoopbackSocket;
+pub use message_context::ReplyFault;

@@ -2,12 +2,12 @@
 
 use dust_protocol::{FileUpload, OpKind, Path, RawJson, content_hash};
 
-use super::seat::{Crash, Failure, Refused, Seat};
+use super::message_context::{Crash, Failure, MessageContext, Refused};
 use super::{base64, status, write};
-use crate::address::{self, Params};
 use crate::json::Object;
+use crate::uri::{self, Params};
 
-pub(super) fn put_file(seat: &Seat, payload: &Params) -> Result<(), Failure> {
+pub(super) fn put_file(seat: &MessageContext, payload: &Params) -> Result<(), Failure> {
     let member = |name: &str| {
         payload.get(name).ok_or_else(|| Crash(format!("put_file without `{name}` crashes the channel: send it")))
     };
@@ -28,8 +28,8 @@ pub(super) fn put_file(seat: &Seat, payload: &Params) -> Result<(), Failure> {
         return Err(Crash(why.to_owned()).into());
     }
     let client_op_id = write::client_op_id(payload)?;
-    let filename = address::text(payload, "filename");
-    let content_type = address::text(payload, "content_type");
+    let filename = uri::text(payload, "filename");
+    let content_type = uri::text(payload, "content_type");
     let file = FileUpload { path, content, filename, content_type };
     let hash = content_hash(&file.content);
     let _order = seat.held.push_in_order();

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use dust_protocol::{CommittedOp, Op, OpKind, Path, RawJson, Write};
 use dust_store::{Origin, Store, StoreError};
 
-use super::seat::{Crash, Failure, Refused, Seat};
+use super::message_context::{Crash, Failure, MessageContext, Refused};
 use super::write;
-use crate::address::{self, Params};
 use crate::history::History;
 use crate::json::{self, Object};
+use crate::uri::{self, Params};
 
 const DEVICE: &str = "system:rollback";
 
 /// Unlike a write it does not count for the rate limit, and a rollback of a whole store is not pushed.
-pub(super) fn rollback(seat: &Seat, payload: &Params) -> Result<(), Failure> {
+pub(super) fn rollback(seat: &MessageContext, payload: &Params) -> Result<(), Failure> {
     let to_seq =
         payload.get("to_seq").ok_or_else(|| Crash("rollback without `to_seq` crashes the channel".to_owned()))?;
     // The refusals for a missing scope and for a missing store are the same here.
@@ -45,12 +45,12 @@ struct Target<'s> {
 }
 
 impl Target<'_> {
-    fn of<'s>(seat: &'s Seat, payload: &Params) -> Result<Target<'s>, Refused> {
+    fn of<'s>(seat: &'s MessageContext, payload: &Params) -> Result<Target<'s>, Refused> {
         let store = &seat.held.store;
         if !payload.contains_key("path") {
             return Ok(Target { store, path: None });
         }
-        let path = address::text(payload, "path").ok_or_else(|| Refused::because("invalid_path"))?;
+        let path = uri::text(payload, "path").ok_or_else(|| Refused::because("invalid_path"))?;
         let path = Path::parse(&path).map_err(|error| Refused::because(error.name()))?;
         Ok(Target { store, path: Some(path) })
     }
@@ -69,7 +69,7 @@ fn retained(store: &Store, to_seq: i64) -> Result<Result<(), Refused>, StoreErro
     Ok(Err(Refused::because(reason)))
 }
 
-fn one(seat: &Seat, history: &History, path: &Path, to_seq: i64) -> Result<(), StoreError> {
+fn one(seat: &MessageContext, history: &History, path: &Path, to_seq: i64) -> Result<(), StoreError> {
     let store = &seat.held.store;
     let (before, now) = (history.assembled(path), History::at(store, store.current_seq())?.assembled(path));
     if before == now {

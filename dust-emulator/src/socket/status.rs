@@ -1,9 +1,9 @@
 //! The members of answers about a store and a token.
 
-use dust_protocol::{Glob, JsonObject, LeafKind, ListRequest};
+use dust_protocol::{JsonObject, LeafKind, ListRequest, Pattern};
 use dust_store::{Store, StoreError};
 
-use super::seat::Seat;
+use super::message_context::MessageContext;
 use crate::auth::{Access, Token};
 use crate::json::{self, Object};
 use crate::state::State;
@@ -42,7 +42,7 @@ impl Capabilities {
 }
 
 /// The answer to `status`. The size of the database and the time of the last snapshot are not known here.
-pub(super) fn status(seat: &Seat) -> Result<String, StoreError> {
+pub(super) fn status(seat: &MessageContext) -> Result<String, StoreError> {
     let Held { store, .. } = &seat.held;
     let current_seq = store.current_seq();
     let snapshot = store.snapshot()?.map(|snapshot| snapshot.seq);
@@ -89,7 +89,7 @@ pub(super) fn files(store: &Store) -> Result<Option<Files>, StoreError> {
         size: u64,
     }
     // Cannot fail: `**` is a pattern.
-    let Ok(everything) = Glob::parse("**") else { return Ok(None) };
+    let Ok(everything) = Pattern::parse("**") else { return Ok(None) };
     let mut request = ListRequest::pattern(everything);
     let mut files = Files::default();
     loop {

@@ -5,9 +5,9 @@ use dust_protocol::{
 };
 use dust_store::{Origin, StoreError, StoreErrorKind};
 
-use super::seat::{Crash, Failure, Refused, Seat};
-use crate::address::{self, Params};
+use super::message_context::{Crash, Failure, MessageContext, Refused};
 use crate::json::{self, Object};
+use crate::uri::{self, Params};
 
 /// The default duration of a lease, in milliseconds.
 const DEFAULT_TTL_MS: i64 = 30_000;
@@ -17,7 +17,7 @@ const ARITHMETIC: &str = r#"%ArithmeticError{message: "bad argument in arithmeti
 const NO_OP_ID: &str = r#"%MatchError{term: {:error, "NOT NULL constraint failed: store_ops.client_op_id"}}"#;
 
 /// Applies a write, pushes its event and answers it.
-pub(super) fn write(seat: &Seat, payload: &Params, not_utf8: Option<&str>) -> Result<(), Failure> {
+pub(super) fn write(seat: &MessageContext, payload: &Params, not_utf8: Option<&str>) -> Result<(), Failure> {
     seat.authorise("entries:write")?;
     seat.count()?;
     let write = read(payload)?;
@@ -35,13 +35,17 @@ pub(super) fn write(seat: &Seat, payload: &Params, not_utf8: Option<&str>) -> Re
 }
 
 /// Writes to the store. The caller holds the lock that orders the pushes.
-pub(super) fn commit(seat: &Seat, write: Write, client_op_id: &RawJson) -> Result<Option<CommittedOp>, Failure> {
+pub(super) fn commit(
+    seat: &MessageContext,
+    write: Write,
+    client_op_id: &RawJson,
+) -> Result<Option<CommittedOp>, Failure> {
     let kind = write.op.kind();
     seat.held.store.write(write, &origin(seat, client_op_id)).map_err(|error| refused(kind, &error))
 }
 
 /// The origin of the write for the log.
-pub(super) fn origin(seat: &Seat, client_op_id: &RawJson) -> Origin {
+pub(super) fn origin(seat: &MessageContext, client_op_id: &RawJson) -> Origin {
     let logged = client_op_id.to::<String>().unwrap_or_else(|_| client_op_id.to_string());
     Origin::new(&*seat.device_id, logged)
 }
@@ -92,7 +96,7 @@ fn answer(kind: OpKind, op: &CommittedOp) -> String {
 }
 
 fn read(payload: &Params) -> Result<Write, Refused> {
-    let kind = address::text(payload, "op").and_then(|name| OpKind::from_name(&name));
+    let kind = uri::text(payload, "op").and_then(|name| OpKind::from_name(&name));
     let kind = kind.ok_or_else(|| Refused::because("invalid op"))?;
     let path = path(payload)?;
     let op = op(kind, payload)?;
@@ -110,7 +114,7 @@ fn path(payload: &Params) -> Result<Path, Refused> {
         let segments = segments.map_err(|_| Refused::because("not_a_string"))?;
         return Path::from_segments(segments).map_err(invalid);
     }
-    let path = address::text(payload, "path").ok_or_else(|| Refused::because("missing_path"))?;
+    let path = uri::text(payload, "path").ok_or_else(|| Refused::because("missing_path"))?;
     Path::parse(&path).map_err(invalid)
 }
 
@@ -178,7 +182,7 @@ fn precondition(op: &Op, payload: &Params) -> Result<Option<Precondition>, Refus
     let if_absent = payload.get("if_absent").is_some_and(|flag| flag.as_str() == "true");
     match (if_match, if_absent) {
         (None, false) => Ok(None),
-        (None, true) => Ok(Some(Precondition::IfAbsent)),
+        (None, true) => Ok(Some(Precondition::IfLeafAbsent)),
         (Some(_), true) => Err(Refused::because("invalid_precondition")),
         (Some(revision), false) => match integer(revision) {
             Some(revision) => Ok(Some(Precondition::IfMatch(revision))),
@@ -194,7 +198,7 @@ fn precondition(op: &Op, payload: &Params) -> Result<Option<Precondition>, Refus
 /// Parses a fence; an invalid one is ignored.
 fn fence(payload: &Params) -> Result<Option<Fence>, Refused> {
     let Some(fence) = payload.get("fence").and_then(|fence| fence.to::<Params>().ok()) else { return Ok(None) };
-    let (Some(key), Some(token)) = (address::text(&fence, "key"), fence.get("token").and_then(integer)) else {
+    let (Some(key), Some(token)) = (uri::text(&fence, "key"), fence.get("token").and_then(integer)) else {
         return Ok(None);
     };
     // An invalid path holds no lease.

@@ -1,8 +1,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::coerce::{Read, Strictness, read_field};
 use super::params::parameters;
-use super::read::{Manner, Read, read_field};
 use super::value::{View, to_json};
 use super::{BASE, Changeset, ColumnOf, IntoChangeset, name};
 use crate::entity::Fields;
@@ -64,7 +64,7 @@ impl<A: Fields> Changeset<A> {
         changeset
     }
 
-    fn cast_field(&mut self, position: usize, params: &Map<String, Value>, manner: Manner) {
+    fn cast_field(&mut self, position: usize, params: &Map<String, Value>, manner: Strictness) {
         let Some(field) = A::FIELDS.get(position).filter(|field| !field.skipped) else { return };
         if let Some(value) = field.names().find_map(|name| params.get(name)) {
             self.read(position, View::of(value), manner);
@@ -72,7 +72,7 @@ impl<A: Fields> Changeset<A> {
     }
 
     /// Reads a value into the changes. A value that the data has already is no change.
-    pub(super) fn read(&mut self, position: usize, view: View<'_>, manner: Manner) {
+    pub(super) fn read(&mut self, position: usize, view: View<'_>, manner: Strictness) {
         self.force(position, view, manner);
         if self.changes.same_value(&self.data, position) {
             self.forget(position);
@@ -80,7 +80,7 @@ impl<A: Fields> Changeset<A> {
     }
 
     /// Reads a value into the changes, whatever the data has.
-    pub(super) fn force(&mut self, position: usize, view: View<'_>, manner: Manner) {
+    pub(super) fn force(&mut self, position: usize, view: View<'_>, manner: Strictness) {
         match read_field(&mut self.changes, position, view, manner) {
             Read::Value => self.emptied.retain(|emptied| *emptied != position),
             Read::Nothing => {

@@ -48,14 +48,14 @@
 //! assert_eq!(account.email, Set("a@example.com".into())); // account.insert(&db).await?
 //! ```
 
+mod accessors;
+mod apply;
 mod cast;
-mod change;
+mod coerce;
 mod decimal;
 mod faithful;
-mod finish;
-mod look;
 mod params;
-mod read;
+mod put;
 mod spelling;
 mod validate;
 mod value;
@@ -70,7 +70,7 @@ use std::sync::Arc;
 use sea_orm::{ActiveModelTrait, EntityTrait};
 use serde_json::{Map, Value};
 
-pub use finish::Action;
+pub use apply::Action;
 pub use regex::Regex;
 pub use validate::{Amount, Length, Number};
 

@@ -3,14 +3,14 @@
 use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
-use super::read::Manner;
+use super::coerce::Strictness;
 
 /// The parameters by name, and how their values are read; `None` for anything else.
-pub(super) fn parameters(params: Value) -> Option<(Map<String, Value>, Manner)> {
+pub(super) fn parameters(params: Value) -> Option<(Map<String, Value>, Strictness)> {
     match params {
-        Value::Object(params) => Some((params, Manner::Lenient)),
+        Value::Object(params) => Some((params, Strictness::Lenient)),
         // A form of which no box is ticked sends nothing at all.
-        Value::Array(pairs) => Some((form(pairs)?, Manner::Form)),
+        Value::Array(pairs) => Some((form(pairs)?, Strictness::Form)),
         _ => None,
     }
 }

@@ -3,8 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use url::Url;
-
+use super::address::{NotABaseUrl, check_base_url};
 use super::{DEFAULT_BASE_URL, DustConfig, RetryPolicy, Token};
 use crate::error::DustErr;
 
@@ -74,10 +73,15 @@ impl Name {
     }
 
     fn malformed(&self, source: Source, why: &str) -> DustErr {
-        let Name { method, variable, example } = self;
+        self.instead(source, &format!("{why}; for example"), self.example)
+    }
+
+    /// The error that ends in another value, such as "DUST_STORE must be `org/name`; for example DUST_STORE=acme/reading".
+    fn instead(&self, source: Source, why: &str, value: &str) -> DustErr {
+        let Name { method, variable, .. } = self;
         DustErr::invalid_params(match source {
-            Source::Environment => format!("{variable} {why}; for example {variable}={example}"),
-            Source::Builder => format!("`{method}` {why}; for example .{method}({example:?})"),
+            Source::Environment => format!("{variable} {why} {variable}={value}"),
+            Source::Builder => format!("`{method}` {why} .{method}({value:?})"),
         })
     }
 }
@@ -116,7 +120,10 @@ impl DustConfigBuilder {
         self
     }
 
-    /// The server, such as `http://127.0.0.1:7755`. A path in it is kept, for a server behind a proxy.
+    /// The server, such as `http://127.0.0.1:7755` (default: [`DEFAULT_BASE_URL`]).
+    ///
+    /// A path in it is kept, for a server behind a proxy. [`build`](DustConfigBuilder::build) refuses an address of a
+    /// WebSocket (`wss://`), the paths of the socket and of the API, and a path on the hosted server.
     pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
         self.base_url = Some(Setting { value: base_url.into(), source: Source::Builder });
         self
@@ -209,7 +216,10 @@ impl DustConfigBuilder {
         let (org, name) = check_store(&store.value).map_err(|why| STORE.malformed(store.source, why))?;
         let (org, name) = (org.into(), name.into());
         check_token(&token.value).map_err(|why| TOKEN.malformed(token.source, why))?;
-        let base_url = check_base_url(&base_url.value).map_err(|why| BASE_URL.malformed(base_url.source, why))?;
+        let base_url = check_base_url(&base_url.value).map_err(|NotABaseUrl { why, meant }| match meant {
+            Some(meant) => BASE_URL.instead(base_url.source, &format!("{why}: write"), &meant),
+            None => BASE_URL.malformed(base_url.source, why),
+        })?;
         for (method, value) in [
             ("connect_timeout", self.connect_timeout),
             ("request_timeout", self.request_timeout),
@@ -276,22 +286,4 @@ fn check_token(token: &str) -> Result<(), &'static str> {
         token if token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(()),
         _ => Err("holds a space, a line end or a character outside ASCII, which no token has"),
     }
-}
-
-/// The error does not show the address, as a malformed one may hold a password.
-fn check_base_url(text: &str) -> Result<Url, &'static str> {
-    if text.is_empty() {
-        return Err("is empty, but has to be the address of a Dust server");
-    }
-    let url = Url::parse(text).map_err(|_| "is not an address with a scheme and a host")?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err("must begin with `https://` or `http://`");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds a user or a password, which belong nowhere: the token is sent in a header");
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("holds a `?` or a `#`, but paths are appended to it");
-    }
-    Ok(url)
 }

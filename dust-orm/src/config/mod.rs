@@ -1,5 +1,6 @@
 //! Configuration of a way to a Dust server: which store, with which token, and how patiently.
 
+mod address;
 mod builder;
 #[cfg(feature = "http")]
 pub(crate) mod proxy;
@@ -148,18 +149,6 @@ impl DustConfig {
 
     pub(crate) fn token(&self) -> &Token {
         &self.token
-    }
-}
-
-/// The way out where a TLS handshake failed because the other side speaks plain text; empty for another reason.
-pub(crate) fn plain_text_hint(error: &str) -> &'static str {
-    let signs = ["InvalidContentType", "wrong version number", "record overflow"];
-    match signs.iter().any(|sign| error.contains(sign)) {
-        true => {
-            "; the server speaks no TLS on this port: write `http://` (or `ws://`) in `base_url` (DUST_BASE_URL) or \
-             `url` (DUST_WS_URL), or the port of its TLS"
-        }
-        false => "",
     }
 }
 

@@ -105,6 +105,27 @@ fn the_builder_is_named_where_the_value_came_from_it() {
 }
 
 #[test]
+fn base_url_of_a_part_of_the_server_names_the_setting_and_the_right_one() {
+    let from_env = |url| from_env(&[("DUST_STORE", "a/b"), ("DUST_TOKEN", "t"), ("DUST_BASE_URL", url)]);
+    assert_eq!(
+        refusal(from_env("wss://dust.test:81/ws/sync/websocket")),
+        "DUST_BASE_URL is the address of a WebSocket, but must be the one for HTTP: write \
+         DUST_BASE_URL=https://dust.test:81"
+    );
+    assert_eq!(
+        refusal(from_env("https://dustlayer.io/acme")),
+        "DUST_BASE_URL must not have a path on this server: write DUST_BASE_URL=https://dustlayer.io"
+    );
+    assert_eq!(from_env("https://proxy.test/dust/").unwrap().base_url(), "https://proxy.test/dust");
+    let builder = DustConfig::builder().store("a/b").token("t").base_url("http://127.0.0.1:7755/ws/sync/websocket");
+    assert_eq!(
+        refusal(builder.build()),
+        "`base_url` must not contain the path of the WebSocket or of the API, which is appended to it: write \
+         .base_url(\"http://127.0.0.1:7755\")"
+    );
+}
+
+#[test]
 fn the_token_is_shown_nowhere() {
     let builder = DustConfig::builder().store("a/b").token(SECRET);
     assert!(!format!("{builder:?}").contains(SECRET));
@@ -113,7 +134,10 @@ fn the_token_is_shown_nowhere() {
     let malformed = format!("{SECRET} {SECRET}");
     assert!(!refusal(DustConfig::builder().store("a/b").token(malformed).build()).contains(SECRET));
     let in_address = format!("http://user:{SECRET}@host");
-    assert!(!refusal(DustConfig::builder().store("a/b").token("t").base_url(in_address).build()).contains(SECRET));
+    let in_query = format!("wss://user:{SECRET}@host/ws/sync/websocket?token={SECRET}#{SECRET}");
+    for address in [in_address, in_query] {
+        assert!(!refusal(DustConfig::builder().store("a/b").token("t").base_url(address).build()).contains(SECRET));
+    }
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn read_field<A: Fields>(active: &mut A, position: usize, leaf: &str) -> Result<
 
 /// The object that the leaves below a field stand for.
 fn assemble(record: RecordRef<'_>, leaves: &[LeafRef<'_>]) -> RawJson {
-    let bare = |leaf: &LeafRef<'_>| envelope::bare(&RawJson::from_trusted(leaf.value));
-    let leaves = leaves.iter().map(|leaf| (Path::from_trusted(leaf.path), bare(leaf)));
+    let to_plain = |leaf: &LeafRef<'_>| envelope::to_plain(&RawJson::from_trusted(leaf.value));
+    let leaves = leaves.iter().map(|leaf| (Path::from_trusted(leaf.path), to_plain(leaf)));
     flatten::assemble(Path::from_trusted(record.path).depth() + 1, leaves)
 }

@@ -15,18 +15,18 @@ const FIELD: usize = 64;
 
 /// Which fields of an ActiveModel a write takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Take {
+pub(crate) enum FieldSelection {
     /// Those that were set, as an update does.
-    Set,
+    Changed,
     /// Those that have a value, as an insert does.
-    Known,
+    All,
 }
 
-impl Take {
+impl FieldSelection {
     pub(crate) fn takes(self, state: FieldState) -> bool {
         match self {
-            Take::Set => state == FieldState::Set,
-            Take::Known => state != FieldState::NotSet,
+            FieldSelection::Changed => state == FieldState::Set,
+            FieldSelection::All => state != FieldState::NotSet,
         }
     }
 }
@@ -80,7 +80,7 @@ fn encode_field<A: Fields>(model: &A, position: usize, text: &mut Vec<u8>) -> Re
 }
 
 /// The fields a write takes, by position, each with its text. Never the key, which is the record's path.
-pub(crate) fn encode_fields<A: Fields>(model: &A, take: Take) -> Result<Vec<(usize, RawJson)>, DustErr> {
+pub(crate) fn encode_fields<A: Fields>(model: &A, take: FieldSelection) -> Result<Vec<(usize, RawJson)>, DustErr> {
     let mut fields = Vec::with_capacity(A::FIELDS.len());
     let mut text = Vec::with_capacity(FIELD);
     for (position, field) in A::FIELDS.iter().enumerate() {
@@ -93,15 +93,15 @@ pub(crate) fn encode_fields<A: Fields>(model: &A, take: Take) -> Result<Vec<(usi
 
 /// The record as one object: every field that has a value.
 pub(crate) fn encode_object<A: Fields>(model: &A) -> Result<RawJson, DustErr> {
-    object_of(model, Take::Known)
+    object_of(model, FieldSelection::All)
 }
 
 /// The fields that were set as one object.
 pub(crate) fn encode_set<A: Fields>(model: &A) -> Result<RawJson, DustErr> {
-    object_of(model, Take::Set)
+    object_of(model, FieldSelection::Changed)
 }
 
-fn object_of<A: Fields>(model: &A, take: Take) -> Result<RawJson, DustErr> {
+fn object_of<A: Fields>(model: &A, take: FieldSelection) -> Result<RawJson, DustErr> {
     let mut object = Vec::with_capacity(A::FIELDS.len() * FIELD);
     object.push(b'{');
     for (position, field) in A::FIELDS.iter().enumerate() {
@@ -128,12 +128,12 @@ pub(crate) fn is_leaf<C>(field: &Field<C>) -> bool {
 
 /// Names every required field that a write would leave without a value: options that are required and set to `None`, and,
 /// where the write is to make the record whole, fields left `NotSet`.
-pub(crate) fn check_required<A: Fields>(model: &A, take: Take) -> Result<(), DustErr> {
+pub(crate) fn check_required<A: Fields>(model: &A, take: FieldSelection) -> Result<(), DustErr> {
     let mut errors = Errors::default();
     let mut text = Vec::new();
     for (position, field) in A::FIELDS.iter().enumerate() {
         let is_blank = match model.state(position) {
-            FieldState::NotSet => take == Take::Known,
+            FieldState::NotSet => take == FieldSelection::All,
             state if field.required && field.nullable && take.takes(state) => {
                 encode_field(model, position, &mut text)?.is_null()
             }

@@ -42,7 +42,7 @@ pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
             Ok(("$json", value)) => Cow::Borrowed(value.get()),
             _ => Cow::Borrowed(text),
         },
-        Some(b'{') => Cow::Owned(envelope::bare(&RawJson::from_trusted(text)).as_str().to_owned()),
+        Some(b'{') => Cow::Owned(envelope::to_plain(&RawJson::from_trusted(text)).as_str().to_owned()),
         _ => Cow::Borrowed(text),
     }
 }

@@ -26,13 +26,13 @@ pub use counter::Counter;
 pub(crate) use decode::{decode, fill};
 #[cfg(feature = "macros")]
 pub use derives::{DeriveChangeset, DeriveDustEntity};
-pub(crate) use encode::{Take, check_required, encode_fields, encode_object, encode_set, is_leaf};
+pub(crate) use encode::{FieldSelection, check_required, encode_fields, encode_object, encode_set, is_leaf};
 pub use fields::{Field, FieldState, Fields};
 pub use file_ref::FileRef;
 pub(crate) use finite::Finite;
 pub(crate) use key::{active_path, lookup_path, record_path, writable_prefix};
 pub(crate) use read_back::{reads_back, settle_nulls};
-pub(crate) use record::Measure;
+pub(crate) use record::SizeLimit;
 pub(crate) use record::{
     MAX_RECORD_BYTES, MAX_RECORD_LEAVES, PackedRecord, RecordRef, StoredRecord, behind, check_size, last_record,
     record_of, records,

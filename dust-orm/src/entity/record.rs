@@ -16,12 +16,12 @@ pub(crate) const MAX_RECORD_BYTES: usize = 64 << 20;
 
 /// How much of a record, or of whatever else is below one path, was read. A list goes on for as long as a server says so.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Measure {
+pub(crate) struct SizeLimit {
     leaves: usize,
     bytes: usize,
 }
 
-impl Measure {
+impl SizeLimit {
     /// Counts a leaf, and refuses it when there are too many, or when they are too large.
     #[cfg(feature = "http")]
     pub(crate) fn take(&mut self, of: &Path, leaf: &Entry) -> Result<(), DustErr> {
@@ -38,7 +38,7 @@ impl Measure {
 
     /// The excess over what is read of a record; `None` where there is none.
     pub(crate) fn excess(&self) -> Option<String> {
-        let Measure { leaves, bytes } = self;
+        let SizeLimit { leaves, bytes } = self;
         (*leaves > MAX_RECORD_LEAVES || *bytes > MAX_RECORD_BYTES).then(|| {
             format!(
                 "{leaves} leaves with {bytes} bytes, and no record of more than {MAX_RECORD_LEAVES} leaves or \
@@ -57,7 +57,7 @@ impl Measure {
 
 /// Refuses leaves that are too many for one record, or too large.
 pub(crate) fn check_size(of: &str, leaves: &PackedLeaves) -> Result<(), DustErr> {
-    Measure { leaves: leaves.len(), bytes: leaves.size() }.check(of)
+    SizeLimit { leaves: leaves.len(), bytes: leaves.size() }.check(of)
 }
 
 /// The leaves of one record, each by itself.
@@ -125,8 +125,8 @@ impl<'a> RecordRef<'a> {
     }
 
     /// How much it is.
-    pub(crate) fn measure(self) -> Measure {
-        let mut measure = Measure::default();
+    pub(crate) fn measure(self) -> SizeLimit {
+        let mut measure = SizeLimit::default();
         self.leaves().for_each(|leaf| measure.add((1, leaf.size())));
         measure
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::json_column::json_column;
 
-/// A field that is changed member by member with [`add`](crate::DustRepo::add) and [`remove`](crate::DustRepo::remove), so
+/// A field that is changed member by member with [`add`](crate::DustRepo::add_to_set) and [`remove`](crate::DustRepo::remove_from_set), so
 /// that writers who change different members do not undo each other. Newest member first, each once.
 ///
 /// In SQL it is a JSON column. With `#[serde(default)]` a record that has no such leaf reads as the empty set.
@@ -38,9 +38,9 @@ use super::json_column::json_column;
 /// }
 ///
 /// let repo = DustRepo::embedded();
-/// repo.add("home", page::Column::Tags, "rust").await?;
-/// repo.add("home", page::Column::Tags, "dust").await?;
-/// let tags = repo.remove("home", page::Column::Tags, "rust").await?;
+/// repo.add_to_set("home", page::Column::Tags, "rust").await?;
+/// repo.add_to_set("home", page::Column::Tags, "dust").await?;
+/// let tags = repo.remove_from_set("home", page::Column::Tags, "rust").await?;
 /// assert!(tags.contains(&"dust".to_owned()) && tags.len() == 1);
 /// assert_eq!(repo.get::<page::Entity>("home").await?.tags, tags);
 /// # Ok(())
@@ -68,7 +68,7 @@ impl<T> DustSet<T> {
 
 impl<T: PartialEq> DustSet<T> {
     /// Puts a member first, as a store does; `false` when it was there already and has only moved. To change what is
-    /// stored, use [`DustRepo::add`](crate::DustRepo::add).
+    /// stored, use [`DustRepo::add`](crate::DustRepo::add_to_set).
     pub fn add(&mut self, member: T) -> bool {
         let fresh = !self.remove(&member);
         self.0.insert(0, member);
@@ -76,7 +76,7 @@ impl<T: PartialEq> DustSet<T> {
     }
 
     /// Takes a member out; `false` when it was not there. To change what is stored, use
-    /// [`DustRepo::remove`](crate::DustRepo::remove).
+    /// [`DustRepo::remove`](crate::DustRepo::remove_from_set).
     pub fn remove(&mut self, member: &T) -> bool {
         let at = self.0.iter().position(|known| known == member);
         at.map(|at| self.0.remove(at)).is_some()

@@ -1,10 +1,10 @@
 //! Errors of the layers below, as [`DustErr`].
 
 use dust_protocol::channel::RequestError;
-use dust_protocol::glob::UnnameablePath;
 use dust_protocol::list::EndlessList;
+use dust_protocol::pattern::UnnameablePath;
 use dust_protocol::read::ListError;
-use dust_protocol::{GlobError, PathError, ValueError};
+use dust_protocol::{PathError, PatternError, ValueError};
 #[cfg(feature = "embedded")]
 use dust_store::{StoreError, StoreErrorKind};
 
@@ -20,7 +20,7 @@ macro_rules! from_invalid_params {
     )*};
 }
 
-from_invalid_params!(PathError, GlobError, UnnameablePath, ListError, ValueError);
+from_invalid_params!(PathError, PatternError, UnnameablePath, ListError, ValueError);
 
 impl From<EndlessList> for DustErr {
     fn from(error: EndlessList) -> DustErr {
@@ -33,7 +33,7 @@ impl From<RequestError> for DustErr {
         let unsupported = |operation, hint| DustErr::not_supported(operation, "realtime", hint);
         match error {
             RequestError::FileReference => unsupported("put_file of a reference", "send the file itself"),
-            RequestError::IfVacant => {
+            RequestError::IfSubtreeAbsent => {
                 unsupported("a write on condition that nothing is below a path", "use if_absent for a leaf")
             }
             other => DustErr::invalid_params(other.to_string()).with_source(other),
@@ -89,7 +89,7 @@ mod tests {
         let conflict = write(&store, set(), |write| write.precondition = Some(Precondition::IfMatch(9))).unwrap_err();
         let DustErr::Conflict { path, current, op_index } = &conflict else { panic!("{conflict:?}") };
         assert_eq!((path.as_str(), *current, *op_index), ("leaf", Some(1), None));
-        let exists = write(&store, set(), |write| write.precondition = Some(Precondition::IfAbsent)).unwrap_err();
+        let exists = write(&store, set(), |write| write.precondition = Some(Precondition::IfLeafAbsent)).unwrap_err();
         assert_eq!(exists.kind(), ErrKind::Exists);
         let fence = Fence { key: Path::parse("lock").unwrap(), token: 7 };
         let fenced = write(&store, set(), |write| write.fence = Some(fence)).unwrap_err();

@@ -9,7 +9,7 @@ use dust_protocol::http::Unreadable;
 use dust_protocol::{JsonObject, Path, Selector, envelope};
 use serde::Deserialize;
 
-use super::{DustErr, retry_after as bounded};
+use super::{DustErr, retry_after as bounded, wrong_scheme_hint};
 
 /// What was asked for, as far as it decides what an answer means.
 #[derive(Clone, Copy, Debug)]
@@ -190,7 +190,7 @@ impl Call<'_> {
             }
             Operation::GetMany => "read whole records, whose lists count as reads, or through a realtime client",
             _ => {
-                "read records together with `all` or `get_many`, set optional fields before an insert so that it need \
+                "read records together with `all` or `find_many`, set optional fields before an insert so that it need \
                  not read, or read through a realtime client, which asks for nothing"
             }
         }
@@ -222,13 +222,14 @@ impl Refusal<'_> {
         let writes = call.operation.writes();
         match self.status {
             400 if writes && body.is_unknown_outcome() => call.unknown_outcome("the server's writer did not answer it"),
-            400 | 422 => call.invalid(&self.detail(&body)),
+            400 | 422 => call.invalid(&format!("{}{}", self.detail(&body), self.scheme_hint(&body))),
             401 | 403 if body.is_foreign() && !self.body.is_empty() => call.kept_away(self.status, self.body),
             401 => call.unauthorized(&body, "the server does not accept the token: it is wrong, expired or revoked"),
             403 if call.operation == Operation::FetchFile => call
                 .unauthorized(&body, "no store that the token may read refers to the file, or it lacks `files:read`"),
             403 => call.unauthorized(&body, "the token lacks the scope for this, or has no access to the store"),
-            404 if !body.error.is_empty() => DustErr::NotFound { what: call.missing() },
+            // Another server at this address has other words for it.
+            404 if body.error == "not_found" => DustErr::NotFound { what: call.missing() },
             404 | 405 => DustErr::NotImplemented { operation: call.operation.name().to_owned() },
             412 if body.error == "conflict" => {
                 DustErr::Conflict { path: body.path_or(call), current: body.current_revision, op_index: body.op_index }
@@ -263,10 +264,20 @@ impl Refusal<'_> {
     fn redirect(&self) -> String {
         match self.location {
             Some(location) => format!(
-                "a redirect to {}, which is not followed; make that the base URL if it is meant",
+                "a redirect to {}, which is not followed; write the server's own address in `base_url` \
+                 (DUST_BASE_URL)",
                 excerpt(location)
             ),
-            None => "a redirect without an address, which no Dust server answers; check the base URL".to_owned(),
+            None => "a redirect without an address, which no Dust server answers; check `base_url` (DUST_BASE_URL)"
+                .to_owned(),
+        }
+    }
+
+    /// The way out where the page of a server with TLS says that it received plain text.
+    fn scheme_hint(&self, body: &ErrorBody<'_>) -> &'static str {
+        match str::from_utf8(self.body) {
+            Ok(page) if body.error.is_empty() => wrong_scheme_hint(false, page),
+            _ => "",
         }
     }
 

@@ -11,6 +11,8 @@ mod kind;
 #[cfg(feature = "http")]
 mod reason;
 mod record;
+#[cfg(feature = "http")]
+mod scheme;
 mod status;
 mod validation;
 
@@ -27,6 +29,8 @@ pub(crate) use reason::Reason;
 #[cfg(feature = "realtime")]
 pub(crate) use reason::no_connection;
 pub use record::{InvalidRecord, Undecodable};
+#[cfg(feature = "http")]
+pub(crate) use scheme::wrong_scheme_hint;
 pub use validation::{Errors, FieldError, Param};
 
 /// The cause of an error, shared by its clones.

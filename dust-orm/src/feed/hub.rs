@@ -7,16 +7,16 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
-use dust_protocol::{CommittedOp, Glob};
+use dust_protocol::{CommittedOp, Pattern};
 
+use super::affected_paths::affected_paths;
 use super::index::Index;
 use super::ops::Ops;
-use super::region::regions;
 
 /// What a listener is told.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub enum News<'n> {
+pub enum HubEvent<'n> {
     /// These ops were committed together, in this order; ops of the same batch that do not concern the listener are left
     /// out. They can be read.
     Commit(&'n [Arc<CommittedOp>]),
@@ -26,7 +26,7 @@ pub enum News<'n> {
     Closed,
 }
 
-type Call = dyn Fn(News<'_>) + Send + Sync;
+type Call = dyn Fn(HubEvent<'_>) + Send + Sync;
 
 /// Hands the committed ops of one store to those whom they concern.
 ///
@@ -47,7 +47,7 @@ struct State {
     resyncs: u64,
     closed: bool,
     index: Index,
-    by_pattern: HashMap<Glob, u64>,
+    by_pattern: HashMap<Pattern, u64>,
     groups: HashMap<u64, Group>,
     next_id: u64,
     /// Who waits for which op to be published.
@@ -56,7 +56,7 @@ struct State {
 
 /// The listeners of one pattern. However many there are, an op is compared with the pattern once.
 struct Group {
-    pattern: Glob,
+    pattern: Pattern,
     /// Shared with a publication under way, and copied only if they change meanwhile.
     listeners: Arc<BTreeMap<u64, Arc<Call>>>,
 }
@@ -83,7 +83,7 @@ impl Hub {
             let Some(last) = commit.last() else { continue };
             for (listeners, ops) in self.deliveries(commit).0 {
                 for call in listeners.values() {
-                    call(News::Commit(&ops));
+                    call(HubEvent::Commit(&ops));
                 }
             }
             self.advance(last.store_seq);
@@ -111,14 +111,14 @@ impl Hub {
             state.seq = seq;
             state.resyncs += 1;
         }
-        self.tell_all(News::Resync);
+        self.tell_all(HubEvent::Resync);
         self.release_all();
     }
 
     /// Ends every subscription once it has been read to its end.
     pub fn close(&self) {
         self.lock().closed = true;
-        self.tell_all(News::Closed);
+        self.tell_all(HubEvent::Closed);
         self.release_all();
     }
 
@@ -159,7 +159,7 @@ impl Hub {
     /// is [`QUEUE`](super::QUEUE)).
     ///
     /// Wait for [`Transport::hub`](crate::Transport::hub) just before, and no op is among them that could be read already.
-    pub fn subscribe(self: &Arc<Hub>, pattern: &Glob, capacity: usize) -> Ops {
+    pub fn subscribe(self: &Arc<Hub>, pattern: &Pattern, capacity: usize) -> Ops {
         Ops::new(self, pattern, capacity)
     }
 
@@ -167,7 +167,7 @@ impl Hub {
     ///
     /// It is called on the thread that publishes, perhaps that of a writer, under no lock, and should be quick: hand over
     /// what it gets. It should not panic, as others then miss the op.
-    pub fn listen(self: &Arc<Hub>, pattern: &Glob, call: impl Fn(News<'_>) + Send + Sync + 'static) -> Listener {
+    pub fn listen(self: &Arc<Hub>, pattern: &Pattern, call: impl Fn(HubEvent<'_>) + Send + Sync + 'static) -> Listener {
         let call: Arc<Call> = Arc::new(call);
         let mut state = self.lock();
         state.next_id += 1;
@@ -186,7 +186,7 @@ impl Hub {
         let closed = state.closed;
         drop(state);
         if closed {
-            call(News::Closed);
+            call(HubEvent::Closed);
         }
         Listener { hub: Arc::clone(self), group, id }
     }
@@ -216,7 +216,7 @@ impl Hub {
         let mut candidates = Vec::new();
         for op in commit {
             let mut shared = None;
-            for region in regions(op) {
+            for region in affected_paths(op) {
                 work += state.index.candidates(&region, &mut candidates);
                 for id in candidates.drain(..) {
                     work += 1;
@@ -241,7 +241,7 @@ impl Hub {
         ready.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
-    fn tell_all(&self, news: News<'_>) {
+    fn tell_all(&self, news: HubEvent<'_>) {
         let all: Vec<_> = self.lock().groups.values().map(|group| Arc::clone(&group.listeners)).collect();
         for call in all.iter().flat_map(|listeners| listeners.values()) {
             call(news);

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use dust_protocol::Glob;
-use dust_protocol::glob::Token;
+use dust_protocol::Pattern;
+use dust_protocol::pattern::Token;
 
-use super::region::Region;
+use super::affected_paths::AffectedPaths;
 
 /// How many segments of a pattern the index looks at. Entities have a prefix of one or two; what is deeper is left to the
 /// pattern itself.
@@ -29,7 +29,7 @@ struct Node {
 }
 
 impl Index {
-    pub(super) fn insert(&mut self, pattern: &Glob, id: u64) {
+    pub(super) fn insert(&mut self, pattern: &Pattern, id: u64) {
         let mut node = &mut self.root;
         for (depth, token) in pattern.tokens().iter().enumerate() {
             node = match token {
@@ -43,12 +43,12 @@ impl Index {
         node.here.push(id);
     }
 
-    pub(super) fn remove(&mut self, pattern: &Glob, id: u64) {
+    pub(super) fn remove(&mut self, pattern: &Pattern, id: u64) {
         self.root.remove(&pattern.tokens()[..pattern.tokens().len().min(DEPTH + 1)], 0, id);
     }
 
     /// Adds the candidates for a region, each once, and answers how many nodes it has looked at.
-    pub(super) fn candidates(&self, region: &Region<'_>, found: &mut Vec<u64>) -> usize {
+    pub(super) fn candidates(&self, region: &AffectedPaths<'_>, found: &mut Vec<u64>) -> usize {
         let mut looked_at = 0;
         let mut nodes = vec![&self.root];
         for segment in region.path.segments() {
@@ -124,18 +124,18 @@ mod tests {
 
     use super::*;
 
-    fn pattern() -> impl Strategy<Value = Glob> {
+    fn pattern() -> impl Strategy<Value = Pattern> {
         let piece = prop::sample::select(vec!["a", "A", "b", "aB", "a-1", "é", "*", "\\*", "x/y"]);
         let many = prop::bool::ANY;
         (prop::collection::vec(piece, 0..12), many).prop_filter_map("empty", |(pieces, many)| {
             let mut pieces: Vec<&str> = pieces.into_iter().flat_map(|piece| piece.split('/')).collect();
             pieces.extend(many.then_some("**"));
-            Glob::parse(&pieces.join("/")).ok()
+            Pattern::parse(&pieces.join("/")).ok()
         })
     }
 
     /// Short patterns, which random paths meet, and some that are deeper than the index.
-    fn patterns() -> impl Strategy<Value = Vec<Glob>> {
+    fn patterns() -> impl Strategy<Value = Vec<Pattern>> {
         let short = pattern().prop_filter("short", |glob| glob.tokens().len() <= 4);
         prop::collection::vec(prop_oneof![4 => short, 1 => pattern()], 0..12)
     }
@@ -156,7 +156,7 @@ mod tests {
             for (id, pattern) in (0..).zip(&patterns).filter(|(id, _)| !kept(*id)) {
                 index.remove(pattern, id);
             }
-            let region = Region { path: Cow::Owned(path), below };
+            let region = AffectedPaths { path: Cow::Owned(path), below };
             let mut found = Vec::new();
             index.candidates(&region, &mut found);
             found.sort_unstable();
@@ -175,11 +175,11 @@ mod tests {
 
     #[test]
     fn a_pattern_as_deep_as_it_likes_is_dropped_without_recursion() {
-        let deep: Glob = vec!["a"; 100_000].join("/").parse().unwrap();
+        let deep: Pattern = vec!["a"; 100_000].join("/").parse().unwrap();
         let mut index = Index::default();
         index.insert(&deep, 1);
         let mut found = Vec::new();
-        index.candidates(&Region { path: Cow::Owned(deep.as_str().parse().unwrap()), below: false }, &mut found);
+        index.candidates(&AffectedPaths { path: Cow::Owned(deep.as_str().parse().unwrap()), below: false }, &mut found);
         assert_eq!(found, [1]);
         index.remove(&deep, 1);
         assert!(index.is_empty());

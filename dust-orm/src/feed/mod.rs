@@ -10,12 +10,12 @@
 //!
 //! ```
 //! use dust_orm::feed::{Delivery, Hub};
-//! use dust_protocol::{CommittedOp, Glob, OpKind, Path, RawJson};
+//! use dust_protocol::{CommittedOp, Pattern, OpKind, Path, RawJson};
 //! use futures_util::{FutureExt, StreamExt};
 //! use std::sync::Arc;
 //!
 //! let hub = Hub::new(0);
-//! let mut titles = hub.subscribe(&Glob::parse("links/*/title")?, 1000);
+//! let mut titles = hub.subscribe(&Pattern::parse("links/*/title")?, 1000);
 //! let op = CommittedOp {
 //!     store_seq: 1,
 //!     op: OpKind::Set,
@@ -29,17 +29,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod audience;
-mod backlog;
+mod affected_paths;
+mod coalescing_queue;
+mod fanout;
 mod hub;
 mod index;
 mod ops;
 mod queue;
-mod region;
 
-pub(crate) use audience::{Audience, Seat};
-pub(crate) use backlog::{MAX_QUEUE_BYTES, Queued, Taken};
-pub use hub::{Hub, Listener, News};
+pub(crate) use coalescing_queue::{Coalesce, MAX_QUEUE_BYTES, Received};
+pub(crate) use fanout::{Fanout, SubscriberId};
+pub use hub::{Hub, HubEvent, Listener};
 pub use ops::{Delivery, Ops};
 
 /// How many events wait for one subscriber at the most, unless it asks for another number.

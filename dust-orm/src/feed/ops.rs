@@ -7,10 +7,10 @@ use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 
-use dust_protocol::{CommittedOp, Glob, OpKind, Path};
+use dust_protocol::{CommittedOp, OpKind, Path, Pattern};
 
-use super::backlog::{Queued, Taken};
-use super::hub::{Hub, Listener, News};
+use super::coalescing_queue::{Coalesce, Received};
+use super::hub::{Hub, HubEvent, Listener};
 use super::queue::Queue;
 
 /// What a subscriber to ops gets.
@@ -34,15 +34,15 @@ pub struct Ops {
 }
 
 impl Ops {
-    pub(super) fn new(hub: &Arc<Hub>, pattern: &Glob, capacity: usize) -> Ops {
+    pub(super) fn new(hub: &Arc<Hub>, pattern: &Pattern, capacity: usize) -> Ops {
         let queue = Arc::new(Queue::new(capacity));
         let into = Arc::clone(&queue);
         let listener = hub.listen(pattern, move |news| {
             let wake = |waker: Option<Waker>| waker.into_iter().for_each(Waker::wake);
             match news {
-                News::Commit(ops) => ops.iter().for_each(|op| wake(into.push(Arc::clone(op)))),
-                News::Resync => wake(into.resync()),
-                News::Closed => wake(into.close()),
+                HubEvent::Commit(ops) => ops.iter().for_each(|op| wake(into.push(Arc::clone(op)))),
+                HubEvent::Resync => wake(into.resync()),
+                HubEvent::Closed => wake(into.close()),
             }
         });
         Ops { queue, _listener: listener }
@@ -55,8 +55,8 @@ impl Stream for Ops {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
         self.queue.poll(context).map(|next| {
             next.map(|taken| match taken {
-                Taken::Item(op) => Delivery::Op(op),
-                Taken::Resync => Delivery::Resync,
+                Received::Item(op) => Delivery::Op(op),
+                Received::Resync => Delivery::Resync,
             })
         })
     }
@@ -68,7 +68,7 @@ impl fmt::Debug for Ops {
     }
 }
 
-impl Queued for Arc<CommittedOp> {
+impl Coalesce for Arc<CommittedOp> {
     type Key = Path;
 
     fn key(&self) -> Path {

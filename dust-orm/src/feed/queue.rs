@@ -3,21 +3,21 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::backlog::{Backlog, Queued, Taken};
+use super::coalescing_queue::{Coalesce, CoalescingQueue, Received};
 
-/// A [`Backlog`] that one subscriber waits at. Putting something in never waits.
-pub(crate) struct Queue<T: Queued>(Mutex<State<T>>);
+/// A [`CoalescingQueue`] that one subscriber waits at. Putting something in never waits.
+pub(crate) struct Queue<T: Coalesce>(Mutex<State<T>>);
 
-struct State<T: Queued> {
-    backlog: Backlog<T>,
+struct State<T: Coalesce> {
+    backlog: CoalescingQueue<T>,
     closed: bool,
     waker: Option<Waker>,
 }
 
-impl<T: Queued> Queue<T> {
+impl<T: Coalesce> Queue<T> {
     /// A queue for at least one.
     pub(crate) fn new(capacity: usize) -> Queue<T> {
-        Queue(Mutex::new(State { backlog: Backlog::new(capacity), closed: false, waker: None }))
+        Queue(Mutex::new(State { backlog: CoalescingQueue::new(capacity), closed: false, waker: None }))
     }
 
     /// Puts something in. The subscriber is to be woken when no lock is held.
@@ -48,7 +48,7 @@ impl<T: Queued> Queue<T> {
     }
 
     /// Takes what comes next. `None` is the end.
-    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Option<Taken<T>>> {
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Option<Received<T>>> {
         let mut state = self.lock();
         if let Some(taken) = state.backlog.take() {
             return Poll::Ready(Some(taken));
@@ -74,9 +74,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::feed::backlog::tests::{Count, Item, item};
+    use crate::feed::coalescing_queue::tests::{Count, Item, item};
 
-    fn take(queue: &Queue<Item>) -> Poll<Option<Taken<Item>>> {
+    fn take(queue: &Queue<Item>) -> Poll<Option<Received<Item>>> {
         queue.poll(&Context::from_waker(Waker::noop()))
     }
 
@@ -89,8 +89,8 @@ mod tests {
         let mut taken = Vec::new();
         while let Poll::Ready(Some(next)) = take(queue) {
             taken.push(match next {
-                Taken::Item(item) => Ok(item),
-                Taken::Resync => Err(()),
+                Received::Item(item) => Ok(item),
+                Received::Resync => Err(()),
             });
         }
         taken

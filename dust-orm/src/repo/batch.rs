@@ -9,11 +9,11 @@ use futures_core::future::BoxFuture;
 use sea_orm::EntityTrait;
 
 use super::DustRepo;
-use super::input::IntoActive;
 use super::many::{Wanted, fetch_many};
-use super::options::{Condition, Options};
-use super::prepare::{After, Draft, Planned};
-use super::send::Outgoing;
+use super::write::IntoDustActiveModel;
+use super::write::dispatch::WriteBatch;
+use super::write::options::{Condition, Options};
+use super::write::save::{After, Draft, Planned};
 use crate::changeset::Action;
 use crate::entity::{DustEntity, KeyOf, Revision};
 use crate::error::DustErr;
@@ -58,17 +58,17 @@ pub struct BatchEntry {
 
 impl BatchEntry {
     /// As [`DustRepo::insert`].
-    pub fn insert<I: IntoActive>(input: I) -> BatchEntry {
+    pub fn insert<I: IntoDustActiveModel>(input: I) -> BatchEntry {
         BatchEntry::new(Verb::<I::Entity>::Insert(input.into_active(Action::Insert)))
     }
 
     /// As [`DustRepo::update`].
-    pub fn update<I: IntoActive>(input: I) -> BatchEntry {
+    pub fn update<I: IntoDustActiveModel>(input: I) -> BatchEntry {
         BatchEntry::new(Verb::<I::Entity>::Update(input.into_active(Action::Update)))
     }
 
     /// As [`DustRepo::delete`].
-    pub fn delete<I: IntoActive>(input: I) -> BatchEntry {
+    pub fn delete<I: IntoDustActiveModel>(input: I) -> BatchEntry {
         BatchEntry::new(Verb::<I::Entity>::Delete(input.into_active(Action::Delete)))
     }
 
@@ -93,7 +93,7 @@ impl BatchEntry {
     /// insert only.
     #[must_use]
     pub fn if_absent(mut self) -> BatchEntry {
-        self.options.condition = Condition::IfAbsent;
+        self.options.condition = Condition::IfLeafAbsent;
         self
     }
 }
@@ -147,7 +147,7 @@ impl<'r> IntoFuture for BatchWrite<'r> {
             }
             let wanted: Vec<Option<Wanted>> = drafts.iter().map(|(draft, _)| draft.to_read()).collect();
             let mut stored = fetch_many(transport, &wanted).await?.into_iter();
-            let mut outgoing = Outgoing::default();
+            let mut outgoing = WriteBatch::default();
             let mut prepared = Vec::with_capacity(drafts.len());
             let among_others = drafts.len() > 1;
             for (draft, options) in drafts {

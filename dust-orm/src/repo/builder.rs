@@ -5,7 +5,7 @@ use std::sync::Arc;
 #[cfg(feature = "embedded")]
 use dust_store::Store;
 
-use super::{DustRepo, Way};
+use super::{DustRepo, TransportSource};
 #[cfg(feature = "http")]
 use crate::config::DustConfig;
 use crate::error::DustErr;
@@ -13,7 +13,7 @@ use crate::error::DustErr;
 use crate::transport::EmbeddedTransport;
 use crate::transport::Transport;
 #[cfg(feature = "realtime")]
-use crate::{sync::SyncClient, transport::Pick};
+use crate::{realtime::SyncClient, transport::Failover};
 
 /// Builds a [`DustRepo`]; made by [`DustRepo::builder`].
 ///
@@ -86,7 +86,7 @@ impl DustRepo {
     /// # Ok::<(), dust_orm::DustErr>(())
     /// ```
     pub fn with_transport(transport: Arc<dyn Transport>) -> DustRepo {
-        DustRepo { way: Way::Given(transport) }
+        DustRepo { way: TransportSource::Given(transport) }
     }
 
     /// Chooses how the store is reached, step by step.
@@ -163,7 +163,7 @@ impl DustRepoBuilder {
         }
         #[cfg(feature = "realtime")]
         if let Some((client, store)) = &self.client {
-            return Ok(DustRepo::picked(Pick::with_client(client, store, self.wait)?));
+            return Ok(DustRepo::picked(Failover::with_client(client, store, self.wait)?));
         }
         #[cfg(feature = "http")]
         if let Some(config) = self.config {

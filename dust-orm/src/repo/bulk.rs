@@ -9,13 +9,13 @@ use sea_orm::EntityTrait;
 
 use super::DustRepo;
 use super::chunks::ChunkSize;
-use super::input::IntoActive;
 use super::many::fetch_many;
-use super::options::Options;
-use super::plan::check_size;
-use super::prepare::{Draft, Planned};
-use super::send::send;
 use super::write::DeleteResult;
+use super::write::IntoDustActiveModel;
+use super::write::dispatch::send;
+use super::write::ops::check_size;
+use super::write::options::Options;
+use super::write::save::{Draft, Planned};
 use crate::changeset::Action;
 use crate::entity::{DustEntity, writable_prefix};
 use crate::error::DustErr;
@@ -41,7 +41,10 @@ impl DustRepo {
     /// # }
     /// ```
     #[must_use = "a write happens when it is awaited"]
-    pub fn insert_many<I: IntoActive>(&self, inputs: impl IntoIterator<Item = I>) -> InsertMany<'_, I::Entity> {
+    pub fn insert_many<I: IntoDustActiveModel>(
+        &self,
+        inputs: impl IntoIterator<Item = I>,
+    ) -> InsertMany<'_, I::Entity> {
         InsertMany {
             repo: self,
             actives: inputs.into_iter().map(|input| input.into_active(Action::Insert)).collect(),

@@ -1,4 +1,4 @@
-//! The verbs that change one field by what is in it: `increment`, `add`, `remove`.
+//! The verbs that change one field by what is in it: `increment`, `add_to_set`, `remove_from_set`.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::DustRepo;
-use super::options::Options;
-use super::send;
+use super::write::dispatch;
+use super::write::options::Options;
 use crate::entity::{Counter, DustEntity, DustSet, Fields, KeyOf, is_leaf, record_path};
 use crate::error::{DustErr, InvalidRecord, Undecodable};
 use crate::transport::Transport;
@@ -74,14 +74,14 @@ impl DustRepo {
     /// # async fn main() -> Result<(), dust_orm::DustErr> {
     /// # use dust_orm::{DustRepo, tests_cfg::page};
     /// let repo = DustRepo::embedded();
-    /// repo.add("home", page::Column::Tags, "rust").await?;
-    /// let tags = repo.add("home", page::Column::Tags, "dust").await?;
+    /// repo.add_to_set("home", page::Column::Tags, "rust").await?;
+    /// let tags = repo.add_to_set("home", page::Column::Tags, "dust").await?;
     /// assert_eq!(*tags, ["dust", "rust"]);
     /// # Ok(())
     /// # }
     /// ```
     #[must_use = "a write happens when it is awaited"]
-    pub fn add<C, T>(
+    pub fn add_to_set<C, T>(
         &self,
         key: impl Into<KeyOf<C::EntityName>>,
         column: C,
@@ -96,20 +96,20 @@ impl DustRepo {
     }
 
     /// Takes a member out of the set that a field is, atomically; one that is not there is no error. Answers the set it made,
-    /// which may be empty, and is one even if there was none. Otherwise as [`add`](DustRepo::add).
+    /// which may be empty, and is one even if there was none. Otherwise as [`add_to_set`](DustRepo::add_to_set).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), dust_orm::DustErr> {
     /// # use dust_orm::{DustRepo, tests_cfg::page};
     /// let repo = DustRepo::embedded();
-    /// repo.add("home", page::Column::Tags, "rust").await?;
-    /// assert!(repo.remove("home", page::Column::Tags, "rust").await?.is_empty());
+    /// repo.add_to_set("home", page::Column::Tags, "rust").await?;
+    /// assert!(repo.remove_from_set("home", page::Column::Tags, "rust").await?.is_empty());
     /// # Ok(())
     /// # }
     /// ```
     #[must_use = "a write happens when it is awaited"]
-    pub fn remove<C, T>(
+    pub fn remove_from_set<C, T>(
         &self,
         key: impl Into<KeyOf<C::EntityName>>,
         column: C,
@@ -365,7 +365,7 @@ pub(super) fn check(operation: &str, fence: Option<&Fence>, transport: &dyn Tran
     if !capabilities.typed_ops {
         return Err(capabilities.refuse(transport.name(), operation));
     }
-    send::check(&Options { fence: fence.cloned(), ..Options::default() }, transport)
+    dispatch::check(&Options { fence: fence.cloned(), ..Options::default() }, transport)
 }
 
 fn unserializable(error: serde_json::Error) -> DustErr {

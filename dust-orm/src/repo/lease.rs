@@ -13,13 +13,12 @@ use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use futures_util::future::{Either, pending, select};
 use serde::Deserialize;
-use tokio::runtime::Handle;
 
 use super::DustRepo;
 use super::fenced::Fenced;
 use super::field::{check, unreadable};
 use crate::error::{DustErr, ErrKind};
-use crate::world::{RealWorld, World};
+use crate::world::{RealWorld, Runtime};
 
 /// How many tries of a renewal there is time for in the time of a lease.
 const TRIES: u32 = 6;
@@ -147,12 +146,7 @@ impl Lease {
     /// To renew twice is the same as to renew once. So where an answer does not come within a sixth of the lease's time, it is
     /// asked again, until that time is over, and for 30 s at the most; then the error is that of the last try.
     pub async fn renew(&mut self, ttl: Duration) -> Result<(), DustErr> {
-        self.expires_at = if Handle::try_current().is_ok() {
-            self.extend_in_time(&RealWorld::new(), ttl).await?
-        } else {
-            // Without tokio there is no clock, and a store that is called directly answers.
-            self.extend(ttl).await?
-        };
+        self.expires_at = self.extend_in_time(&RealWorld::new(), ttl).await?;
         self.ttl = ttl;
         Ok(())
     }
@@ -177,9 +171,8 @@ impl Lease {
     /// Runs `work` with [`repo`](Lease::repo), renews the lease meanwhile (every third of its ttl, and every sixth after a
     /// renewal that failed or was not answered), and releases it at the end, also when the future is dropped or `work` panics.
     ///
-    /// Work that goes on after the lease was lost all the same is not stopped: its writes fail. It runs in the caller's
-    /// task, and so does the renewing: work that blocks the thread for longer than the ttl loses the lease. Needs a tokio
-    /// runtime with time enabled.
+    /// CommandKind that goes on after the lease was lost all the same is not stopped: its writes fail. It runs in the caller's
+    /// task, and so does the renewing: work that blocks the thread for longer than the ttl loses the lease.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -206,7 +199,7 @@ impl Lease {
         self.scope_in(&RealWorld::new(), work).await
     }
 
-    async fn scope_in<F, W>(self, world: &dyn World, work: F) -> W::Output
+    async fn scope_in<F, W>(self, world: &dyn Runtime, work: F) -> W::Output
     where
         F: FnOnce(DustRepo) -> W,
         W: Future,
@@ -223,7 +216,7 @@ impl Lease {
     }
 
     /// Renews, and asks again where that fails or is not answered, as long as the lease may still be held.
-    async fn extend_in_time(&self, world: &dyn World, ttl: Duration) -> Result<i64, DustErr> {
+    async fn extend_in_time(&self, world: &dyn Runtime, ttl: Duration) -> Result<i64, DustErr> {
         let (end, patience) = (world.now() + self.ttl.min(MAX_RENEWING), self.ttl / TRIES);
         loop {
             let error = match select(pin!(self.extend(ttl)), world.pause(patience)).await {
@@ -242,14 +235,14 @@ impl Lease {
     }
 
     /// Does some work, and renews the lease as long as it takes.
-    pub(super) async fn renewed_during<T>(&self, world: &dyn World, work: impl Future<Output = T>) -> T {
+    pub(super) async fn renewed_during<T>(&self, world: &dyn Runtime, work: impl Future<Output = T>) -> T {
         match select(pin!(work), pin!(self.renew_forever(world))).await {
             Either::Left((output, _)) => output,
             Either::Right((never, _)) => match never {},
         }
     }
 
-    async fn renew_forever(&self, world: &dyn World) -> Infallible {
+    async fn renew_forever(&self, world: &dyn Runtime) -> Infallible {
         loop {
             world.pause(self.ttl / 3).await;
             // Whatever else failed may succeed the next time: only the store knows whether the lease is still held.

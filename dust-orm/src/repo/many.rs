@@ -22,7 +22,7 @@ use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sea_orm::ActiveModelTrait;
 
-use super::records::fetch;
+use super::record_pages::fetch;
 use crate::entity::{DustEntity, Fields, PackedRecord, RecordRef, behind, check_size, is_leaf};
 use crate::error::DustErr;
 use crate::transport::Transport;

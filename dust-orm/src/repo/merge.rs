@@ -6,11 +6,12 @@ use dust_protocol::{Fence, Op, Write};
 use futures_core::future::BoxFuture;
 use sea_orm::EntityTrait;
 
-use super::input::IntoActive;
-use super::records::{fetch, model_or_warning};
-use super::{DustRepo, field, hooks, plan};
+use super::record_pages::{fetch, model_or_warning};
+use super::write::IntoDustActiveModel;
+use super::write::{hooks, ops};
+use super::{DustRepo, field};
 use crate::changeset::Action;
-use crate::entity::{DustEntity, Fields, Take, active_path, check_required, encode_set, is_leaf};
+use crate::entity::{DustEntity, FieldSelection, Fields, active_path, check_required, encode_set, is_leaf};
 use crate::error::DustErr;
 
 impl DustRepo {
@@ -35,7 +36,7 @@ impl DustRepo {
     /// # }
     /// ```
     #[must_use = "a write happens when it is awaited"]
-    pub fn merge<I: IntoActive>(&self, input: I) -> Merge<'_, I::Entity> {
+    pub fn merge<I: IntoDustActiveModel>(&self, input: I) -> Merge<'_, I::Entity> {
         Merge { repo: self, active: input.into_active(Action::Update), fence: None }
     }
 }
@@ -67,12 +68,12 @@ impl<'r, E: DustEntity> IntoFuture for Merge<'r, E> {
             let transport = &*self.repo.active();
             field::check("merge", self.fence.as_ref(), transport)?;
             let active = hooks::before_save::<E>(self.active?, false).await?;
-            check_required(&active, Take::Set)?;
+            check_required(&active, FieldSelection::Changed)?;
             let path = active_path::<E>(&active)?;
             let fields = encode_set(&active)?;
             let writes = fields.as_str() != "{}";
             if writes {
-                plan::check_object(&path, &fields)?;
+                ops::check_object(&path, &fields)?;
                 if E::ActiveModel::FIELDS.iter().any(|field| is_leaf(field) && field.name == "_scalar") {
                     return Err(DustErr::invalid_params(format!(
                         "the record `{path}` cannot be merged: of an object with the key `_scalar` a server sends \

@@ -4,22 +4,15 @@ mod batch;
 mod builder;
 mod bulk;
 mod chunks;
-mod claim;
 mod fenced;
 mod field;
 mod file;
-mod hooks;
-mod input;
 mod lease;
 mod many;
 mod merge;
-mod options;
-mod plan;
-mod prepare;
 mod presence;
 mod read;
-mod records;
-mod send;
+mod record_pages;
 #[cfg(feature = "http")]
 mod server;
 mod single_flight;
@@ -33,17 +26,17 @@ pub use builder::DustRepoBuilder;
 pub use bulk::InsertMany;
 pub use field::{Countable, FieldWrite};
 pub use file::PutFile;
-pub use input::IntoActive;
 pub use lease::{Lease, TakeLease};
 pub use merge::Merge;
 pub use single_flight::{Flight, FlightOptions, OnUnavailable, Source};
 pub use subscribe::{
     Broadcast, Callback, Event, Live, RawEvent, RawOp, RawSubscription, Subscribe, SubscribeRaw, Subscription,
 };
+pub use write::IntoDustActiveModel;
 pub use write::{Delete, DeleteResult, Insert, Put, Update};
 
 #[cfg(feature = "realtime")]
-use crate::transport::Pick;
+use crate::transport::Failover;
 use crate::transport::{Transport, for_subscription};
 
 /// A Dust store seen as records: SeaORM-shaped verbs for [`DustEntity`](crate::DustEntity)s.
@@ -60,28 +53,28 @@ use crate::transport::{Transport, for_subscription};
 /// | `Entity::insert_many(..)` | [`repo.insert_many(..)`](DustRepo::insert_many) |
 /// | `Entity::delete_many()` | [`repo.delete_all::<Entity>()`](DustRepo::delete_all) |
 /// | a transaction | [`repo.batch_write(..)`](DustRepo::batch_write) |
-/// | `UPDATE .. SET hits = hits + 1` | [`repo.increment(key, column, by)`](DustRepo::increment), [`add`](DustRepo::add), [`remove`](DustRepo::remove) |
+/// | `UPDATE .. SET hits = hits + 1` | [`repo.increment(key, column, by)`](DustRepo::increment), [`add_to_set`](DustRepo::add_to_set), [`remove_from_set`](DustRepo::remove_from_set) |
 /// | an advisory lock | [`repo.lease(key, ttl)`](DustRepo::lease), [`single_flight`](DustRepo::single_flight) |
-/// | (none) | [`repo.subscribe::<Entity>()`](DustRepo::subscribe), [`on`](DustRepo::on), [`broadcast`](DustRepo::broadcast), [`live`](DustRepo::live) |
+/// | (none) | [`repo.subscribe::<Entity>()`](DustRepo::subscribe), [`on_change`](DustRepo::on_change), [`broadcast`](DustRepo::broadcast), [`live`](DustRepo::live) |
 /// | a version column | [`find_versioned`](DustRepo::find_versioned) and `.if_match(&revision)` |
 #[derive(Clone, Debug)]
 pub struct DustRepo {
-    way: Way,
+    way: TransportSource,
 }
 
 /// How a repo comes by the transport for a call.
 #[derive(Clone, Debug)]
-enum Way {
+enum TransportSource {
     /// It was given.
     Given(Arc<dyn Transport>),
     /// Over HTTP, or by a realtime client.
     #[cfg(feature = "realtime")]
-    Picked(Arc<Pick>),
+    Picked(Arc<Failover>),
 }
 
 impl DustRepo {
     /// The transport that a call made now would go through: a repo on a server changes over while a realtime client
-    /// for its store runs, see [`SyncClient`](crate::sync::SyncClient).
+    /// for its store runs, see [`SyncClient`](crate::realtime::SyncClient).
     ///
     /// ```
     /// use dust_orm::DustRepo;
@@ -93,9 +86,9 @@ impl DustRepo {
     /// ```
     pub fn transport(&self) -> Arc<dyn Transport> {
         match &self.way {
-            Way::Given(transport) => Arc::clone(transport),
+            TransportSource::Given(transport) => Arc::clone(transport),
             #[cfg(feature = "realtime")]
-            Way::Picked(pick) => pick.now(),
+            TransportSource::Picked(pick) => pick.now(),
         }
     }
 
@@ -108,9 +101,13 @@ impl DustRepo {
     /// The transport for a subscription.
     fn source(&self) -> Arc<dyn Transport> {
         match &self.way {
-            Way::Given(transport) => for_subscription(Arc::clone(transport)),
+            TransportSource::Given(transport) => for_subscription(Arc::clone(transport)),
             #[cfg(feature = "realtime")]
-            Way::Picked(pick) => pick.source(),
+            TransportSource::Picked(pick) => pick.source(),
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(all(feature = "embedded", feature = "macros"))]
+mod outside_runtime;

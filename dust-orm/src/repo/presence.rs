@@ -18,10 +18,10 @@ use std::collections::HashSet;
 use dust_protocol::value::is_subtree;
 use dust_protocol::{BatchOp, Path, Precondition};
 
-use super::claim::take_back;
-use super::plan;
 use super::read::not_found;
-use super::records::fetch;
+use super::record_pages::fetch;
+use super::write::insert_if_absent::release_claims;
+use super::write::ops;
 use crate::entity::PackedRecord;
 use crate::error::DustErr;
 use crate::transport::Transport;
@@ -36,12 +36,12 @@ pub(super) struct Presence {
     record: Path,
     /// The paths that the update writes.
     written: Vec<Path>,
-    way: Way,
+    way: TransportSource,
     tries: usize,
 }
 
 #[derive(Debug)]
-enum Way {
+enum TransportSource {
     /// The op on this leaf has the revision that was read.
     Guarded { leaf: Path },
     /// After the write one of these has to be there.
@@ -58,8 +58,8 @@ impl Presence {
         let written: Vec<Path> = ops.iter().map(|op| op.path.clone()).collect();
         let guarded = if guards { guard_among(ops, &written, stored) } else { None };
         let way = match guarded {
-            Some(leaf) => Way::Guarded { leaf },
-            None => Way::Checked { others: others(&written, stored)? },
+            Some(leaf) => TransportSource::Guarded { leaf },
+            None => TransportSource::Checked { others: others(&written, stored)? },
         };
         Some(Presence { record: stored.path.clone(), written, way, tries: 0 })
     }
@@ -72,7 +72,7 @@ impl Presence {
         ops: &mut Vec<BatchOp>,
         transport: &dyn Transport,
     ) -> Result<(), DustErr> {
-        let Way::Guarded { leaf } = &self.way else { return Err(error) };
+        let TransportSource::Guarded { leaf } = &self.way else { return Err(error) };
         let is_ours = match &error {
             DustErr::Conflict { path, .. } => path == leaf.as_str(),
             // A server without batches can write the fields one by one, but not under a condition.
@@ -88,15 +88,15 @@ impl Presence {
         let may_guard = self.tries < GUARDED_TRIES && matches!(error, DustErr::Conflict { .. });
         let guarded = if may_guard { guard_among(ops, &self.written, &stored) } else { None };
         self.way = match guarded {
-            Some(leaf) => Way::Guarded { leaf },
-            None => Way::Checked { others: others(&self.written, &stored).unwrap_or_default() },
+            Some(leaf) => TransportSource::Guarded { leaf },
+            None => TransportSource::Checked { others: others(&self.written, &stored).unwrap_or_default() },
         };
         Ok(())
     }
 
     /// Takes the guard away from the ops.
     fn take_guard(&self, ops: &mut Vec<BatchOp>) {
-        let Way::Guarded { leaf } = &self.way else { return };
+        let TransportSource::Guarded { leaf } = &self.way else { return };
         // The guard of an object is an op of its own.
         ops.retain(|op| !(op.path == *leaf && op.value.is_none() && !self.written.contains(leaf)));
         for op in ops.iter_mut().filter(|op| op.path == *leaf) {
@@ -106,7 +106,7 @@ impl Presence {
 
     /// Looks whether the record was there, once the update is written as the last `ops` ops up to `store_seq`.
     pub(super) async fn check(&self, store_seq: u64, ops: usize, transport: &dyn Transport) -> Result<(), DustErr> {
-        let Way::Checked { others } = &self.way else { return Ok(()) };
+        let TransportSource::Checked { others } = &self.way else { return Ok(()) };
         if others.is_empty() {
             return Ok(());
         }
@@ -118,7 +118,7 @@ impl Presence {
         let first = store_seq.saturating_sub(u64::try_from(ops).unwrap_or(u64::MAX));
         let ours = stored.leaves.iter().filter(|leaf| leaf.revision > first && leaf.revision <= store_seq);
         let ours = ours.map(|leaf| (Path::from_trusted(leaf.path), leaf.revision)).collect();
-        take_back(ours, transport).await;
+        release_claims(ours, transport).await;
         Err(not_found(self.record.as_str()))
     }
 }
@@ -149,7 +149,7 @@ fn guard_among(ops: &mut Vec<BatchOp>, written: &[Path], stored: &PackedRecord<'
 
 /// The leaves of a record that are not written; `None` where there are none.
 fn others(written: &[Path], stored: &PackedRecord<'_>) -> Option<Vec<Path>> {
-    let is_written = |leaf: &str| written.iter().any(|path| plan::covers(path, leaf));
+    let is_written = |leaf: &str| written.iter().any(|path| ops::covers(path, leaf));
     let others: Vec<Path> =
         stored.leaves.iter().filter(|leaf| !is_written(leaf.path)).map(|leaf| Path::from_trusted(leaf.path)).collect();
     (!others.is_empty()).then_some(others)

@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::DustRepo;
 use super::many::{Wanted, fetch_many, scalar_fields};
-use super::records::{RecordPages, fetch, model_or_warning};
+use super::record_pages::{RecordPages, fetch, model_or_warning};
 use crate::entity::{DustEntity, KeyOf, PackedRecord, Revision, Versioned, decode, lookup_path};
 use crate::error::DustErr;
 
@@ -152,11 +152,11 @@ impl DustRepo {
     /// ```
     /// # use dust_orm::{DustRepo, tests_cfg::link};
     /// # async fn example(repo: DustRepo) -> Result<(), dust_orm::DustErr> {
-    /// let found: Vec<Option<link::Model>> = repo.get_many::<link::Entity>(["dust", "rust"]).await?;
+    /// let found: Vec<Option<link::Model>> = repo.find_many::<link::Entity>(["dust", "rust"]).await?;
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn get_many<E: DustEntity>(
+    pub async fn find_many<E: DustEntity>(
         &self,
         keys: impl IntoIterator<Item: Into<KeyOf<E>>>,
     ) -> Result<Vec<Option<E::Model>>, DustErr> {

@@ -9,14 +9,14 @@ use crate::error::DustErr;
 #[cfg(not(feature = "realtime"))]
 use crate::transport::HttpTransport;
 #[cfg(feature = "realtime")]
-use crate::{sync::SyncClient, transport::Pick};
+use crate::{realtime::SyncClient, transport::Failover};
 
 impl DustRepo {
     /// A repo on the store that the environment names: `DUST_STORE` (`org/name`), `DUST_TOKEN` and, unless it is
     /// `https://dustlayer.io`, `DUST_BASE_URL`.
     ///
     /// It goes over HTTP, or by the realtime client for the same store and token while one
-    /// [runs in this process](crate::sync::SyncClient). Nothing is sent yet. A variable that is missing or malformed is an
+    /// [runs in this process](crate::realtime::SyncClient). Nothing is sent yet. A variable that is missing or malformed is an
     /// [`InvalidParams`](DustErr::InvalidParams) that names it and shows an example.
     ///
     /// ```no_run
@@ -39,7 +39,7 @@ impl DustRepo {
     /// ```
     pub fn connect(config: DustConfig) -> Result<DustRepo, DustErr> {
         #[cfg(feature = "realtime")]
-        return Ok(DustRepo::picked(Pick::new(config)?));
+        return Ok(DustRepo::picked(Failover::new(config)?));
         #[cfg(not(feature = "realtime"))]
         return Ok(DustRepo::with_transport(Arc::new(HttpTransport::new(config)?)));
     }
@@ -48,7 +48,7 @@ impl DustRepo {
     ///
     /// Unlike a repo that finds the client by itself, it stays with it: without a connection reads come from the mirror and
     /// writes fail, or [wait](super::DustRepoBuilder::wait_for_connection). Only while the client is
-    /// [not enabled](crate::sync::SyncClientBuilder::enabled) it goes over HTTP.
+    /// [not enabled](crate::realtime::SyncClientBuilder::enabled) it goes over HTTP.
     ///
     /// ```no_run
     /// use dust_orm::{DustRepo, sync::SyncClient};
@@ -65,7 +65,7 @@ impl DustRepo {
     }
 
     #[cfg(feature = "realtime")]
-    pub(super) fn picked(pick: Pick) -> DustRepo {
-        DustRepo { way: super::Way::Picked(std::sync::Arc::new(pick)) }
+    pub(super) fn picked(pick: Failover) -> DustRepo {
+        DustRepo { way: super::TransportSource::Picked(std::sync::Arc::new(pick)) }
     }
 }

@@ -8,7 +8,7 @@ mod tests;
 
 use std::time::Duration;
 
-use dust_protocol::{Glob, LeafKind, Op, Path, RawJson, Write};
+use dust_protocol::{LeafKind, Op, Path, Pattern, RawJson, Write};
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
@@ -25,7 +25,7 @@ pub use flight::{Flight, Source};
 pub use options::{FlightOptions, OnUnavailable};
 
 /// Where the leases of flights are: this, and the key of the value. Other Dust clients use the same.
-const LOCKS: &str = "_dust:sf";
+pub(super) const LOCKS: &str = "_dust:sf";
 
 /// The longest pause before somebody else's flight that ended without a value is taken over, so that those who wait do not
 /// all try at once.
@@ -88,7 +88,7 @@ impl DustRepo {
     ///
     /// Dropping the future while `work` runs drops `work` and gives the lease back, as far as that can be done without
     /// waiting; so does a panic. `work` shares the task with the renewing of the lease and must not block its thread. Over
-    /// HTTP it is [`NotSupported`](DustErr::NotSupported). Needs a tokio runtime with time enabled.
+    /// HTTP it is [`NotSupported`](DustErr::NotSupported).
     pub async fn single_flight<T, E, F, W>(
         &self,
         key: impl AsRef<str>,
@@ -319,7 +319,7 @@ impl<T: DeserializeOwned> Wait<'_, T> {
     async fn changes(&self) -> Option<Changes> {
         let hub = self.repo.active().hub().await.ok()?;
         let [key, lock] = &self.places;
-        let place = |path: &Path| Some(hub.subscribe(&Glob::parse(path.as_str()).ok()?, 1));
+        let place = |path: &Path| Some(hub.subscribe(&Pattern::parse(path.as_str()).ok()?, 1));
         Some(stream::select(place(key)?, place(lock)?).map(drop).boxed())
     }
 }

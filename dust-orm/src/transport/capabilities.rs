@@ -16,9 +16,9 @@ use crate::error::DustErr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// A `set` may carry [`IfVacant`](dust_protocol::Precondition::IfVacant). A Dust server knows only `IfAbsent` of a
+    /// A `set` may carry [`IfSubtreeAbsent`](dust_protocol::Precondition::IfSubtreeAbsent). A Dust server knows only `IfLeafAbsent` of a
     /// single leaf, and ignores even that in a batch without an error.
-    pub if_vacant: bool,
+    pub if_subtree_absent: bool,
     /// Writes may carry a [`Fence`](dust_protocol::Fence).
     pub fences: bool,
     /// Any batch may carry a fence. Where single writes may and batches may not, a batch that sets the fields of one
@@ -28,9 +28,6 @@ pub struct Capabilities {
     pub merges_fields: bool,
     /// `merge`, `increment`, `add`, `remove`, leases and files can be written.
     pub typed_ops: bool,
-    /// Any JSON value can be written, as by default. With [MessagePack frames](dust_protocol::channel::Frames) integers
-    /// beyond 64 bits and decimal envelopes cannot.
-    pub every_value: bool,
     /// Committed ops can be subscribed to: [`hub`](crate::Transport::hub) answers a hub.
     pub subscribe: bool,
     /// A call crosses a network, so that it pays to ask for the next page ahead of time.
@@ -41,15 +38,14 @@ pub struct Capabilities {
 }
 
 impl Default for Capabilities {
-    /// The minimum: every JSON value in batches of any size, and nothing else.
+    /// The minimum: batches of any size, and nothing else.
     fn default() -> Capabilities {
         Capabilities {
-            if_vacant: false,
+            if_subtree_absent: false,
             fences: false,
             fenced_batches: false,
             merges_fields: false,
             typed_ops: false,
-            every_value: true,
             subscribe: false,
             remote: false,
             batch_bytes: usize::MAX,

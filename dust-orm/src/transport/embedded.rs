@@ -87,7 +87,7 @@ impl Transport for EmbeddedTransport {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            if_vacant: true,
+            if_subtree_absent: true,
             fences: true,
             fenced_batches: true,
             typed_ops: true,
@@ -187,7 +187,7 @@ fn receipt(op: CommittedOp) -> Receipt {
 
 #[cfg(test)]
 mod tests {
-    use dust_protocol::{Glob, Op, RawJson};
+    use dust_protocol::{Op, Pattern, RawJson};
 
     use super::*;
 
@@ -234,7 +234,7 @@ mod tests {
         assert_yields!(7, transport.get_many(std::slice::from_ref(&at)));
         assert_yields!(7, transport.exists(&at));
         assert_yields!(7, transport.below(&at, None));
-        let request = ListRequest::pattern(Glob::parse("**").unwrap());
+        let request = ListRequest::pattern(Pattern::parse("**").unwrap());
         assert_yields!(7, transport.list(&request));
         assert_yields!(30, transport.write(set("a")));
         assert_yields!(30, transport.batch_write(vec![BatchOp::delete(path("a"))], None));

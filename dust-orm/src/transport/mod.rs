@@ -3,12 +3,12 @@
 mod capabilities;
 #[cfg(feature = "embedded")]
 mod embedded;
+#[cfg(feature = "realtime")]
+mod failover;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(any(feature = "embedded", feature = "http"))]
 mod nul;
-#[cfg(feature = "realtime")]
-mod pick;
 #[cfg(feature = "realtime")]
 mod realtime;
 
@@ -23,10 +23,10 @@ use dust_protocol::{
 pub use capabilities::Capabilities;
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedTransport;
+#[cfg(feature = "realtime")]
+pub(crate) use failover::Failover;
 #[cfg(feature = "http")]
 pub use http::HttpTransport;
-#[cfg(feature = "realtime")]
-pub(crate) use pick::Pick;
 #[cfg(feature = "realtime")]
 pub use realtime::RealtimeTransport;
 

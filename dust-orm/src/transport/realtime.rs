@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dust_protocol::channel::{Frames, Written};
+use dust_protocol::channel::Written;
 use dust_protocol::list::MAX_PAGE;
 use dust_protocol::path::unescape;
 use dust_protocol::value::is_subtree;
 use dust_protocol::{
-    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, OpKind, Page, Path, Precondition,
-    RawJson, Write, envelope, msgpack, value,
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, Page, Path, Precondition, RawJson,
+    Write, value,
 };
 use futures_util::FutureExt;
 
@@ -18,8 +18,8 @@ use super::{Capabilities, HttpTransport, Receipt, Transport, first_two_below, ha
 use crate::error::DustErr;
 use crate::feed::Hub;
 use crate::pace::pace;
-use crate::sync::session::{StoreId, Work};
-use crate::sync::{Mirror, SyncClient};
+use crate::realtime::session::{CommandKind, StoreId};
+use crate::realtime::{Mirror, SyncClient};
 
 /// The scope that writes need.
 const WRITE: &str = "entries:write";
@@ -59,7 +59,7 @@ impl RealtimeTransport {
     }
 
     /// Lets writes wait so long for a connection where there is none, instead of failing at once; no longer than a command
-    /// may take, which is 30 s unless the client's [`Timing`](crate::sync::Timing) says otherwise. What was not sent by then
+    /// may take, which is 30 s unless the client's [`Timing`](crate::realtime::Timing) says otherwise. What was not sent by then
     /// is [`Network`](DustErr::Network).
     #[must_use]
     pub fn wait_for_connection(mut self, wait: Duration) -> RealtimeTransport {
@@ -81,10 +81,12 @@ impl RealtimeTransport {
         &self.client
     }
 
-    async fn write_through(&self, work: Work) -> Result<Receipt, DustErr> {
+    async fn write_through(&self, work: CommandKind) -> Result<Receipt, DustErr> {
         let made_at = match &work {
-            Work::Write(Write { path, op: Op::Increment(_) | Op::Add(_) | Op::Remove(_), .. }) => Some(path.clone()),
-            Work::PutFile(file) => Some(file.path.clone()),
+            CommandKind::Write(Write { path, op: Op::Increment(_) | Op::Add(_) | Op::Remove(_), .. }) => {
+                Some(path.clone())
+            }
+            CommandKind::PutFile(file) => Some(file.path.clone()),
             _ => None,
         };
         match self.client.command(self.store, work, self.wait).await {
@@ -112,46 +114,12 @@ impl RealtimeTransport {
             return error;
         };
         // If that fails, the error is the same.
-        let _ = self.client.command(self.store, Work::Refresh, Duration::ZERO).await;
+        let _ = self.client.command(self.store, CommandKind::Refresh, Duration::ZERO).await;
         // Over the socket a refusal does not tell the revision.
         if let (None, Ok(path), Ok(mirror)) = (&current, Path::parse(path), self.client.mirror(self.store).await) {
             *current = mirror.get(&path).map(|entry| entry.revision);
         }
         error
-    }
-
-    /// Refuses a value that MessagePack frames cannot carry, or that no later catch-up in them could.
-    ///
-    /// HTTP is no way around: it would take the value, and the server would then crash each time it has to send it here.
-    fn check_value(&self, path: &Path, value: &RawJson, is_set: bool) -> Result<(), DustErr> {
-        if self.client.frames() == Frames::Json {
-            return Ok(());
-        }
-        let why = match msgpack::encode(value.as_str(), &mut Vec::new()) {
-            Err(error) => error.to_string(),
-            Ok(()) if is_set && envelope::is_decimal(value) => {
-                "a decimal envelope breaks every catch-up in MessagePack".to_owned()
-            }
-            Ok(()) => return Ok(()),
-        };
-        let hint = format!("{why}; write it as a string, or start the client with JSON frames");
-        Err(self.refuse(&format!("this value of `{path}` in MessagePack frames"), &hint))
-    }
-
-    /// Refuses an op with such a value.
-    pub(super) fn check_op(&self, path: &Path, op: &Op) -> Result<(), DustErr> {
-        match op {
-            Op::Set(value) | Op::Merge(value) | Op::Increment(value) | Op::Add(value) | Op::Remove(value) => {
-                self.check_value(path, value, op.kind() == OpKind::Set)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Refuses a batch with such a value.
-    pub(super) fn check_ops(&self, ops: &[BatchOp]) -> Result<(), DustErr> {
-        let mut values = ops.iter().filter_map(|op| Some((&op.path, op.value.as_ref()?)));
-        values.try_for_each(|(path, value)| self.check_value(path, value, true))
     }
 
     /// Gives guards the revisions that the server has.
@@ -207,12 +175,11 @@ impl Transport for RealtimeTransport {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            if_vacant: false,
+            if_subtree_absent: false,
             fences: true,
             fenced_batches: false,
             merges_fields: true,
             typed_ops: true,
-            every_value: self.client.frames() == Frames::Json,
             subscribe: true,
             remote: false,
             ..self.http.capabilities()
@@ -263,14 +230,13 @@ impl Transport for RealtimeTransport {
         nul::check_write(&write)?;
         self.client.check_scope(self.store, WRITE, || format!("{} of `{}`", write.op.kind().name(), write.path))?;
         let Write { path, op, mut precondition, fence } = write;
-        self.check_op(&path, &op)?;
         if precondition.is_some() {
             Box::pin(self.resolve(vec![(0, &path, &mut precondition)])).await.map_err(|error| match error {
                 DustErr::Conflict { path, current, .. } => DustErr::Conflict { path, current, op_index: None },
                 other => other,
             })?;
         }
-        self.write_through(Work::Write(Write { path, op, precondition, fence })).await
+        self.write_through(CommandKind::Write(Write { path, op, precondition, fence })).await
     }
 
     async fn batch_write(&self, mut ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
@@ -279,11 +245,10 @@ impl Transport for RealtimeTransport {
         }
         nul::check_batch(&ops, fence.as_ref())?;
         self.client.check_scope(self.store, WRITE, || "a batch".to_owned())?;
-        self.check_ops(&ops)?;
         let merged = as_merge(&ops, &*self.client.mirror(self.store).await?);
         if let Some((path, object)) = merged {
             let write = Write { fence, ..Write::new(path, Op::Merge(object)) };
-            return Ok(self.write_through(Work::Write(write)).await?.store_seq.unwrap_or_default());
+            return Ok(self.write_through(CommandKind::Write(write)).await?.store_seq.unwrap_or_default());
         }
         if fence.is_some() {
             let operation = "a fence for more than the fields of one record";
@@ -297,7 +262,7 @@ impl Transport for RealtimeTransport {
         };
         // Without a connection the mirror cannot have it, and readers know that it is behind.
         if !self.client.is_offline(self.store) {
-            match self.client.command(self.store, Work::CatchUp(store_seq), Duration::ZERO).await {
+            match self.client.command(self.store, CommandKind::CatchUp(store_seq), Duration::ZERO).await {
                 // It is written all the same; the client has ended.
                 Ok(_) | Err(DustErr::Network { .. }) => {}
                 // The client was stopped while its mirror was behind: readers go elsewhere, or know that it is.
@@ -314,7 +279,7 @@ impl Transport for RealtimeTransport {
         }
         nul::check_path(&file.path)?;
         self.client.check_scope(self.store, "files:write", || format!("put_file of `{}`", file.path))?;
-        self.write_through(Work::PutFile(file)).await
+        self.write_through(CommandKind::PutFile(file)).await
     }
 
     async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {

@@ -10,7 +10,7 @@ use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
-use super::World;
+use super::Runtime;
 
 /// How far time goes at once.
 const STEP_MS: u32 = 10;
@@ -51,7 +51,7 @@ impl ManualWorld {
     }
 }
 
-impl World for ManualWorld {
+impl Runtime for ManualWorld {
     fn now(&self) -> Duration {
         *self.now.borrow()
     }

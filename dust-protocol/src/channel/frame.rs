@@ -38,6 +38,11 @@ pub struct Frame<'a> {
 pub struct FrameError(pub(super) String);
 
 impl FrameError {
+    /// The error with a reason, such as `bytes in place of text`.
+    pub fn new(reason: impl Into<String>) -> FrameError {
+        FrameError(reason.into())
+    }
+
     /// The same with the text changed by a function, which gets the whole text, as it may quote the frame.
     pub fn map(self, change: impl FnOnce(String) -> String) -> FrameError {
         FrameError(change(self.0))

@@ -1,11 +1,9 @@
 //! The frames of a Dust server's WebSocket: Phoenix channels. No I/O.
 //!
-//! Frames are JSON text (`vsn=2.0.0`) here; [`Frames`] names their form on the socket. Every frame is an array of five,
-//! [`Frame`]. [`Request::encode`] writes the frames of a client. [`Incoming::decode`] parses those of a server; it
-//! never panics and keeps every digit of a value.
+//! Frames are JSON text (`vsn=2.0.0`). Every frame is an array of five, [`Frame`]. [`Request::encode`] writes the frames
+//! of a client. [`Incoming::decode`] parses those of a server; it never panics and keeps every digit of a value.
 
 mod frame;
-mod frames;
 mod message;
 mod refusal;
 mod request;
@@ -14,7 +12,6 @@ mod tests;
 
 pub use super::file::FileUpload;
 pub use frame::{Frame, FrameError};
-pub use frames::Frames;
 pub use message::{Incoming, Joined, Message, Permissions, Response, Snapshot, StatusReport, Written};
 pub use refusal::Refusal;
 pub use request::{Request, RequestError};

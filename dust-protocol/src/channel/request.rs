@@ -55,16 +55,16 @@ pub enum RequestError {
     /// A `put_file` of a reference: a reference to a file that was never stored breaks the next upload of the store.
     #[error("put_file of a reference: send the file itself")]
     FileReference,
-    /// A write with the precondition [`IfVacant`](Precondition::IfVacant), which no frame can say.
+    /// A write with the precondition [`IfSubtreeAbsent`](Precondition::IfSubtreeAbsent), which no frame can say.
     #[error("a write on condition that nothing is below a path: use if_absent for a leaf")]
-    IfVacant,
+    IfSubtreeAbsent,
 }
 
 impl Request<'_> {
     /// The frame as text.
     ///
     /// Fails, before anything is sent, for a write that has no form on the wire: one with
-    /// [`IfVacant`](Precondition::IfVacant), a `put_file` of a reference (send the file itself), and a frame beyond
+    /// [`IfSubtreeAbsent`](Precondition::IfSubtreeAbsent), a `put_file` of a reference (send the file itself), and a frame beyond
     /// [`MAX_OUTGOING`].
     pub fn encode(&self, join_ref: Option<u64>, reference: u64, topic: &str) -> Result<String, RequestError> {
         let (topic, event, room) = match self {
@@ -178,9 +178,9 @@ fn write_payload(write: &Write, client_op_id: &str, members: &mut Members<'_>) -
     }
     match write.precondition {
         Some(Precondition::IfMatch(revision)) => members.number("if_match", revision),
-        Some(Precondition::IfAbsent) => members.raw("if_absent", "true"),
-        Some(Precondition::IfVacant) => {
-            return Err(RequestError::IfVacant);
+        Some(Precondition::IfLeafAbsent) => members.raw("if_absent", "true"),
+        Some(Precondition::IfSubtreeAbsent) => {
+            return Err(RequestError::IfSubtreeAbsent);
         }
         None => {}
     }

@@ -9,7 +9,7 @@ pub enum Condition {
     /// The leaf has this revision.
     IfMatch(u64),
     /// There is no leaf at exactly this path.
-    IfAbsent,
+    IfLeafAbsent,
 }
 
 /// The body of `POST entries/batch`.
@@ -60,7 +60,7 @@ pub fn put_body(path: &Path, value: &RawJson, condition: Option<Condition>) -> S
     body.push_str(value.as_str());
     match condition {
         Some(Condition::IfMatch(revision)) => push_if_match(&mut body, revision),
-        Some(Condition::IfAbsent) => body.push_str(r#","if_absent":true"#),
+        Some(Condition::IfLeafAbsent) => body.push_str(r#","if_absent":true"#),
         None => {}
     }
     body.push('}');

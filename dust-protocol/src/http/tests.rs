@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    BatchOp, Glob, LeafPage, ListItem, ListRequest, Order, Page, Path, Precondition, RawJson, Select, Selector,
+    BatchOp, LeafPage, ListItem, ListRequest, Order, Page, Path, Pattern, Precondition, RawJson, Select, Selector,
 };
 use url::Url;
 
@@ -33,7 +33,7 @@ fn below(request: &ListRequest) -> Option<Path> {
     let path = Path::parse(pattern.as_str().strip_suffix("/**")?).ok()?;
     let is_it = request.select == Select::Entries
         && request.order == Order::Ascending
-        && Glob::below(&path).as_ref() == Some(pattern);
+        && Pattern::below(&path).as_ref() == Some(pattern);
     is_it.then_some(path)
 }
 
@@ -99,7 +99,7 @@ fn request_body_equals_recorded_one() {
         r#"{"path":"body/one","value":43,"if_match":1}"#
     );
     assert_eq!(
-        put_body(&path("a"), &json("{}"), Some(Condition::IfAbsent)),
+        put_body(&path("a"), &json("{}"), Some(Condition::IfLeafAbsent)),
         r#"{"path":"a","value":{},"if_absent":true}"#
     );
     assert_eq!(delete_body(&path("a"), None), r#"{"path":"a"}"#);
@@ -112,7 +112,7 @@ fn page_of_1000_leaves_is_parsed() {
         .map(|n| format!(r#"{{"path":"links/{n:04}/note","revision":{n},"type":"string","value":"text {n} é \" "}}"#))
         .collect();
     let body = format!(r#"{{"items":[{}],"next_cursor":"links/0999/note"}}"#, items.join(","));
-    let page = page_both_ways(body.as_bytes(), &ListRequest::pattern(Glob::parse("links/**").unwrap())).unwrap();
+    let page = page_both_ways(body.as_bytes(), &ListRequest::pattern(Pattern::parse("links/**").unwrap())).unwrap();
     assert_eq!((page.items.len(), page.next_cursor.as_deref()), (1000, Some("links/0999/note")));
     let last = page.items.into_iter().next_back().and_then(ListItem::into_entry).unwrap();
     assert_eq!((last.revision, last.value.as_str()), (999, r#""text 999 é \" ""#));
@@ -124,7 +124,7 @@ fn page_outside_its_request_is_refused() {
         order,
         select,
         after: after.map(str::to_owned),
-        ..ListRequest::pattern(Glob::parse("links/*/title").unwrap())
+        ..ListRequest::pattern(Pattern::parse("links/*/title").unwrap())
     };
     let read = |request: &ListRequest, items: &str, cursor: &str| {
         let body = format!(r#"{{"items":{items},"next_cursor":{cursor}}}"#);
@@ -150,7 +150,7 @@ fn page_outside_its_request_is_refused() {
     for (request, items, cursor, why) in refused {
         assert_eq!(read(request, items, cursor), Err(why.to_owned()));
     }
-    let below = ListRequest { select: Select::Prefixes, ..ListRequest::pattern(Glob::parse("links/**").unwrap()) };
+    let below = ListRequest { select: Select::Prefixes, ..ListRequest::pattern(Pattern::parse("links/**").unwrap()) };
     let below = ListRequest { after: Some("links/b/title".to_owned()), ..below };
     assert_eq!(read(&below, r#"["links/b","links/c"]"#, r#""links/c/note""#), Ok(()));
     assert!(read(&below, r#"["other"]"#, "null").is_err());
@@ -163,7 +163,7 @@ fn list_request(exchange: &Exchange) -> ListRequest {
     let find = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     let selector = match (find("from"), find("to")) {
         (Some(from), Some(to)) => Selector::Range { from: from.parse().unwrap(), to: to.parse().unwrap() },
-        _ => Selector::Pattern(Glob::parse(find("pattern").as_deref().unwrap_or("**")).unwrap()),
+        _ => Selector::Pattern(Pattern::parse(find("pattern").as_deref().unwrap_or("**")).unwrap()),
     };
     ListRequest {
         selector,

@@ -159,7 +159,7 @@ fn damaged_file_is_refused_or_fails_to_read() {
     }
     std::fs::write(&damaged, &bytes).unwrap();
     let failed = match Store::open(&damaged) {
-        Ok(store) => store.list(&ListRequest::pattern(Glob::parse("**").unwrap())).unwrap_err(),
+        Ok(store) => store.list(&ListRequest::pattern(Pattern::parse("**").unwrap())).unwrap_err(),
         Err(refused) => refused,
     };
     assert!(["damaged", "storage"].contains(&failed.name()), "{failed}");
@@ -223,7 +223,7 @@ fn altered_file_returns_errors() {
 /// an error.
 fn goes_on_or_ends(store: &Store) -> bool {
     let origin = Origin::new("d", "c");
-    let everything = || ListRequest::pattern(Glob::parse("**").unwrap());
+    let everything = || ListRequest::pattern(Pattern::parse("**").unwrap());
     let calls: [&dyn Fn() -> Result<(), StoreError>; 12] = [
         &|| store.get(&path("links/7")).map(drop),
         &|| store.get_many(&[path("Links/7/title")]).map(drop),

@@ -13,8 +13,8 @@ fn on() -> impl Strategy<Value = Option<Precondition>> {
     prop_oneof![
         4 => Just(None),
         2 => (0..12_u64).prop_map(|revision| Some(Precondition::IfMatch(revision))),
-        1 => Just(Some(Precondition::IfAbsent)),
-        1 => Just(Some(Precondition::IfVacant)),
+        1 => Just(Some(Precondition::IfLeafAbsent)),
+        1 => Just(Some(Precondition::IfSubtreeAbsent)),
     ]
 }
 
@@ -126,7 +126,7 @@ fn write_each_refuses_each_by_itself() {
     let writes = vec![
         op("a", Op::Set(raw("1"))),
         op("n", Op::Increment(raw("1"))),
-        Write { precondition: Some(Precondition::IfAbsent), ..op("n", Op::Increment(raw("1"))) },
+        Write { precondition: Some(Precondition::IfLeafAbsent), ..op("n", Op::Increment(raw("1"))) },
         op("b", Op::Set(raw("2"))),
     ];
     let writes =

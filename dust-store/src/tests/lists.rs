@@ -39,7 +39,7 @@ const ALL: &str = "B/1 a a/x b/1 b/10 b/2 b/c/d b/c/e/f c c-1 c.d c/1 posts/p1/b
                    posts/p2/title posts/p3/title z/% z/* z/** z/_ z/e z/~0 z/~1 z/é";
 
 fn keys(pattern: &str) -> ListRequest {
-    ListRequest { select: Select::Keys, ..ListRequest::pattern(Glob::parse(pattern).unwrap()) }
+    ListRequest { select: Select::Keys, ..ListRequest::pattern(Pattern::parse(pattern).unwrap()) }
 }
 
 fn range(from: &str, to: &str) -> ListRequest {
@@ -89,7 +89,7 @@ fn list_by_pattern_equals_recording() {
 
 #[test]
 fn list_entry_has_value_type_and_revision() {
-    let page = store().list(&ListRequest::pattern(Glob::parse("posts/*/title").unwrap())).unwrap();
+    let page = store().list(&ListRequest::pattern(Pattern::parse("posts/*/title").unwrap())).unwrap();
     let entries: Vec<Entry> = page.items.into_iter().filter_map(ListItem::into_entry).collect();
     let seen: Vec<_> = entries.iter().map(|e| (e.path.as_str(), e.value.as_str(), e.kind.name(), e.revision)).collect();
     assert_eq!(

@@ -71,8 +71,11 @@ fn compaction_keeps_leaves_and_sequence() {
     assert_eq!(leaves(&store), before);
 
     let snapshot = store.snapshot().unwrap().unwrap();
-    let wrapped: Vec<_> =
-        snapshot.leaves.iter().map(|e| format!("{} {} {}", e.path, e.kind.name(), envelope::wrap(&e.value))).collect();
+    let wrapped: Vec<_> = snapshot
+        .leaves
+        .iter()
+        .map(|e| format!("{} {} {}", e.path, e.kind.name(), envelope::to_snapshot_leaf(&e.value)))
+        .collect();
     assert_eq!(snapshot.seq, 6);
     assert_eq!(
         wrapped,

@@ -51,8 +51,8 @@ impl Guard {
             Guard::None => None,
             Guard::Right => Some(Precondition::IfMatch(revision)),
             Guard::Stale => Some(Precondition::IfMatch(revision + 1)),
-            Guard::Absent => Some(Precondition::IfAbsent),
-            Guard::Vacant => Some(Precondition::IfVacant),
+            Guard::Absent => Some(Precondition::IfLeafAbsent),
+            Guard::Vacant => Some(Precondition::IfSubtreeAbsent),
         }
     }
 }
@@ -68,9 +68,9 @@ fn refused(model: &Model, path: &Path, op: &Op, on: Option<Precondition>) -> Res
             leaf.is_some_and(|leaf| leaf.2 == revision).then_some(()).ok_or("conflict")
         }
         (Some(Precondition::IfMatch(_)), _) => Err("if_match_unsupported_op"),
-        (Some(Precondition::IfAbsent), _) if object => Err("if_absent_multi_leaf"),
-        (Some(Precondition::IfAbsent), Op::Set(_)) => leaf.is_none().then_some(()).ok_or("exists"),
-        (Some(Precondition::IfVacant), Op::Set(_)) => {
+        (Some(Precondition::IfLeafAbsent), _) if object => Err("if_absent_multi_leaf"),
+        (Some(Precondition::IfLeafAbsent), Op::Set(_)) => leaf.is_none().then_some(()).ok_or("exists"),
+        (Some(Precondition::IfSubtreeAbsent), Op::Set(_)) => {
             let below = path.descendant_prefix();
             let vacant = leaf.is_none() && !model.0.keys().any(|other| other.starts_with(&below));
             vacant.then_some(()).ok_or("exists")
@@ -168,18 +168,18 @@ proptest! {
             prop_assert_eq!(store.entry_count().unwrap(), leaves.len() as u64);
             prop_assert_eq!(replayed(&store), leaves);
         }
-        let bare = |value: &Value| {
+        let to_plain = |value: &Value| {
             let text = serde_json::to_string(value).unwrap();
             text.replace(r#"{"_type":"decimal","_typed":"1.50"}"#, "\"1.50\"")
         };
         for at in asked {
-            let seen = store.get(&at).unwrap().map(|entry| bare(&entry.value.to().unwrap()));
+            let seen = store.get(&at).unwrap().map(|entry| to_plain(&entry.value.to().unwrap()));
             // Inside an array an envelope stays unchanged.
-            let seen = seen.map(|text| bare(&serde_json::from_str(&text).unwrap()));
-            prop_assert_eq!(seen, model.get(at.as_str()).map(|value| bare(&value)));
+            let seen = seen.map(|text| to_plain(&serde_json::from_str(&text).unwrap()));
+            prop_assert_eq!(seen, model.get(at.as_str()).map(|value| to_plain(&value)));
             let many = store.get_many(std::slice::from_ref(&at)).unwrap().remove(0);
             let leaf = stored(&store).remove(&at);
-            prop_assert_eq!(many.map(|entry| entry.value), leaf.map(|leaf| envelope::bare(&leaf.value)));
+            prop_assert_eq!(many.map(|entry| entry.value), leaf.map(|leaf| envelope::to_plain(&leaf.value)));
             let below = at.descendant_prefix();
             prop_assert_eq!(store.exists(&at).unwrap(), model.0.keys().any(|path| path.starts_with(&below)));
         }
@@ -200,7 +200,7 @@ proptest! {
             store.run(path.as_str(), Op::Merge(raw(r#"{"x":1}"#)));
             expected.insert(path.child("x").unwrap());
         }
-        let glob = Glob::parse(pattern).unwrap();
+        let glob = Pattern::parse(pattern).unwrap();
         let mut expected: Vec<Path> = expected.into_iter().filter(|path| glob.matches(path)).collect();
         if order == Order::Descending {
             expected.reverse();

@@ -335,7 +335,7 @@ fn if_match_guards_a_delete() {
 #[test]
 fn if_absent_looks_at_the_exact_leaf() {
     let store = Store::in_memory().unwrap();
-    let absent = Precondition::IfAbsent;
+    let absent = Precondition::IfLeafAbsent;
     assert_eq!(store.set_on("ab", "1", absent), Ok(1));
     let error = store.set_on("ab", "2", absent).unwrap_err();
     assert_eq!((error.name(), error.current_revision()), ("exists", Some(1)));
@@ -355,7 +355,7 @@ fn if_absent_looks_at_the_exact_leaf() {
 #[test]
 fn if_vacant_looks_below_too() {
     let store = Store::in_memory().unwrap();
-    let vacant = Precondition::IfVacant;
+    let vacant = Precondition::IfSubtreeAbsent;
     let record = r#"{"title":"T","n":1}"#;
     assert_eq!(store.set_on("rec", record, vacant), Ok(1));
     for at in ["rec", "rec/title"] {
@@ -410,7 +410,7 @@ fn batch_is_all_or_nothing() {
 fn if_absent_counts_in_a_batch() {
     let store = Store::in_memory().unwrap();
     store.set("r/b", "1");
-    let set = |at: &str| BatchOp::set(path(at), raw("2")).on(Precondition::IfAbsent);
+    let set = |at: &str| BatchOp::set(path(at), raw("2")).on(Precondition::IfLeafAbsent);
     let refused = store.try_batch(vec![set("r/a"), set("r/b")]).unwrap_err();
     assert_eq!((refused.name(), refused.op_index(), refused.current_revision()), ("exists", Some(1), Some(1)));
     let refused = store.try_batch(vec![set("r/a"), set("r/a")]).unwrap_err();

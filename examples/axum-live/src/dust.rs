@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use dust_emulator::Emulator;
-use dust_orm::sync::SyncClient;
-use dust_orm::sync::session::{StoreState, Timing};
+use dust_orm::realtime::SyncClient;
+use dust_orm::realtime::session::{StoreState, Timing};
 use dust_orm::{DustErr, DustRepo};
 use tokio::sync::watch;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dust_orm::entity::prelude::*;
-use dust_orm::sync::{StoreState, SyncClient};
+use dust_orm::realtime::{StoreState, SyncClient};
 use dust_orm::{DustRepo, Event};
 use futures_util::StreamExt;
 use serde_json::json;

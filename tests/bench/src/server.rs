@@ -1,7 +1,7 @@
 //! An emulator on a thread of its own.
 
 use dust_emulator::{Emulator, EmulatorBuilder};
-use dust_orm::sync::{SyncClient, SyncClientBuilder};
+use dust_orm::realtime::{SyncClient, SyncClientBuilder};
 use dust_orm::{DustConfig, DustRepo};
 use tokio::runtime::{Builder, Runtime};
 

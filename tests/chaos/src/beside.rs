@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dust_emulator::{Emulator, Fault, Route};
-use dust_orm::sync::SyncClient;
+use dust_orm::realtime::SyncClient;
 use dust_orm::transport::{HttpTransport, RealtimeTransport};
 use dust_orm::{DustConfig, DustErr, ErrKind, Transport};
 use dust_protocol::{Op, Path, RawJson, Write};

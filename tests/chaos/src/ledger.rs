@@ -1,7 +1,7 @@
 //! What a store has committed, which is a total order, and the state after each op.
 
-use dust_orm::sync::Mirror;
-use dust_protocol::{CommittedOp, Entry, Glob, ListItem, ListRequest, Page, RawJson};
+use dust_orm::realtime::Mirror;
+use dust_protocol::{CommittedOp, Entry, ListItem, ListRequest, Page, Pattern, RawJson};
 use dust_store::Store;
 
 use crate::violation::{Promise, Violation};
@@ -72,7 +72,7 @@ impl Ledger {
     }
 
     /// Checks what a mirror shows against the state after the op it stands at.
-    pub fn check(&self, mirror: &Mirror, pattern: &Glob, promise: Promise) -> Result<(), Violation> {
+    pub fn check(&self, mirror: &Mirror, pattern: &Pattern, promise: Promise) -> Result<(), Violation> {
         let seq = mirror.seq();
         let wrong = |what: String| Violation::new(promise, format!("at op {seq}: {what}"));
         let state = self.state(seq).ok_or_else(|| wrong(format!("the store has {} ops only", self.seq())))?;
@@ -105,16 +105,16 @@ pub fn same(shown: &[Shown], expected: &[Shown], inexact_through: u64) -> Result
 }
 
 /// The leaves of a mirror that match a pattern.
-pub fn shown(mirror: &Mirror, pattern: &Glob) -> Result<Vec<Shown>, String> {
+pub fn shown(mirror: &Mirror, pattern: &Pattern) -> Result<Vec<Shown>, String> {
     pages(pattern, |request| mirror.list(request).map_err(|error| error.to_string()))
 }
 
 /// The leaves of a store that match a pattern.
-pub fn stored(store: &Store, pattern: &Glob) -> Result<Vec<Shown>, String> {
+pub fn stored(store: &Store, pattern: &Pattern) -> Result<Vec<Shown>, String> {
     pages(pattern, |request| store.list(request).map_err(|error| error.to_string()))
 }
 
-fn pages(pattern: &Glob, list: impl Fn(&ListRequest) -> Result<Page, String>) -> Result<Vec<Shown>, String> {
+fn pages(pattern: &Pattern, list: impl Fn(&ListRequest) -> Result<Page, String>) -> Result<Vec<Shown>, String> {
     let mut request = ListRequest::pattern(pattern.clone());
     let mut shown = Vec::new();
     loop {

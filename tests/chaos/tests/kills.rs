@@ -13,7 +13,7 @@ use chaos::child::{self, Child};
 use chaos::dice::Dice;
 use chaos::ledger::{self, Shown};
 use dust_protocol::{
-    BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, LeafKind, ListItem, ListRequest, Op, Path, Precondition,
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafKind, ListItem, ListRequest, Op, Path, Pattern, Precondition,
     RawJson, Write, content_hash,
 };
 use dust_store::{Compaction, ManualClock, Origin, Snapshot, Store, StoreBuilder, StoreError};
@@ -123,7 +123,7 @@ impl State {
         let snapshot = store.snapshot().unwrap();
         let since = snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
         let objects = ["links", "LINKS", "links/k1", "LINKS/K1/nested", "batch", "BATCH/7", "other", "files", "sets"];
-        let page = store.list(&ListRequest { limit: 1000, ..ListRequest::pattern(Glob::parse("files/*").unwrap()) });
+        let page = store.list(&ListRequest { limit: 1000, ..ListRequest::pattern(Pattern::parse("files/*").unwrap()) });
         let files = page.unwrap().items.into_iter().filter_map(ListItem::into_entry);
         let hash = |entry: Entry| {
             assert_eq!(entry.kind, LeafKind::File);
@@ -133,7 +133,7 @@ impl State {
         };
         State {
             seq: store.current_seq(),
-            leaves: ledger::stored(store, &Glob::parse("**").unwrap()).unwrap(),
+            leaves: ledger::stored(store, &Pattern::parse("**").unwrap()).unwrap(),
             log: store.ops_since(since, usize::MAX).unwrap(),
             earliest: store.earliest_op_seq().unwrap(),
             objects: objects.map(|at| store.get(&path(at)).unwrap()).into(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dust_orm::{Capabilities, DustErr, DustRepo, Transport};
 use dust_protocol::{BatchOp, Entry, ListRequest, Op, Path, RawJson, Write};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::backend::{Backend, unique};
 use crate::probe::Probe;
@@ -61,14 +61,6 @@ impl Context {
     pub(crate) async fn set_all<'a>(&self, values: impl IntoIterator<Item = (&'a str, Value)>) {
         let ops = values.into_iter().map(|(at, value)| BatchOp::set(path(at), RawJson::from(value))).collect();
         self.transport.batch_write(ops, None).await.unwrap();
-    }
-
-    /// A decimal as another client writes it: in an envelope, where the transport can write one.
-    pub(crate) fn decimal(&self, digits: &str) -> Value {
-        match self.transport.capabilities().every_value {
-            true => json!({"_type": "decimal", "_typed": digits}),
-            false => json!(digits),
-        }
     }
 
     /// Deletes as another client would.

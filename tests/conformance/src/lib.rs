@@ -18,5 +18,5 @@ mod suite;
 pub use backend::{Backend, EmbeddedFile, EmbeddedMemory};
 pub use plain::PlainServer;
 pub use real::{RealServer, RealServerRealtime, Server};
-pub use server::{EmulatorHttp, EmulatorMessagePack, EmulatorPromoted, EmulatorRealtime};
+pub use server::{EmulatorHttp, EmulatorPromoted, EmulatorRealtime};
 pub use suite::trials;

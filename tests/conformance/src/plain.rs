@@ -41,7 +41,7 @@ impl Transport for Plain {
 
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = self.0.capabilities();
-        capabilities.if_vacant = false;
+        capabilities.if_subtree_absent = false;
         capabilities.fences = false;
         capabilities.fenced_batches = false;
         capabilities.typed_ops = false;
@@ -67,7 +67,7 @@ impl Transport for Plain {
     }
 
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
-        if write.fence.is_some() || write.precondition == Some(Precondition::IfVacant) {
+        if write.fence.is_some() || write.precondition == Some(Precondition::IfSubtreeAbsent) {
             return self.refuse("this condition");
         }
         if !matches!(write.op, Op::Set(_) | Op::Delete) {

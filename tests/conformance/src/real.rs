@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dust_orm::feed::Hub;
-use dust_orm::sync::SyncClient;
+use dust_orm::realtime::SyncClient;
 use dust_orm::transport::{HttpTransport, RealtimeTransport, Receipt};
 use dust_orm::{Capabilities, DustConfig, DustErr, Transport};
 use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Page, Path, Write};

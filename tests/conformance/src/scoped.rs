@@ -3,11 +3,11 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use dust_orm::feed::{Hub, Listener, News};
+use dust_orm::feed::{Hub, HubEvent, Listener};
 use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, Transport};
 use dust_protocol::{
-    BatchOp, CommittedOp, Entry, Fence, FileUpload, Glob, ListItem, ListRequest, Page, Path, Selector, Write,
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, ListItem, ListRequest, Page, Path, Pattern, Selector, Write,
 };
 
 /// Puts a segment before every path on the way in and takes it away on the way out.
@@ -39,9 +39,9 @@ impl Scoped {
     fn relay(&self, inner: &Arc<Hub>) -> (Arc<Hub>, Listener) {
         let hub = Hub::new(inner.seq());
         let (to, below) = (Arc::clone(&hub), format!("{}/", self.scope));
-        let everything = Glob::parse(&format!("{below}**")).unwrap();
+        let everything = Pattern::parse(&format!("{below}**")).unwrap();
         let listener = inner.listen(&everything, move |news| match news {
-            News::Commit(ops) => {
+            HubEvent::Commit(ops) => {
                 // The scope itself is removed only when its test is over.
                 let inside = ops.iter().filter_map(|op| {
                     let path = Path::parse(op.path.as_str().strip_prefix(&below)?).ok()?;
@@ -49,7 +49,7 @@ impl Scoped {
                 });
                 to.publish(&inside.collect::<Vec<_>>());
             }
-            News::Resync => to.resync(to.seq()),
+            HubEvent::Resync => to.resync(to.seq()),
             _ => to.close(),
         });
         (hub, listener)
@@ -91,7 +91,7 @@ impl Transport for Scoped {
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
         let selector = match &request.selector {
-            Selector::Pattern(glob) => Selector::Pattern(Glob::parse(&format!("{}/{glob}", self.scope)).unwrap()),
+            Selector::Pattern(glob) => Selector::Pattern(Pattern::parse(&format!("{}/{glob}", self.scope)).unwrap()),
             Selector::Range { from, to } => Selector::Range { from: self.enter(from), to: self.enter(to) },
         };
         let after =

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dust_emulator::Emulator;
-use dust_orm::sync::{Frames, SyncClient};
+use dust_orm::realtime::SyncClient;
 use dust_orm::transport::{HttpTransport, RealtimeTransport};
 use dust_orm::{DustConfig, DustRepo, Transport};
 
@@ -37,28 +37,10 @@ impl Backend for EmulatorRealtime {
     }
 
     async fn connect(&self, _module: &str) -> (Arc<dyn Transport>, Box<dyn Send>) {
-        realtime(Frames::Json).await
-    }
-}
-
-async fn realtime(frames: Frames) -> (Arc<dyn Transport>, Box<dyn Send>) {
-    let emulator = Emulator::start().await.unwrap();
-    let builder = SyncClient::builder().store(emulator.store()).token(emulator.token()).base_url(emulator.url());
-    let client = builder.frames(frames).start().await.unwrap();
-    (Arc::new(RealtimeTransport::new(&client, &emulator.store()).unwrap()), Box::new(emulator))
-}
-
-/// The emulator over its WebSocket, in MessagePack.
-pub struct EmulatorMessagePack;
-
-#[async_trait]
-impl Backend for EmulatorMessagePack {
-    fn name(&self) -> &'static str {
-        "msgpack"
-    }
-
-    async fn connect(&self, _module: &str) -> (Arc<dyn Transport>, Box<dyn Send>) {
-        realtime(Frames::MessagePack).await
+        let emulator = Emulator::start().await.unwrap();
+        let builder = SyncClient::builder().store(emulator.store()).token(emulator.token()).base_url(emulator.url());
+        let client = builder.start().await.unwrap();
+        (Arc::new(RealtimeTransport::new(&client, &emulator.store()).unwrap()), Box::new(emulator))
     }
 }
 

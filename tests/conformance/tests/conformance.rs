@@ -3,8 +3,8 @@
 //! `realws::` in realtime.
 
 use conformance::{
-    EmbeddedFile, EmbeddedMemory, EmulatorHttp, EmulatorMessagePack, EmulatorPromoted, EmulatorRealtime, PlainServer,
-    RealServer, RealServerRealtime, Server, trials,
+    EmbeddedFile, EmbeddedMemory, EmulatorHttp, EmulatorPromoted, EmulatorRealtime, PlainServer, RealServer,
+    RealServerRealtime, Server, trials,
 };
 use libtest_mimic::{Arguments, run};
 
@@ -15,7 +15,6 @@ fn main() {
     all.extend(trials(PlainServer));
     all.extend(trials(EmulatorHttp));
     all.extend(trials(EmulatorRealtime));
-    all.extend(trials(EmulatorMessagePack));
     all.extend(trials(EmulatorPromoted));
     if let Some(server) = Server::from_env() {
         all.extend(trials(RealServer(server.clone())));

@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use conformance::entities::{link, new_link, page, retitled};
 use dust_emulator::{Emulator, Token};
-use dust_orm::sync::{Frames, StoreState, SyncClient, SyncClientBuilder};
+use dust_orm::realtime::{StoreState, SyncClient, SyncClientBuilder};
 use dust_orm::{BatchEntry, DustConfig, DustErr, DustRepo, ErrKind, Event};
-use dust_protocol::{BatchOp, Op, Path, RawJson, Write};
 use futures_util::StreamExt;
 use tokio::net::TcpSocket;
 
@@ -255,40 +254,6 @@ async fn a_write_waits_for_a_connection_if_it_is_told_to() {
     written.unwrap();
     assert!(hasty.exists::<link::Entity>("a").await.unwrap());
     drop(emulator.unwrap());
-}
-
-#[tokio::test]
-async fn what_the_socket_cannot_carry_is_refused_whatever_way_a_write_takes() {
-    let emulator = Emulator::start().await.unwrap();
-    let repo = repo(&emulator);
-    let path = || Path::parse("links/dust/price").unwrap();
-    let values = [r#"{"_type":"decimal","_typed":"1.20"}"#, "[123456789012345678901234567890]"]
-        .map(|text| RawJson::parse(text).unwrap());
-    let (_held, nowhere) = nowhere();
-    for expected in ["realtime", "http"] {
-        let mut builder = client(&emulator).frames(Frames::MessagePack);
-        if expected == "http" {
-            builder = builder.url(format!("ws://{nowhere}"));
-        }
-        let client = builder.start().await.unwrap();
-        assert_eq!(way(&repo), expected);
-        assert!(!repo.transport().capabilities().every_value);
-        for value in &values {
-            let value = value.clone();
-            let transport = repo.transport();
-            let errors = [
-                transport.write(Write::new(path(), Op::Set(value.clone()))).await.unwrap_err(),
-                transport.batch_write(vec![BatchOp::set(path(), value)], None).await.unwrap_err(),
-            ];
-            for error in errors {
-                assert_eq!(error.kind(), ErrKind::NotSupported, "{error}");
-                assert!(error.to_string().contains("JSON frames"), "{error}");
-            }
-        }
-        repo.insert(new_link("a")).await.unwrap();
-        client.shutdown().await;
-    }
-    assert_eq!(emulator.store_handle(&emulator.store()).unwrap().get(&path()).unwrap(), None);
 }
 
 #[tokio::test]

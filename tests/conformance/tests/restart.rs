@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use dust_emulator::Emulator;
 use dust_orm::entity::prelude::*;
+use dust_orm::realtime::{StoreState, SyncClient};
 use dust_orm::repo::Subscription;
-use dust_orm::sync::{Frames, StoreState, SyncClient};
 use dust_orm::tests_cfg::link;
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustRepo, ErrKind, Event};
@@ -36,20 +36,11 @@ async fn hears(links: &mut Subscription<link::Entity>, expected: Event<link::Mod
 
 #[tokio::test]
 async fn a_subscription_lives_through_restarts_of_the_server() {
-    lives_through_restarts(Frames::Json).await;
-}
-
-#[tokio::test]
-async fn a_subscription_in_messagepack_lives_through_restarts_of_the_server() {
-    lives_through_restarts(Frames::MessagePack).await;
-}
-
-async fn lives_through_restarts(frames: Frames) {
     let mut emulator = Emulator::start().await.unwrap();
     let name = emulator.store();
     let store = emulator.store_handle(&name).unwrap();
     let builder = SyncClient::builder().store(&name).token(emulator.token()).base_url(emulator.url());
-    let client = builder.frames(frames).start().await.unwrap();
+    let client = builder.start().await.unwrap();
     let repo = DustRepo::with_transport(Arc::new(RealtimeTransport::new(&client, &name).unwrap()));
     let mut states = client.watch(&name).unwrap();
     let mut links = repo.subscribe::<link::Entity>().await.unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dust_emulator::{Emulator, Token};
 use dust_orm::entity::prelude::*;
-use dust_orm::sync::{Frames, StoreState, SyncClient, Timing};
+use dust_orm::realtime::{StoreState, SyncClient, Timing};
 use dust_orm::tests_cfg::link;
 use dust_orm::transport::{HttpTransport, RealtimeTransport};
 use dust_orm::{DustConfig, DustErr, DustRepo, ErrKind, RetryPolicy, Transport};
@@ -241,26 +241,23 @@ async fn the_token_is_in_no_log_no_error_and_no_debug() {
         for _ in 0..9 {
             use_it(&repo, &mut said).await;
         }
-        for frames in [Frames::Json, Frames::MessagePack] {
-            let builder = SyncClient::builder().store(emulator.store()).token(TOKEN).base_url(&url).timing(timing());
-            let builder = builder.frames(frames);
-            let _ = write!(said, "\n{builder:?} {:?}", DustConfig::builder().token(TOKEN).store("acme/main"));
-            match soon(builder.start()).await {
-                Ok(client) => {
-                    let transport = RealtimeTransport::new(&client, &emulator.store()).unwrap();
-                    let repo = DustRepo::with_transport(Arc::new(transport.clone()));
-                    use_it(&repo, &mut said).await;
-                    let _ = write!(said, "\n{client:?} {transport:?} {repo:?} {:?}", client.status());
-                    client.shutdown().await;
-                }
-                Err(error) => {
-                    let _ = write!(said, "\n{error} {error:?}");
-                }
+        let builder = SyncClient::builder().store(emulator.store()).token(TOKEN).base_url(&url).timing(timing());
+        let _ = write!(said, "\n{builder:?} {:?}", DustConfig::builder().token(TOKEN).store("acme/main"));
+        match soon(builder.start()).await {
+            Ok(client) => {
+                let transport = RealtimeTransport::new(&client, &emulator.store()).unwrap();
+                let repo = DustRepo::with_transport(Arc::new(transport.clone()));
+                use_it(&repo, &mut said).await;
+                let _ = write!(said, "\n{client:?} {transport:?} {repo:?} {:?}", client.status());
+                client.shutdown().await;
+            }
+            Err(error) => {
+                let _ = write!(said, "\n{error} {error:?}");
             }
         }
     }
     let logged = logged.0.lock().unwrap().clone();
-    assert!(logged.contains("dust_orm::op") && logged.contains("dust_orm::sync"), "{logged}");
+    assert!(logged.contains("dust_orm::op") && logged.contains("dust_orm::realtime"), "{logged}");
     assert!(said.contains("[redacted]") && said.contains("[token]") && said.contains("Unauthorized"), "{said}");
     for (what, text) in [("errors", &said), ("logs", &logged)] {
         // Not the beginning of it either, which a text that is cut could show.

@@ -40,7 +40,7 @@ impl Transport for QuotaTransport {
 
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::default();
-        capabilities.if_vacant = true;
+        capabilities.if_subtree_absent = true;
         capabilities.fences = true;
         capabilities.fenced_batches = true;
         capabilities

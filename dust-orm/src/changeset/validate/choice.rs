@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::number::compare_mixed;
-use crate::changeset::read::{Manner, Read, read_field};
+use crate::changeset::coerce::{Read, Strictness, read_field};
 use crate::changeset::value::{View, to_json, untouched, view};
 use crate::changeset::{Changeset, ColumnOf};
 use crate::entity::Fields;
@@ -64,7 +64,7 @@ impl<A: Fields> Changeset<A> {
         }
         let mut scratch: A = untouched();
         values.iter().any(|value| {
-            let read = view(value, |value| read_field(&mut scratch, position, value, Manner::Strict));
+            let read = view(value, |value| read_field(&mut scratch, position, value, Strictness::Strict));
             matches!(read, Ok(Read::Value)) && self.changes.same_value(&scratch, position)
         })
     }

@@ -10,7 +10,7 @@ mod slug;
 
 use serde::de::DeserializeOwned;
 
-use super::read::read;
+use super::coerce::read;
 use super::value::{View, view_field};
 use super::{Changeset, ColumnOf, name};
 use crate::entity::Fields;

@@ -1,6 +1,6 @@
 //! Every recorded refusal is an error of its kind, and nothing that a server may answer makes a panic.
 
-use dust_protocol::Glob;
+use dust_protocol::Pattern;
 use dust_protocol::http::store_seq;
 use dust_protocol::testing::objects_as_arrays;
 use proptest::prelude::*;
@@ -148,6 +148,12 @@ fn a_route_that_is_missing_differs_from_a_store_that_is() {
     assert_eq!(refuse(Operation::BatchWrite, 404, "Not Found").kind(), ErrKind::NotImplemented);
     assert_eq!(refuse(Operation::BatchWrite, 405, "Method Not Allowed").kind(), ErrKind::NotImplemented);
     assert_eq!(refuse(Operation::BatchWrite, 404, "").kind(), ErrKind::NotImplemented);
+    // The words of another server.
+    for body in [r#"{"error":"Not Found"}"#, r#"{"error":{"code":404}}"#, r#"{"detail":"Not Found"}"#] {
+        let error = refuse(Operation::Get, 404, body);
+        assert_eq!(error.kind(), ErrKind::NotImplemented);
+        assert!(error.to_string().contains("`base_url`, DUST_BASE_URL"), "{error}");
+    }
     assert_eq!(
         refuse(Operation::List, 404, r#"{"error":"not_found"}"#).to_string(),
         "the store `acme/reading` was not found"
@@ -269,7 +275,7 @@ fn an_answer_that_cannot_be_read_leaves_a_write_open() {
 
 #[test]
 fn a_call_says_what_it_is_about() {
-    let selector = Selector::Pattern(Glob::parse("links/**").unwrap());
+    let selector = Selector::Pattern(Pattern::parse("links/**").unwrap());
     let error = call(Operation::List, About::Selection(&selector)).network("gone");
     assert_eq!(error.to_string(), "the Dust server was not reached: list of `links/**`: gone");
     let links = Path::parse("links").unwrap();

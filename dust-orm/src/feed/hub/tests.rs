@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use super::super::Delivery as Delivered;
 use super::*;
 
-fn glob(pattern: &str) -> Glob {
-    Glob::parse(pattern).unwrap()
+fn glob(pattern: &str) -> Pattern {
+    Pattern::parse(pattern).unwrap()
 }
 
 fn op(seq: u64, kind: OpKind, path: &str, value: &str) -> CommittedOp {
@@ -68,7 +68,7 @@ fn a_batch_is_one_commit() {
     let commits = Arc::new(Mutex::new(Vec::new()));
     let into = Arc::clone(&commits);
     let _listener = hub.listen(&glob("links/**"), move |news| {
-        if let News::Commit(ops) = news {
+        if let HubEvent::Commit(ops) = news {
             into.lock().unwrap().push(ops.iter().map(|op| op.store_seq).collect::<Vec<_>>());
         }
     });
@@ -219,7 +219,7 @@ fn ten_thousand_subscribers_cost_what_concerns_them() {
     assert_eq!(others.into_iter().map(|mut ops| seqs(&mut ops).len()).sum::<usize>(), 0);
 }
 
-fn leaves_that_match(leaves: &BTreeMap<Path, Leaf>, pattern: &Glob) -> Vec<(Path, Leaf)> {
+fn leaves_that_match(leaves: &BTreeMap<Path, Leaf>, pattern: &Pattern) -> Vec<(Path, Leaf)> {
     let matching = leaves.iter().filter(|(path, _)| pattern.matches(path));
     matching.map(|(path, leaf)| (path.clone(), leaf.clone())).collect()
 }
@@ -232,7 +232,7 @@ proptest! {
         patterns in prop::collection::vec("(a|A|b|aB|\\*)(/(a|A|b|aB|\\*)){0,2}(/\\*\\*)?", 1..5),
     ) {
         let hub = Hub::new(0);
-        let patterns: Vec<Glob> = patterns.iter().map(|pattern| glob(pattern)).collect();
+        let patterns: Vec<Pattern> = patterns.iter().map(|pattern| glob(pattern)).collect();
         let mut subscriptions: Vec<Ops> = patterns.iter().map(|pattern| hub.subscribe(pattern, 100)).collect();
         let mut leaves: BTreeMap<Path, Leaf> = BTreeMap::new();
         for (seq, (path, change)) in (1..).zip(steps) {

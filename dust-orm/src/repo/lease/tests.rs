@@ -109,8 +109,8 @@ async fn write_in_every_way(repo: &DustRepo) -> Vec<Result<(), DustErr>> {
         repo.put(model).await.map(drop),
         repo.merge(edit).await.map(drop),
         repo.increment("a", page::Column::Hits, 1).await.map(drop),
-        repo.add("a", page::Column::Tags, "x").await.map(drop),
-        repo.remove("a", page::Column::Tags, "x").await.map(drop),
+        repo.add_to_set("a", page::Column::Tags, "x").await.map(drop),
+        repo.remove_from_set("a", page::Column::Tags, "x").await.map(drop),
         repo.batch_write([BatchEntry::insert(link("e"))]).await.map(drop),
         repo.batch_write([BatchEntry::insert(link("e")), BatchEntry::delete_by_id::<link::Entity>("e")])
             .await

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::world::{RealWorld, World};
+use crate::world::{RealWorld, Runtime};
 
 /// How long a lease lasts unless it is renewed, by default.
 const LEASE_TTL: Duration = Duration::from_secs(30);
@@ -38,7 +38,7 @@ pub struct FlightOptions<T> {
     pub(super) on_unavailable: OnUnavailable,
     pub(super) allow_stale: bool,
     pub(super) holder: Option<String>,
-    pub(super) world: Arc<dyn World>,
+    pub(super) world: Arc<dyn Runtime>,
 }
 
 /// What a flight does when Dust cannot be reached, or does not answer, before the work has begun.
@@ -122,7 +122,7 @@ impl<T> FlightOptions<T> {
 
     #[cfg(test)]
     #[cfg(feature = "embedded")]
-    pub(super) fn in_world(mut self, world: Arc<dyn World>) -> FlightOptions<T> {
+    pub(super) fn in_world(mut self, world: Arc<dyn Runtime>) -> FlightOptions<T> {
         self.world = world;
         self
     }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::repo::Lease;
-use crate::world::World;
+use crate::world::Runtime;
 use crate::world::manual::ManualWorld;
 
 const TTL: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::watch::Watch;
+use super::entity_view::EntityView;
 use super::{DustRepo, Subscription};
 use crate::entity::DustEntity;
 use crate::error::DustErr;
@@ -15,7 +15,7 @@ use crate::feed::QUEUE;
 /// Each receiver has a queue of its own, so that a slow one is told to [`Resync`](crate::Event::Resync) and the others
 /// notice nothing. The records are held in memory while there is a `Broadcast` or a receiver.
 pub struct Broadcast<E: DustEntity> {
-    pub(super) watch: Arc<Watch<E>>,
+    pub(super) watch: Arc<EntityView<E>>,
     capacity: usize,
 }
 
@@ -38,7 +38,7 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn broadcast<E: DustEntity>(&self) -> Result<Broadcast<E>, DustErr> {
-        let watch = Watch::on(self.source()).await?;
+        let watch = EntityView::on(self.source()).await?;
         watch.ready().await?;
         Ok(Broadcast { watch, capacity: QUEUE })
     }

@@ -4,19 +4,19 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use futures_util::FutureExt;
+use tokio::runtime::Handle;
 
 use super::{Event, Subscribe, Subscription};
 use crate::DustRepo;
-use crate::block_on::block_on;
 use crate::entity::DustEntity;
 use crate::error::DustErr;
 
 impl DustRepo {
-    /// Calls an async function for every change to the records of an entity, until the [`Callback`] is dropped. To choose
-    /// the queue or to begin with what is there, use [`Subscribe::on`].
+    /// Calls a function for every change to the records of an entity, in a task of the current tokio runtime, until the
+    /// [`Callback`] is dropped. [`Subscribe::on_change`] does the same with a queue of another length, or beginning with
+    /// the current records.
     ///
     /// ```
     /// # use dust_orm::{DustRepo, Event, entity::prelude::*, tests_cfg::link};
@@ -24,79 +24,103 @@ impl DustRepo {
     /// # async fn main() -> Result<(), dust_orm::DustErr> {
     /// # let repo = DustRepo::embedded();
     /// # let draft = link::ActiveModel { slug: Set("dust".into()), title: Set("Dust".into()), url: Set("u".into()), note: NotSet };
-    /// let (tell, told) = std::sync::mpsc::channel();
-    /// let links = repo.on::<link::Entity>(async move |event| drop(tell.send(event))).await?;
+    /// let (sender, mut receiver) = tokio::sync::mpsc::channel(8);
+    /// let callback = repo
+    ///     .on_change::<link::Entity, _>(move |event| {
+    ///         let sender = sender.clone();
+    ///         async move { drop(sender.send(event).await) }
+    ///     })
+    ///     .await?;
     /// let link = repo.insert(draft).await?;
-    /// assert_eq!(told.recv().unwrap(), Event::Upserted(link));
-    /// drop(links);
+    /// assert_eq!(receiver.recv().await, Some(Event::Upserted(link)));
+    /// drop(callback);
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn on<E: DustEntity>(
+    ///
+    /// # Errors
+    ///
+    /// `NotSupported` if the transport has no subscriptions, or outside of a tokio runtime. Otherwise the errors of
+    /// [`subscribe`](DustRepo::subscribe).
+    pub async fn on_change<E: DustEntity, F>(
         &self,
-        callback: impl AsyncFnMut(Event<E::Model>) + Send + 'static,
-    ) -> Result<Callback, DustErr> {
-        self.subscribe::<E>().on(callback).await
+        callback: impl FnMut(Event<E::Model>) -> F + Send + 'static,
+    ) -> Result<Callback, DustErr>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.subscribe::<E>().on_change(callback).await
     }
 }
 
 impl<E: DustEntity> Subscribe<'_, E> {
-    /// Calls an async function for every event, one after the other, until the [`Callback`] is dropped.
+    /// Calls a function for every event, one after the other, in a task of the current tokio runtime, until the
+    /// [`Callback`] is dropped.
     ///
-    /// It runs on a thread of its own, so that it may take its time, and its future need not be `Send`; a tokio runtime
-    /// that is there when this is called is there inside, too. A call that panics is logged, and the next event is
-    /// delivered all the same. For more than a handful, share a [`Broadcast`](super::Broadcast) among tasks instead.
-    pub async fn on(self, callback: impl AsyncFnMut(Event<E::Model>) + Send + 'static) -> Result<Callback, DustErr> {
+    /// The next call begins after the future of the last one has ended. Meanwhile events wait in the queue of the
+    /// subscription. A call that panics is logged, and the next event is delivered. The subscribers of a
+    /// [`Broadcast`](super::Broadcast) share one decoded record, so it suits many tasks better.
+    ///
+    /// # Errors
+    ///
+    /// As of [`DustRepo::on_change`].
+    pub async fn on_change<F>(
+        self,
+        callback: impl FnMut(Event<E::Model>) -> F + Send + 'static,
+    ) -> Result<Callback, DustErr>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let transport = self.repo.source();
+        let runtime = Handle::try_current().map_err(|_| DustErr::NotSupported {
+            operation: "a callback".to_owned(),
+            transport: transport.name(),
+            hint: "it runs in a task: call this in a tokio runtime".to_owned(),
+        })?;
         let subscription = self.await?;
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = {
-            let (stopped, watch, seat) = (Arc::clone(&stopped), Arc::clone(&subscription.watch), subscription.seat);
+            let (stopped, view, id) = (Arc::clone(&stopped), Arc::clone(&subscription.watch), subscription.seat);
             move || {
                 stopped.store(true, Ordering::SeqCst);
-                watch.leave(seat);
+                view.leave(id);
             }
         };
-        let runtime = tokio::runtime::Handle::try_current();
-        let run = move || {
-            let _entered = runtime.as_ref().ok().map(tokio::runtime::Handle::enter);
-            block_on(call(subscription, callback, &stopped));
-        };
-        match thread::Builder::new().name("dust-callback".to_owned()).spawn(run) {
-            Ok(_) => Ok(Callback { stop: Some(Box::new(stop)) }),
-            Err(error) => Err(DustErr::NotSupported {
-                operation: "a callback".to_owned(),
-                transport: transport.name(),
-                hint: format!("there is no thread for it ({error}); read the stream of `subscribe` in a task instead"),
-            }),
-        }
+        runtime.spawn(call(subscription, callback, stopped));
+        Ok(Callback { stop: Some(Box::new(stop)) })
     }
 }
 
-async fn call<E: DustEntity>(
+async fn call<E: DustEntity, F: Future<Output = ()>>(
     mut events: Subscription<E>,
-    mut callback: impl AsyncFnMut(Event<E::Model>),
-    stopped: &AtomicBool,
+    mut callback: impl FnMut(Event<E::Model>) -> F,
+    stopped: Arc<AtomicBool>,
 ) {
     while let Some(event) = events.next().await {
         if stopped.load(Ordering::SeqCst) {
             return;
         }
-        if AssertUnwindSafe(async { callback(event).await }).catch_unwind().await.is_err() {
-            tracing::error!(target: "dust_orm", prefix = E::PREFIX.join("/"), "a callback panicked; it is called for the next event");
+        // The function itself may panic too, before its future is made.
+        let calling = async { callback(event).await };
+        if AssertUnwindSafe(calling).catch_unwind().await.is_err() {
+            tracing::error!(
+                target: "dust_orm",
+                prefix = E::PREFIX.join("/"),
+                "a callback panicked; it is called for the next event"
+            );
         }
     }
 }
 
-/// Keeps a function of [`DustRepo::on`] being called; dropping it ends that, and waits for nothing: a call that is under
-/// way ends in its own time.
+/// Keeps the function of [`DustRepo::on_change`] subscribed. Dropping it unsubscribes without waiting: a call that has
+/// begun runs to its end.
 #[must_use = "dropping the callback ends it"]
 pub struct Callback {
     stop: Option<Box<dyn FnOnce() + Send + Sync>>,
 }
 
 impl Callback {
-    /// Goes on calling until the transport is closed.
+    /// Keeps the function subscribed until the transport is closed.
     pub fn detach(mut self) {
         self.stop = None;
     }

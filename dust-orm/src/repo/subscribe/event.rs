@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::stored::Stored;
+use super::cached_record::CachedRecord;
 use crate::entity::DustEntity;
-use crate::feed::Queued;
+use crate::feed::Coalesce;
 
 /// A change of the records of an entity.
 ///
@@ -24,23 +24,23 @@ pub enum Event<M> {
 /// What one commit did to one record.
 pub(super) struct Change<E: DustEntity> {
     pub(super) key: Arc<str>,
-    pub(super) before: Option<Arc<Stored<E>>>,
-    pub(super) after: Option<Arc<Stored<E>>>,
+    pub(super) before: Option<Arc<CachedRecord<E>>>,
+    pub(super) after: Option<Arc<CachedRecord<E>>>,
 }
 
 /// A change in the queue of one subscriber.
-pub(super) struct Waiting<E: DustEntity> {
+pub(super) struct PendingEvent<E: DustEntity> {
     pub(super) change: Arc<Change<E>>,
     /// The op up to which the subscriber was told of everything once it has this. `None` where something older waits
     /// behind it.
     pub(super) seq: Option<u64>,
     /// The record before the oldest of the changes that this one stands for: what the subscriber knows.
-    known: Option<Arc<Stored<E>>>,
+    known: Option<Arc<CachedRecord<E>>>,
 }
 
-impl<E: DustEntity> Waiting<E> {
-    pub(super) fn new(change: Arc<Change<E>>, seq: u64) -> Waiting<E> {
-        Waiting { change, seq: Some(seq), known: None }
+impl<E: DustEntity> PendingEvent<E> {
+    pub(super) fn new(change: Arc<Change<E>>, seq: u64) -> PendingEvent<E> {
+        PendingEvent { change, seq: Some(seq), known: None }
     }
 
     /// What the subscriber is told; nothing when the record did not fit its entity before, and does not now.
@@ -54,20 +54,20 @@ impl<E: DustEntity> Waiting<E> {
     }
 }
 
-impl<E: DustEntity> Clone for Waiting<E> {
-    fn clone(&self) -> Waiting<E> {
-        Waiting { change: Arc::clone(&self.change), seq: self.seq, known: self.known.clone() }
+impl<E: DustEntity> Clone for PendingEvent<E> {
+    fn clone(&self) -> PendingEvent<E> {
+        PendingEvent { change: Arc::clone(&self.change), seq: self.seq, known: self.known.clone() }
     }
 }
 
-impl<E: DustEntity> Queued for Waiting<E> {
+impl<E: DustEntity> Coalesce for PendingEvent<E> {
     type Key = Arc<str>;
 
     fn key(&self) -> Arc<str> {
         Arc::clone(&self.change.key)
     }
 
-    fn replace(&mut self, older: &Waiting<E>) -> bool {
+    fn replace(&mut self, older: &PendingEvent<E>) -> bool {
         self.known = older.known.as_ref().or(older.change.before.as_ref()).cloned();
         true
     }

@@ -8,9 +8,9 @@ use futures_util::FutureExt;
 use tokio::task::coop::unconstrained;
 
 use super::DustRepo;
+use super::entity_view::EntityView;
+use super::model_index::ModelIndex;
 use super::records::sort_by_path;
-use super::table::Table;
-use super::watch::Watch;
 use crate::entity::{DustEntity, KeyOf};
 use crate::error::DustErr;
 use crate::pace::pace;
@@ -35,8 +35,8 @@ use crate::pace::pace;
 /// four short fields. They are held once for all [`Live`] handles, subscriptions and broadcasts of the entity, and let go
 /// with the last of them. A record that was written is decoded by who reads it next.
 pub struct Live<E: DustEntity> {
-    watch: Arc<Watch<E>>,
-    table: Arc<Table<E>>,
+    watch: Arc<EntityView<E>>,
+    table: Arc<ModelIndex<E>>,
 }
 
 impl DustRepo {
@@ -60,7 +60,7 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn live<E: DustEntity>(&self) -> Result<Live<E>, DustErr> {
-        let watch = Watch::on(self.source()).await?;
+        let watch = EntityView::on(self.source()).await?;
         let table = watch.table().await?;
         let live = Live { watch, table };
         // Decodes what nobody has read yet.

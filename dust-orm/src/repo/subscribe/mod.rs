@@ -1,14 +1,14 @@
 //! Subscriptions: hearing of every change to the records of an entity.
 
 mod broadcast;
+mod cached_record;
 mod callback;
+mod entity_view;
 mod event;
 mod live;
+mod model_index;
 mod raw;
 mod records;
-mod stored;
-mod table;
-mod watch;
 
 use std::fmt;
 use std::future::{IntoFuture, poll_fn};
@@ -28,13 +28,13 @@ pub use event::Event;
 pub use live::Live;
 pub use raw::{RawEvent, RawOp, RawSubscription, SubscribeRaw};
 
-use stored::Stored;
-use watch::{Joined, Reading, Watch};
+use cached_record::CachedRecord;
+use entity_view::{EntityView, NewSubscriber, Reading};
 
 use super::DustRepo;
 use crate::entity::DustEntity;
 use crate::error::DustErr;
-use crate::feed::{QUEUE, Seat, Taken};
+use crate::feed::{QUEUE, Received, SubscriberId};
 
 impl DustRepo {
     /// Subscribes to the records of an entity: a stream of [`Event`]s.
@@ -54,7 +54,7 @@ impl DustRepo {
     /// A subscriber never holds up a writer or another subscriber. [`queue`](Subscribe::queue) events wait for it; when there
     /// are more, older events of a record are dropped in favour of its newest, and when that is not enough, there is
     /// [`Resync`](Event::Resync) in their place. The stream ends only when the transport is closed: it
-    /// keeps an embedded store open, and ends with its realtime [client](crate::sync::SyncClient#end). Dropping it
+    /// keeps an embedded store open, and ends with its realtime [client](crate::realtime::SyncClient#end). Dropping it
     /// unsubscribes.
     ///
     /// The first subscription to an entity reads all its records, and they are held in memory until the last one is dropped;
@@ -136,7 +136,7 @@ impl<'r, E: DustEntity> IntoFuture for Subscribe<'r, E> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let watch = Watch::on(self.repo.source()).await?;
+            let watch = EntityView::on(self.repo.source()).await?;
             let joined = watch.join(self.capacity, |_| self.current).await?;
             Ok(Subscription::new(watch, joined, None))
         })
@@ -153,10 +153,10 @@ impl<E: DustEntity> fmt::Debug for Subscribe<'_, E> {
 /// [`Event`]s. Dropping it unsubscribes at once.
 #[must_use = "dropping the subscription ends it"]
 pub struct Subscription<E: DustEntity> {
-    watch: Arc<Watch<E>>,
-    seat: Seat,
+    watch: Arc<EntityView<E>>,
+    seat: SubscriberId,
     /// The records that were there, as far as they are still to be given. The last one fits its entity.
-    current: std::vec::IntoIter<Arc<Stored<E>>>,
+    current: std::vec::IntoIter<Arc<CachedRecord<E>>>,
     replays: bool,
     reading: Option<Reading>,
     place: Place,
@@ -171,8 +171,8 @@ struct Place {
 
 impl<E: DustEntity> Subscription<E> {
     /// A subscription that gives the current records of `joined` first, for a reader that has everything up to `after`.
-    fn new(watch: Arc<Watch<E>>, joined: Joined<E>, after: Option<u64>) -> Subscription<E> {
-        let Joined { seat, current, replays, seq } = joined;
+    fn new(watch: Arc<EntityView<E>>, joined: NewSubscriber<E>, after: Option<u64>) -> Subscription<E> {
+        let NewSubscriber { seat, current, replays, seq } = joined;
         let mut current = current.into_iter();
         // The last record that is handed out ends the current state, so it is known before it is handed out.
         while current.as_slice().last().is_some_and(|stored| stored.model_or_warning().is_none()) {
@@ -326,13 +326,13 @@ impl<E: DustEntity> Stream for Subscription<E> {
         this.settle();
         loop {
             match this.watch.audience.poll(this.seat, context) {
-                Poll::Ready(Some(Taken::Item(waiting))) => {
+                Poll::Ready(Some(Received::Item(waiting))) => {
                     this.place.after = waiting.seq.or(this.place.after);
                     if let Some(event) = waiting.event() {
                         return Poll::Ready(Some(event));
                     }
                 }
-                Poll::Ready(Some(Taken::Resync)) => {
+                Poll::Ready(Some(Received::Resync)) => {
                     this.place.next = Some(this.watch.seq());
                     return Poll::Ready(Some(Event::Resync));
                 }

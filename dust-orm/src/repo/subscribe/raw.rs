@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use dust_protocol::value::is_claim;
-use dust_protocol::{CommittedOp, Glob, OpKind};
+use dust_protocol::{CommittedOp, OpKind, Pattern};
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
@@ -83,7 +83,7 @@ impl<'r, E: DustEntity> IntoFuture for SubscribeRaw<'r, E> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let transport = self.repo.source();
-            let pattern = Glob::subtree(&E::prefix_path()?)?;
+            let pattern = Pattern::subtree(&E::prefix_path()?)?;
             let ops = transport.hub().await?.subscribe(&pattern, self.capacity);
             Ok(RawSubscription { ops, transport })
         })

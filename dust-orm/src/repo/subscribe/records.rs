@@ -10,15 +10,15 @@ use dust_protocol::path::unescape;
 use dust_protocol::value::is_claim;
 use dust_protocol::{CommittedOp, Entry, Leaf, Leaves, OpError, Path};
 
+use super::cached_record::CachedRecord;
 use super::event::Change;
-use super::stored::Stored;
 use crate::entity::{DustEntity, StoredRecord};
 
 /// Every record of an entity. With it each op gives the record as of that op, and it is known which records a removal
 /// has hit.
 pub(super) struct Records<E: DustEntity> {
     prefix: Path,
-    by_key: BTreeMap<Key, Arc<Stored<E>>>,
+    by_key: BTreeMap<Key, Arc<CachedRecord<E>>>,
 }
 
 impl<E: DustEntity> Records<E> {
@@ -33,20 +33,20 @@ impl<E: DustEntity> Records<E> {
         let within = self.prefix.as_str().len() + 1;
         let keyed = |record: StoredRecord| {
             let key = record.path.as_str().get(within..)?;
-            Some((Key(key.into()), Arc::new(Stored::new(record))))
+            Some((Key(key.into()), Arc::new(CachedRecord::new(record))))
         };
         self.by_key.extend(records.into_iter().filter_map(keyed));
     }
 
     /// Every record, nearly in the order of their paths: as if keys had no upper-case letters.
-    pub(super) fn all(&self) -> Vec<Arc<Stored<E>>> {
+    pub(super) fn all(&self) -> Vec<Arc<CachedRecord<E>>> {
         self.by_key.values().cloned().collect()
     }
 
     /// Does a commit, and tells what it has changed: each record once, in the order of the
     /// ops that touched it last; of one op first what it has deleted.
     pub(super) fn apply(&mut self, commit: &[Arc<CommittedOp>]) -> Vec<Change<E>> {
-        let mut draft = Draft { records: self, changed: BTreeMap::new(), op: 0 };
+        let mut draft = CommitDraft { records: self, changed: BTreeMap::new(), op: 0 };
         for op in commit {
             draft.op += 1;
             if let Err(error) = apply(&mut draft, op) {
@@ -69,7 +69,7 @@ impl<E: DustEntity> Records<E> {
             Some(stored) => stored.record.path.clone(),
             None => self.prefix.child(&segment).ok()?,
         };
-        let after = Arc::new(Stored::new(StoredRecord { path, leaves }));
+        let after = Arc::new(CachedRecord::new(StoredRecord { path, leaves }));
         let before = self.by_key.insert(key, Arc::clone(&after));
         let was = before.as_ref().map_or(&[][..], |before| &before.record.leaves);
         if only_claims_differ(was, &after.record.leaves) {
@@ -86,7 +86,7 @@ impl<E: DustEntity> Records<E> {
 }
 
 /// Brings records into the order of their paths, which takes little where they nearly are.
-pub(super) fn sort_by_path<E: DustEntity>(records: &mut [Arc<Stored<E>>]) {
+pub(super) fn sort_by_path<E: DustEntity>(records: &mut [Arc<CachedRecord<E>>]) {
     // Leaves go on behind a record's path, so that `a-1` comes before `a`.
     records.sort_by(|one, other| {
         let (one, other) = (one.record.path.as_str(), other.record.path.as_str());
@@ -121,7 +121,7 @@ impl PartialOrd for Key {
 }
 
 /// The records while a commit is done to them.
-struct Draft<'r, E: DustEntity> {
+struct CommitDraft<'r, E: DustEntity> {
     records: &'r Records<E>,
     changed: BTreeMap<Key, Changed>,
     /// Which op of the commit is being done.
@@ -135,7 +135,7 @@ struct Changed {
     op: usize,
 }
 
-impl<E: DustEntity> Draft<'_, E> {
+impl<E: DustEntity> CommitDraft<'_, E> {
     fn leaves(&self, key: &Key) -> &[Entry] {
         match self.changed.get(key) {
             Some(changed) => &changed.leaves,
@@ -182,7 +182,7 @@ fn position(leaves: &[Entry], path: &Path) -> Result<usize, usize> {
     leaves.binary_search_by(|leaf| leaf.path.cmp(path))
 }
 
-impl<E: DustEntity> Leaves for Draft<'_, E> {
+impl<E: DustEntity> Leaves for CommitDraft<'_, E> {
     type Error = OpError;
 
     fn leaf(&self, path: &Path) -> Result<Option<Leaf>, OpError> {
@@ -311,7 +311,7 @@ mod tests {
                     prop_assert!(distinct.contains(key.as_str()), "{} has changed: {:?}", key, ops);
                 }
                 for change in &changes {
-                    let of = |stored: &Option<Arc<Stored<_>>>| {
+                    let of = |stored: &Option<Arc<CachedRecord<_>>>| {
                         regrouped(stored.iter().map(|stored| stored.record.clone())).into_values().next()
                     };
                     prop_assert_eq!(of(&change.before), before.get(&*change.key).cloned());

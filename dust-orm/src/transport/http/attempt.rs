@@ -13,9 +13,8 @@ use reqwest::{Client, Url};
 
 use super::body::{Progress, WatchedBody};
 use super::request::Request;
-use crate::config::plain_text_hint;
-use crate::error::Reason;
-use crate::world::World;
+use crate::error::{Reason, wrong_scheme_hint};
+use crate::world::Runtime;
 
 /// The way out for a caller without a tokio runtime.
 const NO_RUNTIME: &str = "it needs a tokio runtime: call it inside of `#[tokio::main]` or `Runtime::block_on`";
@@ -27,13 +26,13 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the server said.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
-impl Answer {
+impl Response {
     pub(super) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
@@ -45,7 +44,7 @@ impl Answer {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum Lost {
+pub(super) enum SendError {
     /// The request has provably not reached the server.
     NotSent(Reason),
     /// It may have.
@@ -76,13 +75,14 @@ pub(super) async fn attempt(
     (request, writes): (&Request, bool),
     id: &str,
     limits: Limits,
-    world: &Arc<dyn World>,
-) -> Result<Answer, Lost> {
+    world: &Arc<dyn Runtime>,
+) -> Result<Response, SendError> {
     if tokio::runtime::Handle::try_current().is_err() {
-        return Err(Lost::Impossible(NO_RUNTIME.into()));
+        return Err(SendError::Impossible(NO_RUNTIME.into()));
     }
     let progress = (writes || request.body.is_some()).then(|| Progress::new(Arc::clone(world)));
     let not_sent = || progress.as_ref().is_some_and(Progress::give_up);
+    let is_tls = url.scheme() == "https";
 
     let started = world.now();
     let mut now = started;
@@ -96,8 +96,8 @@ pub(super) async fn attempt(
         if now >= end {
             let time = end.saturating_sub(since);
             match begun {
-                Some(_) => return Err(Lost::TimedOut(format!("no answer within {time:?}").into())),
-                None if not_sent() => return Err(Lost::NotSent(format!("no connection within {time:?}").into())),
+                Some(_) => return Err(SendError::TimedOut(format!("no answer within {time:?}").into())),
+                None if not_sent() => return Err(SendError::NotSent(format!("no connection within {time:?}").into())),
                 // It has begun to leave just now.
                 None => continue,
             }
@@ -105,7 +105,7 @@ pub(super) async fn attempt(
         // Nothing tells when the request begins to leave. To look this often is enough not to be late.
         let wait = (end - now).min(limits.answer);
         answer = match select(answer, world.limit(wait)).await {
-            Either::Left((answer, _)) => return answer.map_err(|error| error.into_lost(not_sent())),
+            Either::Left((answer, _)) => return answer.map_err(|error| error.into_lost(not_sent(), is_tls)),
             Either::Right((_, answer)) => answer,
         };
         now = world.now();
@@ -122,7 +122,7 @@ fn to_send(url: Url, request: &Request, id: &str, progress: Option<&Progress>) -
     }
     match request.condition {
         Some(Condition::IfMatch(revision)) => drop(headers.insert(IF_MATCH, revision.into())),
-        Some(Condition::IfAbsent) => drop(headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"))),
+        Some(Condition::IfLeafAbsent) => drop(headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"))),
         None => {}
     }
     if request.body.is_some() {
@@ -138,14 +138,14 @@ fn to_send(url: Url, request: &Request, id: &str, progress: Option<&Progress>) -
 async fn receive(
     sent: impl Future<Output = Result<reqwest::Response, reqwest::Error>>,
     max_answer: usize,
-) -> Result<Answer, Broken> {
+) -> Result<Response, ReceiveError> {
     let mut response = sent.await?;
     let status = response.status().as_u16();
     let success = response.status().is_success();
     let headers = std::mem::take(response.headers_mut());
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
     let most = if success { max_answer } else { MAX_REFUSAL };
-    let mut body = Pieces::default();
+    let mut body = BodyBuffer::default();
     loop {
         let chunk = match response.chunk().await {
             Ok(Some(chunk)) => chunk,
@@ -156,7 +156,7 @@ async fn receive(
         };
         let room = most - body.len();
         if chunk.len() > room && success {
-            return Err(Broken::TooLarge);
+            return Err(ReceiveError::TooLarge);
         }
         let is_cut = chunk.len() >= room && !success;
         // Not more than a little on a server's word.
@@ -165,18 +165,18 @@ async fn receive(
             break;
         }
     }
-    Ok(Answer { status, headers, body: body.into_bytes() })
+    Ok(Response { status, headers, body: body.into_bytes() })
 }
 
 /// A body that comes in pieces. Most come in one, which is then taken as it is.
 #[derive(Default)]
-struct Pieces {
+struct BodyBuffer {
     first: Bytes,
     /// All of them, once there are two.
     joined: Vec<u8>,
 }
 
-impl Pieces {
+impl BodyBuffer {
     fn len(&self) -> usize {
         self.first.len().max(self.joined.len())
     }
@@ -200,32 +200,33 @@ impl Pieces {
 }
 
 /// Why [`receive`] did not finish.
-enum Broken {
+enum ReceiveError {
     Client(reqwest::Error),
     TooLarge,
 }
 
-impl From<reqwest::Error> for Broken {
-    fn from(error: reqwest::Error) -> Broken {
-        Broken::Client(error)
+impl From<reqwest::Error> for ReceiveError {
+    fn from(error: reqwest::Error) -> ReceiveError {
+        ReceiveError::Client(error)
     }
 }
 
-impl Broken {
+impl ReceiveError {
     /// `body_kept`: the request never left.
-    fn into_lost(self, body_kept: bool) -> Lost {
+    fn into_lost(self, body_kept: bool, is_tls: bool) -> SendError {
+        let reason = |error| reason(error, is_tls);
         match self {
-            Broken::TooLarge => Lost::TooLarge,
-            Broken::Client(error) if error.is_builder() => Lost::Impossible(reason(error)),
-            Broken::Client(error) if body_kept || error.is_connect() => Lost::NotSent(reason(error)),
-            Broken::Client(error) if error.is_timeout() => Lost::TimedOut(reason(error)),
-            Broken::Client(error) => Lost::Unanswered(reason(error)),
+            ReceiveError::TooLarge => SendError::TooLarge,
+            ReceiveError::Client(error) if error.is_builder() => SendError::Impossible(reason(error)),
+            ReceiveError::Client(error) if body_kept || error.is_connect() => SendError::NotSent(reason(error)),
+            ReceiveError::Client(error) if error.is_timeout() => SendError::TimedOut(reason(error)),
+            ReceiveError::Client(error) => SendError::Unanswered(reason(error)),
         }
     }
 }
 
 /// What went wrong, from the inside out to the cause, without the URL.
-fn reason(error: reqwest::Error) -> Reason {
+fn reason(error: reqwest::Error, is_tls: bool) -> Reason {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -237,7 +238,7 @@ fn reason(error: reqwest::Error) -> Reason {
         }
         cause = error.source();
     }
-    text.push_str(plain_text_hint(&text));
+    text.push_str(wrong_scheme_hint(is_tls, &text));
     Reason::of(error).map(|_| text)
 }
 
@@ -248,11 +249,11 @@ mod tests {
     #[test]
     fn a_body_is_the_same_however_it_was_cut() {
         for pieces in [&["{\"a\":1}"][..], &["{\"a\"", ":1}"], &["", "{", "\"a\":", "", "1}"]] {
-            let mut body = Pieces::default();
+            let mut body = BodyBuffer::default();
             pieces.iter().for_each(|piece| body.push(Bytes::from_static(piece.as_bytes()), 3));
             assert_eq!(body.len(), 7);
             assert_eq!(body.into_bytes(), "{\"a\":1}");
         }
-        assert!(Pieces::default().into_bytes().is_empty());
+        assert!(BodyBuffer::default().into_bytes().is_empty());
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::world::World;
+use crate::world::Runtime;
 
 const WAITING: u64 = 0;
 const GIVEN_UP: u64 = 1;
@@ -20,11 +20,11 @@ const SENDING: u64 = 2;
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
     state: Arc<AtomicU64>,
-    world: Arc<dyn World>,
+    world: Arc<dyn Runtime>,
 }
 
 impl Progress {
-    pub(super) fn new(world: Arc<dyn World>) -> Progress {
+    pub(super) fn new(world: Arc<dyn Runtime>) -> Progress {
         Progress { state: Arc::new(AtomicU64::new(WAITING)), world }
     }
 

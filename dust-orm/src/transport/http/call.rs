@@ -8,7 +8,7 @@ use std::time::Duration;
 use dust_protocol::http::Unreadable;
 
 use super::HttpTransport;
-use super::attempt::{Answer, Limits, Lost, attempt};
+use super::attempt::{Limits, Response, SendError, attempt};
 use super::budget::Cost;
 use super::request::Request;
 use super::trace::Trace;
@@ -19,7 +19,7 @@ use crate::world::jitter;
 /// What is added to a pause that the server asks for, at the most, so that those who wait do not all come back at once.
 const RATE_LIMIT_JITTER: Duration = Duration::from_millis(500);
 
-/// A moment of the [`World`](crate::world::World)'s time.
+/// A moment of the [`Runtime`](crate::world::Runtime)'s time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline(Duration);
 
@@ -47,7 +47,7 @@ impl Begun {
 }
 
 /// What may follow a try that failed.
-enum Next {
+enum RetryDecision {
     /// Nothing: it would fail again, or may have been applied.
     GiveUp,
     /// Another try, as nothing was applied.
@@ -101,7 +101,7 @@ impl HttpTransport {
         request: &Request,
         id: &str,
         trace: &mut Trace<'_>,
-    ) -> Result<Answer, DustErr> {
+    ) -> Result<Response, DustErr> {
         let policy = self.config.retry();
         let mut tries = 0;
         loop {
@@ -125,7 +125,7 @@ impl HttpTransport {
             let (error, next) = match outcome {
                 Ok(answer) => {
                     trace.status(answer.status);
-                    self.learn(call, &answer);
+                    self.observe(call, &answer);
                     if answer.is_success() {
                         self.budget.success();
                         return Ok(answer);
@@ -135,16 +135,16 @@ impl HttpTransport {
                 Err(lost) => without_answer(call, lost, limits),
             };
             let pause = match next {
-                Next::GiveUp => return Err(error),
-                Next::Wait(_) if policy.max_tries == 1 => return Err(error),
-                Next::Wait(duration) => {
+                RetryDecision::GiveUp => return Err(error),
+                RetryDecision::Wait(_) if policy.max_tries == 1 => return Err(error),
+                RetryDecision::Wait(duration) => {
                     // The server counts these, we do not.
                     tries -= 1;
                     duration.saturating_add(jitter(&*self.world, RATE_LIMIT_JITTER))
                 }
-                Next::Retry(_) if tries >= policy.max_tries => return Err(error),
-                Next::Retry(cost) if !self.budget.pay(cost) => return Err(error),
-                Next::Retry(_) => {
+                RetryDecision::Retry(_) if tries >= policy.max_tries => return Err(error),
+                RetryDecision::Retry(cost) if !self.budget.pay(cost) => return Err(error),
+                RetryDecision::Retry(_) => {
                     let most = policy.base_delay.saturating_mul(1_u32.checked_shl(tries - 1).unwrap_or(u32::MAX));
                     jitter(&*self.world, most.min(policy.max_delay))
                 }
@@ -157,7 +157,7 @@ impl HttpTransport {
         }
     }
 
-    fn refused(&self, call: &Call<'_>, request: &Request, answer: &Answer) -> (DustErr, Next) {
+    fn refused(&self, call: &Call<'_>, request: &Request, answer: &Response) -> (DustErr, RetryDecision) {
         let token = self.config.token();
         let body = token.redact(String::from_utf8_lossy(&answer.body).into_owned());
         let location = answer.header("location").map(|location| token.redact(location.to_owned()));
@@ -174,9 +174,9 @@ impl HttpTransport {
             error => error,
         };
         let next = match &error {
-            DustErr::RateLimited { retry_after, .. } => Next::Wait(*retry_after),
-            DustErr::Http { status: 500.., .. } if !call.operation.writes() => Next::Retry(Cost::Retry),
-            _ => Next::GiveUp,
+            DustErr::RateLimited { retry_after, .. } => RetryDecision::Wait(*retry_after),
+            DustErr::Http { status: 500.., .. } if !call.operation.writes() => RetryDecision::Retry(Cost::Retry),
+            _ => RetryDecision::GiveUp,
         };
         (error, next)
     }
@@ -201,13 +201,13 @@ impl HttpTransport {
     }
 
     /// Tells the pacer what the server says about the rate limit.
-    fn learn(&self, call: &Call<'_>, answer: &Answer) {
+    fn observe(&self, call: &Call<'_>, answer: &Response) {
         let Some(pacer) = self.pacer.as_ref().filter(|_| call.operation.counts_as_write()) else { return };
         let number = |name| answer.header(name).and_then(|number| number.trim().parse::<u32>().ok());
         let now = self.world.unix_time();
         let asked_for = answer.header("retry-after").and_then(|header| parse_retry_after(header, now));
         let refused_for = (answer.status == 429).then(|| asked_for.unwrap_or_default().max(Duration::from_secs(1)));
-        pacer.learn(now, number("x-ratelimit-remaining"), refused_for);
+        pacer.observe(now, number("x-ratelimit-remaining"), refused_for);
     }
 
     /// A new id for the server's log, as long as the UUID that a server makes up: it is kept with every op. A server replaces
@@ -226,25 +226,25 @@ pub(super) fn request_ids(mark: u64) -> Arc<str> {
     format!("dust-orm-{:012x}", mark >> 16).into()
 }
 
-fn without_answer(call: &Call<'_>, lost: Lost, limits: Limits) -> (DustErr, Next) {
+fn without_answer(call: &Call<'_>, lost: SendError, limits: Limits) -> (DustErr, RetryDecision) {
     let writes = call.operation.writes();
     let unreached = |why: &Reason| call.network(why.text()).with_cause(why.source());
     match lost {
-        Lost::Impossible(why) => {
+        SendError::Impossible(why) => {
             let error = call.invalid(&format!("no request can be made of it: {}", why.text()));
-            (error.with_cause(why.source()), Next::GiveUp)
+            (error.with_cause(why.source()), RetryDecision::GiveUp)
         }
-        Lost::NotSent(why) => (unreached(&why), Next::Retry(Cost::Retry)),
-        Lost::TimedOut(why) | Lost::Unanswered(why) if writes => {
-            (call.unknown_outcome(why.text()).with_cause(why.source()), Next::GiveUp)
+        SendError::NotSent(why) => (unreached(&why), RetryDecision::Retry(Cost::Retry)),
+        SendError::TimedOut(why) | SendError::Unanswered(why) if writes => {
+            (call.unknown_outcome(why.text()).with_cause(why.source()), RetryDecision::GiveUp)
         }
-        Lost::TimedOut(why) => (unreached(&why), Next::Retry(Cost::AfterTimeout)),
-        Lost::Unanswered(why) => (unreached(&why), Next::Retry(Cost::Retry)),
-        Lost::TooLarge => {
+        SendError::TimedOut(why) => (unreached(&why), RetryDecision::Retry(Cost::AfterTimeout)),
+        SendError::Unanswered(why) => (unreached(&why), RetryDecision::Retry(Cost::Retry)),
+        SendError::TooLarge => {
             let why = format!("the answer is larger than the {} bytes of `max_answer`", limits.bytes);
             let error =
                 if writes { call.unknown_outcome(&why) } else { DustErr::too_large(format!("{}: {why}", call.text())) };
-            (error, Next::GiveUp)
+            (error, RetryDecision::GiveUp)
         }
     }
 }

@@ -29,8 +29,8 @@ use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::error::http::{About, Call, Operation};
 #[cfg(feature = "realtime")]
-use crate::sync::Slot;
-use crate::world::{RealWorld, World};
+use crate::realtime::StoreRegistration;
+use crate::world::{RealWorld, Runtime};
 use budget::Budget;
 use call::Begun;
 use clients::Clients;
@@ -82,7 +82,7 @@ pub struct HttpTransport {
     /// `<base>/api/files`
     files: Arc<Url>,
     clients: Arc<Clients>,
-    world: Arc<dyn World>,
+    world: Arc<dyn Runtime>,
     /// The beginning of the ids of its requests.
     ids: Arc<str>,
     budget: Arc<Budget>,
@@ -92,7 +92,7 @@ pub struct HttpTransport {
     begun: Option<Arc<Begun>>,
     /// Where those who follow the store hear of what is written.
     #[cfg(feature = "realtime")]
-    told: Option<Arc<Slot>>,
+    told: Option<Arc<StoreRegistration>>,
 }
 
 /// What was found out about a server.
@@ -125,7 +125,7 @@ impl HttpTransport {
         HttpTransport::in_world(config, Arc::new(RealWorld::new()))
     }
 
-    fn in_world(config: DustConfig, world: Arc<dyn World>) -> Result<HttpTransport, DustErr> {
+    fn in_world(config: DustConfig, world: Arc<dyn Runtime>) -> Result<HttpTransport, DustErr> {
         let store = config.store();
         let root = |path: &str| {
             let base = config.base_url();
@@ -162,16 +162,16 @@ impl HttpTransport {
 
     /// The same, except that clients hear of what is written.
     #[cfg(feature = "realtime")]
-    pub(super) fn telling(&self, slot: Arc<Slot>) -> HttpTransport {
+    pub(super) fn telling(&self, slot: Arc<StoreRegistration>) -> HttpTransport {
         HttpTransport { told: Some(slot), ..self.clone() }
     }
 
     /// Tells those who follow the store of a write: a server would not.
     #[cfg_attr(not(feature = "realtime"), allow(unused_variables))]
-    fn tell(&self, store_seq: u64) {
+    fn notify_write(&self, store_seq: u64) {
         #[cfg(feature = "realtime")]
         if let Some(slot) = &self.told {
-            slot.wrote(store_seq);
+            slot.notify_write(store_seq);
         }
     }
 
@@ -264,12 +264,14 @@ impl Transport for HttpTransport {
         let condition = match precondition {
             None => None,
             Some(Precondition::IfMatch(revision)) => Some(Condition::IfMatch(revision)),
-            Some(Precondition::IfAbsent) => Some(Condition::IfAbsent),
-            Some(Precondition::IfVacant) => return Err(self.refuse("a condition on the absence of a whole subtree")),
+            Some(Precondition::IfLeafAbsent) => Some(Condition::IfLeafAbsent),
+            Some(Precondition::IfSubtreeAbsent) => {
+                return Err(self.refuse("a condition on the absence of a whole subtree"));
+            }
             Some(_) => return Err(self.refuse("this condition")),
         };
         let store_seq = match (op, condition) {
-            (Op::Set(value), Some(Condition::IfAbsent)) if is_empty_object(&value) => {
+            (Op::Set(value), Some(Condition::IfLeafAbsent)) if is_empty_object(&value) => {
                 return Err(DustErr::invalid_params(format!(
                     "set of `{path}`: an empty object leaves nothing behind, so there is nothing to write if absent"
                 )));
@@ -283,12 +285,12 @@ impl Transport for HttpTransport {
             (Op::Delete, Some(Condition::IfMatch(revision))) => {
                 self.delete(&path, Some(revision), self.deadline()).await?
             }
-            (Op::Delete, Some(Condition::IfAbsent)) => {
+            (Op::Delete, Some(Condition::IfLeafAbsent)) => {
                 return Err(DustErr::invalid_params(format!("delete of `{path}`: it cannot ask for absence")));
             }
             (op, _) => return Err(self.refuse(op.kind().name())),
         };
-        self.tell(store_seq);
+        self.notify_write(store_seq);
         Ok(Receipt { store_seq: Some(store_seq), value: None })
     }
 
@@ -298,7 +300,7 @@ impl Transport for HttpTransport {
         }
         nul::check_batch(&ops, None)?;
         let store_seq = self.batch(&ops).await?;
-        self.tell(store_seq);
+        self.notify_write(store_seq);
         Ok(store_seq)
     }
 

@@ -39,7 +39,7 @@ impl Pacer {
     }
 
     /// Learns from an answer to a write: how many are left, and after a refusal when the next window begins.
-    pub(super) fn learn(&self, unix_time: Duration, remaining: Option<u32>, refused_for: Option<Duration>) {
+    pub(super) fn observe(&self, unix_time: Duration, remaining: Option<u32>, refused_for: Option<Duration>) {
         let mut window = self.window();
         window.roll(unix_time);
         if let Some(wait) = refused_for {
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn writes_wait_for_the_next_minute_once_they_are_used_up() {
         let pacer = Pacer::default();
-        pacer.learn(at(3), Some(1), None);
+        pacer.observe(at(3), Some(1), None);
         assert_eq!(pacer.take(at(4)), Ok(()));
         assert_eq!(pacer.take(at(5)), Err(Duration::from_secs(55)));
         assert_eq!(pacer.take(at(60)), Ok(()));
@@ -98,28 +98,28 @@ mod tests {
     #[test]
     fn answers_that_overtake_each_other_do_not_give_writes_back() {
         let pacer = Pacer::default();
-        pacer.learn(at(1), Some(0), None);
-        pacer.learn(at(2), Some(5), None);
+        pacer.observe(at(1), Some(0), None);
+        pacer.observe(at(2), Some(5), None);
         assert!(pacer.take(at(3)).is_err());
     }
 
     #[test]
     fn a_refusal_tells_when_the_servers_minute_ends() {
         let pacer = Pacer::default();
-        pacer.learn(at(20), Some(0), Some(Duration::from_secs(30)));
+        pacer.observe(at(20), Some(0), Some(Duration::from_secs(30)));
         assert_eq!(pacer.take(at(20)), Err(Duration::from_secs(30)));
         assert_eq!(pacer.take(at(50)), Ok(()));
-        pacer.learn(at(51), Some(0), None);
+        pacer.observe(at(51), Some(0), None);
         assert_eq!(pacer.take(at(80)), Err(Duration::from_secs(30)), "windows keep the server's phase");
     }
 
     #[test]
     fn a_clock_that_is_set_back_does_no_harm() {
         let pacer = Pacer::default();
-        pacer.learn(at(20), None, Some(Duration::from_secs(u64::MAX)));
+        pacer.observe(at(20), None, Some(Duration::from_secs(u64::MAX)));
         assert_eq!(pacer.take(at(20)), Err(WINDOW), "a window is no longer than that");
         assert_eq!(pacer.take(Duration::from_secs(3)), Ok(()));
-        pacer.learn(Duration::from_secs(3), Some(0), None);
+        pacer.observe(Duration::from_secs(3), Some(0), None);
         assert_eq!(pacer.take(Duration::from_secs(4)), Err(Duration::from_secs(16)));
         assert_eq!(pacer.take(Duration::ZERO), Err(Duration::from_secs(20)));
     }

@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 use dust_protocol::http::{self as wire, Unreadable};
 use dust_protocol::list::{EmptyPages, MAX_PAGE};
 use dust_protocol::{
-    Entry, Glob, LeafKind, LeafPage, ListItem, ListRequest, Order, Page, Path, Select, Selector, flatten, value,
+    Entry, LeafKind, LeafPage, ListItem, ListRequest, Order, Page, Path, Pattern, Select, Selector, flatten, value,
 };
 
 use super::HttpTransport;
 use super::call::Deadline;
 use super::request::Request;
 use super::window::Window;
-use crate::entity::Measure;
+use crate::entity::SizeLimit;
 use crate::error::DustErr;
 use crate::error::http::{About, Call, Operation};
 
@@ -148,7 +148,7 @@ impl HttpTransport {
         path: &Path,
         after: Option<&str>,
     ) -> Result<LeafPage, DustErr> {
-        let pattern = Glob::render_subtree(path)?;
+        let pattern = Pattern::render_subtree(path)?;
         let mut limit = self.page_size(MAX_PAGE);
         loop {
             let read = |body: &[u8]| {
@@ -205,7 +205,7 @@ impl HttpTransport {
             return Ok(Some(leaf));
         }
         let mut request = all_below(path);
-        let (mut leaves, mut revision, mut measure) = (Vec::new(), 0, Measure::default());
+        let (mut leaves, mut revision, mut measure) = (Vec::new(), 0, SizeLimit::default());
         let mut empty = EmptyPages::default();
         loop {
             let call = self.about(Operation::Get, About::Path(path));
@@ -285,7 +285,7 @@ impl HttpTransport {
 /// The list of everything below a path.
 fn all_below(path: &Path) -> ListRequest {
     // By a pattern, as far as any can name it: a server may not know ranges.
-    let selector = Glob::below(path).map_or_else(|| Selector::below(path), Selector::Pattern);
+    let selector = Pattern::below(path).map_or_else(|| Selector::below(path), Selector::Pattern);
     let (order, select) = (Order::Ascending, Select::Entries);
     ListRequest { selector, limit: MAX_PAGE, order, select, after: None }
 }

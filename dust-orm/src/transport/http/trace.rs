@@ -6,11 +6,11 @@ use super::request::Request;
 use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::error::http::{About, Call};
-use crate::world::World;
+use crate::world::Runtime;
 
 /// A call under way. Its event is sent when it ends, be it that its future is dropped.
 pub(super) struct Trace<'a> {
-    world: &'a dyn World,
+    world: &'a dyn Runtime,
     config: &'a DustConfig,
     call: &'a Call<'a>,
     request: &'a Request,
@@ -23,7 +23,7 @@ pub(super) struct Trace<'a> {
 
 impl<'a> Trace<'a> {
     pub(super) fn start(
-        world: &'a dyn World,
+        world: &'a dyn Runtime,
         config: &'a DustConfig,
         call: &'a Call<'a>,
         request: &'a Request,

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dust_protocol::{Glob, OpKind, Selector};
+use dust_protocol::{OpKind, Pattern, Selector};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -14,9 +14,9 @@ use tokio_tungstenite::tungstenite::Message;
 use super::*;
 use crate::error::ErrKind;
 use crate::feed::Delivery;
-use crate::sync::session::StoreState;
-use crate::sync::session::tests::server::{Connection, Server};
-use crate::sync::{SyncClientBuilder, Timing};
+use crate::realtime::session::StoreState;
+use crate::realtime::session::tests::server::{Connection, Server};
+use crate::realtime::{SyncClientBuilder, Timing};
 
 mod backpressure;
 mod endless;
@@ -120,8 +120,8 @@ fn set(at: &str, value: &str) -> BatchOp {
     BatchOp::set(path(at), raw(value))
 }
 
-fn glob(text: &str) -> Glob {
-    Glob::parse(text).unwrap()
+fn glob(text: &str) -> Pattern {
+    Pattern::parse(text).unwrap()
 }
 
 /// Waits for something that is certain to come, however busy the machine is.

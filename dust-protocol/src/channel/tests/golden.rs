@@ -2,23 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use rmpv::Value as Packed;
 use serde_json::Value;
 
 use crate::LeafKind;
-use crate::channel::{Frame, Frames, Incoming, Message};
+use crate::channel::{Frame, Incoming, Message};
 
 /// A recorded frame.
 struct Recorded {
     file: String,
     from_server: bool,
-    /// As it was recorded: MessagePack in the notation of the recorder, but for its moments and bytes.
-    shown: String,
-    /// As it is read: of MessagePack, from bytes.
     text: String,
 }
 
-/// The recorded frames, JSON and MessagePack.
+/// The recorded frames. The recorder shows MessagePack frames as JSON too.
 fn recorded() -> Vec<Recorded> {
     let wire = recordings::folder();
     let mut frames = Vec::new();
@@ -26,63 +22,16 @@ fn recorded() -> Vec<Recorded> {
         let file = file.unwrap();
         let name = file.file_name().into_string().unwrap();
         for line in std::fs::read_to_string(file.path()).unwrap().lines() {
-            let file = name.clone();
-            let frame =
-                |way: &str, form: &str| line.split_once(&format!("] {way} {form} ")).map(|(_, frame)| frame.trim());
-            let framed =
-                |form| frame("<-", form).map(|frame| (true, frame)).or(frame("->", form).map(|frame| (false, frame)));
-            if let Some((from_server, frame)) = framed("text") {
-                frames.push(Recorded { file, from_server, shown: frame.to_owned(), text: frame.to_owned() });
-            } else if let Some((from_server, frame)) = framed("binary msgpack") {
-                let mut value: Value = serde_json::from_str(frame).unwrap();
-                let mut bytes = Vec::new();
-                rmpv::encode::write_value(&mut bytes, &pack(&mut value)).unwrap();
-                let unpacked = Frames::MessagePack.unpack(&bytes);
-                // Bytes that are no text, which only a client ever sent.
-                if frame.contains("b'") && !from_server {
-                    assert!(unpacked.unwrap_err().to_string().contains("UTF-8"));
-                    continue;
+            let framed = |way: &str, form: &str| line.split_once(&format!("] {way} {form} ")).map(|(_, frame)| frame);
+            for form in ["text", "binary msgpack"] {
+                let received = framed("<-", form).map(|frame| (true, frame));
+                if let Some((from_server, text)) = received.or(framed("->", form).map(|frame| (false, frame))) {
+                    frames.push(Recorded { file: name.clone(), from_server, text: text.trim().to_owned() });
                 }
-                let text = unpacked.unwrap_or_else(|error| panic!("{file}: {error}: {frame}"));
-                let again = Frames::pack(&value.to_string()).unwrap();
-                assert_eq!(Frames::MessagePack.unpack(&again).unwrap(), value.to_string(), "{file}");
-                frames.push(Recorded { file, from_server, shown: value.to_string(), text });
             }
         }
     }
     frames
-}
-
-/// The MessagePack bytes of a recorded value, by another writer. A time becomes the text that it is in JSON frames.
-fn pack(value: &mut Value) -> Packed {
-    match value {
-        Value::Null => Packed::Nil,
-        Value::Bool(flag) => (*flag).into(),
-        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
-            (Some(number), _) => number.into(),
-            (_, Some(number)) => number.into(),
-            _ => number.as_f64().unwrap().into(),
-        },
-        Value::String(text) if text.starts_with("Timestamp(") => {
-            let (bytes, written) = match text.as_str() {
-                "Timestamp(seconds=1767323045, nanoseconds=0)" => {
-                    (1_767_323_045_u32.to_be_bytes().to_vec(), "2026-01-02T03:04:05Z")
-                }
-                "Timestamp(seconds=1767323045, nanoseconds=500000000)" => {
-                    ((500_000_000_u64 << 34 | 1_767_323_045).to_be_bytes().to_vec(), "2026-01-02T03:04:05.5Z")
-                }
-                other => panic!("{other}"),
-            };
-            *text = written.to_owned();
-            Packed::Ext(-1, bytes)
-        }
-        Value::String(text) if text == "b'\\x00\\xff'" => Packed::Binary(vec![0x00, 0xff]),
-        Value::String(text) => text.as_str().into(),
-        Value::Array(items) => Packed::Array(items.iter_mut().map(pack).collect()),
-        Value::Object(members) => {
-            Packed::Map(members.iter_mut().map(|(key, value)| (key.as_str().into(), pack(value))).collect())
-        }
-    }
 }
 
 /// The expected content of a payload, parsed without the code under test.
@@ -96,8 +45,8 @@ fn parts(frame: &str) -> (Value, Value, String, String, Value) {
 #[test]
 fn every_recorded_frame_is_read() {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for Recorded { file, from_server, shown, text } in recorded() {
-        let (join_ref, reference, topic, event, payload) = parts(&shown);
+    for Recorded { file, from_server, text } in recorded() {
+        let (join_ref, reference, topic, event, payload) = parts(&text);
         let frame = Frame::decode(&text).unwrap_or_else(|error| panic!("{file}: {error}: {text}"));
         assert_eq!(frame.join_ref.as_deref(), join_ref.as_str(), "{text}");
         assert_eq!((&*frame.topic, &*frame.event), (topic.as_str(), event.as_str()));

@@ -65,7 +65,7 @@ fn condition_and_fence_are_encoded() {
     assert!(frame.contains("\"value\":123456789012345678901234567890"), "{frame}");
     let payload = sent(&write);
     assert_eq!((&payload["if_match"], &payload["fence"]), (&json!(34), &json!({"key": "lock", "token": 40})));
-    write.precondition = Some(Precondition::IfAbsent);
+    write.precondition = Some(Precondition::IfLeafAbsent);
     assert_eq!(sent(&write)["if_absent"], json!(true));
 }
 
@@ -89,8 +89,8 @@ fn file_is_encoded_as_base64() {
 fn request_without_a_form_is_refused_by_encode() {
     let refused = |write: &Write| Request::Write { write, client_op_id: "c" }.encode(Some(1), 2, "t").unwrap_err();
     let mut vacant = Write::new(path("p"), Op::Set(raw("1")));
-    vacant.precondition = Some(Precondition::IfVacant);
-    assert_eq!(refused(&vacant), RequestError::IfVacant);
+    vacant.precondition = Some(Precondition::IfSubtreeAbsent);
+    assert_eq!(refused(&vacant), RequestError::IfSubtreeAbsent);
     assert_eq!(refused(&Write::new(path("p"), Op::PutFile(raw("{}")))), RequestError::FileReference);
     let long = RawJson::from_serialize(&"x".repeat(MAX_OUTGOING)).unwrap();
     assert!(matches!(refused(&Write::new(path("p"), Op::Set(long))), RequestError::TooLarge { .. }));

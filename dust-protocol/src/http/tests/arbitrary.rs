@@ -7,7 +7,7 @@ fn read_as_anything(body: &[u8]) {
     let path = Path::parse("a/b").unwrap();
     let _ = (entry(body, &path), store_seq(body), leaves(body, std::slice::from_ref(&path)));
     for select in [Select::Entries, Select::Keys, Select::Prefixes] {
-        let _ = page_both_ways(body, &ListRequest { select, ..ListRequest::pattern(Glob::parse("a/**").unwrap()) });
+        let _ = page_both_ways(body, &ListRequest { select, ..ListRequest::pattern(Pattern::parse("a/**").unwrap()) });
     }
 }
 
@@ -52,7 +52,7 @@ proptest! {
             })
             .collect();
         let body = format!(r#"{{"items":[{}],"next_cursor":{cursor}}}"#, items.join(","));
-        let request = ListRequest { order, after, ..ListRequest::pattern(Glob::parse(pattern).unwrap()) };
+        let request = ListRequest { order, after, ..ListRequest::pattern(Pattern::parse(pattern).unwrap()) };
         let _ = page_both_ways(body.as_bytes(), &request);
     }
 

@@ -9,7 +9,7 @@ type Reads<'a> = &'a dyn Fn(&str) -> bool;
 #[test]
 fn array_as_object_is_refused() {
     let path = Path::parse("a/b").unwrap();
-    let all = ListRequest::pattern(Glob::parse("a/**").unwrap());
+    let all = ListRequest::pattern(Pattern::parse("a/**").unwrap());
     let keys = ListRequest { select: Select::Keys, ..all.clone() };
     let is_entry = |body: &str| entry(body.as_bytes(), &path).is_ok();
     let is_page = |body: &str| page_both_ways(body.as_bytes(), &all).is_ok();

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use dust_orm::cache::SqlCache;
-use dust_orm::sync::SyncClient;
+use dust_orm::realtime::SyncClient;
+use dust_orm::realtime::cache::SqlCache;
 
 use crate::entities::page::{self, LEAVES, page};
 use crate::measure::{Meter, Turns};

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::pin::pin;
 
-use dust_protocol::{Glob, ListRequest};
+use dust_protocol::{ListRequest, Pattern};
 use futures_util::TryStreamExt;
 
 use crate::entities::page::{self, LEAVES};
@@ -85,7 +85,7 @@ async fn stream(plan: &mut Plan, by_hand: &ByHand, repo: &dust_orm::DustRepo, re
         return Ok(());
     }
     let transport = repo.transport();
-    let request = ListRequest::pattern(Glob::parse("pages/**")?);
+    let request = ListRequest::pattern(Pattern::parse("pages/**")?);
     // Connections and their buffers are there already.
     let of_a_page = most(async || {
         black_box(transport.list(&request).await?);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dust_orm::feed::Ops;
 use dust_orm::repo::Subscription;
 use dust_orm::{DustRepo, Event};
-use dust_protocol::{Glob, Op, Path, RawJson, Write};
+use dust_protocol::{Op, Path, Pattern, RawJson, Write};
 use dust_store::{Origin, Store};
 use serde_json::json;
 use tokio::sync::{Notify, broadcast};
@@ -95,7 +95,7 @@ async fn untouched(plan: &mut Plan) -> Result<()> {
     let (alone, among) = (Store::in_memory()?, Store::in_memory()?);
     let quiet = DustRepo::with_store(alone.clone()).transport().hub().await?;
     let hub = DustRepo::with_store(among.clone()).transport().hub().await?;
-    let pattern = |number: usize| Glob::parse(&format!("entity-{number}/**"));
+    let pattern = |number: usize| Pattern::parse(&format!("entity-{number}/**"));
     // One, so that the hub has work to do; all others differ.
     let _one = quiet.subscribe(&pattern(0)?, 1000);
     let _many = (0..scale.subscribers)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dust_orm::sync::session::Work;
+use dust_orm::realtime::session::CommandKind;
 use dust_protocol::{Fence, Op, OpKind, Path, PathError, Precondition, RawJson, Write};
 
 use crate::dice::Dice;
@@ -54,7 +54,7 @@ pub(super) struct Call {
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     /// Asks its client.
-    Ask(Work),
+    Ask(CommandKind),
     /// Reads the mirror.
     Read(&'static str),
     /// Writes over HTTP, and waits until the mirror has it.
@@ -75,13 +75,13 @@ pub(super) fn step(dice: &mut Dice, knowledge: &Knowledge, number: usize) -> Res
     let kind = dice.pick(&[(60, 'w'), (20, 'r'), (8, 'f'), (8, 'h'), (4, 'c')]);
     Ok(match kind {
         Some('r') => Step::Read(["**", "a/**", "*/x", "c/*", "b/**"][dice.index(5)]),
-        Some('f') => Step::Ask(Work::Refresh),
-        Some('c') => Step::Ask(Work::CatchUp(0)),
+        Some('f') => Step::Ask(CommandKind::Refresh),
+        Some('c') => Step::Ask(CommandKind::CatchUp(0)),
         Some('h') => {
             let writes = dice.within(1, 4);
             Step::Http((0..writes).map(|_| plain_write(dice, number)).collect::<Result<_, _>>()?)
         }
-        _ => Step::Ask(Work::Write(write(dice, knowledge, number)?)),
+        _ => Step::Ask(CommandKind::Write(write(dice, knowledge, number)?)),
     })
 }
 
@@ -128,7 +128,7 @@ fn write(dice: &mut Dice, knowledge: &Knowledge, number: usize) -> Result<Write,
     if matches!(write.op, Op::Set(_) | Op::Delete) && dice.percent(25) {
         let seen = knowledge.revisions.len();
         write.precondition = match dice.below(3) {
-            0 if matches!(write.op, Op::Set(_)) => Some(Precondition::IfAbsent),
+            0 if matches!(write.op, Op::Set(_)) => Some(Precondition::IfLeafAbsent),
             _ if seen > 0 => Some(Precondition::IfMatch(knowledge.revisions[dice.index(seen)])),
             _ => Some(Precondition::IfMatch(1)),
         };

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use dust_orm::sync::session::{Command, CommandId, StoreId, Timing, Work};
+use dust_orm::realtime::session::{Command, CommandId, CommandKind, StoreId, Timing};
 use dust_orm::{DustErr, ErrKind};
 use dust_protocol::channel::Written;
-use dust_protocol::{CommittedOp, Fence, Glob, Op, OpKind, Write};
+use dust_protocol::{CommittedOp, Fence, Op, OpKind, Pattern, Write};
 
 use super::call::{self, Call, Outcome, Step};
 use super::client::Client;
@@ -43,18 +43,18 @@ impl World {
             Step::Http(writes) => {
                 self.tell(|| format!("caller {caller} writes over HTTP to s{store}"));
                 match self.write_http(store, writes)? {
-                    Some(seq) => self.ask(caller, store, Work::CatchUp(seq)),
+                    Some(seq) => self.ask(caller, store, CommandKind::CatchUp(seq)),
                     None => {
                         self.go_on(caller);
                         Ok(())
                     }
                 }
             }
-            Step::Ask(Work::CatchUp(_)) => {
+            Step::Ask(CommandKind::CatchUp(_)) => {
                 // That of another caller, who has told this one.
                 let seq = self.server.stores[store].ledger.seq();
                 let seq = self.dice.within(seq.saturating_sub(3), seq);
-                self.ask(caller, store, Work::CatchUp(seq))
+                self.ask(caller, store, CommandKind::CatchUp(seq))
             }
             Step::Ask(work) => self.ask(caller, store, work),
         }
@@ -74,7 +74,7 @@ impl World {
             let what = format!("its callers know of op {}, the mirror has {}", seen.told, seen.mirror.seq());
             return Err(self.violation(Promise::OrderOfCalls, client, store, what));
         }
-        let pattern = Glob::parse(pattern).map_err(|error| broken(error.to_string()))?;
+        let pattern = Pattern::parse(pattern).map_err(|error| broken(error.to_string()))?;
         let ledger = self.server.stores[store].ledger_of(seen.era);
         ledger.check(&seen.mirror, &pattern, Promise::ReadsAreStates)?;
         let leaves = ledger::shown(&seen.mirror, &pattern).map_err(broken)?;
@@ -83,16 +83,16 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn ask(&mut self, caller: usize, store: usize, work: Work) -> Checked {
+    pub(super) fn ask(&mut self, caller: usize, store: usize, work: CommandKind) -> Checked {
         let client = self.callers[caller].client;
         let index = self.calls.len();
         self.tell(|| format!("caller {caller} asks client {client}, s{store}: call {index}: {work:?}"));
         let target = match &work {
-            Work::Write(write) => Some((write.path.clone(), write.op.kind(), write.fence.clone())),
+            CommandKind::Write(write) => Some((write.path.clone(), write.op.kind(), write.fence.clone())),
             _ => None,
         };
         let plain = match &work {
-            Work::Write(write) if write.fence.is_none() && matches!(write.op, Op::Set(_) | Op::Delete) => {
+            CommandKind::Write(write) if write.fence.is_none() && matches!(write.op, Op::Set(_) | Op::Delete) => {
                 Some(write.clone())
             }
             _ => None,
@@ -111,7 +111,7 @@ impl World {
             plain,
             // An answer to this has to be about what was there when it was asked.
             since: match work {
-                Work::CatchUp(seq) => seq,
+                CommandKind::CatchUp(seq) => seq,
                 _ => self.server.stores[store].ledger.seq(),
             },
             due: time + Timing::default().deadline,
@@ -120,7 +120,7 @@ impl World {
             found_era: 0,
         });
         self.callers[caller].waits_for = Some(index);
-        if let (Work::Write(write), true) = (&work, self.mutation == Some(Mutation::ClientShowsUncommitted)) {
+        if let (CommandKind::Write(write), true) = (&work, self.mutation == Some(Mutation::ClientShowsUncommitted)) {
             show_uncommitted(&mut self.clients[client], store, write);
         }
         let wait = if self.dice.percent(50) { Duration::MAX } else { Duration::ZERO };

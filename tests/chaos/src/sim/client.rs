@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dust_orm::feed::Hub;
-use dust_orm::sync::Mirror;
-use dust_orm::sync::session::{Session, StoreId, StoreState, Timing};
+use dust_orm::realtime::Mirror;
+use dust_orm::realtime::session::{Session, StoreId, StoreState, Timing};
 use dust_protocol::CommittedOp;
 
 use super::followers::{Follower, followers};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use dust_orm::feed::{Delivery, Hub, Ops, QUEUE};
-use dust_orm::sync::Mirror;
-use dust_protocol::Glob;
+use dust_orm::realtime::Mirror;
+use dust_protocol::Pattern;
 use futures_util::{FutureExt, StreamExt};
 
 use crate::dice::Dice;
@@ -14,7 +14,7 @@ const PATTERNS: [&str; 5] = ["**", "a/**", "*/x", "b/**", "c/*"];
 
 /// One who keeps a copy of what matches a pattern, by what its subscription tells it.
 pub(super) struct Follower {
-    pattern: Glob,
+    pattern: Pattern,
     ops: Ops,
     copy: Mirror,
     /// How often in a hundred times it listens. Who always listens misses nothing.
@@ -28,7 +28,7 @@ pub(super) struct Follower {
 /// The subscribers of a store: one who hears everything at once, and two who are slow and have little room.
 pub(super) fn followers(hub: &Arc<Hub>, mirror: &Mirror, era: usize, dice: &mut Dice) -> Result<Vec<Follower>, String> {
     let follower = |pattern: &str, room, listens| -> Result<Follower, String> {
-        let pattern = Glob::parse(pattern).map_err(|error| error.to_string())?;
+        let pattern = Pattern::parse(pattern).map_err(|error| error.to_string())?;
         let ops = hub.subscribe(&pattern, room);
         Ok(Follower { pattern, ops, copy: mirror.clone(), listens, last: mirror.seq(), era })
     };

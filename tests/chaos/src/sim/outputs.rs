@@ -1,7 +1,7 @@
 //! Doing what sessions want done, as the task does that owns a socket.
 
 use dust_orm::DustErr;
-use dust_orm::sync::session::Output;
+use dust_orm::realtime::session::Output;
 use dust_protocol::PackedLeaves;
 
 use super::mutation::Mutation;

@@ -1,6 +1,6 @@
 //! What has to be true when all is quiet.
 
-use dust_protocol::Glob;
+use dust_protocol::Pattern;
 
 use super::call::{Call, Outcome};
 use super::world::{Checked, World, broken};
@@ -10,7 +10,7 @@ use crate::violation::{Promise, Violation};
 impl World {
     /// What has to be true when all is quiet.
     pub(super) fn check(&mut self) -> Checked {
-        let everything = Glob::parse("**").map_err(|error| broken(error.to_string()))?;
+        let everything = Pattern::parse("**").map_err(|error| broken(error.to_string()))?;
         for (client, this) in self.clients.iter().enumerate() {
             for (store, (seen, kept)) in this.stores.iter().zip(&self.server.stores).enumerate() {
                 let wrong = |what| self.violation(Promise::MirrorIsExact, client, store, what);

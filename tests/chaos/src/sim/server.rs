@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dust_emulator::{Emulator, RateLimit, Unplugged};
+use dust_emulator::{Emulator, InProcessServer, RateLimit};
 use dust_store::{ManualClock, Origin, Store};
 
 use super::plan::Plan;
 use crate::ledger::Ledger;
 
 pub(super) struct Server {
-    pub(super) unplugged: Unplugged,
+    pub(super) unplugged: InProcessServer,
     clock: Arc<ManualClock>,
     told_ms: u64,
     pub(super) stores: Vec<Kept>,

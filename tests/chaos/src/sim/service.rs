@@ -1,7 +1,7 @@
 //! What the server does, and what it has committed.
 
-use dust_emulator::Twist;
-use dust_orm::sync::session::StoreId;
+use dust_emulator::ReplyFault;
+use dust_orm::realtime::session::StoreId;
 use dust_protocol::{BatchOp, CommittedOp, Op, Write};
 
 use super::call::{self, Call, Outcome};
@@ -29,7 +29,7 @@ impl World {
             return Ok(());
         }
         let is_write = frame.contains(r#","write",{"#);
-        let mut twist = Twist::default();
+        let mut twist = ReplyFault::default();
         if is_write && self.dice.percent(self.plan.twists) {
             match self.dice.within(u64::from(self.plan.is_calm), 3) {
                 0 => (twist.no_reply, _) = (true, self.counts.add("reply lost")),
@@ -43,7 +43,7 @@ impl World {
         }
         self.mute(wire, frame, &mut twist);
         self.tell(|| {
-            let how = if twist == Twist::default() { String::new() } else { format!(" ({twist:?})") };
+            let how = if twist == ReplyFault::default() { String::new() } else { format!(" ({twist:?})") };
             format!("server <- wire {wire}: {frame}{how}")
         });
         let mut times = 1;
@@ -57,7 +57,7 @@ impl World {
             } else if self.is(Mutation::ServerWritesTwice, 30) {
                 times = 2;
             } else if self.is(Mutation::ServerRefusesWhatItWrote, 30) {
-                twist = Twist { no_reply: true, no_event: true, ..Twist::default() };
+                twist = ReplyFault { no_reply: true, no_event: true, ..ReplyFault::default() };
                 refusal = Some(r#"{"status":"error","response":{"reason":"conflict"}}"#.to_owned());
             } else if self.is(Mutation::ServerIgnoresFences, 100) {
                 changed = Some(frame.replace(r#""fence":"#, r#""fences":"#));
@@ -112,7 +112,7 @@ impl World {
     }
 
     /// Takes away what a client is not to be answered.
-    fn mute(&mut self, wire: usize, frame: &str, twist: &mut Twist) {
+    fn mute(&mut self, wire: usize, frame: &str, twist: &mut ReplyFault) {
         let mute = &mut self.clients[self.wires[wire].client].mute;
         let (is_join, is_status) = (frame.contains(r#","phx_join",{"#), frame.contains(r#","status",{"#));
         let (left, muted, what) = match () {
@@ -304,7 +304,7 @@ impl World {
         let blind = self.clients.iter().map(|client| {
             let cached = &client.stores[store].cached;
             let blind = if cached.last_op_id().is_some() { 0 } else { cached.seq() };
-            blind.max(client.session.blind_through(StoreId(store)))
+            blind.max(client.session.undetected_rewind_limit(StoreId(store)))
         });
         let least = blind.max().unwrap_or_default();
         let kept = &mut self.server.stores[store];

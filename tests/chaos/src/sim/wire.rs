@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use dust_emulator::Line;
+use dust_emulator::LoopbackSocket;
 
 /// A connection, from the moment it is open.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(super) struct Wire {
     /// Which start of the client opened it.
     pub(super) start: u64,
     /// The server's end, while it has one.
-    pub(super) line: Option<Line>,
+    pub(super) line: Option<LoopbackSocket>,
     /// Whether the client holds its end.
     pub(super) is_held: bool,
     pub(super) up: Way,
@@ -34,7 +34,7 @@ pub(super) struct Way {
 }
 
 impl Wire {
-    pub(super) fn new(client: usize, start: u64, line: Line) -> Wire {
+    pub(super) fn new(client: usize, start: u64, line: LoopbackSocket) -> Wire {
         Wire {
             client,
             start,

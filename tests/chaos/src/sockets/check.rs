@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use dust_orm::sync::Mirror;
+use dust_orm::realtime::Mirror;
 use dust_protocol::{CommittedOp, OpKind};
 
 use super::load::{COUNTER, History, Outcome, Read, Written, lock};
@@ -187,7 +187,7 @@ fn in_order(heard: &[Option<u64>], violations: &mut Vec<Violation>) {
 
 #[cfg(test)]
 mod tests {
-    use dust_protocol::{Glob, Path, RawJson};
+    use dust_protocol::{Path, Pattern, RawJson};
 
     use super::*;
 
@@ -270,7 +270,7 @@ mod tests {
             broken(
                 &log(),
                 told(),
-                vec![Read { client: 0, pattern: Glob::parse("a/*").unwrap(), from, to, shown }],
+                vec![Read { client: 0, pattern: Pattern::parse("a/*").unwrap(), from, to, shown }],
                 vec![],
             )
         };

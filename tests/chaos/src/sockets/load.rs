@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dust_orm::feed::{Delivery, QUEUE};
-use dust_orm::sync::SyncClient;
+use dust_orm::realtime::SyncClient;
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustErr, ErrKind, Transport};
-use dust_protocol::{BatchOp, Glob, Op, Path, RawJson, Write};
+use dust_protocol::{BatchOp, Op, Path, Pattern, RawJson, Write};
 use futures_util::StreamExt;
 
 use crate::dice::Dice;
@@ -45,7 +45,7 @@ pub(super) struct Written {
 #[derive(Clone, Debug)]
 pub(super) struct Read {
     pub(super) client: usize,
-    pub(super) pattern: Glob,
+    pub(super) pattern: Pattern,
     /// The ops that the reader may see the state at.
     pub(super) from: u64,
     pub(super) to: u64,
@@ -200,7 +200,7 @@ pub(super) async fn read(subject: Subject, history: Arc<History>, seed: u64) -> 
     let mut dice = Dice::new(seed);
     while history.goes_on() {
         let pattern = ["**", "a/**", "*/x", "b/**"][dice.index(4)];
-        let pattern = Glob::parse(pattern).map_err(|error| error.to_string())?;
+        let pattern = Pattern::parse(pattern).map_err(|error| error.to_string())?;
         let from = subject.seq().max(subject.told.load(Ordering::SeqCst));
         let listed = tokio::time::timeout(PATIENCE, subject.transport.list(&list(&pattern))).await;
         match listed {
@@ -218,13 +218,13 @@ pub(super) async fn read(subject: Subject, history: Arc<History>, seed: u64) -> 
     Ok(())
 }
 
-fn list(pattern: &Glob) -> dust_protocol::ListRequest {
+fn list(pattern: &Pattern) -> dust_protocol::ListRequest {
     dust_protocol::ListRequest::pattern(pattern.clone())
 }
 
 /// Listens until the client is shut down.
 pub(super) async fn listen(subject: Subject, history: Arc<History>) -> Result<(), String> {
-    let pattern = Glob::parse("**").map_err(|error| error.to_string())?;
+    let pattern = Pattern::parse("**").map_err(|error| error.to_string())?;
     let hub = subject.transport.hub().await.map_err(|error| error.to_string())?;
     let mut ops = hub.subscribe(&pattern, QUEUE);
     drop(hub);

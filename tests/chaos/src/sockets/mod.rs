@@ -16,10 +16,10 @@ use std::time::Duration;
 
 pub use child::{ARGUMENT, serve};
 use dust_orm::Transport;
-use dust_orm::sync::SyncClient;
-use dust_orm::sync::session::Timing;
+use dust_orm::realtime::SyncClient;
+use dust_orm::realtime::session::Timing;
 use dust_orm::transport::RealtimeTransport;
-use dust_protocol::{CommittedOp, Glob, ListRequest, Op, RawJson, Write};
+use dust_protocol::{CommittedOp, ListRequest, Op, Pattern, RawJson, Write};
 use dust_store::Store;
 use tokio::time::Instant;
 
@@ -213,8 +213,8 @@ pub async fn run(options: Options) -> Result<Outcomes, String> {
     Ok(outcomes)
 }
 
-fn everything() -> Result<Glob, String> {
-    Glob::parse("**").map_err(|error| error.to_string())
+fn everything() -> Result<Pattern, String> {
+    Pattern::parse("**").map_err(|error| error.to_string())
 }
 
 /// A client behind a proxy: impatient, so that much happens in a short time.

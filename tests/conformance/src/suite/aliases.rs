@@ -214,8 +214,8 @@ async fn a_set_goes_on_from_the_old_name(cx: &Context) {
     }
     cx.set_all(old()).await;
     cx.set("aliased/a/labels", json!(["x", "y"])).await;
-    assert_eq!(*cx.repo.add("a", flat::Column::Tags, "z").await.unwrap(), ["z", "x", "y"]);
-    assert_eq!(*cx.repo.remove("a", flat::Column::Tags, "x").await.unwrap(), ["z", "y"]);
+    assert_eq!(*cx.repo.add_to_set("a", flat::Column::Tags, "z").await.unwrap(), ["z", "x", "y"]);
+    assert_eq!(*cx.repo.remove_from_set("a", flat::Column::Tags, "x").await.unwrap(), ["z", "y"]);
     assert_eq!(*cx.repo.get::<flat::Entity>("a").await.unwrap().tags, ["z", "y"]);
 }
 
@@ -240,7 +240,7 @@ async fn records_far_apart_are_read_by_their_old_names(cx: &Context) {
         let filler: Vec<_> = filler.chain([(format!("plain/{key}/headline"), json!(key))]).collect();
         cx.set_all(filler.iter().map(|(path, value)| (path.as_str(), value.clone()))).await;
     }
-    let found = cx.repo.get_many::<plain::Entity>(keys.clone()).await.unwrap();
+    let found = cx.repo.find_many::<plain::Entity>(keys.clone()).await.unwrap();
     let titles: Vec<String> = found.into_iter().map(|model| model.unwrap().title).collect();
     assert_eq!(titles, keys);
 }

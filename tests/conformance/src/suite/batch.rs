@@ -80,14 +80,14 @@ async fn a_record_that_exists_writes_nothing(cx: &Context) {
         .batch_write([BatchEntry::insert(new_link("b")), BatchEntry::insert(new_link("a")).if_absent()])
         .await
         .unwrap_err();
-    let if_vacant = cx.transport.capabilities().if_vacant;
-    assert_eq!(error.kind(), if if_vacant { ErrKind::Exists } else { ErrKind::NotSupported }, "{error}");
+    let if_subtree_absent = cx.transport.capabilities().if_subtree_absent;
+    assert_eq!(error.kind(), if if_subtree_absent { ErrKind::Exists } else { ErrKind::NotSupported }, "{error}");
     assert_eq!(cx.leaves_of_all().await, before);
 }
 
 async fn a_record_that_does_not_exist_is_written(cx: &Context) {
     let entries = || ["a", "b"].map(|slug| BatchEntry::insert(new_link(slug)).if_absent());
-    if cx.transport.capabilities().if_vacant {
+    if cx.transport.capabilities().if_subtree_absent {
         cx.repo.batch_write(entries()).await.unwrap();
         assert_eq!(cx.repo.all::<link::Entity>().await.unwrap(), ["a", "b"].map(link));
     } else {

@@ -267,7 +267,7 @@ async fn a_put_by_revision(cx: &Context) {
 }
 
 async fn a_put_if_absent(cx: &Context) {
-    if !cx.transport.capabilities().if_vacant {
+    if !cx.transport.capabilities().if_subtree_absent {
         assert_eq!(cx.repo.put(link("dust")).if_absent().await.unwrap_err().kind(), ErrKind::NotSupported);
         assert_eq!(cx.leaves("links").await, []);
         return;
@@ -371,7 +371,7 @@ async fn insert_if_absent_replaces_nothing(cx: &Context) {
 /// Where a record cannot be compared as a whole, its insert begins with a claim; a writer may stop right after it.
 /// Nobody sees that, and the next writer takes it over.
 async fn what_an_insert_if_absent_left_behind_is_taken_over(cx: &Context) {
-    if cx.transport.capabilities().if_vacant {
+    if cx.transport.capabilities().if_subtree_absent {
         return;
     }
     let (repo, probe) = cx.probe();
@@ -385,7 +385,7 @@ async fn what_an_insert_if_absent_left_behind_is_taken_over(cx: &Context) {
     assert_eq!(repo.find_by_id::<link::Entity>("dust").await.unwrap(), None);
     assert_eq!(repo.get::<link::Entity>("dust").await.unwrap_err().kind(), ErrKind::NotFound);
     assert_eq!(repo.find_versioned::<link::Entity>("dust").await.unwrap(), None);
-    assert_eq!(repo.get_many::<link::Entity>(["dust", "other"]).await.unwrap(), [None, None]);
+    assert_eq!(repo.find_many::<link::Entity>(["dust", "other"]).await.unwrap(), [None, None]);
     assert_eq!(repo.all::<link::Entity>().await.unwrap(), []);
     assert!(!repo.exists::<link::Entity>("dust").await.unwrap());
     assert!(!repo.exists::<setting::Entity>("theme").await.unwrap());
@@ -404,7 +404,7 @@ async fn an_insert_without_a_condition_meets_a_claim(cx: &Context) {
     let (repo, probe) = cx.probe();
     // Just before the record is written over its claim.
     let theirs = json!({"title": "theirs", "url": "u"});
-    let nth = if cx.transport.capabilities().if_vacant { 0 } else { 1 };
+    let nth = if cx.transport.capabilities().if_subtree_absent { 0 } else { 1 };
     probe.intrude_at(nth, set("links/dust", theirs));
     let error = repo.insert(new_link("dust")).if_absent().await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::Exists, "{error}");
@@ -413,7 +413,7 @@ async fn an_insert_without_a_condition_meets_a_claim(cx: &Context) {
 
 /// A claim is taken back only as far as nobody has written there since.
 async fn a_write_over_a_claim_stays_when_the_claim_is_taken_back(cx: &Context) {
-    if cx.transport.capabilities().if_vacant {
+    if cx.transport.capabilities().if_subtree_absent {
         return;
     }
     cx.repo.insert(link::ActiveModel { note: NotSet, ..new_link("dust") }).await.unwrap();

@@ -139,6 +139,6 @@ async fn stream_gives_what_all_gives(cx: &Context) {
 
 async fn get_many_keeps_the_order_of_the_keys(cx: &Context) {
     cx.repo.insert_many(["a", "b"].map(new_link)).await.unwrap();
-    let found = cx.repo.get_many::<link::Entity>(["b", "nobody", "a", "b"]).await.unwrap();
+    let found = cx.repo.find_many::<link::Entity>(["b", "nobody", "a", "b"]).await.unwrap();
     assert_eq!(found, [Some(link("b")), None, Some(link("a")), Some(link("b"))]);
 }

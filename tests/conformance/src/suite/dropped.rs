@@ -112,7 +112,7 @@ async fn a_batch_is_done_whole_or_not_at_all(cx: &Context) {
     };
     drop_everywhere(write, async |times| {
         let [left, right] = both(times);
-        let found = cx.repo.get_many::<link::Entity>([left.as_str(), right.as_str()]).await.unwrap();
+        let found = cx.repo.find_many::<link::Entity>([left.as_str(), right.as_str()]).await.unwrap();
         assert!(found.len() != 1, "half of a batch: {found:?}");
         assert_whole(&cx.repo, &left).await;
         assert_whole(&cx.repo, &right).await;

@@ -137,7 +137,7 @@ async fn an_error_of_one_read_fails_get_many(cx: &Context) {
     let (repo, probe) = cx.probe();
     let nth = if cx.transport.capabilities().remote { 0 } else { 1 };
     probe.fail_read(nth, DustErr::network("gone"));
-    assert_eq!(repo.get_many::<link::Entity>(["a", "b", "c"]).await.unwrap_err().kind(), ErrKind::Network);
+    assert_eq!(repo.find_many::<link::Entity>(["a", "b", "c"]).await.unwrap_err().kind(), ErrKind::Network);
 }
 
 async fn a_failed_read_before_a_write_writes_nothing(cx: &Context) {

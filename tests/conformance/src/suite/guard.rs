@@ -101,7 +101,7 @@ async fn a_record_that_does_not_fit_exists_all_the_same(cx: &Context) {
 async fn get_many_gives_none_for_what_does_not_fit(cx: &Context) {
     cx.set("links/a/title", json!("A")).await;
     cx.repo.insert(new_link("b")).await.unwrap();
-    let found = cx.repo.get_many::<link::Entity>(["a", "b"]).await.unwrap();
+    let found = cx.repo.find_many::<link::Entity>(["a", "b"]).await.unwrap();
     assert_eq!(found, [None, Some(link("b"))]);
 }
 

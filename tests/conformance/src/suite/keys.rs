@@ -51,7 +51,7 @@ async fn live_flat(cx: &Context, keys: &[&str]) {
     assert_eq!(all.len(), keys.len());
     all.retain(|link| !keys.contains(&link.slug.as_str()));
     assert_eq!(all, [], "keys that nobody wrote");
-    let found = cx.repo.get_many::<link::Entity>(keys.iter().copied()).await.unwrap();
+    let found = cx.repo.find_many::<link::Entity>(keys.iter().copied()).await.unwrap();
     for (key, found) in keys.iter().zip(found) {
         assert_eq!(found.as_ref(), Some(&link(key)));
         assert!(cx.repo.exists::<link::Entity>(*key).await.unwrap(), "{key:?}");
@@ -221,7 +221,10 @@ async fn keys_that_cannot_be_written_are_not_found(cx: &Context) {
         assert_eq!(cx.repo.get::<link::Entity>(key).await.unwrap_err().kind(), ErrKind::NotFound);
         assert!(!cx.repo.exists::<link::Entity>(key).await.unwrap());
     }
-    assert_eq!(cx.repo.get_many::<link::Entity>(["", "dust", "Dust"]).await.unwrap(), [None, Some(link("dust")), None]);
+    assert_eq!(
+        cx.repo.find_many::<link::Entity>(["", "dust", "Dust"]).await.unwrap(),
+        [None, Some(link("dust")), None]
+    );
 }
 
 async fn a_key_that_is_not_set_is_refused(cx: &Context) {

@@ -128,18 +128,18 @@ fn lists(calls: &[Call]) -> usize {
 async fn get_many_takes_requests_for_pages_and_not_for_records(cx: &Context) {
     cx.repo.insert_many(["a", "b"].map(new_link)).await.unwrap();
     let (repo, probe) = cx.probe();
-    let found = repo.get_many::<link::Entity>(["b", "a", "nobody", "a"]).await.unwrap();
+    let found = repo.find_many::<link::Entity>(["b", "a", "nobody", "a"]).await.unwrap();
     assert_eq!(found, [Some(link("b")), Some(link("a")), None, Some(link("a"))]);
     assert_eq!(lists(&probe.take_calls()), if is_remote(cx) { 1 } else { 3 });
-    assert_eq!(repo.get_many::<link::Entity>(Vec::<String>::new()).await.unwrap(), []);
+    assert_eq!(repo.find_many::<link::Entity>(Vec::<String>::new()).await.unwrap(), []);
     assert_eq!(probe.take_calls(), []);
-    repo.get_many::<link::Entity>(["a"]).await.unwrap();
+    repo.find_many::<link::Entity>(["a"]).await.unwrap();
     assert_eq!(probe.take_calls(), [Call::List]);
 
     // 1,200 records of three leaves are four pages.
     let slugs: Vec<String> = (0..1_200).map(|n| format!("k{n:04}")).collect();
     cx.repo.insert_many(slugs.iter().map(|slug| new_link(slug))).await.unwrap();
-    let found = repo.get_many::<link::Entity>(slugs.clone()).await.unwrap();
+    let found = repo.find_many::<link::Entity>(slugs.clone()).await.unwrap();
     assert!(found.into_iter().flatten().eq(slugs.iter().map(|slug| link(slug))));
     let calls = probe.take_calls();
     assert!(!is_remote(cx) || calls == [Call::List; 4], "{calls:?}");
@@ -154,13 +154,13 @@ async fn get_many_of_few_records_among_many_skips_the_rest(cx: &Context) {
     let (repo, probe) = cx.probe();
     // Two at the ends of 18 pages.
     let ends = ["k0001", "k5998", "k5999", "k9"];
-    let found = repo.get_many::<link::Entity>(ends).await.unwrap();
+    let found = repo.find_many::<link::Entity>(ends).await.unwrap();
     assert_eq!(found, [Some(link(ends[0])), Some(link(ends[1])), Some(link(ends[2])), None]);
     assert_eq!(probe.take_calls(), [Call::List; 2]);
     // One in each page and more: the rest is read by exact paths, which counts as a write, or in pages, whatever is
     // less.
     let apart: Vec<&String> = slugs.iter().step_by(400).collect();
-    let found = repo.get_many::<link::Entity>(apart.iter().map(|slug| (*slug).clone())).await.unwrap();
+    let found = repo.find_many::<link::Entity>(apart.iter().map(|slug| (*slug).clone())).await.unwrap();
     assert!(found.into_iter().flatten().eq(apart.iter().map(|slug| link(slug))));
     let calls = probe.take_calls();
     assert!(calls.len() <= apart.len(), "{calls:?}");

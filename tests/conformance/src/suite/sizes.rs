@@ -129,7 +129,7 @@ async fn keys_of_any_length_are_written_and_read(cx: &Context) {
         let seen = cx.repo.find_versioned::<link::Entity>(key.clone()).await.unwrap().unwrap();
         cx.repo.update(retitled(key, "new")).if_match(&seen.revision).await.unwrap();
     }
-    let found = cx.repo.get_many::<link::Entity>(keys.clone()).await.unwrap();
+    let found = cx.repo.find_many::<link::Entity>(keys.clone()).await.unwrap();
     assert!(found.iter().all(|link| link.as_ref().is_some_and(|link| link.title == "new")));
     assert_eq!(cx.repo.all::<link::Entity>().await.unwrap().len(), keys.len());
     for key in keys {

@@ -1,7 +1,6 @@
 //! Subscriptions: what subscribers hear of, on transports that can be subscribed to.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::channel;
 
 use dust_orm::repo::{RawEvent, Subscription};
 use dust_orm::{BatchEntry, DustErr, ErrKind, Event};
@@ -60,7 +59,7 @@ async fn a_transport_without_subscriptions_says_so(cx: &Context) {
         repo.subscribe::<link::Entity>().await.err(),
         repo.subscribe::<link::Entity>().raw().await.err(),
         repo.broadcast::<link::Entity>().await.err(),
-        repo.on::<link::Entity>(async |_| {}).await.err(),
+        repo.on_change::<link::Entity, _>(|_| std::future::ready(())).await.err(),
     ];
     for answer in answers {
         let expected = (!can_subscribe(cx)).then_some(ErrKind::NotSupported);
@@ -238,13 +237,17 @@ async fn a_callback_is_called_for_each_event(cx: &Context) {
     if !can_subscribe(cx) {
         return;
     }
-    let (tell, told) = channel();
-    let callback = cx.repo.on::<link::Entity>(async move |event| drop(tell.send(event))).await.unwrap();
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    let pass_on = move |event| {
+        sender.send(event).unwrap();
+        std::future::ready(())
+    };
+    let callback = cx.repo.on_change::<link::Entity, _>(pass_on).await.unwrap();
     cx.repo.insert(new_link("a")).await.unwrap();
     cx.repo.delete_by_id::<link::Entity>("a").await.unwrap();
-    assert_eq!([told.recv().unwrap(), told.recv().unwrap()], [upserted("a"), deleted("a")]);
+    assert_eq!([receiver.recv().await, receiver.recv().await], [Some(upserted("a")), Some(deleted("a"))]);
     drop(callback);
-    assert!(told.recv().is_err());
+    assert_eq!(receiver.recv().await, None);
 }
 
 async fn a_claim_is_not_heard_of(cx: &Context) {
@@ -262,7 +265,7 @@ async fn a_claim_is_not_heard_of(cx: &Context) {
     let bare = link::Model { note: None, ..link("bare") };
     assert_eq!(heard(cx, &mut links).await, [Event::Upserted(bare), Event::Upserted(edited)]);
     // A writer that stops after its claim.
-    if !cx.transport.capabilities().if_vacant {
+    if !cx.transport.capabilities().if_subtree_absent {
         let (repo, probe) = cx.probe();
         probe.fail_write(1, DustErr::timeout("stopped"));
         repo.insert(new_link("stopped")).if_absent().await.unwrap_err();

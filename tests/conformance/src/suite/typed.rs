@@ -43,8 +43,8 @@ async fn without_typed_ops_nothing_is_sent(cx: &Context) {
     let part = flat::ActiveModel { slug: Set("home".into()), title: Set("Home".into()), ..Default::default() };
     let refused: [DustErr; 5] = [
         repo.increment("home", flat::Column::Hits, 1).await.unwrap_err(),
-        repo.add("home", flat::Column::Tags, "rust").await.unwrap_err(),
-        repo.remove("home", flat::Column::Tags, "rust").await.unwrap_err(),
+        repo.add_to_set("home", flat::Column::Tags, "rust").await.unwrap_err(),
+        repo.remove_from_set("home", flat::Column::Tags, "rust").await.unwrap_err(),
         repo.put_file("home", flat::Column::Cover, "bytes").await.unwrap_err(),
         repo.merge(part).await.unwrap_err(),
     ];
@@ -191,26 +191,26 @@ async fn a_set_holds_each_member_once_and_the_newest_first(cx: &Context) {
     }
     cx.repo.put(flat::page("home")).await.unwrap();
     for tag in ["a", "b", "a"] {
-        cx.repo.add("home", flat::Column::Tags, tag).await.unwrap();
+        cx.repo.add_to_set("home", flat::Column::Tags, tag).await.unwrap();
     }
-    cx.repo.add("home", flat::Column::Editors, &7).await.unwrap();
+    cx.repo.add_to_set("home", flat::Column::Editors, &7).await.unwrap();
     let page = cx.repo.get::<flat::Entity>("home").await.unwrap();
     assert_eq!(*page.tags, ["a", "b"]);
     assert_eq!(page.editors, Some(DustSet::from([7])));
-    assert_eq!(*cx.repo.remove("home", flat::Column::Tags, "a").await.unwrap(), ["b"]);
-    assert_eq!(*cx.repo.remove("home", flat::Column::Tags, "nobody").await.unwrap(), ["b"]);
-    assert!(cx.repo.remove("home", flat::Column::Editors, &7).await.unwrap().is_empty());
+    assert_eq!(*cx.repo.remove_from_set("home", flat::Column::Tags, "a").await.unwrap(), ["b"]);
+    assert_eq!(*cx.repo.remove_from_set("home", flat::Column::Tags, "nobody").await.unwrap(), ["b"]);
+    assert!(cx.repo.remove_from_set("home", flat::Column::Editors, &7).await.unwrap().is_empty());
     assert_eq!(cx.repo.get::<flat::Entity>("home").await.unwrap().editors, Some(DustSet::new()));
 }
 
 async fn a_member_of_another_type_is_refused(cx: &Context) {
     let (repo, probe) = cx.probe();
     let refused = [
-        repo.add("home", flat::Column::Tags, &7).await.map(drop),
-        repo.remove("home", flat::Column::Editors, "seven").await.map(drop),
-        repo.add("home", flat::Column::Title, "text").await.map(drop),
-        repo.add("home", flat::Column::Tags, "$json").await.map(drop),
-        repo.add("home", flat::Column::Tags, &None::<String>).await.map(drop),
+        repo.add_to_set("home", flat::Column::Tags, &7).await.map(drop),
+        repo.remove_from_set("home", flat::Column::Editors, "seven").await.map(drop),
+        repo.add_to_set("home", flat::Column::Title, "text").await.map(drop),
+        repo.add_to_set("home", flat::Column::Tags, "$json").await.map(drop),
+        repo.add_to_set("home", flat::Column::Tags, &None::<String>).await.map(drop),
         repo.put_file("home", flat::Column::Title, "bytes").await.map(drop),
     ];
     for error in refused {
@@ -225,8 +225,8 @@ async fn fields_that_are_not_stored_are_refused(cx: &Context) {
     for column in [flat::Column::Slug, flat::Column::Draft] {
         let refused = [
             repo.increment("home", column, 1).await.map(drop),
-            repo.add("home", column, "x").await.map(drop),
-            repo.remove("home", column, "x").await.map(drop),
+            repo.add_to_set("home", column, "x").await.map(drop),
+            repo.remove_from_set("home", column, "x").await.map(drop),
             repo.put_file("home", column, "x").await.map(drop),
         ];
         for error in refused {
@@ -377,8 +377,8 @@ async fn fenced_writes_need_the_lease(cx: &Context) {
     let part = flat::ActiveModel { slug: Set("home".into()), title: Set("Home".into()), ..Default::default() };
     let mut refused = vec![
         cx.repo.increment("home", flat::Column::Hits, 1).fence(lost()).await.map(drop),
-        cx.repo.add("home", flat::Column::Tags, "x").fence(lost()).await.map(drop),
-        cx.repo.remove("home", flat::Column::Tags, "x").fence(lost()).await.map(drop),
+        cx.repo.add_to_set("home", flat::Column::Tags, "x").fence(lost()).await.map(drop),
+        cx.repo.remove_from_set("home", flat::Column::Tags, "x").fence(lost()).await.map(drop),
         cx.repo.merge(part).fence(lost()).await.map(drop),
     ];
     let file = cx.repo.put_file("home", flat::Column::Cover, "x").fence(lost()).await.map(drop);

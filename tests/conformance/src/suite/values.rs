@@ -220,7 +220,7 @@ async fn plain_json_is_stored_plainly(cx: &Context) {
 }
 
 async fn envelopes_of_another_client_are_read_as_strings(cx: &Context) {
-    cx.set("flat-docs/a/value", cx.decimal("9.90")).await;
+    cx.set("flat-docs/a/value", json!({"_type": "decimal", "_typed": "9.90"})).await;
     cx.set("flat-docs/a/maybe", json!({"at": {"_type": "datetime", "_typed": "2026-01-02T03:04:05Z"}, "n": 1})).await;
     let doc = cx.repo.get::<flat::Entity>("a").await.unwrap();
     assert_eq!(doc.value, json!("9.90"));

@@ -9,7 +9,7 @@ use dust_orm::entity::prelude::{NotSet, Set};
 use dust_orm::tests_cfg::link;
 use dust_orm::transport::HttpTransport;
 use dust_orm::{DustConfig, DustErr, DustRepo, RetryPolicy, Transport};
-use dust_protocol::{BatchOp, Glob, ListRequest, Op, RawJson, Select, Write};
+use dust_protocol::{BatchOp, ListRequest, Op, Pattern, RawJson, Select, Write};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -108,7 +108,7 @@ async fn one(transport: &Arc<HttpTransport>, dice: &mut Dice) -> Result<(), Dust
         5 => transport.batch_write(vec![BatchOp::set(at, value)], None).await.map(|_| ()),
         6 => transport.fetch_file(&format!("sha256:{}", "a".repeat(64))).await.map(|_| ()),
         7 => {
-            let pattern = Glob::parse(["**", "links/*", "items/**"][dice.index(3)])
+            let pattern = Pattern::parse(["**", "links/*", "items/**"][dice.index(3)])
                 .map_err(|error| DustErr::invalid_params(error.to_string()))?;
             let select = [Select::Entries, Select::Keys, Select::Prefixes][dice.index(3)];
             transport.list(&ListRequest { select, ..ListRequest::pattern(pattern) }).await.map(|_| ())

@@ -1,9 +1,9 @@
 //! Every parser of what a server sends, and of paths and patterns.
 
 use chaos::dice::Dice;
-use dust_protocol::channel::{Frames, Incoming, Message};
+use dust_protocol::channel::{Incoming, Message};
 use dust_protocol::http as wire;
-use dust_protocol::{Glob, ListRequest, Path, RawJson, Select, envelope, flatten};
+use dust_protocol::{ListRequest, Path, Pattern, RawJson, Select, envelope, flatten};
 
 use crate::mutate::{mutate, mutate_text, noise};
 use crate::recordings::Recordings;
@@ -25,14 +25,6 @@ pub(super) fn run(recordings: &Recordings, seed: u64) -> Result<(), String> {
             mutate_text(dice, &frames[one], &frames[other])
         };
         read_frame(&frame)?;
-        if let Ok(packed) = Frames::pack(&frames[one]) {
-            let other = noise(dice, 30);
-            let packed = mutate(dice, &packed, &other);
-            match Frames::MessagePack.unpack(&packed) {
-                Ok(text) => read_frame(&text)?,
-                Err(error) => short(&error.to_string())?,
-            }
-        }
 
         let text = String::from_utf8_lossy(&noise(dice, 40)).into_owned();
         texts(&text)?;
@@ -45,7 +37,7 @@ fn answer(dice: &mut Dice, body: &[u8]) -> Result<(), String> {
     let read = wire::entry(body, &at).err();
     let errors = [read, wire::store_seq(body).err(), wire::leaves(body, std::slice::from_ref(&at)).err()];
     let pattern =
-        Glob::parse(["**", "items/*", "*/x", "links/**"][dice.index(4)]).map_err(|error| error.to_string())?;
+        Pattern::parse(["**", "items/*", "*/x", "links/**"][dice.index(4)]).map_err(|error| error.to_string())?;
     for select in [Select::Entries, Select::Keys, Select::Prefixes] {
         let request = ListRequest { select, ..ListRequest::pattern(pattern.clone()) };
         let page = wire::page(body, &request);
@@ -105,11 +97,11 @@ fn texts(text: &str) -> Result<(), String> {
             return Err(format!("the path {text:?} does not come back"));
         }
     }
-    if let Ok(pattern) = Glob::parse(text) {
+    if let Ok(pattern) = Pattern::parse(text) {
         let _ = (pattern.matches(&super::path("a/b")?), pattern.literal_prefix().len());
     }
     if let Ok(value) = RawJson::parse(text) {
-        let _ = (envelope::bare(&value), envelope::unwrap(&value), envelope::wrap(&value));
+        let _ = (envelope::to_plain(&value), envelope::unwrap(&value), envelope::to_snapshot_leaf(&value));
         let mut leaves = Vec::new();
         let _ = flatten::flatten(&super::path("a")?, &value).map(|flat| leaves.extend(flat));
         let _ = value.to::<serde_json::Value>();

@@ -7,10 +7,10 @@ use std::time::Duration;
 use chaos::dice::Dice;
 use dust_emulator::Emulator;
 use dust_orm::entity::prelude::{NotSet, Set};
-use dust_orm::sync::{SyncClient, Timing};
+use dust_orm::realtime::{SyncClient, Timing};
 use dust_orm::tests_cfg::link;
 use dust_orm::{DustConfig, DustRepo, RetryPolicy, transport::RealtimeTransport};
-use dust_protocol::{Glob, ListItem, ListRequest};
+use dust_protocol::{ListItem, ListRequest, Pattern};
 use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -113,7 +113,7 @@ async fn works_again(repo: &DustRepo) -> Result<(), String> {
 fn leaves(emulator: &Emulator) -> Result<Vec<String>, String> {
     let store = emulator.store_handle(&emulator.store()).map_err(|error| error.to_string())?;
     let request =
-        ListRequest { limit: 1_000, ..ListRequest::pattern(Glob::parse("**").map_err(|error| error.to_string())?) };
+        ListRequest { limit: 1_000, ..ListRequest::pattern(Pattern::parse("**").map_err(|error| error.to_string())?) };
     let page = store.list(&request).map_err(|error| error.to_string())?;
     Ok(page.items.into_iter().filter_map(ListItem::into_entry).map(|entry| entry.path.to_string()).collect())
 }

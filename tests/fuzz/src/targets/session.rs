@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chaos::dice::Dice;
-use dust_emulator::{Emulator, Twist};
-use dust_orm::sync::Mirror;
-use dust_orm::sync::session::{Command, CommandId, Output, Session, StoreId, Timing, Work};
+use dust_emulator::{Emulator, ReplyFault};
+use dust_orm::realtime::Mirror;
+use dust_orm::realtime::session::{Command, CommandId, CommandKind, Output, Session, StoreId, Timing};
 use dust_protocol::channel::{FileUpload, Frame};
 use dust_protocol::{BatchOp, Op, RawJson, Write};
 use dust_store::Origin;
@@ -100,13 +100,18 @@ impl World {
         let at = super::path(["links/dust", "links/dust/title", "n", "LINKS"][dice.index(4)])?;
         let value = RawJson::parse("{\"title\":\"Dust\"}").map_err(|error| error.to_string())?;
         let work = match dice.below(7) {
-            0 => Work::Refresh,
-            1 => Work::CatchUp(dice.below(30)),
-            2 => Work::PutFile(FileUpload { path: at, content: vec![1, 2, 3], filename: None, content_type: None }),
-            3 => Work::Write(Write::new(at, Op::Delete)),
-            4 => Work::Write(Write::new(at, Op::Lease { holder: None, ttl_ms: 1_000 })),
-            5 => Work::Write(Write::new(at, Op::Merge(value))),
-            _ => Work::Write(Write::new(at, Op::Set(value))),
+            0 => CommandKind::Refresh,
+            1 => CommandKind::CatchUp(dice.below(30)),
+            2 => CommandKind::PutFile(FileUpload {
+                path: at,
+                content: vec![1, 2, 3],
+                filename: None,
+                content_type: None,
+            }),
+            3 => CommandKind::Write(Write::new(at, Op::Delete)),
+            4 => CommandKind::Write(Write::new(at, Op::Lease { holder: None, ttl_ms: 1_000 })),
+            5 => CommandKind::Write(Write::new(at, Op::Merge(value))),
+            _ => CommandKind::Write(Write::new(at, Op::Set(value))),
         };
         self.asked += 1;
         self.open.insert(self.asked);
@@ -222,7 +227,7 @@ fn get_well(mut world: World, dice: &mut Dice) -> Result<(), String> {
         if let Some(line) = &mut line {
             for frame in std::mem::take(&mut world.to_server) {
                 is_idle = false;
-                if !line.receive(&frame, Twist::default()) {
+                if !line.receive(&frame, ReplyFault::default()) {
                     return Err(format!("it sends what is no frame: {frame}"));
                 }
             }
@@ -246,7 +251,7 @@ fn get_well(mut world: World, dice: &mut Dice) -> Result<(), String> {
             let write = Write::new(super::path("well/0")?, Op::Delete);
             world.asked += 1;
             world.open.insert(world.asked);
-            let command = Command { store: StoreId(0), work: Work::Write(write), wait: Duration::ZERO };
+            let command = Command { store: StoreId(0), work: CommandKind::Write(write), wait: Duration::ZERO };
             world.session.command(world.now, CommandId(world.asked), command);
             world.drain()?;
             if store.current_seq() != before {

@@ -1,7 +1,7 @@
 //! What is kept is what was given, to the letter.
 
 use dust_emulator::Emulator;
-use dust_orm::cache::{Cache, Cursor};
+use dust_orm::realtime::cache::{Cache, Cursor};
 use dust_protocol::{Entry, LeafKind, Op, Path};
 
 use crate::support::*;

@@ -2,7 +2,7 @@
 
 use dust_emulator::Emulator;
 use dust_orm::error::ErrKind;
-use dust_orm::sync::StoreState;
+use dust_orm::realtime::StoreState;
 use dust_orm::tests_cfg::link;
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustRepo, Transport};

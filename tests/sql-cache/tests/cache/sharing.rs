@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dust_emulator::Emulator;
-use dust_orm::cache::Cache;
+use dust_orm::realtime::cache::Cache;
 use dust_protocol::Op;
 
 use crate::support::*;

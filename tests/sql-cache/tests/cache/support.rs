@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dust_emulator::Emulator;
-use dust_orm::cache::{Cache, Cursor, SqlCache};
-use dust_orm::sync::{Mirror, SyncClient, SyncClientBuilder, Timing};
+use dust_orm::realtime::cache::{Cache, Cursor, SqlCache};
+use dust_orm::realtime::{Mirror, SyncClient, SyncClientBuilder, Timing};
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustErr, Transport};
-use dust_protocol::{Entry, Glob, Leaf, LeafKind, ListItem, ListRequest, Op, Path, RawJson, Write, read};
+use dust_protocol::{Entry, Leaf, LeafKind, ListItem, ListRequest, Op, Path, Pattern, RawJson, Write, read};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 
 /// The tables of one test in one database.
@@ -124,7 +124,7 @@ fn leaves(entries: impl IntoIterator<Item = Entry>) -> Leaves {
 
 /// Every leaf, as a reader sees it.
 pub(crate) async fn listed(transport: &dyn Transport) -> Leaves {
-    let mut request = ListRequest::pattern(Glob::parse("**").unwrap());
+    let mut request = ListRequest::pattern(Pattern::parse("**").unwrap());
     let mut all = Leaves::new();
     loop {
         let page = transport.list(&request).await.unwrap();
@@ -137,7 +137,7 @@ pub(crate) async fn listed(transport: &dyn Transport) -> Leaves {
 }
 
 pub(crate) fn of_mirror(mirror: &Mirror) -> Leaves {
-    let mut request = ListRequest::pattern(Glob::parse("**").unwrap());
+    let mut request = ListRequest::pattern(Pattern::parse("**").unwrap());
     let mut all = Leaves::new();
     loop {
         let page = mirror.list(&request).unwrap();

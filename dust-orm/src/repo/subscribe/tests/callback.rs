@@ -1,83 +1,95 @@
-use std::sync::mpsc::channel;
+use futures_util::FutureExt;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
+use crate::repo::Callback;
+
+/// A callback that passes its events on.
+async fn passing_on(repo: &DustRepo) -> (Callback, UnboundedReceiver<Event<link::Model>>) {
+    let (sender, receiver) = unbounded_channel();
+    let callback = repo
+        .on_change::<link::Entity, _>(move |event| {
+            sender.send(event).unwrap();
+            std::future::ready(())
+        })
+        .await;
+    (callback.unwrap(), receiver)
+}
 
 #[tokio::test]
-async fn is_called_for_each_event_in_order() {
+async fn callback_is_called_for_each_event_in_order() {
     let (repo, store) = memory();
     put(&store, "old", "x");
-    let (tell, told) = channel();
-    // What it holds it may use across an await, whether it is Send or not.
-    let seen = std::cell::RefCell::new(0);
+    let (sender, mut receiver) = unbounded_channel();
+    let mut calls = 0;
     let _links = repo
         .subscribe::<link::Entity>()
         .with_current()
-        .on(async move |event| {
-            let number = std::rc::Rc::new(seen.replace_with(|seen| *seen + 1));
-            tokio::task::yield_now().await;
-            tell.send((*number, event)).unwrap();
+        .on_change(move |event| {
+            calls += 1;
+            let (sender, number) = (sender.clone(), calls);
+            async move {
+                tokio::task::yield_now().await;
+                sender.send((number, event)).unwrap();
+            }
         })
         .await
         .unwrap();
     put(&store, "a", "one");
     emit(&store, "links/a", Op::Delete);
     let events = [upserted("old", "x"), upserted("a", "one"), deleted("a")];
-    for (number, event) in events.into_iter().enumerate() {
-        assert_eq!(told.recv().unwrap(), (number, event));
+    for (number, event) in (1..).zip(events) {
+        assert_eq!(receiver.recv().await, Some((number, event)));
     }
 }
 
 #[tokio::test]
-async fn the_runtime_is_there_inside() {
+async fn panic_in_a_callback_does_not_end_it() {
     let (repo, store) = memory();
-    let (tell, told) = tokio::sync::oneshot::channel();
-    let mut tell = Some(tell);
+    let (sender, mut receiver) = unbounded_channel();
     let _links = repo
-        .on::<link::Entity>(async move |event| {
-            let answer = tokio::spawn(async move { event }).await.unwrap();
-            if let Some(tell) = tell.take() {
-                tell.send(answer).unwrap();
-            }
+        .on_change::<link::Entity, _>(move |event| {
+            sender.send(event.clone()).unwrap();
+            assert_ne!(event, upserted("a", "one"), "a panic of the function");
+            async move { assert_ne!(event, upserted("a", "two"), "a panic of its future") }
         })
         .await
         .unwrap();
-    put(&store, "a", "one");
-    assert_eq!(told.await.unwrap(), upserted("a", "one"));
+    for title in ["one", "two", "three"] {
+        put(&store, "a", title);
+    }
+    for title in ["one", "two", "three"] {
+        assert_eq!(receiver.recv().await, Some(upserted("a", title)));
+    }
 }
 
 #[tokio::test]
-async fn a_panic_ends_nothing() {
-    let (repo, store) = memory();
-    let (tell, told) = channel();
-    let _links = repo
-        .on::<link::Entity>(async move |event| {
-            tell.send(event.clone()).unwrap();
-            assert_ne!(event, upserted("a", "one"));
-        })
-        .await
-        .unwrap();
-    put(&store, "a", "one");
-    put(&store, "a", "two");
-    assert_eq!([told.recv().unwrap(), told.recv().unwrap()], [upserted("a", "one"), upserted("a", "two")]);
-}
-
-#[tokio::test]
-async fn dropping_it_unsubscribes_at_once_and_detaching_does_not() {
+async fn dropped_callback_unsubscribes_at_once() {
     let (repo, store) = memory();
     let shared = repo.broadcast::<link::Entity>().await.unwrap();
-    let (tell, told) = channel();
-    let callback = repo.on::<link::Entity>(async move |event| tell.send(event).unwrap()).await.unwrap();
+    let (callback, mut receiver) = passing_on(&repo).await;
     assert_eq!(shared.watch.subscribers(), 1);
     drop(callback);
     assert_eq!(shared.watch.subscribers(), 0);
     put(&store, "a", "one");
-    // The thread ends and drops what it held, without having been called.
-    assert!(told.recv().is_err());
+    // The task drops its function without another call.
+    assert_eq!(receiver.recv().await, None);
+}
 
-    let (tell, told) = channel();
-    repo.on::<link::Entity>(async move |event| tell.send(event).unwrap()).await.unwrap().detach();
+#[tokio::test]
+async fn detached_callback_ends_with_its_transport() {
+    let (repo, store) = memory();
+    let (callback, mut receiver) = passing_on(&repo).await;
+    callback.detach();
     put(&store, "a", "two");
-    assert_eq!(told.recv().unwrap(), upserted("a", "two"));
+    assert_eq!(receiver.recv().await, Some(upserted("a", "two")));
     repo.transport().hub().await.unwrap().close();
-    assert!(told.recv().is_err());
+    assert_eq!(receiver.recv().await, None);
+}
+
+#[test]
+fn callback_outside_of_a_runtime_is_refused() {
+    let (repo, _store) = memory();
+    let answer = repo.on_change::<link::Entity, _>(|_| std::future::ready(())).now_or_never().unwrap();
+    assert!(answer.unwrap_err().to_string().contains("in a tokio runtime"));
 }

@@ -98,7 +98,7 @@ async fn a_write_whose_time_is_up_is_not_sent() {
 #[tokio::test]
 async fn a_rate_limit_tells_the_requests_of_the_call_and_the_way_to_need_fewer() {
     let limited = || {
-        Step::Answer(bytes(
+        Step::Response(bytes(
             429,
             &[("retry-after", "40"), ("x-ratelimit-remaining", "0")],
             br#"{"error":"rate_limited"}"#,
@@ -113,5 +113,5 @@ async fn a_rate_limit_tells_the_requests_of_the_call_and_the_way_to_need_fewer()
     }
     let (_, repo, _) = self::repo([limited()]).await;
     let text = repo.find_by_id::<link::Entity>("a").await.unwrap_err().to_string();
-    assert!(text.contains("reads that a token may make") && text.contains("`get_many`"), "{text}");
+    assert!(text.contains("reads that a token may make") && text.contains("`find_many`"), "{text}");
 }

@@ -2,6 +2,7 @@
 
 mod deadlines;
 mod limits;
+mod misdirected;
 mod peer;
 mod proxies;
 mod ranges;
@@ -19,7 +20,7 @@ use tokio::sync::watch;
 
 use super::HttpTransport;
 use crate::config::{DustConfig, DustConfigBuilder};
-use crate::world::World;
+use crate::world::Runtime;
 use peer::{Peer, Step};
 
 const TOKEN: &str = "dust_tok_scripted";
@@ -52,7 +53,7 @@ impl TestWorld {
     }
 }
 
-impl World for TestWorld {
+impl Runtime for TestWorld {
     fn now(&self) -> Duration {
         *self.now.borrow()
     }

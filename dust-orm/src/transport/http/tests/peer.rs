@@ -15,7 +15,7 @@ use super::TestWorld;
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     /// Answers with these bytes and keeps the connection.
-    Answer(Vec<u8>),
+    Response(Vec<u8>),
     /// Lets time pass and then answers with these bytes.
     AnswerAfter(Duration, Vec<u8>),
     /// Closes the connection as soon as it is open.
@@ -127,7 +127,7 @@ impl Shared {
             self.received.lock().unwrap().push(request);
             let step = self.steps.lock().unwrap().pop_front().unwrap_or(Step::CloseUnread);
             match step {
-                Step::Answer(bytes) => {
+                Step::Response(bytes) => {
                     if stream.write_all(&bytes).await.is_err() {
                         return;
                     }
@@ -190,7 +190,7 @@ pub(super) fn json(status: u16, body: &str) -> Step {
 
 /// Any answer.
 pub(super) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Step {
-    Step::Answer(bytes(status, headers, body.as_bytes()))
+    Step::Response(bytes(status, headers, body.as_bytes()))
 }
 
 pub(super) fn bytes(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {

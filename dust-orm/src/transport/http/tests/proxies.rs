@@ -48,7 +48,7 @@ fn unsupported_proxy_of_the_environment_is_a_configuration_error() {
     #[cfg(feature = "realtime")]
     {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let builder = crate::sync::SyncClient::builder().store("a/b").token("t").base_url("https://dust.test");
+        let builder = crate::realtime::SyncClient::builder().store("a/b").token("t").base_url("https://dust.test");
         refused(runtime.block_on(builder.start()).unwrap_err());
     }
 }

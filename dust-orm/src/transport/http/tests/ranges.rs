@@ -1,6 +1,6 @@
 //! Lists by range, and a server that does not know them.
 
-use dust_protocol::{Glob, ListRequest, Selector};
+use dust_protocol::{ListRequest, Pattern, Selector};
 
 use super::peer::{Step, json};
 use super::*;
@@ -26,7 +26,7 @@ async fn a_server_that_takes_a_range_for_everything_is_asked_by_pattern_from_the
     let (peer, transport, _) = scripted([old, found(), found(), found()]).await;
     assert_eq!(transport.below(&path("links/dust"), None).await.unwrap().leaves.len(), 1);
     assert_eq!(transport.below(&path("links/dust"), Some("links/dust/a")).await.unwrap().leaves.len(), 1);
-    transport.list(&ListRequest::pattern(Glob::parse("links/**").unwrap())).await.unwrap();
+    transport.list(&ListRequest::pattern(Pattern::parse("links/**").unwrap())).await.unwrap();
     assert_eq!(
         queries(&peer),
         [
@@ -43,7 +43,7 @@ async fn a_server_that_refuses_a_range_is_asked_by_pattern_from_then_on() {
     let refused = json(400, r#"{"error":"invalid_params","detail":"pattern is required"}"#);
     let found = || page(&["links/dust/title"], None);
     let (peer, transport, _) = scripted([refused, found(), found()]).await;
-    let list = ListRequest::pattern(Glob::parse("links/**").unwrap());
+    let list = ListRequest::pattern(Pattern::parse("links/**").unwrap());
     assert_eq!(transport.list(&list).await.unwrap().items.len(), 1);
     transport.below(&path("links"), None).await.unwrap();
     assert_eq!(
@@ -76,7 +76,7 @@ async fn what_is_below_a_long_path_is_listed_by_shorter_bounds() {
     assert_eq!(page.leaves.iter().map(|leaf| leaf.path).collect::<Vec<_>>(), [own.as_str()]);
     let page = transport.below(&long, Some(&cursor)).await.unwrap();
     assert_eq!(page.leaves.iter().map(|leaf| leaf.path).collect::<Vec<_>>(), [own.as_str()]);
-    let list = ListRequest::pattern(Glob::below(&long).unwrap());
+    let list = ListRequest::pattern(Pattern::below(&long).unwrap());
     assert_eq!(transport.list(&list).await.unwrap().items.len(), 1);
     assert!(peer.lines().iter().all(|line| line.len() < 2_000), "{:?}", peer.lines().iter().map(String::len));
 }
@@ -101,8 +101,8 @@ async fn a_list_goes_on_after_a_long_cursor() {
 async fn a_request_that_no_url_can_hold_is_invalid_and_not_quoted() {
     let long = "x".repeat(70_000);
     let (peer, transport, _) = scripted([]).await;
-    let pattern = ListRequest::pattern(Glob::parse(&format!("links/*/{long}")).unwrap());
-    let cursor = ListRequest { after: Some(long.clone()), ..ListRequest::pattern(Glob::parse("links/*").unwrap()) };
+    let pattern = ListRequest::pattern(Pattern::parse(&format!("links/*/{long}")).unwrap());
+    let cursor = ListRequest { after: Some(long.clone()), ..ListRequest::pattern(Pattern::parse("links/*").unwrap()) };
     let (from, to) = (path("a"), path(&format!("b/{long}")));
     let down = ListRequest {
         selector: Selector::Range { from, to },

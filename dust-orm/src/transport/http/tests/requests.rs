@@ -1,7 +1,7 @@
 //! What is sent, and how answers are read.
 
 use dust_protocol::{
-    BatchOp, Fence, Glob, LeafPage, ListItem, ListRequest, Op, Order, Page, Precondition, Select, Selector, Write,
+    BatchOp, Fence, LeafPage, ListItem, ListRequest, Op, Order, Page, Pattern, Precondition, Select, Selector, Write,
 };
 
 use super::peer::{Step, answer, bytes, json};
@@ -74,7 +74,7 @@ async fn a_path_that_no_url_can_hold_goes_another_way() {
         let (peer, transport, _) = scripted([json(200, &leaf), json(200, WRITTEN), json(200, WRITTEN)]).await;
         assert_eq!(transport.get(&odd).await.unwrap().unwrap().revision, 3);
         let if_absent =
-            Write { precondition: Some(Precondition::IfAbsent), ..Write::new(odd.clone(), Op::Set(value("1"))) };
+            Write { precondition: Some(Precondition::IfLeafAbsent), ..Write::new(odd.clone(), Op::Set(value("1"))) };
         transport.write(if_absent).await.unwrap();
         let if_match = Write { precondition: Some(Precondition::IfMatch(7)), ..Write::new(odd.clone(), Op::Delete) };
         transport.write(if_match).await.unwrap();
@@ -115,10 +115,10 @@ async fn headers_say_who_asks_and_on_what_condition() {
     let (peer, transport, _) =
         scripted([json(200, WRITTEN), json(200, WRITTEN), json(200, WRITTEN), json(200, EMPTY_PAGE)]).await;
     transport.write(Write { precondition: Some(Precondition::IfMatch(41)), ..set("a", "1.50") }).await.unwrap();
-    transport.write(Write { precondition: Some(Precondition::IfAbsent), ..set("a", "[]") }).await.unwrap();
+    transport.write(Write { precondition: Some(Precondition::IfLeafAbsent), ..set("a", "[]") }).await.unwrap();
     let delete = Write::new(path("a"), Op::Delete);
     transport.write(Write { precondition: Some(Precondition::IfMatch(42)), ..delete }).await.unwrap();
-    transport.list(&ListRequest::pattern(Glob::parse("**").unwrap())).await.unwrap();
+    transport.list(&ListRequest::pattern(Pattern::parse("**").unwrap())).await.unwrap();
 
     let received = peer.received();
     assert_eq!(received[0].header("if-match"), Some("41"));
@@ -149,7 +149,7 @@ async fn every_call_has_its_own_request_id() {
 async fn lists_are_asked_for_by_pattern_or_range() {
     let keys = r#"{"items":["a b/*/d","a b/*/c+d"],"next_cursor":"a b/*/c+d"}"#;
     let (peer, transport, _) = scripted([json(200, keys), json(200, keys), json(200, EMPTY_PAGE)]).await;
-    let mut request = ListRequest::pattern(Glob::parse("a b/\\*/*").unwrap());
+    let mut request = ListRequest::pattern(Pattern::parse("a b/\\*/*").unwrap());
     request.select = Select::Keys;
     request.order = Order::Descending;
     request.after = Some("a b/*/e+f".to_owned());
@@ -179,7 +179,7 @@ async fn what_is_below_a_path_is_asked_for_and_checked_as_a_list_is() {
     let bodies = [(None, first), (Some("links/*/b/c"), EMPTY_PAGE), (None, &unsorted), (None, "{")];
     for (after, body) in bodies {
         let (peer, transport, _) = scripted([json(200, body), json(200, body)]).await;
-        let mut request = ListRequest::pattern(Glob::parse("links/\\*/**").unwrap());
+        let mut request = ListRequest::pattern(Pattern::parse("links/\\*/**").unwrap());
         request.after = after.map(str::to_owned);
         let listed = transport.list(&request).await.map(|Page { items, next_cursor }| LeafPage {
             leaves: items.into_iter().filter_map(ListItem::into_entry).collect(),
@@ -253,7 +253,7 @@ async fn an_empty_object_is_set_by_a_batch() {
     assert_eq!(receipt.store_seq, Some(9));
     assert!(peer.lines()[0].contains("/entries/batch_write "), "{:?}", peer.lines());
     assert_eq!(peer.received()[0].body, r#"{"ops":[{"op":"set","path":"a","value":{ }}]}"#);
-    let if_absent = Write { precondition: Some(Precondition::IfAbsent), ..set("a", "{}") };
+    let if_absent = Write { precondition: Some(Precondition::IfLeafAbsent), ..set("a", "{}") };
     assert_eq!(transport.write(if_absent).await.unwrap_err().kind(), ErrKind::InvalidParams);
 }
 
@@ -267,12 +267,15 @@ async fn what_http_cannot_do_is_refused_before_it_is_sent() {
         transport.write(Write::new(path("a"), Op::Release { token: 1 })).await.unwrap_err(),
         transport.batch_write(vec![BatchOp::delete(path("a"))], Some(fence)).await.unwrap_err(),
         transport
-            .batch_write(vec![BatchOp::set(path("a"), value("1")).on(Precondition::IfAbsent)], None)
+            .batch_write(vec![BatchOp::set(path("a"), value("1")).on(Precondition::IfLeafAbsent)], None)
             .await
             .unwrap_err(),
-        transport.write(Write { precondition: Some(Precondition::IfVacant), ..set("a", "1") }).await.unwrap_err(),
         transport
-            .batch_write(vec![BatchOp::set(path("a"), value("1")).on(Precondition::IfVacant)], None)
+            .write(Write { precondition: Some(Precondition::IfSubtreeAbsent), ..set("a", "1") })
+            .await
+            .unwrap_err(),
+        transport
+            .batch_write(vec![BatchOp::set(path("a"), value("1")).on(Precondition::IfSubtreeAbsent)], None)
             .await
             .unwrap_err(),
         transport.hub().await.unwrap_err(),
@@ -280,7 +283,7 @@ async fn what_http_cannot_do_is_refused_before_it_is_sent() {
     for error in refused {
         assert_eq!(error.kind(), ErrKind::NotSupported, "{error}");
     }
-    let absent = Write { precondition: Some(Precondition::IfAbsent), ..Write::new(path("a"), Op::Delete) };
+    let absent = Write { precondition: Some(Precondition::IfLeafAbsent), ..Write::new(path("a"), Op::Delete) };
     let too_many = (0..1001).map(|n| BatchOp::delete(path(&n.to_string()))).collect();
     let wrong = [
         transport.write(absent).await.unwrap_err(),
@@ -316,7 +319,7 @@ async fn compressed_answers_are_read() {
     gzip.extend(page);
     gzip.extend(crc32(page).to_le_bytes());
     gzip.extend(u32::from(length).to_le_bytes());
-    let (_, transport, _) = scripted([Step::Answer(bytes(200, &[("content-encoding", "gzip")], &gzip))]).await;
+    let (_, transport, _) = scripted([Step::Response(bytes(200, &[("content-encoding", "gzip")], &gzip))]).await;
     assert!(transport.exists(&path("a")).await.unwrap());
 }
 
@@ -343,7 +346,7 @@ async fn a_server_that_answers_the_same_page_for_ever_is_not_followed() {
     let page =
         r#"{"items":[{"path":"links/a/title","value":1,"type":"integer","revision":1}],"next_cursor":"links/a/title"}"#;
     let (peer, transport, _) = scripted([json(200, page), json(200, page), json(200, page)]).await;
-    let mut request = ListRequest::pattern(Glob::parse("links/**").unwrap());
+    let mut request = ListRequest::pattern(Pattern::parse("links/**").unwrap());
     request.after = transport.list(&request).await.unwrap().next_cursor;
     let error = transport.list(&request).await.unwrap_err();
     assert!(matches!(error, DustErr::Http { status: 200, .. }), "{error:?}");

@@ -55,24 +55,3 @@ fn call_without_runtime_names_the_way_out() {
     assert_eq!(error.kind(), crate::error::ErrKind::InvalidParams, "{error}");
     assert!(error.to_string().contains("#[tokio::main]") && !error.is_retryable(), "{error}");
 }
-
-#[cfg(feature = "rustls")]
-#[tokio::test]
-async fn https_to_a_plain_port_names_the_setting() {
-    let world = TestWorld::new();
-    // The answer of a server without TLS to the first bytes of a handshake.
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let https = format!("https://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 1]).await.unwrap();
-        let answer = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n";
-        tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await.unwrap();
-        // Until the client has closed, so that nothing unread resets the connection.
-        tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut Vec::new()).await.ok();
-    });
-    let config = config(&https).retry(crate::config::RetryPolicy::none()).build().unwrap();
-    let Ok(transport) = HttpTransport::in_world(config, world.clone()) else { return };
-    let error = transport.get(&path("a")).await.unwrap_err().to_string();
-    assert!(error.contains("`base_url` (DUST_BASE_URL)") && error.contains("`http://`"), "{error}");
-}

@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 
 use super::*;
 use crate::DustRepo;
-use crate::feed::News;
+use crate::feed::HubEvent;
 use crate::tests_cfg::link;
 
 /// Whether another task of this thread runs while a task does nothing but `call`.
@@ -91,7 +91,7 @@ async fn a_large_snapshot_is_read_and_taken_on_a_thread_of_its_own() {
     let told = Arc::clone(&told_on);
     let hub = transport.hub().await.unwrap();
     let _listener = hub.listen(&glob("**"), move |news| {
-        if let News::Resync = news {
+        if let HubEvent::Resync = news {
             *told.lock().unwrap() = Some(std::thread::current().id());
         }
     });

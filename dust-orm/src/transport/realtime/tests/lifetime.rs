@@ -52,6 +52,26 @@ async fn a_shutdown_and_a_disable_beside_a_shutdown_wait_for_the_writes_under_wa
     soon(write).await.unwrap().unwrap();
 }
 
+/// A gate that lets nothing through.
+fn closed() -> futures_core::future::BoxFuture<'static, ()> {
+    std::future::pending().boxed()
+}
+
+/// On this one thread the task of the client has not run between the two calls. Many rounds, as the order in which the task
+/// looks at what was asked of it is random.
+#[tokio::test]
+async fn write_begun_after_shutdown_is_never_sent() {
+    for round in 0..16 {
+        let client = one_at_a_time_after(closed).await.start().await.unwrap();
+        let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
+        let mut end = client.shutdown().boxed();
+        assert!((&mut end).now_or_never().is_none(), "the task has not run");
+        let late = soon(transport.write(Write::new(path("q"), Op::Delete))).await.unwrap_err();
+        assert_eq!(late.kind(), ErrKind::Network, "round {round}: {late}");
+        soon(end).await;
+    }
+}
+
 /// The same end for subscriptions of each kind of repo.
 #[tokio::test]
 async fn subscriptions_end_with_the_last_client_as_after_a_shutdown() {

@@ -3,11 +3,11 @@
 use std::future::IntoFuture;
 
 use futures_core::future::BoxFuture;
+use futures_executor::block_on;
 use futures_util::{FutureExt, TryFutureExt};
 
 use super::*;
-use crate::block_on::block_on;
-use crate::cache::{Cache, CacheRead, CacheWrite, Cursor};
+use crate::realtime::cache::{Cache, CacheRead, CacheWrite, Cursor};
 use crate::repo::{FlightOptions, OnUnavailable};
 use crate::tests_cfg::{link, page};
 
@@ -50,6 +50,17 @@ async fn a_call_on_a_client_that_nobody_drives_ends_at_the_deadline_of_its_calle
     let of_kind = |kind| errors.iter().filter(|error| error.as_ref().unwrap_err().kind() == kind).count();
     assert_eq!((of_kind(ErrKind::Timeout), of_kind(ErrKind::Network)), (63, 17));
     transport.hub().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_the_runtime_of_its_client_never_took_up_was_not_sent() {
+    let (client, done) = undriven().await;
+    let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
+    let mut write = transport.write(Write::new(path("p"), Op::Delete)).boxed();
+    assert!((&mut write).now_or_never().is_none(), "it waits in the queue");
+    drop(done);
+    let error = soon(write).await.unwrap_err();
+    assert_eq!(error.kind(), ErrKind::Network, "{error}");
 }
 
 #[tokio::test(start_paused = true)]

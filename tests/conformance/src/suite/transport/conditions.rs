@@ -1,4 +1,4 @@
-//! `if_match`, `if_absent`, `if_vacant` and fences of single writes.
+//! `if_match`, `if_absent`, `if_subtree_absent` and fences of single writes.
 
 use dust_orm::{DustErr, ErrKind};
 use dust_protocol::{Fence, Op, Precondition, RawJson, Write};
@@ -93,8 +93,8 @@ async fn a_delete_on_a_stale_revision_conflicts(cx: &Context) {
 }
 
 async fn if_absent_writes_once(cx: &Context) {
-    let revision = cx.write(on(Precondition::IfAbsent, "r/a", json!(1))).await.unwrap();
-    let error = cx.write(on(Precondition::IfAbsent, "r/a", json!(2))).await.unwrap_err();
+    let revision = cx.write(on(Precondition::IfLeafAbsent, "r/a", json!(1))).await.unwrap();
+    let error = cx.write(on(Precondition::IfLeafAbsent, "r/a", json!(2))).await.unwrap_err();
     assert!(
         matches!(&error, DustErr::Exists { path, current, .. } if path == "r/a" && *current == Some(revision)),
         "{error:?}"
@@ -105,21 +105,21 @@ async fn if_absent_writes_once(cx: &Context) {
 /// A trap of the server, which is why records are not inserted this way.
 async fn if_absent_looks_at_the_leaf_alone(cx: &Context) {
     cx.set("r/a/below", json!(1)).await;
-    cx.write(on(Precondition::IfAbsent, "r/a", json!(2))).await.unwrap();
+    cx.write(on(Precondition::IfLeafAbsent, "r/a", json!(2))).await.unwrap();
     assert_eq!(cx.leaves("r").await, [("r/a".to_owned(), json!(2))]);
 }
 
 async fn if_absent_takes_no_object(cx: &Context) {
-    let error = cx.write(on(Precondition::IfAbsent, "r", json!({"a": 1}))).await.unwrap_err();
+    let error = cx.write(on(Precondition::IfLeafAbsent, "r", json!({"a": 1}))).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
     assert_eq!(cx.value("r").await, None);
 }
 
 async fn if_vacant_looks_below_too(cx: &Context) {
     cx.set("r/a/below", json!(1)).await;
-    let taken = cx.write(on(Precondition::IfVacant, "r/a", json!({"b": 2}))).await.unwrap_err();
-    let free = cx.write(on(Precondition::IfVacant, "r/b", json!({"b": 2}))).await;
-    if cx.transport.capabilities().if_vacant {
+    let taken = cx.write(on(Precondition::IfSubtreeAbsent, "r/a", json!({"b": 2}))).await.unwrap_err();
+    let free = cx.write(on(Precondition::IfSubtreeAbsent, "r/b", json!({"b": 2}))).await;
+    if cx.transport.capabilities().if_subtree_absent {
         assert_eq!(taken.kind(), ErrKind::Exists, "{taken}");
         free.unwrap();
         assert_eq!(cx.value("r/b/b").await, Some(json!(2)));

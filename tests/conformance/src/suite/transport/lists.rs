@@ -1,7 +1,7 @@
 //! `list`: patterns, ranges, pages, orders and what is selected.
 
 use dust_orm::ErrKind;
-use dust_protocol::{Glob, ListItem, ListRequest, Order, Select, Selector};
+use dust_protocol::{ListItem, ListRequest, Order, Pattern, Select, Selector};
 use serde_json::json;
 
 use crate::context::{Context, path};
@@ -57,7 +57,7 @@ async fn fill(cx: &Context) {
 }
 
 fn keys(pattern: &str) -> ListRequest {
-    ListRequest { select: Select::Keys, ..ListRequest::pattern(Glob::parse(pattern).unwrap()) }
+    ListRequest { select: Select::Keys, ..ListRequest::pattern(Pattern::parse(pattern).unwrap()) }
 }
 
 fn range(from: &str, to: &str) -> ListRequest {

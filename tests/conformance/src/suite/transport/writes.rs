@@ -1,7 +1,6 @@
 //! `set` and `delete`.
 
-use dust_orm::ErrKind;
-use dust_protocol::{BatchOp, Op, RawJson, Write};
+use dust_protocol::{Op, RawJson, Write};
 use serde_json::{Value, json};
 
 use crate::context::{Context, path};
@@ -18,7 +17,6 @@ super::tests![
     a_leaf_can_be_written_below_a_leaf,
     lists_are_one_leaf,
     integers_keep_every_digit,
-    values_that_cannot_be_carried_are_refused,
     floats_stay_floats,
     a_delete_removes_what_is_below,
     a_delete_of_nothing_succeeds_and_takes_a_place,
@@ -101,39 +99,9 @@ async fn integers_keep_every_digit(cx: &Context) {
     for number in ["123456789012345678901234567890", "9007199254740993", "-9223372036854775809", "18446744073709551615"]
     {
         let value = RawJson::parse(number).unwrap();
-        let is_wide = number.parse::<u64>().is_err();
-        match cx.write(Write::new(path("r/n"), Op::Set(value))).await {
-            Ok(_) => assert_eq!(cx.entries("r").await[0].value.as_str(), number),
-            Err(error) => assert!(is_wide && !cx.transport.capabilities().every_value, "{error}"),
-        }
+        cx.write(Write::new(path("r/n"), Op::Set(value))).await.unwrap();
+        assert_eq!(cx.entries("r").await[0].value.as_str(), number);
     }
-}
-
-/// What cannot be carried is refused, and never changed on the way.
-async fn values_that_cannot_be_carried_are_refused(cx: &Context) {
-    if cx.transport.capabilities().every_value {
-        return;
-    }
-    let table = [
-        r#"{"deep":[1,{"n":18446744073709551616}]}"#,
-        "-9223372036854775809",
-        r#"{"_type":"decimal","_typed":"1.20"}"#,
-    ];
-    for text in table {
-        let value = RawJson::parse(text).unwrap();
-        let other = BatchOp::set(path("r/other"), RawJson::from(json!(1)));
-        for outcome in [
-            cx.write(Write::new(path("r/n"), Op::Set(value.clone()))).await,
-            cx.transport.batch_write(vec![other.clone(), BatchOp::set(path("r/n"), value.clone())], None).await,
-            cx.transport.batch_write(vec![other, BatchOp::set(path("elsewhere/n"), value)], None).await,
-        ] {
-            let error = outcome.unwrap_err();
-            assert_eq!(error.kind(), ErrKind::NotSupported);
-            let text = error.to_string();
-            assert!(text.contains("/n`") && text.contains("JSON frames") && text.contains("as a string"), "{text}");
-        }
-    }
-    assert_eq!(cx.leaves_of_all().await, []);
 }
 
 async fn floats_stay_floats(cx: &Context) {

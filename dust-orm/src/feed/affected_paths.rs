@@ -1,0 +1,45 @@
+//! What an op may change.
+
+use std::borrow::Cow;
+
+use dust_protocol::{CommittedOp, OpKind, Path, Pattern, RawJson, value};
+
+/// A part of a store: the leaf at a path, and perhaps whatever is below it.
+#[derive(Clone, Debug)]
+pub(super) struct AffectedPaths<'o> {
+    pub(super) path: Cow<'o, Path>,
+    /// Whether what is below the path belongs to it, ignoring ASCII case.
+    pub(super) below: bool,
+}
+
+impl AffectedPaths<'_> {
+    /// Whether the region has a leaf that the pattern matches, or could have one.
+    pub(super) fn meets(&self, pattern: &Pattern) -> bool {
+        pattern.matches(&self.path) || (self.below && pattern.matches_below(&self.path))
+    }
+}
+
+/// The parts of a store that an op may change.
+pub(super) fn affected_paths(op: &CommittedOp) -> Vec<AffectedPaths<'_>> {
+    let whole = |below| vec![AffectedPaths { path: Cow::Borrowed(&op.path), below }];
+    match op.op {
+        // A merge leaves alone what it does not name. One that cannot be read may change anything.
+        OpKind::Merge => children(op).unwrap_or_else(|| whole(true)),
+        OpKind::Increment | OpKind::Add | OpKind::Remove | OpKind::Lease | OpKind::Renew | OpKind::Release => {
+            whole(false)
+        }
+        // The others replace what is below, too.
+        _ => whole(true),
+    }
+}
+
+fn children(op: &CommittedOp) -> Option<Vec<AffectedPaths<'_>>> {
+    let members = value::members(op.value.as_str()).ok()?;
+    members
+        .into_iter()
+        .map(|(key, value)| {
+            let path = Cow::Owned(op.path.child(&key).ok()?);
+            Some(AffectedPaths { path, below: value::is_subtree(&RawJson::from_trusted(value.get())) })
+        })
+        .collect()
+}

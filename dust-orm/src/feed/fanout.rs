@@ -1,0 +1,402 @@
+//! One queue for many subscribers.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::coalescing_queue::{Coalesce, CoalescingQueue, MAX_QUEUE_BYTES, Received};
+
+/// How many things are kept for all. Who is further behind has what waits for it moved to a backlog of its own.
+const RECENT: usize = 64;
+
+/// Many who are told the same, each as fast as it takes it.
+///
+/// What is published is kept once, and each subscriber only has its place in it, so that to publish is little more than to
+/// wake who waits. For the subscriber it is as if it had a [`CoalescingQueue`] of its own into which everything is put at once: it
+/// gets one when more waits for it than that would hold, and keeps it until that is empty.
+pub(crate) struct Fanout<T: Coalesce + Clone>(Mutex<State<T>>);
+
+/// A subscriber. The number is nobody else's, ever.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SubscriberId {
+    index: usize,
+    id: u64,
+}
+
+struct State<T: Coalesce> {
+    /// What not everybody has taken yet, each with the weight of all that was published before it.
+    recent: VecDeque<(T, u64)>,
+    /// How many things were published.
+    end: u64,
+    /// The weight of all that was published.
+    weight: u64,
+    /// By its index; a free one has the number 0.
+    places: Vec<Place<T>>,
+    free: BTreeSet<usize>,
+    /// How many have not taken all of what is recent.
+    behind: usize,
+    last_id: u64,
+    closed: bool,
+}
+
+struct Place<T: Coalesce> {
+    id: u64,
+    capacity: usize,
+    /// The number of what comes next.
+    next: u64,
+    waker: Option<Waker>,
+    /// What comes before that.
+    backlog: Option<Box<CoalescingQueue<T>>>,
+}
+
+impl<T: Coalesce + Clone> Fanout<T> {
+    pub(crate) fn new() -> Fanout<T> {
+        Fanout(Mutex::new(State {
+            recent: VecDeque::new(),
+            end: 0,
+            weight: 0,
+            places: Vec::new(),
+            free: BTreeSet::new(),
+            behind: 0,
+            last_id: 0,
+            closed: false,
+        }))
+    }
+
+    /// Adds a subscriber, for which so many things may wait, and at least one.
+    pub(crate) fn join(&self, capacity: usize) -> SubscriberId {
+        let mut state = self.lock();
+        state.last_id += 1;
+        let (id, next) = (state.last_id, state.end);
+        let place = Place { id, capacity: capacity.max(1), next, waker: None, backlog: None };
+        // The first of those that are free, so that the others come to be at the end.
+        let index = match state.free.pop_first() {
+            Some(index) => {
+                state.places[index] = place;
+                index
+            }
+            None => {
+                state.places.push(place);
+                state.places.len() - 1
+            }
+        };
+        SubscriberId { index, id }
+    }
+
+    /// Removes a subscriber. Should somebody wait in its name, that one is to be woken when no lock is held.
+    pub(crate) fn leave(&self, seat: SubscriberId) -> Option<Waker> {
+        let mut state = self.lock();
+        let end = state.end;
+        let place = state.places.get_mut(seat.index).filter(|place| place.id == seat.id)?;
+        let is_behind = place.next < end;
+        let left = std::mem::replace(place, Place { id: 0, capacity: 0, next: end, waker: None, backlog: None });
+        state.free.insert(seat.index);
+        while state.places.last().is_some_and(|place| place.id == 0) {
+            state.places.pop();
+            let index = state.places.len();
+            state.free.remove(&index);
+        }
+        let needless = if is_behind { state.caught_up() } else { None };
+        drop(state);
+        drop((needless, left.backlog));
+        left.waker
+    }
+
+    /// Tells everybody. Those who wait are to be woken when no lock is held.
+    #[must_use]
+    pub(crate) fn publish(&self, items: impl IntoIterator<Item = T>) -> Vec<Waker> {
+        let mut state = self.lock();
+        items.into_iter().for_each(|item| state.push(item));
+        state.wakers()
+    }
+
+    /// Tells everybody that something is missing, in place of what they have not taken yet. Those who wait are to be woken
+    /// when no lock is held.
+    #[must_use]
+    pub(crate) fn resync(&self) -> Vec<Waker> {
+        let mut state = self.lock();
+        let end = state.end;
+        for place in state.places.iter_mut().filter(|place| place.id != 0) {
+            let mut backlog = CoalescingQueue::new(place.capacity);
+            backlog.resync();
+            (place.next, place.backlog) = (end, Some(Box::new(backlog)));
+        }
+        state.forget();
+        state.wakers()
+    }
+
+    /// Nothing comes any more after what waits. Those who wait are to be woken when no lock is held.
+    #[must_use]
+    pub(crate) fn close(&self) -> Vec<Waker> {
+        let mut state = self.lock();
+        state.closed = true;
+        state.wakers()
+    }
+
+    /// Those who wait: for something else that they have to do.
+    #[must_use]
+    pub(crate) fn take_wakers(&self) -> Vec<Waker> {
+        self.lock().wakers()
+    }
+
+    /// Takes what comes next for a subscriber. `None` is the end.
+    pub(crate) fn poll(&self, seat: SubscriberId, context: &Context<'_>) -> Poll<Option<Received<T>>> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let Some(place) = state.places.get_mut(seat.index).filter(|place| place.id == seat.id) else {
+            return Poll::Ready(None);
+        };
+        let was_behind = place.next < state.end;
+        if let Some(taken) = place.take(&state.recent, state.end, state.weight) {
+            if was_behind && place.next == state.end {
+                let needless = state.caught_up();
+                drop(guard);
+                drop(needless);
+            }
+            return Poll::Ready(Some(taken));
+        }
+        if state.closed {
+            return Poll::Ready(None);
+        }
+        match &mut place.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            waker => *waker = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// How many subscribers there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        let state = self.lock();
+        state.places.len() - state.free.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // What is called under the lock (weighing, hashing a key, replacing an item) does not panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Coalesce + Clone> State<T> {
+    fn push(&mut self, item: T) {
+        let there = self.places.len() - self.free.len();
+        if self.closed || there == 0 {
+            return;
+        }
+        let weight = item.weight() as u64;
+        let kept = self.recent.front().map_or(0, |(_, before)| self.weight - before);
+        if self.recent.len() >= RECENT || (kept > 0 && kept + weight > MAX_QUEUE_BYTES as u64) {
+            self.settle();
+        }
+        self.recent.push_back((item, self.weight));
+        self.weight += weight;
+        self.end += 1;
+        self.behind = there;
+    }
+
+    /// Gives those who are behind what waits for them as their own, so that nothing is recent any more.
+    fn settle(&mut self) {
+        for place in self.places.iter_mut().filter(|place| place.next < self.end) {
+            place.settle(&self.recent, self.end);
+        }
+        self.forget();
+    }
+
+    /// One more has taken all. Answers what nobody needs any more, to be dropped under no lock.
+    fn caught_up(&mut self) -> Option<VecDeque<(T, u64)>> {
+        self.behind -= 1;
+        if self.behind == 0 { Some(self.forget()) } else { None }
+    }
+
+    fn forget(&mut self) -> VecDeque<(T, u64)> {
+        self.behind = 0;
+        std::mem::take(&mut self.recent)
+    }
+
+    fn wakers(&mut self) -> Vec<Waker> {
+        let mut wakers = Vec::with_capacity(self.places.len());
+        wakers.extend(self.places.iter_mut().filter_map(|place| place.waker.take()));
+        wakers
+    }
+}
+
+impl<T: Coalesce + Clone> Place<T> {
+    /// Takes what comes next.
+    fn take(&mut self, recent: &VecDeque<(T, u64)>, end: u64, weight: u64) -> Option<Received<T>> {
+        if self.next < end {
+            if self.backlog.is_none()
+                && end - self.next <= self.capacity as u64
+                && let Some((item, before)) = recent.get(self.start(recent, end))
+                && weight - before <= MAX_QUEUE_BYTES as u64
+            {
+                self.next += 1;
+                return Some(Received::Item(item.clone()));
+            }
+            self.settle(recent, end);
+        }
+        let taken = self.backlog.as_mut()?.take();
+        if taken.is_none() {
+            self.backlog = None;
+        }
+        taken
+    }
+
+    /// Moves what waits into the backlog.
+    fn settle(&mut self, recent: &VecDeque<(T, u64)>, end: u64) {
+        let start = self.start(recent, end);
+        let backlog = self.backlog.get_or_insert_with(|| Box::new(CoalescingQueue::new(self.capacity)));
+        recent.range(start..).for_each(|(item, _)| backlog.push(item.clone()));
+        self.next = end;
+    }
+
+    /// Where what waits begins.
+    fn start(&self, recent: &VecDeque<(T, u64)>, end: u64) -> usize {
+        recent.len().saturating_sub(usize::try_from(end - self.next).unwrap_or(usize::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::feed::coalescing_queue::tests::{Count, Item, item};
+
+    fn take(audience: &Fanout<Item>, seat: SubscriberId) -> Poll<Option<Received<Item>>> {
+        audience.poll(seat, &Context::from_waker(Waker::noop()))
+    }
+
+    fn publish(audience: &Fanout<Item>, item: Item) {
+        drop(audience.publish([item]));
+    }
+
+    /// What a subscriber does, or is done to all.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Join(usize),
+        Leave(prop::sample::Index),
+        Publish(Vec<u8>),
+        FieldSelection(prop::sample::Index),
+        TakeAll,
+        Resync,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            2 => (0..5_usize).prop_map(Step::Join),
+            1 => any::<prop::sample::Index>().prop_map(Step::Leave),
+            8 => prop::collection::vec(prop_oneof![20 => 0..6_u8, 1 => 200..204_u8], 1..40).prop_map(Step::Publish),
+            12 => any::<prop::sample::Index>().prop_map(Step::FieldSelection),
+            2 => Just(Step::TakeAll),
+            1 => Just(Step::Resync),
+        ]
+    }
+
+    proptest! {
+        /// Each gets what it would get out of a backlog of its own.
+        #[test]
+        fn is_as_if_everybody_had_a_backlog(steps in prop::collection::vec(step(), 0..60)) {
+            let audience = Fanout::new();
+            let mut all: Vec<(SubscriberId, CoalescingQueue<Item>)> = Vec::new();
+            let mut number = 0;
+            for step in steps {
+                match step {
+                    // Some hold little, others all that is recent and more.
+                    Step::Join(capacity) => {
+                        let capacity = capacity * capacity * 10;
+                        all.push((audience.join(capacity), CoalescingQueue::new(capacity)));
+                    }
+                    Step::Leave(index) if !all.is_empty() => {
+                        let (seat, _) = all.swap_remove(index.index(all.len()));
+                        audience.leave(seat);
+                        prop_assert_eq!(take(&audience, seat), Poll::Ready(None));
+                    }
+                    Step::Publish(keys) => {
+                        let items: Vec<Item> = (number..).zip(keys).map(|(number, key)| item(key, number)).collect();
+                        number += items.len() as u32;
+                        for (_, backlog) in &mut all {
+                            items.iter().for_each(|item| backlog.push(item.clone()));
+                        }
+                        drop(audience.publish(items));
+                    }
+                    Step::FieldSelection(index) if !all.is_empty() => {
+                        let index = index.index(all.len());
+                        let (seat, backlog) = &mut all[index];
+                        prop_assert_eq!(take(&audience, *seat), backlog.take().map_or(Poll::Pending, |next| Poll::Ready(Some(next))));
+                    }
+                    Step::TakeAll => {
+                        for (seat, backlog) in &mut all {
+                            while let Some(next) = backlog.take() {
+                                prop_assert_eq!(take(&audience, *seat), Poll::Ready(Some(next)));
+                            }
+                            prop_assert_eq!(take(&audience, *seat), Poll::Pending);
+                        }
+                        prop_assert!(audience.lock().recent.is_empty(), "nobody needs it");
+                    }
+                    Step::Resync => {
+                        all.iter_mut().for_each(|(_, backlog)| backlog.resync());
+                        drop(audience.resync());
+                    }
+                    Step::Leave(_) | Step::FieldSelection(_) => {}
+                }
+                let state = audience.lock();
+                prop_assert!(state.recent.len() <= RECENT);
+                let behind = state.places.iter().filter(|place| place.id != 0 && place.next < state.end).count();
+                prop_assert_eq!((state.behind, state.recent.is_empty()), (behind, behind == 0));
+                drop(state);
+                prop_assert_eq!(audience.len(), all.len());
+            }
+        }
+    }
+
+    #[test]
+    fn who_waits_is_woken_once() {
+        let audience = Fanout::new();
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let seats = [audience.join(3), audience.join(3)];
+        assert!(audience.publish([item(1, 0)]).is_empty(), "nobody waits");
+        for seat in seats {
+            assert_eq!(take(&audience, seat), Poll::Ready(Some(Received::Item(item(1, 0)))));
+            assert_eq!(audience.poll(seat, &Context::from_waker(&waker)), Poll::Pending);
+        }
+        audience.publish([item(1, 1), item(1, 2)]).into_iter().for_each(Waker::wake);
+        assert_eq!(count.get(), 2);
+        assert!(audience.publish([item(1, 3)]).is_empty());
+    }
+
+    #[test]
+    fn the_end_comes_after_what_waits() {
+        let audience = Fanout::new();
+        let seat = audience.join(3);
+        publish(&audience, item(2, 0));
+        drop(audience.close());
+        publish(&audience, item(2, 1));
+        assert_eq!(take(&audience, seat), Poll::Ready(Some(Received::Item(item(2, 0)))));
+        assert_eq!(take(&audience, seat), Poll::Ready(None));
+        assert_eq!(take(&audience, audience.join(3)), Poll::Ready(None));
+    }
+
+    #[test]
+    fn who_has_left_hears_the_end_and_another_takes_the_place() {
+        let audience = Fanout::new();
+        let [one, two, three] = [1, 2, 3].map(|capacity| audience.join(capacity));
+        assert_eq!(take(&audience, one), Poll::Pending);
+        assert!(audience.leave(one).is_some(), "it waits");
+        assert!(audience.leave(one).is_none());
+        let next = audience.join(1);
+        assert_eq!(next.index, one.index);
+        publish(&audience, item(2, 0));
+        assert_eq!(take(&audience, one), Poll::Ready(None));
+        assert_eq!(take(&audience, next), Poll::Ready(Some(Received::Item(item(2, 0)))));
+        audience.leave(two);
+        assert_eq!(audience.lock().places.len(), 3);
+        audience.leave(three);
+        assert_eq!(audience.len(), 1);
+        let state = audience.lock();
+        assert!(state.places.len() == 1 && state.free.is_empty() && state.recent.is_empty());
+    }
+}

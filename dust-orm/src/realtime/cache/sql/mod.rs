@@ -1,0 +1,123 @@
+//! A cache in a database that SeaORM speaks to.
+
+mod tables;
+mod transaction;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use sea_orm::{
+    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+
+use super::{Cache, CacheRead, CacheWrite};
+use crate::error::DustErr;
+pub(in crate::realtime::cache) use tables::Tables;
+use transaction::{Read, Write};
+
+/// Keeps the mirrors of a realtime client in the application's own database: SQLite, PostgreSQL or MySQL.
+///
+/// ```no_run
+/// use dust_orm::realtime::cache::SqlCache;
+/// use dust_orm::realtime::SyncClient;
+///
+/// # async fn example(db: dust_orm::sea_orm::DatabaseConnection) -> Result<(), dust_orm::DustErr> {
+/// let cache = SqlCache::new(db);
+/// cache.create_if_missing().await?;
+/// let client = SyncClient::builder().store("acme/reading").token("dust_tok_…").cache(cache).start().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It has two tables. `dust_cache` has a row for each leaf: its path, its value as JSON text, its type and its revision.
+/// `dust_cache_cursor` has one for each store, and says what the leaves are as of; while its column `unfinished` is not
+/// empty, a client is writing them and they are the state at no op. They may be read by anybody, and emptied
+/// together by [`clear`](SqlCache::clear) whenever no client runs. An application that has migrations adds
+/// [`Migration`](super::migration::Migration) to them (feature `cache-sql-migration`) instead of calling
+/// [`create_if_missing`](SqlCache::create_if_missing).
+///
+/// Which databases it can speak to is a matter of the features that the application gives `sea-orm`. The connection may be
+/// the one the application uses: a change takes one of its pool for one transaction, several times a second at the most.
+/// Clients of several processes may share the tables, also for the same store.
+#[derive(Clone)]
+pub struct SqlCache {
+    db: DatabaseConnection,
+    tables: Tables,
+}
+
+impl SqlCache {
+    /// The name of the table of leaves, unless another is given. That of the cursors is the same with `_cursor`.
+    pub const TABLE: &'static str = "dust_cache";
+
+    /// A cache in the tables `dust_cache` and `dust_cache_cursor` of a database.
+    pub fn new(db: DatabaseConnection) -> SqlCache {
+        SqlCache { db, tables: Tables::new(SqlCache::TABLE) }
+    }
+
+    /// Uses a table of another name, and one more with `_cursor` behind it.
+    pub fn table(mut self, table: &str) -> SqlCache {
+        self.tables = Tables::new(table);
+        self
+    }
+
+    /// Creates the tables if they are not there.
+    pub async fn create_if_missing(&self) -> Result<(), DustErr> {
+        for statement in self.tables.create(self.backend().await?) {
+            self.db.execute(&statement).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what is kept of a store, `org/name`. The client that is started next fetches it again.
+    pub async fn clear(&self, store: &str) -> Result<(), DustErr> {
+        let transaction = self.begin(false).await?;
+        transaction.execute(&self.tables.delete_all_leaves(store)).await?;
+        transaction.execute(&self.tables.delete_cursor(store)).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// What the database is, once it has answered: a connection that is none does not even know that.
+    async fn backend(&self) -> Result<DbBackend, DustErr> {
+        match self.db.ping().await {
+            Ok(()) => Ok(self.db.get_database_backend()),
+            Err(error) => Err(DbErr::Custom(format!("the database of the SQL cache is not reached: {error}")).into()),
+        }
+    }
+
+    async fn begin(&self, is_read: bool) -> Result<DatabaseTransaction, DustErr> {
+        let options = match self.backend().await? {
+            // To begin as a reader and to become a writer fails where somebody else wrote in between.
+            DbBackend::Sqlite => TransactionOptions {
+                sqlite_transaction_mode: (!is_read).then_some(SqliteTransactionMode::Immediate),
+                ..TransactionOptions::default()
+            },
+            _ if is_read => TransactionOptions {
+                isolation_level: Some(IsolationLevel::RepeatableRead),
+                access_mode: Some(AccessMode::ReadOnly),
+                ..TransactionOptions::default()
+            },
+            _ => TransactionOptions::default(),
+        };
+        Ok(self.db.begin_with_options(options).await?)
+    }
+}
+
+#[async_trait]
+impl Cache for SqlCache {
+    async fn read(&self, store: &str) -> Result<Box<dyn CacheRead>, DustErr> {
+        let transaction = self.begin(true).await?;
+        Ok(Box::new(Read::new(transaction, self.tables.clone(), store)))
+    }
+
+    async fn write(&self, store: &str) -> Result<Box<dyn CacheWrite>, DustErr> {
+        let transaction = self.begin(false).await?;
+        Ok(Box::new(Write::new(transaction, self.tables.clone(), store)))
+    }
+}
+
+impl fmt::Debug for SqlCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlCache").field("tables", &self.tables).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,478 @@
+//! What is answered to a command.
+
+use super::*;
+
+#[test]
+fn a_write_is_answered_by_its_event_or_by_its_reply_when_the_mirror_has_it() {
+    let mut client = Client::live(0);
+    let first = client.write();
+    let (reference, op_id) = (client.last_sent("write")[1].clone(), client.op_id());
+    client.event(None, 1, &op_id);
+    assert_eq!(client.answer(first).unwrap().as_ref().unwrap().store_seq, Some(1));
+    client.replies(&reference, "ok", json!({"store_seq": 1}));
+
+    let second = client.write();
+    let (reference, op_id) = (client.last_sent("write")[1].clone(), client.op_id());
+    client.replies(&reference, "ok", json!({"store_seq": 2}));
+    assert!(client.answer(second).is_none(), "not readable yet");
+    client.event(None, 2, &op_id);
+    assert_eq!(client.answer(second).unwrap().as_ref().unwrap().store_seq, Some(2));
+    assert!(client.session.is_quiet());
+}
+
+#[test]
+fn a_write_behind_a_hole_waits_for_it() {
+    let mut client = Client::live(0);
+    let id = client.write();
+    let (reference, op_id) = (client.last_sent("write")[1].clone(), client.op_id());
+    client.event(None, 3, &op_id);
+    client.replies(&reference, "ok", json!({"store_seq": 3}));
+    assert!(client.answer(id).is_none());
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 3);
+    client.event(Some(&join), 1, "http");
+    client.event(Some(&join), 2, "http");
+    assert!(client.answer(id).unwrap().is_ok());
+}
+
+#[test]
+fn a_refused_write_says_why_and_a_release_of_nothing_is_fine() {
+    let mut client = Client::live(0);
+    let write =
+        Write { precondition: Some(Precondition::IfMatch(3)), ..Write::new(path("p"), Op::Set(RawJson::null())) };
+    let id = client.ask(CommandKind::Write(write), false);
+    let reference = client.last_sent("write")[1].clone();
+    client.replies(&reference, "error", json!({"reason": "conflict"}));
+    assert_eq!(client.error(id), ErrKind::Conflict);
+
+    let id = client.ask(CommandKind::Write(Write::new(path("lock"), Op::Release { token: 4 })), false);
+    let reference = client.last_sent("write")[1].clone();
+    client.replies(&reference, "ok", json!({"released": false}));
+    assert_eq!(client.answer(id).unwrap().as_ref().unwrap().store_seq, None);
+
+    let vacant =
+        Write { precondition: Some(Precondition::IfSubtreeAbsent), ..Write::new(path("p"), Op::Set(RawJson::null())) };
+    let id = client.ask(CommandKind::Write(vacant), false);
+    assert_eq!(client.error(id), ErrKind::NotSupported);
+}
+
+#[test]
+fn leases_and_files_tell_more_than_a_number() {
+    let mut client = Client::live(0);
+    let lease = Op::Lease { holder: Some("me".into()), ttl_ms: 1_000 };
+    let id = client.ask(CommandKind::Write(Write::new(path("lock"), lease)), false);
+    let op_id = client.op_id();
+    let value = json!({"_type": "lease", "expires_at": 5, "holder": "me", "token": 1});
+    let payload = json!({"store_seq": 1, "op": "lease", "path": "lock", "value": value, "client_op_id": op_id});
+    client.raw(json!([null, null, TOPIC, "event", payload]));
+    let written = client.answer(id).unwrap().as_ref().unwrap();
+    assert_eq!(written.value.as_ref().unwrap().to::<Value>().unwrap(), value);
+
+    let file = FileUpload { path: path("f"), content: b"hello".to_vec(), filename: None, content_type: None };
+    let id = client.ask(CommandKind::PutFile(file), false);
+    let sent = client.last_sent("put_file").clone();
+    let value = json!({"_type": "file", "hash": "sha256:x"});
+    let payload =
+        json!({"store_seq": 2, "op": "put_file", "path": "f", "value": value, "client_op_id": sent[4]["client_op_id"]});
+    client.raw(json!([null, null, TOPIC, "event", payload]));
+    let written = client.answer(id).unwrap().as_ref().unwrap();
+    assert_eq!(written.store_seq, Some(2));
+    assert_eq!(written.value.as_ref().unwrap().to::<Value>().unwrap(), value);
+}
+
+#[test]
+fn without_a_connection_a_write_fails_at_once_or_waits_if_it_is_told_to() {
+    let mut client = Client::live(0);
+    client.lose();
+    let impatient = client.write();
+    assert_eq!(client.error(impatient), ErrKind::Network);
+    let patient = client.ask(CommandKind::Write(Write::new(path("p"), Op::Delete)), true);
+    client.sent.clear();
+    client.pass(ms(10));
+    client.connect();
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 0);
+    let op_id = client.op_id();
+    let payload = json!({"store_seq": 1, "op": "delete", "path": "p", "value": null, "client_op_id": op_id});
+    client.raw(json!([null, null, TOPIC, "event", payload]));
+    assert!(client.answer(patient).unwrap().is_ok());
+
+    client.lose();
+    let patient = client.ask(CommandKind::Write(Write::new(path("p"), Op::Delete)), true);
+    client.pass(ms(30_000));
+    assert_eq!(client.error(patient), ErrKind::Network, "it was never sent");
+
+    let mut client = Client::live(0);
+    client.lose();
+    let patient = client.ask_within(CommandKind::Write(Write::new(path("p"), Op::Delete)), ms(500));
+    client.pass(ms(499));
+    assert!(client.answer(patient).is_none());
+    client.pass(ms(1));
+    assert_eq!(client.error(patient), ErrKind::Network, "it waits no longer than it may");
+}
+
+#[test]
+fn an_op_that_is_known_by_another_way_is_fetched_at_once() {
+    let mut client = Client::live(0);
+    client.sent.clear();
+    client.session.know(client.now, StoreId(0), 1);
+    client.session.know(client.now, StoreId(7), 1);
+    client.drain();
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 1);
+    client.event(Some(&join), 1, "other");
+    assert_eq!(client.applied, [1]);
+}
+
+#[test]
+fn a_lost_reply_is_found_in_the_catch_up() {
+    let mut client = Client::live(0);
+    let (found, missing) = (client.write(), client.write());
+    let op_id = client.sent[0][4]["client_op_id"].as_str().unwrap().to_owned();
+    client.lose();
+    assert!(client.answer(found).is_none() && client.answer(missing).is_none());
+    client.pass(ms(10));
+    client.connect();
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 1);
+    client.event(Some(&join), 1, &op_id);
+    assert!(client.answer(found).unwrap().is_ok());
+    client.says(&join, "catch_up_complete", json!({"through_seq": 1}));
+    assert!(client.answer(missing).is_none(), "the server may be about to do it");
+    assert!(!client.sent.iter().skip(2).any(|frame| frame[3] == "write"), "nothing is sent twice");
+    client.pass(ms(2_000));
+    assert_eq!(client.error(missing), ErrKind::Timeout);
+}
+
+#[test]
+fn a_snapshot_hides_what_became_of_a_write() {
+    let mut client = Client::live(0);
+    let id = client.write();
+    client.lose();
+    client.pass(ms(10));
+    client.connect();
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 5);
+    client.says(&join, "snapshot", json!({"snapshot_seq": 5, "entries": {}}));
+    client.says(&join, "catch_up_complete", json!({"through_seq": 5}));
+    assert_eq!(client.error(id), ErrKind::Timeout);
+}
+
+#[test]
+fn a_crashed_channel_is_joined_again_and_its_writes_are_looked_for() {
+    let mut client = Client::live(0);
+    let id = client.write();
+    let op_id = client.op_id();
+    client.says("1", "phx_error", json!({}));
+    client.pass(ms(100));
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 1);
+    client.event(Some(&join), 1, &op_id);
+    assert!(client.answer(id).unwrap().is_ok());
+    // That of a join that is over means nothing.
+    client.says(&join, "catch_up_complete", json!({"through_seq": 1}));
+    client.sent.clear();
+    client.says("1", "phx_error", json!({}));
+    client.pass(ms(1_000));
+    assert!(client.sent.is_empty() && client.states.last().unwrap().is_live());
+}
+
+#[test]
+fn a_channel_that_was_not_open_took_no_write() {
+    let mut client = Client::live(0);
+    let id = client.write();
+    let reference = client.last_sent("write")[1].clone();
+    client.replies(&reference, "error", json!({"reason": "unmatched topic"}));
+    assert_eq!(client.error(id), ErrKind::Network);
+    client.pass(ms(100));
+    client.last_sent("phx_join");
+}
+
+#[test]
+fn a_refused_store_fails_writes_and_is_tried_again_later() {
+    let mut client = Client::new(0);
+    client.connect();
+    client.replies(&json!("1"), "error", json!({"reason": "missing_scope", "scope": "entries:read", "message": "no"}));
+    assert!(matches!(client.states.last(), Some(StoreState::Refused(error)) if error.kind() == ErrKind::Unauthorized));
+    let id = client.write();
+    assert_eq!(client.error(id), ErrKind::Unauthorized);
+    client.sent.clear();
+    client.pass(ms(29_000));
+    assert!(client.sent.is_empty());
+    client.pass(ms(1_000));
+    assert!(client.sent_events().contains(&"phx_join".to_owned()));
+}
+
+#[test]
+fn every_command_has_a_deadline() {
+    let mut client = Client::live(0);
+    let (write, catch_up) = (client.write(), client.ask(CommandKind::CatchUp(1), false));
+    client.pass(ms(29_999));
+    assert!(client.answers.is_empty());
+    client.pass(ms(1));
+    assert_eq!((client.error(write), client.error(catch_up)), (ErrKind::Timeout, ErrKind::Timeout));
+    let caught_up = client.ask(CommandKind::CatchUp(0), false);
+    assert!(client.answer(caught_up).unwrap().is_ok());
+}
+
+#[test]
+fn what_was_written_over_http_is_fetched_at_once() {
+    let mut client = Client::live(4);
+    let id = client.ask(CommandKind::CatchUp(6), false);
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 6);
+    client.event(Some(&join), 5, "http");
+    assert!(client.answer(id).is_none());
+    client.event(Some(&join), 6, "http");
+    assert!(client.answer(id).unwrap().is_ok());
+}
+
+#[test]
+fn a_refresh_asks_how_far_the_store_is_and_gets_there() {
+    let mut client = Client::live(4);
+    let up_to_date = client.ask(CommandKind::Refresh, false);
+    let status = client.last_sent("status")[1].clone();
+    client.replies(&status, "ok", json!({"current_seq": 4, "entry_count": 1}));
+    assert_eq!(client.answer(up_to_date).unwrap().as_ref().unwrap().store_seq, Some(4));
+
+    let behind = client.ask(CommandKind::Refresh, false);
+    let status = client.last_sent("status")[1].clone();
+    client.replies(&status, "ok", json!({"current_seq": 5, "entry_count": 1}));
+    assert!(client.answer(behind).is_none());
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 5);
+    client.event(Some(&join), 5, "http");
+    assert!(client.answer(behind).unwrap().is_ok());
+
+    let cut_off = client.ask(CommandKind::Refresh, false);
+    client.says(&join, "catch_up_complete", json!({"through_seq": 5}));
+    client.says(&join, "phx_error", json!({}));
+    client.pass(ms(100));
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 5);
+    let status = client.last_sent("status")[1].clone();
+    client.replies(&status, "ok", json!({"current_seq": 5, "entry_count": 1}));
+    assert!(client.answer(cut_off).unwrap().is_ok(), "it is asked again");
+
+    let lost = client.ask(CommandKind::Refresh, false);
+    client.lose();
+    client.pass(ms(30_000));
+    assert_eq!(client.error(lost), ErrKind::Timeout);
+}
+
+#[test]
+fn stopping_answers_everything_and_closes_the_socket() {
+    let mut client = Client::live(0);
+    let sent = client.write();
+    client.session.stop();
+    client.drain();
+    assert_eq!((client.error(sent), client.hang_ups), (ErrKind::Timeout, 1));
+    assert!(client.session.is_quiet() && client.session.next_wake().is_none());
+    let late = client.write();
+    assert_eq!(client.error(late), ErrKind::Network);
+    client.connect();
+    assert_eq!(client.hang_ups, 2, "a socket that opens late is closed");
+    client.session.start();
+    client.drain();
+    assert_eq!(client.dials, 2);
+}
+
+/// The sessions of two processes never give the same id to an op.
+#[test]
+fn op_ids_differ_between_sessions() {
+    let id = |seed| {
+        let mut session = Session::new(Timing::default(), [("acme/main".to_owned(), 0)], seed);
+        session.start();
+        session.connected(Duration::ZERO);
+        session.frame(
+            Duration::ZERO,
+            r#"["1","1","store:acme/main","phx_reply",{"status":"ok","response":{"store_seq":0}}]"#,
+        );
+        let work = CommandKind::Write(Write::new(path("p"), Op::Delete));
+        session.command(Duration::ZERO, CommandId(1), Command { store: StoreId(0), work, wait: Duration::ZERO });
+        let sent: Vec<String> = std::iter::from_fn(|| session.next_output())
+            .filter_map(|output| if let Output::Send(frame) = output { Some(frame) } else { None })
+            .collect();
+        sent.last().unwrap().clone()
+    };
+    assert_eq!(id(1), id(1));
+    assert_ne!(id(1), id(2));
+}
+
+#[test]
+
+fn unanswered_writes_beyond_the_limit_wait_in_order_until_one_is_answered() {
+    let mut client = Client::live(0);
+    let ids: Vec<u64> = (0..2_100).map(|_| client.write()).collect();
+    assert_eq!(client.sent.len(), 64);
+    assert!(!client.session.has_room());
+    let references: Vec<Value> = client.sent.iter().map(|frame| frame[1].clone()).collect();
+    client.sent.clear();
+    // A refusal makes room as an answer does.
+    client.replies(&references[0], "error", json!({"reason": "rate_limited", "retry_after_ms": 1}));
+    assert_eq!((client.sent.len(), client.error(ids[0])), (1, ErrKind::RateLimited));
+    client.replies(&references[1], "ok", json!({"store_seq": 1}));
+    let third = client.op_id();
+    client.event(None, 1, "another's");
+    assert_eq!(client.sent.len(), 2);
+    assert!(client.answer(ids[1]).is_some());
+    // Op ids are numbered in the order of the commands.
+    assert!(third.ends_with("-66"), "{third}");
+}
+
+#[test]
+fn large_writes_are_sent_until_four_megabytes_are_unanswered() {
+    let mut client = Client::live(0);
+    let value = RawJson::parse(&format!("{:?}", "x".repeat(1 << 20))).unwrap();
+    for _ in 0..6 {
+        client.ask(CommandKind::Write(Write::new(path("p"), Op::Set(value.clone()))), false);
+    }
+    assert_eq!(client.sent.len(), 4);
+    assert!(client.session.has_room());
+    let reference = client.sent[0][1].clone();
+    client.replies(&reference, "error", json!({"reason": "rate_limited", "retry_after_ms": 1}));
+    assert_eq!(client.sent.len(), 5);
+}
+
+#[test]
+fn a_write_that_waits_behind_others_until_its_deadline_was_not_sent() {
+    let timing = Timing { answer: Duration::MAX, status: Duration::MAX, ..Timing::default() };
+    let mut client = Client::timed(timing, [("acme/main".to_owned(), 0)]).caught_up(0);
+    let ids: Vec<u64> = (0..65).map(|_| client.write()).collect();
+    for _ in 0..3 {
+        client.pass(ms(9_000));
+        client.is_alive();
+    }
+    client.pass(ms(3_000));
+    assert_eq!(client.error(ids[0]), ErrKind::Timeout);
+    // It is not sent in the place of the others, as its time is over too.
+    assert_eq!(client.error(ids[64]), ErrKind::Network);
+    assert!(client.session.is_quiet());
+}
+
+#[test]
+fn a_deadline_counts_from_when_the_caller_began_to_wait() {
+    let mut client = Client::live(0);
+    client.now = ms(20_000);
+    client.is_alive();
+    let command = Command {
+        store: StoreId(0),
+        work: CommandKind::Write(Write::new(path("p"), Op::Delete)),
+        wait: Duration::ZERO,
+    };
+    client.session.command_since(client.now, ms(5_000), CommandId(7), command);
+    client.drain();
+    client.pass(ms(14_000));
+    assert!(client.answer(7).is_none());
+    client.pass(ms(1_000));
+    assert_eq!(client.error(7), ErrKind::Timeout);
+}
+
+#[test]
+fn writes_that_were_sent_and_writes_that_wait_are_told_apart_when_the_connection_breaks() {
+    let mut client = Client::live(0);
+    let ids: Vec<u64> = (0..70).map(|_| client.write()).collect();
+    client.lose();
+    assert!(client.session.has_room());
+    assert!(ids[..64].iter().all(|id| client.answer(*id).is_none()));
+    assert!(ids[64..].iter().all(|id| client.error(*id) == ErrKind::Network));
+}
+
+#[test]
+fn a_write_whose_time_is_over_is_not_sent() {
+    let mut client = Client::live(0);
+    client.now = ms(60_000);
+    let command = Command {
+        store: StoreId(0),
+        work: CommandKind::Write(Write::new(path("p"), Op::Delete)),
+        wait: Duration::ZERO,
+    };
+    client.session.command_since(client.now, ms(1_000), CommandId(7), command);
+    client.drain();
+    assert_eq!((client.error(7), client.sent.len()), (ErrKind::Network, 0));
+}
+
+#[test]
+fn an_op_with_the_id_of_a_write_but_another_path_or_kind_does_not_answer_it() {
+    for (op, path) in [("set", "q"), ("delete", "p"), ("merge", "p"), ("set", "p/q")] {
+        let mut client = Client::live(0);
+        let id = client.write();
+        let op_id = client.op_id();
+        let mut payload = json!({"store_seq": 1, "op": op, "path": path, "value": {"a": 1}, "device_id": "d"});
+        payload["client_op_id"] = json!(op_id);
+        client.raw(json!([null, null, TOPIC, "event", payload]));
+        assert_eq!(client.applied, [1]);
+        assert!(client.answer(id).is_none(), "{op} of {path}");
+        client.event(None, 2, &op_id);
+        assert_eq!(client.answer(id).unwrap().as_ref().unwrap().store_seq, Some(2));
+    }
+}
+
+#[test]
+fn a_write_that_was_cut_off_may_still_turn_up_within_the_grace_after_the_catch_up() {
+    let mut client = Client::live(0);
+    let id = client.write();
+    let op_id = client.op_id();
+    client.lose();
+    client.pass(ms(10));
+    client.connect();
+    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+    client.joined(&join, 0);
+    client.says(&join, "catch_up_complete", json!({"through_seq": 0}));
+    client.pass(ms(1_999));
+    assert!(client.answer(id).is_none());
+    // The server had the frame, and reads it only now.
+    client.event(None, 1, &op_id);
+    assert_eq!(client.answer(id).unwrap().as_ref().unwrap().store_seq, Some(1));
+}
+
+#[test]
+fn a_write_of_unknown_outcome_says_why_its_answer_did_not_come() {
+    type End = fn(&mut Client);
+    let ends: [(End, &str, &str); 4] = [
+        (|client| client.lose(), "the connection broke before its answer came", "ops that followed do not contain it"),
+        (
+            |client| client.says("1", "phx_error", json!({})),
+            "the channel crashed before its answer came",
+            "ops that followed do not contain it",
+        ),
+        (
+            |client| client.says("1", "phx_close", json!({})),
+            "the server closed the channel before its answer came",
+            "ops that followed do not contain it",
+        ),
+        (
+            |client| client.says("1", "phx_error", json!({})),
+            "the channel crashed before its answer came",
+            "a snapshot hides whether it was applied",
+        ),
+    ];
+    for (end, cause, then) in ends {
+        let mut client = Client::live(0);
+        let id = client.write();
+        end(&mut client);
+        client.pass(ms(100));
+        if client.dials > 1 {
+            client.connect();
+        }
+        let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
+        client.joined(&join, 5);
+        let snapshot = if then.starts_with("a snapshot") { 5 } else { 0 };
+        if snapshot > 0 {
+            client.says(&join, "snapshot", json!({"snapshot_seq": 5, "entries": {}}));
+        }
+        (snapshot + 1..=5).for_each(|seq| client.event(Some(&join), seq, "other"));
+        client.says(&join, "catch_up_complete", json!({"through_seq": 5}));
+        client.pass(ms(2_000));
+        let error = client.answer(id).unwrap().as_ref().unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.kind(), ErrKind::Timeout);
+        assert!(text.contains(&format!("set of `p` ({cause}, and ")) && text.contains(then), "{text}");
+    }
+    let timing = Timing { answer: Duration::MAX, status: Duration::MAX, ..Timing::default() };
+    let mut client = Client::timed(timing, [("acme/main".to_owned(), 0)]).caught_up(0);
+    let id = client.write();
+    client.pass(ms(30_000));
+    let text = client.answer(id).unwrap().as_ref().unwrap_err().to_string();
+    assert!(text.contains("no answer in time"), "{text}");
+}

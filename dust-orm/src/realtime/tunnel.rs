@@ -1,0 +1,41 @@
+//! A way through an HTTP proxy: its method `CONNECT`.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::counted_stream::Wire;
+use crate::config::proxy::Proxy;
+use crate::error::Reason;
+
+/// The longest answer that is read.
+const MAX_ANSWER: usize = 16 << 10;
+
+/// Asks a proxy, at the other end of a stream, for a connection to a host. The stream then is that connection.
+pub(super) async fn open(stream: &mut dyn Wire, proxy: &Proxy, host: &str, port: u16) -> Result<(), Reason> {
+    let failed =
+        |error: std::io::Error| Reason::of(error).map(|why| format!("the proxy broke the connection off: {why}"));
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let mut request = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n").into_bytes();
+    if let Some(authorization) = &proxy.authorization {
+        request.extend_from_slice(b"Proxy-Authorization: ");
+        request.extend_from_slice(authorization.as_bytes());
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"\r\n");
+    stream.write_all(&request).await.map_err(failed)?;
+    stream.flush().await.map_err(failed)?;
+    let mut answer = Vec::new();
+    // Byte by byte: what follows the head is of the connection.
+    while !answer.ends_with(b"\r\n\r\n") {
+        if answer.len() >= MAX_ANSWER {
+            return Err("the answer of the proxy has no end".into());
+        }
+        answer.push(stream.read_u8().await.map_err(failed)?);
+    }
+    let status = answer.split(|byte| *byte == b' ').nth(1).and_then(|status| std::str::from_utf8(status).ok());
+    match status.and_then(|status| status.trim().parse::<u16>().ok()) {
+        Some(200..300) => Ok(()),
+        Some(407) => Err("the proxy wants a user and a password, or others (status 407)".into()),
+        Some(status) => Err(format!("the proxy refuses the connection with status {status}").into()),
+        None => Err("the answer of the proxy is no HTTP".into()),
+    }
+}

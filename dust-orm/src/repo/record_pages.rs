@@ -1,0 +1,202 @@
+//! Reading records through a transport: every read of an entity goes through here.
+
+use std::sync::Arc;
+
+use dust_protocol::list::EmptyPages;
+use dust_protocol::{LeafPage, ListRequest, PackedLeaves, Path, Pattern, Select};
+use futures_core::future::BoxFuture;
+use futures_util::FutureExt;
+
+use crate::entity::{
+    DustEntity, PackedRecord, RecordRef, StoredRecord, behind, check_size, decode, last_record, record_of, records,
+};
+use crate::error::{DustErr, InvalidRecord};
+use crate::transport::Transport;
+
+/// The leaves below one record's path; `None` when there are none, or only the claim of an insert that is under way.
+pub(super) async fn fetch<'p>(transport: &dyn Transport, path: &'p Path) -> Result<Option<PackedRecord<'p>>, DustErr> {
+    let record = fetch_or_claim(transport, path).await?;
+    Ok(record.filter(|record| !RecordRef::from(record).is_claim()))
+}
+
+/// The leaves below one record's path, a claim included.
+pub(super) async fn fetch_or_claim<'p>(
+    transport: &dyn Transport,
+    path: &'p Path,
+) -> Result<Option<PackedRecord<'p>>, DustErr> {
+    check_nameable(path)?;
+    let LeafPage { mut leaves, mut next_cursor } = match transport.at_hand(path, None) {
+        Some(page) => page,
+        None => transport.below(path, None).await?,
+    };
+    let mut empty = EmptyPages::default();
+    empty.check(leaves.is_empty(), next_cursor.as_deref())?;
+    check_size(path.as_str(), &leaves)?;
+    while let Some(cursor) = next_cursor {
+        let page = transport.below(path, Some(&cursor)).await?;
+        empty.check(page.leaves.is_empty(), page.next_cursor.as_deref())?;
+        leaves.append(&page.leaves, 0..page.leaves.len());
+        check_size(path.as_str(), &leaves)?;
+        next_cursor = page.next_cursor;
+    }
+    Ok(if leaves.is_empty() { None } else { Some(PackedRecord { path, leaves }) })
+}
+
+/// Refuses what not every transport could list.
+fn check_nameable(path: &Path) -> Result<(), DustErr> {
+    if path.as_str().as_bytes().contains(&b'\\') {
+        Pattern::subtree(path)?;
+    }
+    Ok(())
+}
+
+/// The model of a stored record, or `None` with one warning when it does not fit the entity.
+pub(super) fn model_or_warning<'a, E: DustEntity>(record: impl Into<RecordRef<'a>>) -> Option<E::Model> {
+    let record = record.into();
+    if record.is_claim() {
+        return None;
+    }
+    decode::<E>(record).map_err(|invalid| warn(record, &invalid)).ok()
+}
+
+/// Warns of a record that is not read because it is too large.
+fn warn_too_large(record: &str, why: &DustErr) {
+    tracing::warn!(target: "dust_orm", path = record, %why, "a stored record is too large to be read and is left out");
+}
+
+pub(super) fn warn<'a>(record: impl Into<RecordRef<'a>>, invalid: &InvalidRecord) {
+    let record = record.into();
+    tracing::warn!(
+        target: "dust_orm",
+        slug = &*record.key(),
+        path = %record.path,
+        missing = invalid.missing.join(", "),
+        unrecognised = invalid.unrecognised.join(", "),
+        undecodable = ?invalid.undecodable,
+        "a stored record does not fit its entity and is left out",
+    );
+}
+
+/// The pages of an entity's leaves, one after the other, cut between records. Over a network the next page is asked for
+/// before the records of this one are decoded, so that at most two pages are held.
+pub(super) struct RecordPages {
+    transport: Arc<dyn Transport>,
+    prefix: Path,
+    /// The prefix with a `/` behind it.
+    within: String,
+    next: Option<NextPage>,
+    /// The leaves of the record in which the last page ended.
+    open: PackedLeaves,
+    empty: EmptyPages,
+}
+
+struct NextPage {
+    after: Option<String>,
+    /// The answer, where the page was asked for ahead of time.
+    answer: Option<BoxFuture<'static, Result<LeafPage, DustErr>>>,
+}
+
+impl RecordPages {
+    pub(super) fn of<E: DustEntity>(transport: Arc<dyn Transport>) -> Result<RecordPages, DustErr> {
+        let prefix = E::prefix_path()?;
+        check_nameable(&prefix)?;
+        let (within, next) = (prefix.descendant_prefix(), Some(NextPage { after: None, answer: None }));
+        let (open, empty) = (PackedLeaves::default(), EmptyPages::default());
+        Ok(RecordPages { transport, prefix, within, next, open, empty })
+    }
+
+    /// The leaves of the records that the next page completes; `None` when there are no more pages, and after an error.
+    pub(super) async fn next_leaves(&mut self) -> Result<Option<PackedLeaves>, DustErr> {
+        let Some(NextPage { after, answer }) = self.next.take() else { return Ok(None) };
+        let page = match answer {
+            // It may have been left waiting past its deadline by a reader that took its time.
+            Some(answer) => match answer.await {
+                Err(DustErr::Network { .. }) => self.transport.below(&self.prefix, after.as_deref()).await,
+                answer => answer,
+            },
+            None => self.transport.below(&self.prefix, after.as_deref()).await,
+        };
+        let mut page = match page {
+            Err(error @ DustErr::TooLarge { .. }) => return self.leave_out(after, &error).await.map(Some),
+            page => page?,
+        };
+        self.empty.check(page.leaves.is_empty(), page.next_cursor.as_deref())?;
+        let mut leaves = std::mem::take(&mut self.open);
+        if leaves.is_empty() {
+            leaves = page.leaves;
+        } else {
+            leaves.append(&page.leaves, 0..page.leaves.len());
+        }
+        if let Some(after) = &mut page.next_cursor {
+            self.open = leaves.split_off(last_record(&self.within, &leaves));
+            let excess = records(&self.within, &self.open).next().and_then(|record| {
+                let why = check_size(record.path, &self.open).err()?;
+                warn_too_large(record.path, &why);
+                Some(behind(record.path))
+            });
+            if let Some(behind) = excess {
+                *after = behind;
+                self.open = PackedLeaves::default();
+            }
+        }
+        self.go_on(page.next_cursor);
+        Ok(Some(leaves))
+    }
+
+    /// Sets the cursor of the next page.
+    fn go_on(&mut self, after: Option<String>) {
+        self.next = after.map(|after| {
+            let answer = self.transport.capabilities().remote.then(|| self.ask(after.clone()));
+            NextPage { after: Some(after), answer }
+        });
+    }
+
+    /// Leaves the record out that comes next, as one of its leaves is larger than any answer may be. Gives the leaves
+    /// of the record before it.
+    async fn leave_out(&mut self, after: Option<String>, why: &DustErr) -> Result<PackedLeaves, DustErr> {
+        let keys = ListRequest {
+            select: Select::Keys,
+            limit: 1,
+            after,
+            ..ListRequest::pattern(Pattern::subtree(&self.prefix)?)
+        };
+        let page = self.transport.list(&keys).await?;
+        let before = std::mem::take(&mut self.open);
+        let Some(large) = page.items.first().map(|item| item.path().as_str()) else { return Ok(before) };
+        let Some(record) = record_of(&self.within, large) else {
+            self.open = before;
+            self.go_on(Some(large.to_owned()));
+            return Ok(PackedLeaves::default());
+        };
+        warn_too_large(record, why);
+        self.go_on(Some(behind(record)));
+        let is_part = records(&self.within, &before).next().is_some_and(|open| open.path == record);
+        Ok(if is_part { PackedLeaves::default() } else { before })
+    }
+
+    /// The records among such leaves.
+    pub(super) fn records<'a>(&'a self, leaves: &'a PackedLeaves) -> impl Iterator<Item = RecordRef<'a>> {
+        records(&self.within, leaves)
+    }
+
+    /// The models of such leaves, without those that do not fit the entity, of which it warns.
+    pub(super) fn models<'a, E: DustEntity>(&'a self, leaves: &'a PackedLeaves) -> impl Iterator<Item = E::Model> {
+        self.records(leaves).filter_map(|record| model_or_warning::<E>(record))
+    }
+
+    /// The records that the next page completes; `None` when there are no more pages, and after an error.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<StoredRecord>>, DustErr> {
+        let leaves = self.next_leaves().await?;
+        Ok(leaves.map(|leaves| self.records(&leaves).map(RecordRef::to_stored).collect()))
+    }
+
+    /// Asks for a page without waiting for it: a future does nothing until it is polled, so it is polled once.
+    fn ask(&self, after: String) -> BoxFuture<'static, Result<LeafPage, DustErr>> {
+        let (transport, prefix) = (Arc::clone(&self.transport), self.prefix.clone());
+        let mut answer = async move { transport.below(&prefix, Some(&after)).await }.boxed();
+        match (&mut answer).now_or_never() {
+            Some(ready) => std::future::ready(ready).boxed(),
+            None => answer,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! A record as it is held for subscribers.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::entity::{DustEntity, RecordRef, StoredRecord, decode};
+use crate::error::InvalidRecord;
+use crate::repo::record_pages::warn;
+
+/// The leaves of a record as of one op, and the Model that they make. It is read by the first subscriber that needs it, on
+/// that one's time, and shared by all.
+pub(super) struct CachedRecord<E: DustEntity> {
+    pub(super) record: StoredRecord,
+    /// How much text it is.
+    pub(super) bytes: usize,
+    model: OnceLock<Result<Arc<E::Model>, InvalidRecord>>,
+    warned: AtomicBool,
+}
+
+impl<E: DustEntity> CachedRecord<E> {
+    pub(super) fn new(record: StoredRecord) -> CachedRecord<E> {
+        CachedRecord { bytes: record.bytes(), record, model: OnceLock::new(), warned: AtomicBool::new(false) }
+    }
+
+    /// Whether the record fits its entity.
+    pub(super) fn is_valid(&self) -> bool {
+        self.decoded().is_ok()
+    }
+
+    /// The model; for a record that does not fit its entity `None`, with one warning however many subscribers there are.
+    pub(super) fn model_or_warning(&self) -> Option<&Arc<E::Model>> {
+        match self.decoded() {
+            Ok(model) => Some(model),
+            Err(invalid) => {
+                if !self.is_claim() && !self.warned.swap(true, Ordering::Relaxed) {
+                    warn(&self.record, invalid);
+                }
+                None
+            }
+        }
+    }
+
+    fn decoded(&self) -> &Result<Arc<E::Model>, InvalidRecord> {
+        self.model.get_or_init(|| {
+            if self.is_claim() {
+                return Err(InvalidRecord { path: self.record.path.to_string(), ..InvalidRecord::default() });
+            }
+            decode::<E>(&self.record).map(Arc::new)
+        })
+    }
+
+    /// Whether it is no record yet, but the claim of an insert that is under way.
+    fn is_claim(&self) -> bool {
+        RecordRef::from(&self.record).is_claim()
+    }
+}

@@ -1,0 +1,86 @@
+//! The records of an entity by their keys.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::cached_record::CachedRecord;
+use super::event::Change;
+use crate::entity::DustEntity;
+
+/// Where a record is looked up, in a lock of its own, so that readers wait for no one but who is just putting a commit in.
+pub(super) struct ModelIndex<E: DustEntity>(RwLock<ByKey<E>>);
+
+/// By the key as it is, not as it stands in a path.
+type ByKey<E> = HashMap<Arc<str>, Slot<E>>;
+
+struct Slot<E: DustEntity> {
+    stored: Arc<CachedRecord<E>>,
+    /// Its model once somebody has asked for it: here, so that the next need not look at the record.
+    model: OnceLock<Arc<E::Model>>,
+}
+
+impl<E: DustEntity> Slot<E> {
+    fn new(stored: &Arc<CachedRecord<E>>) -> Slot<E> {
+        Slot { stored: Arc::clone(stored), model: OnceLock::new() }
+    }
+}
+
+impl<E: DustEntity> ModelIndex<E> {
+    pub(super) fn new(records: &[Arc<CachedRecord<E>>]) -> ModelIndex<E> {
+        ModelIndex(RwLock::new(by_key(records)))
+    }
+
+    /// Takes what one commit has changed, so that nobody sees half of it.
+    pub(super) fn take(&self, changes: &[Arc<Change<E>>]) {
+        let mut table = self.write();
+        for change in changes {
+            match &change.after {
+                Some(after) => drop(table.insert(Arc::clone(&change.key), Slot::new(after))),
+                None => drop(table.remove(&change.key)),
+            }
+        }
+    }
+
+    /// Takes other records in the place of all.
+    pub(super) fn replace(&self, records: &[Arc<CachedRecord<E>>]) {
+        let records = by_key(records);
+        let before = std::mem::replace(&mut *self.write(), records);
+        // What may take long to be dropped is so under no lock.
+        drop(before);
+    }
+
+    /// The record with this key. It is decoded by the first who asks for it, and by no more than one.
+    pub(super) fn model(&self, key: &str) -> Option<Arc<E::Model>> {
+        let stored = {
+            let table = self.read();
+            let slot = table.get(key)?;
+            if let Some(model) = slot.model.get() {
+                return Some(Arc::clone(model));
+            }
+            Arc::clone(&slot.stored)
+        };
+        let model = stored.model_or_warning()?;
+        if let Some(slot) = self.read().get(key).filter(|slot| Arc::ptr_eq(&slot.stored, &stored)) {
+            slot.model.get_or_init(|| Arc::clone(model));
+        }
+        Some(Arc::clone(model))
+    }
+
+    /// Every record, in no order.
+    pub(super) fn all(&self) -> Vec<Arc<CachedRecord<E>>> {
+        self.read().values().map(|slot| Arc::clone(&slot.stored)).collect()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, ByKey<E>> {
+        // No one else's code is called under the lock.
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, ByKey<E>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn by_key<E: DustEntity>(records: &[Arc<CachedRecord<E>>]) -> ByKey<E> {
+    records.iter().map(|stored| (stored.record.key().into(), Slot::new(stored))).collect()
+}

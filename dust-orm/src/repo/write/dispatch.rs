@@ -1,0 +1,152 @@
+//! Handing ops to a transport.
+
+use dust_protocol::{BatchOp, Fence, Op, Path, Precondition, Write};
+
+use super::insert_if_absent::{claim_absent, release_claims};
+use super::ops::check_size;
+use super::options::{Condition, Options};
+use super::save::Planned;
+use crate::error::DustErr;
+use crate::repo::presence::Presence;
+use crate::transport::Transport;
+
+/// Refuses what the transport cannot do before anything is read or sent.
+pub(in crate::repo) fn check(options: &Options, transport: &dyn Transport) -> Result<(), DustErr> {
+    let capabilities = transport.capabilities();
+    if options.fence.is_some() && !capabilities.fences {
+        return Err(capabilities.refuse(transport.name(), "a fenced write"));
+    }
+    if matches!(options.condition, Condition::IfLeafAbsent) && !capabilities.if_subtree_absent {
+        return Err(DustErr::NotSupported {
+            operation: "`if_absent` in a batch or with `put`".to_owned(),
+            transport: transport.name(),
+            hint: "only the embedded store can; `insert(..).if_absent()`, by itself, works on every transport"
+                .to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Ops on their way to a transport.
+#[derive(Debug, Default)]
+pub(in crate::repo) struct WriteBatch {
+    pub(in crate::repo) ops: Vec<BatchOp>,
+    /// What was absent when it was read, and has to be so still: finding it there is a conflict, and not a record that
+    /// exists where none was asked for.
+    absent_when_read: Vec<Path>,
+    /// The records that have to be there.
+    present: Vec<Presence>,
+}
+
+impl WriteBatch {
+    /// Adds the ops of one record, which were planned under a condition.
+    pub(in crate::repo) fn add(&mut self, Planned { ops, presence }: Planned, condition: &Condition) {
+        if let Condition::IfMatch(_) = condition {
+            let absent = ops.iter().filter(|op| op.precondition == Some(Precondition::IfSubtreeAbsent));
+            self.absent_when_read.extend(absent.map(|op| op.path.clone()));
+        }
+        self.present.extend(presence);
+        if self.ops.is_empty() {
+            self.ops = ops;
+        } else {
+            self.ops.extend(ops);
+        }
+    }
+
+    pub(in crate::repo) fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Sends everything as one request: a single op as itself, several as one atomic batch. Answers the `store_seq` of the
+    /// last, or `None` when there was nothing to send.
+    pub(in crate::repo) async fn send(
+        mut self,
+        fence: Option<Fence>,
+        transport: &dyn Transport,
+    ) -> Result<Option<u64>, DustErr> {
+        check_size(&self.ops)?;
+        let claims = if self.absent_when_read.is_empty() || transport.capabilities().if_subtree_absent {
+            Vec::new()
+        } else {
+            claim_absent(&mut self, fence.as_ref(), transport).await?
+        };
+        let sent = self.send_while_present(fence, transport).await;
+        if sent.is_err() {
+            release_claims(claims, transport).await;
+        }
+        let sent = sent.map_err(|error| match error {
+            DustErr::Exists { path, current } if self.absent_when_read.iter().any(|absent| absent.as_str() == path) => {
+                DustErr::Conflict { path, current, op_index: None }
+            }
+            other => other,
+        })?;
+        if let Some(store_seq) = sent {
+            for presence in &self.present {
+                presence.check(store_seq, self.ops.len(), transport).await?;
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Sends the ops, again where a record has changed by whose revision it was known to be there.
+    async fn send_while_present(
+        &mut self,
+        fence: Option<Fence>,
+        transport: &dyn Transport,
+    ) -> Result<Option<u64>, DustErr> {
+        if self.present.is_empty() {
+            let ops = std::mem::take(&mut self.ops);
+            return send_once(ops, fence, transport).await;
+        }
+        loop {
+            let mut error = match send_once(self.ops.clone(), fence.clone(), transport).await {
+                Err(error @ (DustErr::Conflict { .. } | DustErr::NotImplemented { .. })) => error,
+                sent => return sent,
+            };
+            let mut goes_on = false;
+            for presence in &mut self.present {
+                match presence.refused(error.clone(), &mut self.ops, transport).await {
+                    Ok(()) => goes_on = true,
+                    Err(other) => error = other,
+                }
+                if !matches!(error, DustErr::Conflict { .. } | DustErr::NotImplemented { .. }) {
+                    return Err(error);
+                }
+            }
+            if !goes_on {
+                return Err(error);
+            }
+        }
+    }
+}
+
+async fn send_once(
+    mut ops: Vec<BatchOp>,
+    fence: Option<Fence>,
+    transport: &dyn Transport,
+) -> Result<Option<u64>, DustErr> {
+    check_size(&ops)?;
+    match (ops.len(), ops.pop()) {
+        (1, Some(op)) => {
+            let BatchOp { path, value, precondition } = op;
+            let write = Write { path, op: value.map_or(Op::Delete, Op::Set), precondition, fence };
+            Ok(transport.write(write).await?.store_seq)
+        }
+        (_, Some(op)) => {
+            ops.push(op);
+            transport.batch_write(ops, fence).await.map(Some)
+        }
+        (_, None) => Ok(None),
+    }
+}
+
+/// Sends the ops of one record.
+pub(in crate::repo) async fn send(
+    planned: Planned,
+    options: Options,
+    transport: &dyn Transport,
+) -> Result<Option<u64>, DustErr> {
+    let mut outgoing = WriteBatch::default();
+    outgoing.add(planned, &options.condition);
+    outgoing.send(options.fence, transport).await
+}

@@ -1,0 +1,382 @@
+//! From records and conditions to ops: what a write sends.
+
+use std::cmp::Reverse;
+
+use dust_protocol::flatten::{self, flatten};
+use dust_protocol::list::MAX_PAGE;
+use dust_protocol::value::{self, is_envelope};
+use dust_protocol::{BatchOp, Path, Precondition, RawJson};
+
+use super::options::Condition;
+use crate::entity::{
+    DustEntity, FieldSelection, FieldState, Fields, MAX_RECORD_BYTES, MAX_RECORD_LEAVES, PackedRecord, Revision,
+    SizeLimit, StorageMode, encode_fields, encode_object, is_leaf,
+};
+use crate::error::DustErr;
+
+/// The condition of a write, resolved to leaves.
+#[derive(Clone, Debug)]
+pub(in crate::repo) enum Guard {
+    None,
+    Absent,
+    /// The leaves that were read, with their revisions.
+    Leaves(Vec<(Path, u64)>),
+}
+
+impl Guard {
+    /// Resolves a condition. `stored` is the record now, where the caller has read it.
+    pub(in crate::repo) fn resolve(
+        condition: &Condition,
+        record: &Path,
+        mode: StorageMode,
+        stored: Option<&PackedRecord<'_>>,
+    ) -> Result<Guard, DustErr> {
+        let revision = match condition {
+            Condition::None => return Ok(Guard::None),
+            Condition::IfLeafAbsent => return Ok(Guard::Absent),
+            Condition::IfMatch(revision) => revision,
+        };
+        match revision.leaves(record)? {
+            // It was not read from a record, and a guard without leaves would guard nothing.
+            Some(leaves) if leaves.is_empty() => {
+                return Err(DustErr::invalid_params(format!(
+                    "this revision of `{record}` names no leaf: pass one that `find_versioned` gave"
+                )));
+            }
+            Some(leaves) => return Ok(Guard::Leaves(leaves)),
+            None => {}
+        }
+        if mode == StorageMode::Flat {
+            return Err(DustErr::invalid_params(format!(
+                "`{record}` is stored in flat mode, where each field has a revision of its own and the number {} names \
+                 none of them: read the record with `find_versioned` and pass its `revision`",
+                revision.number()
+            )));
+        }
+        let now = stored.map(Revision::of);
+        match now {
+            Some(now) if now.number() == revision.number() => {
+                Guard::resolve(&Condition::IfMatch(now), record, mode, stored)
+            }
+            now => Err(DustErr::Conflict {
+                path: record.to_string(),
+                current: now.map(|now| now.number()),
+                op_index: None,
+            }),
+        }
+    }
+
+    /// The guarded leaves at or below a path, the deepest first: an op on a leaf removes what is below it, whatever the
+    /// case of its letters, and with that the revisions that the ops on those leaves are to compare.
+    fn at(&self, path: &Path) -> Vec<&(Path, u64)> {
+        let Guard::Leaves(leaves) = self else { return Vec::new() };
+        let mut below: Vec<_> = leaves.iter().filter(|(leaf, _)| leaf == path || path.is_ancestor_of(leaf)).collect();
+        below.sort_by_key(|(leaf, _)| Reverse(leaf.depth()));
+        below
+    }
+}
+
+/// The treatment of leaves under the old names of fields (`#[serde(alias)]`) that a write without conditions sets. The
+/// new name prevails over them in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::repo) enum OldNames {
+    /// They stay: the transport fences no batch that deletes leaves.
+    Keep,
+    /// Those that were read are deleted.
+    DeleteRead,
+    /// The record was not read: each name is deleted, there or not.
+    DeleteAll,
+}
+
+/// Whether a write at a path replaces a leaf, which is there or below it.
+pub(in crate::repo) fn covers(path: &Path, leaf: &str) -> bool {
+    path.as_str() == leaf || path.is_above(leaf)
+}
+
+/// The ops that insert a record. In flat mode the fields that are not written stay as they are; they are among what is
+/// `stored`, where that was read.
+pub(in crate::repo) fn insert<E: DustEntity>(
+    active: &E::ActiveModel,
+    record: &Path,
+    guard: &Guard,
+    stored: Option<&PackedRecord<'_>>,
+    old_names: OldNames,
+) -> Result<Vec<BatchOp>, DustErr> {
+    match guard {
+        // A record that must not be there can be written as one object, whose absence is one condition.
+        Guard::Absent => replace::<E>(active, record, guard),
+        _ if E::MODE == StorageMode::Map => replace::<E>(active, record, guard),
+        _ => fields::<E>(active, record, FieldSelection::All, guard, stored, old_names),
+    }
+}
+
+/// The ops that update a record; none when nothing is set.
+pub(in crate::repo) fn update<E: DustEntity>(
+    active: &E::ActiveModel,
+    record: &Path,
+    guard: &Guard,
+    stored: Option<&PackedRecord<'_>>,
+    old_names: OldNames,
+) -> Result<Vec<BatchOp>, DustErr> {
+    if E::MODE == StorageMode::Flat {
+        return fields::<E>(active, record, FieldSelection::Changed, guard, stored, old_names);
+    }
+    let names = |wanted: FieldState| {
+        let fields = E::ActiveModel::FIELDS.iter().enumerate();
+        let wanted = fields.filter(move |(position, field)| is_leaf(field) && active.state(*position) == wanted);
+        wanted.map(|(_, field)| field.name).collect::<Vec<_>>()
+    };
+    if names(FieldState::Set).is_empty() {
+        return Ok(Vec::new());
+    }
+    let missing = names(FieldState::NotSet);
+    if !missing.is_empty() {
+        return Err(DustErr::invalid_params(format!(
+            "an update in map mode writes the whole record `{record}`, and these fields are not set: {}; start from the \
+             model that was read (`into_active_model`) or set them",
+            missing.join(", ")
+        )));
+    }
+    replace::<E>(active, record, guard)
+}
+
+/// The ops that write a record as one object, whatever was there.
+pub(in crate::repo) fn replace<E: DustEntity>(
+    active: &E::ActiveModel,
+    record: &Path,
+    guard: &Guard,
+) -> Result<Vec<BatchOp>, DustErr> {
+    let object = encode_object(active)?;
+    if object.as_str() == "{}" {
+        return Err(nothing_to_write(record));
+    }
+    check_object(record, &object)?;
+    let has = |name| E::ActiveModel::FIELDS.iter().any(|field| is_leaf(field) && field.name == name);
+    if has("_json") || has("_scalar") || (has("_type") && is_envelope(&object)) {
+        return Err(DustErr::invalid_params(format!(
+            "the record `{record}` cannot be written as one object: a server takes an object with `_json` or \
+             `_scalar`, with `_type` and `_typed`, or with the `_type` \"file\" or \"lease\" for something else; give \
+             the field another name with `#[serde(rename)]`"
+        )));
+    }
+    let mut ops = Vec::with_capacity(1);
+    set(record.clone(), object, guard, &mut ops)?;
+    Ok(ops)
+}
+
+/// The ops that delete a record. Under a guard every leaf that was read is deleted on its own revision first.
+pub(in crate::repo) fn delete(record: &Path, guard: &Guard) -> Vec<BatchOp> {
+    let mut ops: Vec<BatchOp> = guard
+        .at(record)
+        .into_iter()
+        .map(|(leaf, revision)| BatchOp::delete(leaf.clone()).on(Precondition::IfMatch(*revision)))
+        .collect();
+    ops.push(BatchOp::delete(record.clone()));
+    ops
+}
+
+fn fields<E: DustEntity>(
+    active: &E::ActiveModel,
+    record: &Path,
+    take: FieldSelection,
+    guard: &Guard,
+    stored: Option<&PackedRecord<'_>>,
+    old_names: OldNames,
+) -> Result<Vec<BatchOp>, DustErr> {
+    let values = encode_fields(active, take)?;
+    let name = |position: usize| E::ActiveModel::FIELDS[position].name;
+    check_limits(record, values.iter().map(|(position, value)| (name(*position), value.as_str())), stored)?;
+    let mut ops = Vec::with_capacity(values.len());
+    for (position, value) in values {
+        set(record.child(name(position))?, value, guard, &mut ops)?;
+        for alias in E::ActiveModel::FIELDS[position].aliases {
+            delete_old(record.child(alias)?, guard, stored, old_names, &mut ops);
+        }
+    }
+    if ops.is_empty() && take == FieldSelection::All {
+        return Err(nothing_to_write(record));
+    }
+    Ok(ops)
+}
+
+/// Adds the ops that delete what is stored under the old name of a field that is written. Under a guard that is what
+/// was read, on condition that it has not changed.
+fn delete_old(
+    path: Path,
+    guard: &Guard,
+    stored: Option<&PackedRecord<'_>>,
+    old_names: OldNames,
+    ops: &mut Vec<BatchOp>,
+) {
+    if let Guard::Leaves(_) = guard {
+        let read = guard.at(&path).into_iter();
+        ops.extend(read.map(|(leaf, revision)| BatchOp::delete(leaf.clone()).on(Precondition::IfMatch(*revision))));
+        return;
+    }
+    let deletes = match old_names {
+        OldNames::Keep => false,
+        OldNames::DeleteAll => true,
+        OldNames::DeleteRead => stored.is_some_and(|stored| stored.leaves.iter().any(|leaf| covers(&path, leaf.path))),
+    };
+    if deletes {
+        ops.push(BatchOp::delete(path));
+    }
+}
+
+/// Adds the ops that set one value, on condition that nothing at or below the path has changed.
+///
+/// A store compares single leaves. One leaf that stays one leaf is one guarded op. An object has no revision, so each
+/// leaf that was read is guarded by an op of its own, which already gives it its new value, and the value as a whole
+/// follows: it removes what is no longer part of it, and all its leaves share one revision.
+fn set(path: Path, value: RawJson, guard: &Guard, ops: &mut Vec<BatchOp>) -> Result<(), DustErr> {
+    if let Guard::None = guard {
+        ops.push(BatchOp::set(path, value));
+        return Ok(());
+    }
+    let known = guard.at(&path);
+    let leaves = flatten(&path, &value)?;
+    let op = BatchOp::set(path, value);
+    match (known.as_slice(), leaves.as_slice()) {
+        ([], _) => ops.push(op.on(Precondition::IfSubtreeAbsent)),
+        ([(leaf, revision)], [(only, _)]) if *leaf == op.path && *only == op.path => {
+            ops.push(op.on(Precondition::IfMatch(*revision)));
+        }
+        _ => {
+            ops.extend(known.into_iter().map(|(leaf, revision)| {
+                let op = match leaves.iter().find(|(new, _)| new == leaf) {
+                    Some((_, value)) => BatchOp::set(leaf.clone(), value.clone()),
+                    None => BatchOp::delete(leaf.clone()),
+                };
+                op.on(Precondition::IfMatch(*revision))
+            }));
+            ops.push(op);
+        }
+    }
+    Ok(())
+}
+
+pub(in crate::repo) fn nothing_to_write(record: &Path) -> DustErr {
+    DustErr::NothingToWrite {
+        what: format!("the record `{record}`"),
+        hint: "set at least one field besides the key".to_owned(),
+    }
+}
+
+/// Refuses an object of fields that could not be read back for its size.
+pub(in crate::repo) fn check_object(record: &Path, object: &RawJson) -> Result<(), DustErr> {
+    if is_small(record, object.as_str().len()) {
+        return Ok(());
+    }
+    let members = value::members(object.as_str())?;
+    check_limits(record, members.iter().map(|(name, value)| (&**name, value.get())), None)
+}
+
+/// Refuses fields that could not be read back for their size, together with what stays of the record as it is stored.
+fn check_limits<'v>(
+    record: &Path,
+    fields: impl Iterator<Item = (&'v str, &'v str)> + Clone,
+    stored: Option<&PackedRecord<'_>>,
+) -> Result<(), DustErr> {
+    let kept = stored.map_or(0, |stored| stored.leaves.len());
+    if kept < MAX_RECORD_LEAVES / 2
+        && is_small(record, fields.clone().map(|(name, value)| name.len() + value.len()).sum())
+    {
+        return Ok(());
+    }
+    let (mut total, mut largest) = (SizeLimit::default(), ("", 0));
+    for (name, value) in fields.clone() {
+        let path = record.child(name)?;
+        let (leaves, bytes) = flatten::measure(path.as_str().len(), value)?;
+        total.add((leaves, bytes));
+        if bytes >= largest.1 {
+            largest = (name, bytes);
+        }
+    }
+    if let Some(stored) = stored {
+        let written: Vec<Path> = fields.map(|(name, _)| record.child(name)).collect::<Result<_, _>>()?;
+        let kept = stored.leaves.iter().filter(|leaf| !written.iter().any(|path| covers(path, leaf.path)));
+        kept.for_each(|leaf| total.add((1, leaf.size())));
+    }
+    match total.excess() {
+        None => Ok(()),
+        Some(excess) => Err(DustErr::invalid_params(format!(
+            "the field `{}` of `{record}` cannot be written: the record would have {excess}; keep the value as a list \
+             or a text, which is one leaf, or divide it among several records",
+            largest.0
+        ))),
+    }
+}
+
+/// Whether fields with a text of so many bytes are within the limits however they are taken apart: a leaf takes five
+/// bytes at the least, and its path is no longer than the record's and the text together.
+fn is_small(record: &Path, text: usize) -> bool {
+    let leaves = text / 5 + 1;
+    let longest = record.as_str().len() * 2 + text * 2 + 8;
+    leaves <= MAX_RECORD_LEAVES / 2 && leaves.saturating_mul(longest) <= MAX_RECORD_BYTES / 2
+}
+
+/// Refuses a guarded write of one record that takes more ops than a batch may hold.
+pub(in crate::repo) fn check_guarded(record: &Path, ops: &[BatchOp], leaves: usize) -> Result<(), DustErr> {
+    if ops.len() <= MAX_PAGE {
+        return Ok(());
+    }
+    Err(DustErr::invalid_params(format!(
+        "`if_match` on the whole of `{record}` compares each of the {leaves} leaves that were read with an op of its \
+         own, and a batch holds {MAX_PAGE}; in flat mode `update` the fields that change with `if_match`, which \
+         compares no others, and keep a large value as a list or a text, which is one leaf"
+    )))
+}
+
+/// Refuses more ops than one batch may hold.
+pub(in crate::repo) fn check_size(ops: &[BatchOp]) -> Result<(), DustErr> {
+    if ops.len() > MAX_PAGE {
+        return Err(DustErr::invalid_params(format!(
+            "{} ops are too many for one atomic batch, which holds {MAX_PAGE}: split it, or use `insert_many`, which is \
+             atomic per chunk",
+            ops.len()
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use dust_protocol::{LeafKind, LeafRef, PackedLeaves};
+
+    use super::*;
+
+    fn object(leaves: usize) -> String {
+        let members: Vec<String> = (0..leaves).map(|n| format!("\"k{n}\":1")).collect();
+        format!("{{{}}}", members.join(","))
+    }
+
+    fn refusal(fields: &[(&str, &str)], stored: Option<&PackedRecord<'_>>) -> Option<String> {
+        let record = Path::parse("docs/a").unwrap();
+        check_limits(&record, fields.iter().copied(), stored).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_record_has_as_many_leaves_as_are_read_and_no_more() {
+        let most = object(MAX_RECORD_LEAVES - 1);
+        assert_eq!(refusal(&[("value", &most), ("maybe", "null")], None), None);
+        let text = refusal(&[("other", "1"), ("value", &most), ("maybe", "null")], None).unwrap();
+        assert!(text.contains("the field `value` of `docs/a`") && text.contains("100001 leaves"), "{text}");
+        // In a list it is one leaf.
+        assert_eq!(refusal(&[("value", &format!("[{},1]", object(MAX_RECORD_LEAVES)))], None), None);
+    }
+
+    #[test]
+    fn what_stays_of_a_record_counts_and_what_is_replaced_does_not() {
+        let record = Path::parse("docs/a").unwrap();
+        let mut leaves = PackedLeaves::default();
+        for n in 0..60_000 {
+            let path = format!("docs/a/value/k{n:05}");
+            leaves.push(LeafRef { path: &path, value: "1", kind: LeafKind::Integer, revision: 1 });
+        }
+        let stored = PackedRecord { path: &record, leaves };
+        let half = object(60_000);
+        assert!(refusal(&[("maybe", &half)], Some(&stored)).is_some_and(|text| text.contains("`maybe`")));
+        assert_eq!(refusal(&[("value", &half)], Some(&stored)), None);
+        assert_eq!(refusal(&[("maybe", "1")], Some(&stored)), None);
+    }
+}

@@ -1,0 +1,242 @@
+//! Which transport a call goes through, when a repo was told the server and not the transport.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, Page, Path, Write};
+
+use super::{
+    Capabilities, HttpTransport, RealtimeTransport, Receipt, Transport, first_two_below, for_subscription, has_leaf,
+};
+use crate::config::DustConfig;
+use crate::error::DustErr;
+use crate::feed::Hub;
+use crate::realtime::{ClientHandle, Mirror, StoreRegistration, SyncClient};
+
+/// The ways to one store on a server: HTTP, and whatever realtime client there is at the time of a call.
+#[derive(Debug)]
+pub(crate) struct Failover {
+    /// For what clients send or look up.
+    http: Arc<HttpTransport>,
+    /// For calls that go past them, of which they are told.
+    plain: Arc<HttpTransport>,
+    slot: Arc<StoreRegistration>,
+    /// The client that was given; no other is used then.
+    given: Option<(ClientHandle, Arc<RealtimeTransport>)>,
+}
+
+impl Failover {
+    /// A store by its configuration, with any client that is running.
+    pub(crate) fn new(config: DustConfig) -> Result<Failover, DustErr> {
+        let slot = StoreRegistration::of(&config);
+        Ok(Failover::over(Arc::new(HttpTransport::new(config)?), slot, None))
+    }
+
+    /// A store of a client.
+    pub(crate) fn with_client(client: &SyncClient, store: &str, wait: Duration) -> Result<Failover, DustErr> {
+        let realtime = RealtimeTransport::new(client, store)?.wait_for_connection(wait);
+        let store = client.find(store)?;
+        let offer = ClientHandle { client: client.clone(), store };
+        let slot = StoreRegistration::apart(client.config(store), offer.clone());
+        Ok(Failover::over(realtime.http(), slot, Some((offer, Arc::new(realtime)))))
+    }
+
+    fn over(
+        http: Arc<HttpTransport>,
+        slot: Arc<StoreRegistration>,
+        given: Option<(ClientHandle, Arc<RealtimeTransport>)>,
+    ) -> Failover {
+        let plain = Arc::new(http.telling(Arc::clone(&slot)));
+        Failover { http, plain, slot, given }
+    }
+
+    /// The transport for a call.
+    pub(crate) fn now(&self) -> Arc<dyn Transport> {
+        match &self.given {
+            Some((offer, realtime)) if offer.client.is_enabled() && self.slot.is_known_to(offer) => {
+                Arc::clone(realtime) as Arc<dyn Transport>
+            }
+            Some((offer, realtime)) => Arc::new(self.either(offer.clone(), RealtimeTransport::clone(realtime), false)),
+            None => match self.slot.pick() {
+                Some((offer, is_up)) => {
+                    let http = Arc::clone(&self.http);
+                    let realtime = RealtimeTransport::over(offer.client.clone(), offer.store, http);
+                    Arc::new(self.either(offer, realtime, is_up))
+                }
+                None => Arc::clone(&self.plain) as Arc<dyn Transport>,
+            },
+        }
+    }
+
+    /// The transport for a subscription. It reads from the mirror alone, connected or not, as what its subscribers hear
+    /// goes on from there.
+    pub(crate) fn source(&self) -> Arc<dyn Transport> {
+        if let Some((_, realtime)) = &self.given {
+            return for_subscription(Arc::clone(realtime) as Arc<dyn Transport>);
+        }
+        match self.slot.pick() {
+            Some((ClientHandle { client, store }, _)) => {
+                Arc::new(RealtimeTransport::over(client, store, Arc::clone(&self.http)))
+            }
+            None => Arc::clone(&self.plain) as Arc<dyn Transport>,
+        }
+    }
+
+    fn either(&self, offer: ClientHandle, realtime: RealtimeTransport, is_up: bool) -> FailoverTransport {
+        FailoverTransport { offer, realtime, plain: Arc::clone(&self.plain), slot: Arc::clone(&self.slot), is_up }
+    }
+}
+
+/// A realtime client and HTTP: whichever can do it.
+///
+/// When the client is up it does everything. What it could not send, because its connection broke or it was shut down in
+/// the middle of the call, goes over HTTP. When it is down, HTTP does what it can.
+#[derive(Debug)]
+struct FailoverTransport {
+    offer: ClientHandle,
+    realtime: RealtimeTransport,
+    plain: Arc<HttpTransport>,
+    slot: Arc<StoreRegistration>,
+    is_up: bool,
+}
+
+impl FailoverTransport {
+    /// The mirror of a client that is down, for a read that HTTP could not answer either: if it has all that this process
+    /// has written.
+    fn or_last_known<T>(
+        &self,
+        answer: Result<T, DustErr>,
+        read: impl FnOnce(&Mirror) -> Result<T, DustErr>,
+    ) -> Result<T, DustErr> {
+        let Err(DustErr::Network { .. }) = &answer else { return answer };
+        if !self.slot.is_known_to(&self.offer) {
+            return answer;
+        }
+        self.offer.client.last_known(self.offer.store).map_or(answer, |mirror| read(&mirror))
+    }
+}
+
+/// Whether only a socket can carry it.
+fn needs_socket(write: &Write) -> bool {
+    write.fence.is_some() || !matches!(write.op, Op::Set(_) | Op::Delete)
+}
+
+#[async_trait]
+impl Transport for FailoverTransport {
+    fn name(&self) -> &'static str {
+        if self.is_up { self.realtime.name() } else { self.plain.name() }
+    }
+
+    fn for_call(&self) -> Option<Arc<dyn Transport>> {
+        let (offer, slot) = (self.offer.clone(), Arc::clone(&self.slot));
+        let (realtime, plain) = (self.realtime.begin(), Arc::new(self.plain.begin()));
+        Some(Arc::new(FailoverTransport { offer, realtime, plain, slot, is_up: self.is_up }))
+    }
+
+    fn requests(&self) -> usize {
+        self.realtime.requests() + self.plain.requests()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let realtime = self.realtime.capabilities();
+        if self.is_up {
+            return realtime;
+        }
+        // What needs the socket is tried there, and says what is the matter with it.
+        let Capabilities { fences, typed_ops, subscribe, .. } = realtime;
+        Capabilities { fences, typed_ops, subscribe, ..self.plain.capabilities() }
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
+        if self.is_up {
+            return self.realtime.list(request).await;
+        }
+        let page = self.plain.list(request).await;
+        self.or_last_known(page, |mirror| mirror.list(request))
+    }
+
+    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        if self.is_up {
+            return self.realtime.below(path, after).await;
+        }
+        let page = self.plain.below(path, after).await;
+        self.or_last_known(page, |mirror| Ok(mirror.below(path, after)))
+    }
+
+    fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
+        if self.is_up { self.realtime.at_hand(path, after) } else { None }
+    }
+
+    async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
+        if self.is_up {
+            return self.realtime.get(path).await;
+        }
+        let entry = self.plain.get(path).await;
+        self.or_last_known(entry, |mirror| Ok(mirror.get(path)))
+    }
+
+    async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
+        if self.is_up {
+            return self.realtime.get_many(paths).await;
+        }
+        let entries = self.plain.get_many(paths).await;
+        self.or_last_known(entries, |mirror| mirror.get_many(paths))
+    }
+
+    async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
+        if self.is_up {
+            return self.realtime.exists(path).await;
+        }
+        let exists = self.plain.exists(path).await;
+        self.or_last_known(exists, |mirror| Ok(mirror.exists(path) && has_leaf(&mirror.list(&first_two_below(path))?)))
+    }
+
+    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
+        if needs_socket(&write) {
+            return self.realtime.write(write).await;
+        }
+        if self.is_up {
+            match self.realtime.write(write.clone()).await {
+                // It was not sent.
+                Err(DustErr::Network { .. }) => {}
+                answer => return answer,
+            }
+        }
+        self.plain.write(write).await
+    }
+
+    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
+        if fence.is_some() {
+            return self.realtime.batch_write(ops, fence).await;
+        }
+        if self.is_up {
+            match self.realtime.batch_write(ops.clone(), None).await {
+                Err(DustErr::Network { .. }) => {}
+                Ok(store_seq) => {
+                    // It may have gone over HTTP while the connection broke.
+                    self.slot.notify_write(store_seq);
+                    return Ok(store_seq);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.plain.batch_write(ops, None).await
+    }
+
+    async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        self.realtime.put_file(file, fence).await
+    }
+
+    async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
+        self.plain.fetch_file(hash).await
+    }
+
+    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
+        self.realtime.hub().await
+    }
+
+    fn is_own(&self, op: &CommittedOp) -> bool {
+        self.realtime.is_own(op)
+    }
+}
