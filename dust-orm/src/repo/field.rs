@@ -12,9 +12,9 @@ use sea_orm::{ActiveModelTrait, ColumnTrait};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::DustRepo;
 use super::options::Options;
-use super::send;
+use super::records::fetch;
+use super::{DustRepo, limits, send};
 use crate::entity::{Counter, DustEntity, DustSet, Fields, KeyOf, is_leaf, record_path};
 use crate::error::{DustErr, InvalidRecord, Undecodable};
 use crate::transport::Transport;
@@ -182,7 +182,7 @@ struct Pending {
 }
 
 impl<'r, T: DeserializeOwned + Eq + Hash> FieldWrite<'r, DustSet<T>> {
-    fn of_member<M: Serialize + ?Sized>(
+    fn of_member<M: Serialize + ToOwned<Owned = T> + ?Sized>(
         repo: &'r DustRepo,
         operation: &'static str,
         field: Result<FieldOf, DustErr>,
@@ -191,6 +191,7 @@ impl<'r, T: DeserializeOwned + Eq + Hash> FieldWrite<'r, DustSet<T>> {
     ) -> FieldWrite<'r, DustSet<T>> {
         let write = || {
             let field = field?;
+            let given = member;
             let member = RawJson::from_serialize(member).map_err(unserializable)?;
             if matches!(member.as_str(), "null" | r#""$json""# | r#""$claim""#) {
                 return Err(DustErr::invalid_params(format!(
@@ -199,6 +200,13 @@ impl<'r, T: DeserializeOwned + Eq + Hash> FieldWrite<'r, DustSet<T>> {
                 )));
             }
             field.check(operation, &RawJson::from_trusted(format!("[{member}]")))?;
+            if !member.to::<T>().is_ok_and(|read| read == given.to_owned()) {
+                return Err(DustErr::invalid_params(format!(
+                    "{operation}: a member of `{}` cannot be written: its type writes it as {member} and reads that as \
+                     another value",
+                    field.path
+                )));
+            }
             Ok(Pending { write: Write::new(field.path.clone(), op(member)), field })
         };
         FieldWrite { repo, operation, pending: write(), fence: None, read: |value| value.to() }
@@ -228,9 +236,13 @@ impl<'r, T: Send + 'r> IntoFuture for FieldWrite<'r, T> {
             let write = Write { path: field.path.clone(), fence, ..write };
             let undo = match &write.op {
                 Op::Increment(by) => {
-                    field.check_sum(by, transport).await?;
+                    field.check_sum(by, read, transport).await?;
                     let back = Write { fence: write.fence.clone(), ..Write::new(field.path.clone(), negated(by)) };
                     Some((by.clone(), back))
+                }
+                Op::Add(member) => {
+                    check_growth(&field.path, member.as_str().len() + ",".len(), transport).await?;
+                    None
                 }
                 _ => None,
             };
@@ -242,11 +254,10 @@ impl<'r, T: Send + 'r> IntoFuture for FieldWrite<'r, T> {
                     |entry| Ok(entry.value),
                 )?,
             };
-            if let (Some((by, undo)), Err(error)) = (undo, field.probe(&value)) {
+            if let (Some((by, undo)), Err((whose, error))) = (undo, field.probe_sum(&value, read)) {
+                let done = "another write came first, and this one was taken back";
                 return match transport.write(undo).await {
-                    Ok(_) => {
-                        Err(field.beyond(&by, &value, error, "another write came first, and this one was taken back"))
-                    }
+                    Ok(_) => Err(field.beyond(&by, &value, whose, error, done)),
                     Err(_) => Err(unreadable(&field.path, &format!("{error}; the leaf holds {value}"), error)),
                 };
             }
@@ -325,18 +336,40 @@ impl FieldOf {
     }
 
     /// Refuses an increment whose sum the field's type cannot hold, by what the field holds now.
-    async fn check_sum(&self, by: &RawJson, transport: &dyn Transport) -> Result<(), DustErr> {
+    async fn check_sum<T>(
+        &self,
+        by: &RawJson,
+        read: fn(&RawJson) -> Result<T, serde_json::Error>,
+        transport: &dyn Transport,
+    ) -> Result<(), DustErr> {
         let present = self.present(transport).await?;
+        let is_new = present.is_none();
         let present = present.filter(|entry| !is_claim(entry.value.as_str()));
         let leaf = present.map(|Entry { value, kind, revision, .. }| Leaf { value, kind, revision });
         // What is no number the store refuses.
         let Ok(sum) = incremented(leaf, by) else { return Ok(()) };
-        self.probe(&sum).map_err(|error| self.beyond(by, &sum, error, "nothing was written"))
+        self.probe_sum(&sum, read)
+            .map_err(|(whose, error)| self.beyond(by, &sum, whose, error, "nothing was written"))?;
+        if is_new { check_growth(&self.path, sum.as_str().len(), transport).await } else { Ok(()) }
     }
 
-    fn beyond(&self, by: &RawJson, sum: &RawJson, error: serde_json::Error, done: &str) -> DustErr {
+    /// Refuses a sum that the field or the answer cannot hold, and says which of them.
+    fn probe_sum<T>(
+        &self,
+        sum: &RawJson,
+        read: fn(&RawJson) -> Result<T, serde_json::Error>,
+    ) -> Result<(), (&'static str, serde_json::Error)> {
+        self.probe(sum).map_err(|error| ("its type", error))?;
+        match read(sum) {
+            Err(error) if is_integer(sum.as_str()) => Err(("the type of the answer", error)),
+            // A fraction that is counted on in whole numbers is written; the answer says so.
+            _ => Ok(()),
+        }
+    }
+
+    fn beyond(&self, by: &RawJson, sum: &RawJson, whose: &str, error: serde_json::Error, done: &str) -> DustErr {
         DustErr::invalid_params(format!(
-            "increment by {by}: the field `{}` of `{}` would become {sum}, which its type cannot hold ({error}); {done}",
+            "increment by {by}: the field `{}` of `{}` would become {sum}, which {whose} cannot hold ({error}); {done}",
             self.name, self.path
         ))
         .with_source(error)
@@ -357,6 +390,15 @@ impl FieldOf {
 fn probe<A: Fields>(position: usize, value: &RawJson) -> Result<(), serde_json::Error> {
     let mut probe = <A as ActiveModelTrait>::default();
     probe.deserialize_field(position, &mut serde_json::Deserializer::from_str(value.as_str()))
+}
+
+/// Refuses to add so many bytes to a leaf where its record could then not be read back for its size.
+pub(super) async fn check_growth(leaf: &Path, bytes: usize, transport: &dyn Transport) -> Result<(), DustErr> {
+    let Some(record) = leaf.parent() else { return Ok(()) };
+    match fetch(transport, &record).await? {
+        Some(record) => limits::check_growth(&record, leaf, bytes),
+        None => Ok(()),
+    }
 }
 
 /// Refuses what the transport cannot do before anything is sent.

@@ -8,7 +8,7 @@ use sea_orm::EntityTrait;
 
 use super::input::IntoActive;
 use super::records::{fetch, model_or_warning};
-use super::{DustRepo, field, hooks, plan};
+use super::{DustRepo, field, hooks, limits};
 use crate::changeset::Action;
 use crate::entity::{DustEntity, Fields, Take, active_path, check_required, encode_set, is_leaf};
 use crate::error::DustErr;
@@ -72,7 +72,7 @@ impl<'r, E: DustEntity> IntoFuture for Merge<'r, E> {
             let fields = encode_set(&active)?;
             let writes = fields.as_str() != "{}";
             if writes {
-                plan::check_object(&path, &fields)?;
+                limits::check_object(&path, &fields, fetch(transport, &path).await?.as_ref())?;
                 if E::ActiveModel::FIELDS.iter().any(|field| is_leaf(field) && field.name == "_scalar") {
                     return Err(DustErr::invalid_params(format!(
                         "the record `{path}` cannot be merged: of an object with the key `_scalar` a server sends \

@@ -11,6 +11,7 @@ mod file;
 mod hooks;
 mod input;
 mod lease;
+mod limits;
 mod many;
 mod merge;
 mod options;

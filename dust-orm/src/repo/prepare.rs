@@ -16,8 +16,8 @@ use super::read::not_found;
 use super::records::fetch;
 use super::{hooks, send};
 use crate::entity::{
-    DustEntity, FieldState, Fields, PackedRecord, Revision, StorageMode, Take, active_path, check_required, fill,
-    is_leaf,
+    DustEntity, FieldState, Fields, PackedRecord, Revision, StorageMode, Take, active_path, check_required, check_size,
+    fill, is_leaf,
 };
 use crate::error::DustErr;
 use crate::transport::Transport;
@@ -180,6 +180,9 @@ impl<E: DustEntity> Draft<E> {
             });
         }
         let path = &self.path;
+        if let Some(leaves) = &stored {
+            check_size(path.as_str(), leaves)?;
+        }
         let stored = stored.map(|leaves| PackedRecord { path, leaves });
         let stored = stored.as_ref();
         let guard = Guard::resolve(&options.condition, path, E::MODE, stored)?;
