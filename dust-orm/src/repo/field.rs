@@ -12,10 +12,11 @@ use sea_orm::{ActiveModelTrait, ColumnTrait};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::countable::Countable;
 use super::options::Options;
 use super::records::fetch;
 use super::{DustRepo, limits, send};
-use crate::entity::{Counter, DustEntity, DustSet, Fields, KeyOf, is_leaf, record_path};
+use crate::entity::{DustEntity, DustSet, Fields, KeyOf, is_leaf, record_path};
 use crate::error::{DustErr, InvalidRecord, Undecodable};
 use crate::transport::Transport;
 
@@ -121,46 +122,6 @@ impl DustRepo {
         T: ToOwned<Owned: DeserializeOwned + Eq + Hash> + Serialize + ?Sized,
     {
         FieldWrite::of_member(self, "remove", FieldOf::find(key.into(), column), member, Op::Remove)
-    }
-}
-
-/// What [`increment`](DustRepo::increment) takes: `i64` and `f64`.
-pub trait Countable: Serialize + Send + Sized + private::Sealed {
-    /// Its JSON text; an error when it has none.
-    #[doc(hidden)]
-    fn to_json(&self) -> Result<RawJson, DustErr>;
-
-    /// Reads what a store has made.
-    #[doc(hidden)]
-    fn read(value: &RawJson) -> Result<Self, serde_json::Error>;
-}
-
-mod private {
-    pub trait Sealed {}
-    impl Sealed for i64 {}
-    impl Sealed for f64 {}
-}
-
-impl Countable for i64 {
-    fn to_json(&self) -> Result<RawJson, DustErr> {
-        RawJson::from_serialize(self).map_err(unserializable)
-    }
-
-    fn read(value: &RawJson) -> Result<i64, serde_json::Error> {
-        value.to::<Counter>().map(Counter::get)
-    }
-}
-
-impl Countable for f64 {
-    fn to_json(&self) -> Result<RawJson, DustErr> {
-        if !self.is_finite() {
-            return Err(DustErr::invalid_params(format!("increment by {self}: JSON has no such number")));
-        }
-        RawJson::from_serialize(self).map_err(unserializable)
-    }
-
-    fn read(value: &RawJson) -> Result<f64, serde_json::Error> {
-        value.to()
     }
 }
 
@@ -410,7 +371,7 @@ pub(super) fn check(operation: &str, fence: Option<&Fence>, transport: &dyn Tran
     send::check(&Options { fence: fence.cloned(), ..Options::default() }, transport)
 }
 
-fn unserializable(error: serde_json::Error) -> DustErr {
+pub(super) fn unserializable(error: serde_json::Error) -> DustErr {
     DustErr::invalid_params(format!("the value cannot be written as JSON: {error}")).with_source(error)
 }
 
