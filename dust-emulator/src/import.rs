@@ -4,11 +4,11 @@
 //! is one `set`. The export of a server has one JSON object per line: a header, then `{"path","type","value"}` for each
 //! leaf. A text of one object is an export only if the object is a header.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use dust_protocol::{JsonObject, LeafKind, Op, Path, RawJson, SeedCheck, Write, seed_entries};
+use dust_protocol::{JsonObject, LeafKind, Op, Path, RawJson, SeedCheck, Write, path, seed_entries, value};
 use dust_store::{Origin, Store, StoreError};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::error::EmulatorError;
 use crate::export;
@@ -81,8 +81,39 @@ fn members(text: &str, check: &mut SeedCheck) -> Result<Vec<Placed>, EmulatorErr
         check.entry(&path, &entry.value).map_err(|error| at(text, entry.offset, &error.to_string()))?;
         placed.push(Placed { write: Write::new(path, Op::Set(entry.value)), offset: entry.offset });
     }
+    in_order(text, placed)
+}
+
+/// Brings upper paths before those below them, whose `set` would remove these. Refuses an entry that is in another one
+/// too, of which the `set` would remove a part.
+fn in_order(text: &str, mut placed: Vec<Placed>) -> Result<Vec<Placed>, EmulatorError> {
     placed.sort_by(|left, right| left.write.path.cmp(&right.write.path));
+    let mut objects: HashMap<&str, &str> = HashMap::new();
+    for Placed { write, offset } in &placed {
+        let path = write.path.as_str();
+        for (end, _) in path.match_indices('/') {
+            let (above, below) = (&path[..end], &path[end + 1..]);
+            if objects.get(above).is_some_and(|object| has_member(object, below)) {
+                let reason =
+                    format!("`{path}` is in the entry `{above}` too, and would remove a part of it; join them");
+                return Err(at(text, *offset, &reason));
+            }
+        }
+        if let Op::Set(value) = &write.op
+            && value.is_object()
+        {
+            objects.insert(path, value.as_str());
+        }
+    }
     Ok(placed)
+}
+
+/// Tests if an object has a member at a path below its own.
+fn has_member(object: &str, below: &str) -> bool {
+    let (key, rest) = below.split_once('/').map_or((below, None), |(key, rest)| (key, Some(rest)));
+    let members = if object.starts_with('{') { value::members(object).ok() } else { None };
+    let member = members.as_ref().and_then(|members| members.get(&*path::unescape(key)));
+    member.is_some_and(|member| rest.is_none_or(|rest| has_member(member.get(), rest)))
 }
 
 #[derive(Deserialize)]
@@ -91,10 +122,15 @@ struct Line {
     header: bool,
     #[serde(default)]
     path: Option<String>,
-    #[serde(default)]
+    /// Also of a leaf that is `null`.
+    #[serde(default, deserialize_with = "some")]
     value: Option<RawJson>,
     #[serde(rename = "type", default)]
     kind: Option<String>,
+}
+
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RawJson>, D::Error> {
+    RawJson::deserialize(deserializer).map(Some)
 }
 
 fn lines(store: &Store, text: &str, check: &mut SeedCheck) -> Result<Vec<Placed>, EmulatorError> {
@@ -120,7 +156,7 @@ fn lines(store: &Store, text: &str, check: &mut SeedCheck) -> Result<Vec<Placed>
         let op = leaf_op(store, &path, value, parsed.kind.as_deref());
         placed.push(Placed { write: Write::new(path, op), offset: here });
     }
-    Ok(placed)
+    in_order(text, placed)
 }
 
 /// The write that restores a leaf: `set`, except for files and for new counters, which keep their type.
@@ -225,130 +261,4 @@ impl<'s> Chunk<'s> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fresh() -> Store {
-        Store::in_memory().unwrap()
-    }
-
-    fn error(text: &str) -> String {
-        let store = fresh();
-        let error = import(&store, text).unwrap_err().to_string();
-        assert_eq!(store.current_seq(), 0, "a part of {text} was imported");
-        error
-    }
-
-    #[test]
-    fn import_error_has_line_column_and_reason() {
-        for (text, expected) in [
-            (r#"{"a//b": 1}"#, "line 1, column 10: the path `a//b`"),
-            ("{\n  \"a\": 1,\n  \"b\": tru\n}", "line 3, column 11: expected ident"),
-            ("{\"a\": 1", "line 1, column 7: EOF while parsing an object"),
-            ("[1]", "line 1, column 1: invalid type: sequence, expected an object"),
-            ("{\"path\":\"ok\",\"value\":1}\n nonsense", "line 2, column 3: expected ident"),
-            (
-                "{\"path\":\"ok\",\"value\":1}\n{\"path\":\"a\"}",
-                "line 2, column 1: a line of an export has a `path` and a `value`",
-            ),
-            (
-                "{\"path\":\"ok\",\"value\":1}\n{\"path\":7}",
-                "line 2, column 9: invalid type: integer `7`, expected a string",
-            ),
-            (
-                "{\"path\":\"ok\",\"value\":1}\n[false,\"a\",1,null]",
-                "line 2, column 1: invalid type: sequence, expected an object",
-            ),
-            ("{\"a\": {\"x\": {}}}", "line 1, column 7: `a/x` is an empty object"),
-            ("{\"a\": {\"\": 1}}", "line 1, column 7: `a` has an empty key"),
-            ("{\"a\": 1,\n\"a\": 2}", "line 2, column 6: `a` comes twice"),
-            ("{\"Links/a\": 1,\n\"links/b\": 2}", "line 2, column 12: `links` and `Links` differ only in case"),
-        ] {
-            let error = error(text);
-            assert!(error.contains(expected), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn import_with_one_bad_entry_imports_nothing() {
-        let mut members: Vec<String> = (0..2_500).map(|number| format!("\"r/{number:05}\": {number}")).collect();
-        members.push(r#""z": {"_type":"file","hash":"x"}"#.to_owned());
-        let fine = format!("{{{}}}", members.join(",\n"));
-        let store = fresh();
-        assert_eq!(import(&store, &fine).unwrap(), 2_501);
-        members.push(r#""zz": {"_type":"datetime","_typed":"never"}"#.to_owned());
-        assert!(error(&format!("{{{}}}", members.join(",\n"))).starts_with("line 2502, column 7: `zz`"));
-
-        let lines: Vec<String> =
-            (0..2_500).map(|n| format!(r#"{{"path":"r/{n}","type":"string","value":"x"}}"#)).collect();
-        let bad = format!("{}\n{{\"path\":\"f\",\"type\":\"file\",\"value\":1}}\n", lines.join("\n"));
-        let error = error(&bad);
-        assert!(error.starts_with("line 2501, column 1: `f`") && error.contains("invalid_file"), "{error}");
-    }
-
-    #[test]
-    fn member_named_path_is_an_entry() {
-        let store = fresh();
-        assert_eq!(import(&store, r#"{"path":"a","value":2}"#).unwrap(), 2);
-        assert_eq!(export::export_object(&store).unwrap(), "{\n  \"path\": \"a\",\n  \"value\": 2\n}\n");
-        let header = r#"{"_header":true,"entry_count":0,"path_schema_version":3,"seq":0,"store":"a/b"}"#;
-        assert_eq!(import(&fresh(), header).unwrap(), 0);
-    }
-
-    #[test]
-    fn byte_order_mark_is_skipped() {
-        assert_eq!(import(&fresh(), "\u{feff}{\"a\": 1}").unwrap(), 1);
-        assert_eq!(
-            import(&fresh(), "\u{feff}{\"path\":\"a\",\"value\":1}\n{\"path\":\"b\",\"value\":1}\n").unwrap(),
-            2
-        );
-        assert_eq!(import(&fresh(), "\u{feff} \n").unwrap(), 0);
-    }
-
-    #[test]
-    fn import_in_other_case_than_the_store_is_refused() {
-        let store = fresh();
-        import(&store, r#"{"links/m1": {"title": "Dust"}}"#).unwrap();
-        let error = import(&store, r#"{"Links": {"m2": 1}}"#).unwrap_err().to_string();
-        assert!(error.contains("`Links` and `links` differ only in case"), "{error}");
-        import(&store, r#"{"links/m1": {"title": "Rust"}, "links/m2": 1}"#).unwrap();
-        assert_eq!(store.entry_count().unwrap(), 2);
-    }
-
-    #[test]
-    fn import_is_one_commit() {
-        let store = fresh();
-        let commits = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let counting = std::sync::Arc::clone(&commits);
-        let subscription = store.on_commits(move |_| {
-            counting.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        });
-        let lines: String = (0..3_000).map(|n| format!("{{\"path\":\"r/{n}\",\"value\":1}}\n")).collect();
-        assert_eq!(import(&store, &lines).unwrap(), 3_000);
-        drop(subscription);
-        assert_eq!(commits.load(std::sync::atomic::Ordering::SeqCst), 1);
-    }
-
-    #[test]
-    fn bad_line_does_not_stop_others() {
-        let store = fresh();
-        let text = "{\"path\":\"a\",\"value\":1}\n{\"value\":2}\n{\"path\":\"b/\",\"value\":2}\n{\"path\":\"c\"}\n\
-                    {\"path\":\"d\",\"value\":{\"\":1}}\n{\"path\":\"n\",\"type\":\"counter\",\"value\":3}\n\
-                    {\"path\":\"n\",\"type\":\"counter\",\"value\":4}\n\
-                    [false,\"e\",1,null]\n";
-        let done = import_lines(&store, text, "d");
-        assert_eq!((done.imported, done.skipped, done.unparseable), (4, 1, 2));
-        let failed: Vec<_> = done.failed.iter().map(|f| (f.line, f.path.as_deref(), &f.reason[..11])).collect();
-        assert_eq!(
-            failed,
-            [
-                (2, None, "unparseable"),
-                (3, Some("b/"), "empty_segme"),
-                (5, Some("d"), "`d`: empty_"),
-                (8, None, "unparseable"),
-            ]
-        );
-        let n = store.get(&Path::parse("n").unwrap()).unwrap().unwrap();
-        assert_eq!((n.value.as_str(), n.kind.name()), ("4", "integer"));
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! Checks of seeds and imports, so that a store keeps all of their entries.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -88,12 +88,30 @@ impl SeedCheck {
     }
 
     fn value(&mut self, path: &Path, text: &str) -> Result<(), SeedError> {
-        if !text.starts_with('{') {
-            return self.leaf(path);
+        let fails = |error: ValueError| SeedError::Value { path: path.as_str().escape_debug().to_string(), error };
+        let loses = |reason: String| Err(fails(ValueError::NotJson(reason)));
+        if path.as_str().contains('\0') {
+            return loses("a server loses leaves whose path has a NUL character; rename the key".to_owned());
         }
-        let fails = |error: ValueError| SeedError::Value { path: path.to_string(), error };
-        if value::is_envelope_of(&value::members(text).map_err(fails)?) {
-            return self.leaf(path);
+        let is_object = text.starts_with('{');
+        let known = if is_object { value::members(text).map_err(fails)? } else { BTreeMap::new() };
+        let is_envelope = value::is_envelope_of(&known);
+        if !is_object || is_envelope {
+            if let Some(key) = repeated_key(text) {
+                return loses(format!("the key {key:?} comes twice"));
+            }
+            let beside = known.keys().find(|key| !matches!(key.as_ref(), "_type" | "_typed"));
+            return match beside.filter(|_| is_envelope && known.contains_key("_typed")) {
+                Some(key) => loses(format!("a store keeps nothing of {key:?} beside `_typed`; leave it out")),
+                None => self.leaf(path),
+            };
+        }
+        if known.contains_key("_scalar") {
+            return loses(
+                "a server takes an object with the key `_scalar` for that member; rename the key, or write \
+                 [\"$json\",{..}] where a field of an entity is to hold the object"
+                    .to_owned(),
+            );
         }
         let members = members(text).map_err(|error| fails(ValueError::NotJson(error.to_string())))?;
         self.cased(path)?;
@@ -167,6 +185,20 @@ fn members(object: &str) -> Result<Vec<(String, &RawValue)>, serde_json::Error> 
     }
 
     serde_json::from_str::<Members<'_>>(object).map(|Members(members)| members)
+}
+
+/// A key that comes twice in one object, at any depth. What is no JSON is refused elsewhere.
+fn repeated_key(text: &str) -> Option<String> {
+    match text.as_bytes().first() {
+        Some(b'[') => value::items(text).ok()?.into_iter().find_map(|item| repeated_key(item.get())),
+        Some(b'{') => {
+            let members = members(text).ok()?;
+            let mut seen = HashSet::new();
+            let repeated = members.iter().find(|(key, _)| !seen.insert(key.as_str())).map(|(key, _)| key.clone());
+            repeated.or_else(|| members.iter().find_map(|(_, value)| repeated_key(value.get())))
+        }
+        _ => None,
+    }
 }
 
 /// An entry of a seed, with its place in the text.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::decimal::Decimal;
+use super::spelling::fraction;
 use super::value::{View, view_field, widen};
 use crate::entity::{Fields, reads_back};
 
@@ -39,7 +40,7 @@ fn has_same_numbers(given: View<'_>, held: View<'_>) -> bool {
         (View::Str(given), View::Str(held)) => match (Decimal::read(given), Decimal::read(held)) {
             (Some(given), Some(held)) => given == held,
             (None, Some(_)) => !has_separators(given),
-            (_, None) => true,
+            (_, None) => keeps_fraction(given, held),
         },
         (View::Str(given), View::Int(_) | View::Float(_) | View::Single(_)) => !has_separators(given),
         (View::Int(given), View::Str(held)) => is_held(&given.to_string(), held),
@@ -56,6 +57,14 @@ fn has_same_numbers(given: View<'_>, held: View<'_>) -> bool {
 
 fn is_held(given: &str, held: &str) -> bool {
     Decimal::read(held).is_none_or(|held| Decimal::read(given) == Some(held))
+}
+
+/// Whether a time has the fraction of a second that was given. What is no time on both sides is not judged.
+fn keeps_fraction(given: &str, held: &str) -> bool {
+    match (fraction(given), fraction(held)) {
+        (Some(given), Some(held)) => given == held,
+        _ => true,
+    }
 }
 
 /// Whether a text is a number but for `_` between its digits, which some parsers pass over.

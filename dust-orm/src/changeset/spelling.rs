@@ -60,6 +60,19 @@ fn read(text: &str) -> Option<Parts<'_>> {
     is_time.then_some(Parts { date, clock, seconds, fraction, offset })
 }
 
+/// The digits behind the seconds of a time in any spelling, without zeros at the end; `None` where a text has no time with
+/// seconds.
+pub(super) fn fraction(text: &str) -> Option<&str> {
+    let is_second = |at: &usize| {
+        let clock = at.checked_sub(5).and_then(|start| text.get(start..*at));
+        clock.is_some_and(is_clock) && text.get(at + 1..at + 3).is_some_and(are_digits)
+    };
+    let colon = text.match_indices(':').map(|(at, _)| at).find(is_second)?;
+    let Some(rest) = text[colon + 3..].strip_prefix('.') else { return Some("") };
+    let end = rest.find(|character: char| !character.is_ascii_digit()).unwrap_or(rest.len());
+    Some(rest[..end].trim_end_matches('0'))
+}
+
 /// `2026-11-22`
 fn is_date(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();

@@ -46,22 +46,46 @@ fn breaks_case<E: DustEntity>(segment: &str) -> bool {
     E::KEY_CASE == KeyCase::Lower && segment.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
-/// The path at which to write the record with this key. Refuses a key that must not name one, and says why.
-pub(crate) fn record_path<E: DustEntity>(segment: &str) -> Result<Path, DustErr> {
-    let refuse = |reason: &str| Err(refused::<E>(segment, reason));
-    match segment {
-        "" => refuse("a key needs at least one character"),
-        "\\*" | "\\**" => refuse("no pattern can name it, so the record could not be read"),
-        _ if segment.contains('\0') => refuse(NUL),
-        _ if breaks_case::<E>(segment) => refuse(
-            "it has upper-case letters, and the server ignores case when it removes a record, so that keys which differ \
-             in case destroy each other; use lower case, or `#[dust(key_case = \"any\")]` if no two keys differ in case",
-        ),
-        _ => {
-            writable_prefix::<E>()?;
-            Ok(Path::within(E::PREFIX, segment)?)
+/// The reason why a text cannot be the key of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyFault {
+    Empty,
+    Star,
+    Nul,
+    Case,
+}
+
+impl KeyFault {
+    pub(crate) fn of<E: DustEntity>(segment: &str) -> Option<KeyFault> {
+        match segment {
+            "" => Some(KeyFault::Empty),
+            "\\*" | "\\**" => Some(KeyFault::Star),
+            _ if segment.contains('\0') => Some(KeyFault::Nul),
+            _ => breaks_case::<E>(segment).then_some(KeyFault::Case),
         }
     }
+
+    fn reason(self) -> &'static str {
+        match self {
+            KeyFault::Empty => "a key needs at least one character",
+            KeyFault::Star => "no pattern can name it, so the record could not be read",
+            KeyFault::Nul => NUL,
+            KeyFault::Case => {
+                "it has upper-case letters, and the server ignores case when it removes a record, so that keys which \
+                 differ in case destroy each other; use lower case, or `#[dust(key_case = \"any\")]` if no two keys \
+                 differ in case"
+            }
+        }
+    }
+}
+
+/// The path at which to write the record with this key. Refuses a key that must not name one, and says why.
+pub(crate) fn record_path<E: DustEntity>(segment: &str) -> Result<Path, DustErr> {
+    if let Some(fault) = KeyFault::of::<E>(segment) {
+        return Err(refused::<E>(segment, fault.reason()));
+    }
+    writable_prefix::<E>()?;
+    Ok(Path::within(E::PREFIX, segment)?)
 }
 
 /// The path at which to write the record that an ActiveModel is about.

@@ -30,8 +30,8 @@ pub(crate) use encode::{FieldSelection, check_required, encode_fields, encode_ob
 pub use fields::{Field, FieldState, Fields};
 pub use file_ref::FileRef;
 pub(crate) use finite::Finite;
-pub(crate) use key::{active_path, lookup_path, record_path, writable_prefix};
-pub(crate) use read_back::{reads_back, settle_nulls};
+pub(crate) use key::{KeyFault, active_path, lookup_path, record_path, writable_prefix};
+pub(crate) use read_back::{reads_back, settle_nulls, written_bytes};
 pub(crate) use record::SizeLimit;
 pub(crate) use record::{
     MAX_RECORD_BYTES, MAX_RECORD_LEAVES, PackedRecord, RecordRef, StoredRecord, behind, check_size, last_record,

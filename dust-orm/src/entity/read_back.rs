@@ -45,3 +45,8 @@ fn text_of<A: Fields>(model: &A, position: usize) -> Option<String> {
     model.serialize_field(position, Finite(&mut Serializer::new(&mut text))).ok()?;
     String::from_utf8(text).ok()
 }
+
+/// The length of a field's value as text, in bytes; 0 for one that cannot be written.
+pub(crate) fn written_bytes<A: Fields>(model: &A, position: usize) -> usize {
+    text_of(model, position).map_or(0, |text| text.len())
+}

@@ -13,9 +13,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::DustRepo;
-use super::write::dispatch;
+use super::countable::Countable;
+use super::record_pages::fetch;
 use super::write::options::Options;
-use crate::entity::{Counter, DustEntity, DustSet, Fields, KeyOf, is_leaf, record_path};
+use super::write::{dispatch, limits};
+use crate::entity::{DustEntity, DustSet, Fields, KeyOf, is_leaf, record_path};
 use crate::error::{DustErr, InvalidRecord, Undecodable};
 use crate::transport::Transport;
 
@@ -124,46 +126,6 @@ impl DustRepo {
     }
 }
 
-/// What [`increment`](DustRepo::increment) takes: `i64` and `f64`.
-pub trait Countable: Serialize + Send + Sized + private::Sealed {
-    /// Its JSON text; an error when it has none.
-    #[doc(hidden)]
-    fn to_json(&self) -> Result<RawJson, DustErr>;
-
-    /// Reads what a store has made.
-    #[doc(hidden)]
-    fn read(value: &RawJson) -> Result<Self, serde_json::Error>;
-}
-
-mod private {
-    pub trait Sealed {}
-    impl Sealed for i64 {}
-    impl Sealed for f64 {}
-}
-
-impl Countable for i64 {
-    fn to_json(&self) -> Result<RawJson, DustErr> {
-        RawJson::from_serialize(self).map_err(unserializable)
-    }
-
-    fn read(value: &RawJson) -> Result<i64, serde_json::Error> {
-        value.to::<Counter>().map(Counter::get)
-    }
-}
-
-impl Countable for f64 {
-    fn to_json(&self) -> Result<RawJson, DustErr> {
-        if !self.is_finite() {
-            return Err(DustErr::invalid_params(format!("increment by {self}: JSON has no such number")));
-        }
-        RawJson::from_serialize(self).map_err(unserializable)
-    }
-
-    fn read(value: &RawJson) -> Result<f64, serde_json::Error> {
-        value.to()
-    }
-}
-
 /// A write of one field that answers what the field then holds, made by [`DustRepo::increment`], [`DustRepo::add`] or
 /// [`DustRepo::remove`]: `.await` it.
 #[must_use = "a write happens when it is awaited"]
@@ -182,7 +144,7 @@ struct Pending {
 }
 
 impl<'r, T: DeserializeOwned + Eq + Hash> FieldWrite<'r, DustSet<T>> {
-    fn of_member<M: Serialize + ?Sized>(
+    fn of_member<M: Serialize + ToOwned<Owned = T> + ?Sized>(
         repo: &'r DustRepo,
         operation: &'static str,
         field: Result<FieldOf, DustErr>,
@@ -191,6 +153,7 @@ impl<'r, T: DeserializeOwned + Eq + Hash> FieldWrite<'r, DustSet<T>> {
     ) -> FieldWrite<'r, DustSet<T>> {
         let write = || {
             let field = field?;
+            let given = member;
             let member = RawJson::from_serialize(member).map_err(unserializable)?;
             if matches!(member.as_str(), "null" | r#""$json""# | r#""$claim""#) {
                 return Err(DustErr::invalid_params(format!(
@@ -199,6 +162,13 @@ impl<'r, T: DeserializeOwned + Eq + Hash> FieldWrite<'r, DustSet<T>> {
                 )));
             }
             field.check(operation, &RawJson::from_trusted(format!("[{member}]")))?;
+            if !member.to::<T>().is_ok_and(|read| read == given.to_owned()) {
+                return Err(DustErr::invalid_params(format!(
+                    "{operation}: a member of `{}` cannot be written: its type writes it as {member} and reads that as \
+                     another value",
+                    field.path
+                )));
+            }
             Ok(Pending { write: Write::new(field.path.clone(), op(member)), field })
         };
         FieldWrite { repo, operation, pending: write(), fence: None, read: |value| value.to() }
@@ -228,9 +198,13 @@ impl<'r, T: Send + 'r> IntoFuture for FieldWrite<'r, T> {
             let write = Write { path: field.path.clone(), fence, ..write };
             let undo = match &write.op {
                 Op::Increment(by) => {
-                    field.check_sum(by, transport).await?;
+                    field.check_sum(by, read, transport).await?;
                     let back = Write { fence: write.fence.clone(), ..Write::new(field.path.clone(), negated(by)) };
                     Some((by.clone(), back))
+                }
+                Op::Add(member) => {
+                    check_growth(&field.path, member.as_str().len() + ",".len(), transport).await?;
+                    None
                 }
                 _ => None,
             };
@@ -242,11 +216,10 @@ impl<'r, T: Send + 'r> IntoFuture for FieldWrite<'r, T> {
                     |entry| Ok(entry.value),
                 )?,
             };
-            if let (Some((by, undo)), Err(error)) = (undo, field.probe(&value)) {
+            if let (Some((by, undo)), Err((whose, error))) = (undo, field.probe_sum(&value, read)) {
+                let done = "another write came first, and this one was taken back";
                 return match transport.write(undo).await {
-                    Ok(_) => {
-                        Err(field.beyond(&by, &value, error, "another write came first, and this one was taken back"))
-                    }
+                    Ok(_) => Err(field.beyond(&by, &value, whose, error, done)),
                     Err(_) => Err(unreadable(&field.path, &format!("{error}; the leaf holds {value}"), error)),
                 };
             }
@@ -325,18 +298,40 @@ impl FieldOf {
     }
 
     /// Refuses an increment whose sum the field's type cannot hold, by what the field holds now.
-    async fn check_sum(&self, by: &RawJson, transport: &dyn Transport) -> Result<(), DustErr> {
+    async fn check_sum<T>(
+        &self,
+        by: &RawJson,
+        read: fn(&RawJson) -> Result<T, serde_json::Error>,
+        transport: &dyn Transport,
+    ) -> Result<(), DustErr> {
         let present = self.present(transport).await?;
+        let is_new = present.is_none();
         let present = present.filter(|entry| !is_claim(entry.value.as_str()));
         let leaf = present.map(|Entry { value, kind, revision, .. }| Leaf { value, kind, revision });
         // What is no number the store refuses.
         let Ok(sum) = incremented(leaf, by) else { return Ok(()) };
-        self.probe(&sum).map_err(|error| self.beyond(by, &sum, error, "nothing was written"))
+        self.probe_sum(&sum, read)
+            .map_err(|(whose, error)| self.beyond(by, &sum, whose, error, "nothing was written"))?;
+        if is_new { check_growth(&self.path, sum.as_str().len(), transport).await } else { Ok(()) }
     }
 
-    fn beyond(&self, by: &RawJson, sum: &RawJson, error: serde_json::Error, done: &str) -> DustErr {
+    /// Refuses a sum that the field or the answer cannot hold, and says which of them.
+    fn probe_sum<T>(
+        &self,
+        sum: &RawJson,
+        read: fn(&RawJson) -> Result<T, serde_json::Error>,
+    ) -> Result<(), (&'static str, serde_json::Error)> {
+        self.probe(sum).map_err(|error| ("its type", error))?;
+        match read(sum) {
+            Err(error) if is_integer(sum.as_str()) => Err(("the type of the answer", error)),
+            // A fraction that is counted on in whole numbers is written; the answer says so.
+            _ => Ok(()),
+        }
+    }
+
+    fn beyond(&self, by: &RawJson, sum: &RawJson, whose: &str, error: serde_json::Error, done: &str) -> DustErr {
         DustErr::invalid_params(format!(
-            "increment by {by}: the field `{}` of `{}` would become {sum}, which its type cannot hold ({error}); {done}",
+            "increment by {by}: the field `{}` of `{}` would become {sum}, which {whose} cannot hold ({error}); {done}",
             self.name, self.path
         ))
         .with_source(error)
@@ -359,6 +354,15 @@ fn probe<A: Fields>(position: usize, value: &RawJson) -> Result<(), serde_json::
     probe.deserialize_field(position, &mut serde_json::Deserializer::from_str(value.as_str()))
 }
 
+/// Refuses to add so many bytes to a leaf where its record could then not be read back for its size.
+pub(super) async fn check_growth(leaf: &Path, bytes: usize, transport: &dyn Transport) -> Result<(), DustErr> {
+    let Some(record) = leaf.parent() else { return Ok(()) };
+    match fetch(transport, &record).await? {
+        Some(record) => limits::check_growth(&record, leaf, bytes),
+        None => Ok(()),
+    }
+}
+
 /// Refuses what the transport cannot do before anything is sent.
 pub(super) fn check(operation: &str, fence: Option<&Fence>, transport: &dyn Transport) -> Result<(), DustErr> {
     let capabilities = transport.capabilities();
@@ -368,7 +372,7 @@ pub(super) fn check(operation: &str, fence: Option<&Fence>, transport: &dyn Tran
     dispatch::check(&Options { fence: fence.cloned(), ..Options::default() }, transport)
 }
 
-fn unserializable(error: serde_json::Error) -> DustErr {
+pub(super) fn unserializable(error: serde_json::Error) -> DustErr {
     DustErr::invalid_params(format!("the value cannot be written as JSON: {error}")).with_source(error)
 }
 

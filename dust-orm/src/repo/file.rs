@@ -12,6 +12,9 @@ use super::field::{self, FieldOf, unreadable};
 use crate::entity::{DustEntity, FileRef, KeyOf};
 use crate::error::DustErr;
 
+/// The most bytes of the hash and the time in a file's reference.
+const CONTENT_HASH: usize = 128;
+
 impl DustRepo {
     /// Stores a file's bytes and makes a field refer to them, in one op. Answers the reference.
     ///
@@ -156,6 +159,7 @@ impl<'r> IntoFuture for PutFile<'r> {
             let file = file?;
             field::check("put_file", fence.as_ref(), transport)?;
             let path = file.path.clone();
+            field::check_growth(&path, file.reference("").as_str().len() + CONTENT_HASH, transport).await?;
             let value = transport.put_file(file, fence).await?.value.unwrap_or_else(RawJson::null);
             value.to().map_err(|error| unreadable(&path, &error.to_string(), error))
         })

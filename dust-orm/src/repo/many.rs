@@ -22,7 +22,7 @@ use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sea_orm::ActiveModelTrait;
 
-use super::record_pages::fetch;
+use super::record_pages::fetch_to_limit;
 use crate::entity::{DustEntity, Fields, PackedRecord, RecordRef, behind, check_size, is_leaf};
 use crate::error::DustErr;
 use crate::transport::Transport;
@@ -41,7 +41,7 @@ pub(super) struct Wanted {
 }
 
 /// The leaves of several records, in the order in which they were asked for: `None` for one that is not there, and
-/// where none was asked for.
+/// where none was asked for. Of a record that is too large there are the first leaves, themselves too large.
 pub(super) async fn fetch_many(
     transport: &dyn Transport,
     wanted: &[Option<Wanted>],
@@ -56,8 +56,8 @@ pub(super) async fn fetch_many(
         group.dedup_by(|one, other| one.path == other.path);
         if !transport.capabilities().remote || group.len() == 1 {
             for wanted in group {
-                let leaves = fetch(transport, &wanted.path).await?.map(|record| record.leaves);
-                found.extend(leaves.map(|leaves| (wanted.path, leaves)));
+                let leaves = fetch_to_limit(transport, &wanted.path).await?.map(|record| record.leaves);
+                found.extend(leaves.and_then(|leaves| unless_claim(wanted.path, leaves)));
             }
         } else {
             found.extend(read_group(transport, group).await?);
@@ -152,8 +152,10 @@ impl<'s> Span<'s> {
                 self.leaves[self.next].push(leaf);
             }
         }
-        if let Some(open) = self.leaves.get(self.next) {
-            check_size(self.wanted[self.next].path.as_str(), open)?;
+        let open = self.wanted.get(self.next).zip(self.leaves.get(self.next));
+        if open.is_some_and(|(wanted, leaves)| check_size(wanted.path.as_str(), leaves).is_err()) {
+            // What is read of it shows that it is too large.
+            self.next += 1;
         }
         match page.next_cursor {
             Some(cursor) => {

@@ -7,8 +7,7 @@ use futures_core::future::BoxFuture;
 use sea_orm::EntityTrait;
 
 use super::record_pages::{fetch, model_or_warning};
-use super::write::IntoDustActiveModel;
-use super::write::{hooks, ops};
+use super::write::{IntoDustActiveModel, hooks, limits};
 use super::{DustRepo, field};
 use crate::changeset::Action;
 use crate::entity::{DustEntity, FieldSelection, Fields, active_path, check_required, encode_set, is_leaf};
@@ -73,7 +72,7 @@ impl<'r, E: DustEntity> IntoFuture for Merge<'r, E> {
             let fields = encode_set(&active)?;
             let writes = fields.as_str() != "{}";
             if writes {
-                ops::check_object(&path, &fields)?;
+                limits::check_object(&path, &fields, fetch(transport, &path).await?.as_ref())?;
                 if E::ActiveModel::FIELDS.iter().any(|field| is_leaf(field) && field.name == "_scalar") {
                     return Err(DustErr::invalid_params(format!(
                         "the record `{path}` cannot be merged: of an object with the key `_scalar` a server sends \

@@ -24,6 +24,18 @@ pub(super) async fn fetch_or_claim<'p>(
     transport: &dyn Transport,
     path: &'p Path,
 ) -> Result<Option<PackedRecord<'p>>, DustErr> {
+    let record = fetch_to_limit(transport, path).await?;
+    if let Some(record) = &record {
+        check_size(path.as_str(), &record.leaves)?;
+    }
+    Ok(record)
+}
+
+/// The same of a record of any size. Of one that is too large it has the first leaves, themselves too large.
+pub(super) async fn fetch_to_limit<'p>(
+    transport: &dyn Transport,
+    path: &'p Path,
+) -> Result<Option<PackedRecord<'p>>, DustErr> {
     check_nameable(path)?;
     let LeafPage { mut leaves, mut next_cursor } = match transport.at_hand(path, None) {
         Some(page) => page,
@@ -31,12 +43,10 @@ pub(super) async fn fetch_or_claim<'p>(
     };
     let mut empty = EmptyPages::default();
     empty.check(leaves.is_empty(), next_cursor.as_deref())?;
-    check_size(path.as_str(), &leaves)?;
-    while let Some(cursor) = next_cursor {
+    while let Some(cursor) = next_cursor.filter(|_| check_size(path.as_str(), &leaves).is_ok()) {
         let page = transport.below(path, Some(&cursor)).await?;
         empty.check(page.leaves.is_empty(), page.next_cursor.as_deref())?;
         leaves.append(&page.leaves, 0..page.leaves.len());
-        check_size(path.as_str(), &leaves)?;
         next_cursor = page.next_cursor;
     }
     Ok(if leaves.is_empty() { None } else { Some(PackedRecord { path, leaves }) })

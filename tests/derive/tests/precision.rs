@@ -17,12 +17,16 @@ pub struct Place {
     pub prices: Vec<Decimal>,
 }
 
+/// A list of decimals.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, FromJsonQueryResult)]
+pub struct Prices(pub Vec<Decimal>);
+
 macro_rules! measures {
     ($module:ident: $derive:ident $($attribute:tt)*) => {
         mod $module {
             use dust_orm::entity::prelude::*;
 
-            use super::Place;
+            use super::{Place, Prices};
 
             #[derive(Clone, Debug, PartialEq, DeriveEntityModel, $derive, Serialize, Deserialize)]
             #[sea_orm(table_name = "measures")]
@@ -38,6 +42,8 @@ macro_rules! measures {
                 #[serde(default, with = "floating")]
                 pub rate: Decimal,
                 pub at: Option<DateTimeWithTimeZone>,
+                pub clock: Option<Time>,
+                pub prices: Option<Prices>,
             }
 
             #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -71,7 +77,11 @@ macro_rules! both {
             use dust::{ActiveModel, Column as $column};
             let $cast = |params: Value| {
                 use $column::*;
-                Changeset::cast(ActiveModel::new(), params, [Single, Double, Price, Whole, Place, Rate, At])
+                Changeset::cast(
+                    ActiveModel::new(),
+                    params,
+                    [Single, Double, Price, Whole, Place, Rate, At, Clock, Prices],
+                )
             };
             $body
         }
@@ -79,7 +89,11 @@ macro_rules! both {
             use sql::{ActiveModel, Column as $column};
             let $cast = |params: Value| {
                 use $column::*;
-                Changeset::cast(ActiveModel::new(), params, [Single, Double, Price, Whole, Place, Rate, At])
+                Changeset::cast(
+                    ActiveModel::new(),
+                    params,
+                    [Single, Double, Price, Whole, Place, Rate, At, Clock, Prices],
+                )
             };
             $body
         }
@@ -116,6 +130,9 @@ fn cast_of_more_than_a_type_can_hold_is_invalid() {
             json!({"place": {"north": 1, "prices": ["0.12345678901234567890123456789"]}}),
             json!({"place": {"north": 1, "prices": [1, 12_345_678_901_234_567_890.5]}}),
             json!({"place": {"north": 1, "prices": ["1_000"]}}),
+            json!({"at": "2020-01-01T00:00:00.1234567891Z"}),
+            json!({"at": "2020-01-01T00:00:00.0000000001+02:00"}),
+            json!({"clock": "23:59:59.9999999999"}),
         ] {
             let changeset = cast(params.clone());
             let field = params.as_object().unwrap().keys().next().unwrap();
@@ -142,6 +159,8 @@ fn cast_keeps_every_digit_that_it_accepts() {
             (json!({"price": 18_446_744_073_709_551_615_u64}), json!({"price": "18446744073709551615"})),
             (json!({"price": -7}), json!({"price": "-7"})),
             (json!({"rate": 0.25}), json!({"rate": 0.25})),
+            (json!({"clock": "23:59:59.12345678900"}), json!({"clock": "23:59:59.123456789"})),
+            (json!({"at": "2020-01-01T00:00:00.500+02:00"}), json!({"at": "2020-01-01T00:00:00.500+02:00"})),
             (json!({"place": {"north": 0.1}}), json!({"place": {"north": 0.1, "prices": []}})),
             (
                 json!({"place": {"north": 1, "prices": ["0.50", 2]}}),
@@ -216,5 +235,21 @@ fn wide_decimal_is_compared_digit_by_digit() {
         let priced = |number: Number| cast(params.clone()).validate_number(Column::Price, number).is_valid();
         assert!(priced(Number::greater_than(9_007_199_254_740_992_i64)));
         assert!(!priced(Number::equal_to(9_007_199_254_740_992.0)));
+    });
+}
+
+#[test]
+fn decimals_are_chosen_by_their_value() {
+    both!(|cast, Column| {
+        let prices = || cast(json!({"prices": ["0.50", "7"]}));
+        for allowed in [[json!("0.5"), json!("7.00")], [json!(0.5), json!(7)]] {
+            let chosen = prices().validate_subset(Column::Prices, allowed);
+            assert!(chosen.is_valid(), "{}", chosen.errors());
+        }
+        assert!(!prices().validate_subset(Column::Prices, [0.5, 0.7]).is_valid());
+        let price = |price: &str| cast(json!({"price": price}));
+        // As `validate_number` compares them.
+        assert!(!price("100000000000000000000").validate_exclusion(Column::Price, [1e20]).is_valid());
+        assert!(price("0.12345678901234568").validate_inclusion(Column::Price, [0.12345678901234568]).is_valid());
     });
 }

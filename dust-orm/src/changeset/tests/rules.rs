@@ -292,6 +292,27 @@ fn url_is_judged_by_its_text() {
 }
 
 #[test]
+fn url_names_its_host_itself() {
+    let url = |text: &str| Changeset::change(stored()).put_change(Post::Title, text).validate_url(Post::Title);
+    for good in ["http://exämple.de/", "http://É.de", "http://e\u{301}.de:80", "https://ß.de.", "http://😀.example"]
+    {
+        assert_valid(url(good));
+    }
+    // A parser finds 127.0.0.1 in the first two, `example.com` in the next ones, and so on.
+    for bad in [
+        "http://①②⑦.⓪.⓪.①/",
+        "http://１２７.0.0.1/",
+        "http://ｅxample.com",
+        "http://example。com",
+        "http://ﬀ.example",
+        "http://ℌx.de",
+        "http://a．b",
+    ] {
+        assert_refused(url(bad));
+    }
+}
+
+#[test]
 fn url_has_one_of_the_given_schemes() {
     let url = |text: &str, schemes: &[&str]| {
         Changeset::change(stored()).put_change(Post::Title, text).validate_url_with(Post::Title, schemes)
@@ -303,6 +324,10 @@ fn url_has_one_of_the_given_schemes() {
     for scheme in ["javascript", "mailto"] {
         assert_refused(url(&format!("{scheme}:x"), &[scheme]));
     }
+    for scheme in ["javascript", "VBScript", "data"] {
+        assert_refused(url(&format!("{scheme}://host/%0aalert(1)"), &[scheme]));
+    }
+    assert_valid(url("app://ö.example", &["app"]));
     assert_refused(url("app:///door", &["app"]));
     assert_refused(url("://example.com", &[""]));
 }
@@ -335,6 +360,12 @@ fn email_is_judged_by_its_text() {
         "a@b@example.com",
         "a@example..com",
         "a@-example.com",
+        "a@<script>alert(1)</script>[127.0.0.1]",
+        "a@[[127.0.0.1]",
+        "a@ｅxample.com",
+        "a@example。com",
+        "a@１２７.0.0.1",
+        "a@ﬀ.example",
     ] {
         assert_refused(email(bad));
     }
@@ -390,7 +421,7 @@ fn a_slug_names_a_record() {
     for good in ["dust", "a/b~c", "ä Ö 1.2", "1*"] {
         assert_valid(slug(good));
     }
-    for bad in ["", "Dust", "dUst"] {
+    for bad in ["", "Dust", "dUst", "a\0b", "\\*", "\\**"] {
         assert_refused(slug(bad));
     }
     assert_valid(posted(json!({})).validate_slug());

@@ -1,3 +1,4 @@
+use std::cell::LazyCell;
 use std::cmp::Ordering;
 
 use serde::Serialize;
@@ -43,13 +44,22 @@ impl<A: Fields> Changeset<A> {
 
     /// Every item of a list must be one of these: `has an invalid entry`. A field that is no list is refused with the
     /// same error.
+    ///
+    /// They are compared as items of the field's own type, as [`validate_inclusion`](Changeset::validate_inclusion) does.
     pub fn validate_subset<T: Serialize>(self, column: ColumnOf<A>, values: impl IntoIterator<Item = T>) -> Self {
         let values: Vec<T> = values.into_iter().collect();
+        let position = A::position(column);
         self.check(column, |list| {
             let fits = match list {
                 View::Json(Value::Array(items)) => {
                     let allowed: Vec<Value> = values.iter().filter_map(|value| to_json(value).ok()).collect();
-                    items.iter().all(|item| allowed.iter().any(|value| same(value, item)))
+                    let typed: LazyCell<Vec<A>, _> =
+                        LazyCell::new(|| allowed.iter().filter_map(|value| list_of(position, value)).collect());
+                    let is_typed = |item: &Value| {
+                        let item = list_of::<A>(position, item);
+                        item.is_some_and(|item| typed.iter().any(|value| value.same_value(&item, position)))
+                    };
+                    items.iter().all(|item| allowed.iter().any(|value| same(value, item)) || is_typed(item))
                 }
                 _ => false,
             };
@@ -64,10 +74,27 @@ impl<A: Fields> Changeset<A> {
         }
         let mut scratch: A = untouched();
         values.iter().any(|value| {
-            let read = view(value, |value| read_field(&mut scratch, position, value, Strictness::Strict));
-            matches!(read, Ok(Read::Value)) && self.changes.same_value(&scratch, position)
+            let read = view(value, |value| read_choice(&mut scratch, position, value));
+            matches!(read, Ok(true)) && self.changes.same_value(&scratch, position)
         })
     }
+}
+
+/// Reads a value that the application has written as the field's type.
+fn read_choice<A: Fields>(model: &mut A, position: usize, value: View<'_>) -> bool {
+    let mut reads = |value: View<'_>| read_field(model, position, value, Strictness::Strict) == Read::Value;
+    match value {
+        // A decimal takes no float of which digits may have been lost on its way. Of one in the source none were.
+        View::Float(number) => reads(value) || (reads(View::Int(0)) && reads(View::Str(&number.to_string()))),
+        _ => reads(value),
+    }
+}
+
+/// A model whose field holds a list of one item; `None` where the type of the field has no such item.
+fn list_of<A: Fields>(position: usize, item: &Value) -> Option<A> {
+    let mut model: A = untouched();
+    let list = Value::Array(vec![item.clone()]);
+    (read_field(&mut model, position, View::Json(&list), Strictness::Strict) == Read::Value).then_some(model)
 }
 
 /// JSON keeps `1` and `1.0` apart; a list of numbers does not.

@@ -18,9 +18,10 @@ impl<A: Fields> Changeset<A> {
     /// A text must be an e-mail address, as a browser's e-mail input accepts it: `has invalid format`.
     ///
     /// White space, control characters and invisible ones are part of no address, also where a mail program would drop
-    /// them.
+    /// them. So are characters that stand for other ones in a host, as in `a@ｅxample.com`. The host is a name or an address
+    /// in brackets, such as `[127.0.0.1]`.
     pub fn validate_email(self, column: ColumnOf<A>) -> Self {
-        self.check_text(column, |text| is_visible(text) && !text.contains(joins) && text.validate_email())
+        self.check_text(column, is_email)
     }
 
     /// A text must be an absolute `http` or `https` URL with a host: `has invalid format`.
@@ -44,11 +45,13 @@ impl<A: Fields> Changeset<A> {
     }
 
     /// As [`validate_url`](Changeset::validate_url), with the schemes that are accepted, written without `:`. Every URL
-    /// needs a host behind `://`, so that `mailto:` and `javascript:` do not pass even if they are named.
+    /// needs a host behind `://`, so that `mailto:` does not pass even if it is named. `javascript`, `vbscript` and `data`
+    /// never pass, as a browser runs what is behind them.
     pub fn validate_url_with<S: AsRef<str>>(self, column: ColumnOf<A>, schemes: impl IntoIterator<Item = S>) -> Self {
         self.check_text(column, |text| {
             let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
-            schemes.into_iter().any(|known| known.as_ref().eq_ignore_ascii_case(scheme)) && is_url(text)
+            let is = |known: &str| known.eq_ignore_ascii_case(scheme);
+            schemes.into_iter().any(|known| is(known.as_ref())) && !SCRIPTS.into_iter().any(is) && is_url(text)
         })
     }
 
@@ -58,6 +61,25 @@ impl<A: Fields> Changeset<A> {
             (!fits).then(|| FieldError::new("has invalid format", "format"))
         })
     }
+}
+
+/// Schemes of URLs that a browser takes for a script or a document: `javascript://host/%0aalert(1)` has a host, and runs.
+const SCRIPTS: [&str; 3] = ["javascript", "vbscript", "data"];
+
+/// Whether a text is an e-mail address, and its host is the one that a mail program finds in it.
+fn is_email(text: &str) -> bool {
+    let Some((_, host)) = text.rsplit_once('@') else { return false };
+    // The validator looks at the end of a host only when that is an address in brackets.
+    let has_address = host.contains('[');
+    let is_whole = host.rfind('[') == Some(0);
+    let is_named = || {
+        let parsed = Url::parse(&format!("http://{host}")).ok();
+        parsed.is_some_and(|parsed| parsed.host_str().is_some_and(|parsed| names_host(host, parsed)))
+    };
+    is_visible(text)
+        && !text.contains(joins)
+        && text.validate_email()
+        && (if has_address { is_whole } else { host.is_ascii() || is_named() })
 }
 
 /// Whether a text is a URL with a host, and a parser finds that host in it.
@@ -88,10 +110,22 @@ fn names_host(written: &str, parsed: &str) -> bool {
     }
     let host = written.split(':').next().unwrap_or_default();
     let labels = host.strip_suffix('.').unwrap_or(host);
-    // Other scripts are parsed into an ASCII form.
-    labels.split('.').all(|label| !label.is_empty())
-        && !host.chars().any(joins)
-        && (!host.is_ascii() || host.eq_ignore_ascii_case(parsed))
+    if labels.split('.').any(str::is_empty) || host.chars().any(joins) {
+        return false;
+    }
+    // A parser takes `。` for `.` and `①` for `1`: each label has to become one, and in no other script but ASCII.
+    let mut parsed = parsed.split('.');
+    host.split('.').all(|label| parsed.next().is_some_and(|parsed| names_label(label, parsed)))
+        && parsed.next().is_none()
+}
+
+/// Whether a label of a host is the one that was parsed. Other scripts are parsed into an ASCII form, which a scheme of the
+/// web begins with `xn--` and any other one percent-encodes.
+fn names_label(written: &str, parsed: &str) -> bool {
+    match written.is_ascii() {
+        true => written.eq_ignore_ascii_case(parsed),
+        false => parsed.starts_with("xn--") || parsed.contains('%'),
+    }
 }
 
 /// Whether a text has no character that is not seen, and that parsers drop.

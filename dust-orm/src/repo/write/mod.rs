@@ -8,6 +8,7 @@ pub(super) mod dispatch;
 pub(super) mod hooks;
 pub(super) mod insert_if_absent;
 mod into_active_model;
+pub(super) mod limits;
 pub(super) mod ops;
 pub(super) mod options;
 pub(super) mod save;

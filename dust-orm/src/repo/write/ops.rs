@@ -2,15 +2,16 @@
 
 use std::cmp::Reverse;
 
-use dust_protocol::flatten::{self, flatten};
+use dust_protocol::flatten::flatten;
 use dust_protocol::list::MAX_PAGE;
-use dust_protocol::value::{self, is_envelope};
+use dust_protocol::value::is_envelope;
 use dust_protocol::{BatchOp, Path, Precondition, RawJson};
 
+use super::limits::{Kept, check_limits, check_object};
 use super::options::Condition;
 use crate::entity::{
-    DustEntity, FieldSelection, FieldState, Fields, MAX_RECORD_BYTES, MAX_RECORD_LEAVES, PackedRecord, Revision,
-    SizeLimit, StorageMode, encode_fields, encode_object, is_leaf,
+    DustEntity, FieldSelection, FieldState, Fields, PackedRecord, Revision, StorageMode, encode_fields, encode_object,
+    is_leaf,
 };
 use crate::error::DustErr;
 
@@ -150,7 +151,7 @@ pub(in crate::repo) fn replace<E: DustEntity>(
     if object.as_str() == "{}" {
         return Err(nothing_to_write(record));
     }
-    check_object(record, &object)?;
+    check_object(record, &object, None)?;
     let has = |name| E::ActiveModel::FIELDS.iter().any(|field| is_leaf(field) && field.name == name);
     if has("_json") || has("_scalar") || (has("_type") && is_envelope(&object)) {
         return Err(DustErr::invalid_params(format!(
@@ -185,7 +186,12 @@ fn fields<E: DustEntity>(
 ) -> Result<Vec<BatchOp>, DustErr> {
     let values = encode_fields(active, take)?;
     let name = |position: usize| E::ActiveModel::FIELDS[position].name;
-    check_limits(record, values.iter().map(|(position, value)| (name(*position), value.as_str())), stored)?;
+    let texts = values.iter().map(|(position, value)| (name(*position), value.as_str()));
+    let kept = match (stored, guard) {
+        (None, Guard::Leaves(read)) => Kept::read(active, record, read),
+        _ => Kept::Stored(stored),
+    };
+    check_limits(record, texts, &kept)?;
     let mut ops = Vec::with_capacity(values.len());
     for (position, value) in values {
         set(record.child(name(position))?, value, guard, &mut ops)?;
@@ -262,59 +268,6 @@ pub(in crate::repo) fn nothing_to_write(record: &Path) -> DustErr {
     }
 }
 
-/// Refuses an object of fields that could not be read back for its size.
-pub(in crate::repo) fn check_object(record: &Path, object: &RawJson) -> Result<(), DustErr> {
-    if is_small(record, object.as_str().len()) {
-        return Ok(());
-    }
-    let members = value::members(object.as_str())?;
-    check_limits(record, members.iter().map(|(name, value)| (&**name, value.get())), None)
-}
-
-/// Refuses fields that could not be read back for their size, together with what stays of the record as it is stored.
-fn check_limits<'v>(
-    record: &Path,
-    fields: impl Iterator<Item = (&'v str, &'v str)> + Clone,
-    stored: Option<&PackedRecord<'_>>,
-) -> Result<(), DustErr> {
-    let kept = stored.map_or(0, |stored| stored.leaves.len());
-    if kept < MAX_RECORD_LEAVES / 2
-        && is_small(record, fields.clone().map(|(name, value)| name.len() + value.len()).sum())
-    {
-        return Ok(());
-    }
-    let (mut total, mut largest) = (SizeLimit::default(), ("", 0));
-    for (name, value) in fields.clone() {
-        let path = record.child(name)?;
-        let (leaves, bytes) = flatten::measure(path.as_str().len(), value)?;
-        total.add((leaves, bytes));
-        if bytes >= largest.1 {
-            largest = (name, bytes);
-        }
-    }
-    if let Some(stored) = stored {
-        let written: Vec<Path> = fields.map(|(name, _)| record.child(name)).collect::<Result<_, _>>()?;
-        let kept = stored.leaves.iter().filter(|leaf| !written.iter().any(|path| covers(path, leaf.path)));
-        kept.for_each(|leaf| total.add((1, leaf.size())));
-    }
-    match total.excess() {
-        None => Ok(()),
-        Some(excess) => Err(DustErr::invalid_params(format!(
-            "the field `{}` of `{record}` cannot be written: the record would have {excess}; keep the value as a list \
-             or a text, which is one leaf, or divide it among several records",
-            largest.0
-        ))),
-    }
-}
-
-/// Whether fields with a text of so many bytes are within the limits however they are taken apart: a leaf takes five
-/// bytes at the least, and its path is no longer than the record's and the text together.
-fn is_small(record: &Path, text: usize) -> bool {
-    let leaves = text / 5 + 1;
-    let longest = record.as_str().len() * 2 + text * 2 + 8;
-    leaves <= MAX_RECORD_LEAVES / 2 && leaves.saturating_mul(longest) <= MAX_RECORD_BYTES / 2
-}
-
 /// Refuses a guarded write of one record that takes more ops than a batch may hold.
 pub(in crate::repo) fn check_guarded(record: &Path, ops: &[BatchOp], leaves: usize) -> Result<(), DustErr> {
     if ops.len() <= MAX_PAGE {
@@ -337,46 +290,4 @@ pub(in crate::repo) fn check_size(ops: &[BatchOp]) -> Result<(), DustErr> {
         )));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use dust_protocol::{LeafKind, LeafRef, PackedLeaves};
-
-    use super::*;
-
-    fn object(leaves: usize) -> String {
-        let members: Vec<String> = (0..leaves).map(|n| format!("\"k{n}\":1")).collect();
-        format!("{{{}}}", members.join(","))
-    }
-
-    fn refusal(fields: &[(&str, &str)], stored: Option<&PackedRecord<'_>>) -> Option<String> {
-        let record = Path::parse("docs/a").unwrap();
-        check_limits(&record, fields.iter().copied(), stored).err().map(|error| error.to_string())
-    }
-
-    #[test]
-    fn a_record_has_as_many_leaves_as_are_read_and_no_more() {
-        let most = object(MAX_RECORD_LEAVES - 1);
-        assert_eq!(refusal(&[("value", &most), ("maybe", "null")], None), None);
-        let text = refusal(&[("other", "1"), ("value", &most), ("maybe", "null")], None).unwrap();
-        assert!(text.contains("the field `value` of `docs/a`") && text.contains("100001 leaves"), "{text}");
-        // In a list it is one leaf.
-        assert_eq!(refusal(&[("value", &format!("[{},1]", object(MAX_RECORD_LEAVES)))], None), None);
-    }
-
-    #[test]
-    fn what_stays_of_a_record_counts_and_what_is_replaced_does_not() {
-        let record = Path::parse("docs/a").unwrap();
-        let mut leaves = PackedLeaves::default();
-        for n in 0..60_000 {
-            let path = format!("docs/a/value/k{n:05}");
-            leaves.push(LeafRef { path: &path, value: "1", kind: LeafKind::Integer, revision: 1 });
-        }
-        let stored = PackedRecord { path: &record, leaves };
-        let half = object(60_000);
-        assert!(refusal(&[("maybe", &half)], Some(&stored)).is_some_and(|text| text.contains("`maybe`")));
-        assert_eq!(refusal(&[("value", &half)], Some(&stored)), None);
-        assert_eq!(refusal(&[("maybe", "1")], Some(&stored)), None);
-    }
 }

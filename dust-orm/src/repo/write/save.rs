@@ -13,7 +13,7 @@ use super::options::{Condition, Options};
 use super::{dispatch, hooks};
 use crate::entity::{
     DustEntity, FieldSelection, FieldState, Fields, PackedRecord, Revision, StorageMode, active_path, check_required,
-    fill, is_leaf,
+    check_size, fill, is_leaf,
 };
 use crate::error::DustErr;
 use crate::repo::many::{Wanted, scalar_fields};
@@ -180,6 +180,9 @@ impl<E: DustEntity> Draft<E> {
             });
         }
         let path = &self.path;
+        if let Some(leaves) = &stored {
+            check_size(path.as_str(), leaves)?;
+        }
         let stored = stored.map(|leaves| PackedRecord { path, leaves });
         let stored = stored.as_ref();
         let guard = Guard::resolve(&options.condition, path, E::MODE, stored)?;

@@ -15,11 +15,13 @@ super::tests![
     an_update_leaves_a_counter_alone,
     a_counter_of_another_kind_of_number,
     a_count_that_its_type_cannot_hold_is_not_written,
+    a_count_that_its_answer_cannot_hold_is_not_written,
     a_count_that_others_carry_out_of_its_type_is_taken_back,
     a_number_that_its_type_cannot_hold_is_named,
     a_fraction_cannot_get_into_a_whole_number,
     a_set_holds_each_member_once_and_the_newest_first,
     a_member_of_another_type_is_refused,
+    a_member_that_is_read_as_another_is_refused,
     fields_that_are_not_stored_are_refused,
     a_key_is_checked_as_everywhere,
     merge_writes_one_op_and_leaves_the_rest_alone,
@@ -131,6 +133,23 @@ async fn a_count_that_its_type_cannot_hold_is_not_written(cx: &Context) {
     assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
 }
 
+/// The answer to an increment by an `i64` is one, whatever the field can hold.
+async fn a_count_that_its_answer_cannot_hold_is_not_written(cx: &Context) {
+    if lacks_typed_ops(cx) {
+        return;
+    }
+    let last = sample::flat::Model { unsigned: i64::MAX as u64, json: json!(i64::MAX), ..sample::flat::full("s") };
+    cx.repo.put(last.clone()).await.unwrap();
+    for column in [sample::flat::Column::Unsigned, sample::flat::Column::Json] {
+        let error = cx.repo.increment("s", column, 1).await.unwrap_err();
+        assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("9223372036854775808") && text.contains("the answer"), "{text}");
+    }
+    assert_eq!(cx.repo.get::<sample::flat::Entity>("s").await.unwrap(), last);
+    assert_eq!(cx.repo.increment("s", sample::flat::Column::Unsigned, -1).await.unwrap(), i64::MAX - 1);
+}
+
 async fn a_count_that_others_carry_out_of_its_type_is_taken_back(cx: &Context) {
     if lacks_typed_ops(cx) {
         return;
@@ -218,6 +237,40 @@ async fn a_member_of_another_type_is_refused(cx: &Context) {
         assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
     }
     assert_eq!(probe.take_calls(), []);
+}
+
+/// A number that is written in tens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(from = "i64", into = "i64")]
+struct Tens(i64);
+
+impl From<i64> for Tens {
+    fn from(number: i64) -> Tens {
+        Tens(number)
+    }
+}
+
+impl From<Tens> for i64 {
+    fn from(tens: Tens) -> i64 {
+        tens.0 / 10 * 10
+    }
+}
+
+async fn a_member_that_is_read_as_another_is_refused(cx: &Context) {
+    if lacks_typed_ops(cx) {
+        return;
+    }
+    cx.repo.put(flat::page("home")).await.unwrap();
+    for error in [
+        cx.repo.add_to_set("home", flat::Column::Editors, &Tens(12)).await.unwrap_err(),
+        cx.repo.remove_from_set("home", flat::Column::Editors, &Tens(12)).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
+        assert!(error.to_string().contains("writes it as 10"), "{error}");
+    }
+    cx.repo.add_to_set("home", flat::Column::Editors, &Tens(20)).await.unwrap();
+    let editors = cx.repo.get::<flat::Entity>("home").await.unwrap().editors.unwrap();
+    assert!(editors.contains(&20) && !editors.contains(&10), "{editors:?}");
 }
 
 async fn fields_that_are_not_stored_are_refused(cx: &Context) {
