@@ -52,8 +52,8 @@ impl Transport for Fenced {
         self.repo.active().list(request).await
     }
 
-    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
-        self.repo.active().below(path, after).await
+    async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        self.repo.active().list_subtree(path, after).await
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
@@ -90,8 +90,8 @@ impl Transport for Fenced {
         self.repo.active().fetch_file(hash).await
     }
 
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
-        self.repo.active().hub().await
+    async fn op_hub(&self) -> Result<Arc<Hub>, DustErr> {
+        self.repo.active().op_hub().await
     }
 
     fn is_own(&self, op: &CommittedOp) -> bool {

@@ -48,12 +48,12 @@ impl Transport for Switch {
         self.inner.list(request).await
     }
 
-    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
-        self.inner.below(path, after).await
+    async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        self.inner.list_subtree(path, after).await
     }
 
-    fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
-        self.inner.at_hand(path, after)
+    fn try_list_subtree(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
+        self.inner.try_list_subtree(path, after)
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
@@ -85,8 +85,8 @@ impl Transport for Switch {
         self.connected("fetch_file")?.fetch_file(hash).await
     }
 
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
-        self.inner.hub().await
+    async fn op_hub(&self) -> Result<Arc<Hub>, DustErr> {
+        self.inner.op_hub().await
     }
 
     fn is_own(&self, op: &CommittedOp) -> bool {

@@ -156,16 +156,16 @@ impl Transport for FailoverTransport {
         self.or_last_known(page, |mirror| mirror.list(request))
     }
 
-    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+    async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
         if self.is_up {
-            return self.realtime.below(path, after).await;
+            return self.realtime.list_subtree(path, after).await;
         }
-        let page = self.plain.below(path, after).await;
+        let page = self.plain.list_subtree(path, after).await;
         self.or_last_known(page, |mirror| Ok(mirror.below(path, after)))
     }
 
-    fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
-        if self.is_up { self.realtime.at_hand(path, after) } else { None }
+    fn try_list_subtree(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
+        if self.is_up { self.realtime.try_list_subtree(path, after) } else { None }
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
@@ -232,8 +232,8 @@ impl Transport for FailoverTransport {
         self.plain.fetch_file(hash).await
     }
 
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
-        self.realtime.hub().await
+    async fn op_hub(&self) -> Result<Arc<Hub>, DustErr> {
+        self.realtime.op_hub().await
     }
 
     fn is_own(&self, op: &CommittedOp) -> bool {

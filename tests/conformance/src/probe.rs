@@ -133,9 +133,9 @@ impl Transport for Probe {
         self.inner.list(request).await
     }
 
-    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+    async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
         self.pass(Call::List).await?;
-        self.inner.below(path, after).await
+        self.inner.list_subtree(path, after).await
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
@@ -173,8 +173,8 @@ impl Transport for Probe {
         self.inner.fetch_file(hash).await
     }
 
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
-        self.inner.hub().await
+    async fn op_hub(&self) -> Result<Arc<Hub>, DustErr> {
+        self.inner.op_hub().await
     }
 
     fn is_own(&self, op: &CommittedOp) -> bool {

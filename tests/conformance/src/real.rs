@@ -195,12 +195,12 @@ impl Transport for Patient {
         patiently(|| self.0.list(request)).await
     }
 
-    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
-        patiently(|| self.0.below(path, after)).await
+    async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        patiently(|| self.0.list_subtree(path, after)).await
     }
 
-    fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
-        self.0.at_hand(path, after)
+    fn try_list_subtree(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
+        self.0.try_list_subtree(path, after)
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
@@ -231,8 +231,8 @@ impl Transport for Patient {
         patiently(|| self.0.fetch_file(hash)).await
     }
 
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
-        self.0.hub().await
+    async fn op_hub(&self) -> Result<Arc<Hub>, DustErr> {
+        self.0.op_hub().await
     }
 
     fn is_own(&self, op: &CommittedOp) -> bool {

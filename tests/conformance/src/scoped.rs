@@ -142,8 +142,8 @@ impl Transport for Scoped {
         self.inner.fetch_file(hash).await
     }
 
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
-        let inner = self.inner.hub().await?;
+    async fn op_hub(&self) -> Result<Arc<Hub>, DustErr> {
+        let inner = self.inner.op_hub().await?;
         let (hub, _relay) = self.hub.get_or_init(|| self.relay(&inner));
         Ok(Arc::clone(hub))
     }

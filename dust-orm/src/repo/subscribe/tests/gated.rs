@@ -75,8 +75,8 @@ impl Transport for Gated {
         self.inner.batch_write(ops, fence).await
     }
 
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
-        self.inner.hub().await
+    async fn op_hub(&self) -> Result<Arc<Hub>, DustErr> {
+        self.inner.op_hub().await
     }
 
     fn is_own(&self, op: &CommittedOp) -> bool {
