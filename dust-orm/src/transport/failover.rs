@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, Page, Path, Write};
+use dust_protocol::{BatchOp, Entry, Fence, LeafPage, ListRequest, Op, Page, Path, Write};
 
 use super::{
     Capabilities, HttpTransport, RealtimeTransport, Receipt, Transport, first_two_below, for_subscription, has_leaf,
 };
 use crate::config::DustConfig;
 use crate::error::DustErr;
-use crate::feed::Hub;
 use crate::realtime::{ClientHandle, Mirror, StoreRegistration, SyncClient};
 
 /// The ways to one store on a server: HTTP, and whatever realtime client there is at the time of a call.
@@ -124,6 +123,9 @@ fn needs_socket(write: &Write) -> bool {
 
 #[async_trait]
 impl Transport for FailoverTransport {
+    crate::delegate_transport!(self => self.realtime, only [put_file, op_hub, is_own]);
+    crate::delegate_transport!(self => self.plain, only [fetch_file]);
+
     fn name(&self) -> &'static str {
         if self.is_up { self.realtime.name() } else { self.plain.name() }
     }
@@ -222,21 +224,5 @@ impl Transport for FailoverTransport {
             }
         }
         self.plain.batch_write(ops, None).await
-    }
-
-    async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
-        self.realtime.put_file(file, fence).await
-    }
-
-    async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
-        self.plain.fetch_file(hash).await
-    }
-
-    async fn op_hub(&self) -> Result<Arc<Hub>, DustErr> {
-        self.realtime.op_hub().await
-    }
-
-    fn is_own(&self, op: &CommittedOp) -> bool {
-        self.realtime.is_own(op)
     }
 }

@@ -1,6 +1,7 @@
 //! Transports: the ways to a Dust store. [`Transport`] speaks Dust's language, not that of entities.
 
 mod capabilities;
+mod delegate;
 #[cfg(feature = "embedded")]
 mod embedded;
 #[cfg(feature = "realtime")]
