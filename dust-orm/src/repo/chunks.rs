@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dust_protocol::BatchOp;
-use dust_protocol::list::MAX_PAGE;
+use dust_protocol::list::MAX_BATCH_OPS;
 
 /// A server takes time per op that grows with its store, and past 5 s leaves the outcome of a batch unknown.
 const SLOW: Duration = Duration::from_secs(2);
@@ -23,7 +23,7 @@ pub(super) struct ChunkSize {
 
 impl ChunkSize {
     pub(super) fn new(bytes: usize) -> ChunkSize {
-        ChunkSize { ops: MAX_PAGE, bytes }
+        ChunkSize { ops: MAX_BATCH_OPS, bytes }
     }
 
     /// How many of these records, from the first on, go together. Never none, and never a part of one: a record that is too
@@ -43,7 +43,7 @@ impl ChunkSize {
         if time >= SLOW {
             self.ops = (self.ops / 2).max(FEWEST);
         } else if time <= FAST {
-            self.ops = (self.ops * 2).min(MAX_PAGE);
+            self.ops = (self.ops * 2).min(MAX_BATCH_OPS);
         }
     }
 }

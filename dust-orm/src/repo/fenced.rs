@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, OpKind, Page, Path, Write};
+use dust_protocol::{BatchOp, Fence, FileUpload, OpKind, Write};
 
 use super::DustRepo;
 use crate::error::DustErr;
-use crate::feed::Hub;
-use crate::transport::{Capabilities, Receipt, Transport};
+use crate::transport::{Receipt, Transport};
 
 /// Passes everything on to the transport of a repo, and puts the fence on what is written.
 #[derive(Debug)]
@@ -36,36 +35,10 @@ impl Fenced {
 
 #[async_trait]
 impl Transport for Fenced {
-    fn name(&self) -> &'static str {
-        self.repo.active().name()
-    }
+    crate::delegate_transport!(self => self.repo.active(), except [write, batch_write, put_file]);
 
     fn for_subscription(&self) -> Option<Arc<dyn Transport>> {
         Some(self.repo.source())
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.repo.active().capabilities()
-    }
-
-    async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
-        self.repo.active().list(request).await
-    }
-
-    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
-        self.repo.active().below(path, after).await
-    }
-
-    async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
-        self.repo.active().get(path).await
-    }
-
-    async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
-        self.repo.active().get_many(paths).await
-    }
-
-    async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
-        self.repo.active().exists(path).await
     }
 
     async fn write(&self, mut write: Write) -> Result<Receipt, DustErr> {
@@ -84,17 +57,5 @@ impl Transport for Fenced {
     async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
         let fence = self.add(fence)?;
         self.repo.active().put_file(file, fence).await
-    }
-
-    async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
-        self.repo.active().fetch_file(hash).await
-    }
-
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
-        self.repo.active().hub().await
-    }
-
-    fn is_own(&self, op: &CommittedOp) -> bool {
-        self.repo.active().is_own(op)
     }
 }

@@ -16,7 +16,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dust_protocol::list::{EmptyPages, MAX_PAGE};
+use dust_protocol::list::{EmptyPages, MAX_GET_MANY_PATHS};
 use dust_protocol::{LeafRef, PackedLeaves, Path};
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -110,7 +110,7 @@ async fn read_part(transport: &dyn Transport, part: Vec<Wanted>) -> Result<Found
 /// The number of requests that read these records by exact paths; `None` where that cannot be.
 fn exact_requests(records: &[Wanted]) -> Option<usize> {
     let leaves = records.iter().try_fold(0, |sum, wanted| Some(sum + wanted.fields.as_ref()?.len()))?;
-    Some(leaves.div_ceil(MAX_PAGE))
+    Some(leaves.div_ceil(MAX_GET_MANY_PATHS))
 }
 
 /// A list from the first wanted record to the last.
@@ -143,7 +143,7 @@ impl<'s> Span<'s> {
     }
 
     async fn read_page(&mut self) -> Result<(), DustErr> {
-        let page = self.transport.below(&self.parent, self.after.as_deref()).await?;
+        let page = self.transport.list_subtree(&self.parent, self.after.as_deref()).await?;
         self.empty.check(page.leaves.is_empty(), page.next_cursor.as_deref())?;
         for leaf in page.leaves.iter() {
             self.pass(leaf.path);
@@ -199,7 +199,7 @@ async fn read_exactly(transport: &dyn Transport, group: Vec<Wanted>) -> Result<F
     // A record's leaves have to come in the order of their paths.
     paths.sort_unstable();
     let mut found: HashMap<Path, PackedLeaves> = HashMap::new();
-    for chunk in paths.chunks(MAX_PAGE) {
+    for chunk in paths.chunks(MAX_GET_MANY_PATHS) {
         for entry in transport.get_many(chunk).await?.into_iter().flatten() {
             if let Some(record) = entry.path.parent() {
                 found.entry(record).or_default().push(LeafRef::from(&entry));

@@ -37,14 +37,14 @@ pub(super) async fn fetch_to_limit<'p>(
     path: &'p Path,
 ) -> Result<Option<PackedRecord<'p>>, DustErr> {
     check_nameable(path)?;
-    let LeafPage { mut leaves, mut next_cursor } = match transport.at_hand(path, None) {
+    let LeafPage { mut leaves, mut next_cursor } = match transport.try_list_subtree(path, None) {
         Some(page) => page,
-        None => transport.below(path, None).await?,
+        None => transport.list_subtree(path, None).await?,
     };
     let mut empty = EmptyPages::default();
     empty.check(leaves.is_empty(), next_cursor.as_deref())?;
     while let Some(cursor) = next_cursor.filter(|_| check_size(path.as_str(), &leaves).is_ok()) {
-        let page = transport.below(path, Some(&cursor)).await?;
+        let page = transport.list_subtree(path, Some(&cursor)).await?;
         empty.check(page.leaves.is_empty(), page.next_cursor.as_deref())?;
         leaves.append(&page.leaves, 0..page.leaves.len());
         next_cursor = page.next_cursor;
@@ -121,10 +121,10 @@ impl RecordPages {
         let page = match answer {
             // It may have been left waiting past its deadline by a reader that took its time.
             Some(answer) => match answer.await {
-                Err(DustErr::Network { .. }) => self.transport.below(&self.prefix, after.as_deref()).await,
+                Err(DustErr::Network { .. }) => self.transport.list_subtree(&self.prefix, after.as_deref()).await,
                 answer => answer,
             },
-            None => self.transport.below(&self.prefix, after.as_deref()).await,
+            None => self.transport.list_subtree(&self.prefix, after.as_deref()).await,
         };
         let mut page = match page {
             Err(error @ DustErr::TooLarge { .. }) => return self.leave_out(after, &error).await.map(Some),
@@ -203,7 +203,7 @@ impl RecordPages {
     /// Asks for a page without waiting for it: a future does nothing until it is polled, so it is polled once.
     fn ask(&self, after: String) -> BoxFuture<'static, Result<LeafPage, DustErr>> {
         let (transport, prefix) = (Arc::clone(&self.transport), self.prefix.clone());
-        let mut answer = async move { transport.below(&prefix, Some(&after)).await }.boxed();
+        let mut answer = async move { transport.list_subtree(&prefix, Some(&after)).await }.boxed();
         match (&mut answer).now_or_never() {
             Some(ready) => std::future::ready(ready).boxed(),
             None => answer,

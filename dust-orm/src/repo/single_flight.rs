@@ -317,7 +317,7 @@ impl<T: DeserializeOwned> Wait<'_, T> {
 
     /// A stream that has an item whenever something happens in the two places; `None` where the transport has none.
     async fn changes(&self) -> Option<Changes> {
-        let hub = self.repo.active().hub().await.ok()?;
+        let hub = self.repo.active().op_hub().await.ok()?;
         let [key, lock] = &self.places;
         let place = |path: &Path| Some(hub.subscribe(&Pattern::parse(path.as_str()).ok()?, 1));
         Some(stream::select(place(key)?, place(lock)?).map(drop).boxed())

@@ -1,10 +1,10 @@
-//! Holders, one after the other, on a clock that stands still until it is moved.
+//! Leases on a clock that the tests advance.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use dust_protocol::{BatchOp, Entry, ListRequest, Page};
+use dust_protocol::ListRequest;
 use dust_store::Store;
 use futures_util::future::join;
 
@@ -12,7 +12,7 @@ use super::*;
 use crate::entity::prelude::*;
 use crate::repo::BatchEntry;
 use crate::tests_cfg::{link, page};
-use crate::transport::{Capabilities, EmbeddedTransport, Receipt, Transport};
+use crate::transport::{EmbeddedTransport, Receipt, Transport};
 use crate::world::manual::ManualWorld;
 
 const TTL: Duration = Duration::from_secs(1);
@@ -181,6 +181,18 @@ async fn a_scope_is_held_for_as_long_as_it_takes() {
 }
 
 #[tokio::test]
+async fn scope_reads_record_in_memory_without_waiting() {
+    let bench = bench();
+    bench.repo.insert(link("a")).await.unwrap();
+    let lease = bench.take("me").await.unwrap();
+    let leaves = lease.scope_in(&*bench.world, async |repo| {
+        let page = repo.transport().try_list_subtree(&Path::parse("links/a").unwrap(), None);
+        Ok::<_, DustErr>(page.map(|page| page.leaves.len()))
+    });
+    assert_eq!(bench.world.run(leaves).await.unwrap(), Some(3));
+}
+
+#[tokio::test]
 async fn a_scope_that_lost_its_lease_fails_at_its_next_write() {
     let bench = bench();
     let world = &*bench.world;
@@ -227,28 +239,10 @@ struct Losing {
 
 #[async_trait]
 impl Transport for Losing {
+    crate::delegate_transport!(self => self.below, except [name, write]);
+
     fn name(&self) -> &'static str {
         "losing"
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.below.capabilities()
-    }
-
-    async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
-        self.below.list(request).await
-    }
-
-    async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
-        self.below.get(path).await
-    }
-
-    async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
-        self.below.get_many(paths).await
-    }
-
-    async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
-        self.below.exists(path).await
     }
 
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
@@ -260,10 +254,6 @@ impl Transport for Losing {
             return pending().await;
         }
         self.below.write(write).await
-    }
-
-    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
-        self.below.batch_write(ops, fence).await
     }
 }
 
