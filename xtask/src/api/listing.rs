@@ -57,11 +57,14 @@ impl Listing<'_> {
 
     /// Lists the public items of a module, which users reach by the path `public`.
     ///
-    /// Its own items come first, so that an item that is exported twice stands where it is defined, if that is public.
+    /// Its own items come first, then its submodules, then its `use`, so that an item that is exported twice stands
+    /// once, where it is defined if that is public.
     fn module(&mut self, module: &[String], public: &[String]) {
         let tree = self.tree;
         let items = tree.get(module).map_or(&[][..], |module| &module.items);
-        for item in items.iter().filter(|item| is_public(visibility(item))) {
+        let (inner, own): (Vec<&Item>, Vec<&Item>) =
+            items.iter().filter(|item| is_public(visibility(item))).partition(|item| matches!(item, Item::Mod(_)));
+        for item in own.into_iter().chain(inner) {
             if let Some(name) = item_name(item) {
                 self.item(item, module, &[public, &[name]].concat());
             }
