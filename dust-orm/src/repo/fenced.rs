@@ -1,4 +1,4 @@
-//! A transport whose every write carries the fence of a lease.
+//! A transport that adds the fence of a lease to every write.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::DustRepo;
 use crate::error::DustErr;
 use crate::transport::{Receipt, Transport};
 
-/// Passes everything on to the transport of a repo, and puts the fence on what is written.
+/// Delegates to the transport of a repo and adds the fence to every write.
 #[derive(Debug)]
 pub(super) struct Fenced {
     repo: DustRepo,
@@ -21,11 +21,11 @@ impl Fenced {
         Fenced { repo, fence }
     }
 
-    /// The fence for a write that may have one already.
+    /// The fence for a write. Refuses one that has another fence.
     fn add(&self, fence: Option<Fence>) -> Result<Option<Fence>, DustErr> {
         match fence {
             Some(other) if other != self.fence => Err(DustErr::invalid_params(format!(
-                "a write carries one fence, and this one would need two: of the lease `{}` and of `{}`",
+                "a write has one fence, and this one would need two: of the lease `{}` and of `{}`",
                 self.fence.key, other.key
             ))),
             _ => Ok(Some(self.fence.clone())),
@@ -42,7 +42,7 @@ impl Transport for Fenced {
     }
 
     async fn write(&self, mut write: Write) -> Result<Receipt, DustErr> {
-        // A lease op takes no fence: its token is its guard.
+        // A lease op has no fence: it is guarded by its token.
         if !matches!(write.op.kind(), OpKind::Lease | OpKind::Renew | OpKind::Release) {
             write.fence = self.add(write.fence)?;
         }

@@ -34,7 +34,7 @@ impl Guard {
     ) -> Result<Guard, DustErr> {
         let revision = match condition {
             Condition::None => return Ok(Guard::None),
-            Condition::IfLeafAbsent => return Ok(Guard::Absent),
+            Condition::IfAbsent => return Ok(Guard::Absent),
             Condition::IfMatch(revision) => revision,
         };
         match revision.leaves(record)? {
