@@ -155,7 +155,7 @@ impl<'s> Span<'s> {
         }
         let open = self.wanted.get(self.next).zip(self.leaves.get(self.next));
         if open.is_some_and(|(wanted, leaves)| check_size(wanted.path.as_str(), leaves).is_err()) {
-            // What is read of it shows that it is too large.
+            // The part that was read exceeds the limit already.
             self.next += 1;
         }
         match page.next_cursor {

@@ -19,8 +19,8 @@ impl DustRepo {
     /// fields stay. Returns the record after the write, or `None` while required fields are missing.
     ///
     /// Unlike [`update`](DustRepo::update) it needs no existing record, and in map mode not all of its fields; it reads
-    /// the record only to keep it within the limits of a record, and is one op and one event for any number of fields. It has no `if_match`. If no field is `Set`,
-    /// nothing is written. The hooks of an update run.
+    /// the record only to keep it within the limits of a record, and is one op and one event for any number of fields.
+    /// It has no `if_match`. If no field is `Set`, nothing is written. The hooks of an update run.
     ///
     /// # Errors
     /// [`NotSupported`](DustErr::NotSupported) over HTTP; [`Invalid`](DustErr::Invalid) with the errors of the

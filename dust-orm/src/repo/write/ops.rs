@@ -89,11 +89,6 @@ pub(in crate::repo) enum OldNames {
     DeleteAll,
 }
 
-/// Whether a write at a path replaces a leaf, which is there or below it.
-pub(in crate::repo) fn covers(path: &Path, leaf: &str) -> bool {
-    path.as_str() == leaf || path.is_above(leaf)
-}
-
 /// The ops that insert a record. In flat mode the fields that are not written stay as they are; they are among what is
 /// `stored`, where that was read.
 pub(in crate::repo) fn insert<E: DustEntity>(
@@ -222,7 +217,9 @@ fn delete_old(
     let deletes = match old_names {
         OldNames::Keep => false,
         OldNames::DeleteAll => true,
-        OldNames::DeleteRead => stored.is_some_and(|stored| stored.leaves.iter().any(|leaf| covers(&path, leaf.path))),
+        OldNames::DeleteRead => {
+            stored.is_some_and(|stored| stored.leaves.iter().any(|leaf| path.is_at_or_above(leaf.path)))
+        }
     };
     if deletes {
         ops.push(BatchOp::delete(path));

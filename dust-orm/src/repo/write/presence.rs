@@ -23,7 +23,6 @@ use dust_protocol::value::is_subtree;
 use dust_protocol::{BatchOp, Path, Precondition};
 
 use super::insert_if_absent::release_claims;
-use super::ops;
 use crate::entity::PackedRecord;
 use crate::error::DustErr;
 use crate::repo::read::not_found;
@@ -153,7 +152,7 @@ fn guard_among(ops: &mut Vec<BatchOp>, written: &[Path], stored: &PackedRecord<'
 
 /// The stored leaves that the update does not write; `None` if there are none.
 fn others(written: &[Path], stored: &PackedRecord<'_>) -> Option<Vec<Path>> {
-    let is_written = |leaf: &str| written.iter().any(|path| ops::covers(path, leaf));
+    let is_written = |leaf: &str| written.iter().any(|path| path.is_at_or_above(leaf));
     let others: Vec<Path> =
         stored.leaves.iter().filter(|leaf| !is_written(leaf.path)).map(|leaf| Path::from_trusted(leaf.path)).collect();
     (!others.is_empty()).then_some(others)
