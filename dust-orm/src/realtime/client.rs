@@ -43,7 +43,7 @@ const SLACK: Duration = Duration::from_secs(1);
 /// subscriptions end with the client, after the events that wait for them, and `Live` shows what was known last.
 ///
 /// ```no_run
-/// # use dust_orm::{DustRepo, sync::SyncClient, tests_cfg::link};
+/// # use dust_orm::{DustRepo, realtime::SyncClient, tests_cfg::link};
 /// # async fn example() -> Result<(), dust_orm::DustErr> {
 /// let repo = DustRepo::from_env()?;
 /// let client = SyncClient::builder().env().start().await?;
@@ -70,7 +70,7 @@ const SLACK: Duration = Duration::from_secs(1);
 /// mirror. Only while the client is not [enabled](SyncClientBuilder::enabled) does it go over HTTP.
 ///
 /// ```no_run
-/// use dust_orm::{DustRepo, sync::SyncClient};
+/// use dust_orm::{DustRepo, realtime::SyncClient};
 ///
 /// # async fn example() -> Result<(), dust_orm::DustErr> {
 /// let repo = DustRepo::from_env()?;
