@@ -72,7 +72,8 @@ pub(crate) fn item(link: &link::Model) -> String {
     format!(
         r#"<li id="link-{slug}" data-slug="{slug}"><div>{title}<small>{site}</small>{note}</div>
 <form method="post" action="/links/{place}/delete" data-api="/api/links/{place}" data-method="DELETE"><a class="button"
- href="/links/{place}" aria-label="Edit {label}">Edit</a><button aria-label="Delete {label}">Delete</button></form></li>"#,
+ href="/links/{place}" aria-label="Edit {label}">Edit</a><button
+ aria-label="Delete {label}">Delete</button></form></li>"#,
         site = escape(site),
     )
 }
