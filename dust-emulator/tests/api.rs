@@ -1,4 +1,5 @@
-//! What the recordings do not show of the API: tokens and limits of every kind, the log, differences, odd requests.
+//! API behaviour that the recordings do not cover: tokens and limits of every kind, the log, differences, malformed
+//! requests.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is the failure we want to see")]
 
 mod support;
@@ -12,7 +13,7 @@ use support::send;
 use support::world::World;
 
 #[test]
-fn every_write_tells_who_made_it() {
+fn write_records_its_author() {
     let world = World::with(Emulator::builder().token(Token::new("s").id("t1")));
     let headers = [
         ("authorization", "Bearer s"),
@@ -23,7 +24,7 @@ fn every_write_tells_who_made_it() {
     assert_eq!(answer.header("x-request-id"), Some("a-correlation-id-of-mine"));
     let ops = r#"{"ops":[{"op":"set","path":"b","value":1},{"op":"delete","path":"c"}]}"#;
     send(world.address(), "POST", &world.entries("/batch_write"), &headers, Some(ops.as_bytes())).unwrap();
-    // Too short to be taken.
+    // Too short to be accepted.
     let short = [headers[0], headers[1], ("x-request-id", "short")];
     let answer = send(world.address(), "PUT", &world.entries("/a"), &short, Some(b"1")).unwrap();
     let made_up = answer.header("x-request-id").unwrap();
@@ -35,7 +36,7 @@ fn every_write_tells_who_made_it() {
 }
 
 #[test]
-fn tokens_are_let_in_by_scope_store_and_time() {
+fn token_is_checked_for_scope_store_and_expiry() {
     let clock = Arc::new(ManualClock::new(1_000));
     let builder = Emulator::builder().store("acme/main").store("acme/other").clock(Arc::clone(&clock) as _);
     let world = World::with(
@@ -69,7 +70,7 @@ fn tokens_are_let_in_by_scope_store_and_time() {
 }
 
 #[test]
-fn a_token_can_make_tokens_within_its_own_bounds() {
+fn token_creates_tokens_within_its_own_scopes() {
     let world = World::with(
         Emulator::builder().store("acme/main").store("acme/other").token(Token::new("boss").only("acme/main")),
     );
@@ -93,7 +94,7 @@ fn a_token_can_make_tokens_within_its_own_bounds() {
 }
 
 #[test]
-fn the_limit_is_by_token_and_minute() {
+fn rate_limit_is_per_token_and_minute() {
     let clock = Arc::new(ManualClock::new(60_000_000));
     let limit = RateLimit { writes: 2, reads: 1 };
     let world =
@@ -108,12 +109,12 @@ fn the_limit_is_by_token_and_minute() {
     assert_eq!(world.status_with("other", "GET", &world.entries("/a")), 200);
     clock.advance(500);
     assert_eq!(world.put("/a", "3").status(), 200);
-    // The page and what is not authenticated is not counted.
+    // The page and unauthenticated requests are not counted.
     assert_eq!(world.call("GET", "/", None).header("x-ratelimit-limit"), None);
 }
 
 #[test]
-fn the_log_is_paged_and_filtered() {
+fn log_is_paged_and_filtered() {
     let world = World::new();
     for at in 1..=5 {
         world.put(&format!("/a/{at}"), "1");
@@ -138,7 +139,7 @@ fn the_log_is_paged_and_filtered() {
 }
 
 #[test]
-fn differences_between_moments() {
+fn diff_lists_changes_between_ops() {
     let world = World::new();
     world.put("/A/x", "1");
     world.put("/b", "2");
@@ -154,7 +155,7 @@ fn differences_between_moments() {
 }
 
 #[test]
-fn answers_outside_the_routes_are_plain() {
+fn unknown_route_answers_plain_text() {
     let world = World::new();
     let table = [
         ("GET", "/api/nope", None, 404, "Not Found"),
@@ -176,13 +177,13 @@ fn answers_outside_the_routes_are_plain() {
 }
 
 #[test]
-fn a_file_is_given_out_while_an_entry_refers_to_it() {
+fn file_is_served_while_an_entry_refers_to_it() {
     let world = World::new();
     let hash =
         world.emulator.put_file("acme/main", &Path::parse("a").unwrap(), "hello", "h.txt", "text/plain").unwrap();
     let status = || world.call("GET", &format!("/api/files/{hash}"), None).status();
     assert_eq!(status(), 200);
-    // A store without the bytes may refer to them too: a server keeps the files of all stores together.
+    // A store without the bytes can refer to them too: a server keeps the files of all stores together.
     let second = world.emulator.store_handle("acme/second").unwrap();
     let reference = world.emulator.store_handle("acme/main").unwrap().file_reference(&hash).unwrap().unwrap();
     world.call("DELETE", &world.entries("/a"), None);
@@ -195,11 +196,11 @@ fn a_file_is_given_out_while_an_entry_refers_to_it() {
 }
 
 #[test]
-fn start_without_runtime_names_the_way_out() {
+fn start_without_runtime_fails_with_advice() {
     use dust_emulator::EmulatorError;
     use futures_util::FutureExt;
 
-    let error = Emulator::start().now_or_never().expect("it waits for nothing").unwrap_err();
+    let error = Emulator::start().now_or_never().expect("it does not wait").unwrap_err();
     assert!(matches!(error, EmulatorError::NoRuntime) && error.to_string().contains("#[tokio::main]"), "{error}");
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -208,7 +209,7 @@ fn start_without_runtime_names_the_way_out() {
         emulator.go_down().await;
         emulator
     });
-    let error = emulator.come_up().now_or_never().expect("it waits for nothing").unwrap_err();
+    let error = emulator.come_up().now_or_never().expect("it does not wait").unwrap_err();
     assert!(matches!(error, EmulatorError::NoRuntime), "{error}");
-    emulator.stop().now_or_never().expect("it is down");
+    emulator.stop().now_or_never().expect("the emulator is down");
 }

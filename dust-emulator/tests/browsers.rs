@@ -1,4 +1,4 @@
-//! What a browser on this machine can be made to do.
+//! Requests that a hostile page can make a browser on this machine send.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is the failure we want to see")]
 
 mod support;
@@ -23,7 +23,7 @@ fn status(world: &World, method: &str, target: &str, headers: &str) -> u16 {
 }
 
 #[test]
-fn no_route_answers_a_page_of_another_origin_or_under_another_host() {
+fn routes_refuse_other_origin_and_other_host() {
     let world = World::new();
     let own = format!("host: {}\r\n", world.address());
     let socket = format!("/ws/sync/websocket?token={}&device_id=d&capver=3&vsn=2.0.0", world.emulator.token());
@@ -62,21 +62,21 @@ fn no_route_answers_a_page_of_another_origin_or_under_another_host() {
         }
     }
     assert_eq!(world.emulator.open_sockets(), 0);
-    // Its own page, and clients that are no browsers.
+    // Its own page, and clients other than browsers.
     let page = format!("{own}origin: http://{}\r\nsec-fetch-site: same-origin\r\n", world.address());
     assert_eq!(status(&world, "GET", "/", &page), 200);
     Socket::json(world.address(), world.emulator.token(), "d");
 }
 
 #[test]
-fn a_host_that_is_named_is_answered() {
+fn configured_host_is_accepted() {
     let world = World::with(Emulator::builder().host("emulator"));
     assert_eq!(status(&world, "GET", "/healthz", "host: emulator:7755\r\n"), 200);
     assert_eq!(status(&world, "GET", "/healthz", "host: emulators:7755\r\n"), 403);
 }
 
 #[test]
-fn a_planted_file_is_an_attachment_and_no_page() {
+fn planted_file_is_served_as_attachment() {
     let world = World::new();
     let page = "<script>alert(1)</script>";
     for (content_type, served) in [
@@ -97,7 +97,7 @@ fn a_planted_file_is_an_attachment_and_no_page() {
 }
 
 #[test]
-fn a_planted_value_is_no_page() {
+fn planted_value_is_not_served_as_page() {
     let world = World::new();
     world.put("/a", "\"<script>alert(1)</script>\"");
     for target in ["/entries/a", "/entries", "/export", "/log", "/entries?pattern=%3Cscript%3E", "/%3Cscript%3E"] {

@@ -1,4 +1,4 @@
-//! What goes wrong on demand, and the log of requests.
+//! Injected faults, and the log of requests.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is the failure we want to see")]
 
 mod support;
@@ -10,7 +10,7 @@ use support::send;
 use support::world::World;
 
 #[test]
-fn a_status_in_place_of_the_answer() {
+fn status_fault_replaces_answer() {
     let world = World::new();
     world.emulator.faults().add(Fault::status(503).writes().times(2));
     assert_eq!(world.get("").status(), 200);
@@ -29,7 +29,7 @@ fn a_status_in_place_of_the_answer() {
 }
 
 #[test]
-fn a_connection_that_is_closed_before_or_after() {
+fn close_fault_closes_before_or_after_request() {
     let world = World::new();
     world.emulator.faults().add(Fault::close().writes());
     assert_eq!(world.try_call("PUT", &world.entries("/a"), Some("1")), None);
@@ -47,7 +47,7 @@ fn a_connection_that_is_closed_before_or_after() {
 }
 
 #[test]
-fn an_answer_that_is_cut_short() {
+fn truncate_fault_cuts_answer() {
     let world = World::new();
     world.put("/a", "\"something\"");
     let whole = world.get("/a");
@@ -60,7 +60,7 @@ fn an_answer_that_is_cut_short() {
 }
 
 #[test]
-fn a_delay_delays() {
+fn delay_fault_delays_answer() {
     let world = World::new();
     let wait = Duration::from_millis(60);
     world.emulator.faults().add(Fault::delay(wait));
@@ -70,7 +70,7 @@ fn a_delay_delays() {
 }
 
 #[test]
-fn faults_and_requests_over_http() {
+fn control_routes_list_faults_and_requests() {
     let world = World::new();
     let call = |method: &str, target: &str, body: Option<&str>| {
         send(world.address(), method, target, &[], body.map(str::as_bytes)).unwrap()

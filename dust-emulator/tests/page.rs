@@ -1,4 +1,4 @@
-//! The page for people.
+//! The HTML page.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is the failure we want to see")]
 
 mod support;
@@ -8,7 +8,7 @@ use support::send;
 use support::world::World;
 
 #[test]
-fn the_page_shows_what_is_there() {
+fn page_shows_stores_and_leaves() {
     let world = World::with(Emulator::builder().store("acme/main").store("acme/empty"));
     world.put("/links/dust", r#"{"title":"<script>alert(1)</script>","tags":["a"]}"#);
     world.put("/%3Cb%3E&%22'", "1.0");
@@ -42,7 +42,7 @@ fn the_page_shows_what_is_there() {
 }
 
 #[test]
-fn the_page_has_pages() {
+fn page_splits_long_lists() {
     let world = World::new();
     let many: Vec<String> = (0..600).map(|at| format!("\"k/{at:03}\":{at}")).collect();
     world.emulator.import("acme/main", &format!("{{{}}}", many.join(","))).unwrap();

@@ -31,7 +31,7 @@ fn terminate(child: &Child) {
 }
 
 #[test]
-fn a_sigterm_stops_it_and_closes_its_stores() {
+fn sigterm_stops_process_and_closes_stores() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     let seed = directory.path().join("seed.json");
@@ -45,7 +45,7 @@ fn a_sigterm_stops_it_and_closes_its_stores() {
     let file = data.join("local").join("dev.redb");
     assert_eq!(Store::open(&file).unwrap().current_seq(), 1);
 
-    // The second time the store is not empty.
+    // At the second start the store is not empty.
     let (mut child, _out) = start(&arguments);
     terminate(&child);
     let mut said = String::new();
@@ -55,7 +55,7 @@ fn a_sigterm_stops_it_and_closes_its_stores() {
 }
 
 #[test]
-fn an_address_that_others_reach_is_warned_of() {
+fn public_address_causes_warning() {
     let (mut child, _out) = start(&["--listen", "0.0.0.0:0"]);
     terminate(&child);
     let mut said = String::new();

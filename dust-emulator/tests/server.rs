@@ -1,4 +1,4 @@
-//! Starting, stopping, connections, and what stores hold from the start.
+//! Start, stop, connections, and seeds.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is the failure we want to see")]
 
 mod support;
@@ -14,7 +14,7 @@ use support::world::World;
 use tokio::io::AsyncReadExt;
 
 #[test]
-fn it_has_an_address_a_token_and_a_store() {
+fn emulator_has_address_token_and_store() {
     let world = World::with(Emulator::builder());
     assert_eq!(world.emulator.store(), "local/dev");
     assert_eq!(world.emulator.url(), format!("http://{}", world.address()));
@@ -26,7 +26,7 @@ fn it_has_an_address_a_token_and_a_store() {
 }
 
 #[test]
-fn stores_are_made_on_demand() {
+fn store_is_created_on_demand() {
     let world = World::new();
     assert_eq!(world.call("GET", "/api/stores/acme/more/entries", None).status(), 404);
     world.emulator.store_handle("acme/more").unwrap();
@@ -38,7 +38,7 @@ fn stores_are_made_on_demand() {
 }
 
 #[test]
-fn it_comes_back_on_the_same_port_with_its_data() {
+fn restart_keeps_port_and_data() {
     let directory = tempfile::tempdir().unwrap();
     let builder = Emulator::builder().store("acme/main").data_dir(directory.path()).secret("s");
     let world = World::with(builder.clone());
@@ -61,7 +61,7 @@ fn it_comes_back_on_the_same_port_with_its_data() {
 }
 
 #[test]
-fn it_goes_down_and_comes_up() {
+fn emulator_goes_down_and_comes_up() {
     let mut world = World::new();
     world.put("/a", "1");
     let mut idle = TcpStream::connect(world.address()).unwrap();
@@ -75,7 +75,7 @@ fn it_goes_down_and_comes_up() {
 }
 
 #[test]
-fn a_port_in_use_is_named() {
+fn error_names_port_in_use() {
     let world = World::new();
     let error = world.runtime.block_on(Emulator::builder().address(world.address()).start()).unwrap_err().to_string();
     assert!(error.contains(&world.address().to_string()) && error.contains("another port"), "{error}");
@@ -85,7 +85,7 @@ fn a_port_in_use_is_named() {
 async fn idle_connections_are_closed() {
     let emulator = Emulator::builder().idle_timeout(Duration::from_secs(60)).start().await.unwrap();
     let address = emulator.address();
-    // The clock of the runtime stands still while this runs, and goes on when nothing is left to do.
+    // The clock of the runtime is paused while this runs, and advances when all tasks are idle.
     let served = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
@@ -105,7 +105,7 @@ async fn idle_connections_are_closed() {
 }
 
 #[test]
-fn a_connection_serves_many_requests() {
+fn connection_serves_several_requests() {
     let world = World::new();
     let mut stream = TcpStream::connect(world.address()).unwrap();
     for _ in 0..3 {
@@ -121,7 +121,7 @@ fn a_connection_serves_many_requests() {
 }
 
 #[test]
-fn seeds_exports_and_imports() {
+fn seed_export_and_import_agree() {
     let seed = r#"{"links/dust": {"title": "Dust", "n": 1e3}, "theme": "dark"}"#;
     let world = World::with(Emulator::builder().store("acme/main").seed("acme/main", seed));
     assert!(world.get("/links/dust").text().ends_with(r#""value":{"n":1.0e3,"title":"Dust"}}"#));
@@ -145,7 +145,7 @@ fn seeds_exports_and_imports() {
 }
 
 #[test]
-fn a_seed_fills_only_an_empty_store() {
+fn seed_fills_only_empty_store() {
     let directory = tempfile::tempdir().unwrap();
     let builder = Emulator::builder().store("acme/main").data_dir(directory.path()).seed("acme/main", r#"{"a": 1}"#);
     let world = World::with(builder.clone());
@@ -164,7 +164,7 @@ fn a_seed_fills_only_an_empty_store() {
 }
 
 #[test]
-fn long_answers_are_compressed_for_who_asks() {
+fn long_answer_is_compressed_on_request() {
     let world = World::new();
     for at in 0..50 {
         world.put(&format!("/links/{at}"), "\"a title that many have\"");
@@ -183,7 +183,7 @@ fn long_answers_are_compressed_for_who_asks() {
     let mut unpacked = Vec::new();
     flate2::read::GzDecoder::new(packed.body.as_slice()).read_to_end(&mut unpacked).unwrap();
     assert_eq!(unpacked, plain.body);
-    // What has an ETag stays as it is, and so does what is short.
+    // Answers with an ETag and short answers are not compressed.
     assert_eq!(get("/links", "gzip").header("content-encoding"), None);
     assert_eq!(get("?limit=1", "gzip").header("content-encoding"), None);
 }

@@ -1,4 +1,4 @@
-//! The WebSocket, beyond what the recordings show: faults, what a test does to sockets, and the ends of them.
+//! WebSocket behaviour that the recordings do not cover: faults, control by tests, and the end of sockets.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is the failure we want to see")]
 
 mod support;
@@ -43,7 +43,7 @@ fn reply() -> (String, Option<u64>) {
 }
 
 #[test]
-fn writes_reach_every_socket_and_http_writes_none() {
+fn socket_writes_reach_every_socket_and_http_writes_none() {
     let world = World::new();
     let (mut one, mut two) = (joined(&world, "one"), joined(&world, "two"));
     let reference = set(&mut one, "a", json!({"b": 1}));
@@ -58,7 +58,7 @@ fn writes_reach_every_socket_and_http_writes_none() {
     assert!(one.is_quiet() && two.is_quiet());
     set(&mut two, "c", json!(1));
     assert_eq!(shown(&one.frame()), event(3));
-    // A new client catches up with all of them.
+    // A new client receives all of them in its catch-up.
     let frames = open(&world, "three").join(TOPIC, 1);
     assert_eq!(frames[1..3].iter().map(shown).collect::<Vec<_>>(), [event(2), event(3)]);
     assert_eq!(frames[3][4]["through_seq"], 3);
@@ -66,7 +66,7 @@ fn writes_reach_every_socket_and_http_writes_none() {
 }
 
 #[test]
-fn a_live_event_comes_in_the_middle_of_a_catch_up() {
+fn live_event_arrives_in_middle_of_catch_up() {
     let world = World::new();
     for key in 1..=5 {
         world.put(&format!("/k{key}"), "1");
@@ -89,7 +89,7 @@ fn a_live_event_comes_in_the_middle_of_a_catch_up() {
 }
 
 #[test]
-fn a_catch_up_that_waits_has_sent_its_snapshot() {
+fn paused_catch_up_has_sent_snapshot() {
     let world = World::new();
     world.put("/a", "1");
     world.emulator.store_handle("acme/main").unwrap().compact().unwrap();
@@ -108,7 +108,7 @@ fn a_catch_up_that_waits_has_sent_its_snapshot() {
 }
 
 #[test]
-fn faults_of_messages() {
+fn message_faults_apply() {
     let world = World::new();
     let faults = world.emulator.faults();
     let (mut one, mut two) = (joined(&world, "one"), joined(&world, "two"));
@@ -153,7 +153,7 @@ fn faults_of_messages() {
 }
 
 #[test]
-fn a_connection_is_dropped_before_or_after_a_write() {
+fn close_fault_drops_connection_before_or_after_write() {
     let world = World::new();
     let faults = world.emulator.faults();
     let mut watcher = joined(&world, "watcher");
@@ -174,7 +174,7 @@ fn a_connection_is_dropped_before_or_after_a_write() {
 }
 
 #[test]
-fn faults_of_requests_leave_messages_alone() {
+fn request_faults_do_not_affect_messages() {
     let world = World::new();
     let faults = world.emulator.faults();
     let mut socket = joined(&world, "one");
@@ -187,7 +187,7 @@ fn faults_of_requests_leave_messages_alone() {
 }
 
 #[test]
-fn connects_are_refused_on_demand() {
+fn connect_fault_refuses_connection() {
     let world = World::new();
     let query = format!("token={}&device_id=d&capver=3&vsn=2.0.0", world.emulator.token());
     let faults = world.emulator.faults();
@@ -204,7 +204,7 @@ fn connects_are_refused_on_demand() {
 }
 
 #[test]
-fn sockets_end_on_demand() {
+fn control_calls_end_sockets() {
     let mut world = World::new();
     let (mut one, mut two) = (joined(&world, "one"), joined(&world, "two"));
     assert_eq!(world.emulator.open_sockets(), 2);
@@ -226,9 +226,9 @@ fn sockets_end_on_demand() {
 }
 
 #[test]
-fn a_server_stops_though_a_client_does_not_read() {
+fn server_stops_although_client_does_not_read() {
     let mut world = World::new();
-    // More than any buffer between the two holds.
+    // More than the buffers between the two hold.
     let large: serde_json::Map<_, _> = (0..24).map(|key| (format!("k{key}"), json!("x".repeat(500_000)))).collect();
     world.emulator.import("acme/main", &Value::Object(large).to_string()).unwrap();
     let mut socket = open(&world, "deaf");
@@ -240,7 +240,7 @@ fn a_server_stops_though_a_client_does_not_read() {
 }
 
 #[test]
-fn a_silent_socket_is_closed_by_the_clock() {
+fn silent_socket_is_closed_after_timeout() {
     let clock = Arc::new(ManualClock::new(0));
     let world = World::with(Emulator::builder().store("acme/main").clock(Arc::clone(&clock) as _));
     let (mut silent, mut alive) = (joined(&world, "silent"), joined(&world, "alive"));
@@ -253,11 +253,11 @@ fn a_silent_socket_is_closed_by_the_clock() {
 }
 
 #[test]
-fn writes_are_counted_with_those_over_http() {
+fn rate_limit_counts_socket_and_http_writes_together() {
     let limit = RateLimit { writes: 2, reads: 100 };
     let world = World::with(Emulator::builder().store("acme/main").rate_limit(limit));
     let mut socket = joined(&world, "one");
-    // Whatever the minute of the wall clock: the third write of a window is refused, and of five in a row one is a third.
+    // Independent of the wall clock: the third write of a window is refused, and of five in a row one is a third.
     let mut refused = 0;
     for _ in 0..5 {
         world.put("/a", "1");
@@ -277,7 +277,7 @@ fn writes_are_counted_with_those_over_http() {
 }
 
 #[test]
-fn a_second_store_and_a_second_topic_are_apart() {
+fn second_store_and_second_topic_are_separate() {
     let world = World::with(
         Emulator::builder().store("acme/main").store("acme/other").token(Token::new("narrow").only("acme/main")),
     );
@@ -294,7 +294,7 @@ fn a_second_store_and_a_second_topic_are_apart() {
 }
 
 #[test]
-fn odd_writes_are_answered() {
+fn malformed_writes_are_answered() {
     let world = World::new();
     let mut socket = joined(&world, "one");
     let ask = |socket: &mut Socket, payload: Value| {
@@ -327,7 +327,7 @@ fn odd_writes_are_answered() {
 }
 
 #[test]
-fn control_endpoints() {
+fn control_endpoints_report_and_change_sockets() {
     let world = World::new();
     let mut socket = joined(&world, "one");
     let call = |method, path: &str, body| world.call(method, &format!("/_emulator/{path}"), body);
@@ -350,7 +350,7 @@ fn control_endpoints() {
 }
 
 #[test]
-fn a_file_and_a_delay() {
+fn put_file_stores_file_after_delay() {
     let world = World::new();
     let mut socket = joined(&world, "one");
     world.emulator.faults().add(Fault::delay(Duration::from_millis(1)).route(Route::SocketPutFile));
@@ -366,7 +366,7 @@ fn a_file_and_a_delay() {
 }
 
 #[test]
-fn stores_in_files_work_too() {
+fn store_in_file_accepts_writes() {
     let directory = tempfile::tempdir().unwrap();
     let world = World::with(Emulator::builder().store("acme/main").data_dir(directory.path()));
     let mut socket = joined(&world, "one");
@@ -377,7 +377,7 @@ fn stores_in_files_work_too() {
 }
 
 #[test]
-fn a_path_is_rolled_back_to_an_object() {
+fn rollback_restores_object() {
     let world = World::new();
     let mut socket = joined(&world, "one");
     for value in [json!({"a": {"b": 1}, "c": [2]}), json!("flat")] {
@@ -395,7 +395,7 @@ fn a_path_is_rolled_back_to_an_object() {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_dropped_and_holds_up_no_other() {
+fn client_that_does_not_read_is_dropped_without_delay_for_others() {
     let world = World::new();
     let (mut writer, deaf) = (joined(&world, "writer"), joined(&world, "deaf"));
     let value = json!("x".repeat(1_000_000));

@@ -1,4 +1,4 @@
-//! Channels that have not read what is left to them: joined again, hanging, stalled, crashed by a second file.
+//! Channels with unread messages: joined again, hanging, stalled, crashed by a second file.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is the failure we want to see")]
 
 mod support;
@@ -28,11 +28,11 @@ fn put_file(socket: &mut Socket, path: &str) -> String {
 }
 
 #[test]
-fn a_second_join_ends_the_channel_with_what_it_has_not_read() {
+fn second_join_drops_unread_messages() {
     let mut kept = BTreeSet::new();
     for _ in 0..12 {
         let world = World::new();
-        // A channel is slower than its socket.
+        // A channel reads later than its socket.
         world.emulator.faults().add(Fault::delay(Duration::from_millis(20)).route(Route::SocketWrite).forever());
         let mut socket = joined(&world);
         let sent: Vec<String> = (0..5).map(|at| set(&mut socket, &format!("k{at}"))).collect();
@@ -46,7 +46,7 @@ fn a_second_join_ends_the_channel_with_what_it_has_not_read() {
                 _ => {}
             }
         };
-        // What was read is a beginning of what was sent, applied and answered; the rest never is.
+        // The channel has read, applied and answered the first messages; the rest is dropped.
         assert_eq!(answered[..], sent[..answered.len()]);
         assert_eq!(store_seq, answered.len() as u64);
         let rest: Vec<Value> = (0..store_seq + 2).map(|_| socket.frame()).collect();
@@ -57,17 +57,17 @@ fn a_second_join_ends_the_channel_with_what_it_has_not_read() {
         kept.insert(store_seq);
         world.stop();
     }
-    assert!(kept.len() > 1, "the point is always the same: {kept:?}");
+    assert!(kept.len() > 1, "the number of read messages is always the same: {kept:?}");
 }
 
 #[test]
-fn a_channel_that_hangs_reads_nothing_until_it_is_joined_again() {
+fn hanging_channel_reads_nothing_until_next_join() {
     let world = World::new();
     let mut socket = joined(&world);
     world.emulator.faults().add(Fault::hang().route(Route::SocketStatus));
     socket.send(TOPIC, "status", json!({}));
     set(&mut socket, "lost");
-    assert!(socket.is_quiet(), "the socket lives on");
+    assert!(socket.is_quiet(), "the socket stays open");
     socket.send_text(&json!(["9", "9", TOPIC, "phx_join", {"last_store_seq": 0}]).to_string());
     let frames: Vec<String> = (0..3).map(|_| socket.frame()[3].as_str().unwrap().to_owned()).collect();
     assert_eq!(frames, ["phx_reply", "phx_close", "catch_up_complete"]);
@@ -77,7 +77,7 @@ fn a_channel_that_hangs_reads_nothing_until_it_is_joined_again() {
 }
 
 #[test]
-fn a_stalled_catch_up_sends_nothing_and_the_next_one_all() {
+fn stalled_catch_up_sends_nothing_and_next_one_all() {
     let world = World::new();
     world.put("/a", "1");
     world.emulator.faults().add(Fault::stall_catch_up());
@@ -87,13 +87,13 @@ fn a_stalled_catch_up_sends_nothing_and_the_next_one_all() {
     assert!(socket.is_quiet());
     let reference = set(&mut socket, "b");
     assert_eq!([&socket.frame()[4]["store_seq"], &socket.frame()[1]], [&json!(2), &json!(reference)]);
-    assert!(socket.is_quiet(), "the channel answers, and its catch-up stays away");
+    assert!(socket.is_quiet(), "the channel answers, without its catch-up");
     assert_eq!(Socket::json(world.address(), world.emulator.token(), "e").join(TOPIC, 0).len(), 4);
     world.stop();
 }
 
 #[test]
-fn the_second_file_of_a_store_crashes_its_channel_by_a_fault() {
+fn one_file_fault_crashes_channel_at_second_file() {
     let world = World::new();
     world.emulator.faults().add(Fault::one_file());
     for attempt in 0..2 {
@@ -110,7 +110,7 @@ fn the_second_file_of_a_store_crashes_its_channel_by_a_fault() {
 }
 
 #[test]
-fn a_line_drops_at_a_join_what_it_was_left_and_has_not_read() {
+fn loopback_socket_drops_unread_messages_at_join() {
     let server = Emulator::builder().store("acme/main").unplugged().unwrap();
     let mut line = server.connect("d");
     let write = |at: u64| {
@@ -126,7 +126,7 @@ fn a_line_drops_at_a_join_what_it_was_left_and_has_not_read() {
     line.read();
     assert!(line.receive(&join, ReplyFault::default()));
     assert_eq!((line.unread(), server.store_handle("acme/main").unwrap().current_seq()), (0, 1));
-    // A message comes after those before it.
+    // Messages keep their order.
     assert!(line.leave_unread(&write(3), ReplyFault::default()));
     assert!(line.receive(&write(4), ReplyFault::default()));
     assert_eq!(server.store_handle("acme/main").unwrap().current_seq(), 3);

@@ -1,73 +1,195 @@
-//! Every place where the emulator answers something else than the recorded server, and why.
+//! Every difference between the answers of the emulator and of the recorded server, with its reason.
 
 pub(crate) struct Difference {
     pub(crate) file: &'static str,
     /// The method and the end of the address.
     pub(crate) request: (&'static str, &'static str),
-    /// What the server answered.
+    /// The status of the server.
     pub(crate) recorded: u16,
-    /// What the emulator answers instead: the status and a part of the body.
+    /// The answer of the emulator: the status and a part of the body.
     pub(crate) ours: (u16, &'static str),
     pub(crate) reason: &'static str,
 }
 
 const POISON: &str =
-    "a server stores an envelope that does not parse and breaks on every later read; the store refuses it";
-const NOT_POISONED: &str = "a server breaks on an envelope that was refused here";
+    "a server stores an envelope that does not parse and fails on every later read; the store refuses it";
+const NOT_POISONED: &str = "a server fails on an envelope that was refused here";
 const LEAF_AND_CHILDREN: &str =
-    "a server breaks on an object in which a leaf has leaves below it; here the leaf counts";
-const NOT_UTF8: &str = "a server breaks on a path that is not UTF-8; here it is bad input";
+    "a server fails on an object in which a leaf has leaves below it; here the leaf is read";
+const NOT_UTF8: &str = "a server fails on a path that is not UTF-8; here it is bad input";
 
-const NUL: &str = "a server cuts a path at a NUL when it removes what is below it, and breaks on such a path; here a NUL is a character";
+const NUL: &str =
+    "a server cuts a path at a NUL to remove a subtree, and fails on such a path; here a NUL is a character";
 
-#[rustfmt::skip]
 pub(crate) const DIFFERENCES: &[Difference] = &[
-    Difference { file: "a-map-put-if-match.txt", request: ("GET", "/entries/rec"), recorded: 500, ours: (200, r#""value":{"title":"T3"}"#), reason: LEAF_AND_CHILDREN },
-    Difference { file: "a-map-put-if-match.txt", request: ("GET", "/entries/zz"), recorded: 500, ours: (200, r#""value":{"a":1}"#), reason: LEAF_AND_CHILDREN },
-    Difference { file: "e-paths.txt", request: ("PUT", "/entries/%FF"), recorded: 500, ours: (400, "UTF-8"), reason: NOT_UTF8 },
-    Difference { file: "e-paths.txt", request: ("GET", "/entries/%FF"), recorded: 500, ours: (400, "UTF-8"), reason: NOT_UTF8 },
-    Difference { file: "e-paths.txt", request: ("GET", "/entries?limit=1000&select=keys"), recorded: 200, ours: (200, r#","a","a\u0000b","#), reason: "a server cuts a path at a NUL when it removes what is below it, so its write of `a\\u0000b` took `a` away (the list is 4 characters shorter)" },
-    Difference { file: "h-values-http.txt", request: ("PUT", "/entries/v32"), recorded: 200, ours: (400, "is not a decimal"), reason: POISON },
-    Difference { file: "h-values-http.txt", request: ("GET", "/entries/v32"), recorded: 500, ours: (404, "not_found"), reason: NOT_POISONED },
-    Difference { file: "h-values-http.txt", request: ("PUT", "/entries/v33"), recorded: 200, ours: (400, "is not a decimal"), reason: POISON },
-    Difference { file: "h-values-http.txt", request: ("GET", "/entries/v33"), recorded: 500, ours: (404, "not_found"), reason: NOT_POISONED },
-    Difference { file: "h-values-http.txt", request: ("PUT", "/entries/v40"), recorded: 200, ours: (400, "is not a datetime"), reason: POISON },
-    Difference { file: "h-values-http.txt", request: ("GET", "/entries/v40"), recorded: 500, ours: (404, "not_found"), reason: NOT_POISONED },
-    Difference { file: "h-values-http.txt", request: ("GET", "/entries?limit=1000"), recorded: 500, ours: (200, r#"{"items":[{"path":"v01""#), reason: NOT_POISONED },
-    Difference { file: "h-values-http.txt", request: ("GET", "/export"), recorded: 500, ours: (200, r#"{"_header":true"#), reason: NOT_POISONED },
-    Difference { file: "g3-ws-catchup-snapshot.txt", request: ("PUT", "/g3badeee754/entries/d"), recorded: 200, ours: (400, "is not a decimal"), reason: POISON },
-    Difference { file: "g3-ws-catchup-snapshot.txt", request: ("GET", "/entries/ts"), recorded: 200, ours: (200, r#""type":"map","value":"2026-01-02T03:04:05Z""#), reason: "a timestamp of MessagePack is stored as the envelope of one" },
-    Difference { file: "g6-ws-rejoin-and-faults.txt", request: ("GET", "/entries?pattern=nul/**"), recorded: 200, ours: (200, r#"nul/\u0000/title"#), reason: NUL },
-    Difference { file: "g6-ws-rejoin-and-faults.txt", request: ("GET", "/entries/nul/%00/title"), recorded: 500, ours: (200, r#""value":"t""#), reason: NUL },
-    Difference { file: "f-auth-errors.txt", request: ("POST", "/api/stores"), recorded: 402, ours: (201, r#""name":"two""#), reason: "the emulator has no plans, and so no limits of plans" },
+    Difference {
+        file: "a-map-put-if-match.txt",
+        request: ("GET", "/entries/rec"),
+        recorded: 500,
+        ours: (200, r#""value":{"title":"T3"}"#),
+        reason: LEAF_AND_CHILDREN,
+    },
+    Difference {
+        file: "a-map-put-if-match.txt",
+        request: ("GET", "/entries/zz"),
+        recorded: 500,
+        ours: (200, r#""value":{"a":1}"#),
+        reason: LEAF_AND_CHILDREN,
+    },
+    Difference {
+        file: "e-paths.txt",
+        request: ("PUT", "/entries/%FF"),
+        recorded: 500,
+        ours: (400, "UTF-8"),
+        reason: NOT_UTF8,
+    },
+    Difference {
+        file: "e-paths.txt",
+        request: ("GET", "/entries/%FF"),
+        recorded: 500,
+        ours: (400, "UTF-8"),
+        reason: NOT_UTF8,
+    },
+    Difference {
+        file: "e-paths.txt",
+        request: ("GET", "/entries?limit=1000&select=keys"),
+        recorded: 200,
+        ours: (200, r#","a","a\u0000b","#),
+        reason: "a server cuts a path at a NUL to remove a subtree: its write of `a\\u0000b` removed `a`",
+    },
+    Difference {
+        file: "h-values-http.txt",
+        request: ("PUT", "/entries/v32"),
+        recorded: 200,
+        ours: (400, "is not a decimal"),
+        reason: POISON,
+    },
+    Difference {
+        file: "h-values-http.txt",
+        request: ("GET", "/entries/v32"),
+        recorded: 500,
+        ours: (404, "not_found"),
+        reason: NOT_POISONED,
+    },
+    Difference {
+        file: "h-values-http.txt",
+        request: ("PUT", "/entries/v33"),
+        recorded: 200,
+        ours: (400, "is not a decimal"),
+        reason: POISON,
+    },
+    Difference {
+        file: "h-values-http.txt",
+        request: ("GET", "/entries/v33"),
+        recorded: 500,
+        ours: (404, "not_found"),
+        reason: NOT_POISONED,
+    },
+    Difference {
+        file: "h-values-http.txt",
+        request: ("PUT", "/entries/v40"),
+        recorded: 200,
+        ours: (400, "is not a datetime"),
+        reason: POISON,
+    },
+    Difference {
+        file: "h-values-http.txt",
+        request: ("GET", "/entries/v40"),
+        recorded: 500,
+        ours: (404, "not_found"),
+        reason: NOT_POISONED,
+    },
+    Difference {
+        file: "h-values-http.txt",
+        request: ("GET", "/entries?limit=1000"),
+        recorded: 500,
+        ours: (200, r#"{"items":[{"path":"v01""#),
+        reason: NOT_POISONED,
+    },
+    Difference {
+        file: "h-values-http.txt",
+        request: ("GET", "/export"),
+        recorded: 500,
+        ours: (200, r#"{"_header":true"#),
+        reason: NOT_POISONED,
+    },
+    Difference {
+        file: "g3-ws-catchup-snapshot.txt",
+        request: ("PUT", "/g3badeee754/entries/d"),
+        recorded: 200,
+        ours: (400, "is not a decimal"),
+        reason: POISON,
+    },
+    Difference {
+        file: "g3-ws-catchup-snapshot.txt",
+        request: ("GET", "/entries/ts"),
+        recorded: 200,
+        ours: (200, r#""type":"map","value":"2026-01-02T03:04:05Z""#),
+        reason: "a timestamp of MessagePack is stored as the envelope of one",
+    },
+    Difference {
+        file: "g6-ws-rejoin-and-faults.txt",
+        request: ("GET", "/entries?pattern=nul/**"),
+        recorded: 200,
+        ours: (200, r#"nul/\u0000/title"#),
+        reason: NUL,
+    },
+    Difference {
+        file: "g6-ws-rejoin-and-faults.txt",
+        request: ("GET", "/entries/nul/%00/title"),
+        recorded: 500,
+        ours: (200, r#""value":"t""#),
+        reason: NUL,
+    },
+    Difference {
+        file: "f-auth-errors.txt",
+        request: ("POST", "/api/stores"),
+        recorded: 402,
+        ours: (201, r#""name":"two""#),
+        reason: "the emulator has no plans, and so no limits of plans",
+    },
 ];
 
-/// A frame that the emulator sends otherwise.
+/// A frame that the emulator sends in another form.
 pub(crate) struct FrameDifference {
     pub(crate) file: &'static str,
     /// A part of the recorded frame.
     pub(crate) recorded: &'static str,
-    /// The parts of the frames that come instead, in order.
+    /// Parts of the frames that the emulator sends instead, in order.
     pub(crate) ours: &'static [&'static str],
     pub(crate) reason: &'static str,
 }
 
-#[rustfmt::skip]
 pub(crate) const FRAME_DIFFERENCES: &[FrameDifference] = &[
-    FrameDifference { file: "g3-ws-catchup-snapshot.txt", recorded: r#""value":"Timestamp(seconds=1767323045, nanoseconds=0)""#, ours: &[r#""value":{"_type":"datetime","_typed":"2026-01-02T03:04:05Z"}"#], reason: "a live event has the envelope that a timestamp of MessagePack was stored as" },
-    FrameDifference { file: "g3-ws-catchup-snapshot.txt", recorded: r#"["1","1","store:acme/g3badeee754","phx_error",{}]"#, ours: &[r#""op":"delete""#, r#""catch_up_complete",{"through_seq":1}"#], reason: NOT_POISONED },
-    FrameDifference { file: "g6-ws-rejoin-and-faults.txt", recorded: r#"["1", "1", "store:acme/g66b089e03", "phx_error", {}]"#, ours: &[r#""path":"nul2/\u0000/b""#, r#""response":{"store_seq":8}"#], reason: NUL },
+    FrameDifference {
+        file: "g3-ws-catchup-snapshot.txt",
+        recorded: r#""value":"Timestamp(seconds=1767323045, nanoseconds=0)""#,
+        ours: &[r#""value":{"_type":"datetime","_typed":"2026-01-02T03:04:05Z"}"#],
+        reason: "a live event has the envelope that a timestamp of MessagePack was stored as",
+    },
+    FrameDifference {
+        file: "g3-ws-catchup-snapshot.txt",
+        recorded: r#"["1","1","store:acme/g3badeee754","phx_error",{}]"#,
+        ours: &[r#""op":"delete""#, r#""catch_up_complete",{"through_seq":1}"#],
+        reason: NOT_POISONED,
+    },
+    FrameDifference {
+        file: "g6-ws-rejoin-and-faults.txt",
+        recorded: r#"["1", "1", "store:acme/g66b089e03", "phx_error", {}]"#,
+        ours: &[r#""path":"nul2/\u0000/b""#, r#""response":{"store_seq":8}"#],
+        reason: NUL,
+    },
 ];
 
-/// Parts of frames that are not compared: a pattern, what both sides have in its place, and why.
+/// Parts of frames that are not compared: a pattern, its replacement on both sides, and the reason.
 pub(crate) const NOT_COMPARED: &[(&str, &str, &str)] = &[
-    (r#""db_size_bytes":\d+"#, r#""db_size_bytes":0"#, "the emulator does not tell how large its database is"),
+    (r#""db_size_bytes":\d+"#, r#""db_size_bytes":0"#, "the emulator does not report the size of its database"),
     (
         r#""latest_snapshot_at":("[^"]*"|null)"#,
         r#""latest_snapshot_at":null"#,
-        "a store does not keep when it was compacted",
+        "a store does not keep the time of its compaction",
     ),
 ];
 
-/// Why a write is not replayed that the server refused for the limits of a plan.
-pub(crate) const NO_PLANS: &str = "the emulator has no plans, and so no limits of plans";
+/// The reason to skip a write that the server refused because of the limits of a plan.
+pub(crate) const NO_PLANS: &str = "the emulator has no plans, and therefore no limits of plans";

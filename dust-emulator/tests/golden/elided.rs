@@ -1,6 +1,6 @@
-//! What the recordings leave out because it is long, made again.
+//! Long texts that the recordings shorten, generated again.
 
-/// The request's text in full: the recorded one ends in `...(N chars)`. `None` if nobody knows how to make it.
+/// The request's text in full: the recorded one ends in `...(N chars)`. `None` if there is no rule for it.
 pub(crate) fn restore(section: &str, recorded: &str, answer: &str) -> Option<String> {
     let (start, length) = split(recorded)?;
     let text = match section {
@@ -10,13 +10,13 @@ pub(crate) fn restore(section: &str, recorded: &str, answer: &str) -> Option<Str
         }
         "1000 ops" => ops((0..1000).map(|at| (format!("big/{at:04}"), at))),
         "1001 ops" => ops((0..1001).map(|at| (format!("big/{at:04}"), at))),
-        // Its answer names the paths.
+        // The answer has the paths.
         "data" => {
             let answer: serde_json::Value = serde_json::from_str(answer).ok()?;
             let paths = answer.get("ops")?.as_array()?.iter().filter_map(|op| op.get("path")?.as_str());
             ops(paths.map(str::to_owned).zip(0..))
         }
-        // An address, whose recorded length is that of the whole URL.
+        // An address: the recorded length is that of the whole URL.
         _ if start.ends_with("LLLL") => {
             let bytes = section.strip_suffix(" byte segment")?.parse().ok()?;
             return Some(format!("{}{}", start.trim_end_matches('L'), "L".repeat(bytes)));
@@ -34,13 +34,13 @@ fn ops(paths: impl Iterator<Item = (String, usize)>) -> String {
     format!("{{\"ops\":[{}]}}", ops.join(","))
 }
 
-/// The start of a text that was cut, and how many characters the whole has.
+/// Splits a shortened text into its start and the number of characters of the whole.
 pub(crate) fn split(text: &str) -> Option<(&str, usize)> {
     let (start, rest) = text.rsplit_once("...(")?;
     Some((start, rest.strip_suffix(" chars)")?.parse().ok()?))
 }
 
-/// The bodies that were not recorded at all.
+/// The bodies that were not recorded.
 pub(crate) fn big(section: &str) -> Option<String> {
     if section == "POST 8.1 MB" {
         return Some(format!("{{\"path\":\"big\",\"value\":\"{}\"}}", "x".repeat(8_100_000)));

@@ -1,7 +1,7 @@
-//! Replays every recorded exchange with a real server against the emulator: statuses, headers and bodies have to be the
-//! same, byte for byte, but for what the server makes up and for the places in `differences.rs`.
+//! Replays every recorded exchange with a real server against the emulator: statuses, headers and bodies have to be
+//! equal, byte for byte, except for generated values and the places in `differences.rs`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is the failure we want to see")]
-#![allow(clippy::print_stdout, reason = "it tells what differs")]
+#![allow(clippy::print_stdout, reason = "it prints the differences")]
 
 mod differences;
 mod elided;
@@ -34,7 +34,7 @@ struct Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_emulator_answers_as_the_recorded_server() {
+async fn emulator_answers_as_recorded_server() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/wire");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
@@ -56,12 +56,12 @@ async fn the_emulator_answers_as_the_recorded_server() {
     for (at, difference) in DIFFERENCES.iter().enumerate() {
         if !outcome.used.contains(&at) {
             let Difference { file, request, .. } = difference;
-            outcome.wrong.push(format!("{file}: the difference of {} {} was not met", request.0, request.1));
+            outcome.wrong.push(format!("{file}: the difference of {} {} did not occur", request.0, request.1));
         }
     }
     for (at, difference) in FRAME_DIFFERENCES.iter().enumerate() {
         if !outcome.sockets.used.contains(&at) {
-            outcome.wrong.push(format!("{}: the frame {} was not met", difference.file, difference.recorded));
+            outcome.wrong.push(format!("{}: the frame {} did not occur", difference.file, difference.recorded));
         }
     }
     let Seen { frames: replayed, skipped, not_compared, .. } = &outcome.sockets;
@@ -79,13 +79,13 @@ async fn the_emulator_answers_as_the_recorded_server() {
     assert_eq!(not_compared.len(), NOT_COMPARED.len());
     assert!(outcome.wrong.is_empty(), "{} differences:\n\n{}", outcome.wrong.len(), outcome.wrong.join("\n\n"));
     assert_eq!(outcome.replayed, commands, "not every recorded command was replayed");
-    // Of a message that is not replayed, the answer is missing too.
+    // Each skipped message lacks its answer too.
     assert_eq!(replayed + 2 * skipped, frames, "not every recorded frame was replayed");
 }
 
 fn replay(scenery: &Scenery, steps: &[Step], outcome: &mut Outcome) {
     let mut section = "";
-    // The token and its id that the recording made, and those that were made here.
+    // The token and the id of the recording, and those of this run.
     let mut made: Option<(String, String)> = None;
     let mut sockets = Sockets::default();
     let lines: Vec<&Line> =
@@ -152,10 +152,10 @@ fn ask(scenery: &Scenery, section: &str, exchange: &Exchange, made: Option<&(Str
             body = elided::big(section);
         } else if elided::split(recorded).is_some() {
             body = elided::restore(section, recorded, &exchange.answer);
-            assert!(body.is_some(), "{} line {}: nobody knows this body", scenery.file, exchange.line);
+            assert!(body.is_some(), "{} line {}: the body is unknown", scenery.file, exchange.line);
         }
     }
-    // Recorded ids of stores are not those of here.
+    // The ids of the stores differ from the recorded ones.
     let body = body.map(|body| {
         body.replace("\"store_ids\":[\"01a20229-2f91-7e85-ba25-3a72f4622a6a\"]", "\"store_names\":[\"g3snapeee754\"]")
     });
@@ -205,7 +205,7 @@ fn judge(scenery: &Scenery, section: &str, exchange: &Exchange, answer: &Answer,
     let headers: Vec<(String, String)> =
         answer.headers.iter().filter(|(name, _)| SHOWN.contains(&name.as_str())).cloned().collect();
     let (mut ours, mut theirs) = (headers, exchange.answer_headers.clone());
-    // A file is no page here, whatever it holds.
+    // The emulator serves every file as an attachment.
     for (_, value) in theirs.iter_mut().filter(|(name, _)| name == "content-disposition") {
         *value = value.replacen("inline", "attachment", 1);
     }
@@ -215,7 +215,7 @@ fn judge(scenery: &Scenery, section: &str, exchange: &Exchange, answer: &Answer,
     let body = settled(answer.text().trim_end_matches('\n').replace(&own_address, "").as_str());
     let recorded = settled(&exchange.answer);
     let same_body = match elided::split(&recorded) {
-        // The length is that of the whole, made-up values and all, of which long answers have none.
+        // The recorded length is that of the whole body; long answers have no generated values.
         Some((start, length)) => body.starts_with(start) && body.chars().count() == length,
         None => body == recorded,
     };
@@ -237,7 +237,7 @@ fn judge(scenery: &Scenery, section: &str, exchange: &Exchange, answer: &Answer,
 static SOCKET_LINE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^(\[[^\]]+\] (->|<- (text|binary msgpack|CLOSED)) |(->|<-) \[)").unwrap());
 
-/// What a server makes up: ids, times, secrets.
+/// Values that a server generates: ids, times, secrets.
 static MADE_UP: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let patterns = [
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<id>"),
@@ -250,7 +250,7 @@ static MADE_UP: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     patterns.map(|(pattern, name)| (Regex::new(pattern).unwrap(), name)).into()
 });
 
-/// A body without what a server makes up.
+/// A body with placeholders for generated values.
 fn settled(body: &str) -> String {
     MADE_UP.iter().fold(body.to_owned(), |body, (pattern, name)| pattern.replace_all(&body, *name).into_owned())
 }

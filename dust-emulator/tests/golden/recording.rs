@@ -1,19 +1,19 @@
 //! Recordings of exchanges with a server, read into steps.
 
-/// What happens in a recording, in order.
+/// A step of a recording.
 pub(crate) enum Step {
     /// A heading.
     Section(String),
     Exchange(Exchange),
-    /// From here on the recording is about this store.
+    /// The following steps concern this store.
     Store(String),
-    /// What happened on a WebSocket.
+    /// A line about a WebSocket.
     Socket(Line),
-    /// What the recorder says of its sockets, or did with the server itself.
+    /// A remark of the recorder about its sockets or the server.
     Remark(String),
 }
 
-/// One request and the answer that was recorded for it.
+/// One request and its recorded answer.
 pub(crate) struct Exchange {
     /// The line in the file.
     pub(crate) line: usize,
@@ -27,7 +27,7 @@ pub(crate) struct Exchange {
 }
 
 pub(crate) struct Recording {
-    /// The stores that are named at its head and in its sections.
+    /// The stores that its head and its sections name.
     pub(crate) stores: Vec<String>,
     pub(crate) steps: Vec<Step>,
 }
@@ -91,7 +91,7 @@ fn exchange(command: &str, lines: &[&str], at: usize) -> (Exchange, usize) {
         answer_headers: Vec::new(),
         answer: String::new(),
     };
-    // What hid the token in these lines took a bit more than the token.
+    // The tool that replaced the token in these lines removed more than the token.
     let command = command.replace("RO' ", " -H 'Authorization: Bearer $DUST_TOKEN_RO' ");
     let mut words = words(&command).into_iter();
     while let Some(word) = words.next() {
@@ -152,18 +152,18 @@ fn words(line: &str) -> Vec<String> {
 pub(crate) struct Line {
     /// The line in the file.
     pub(crate) number: usize,
-    /// Which socket.
+    /// The name of the socket.
     pub(crate) name: String,
     pub(crate) what: Happened,
 }
 
 pub(crate) enum Happened {
-    /// It connected with these parameters, or tried to.
+    /// An attempt to connect with these parameters.
     Connect(String),
     Accepted,
     Refused(u16),
     Sent(Form, String),
-    /// Sent as it is: text, or bytes.
+    /// Sent unchanged: text, or bytes.
     SentText(String),
     SentBytes(Vec<u8>),
     Received(Form, String),

@@ -1,4 +1,4 @@
-//! What a recording takes for granted: stores, tokens, and writes that it does not show.
+//! The conditions of a recording: stores, tokens, and writes that it does not show.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use dust_store::{ManualClock, Origin, Store};
 
 use crate::support;
 
-/// A wall time at which a minute begins.
+/// The start of a minute, in milliseconds since 1970.
 pub(crate) const MINUTE: i64 = 29_922_207 * 60_000;
 
 const MEMBER: [&str; 9] = [
@@ -54,7 +54,7 @@ impl Scenery {
         }
         let emulator = builder.start().await.unwrap();
         let store = stores.first().cloned().unwrap_or_else(|| "freebie/main".to_owned());
-        // Recordings of sockets say what stores a token is for, so it is given from store to store.
+        // A recording of sockets has one token for all of its stores, so the token moves from store to store.
         let with_sockets = file.starts_with('g') || file.starts_with("h-values-ws");
         if file.starts_with("g6") {
             emulator.add_token(Token::new("TOKEN").id("TOKEN"));
@@ -76,12 +76,12 @@ impl Scenery {
         set(&self.handle(&self.store), path, value);
     }
 
-    /// Takes a `store_seq` where the server had committed an op and the emulator refused it.
+    /// Uses up a `store_seq` for an op that the server committed and the emulator refuses.
     pub(crate) fn skip_seq(&self, store: &str) {
         run(&self.handle(store), "nothing-is-here", Op::Delete);
     }
 
-    /// The recorder turned to a store, whose contents it does not show.
+    /// Prepares the content of a store that the recorder does not show.
     pub(crate) fn enter(&self, store: &str) {
         if self.store == store || self.file.starts_with("g6") {
             return;
@@ -134,7 +134,7 @@ impl Scenery {
         }
     }
 
-    /// What happened before a section and is not shown.
+    /// Repeats the requests before a section that the recording does not show.
     pub(crate) fn before(&self, section: &str) {
         let file = self.file.as_str();
         match (file, section) {
@@ -160,7 +160,7 @@ impl Scenery {
             }
             ("c-delete-if-match.txt", "DELETE BAR (only bar/a exists)") => self.set("bar/a", "1"),
             ("g6-ws-rejoin-and-faults.txt", section) if section.starts_with("20 writes, and at once a second join") => {
-                // The channel had read one message when the join came.
+                // The channel had read one message before the join.
                 self.emulator.faults().add(Fault::hang().route(Route::SocketWrite).skip(1));
             }
             ("g6-ws-rejoin-and-faults.txt", "a second put_file in a store crashes the channel") => {
@@ -191,7 +191,7 @@ impl Scenery {
     }
 }
 
-/// The recorder's tokens were for the stores of the recording.
+/// The tokens of the recorder, valid for the stores of the recording.
 fn own_tokens(stores: &[String]) -> [Token; 3] {
     let own = |name: &str| stores.iter().fold(Token::new(name).id(name), |token, store| token.only(store));
     [

@@ -1,7 +1,7 @@
-//! Replays what was recorded on WebSockets: what was sent is sent, what was received has to be received.
+//! Replays the recorded WebSockets: sends the sent frames, and expects the received ones.
 //!
-//! Text frames are compared byte for byte, but for what a server makes up. MessagePack frames are compared by value: the
-//! order of a map's keys says nothing.
+//! Text frames are compared byte for byte, except for generated values. MessagePack frames are compared by value, as
+//! the order of a map's keys has no meaning.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -17,22 +17,22 @@ use crate::scenery::Scenery;
 use crate::support::socket::{Ended, Socket};
 use crate::{settled, shorten};
 
-/// A message that is always answered, after whatever else is on its way.
+/// A message that the server always answers, after all earlier frames.
 const QUIET: &str = r#"[null,"quiet","phoenix","heartbeat",{}]"#;
 
 /// The sockets of one recording.
 #[derive(Default)]
 pub(crate) struct Sockets {
     open: BTreeMap<String, Socket>,
-    /// How the last attempt to connect ended.
+    /// The status of the last attempt to connect, if it was refused.
     refused: Option<u16>,
     /// References of messages that are not replayed.
     skipped: BTreeSet<String>,
-    /// Whether time has passed that closes every socket.
+    /// True after the time that closes every idle socket.
     silenced: bool,
 }
 
-/// What the replay of sockets came to.
+/// The result of the replay of sockets.
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) frames: usize,
@@ -42,7 +42,7 @@ pub(crate) struct Seen {
 }
 
 impl Sockets {
-    /// Replays one line; an error tells what differs.
+    /// Replays one line; the error is the difference.
     pub(crate) fn replay(
         &mut self,
         scenery: &Scenery,
@@ -140,7 +140,7 @@ impl Sockets {
         }
         let message = self.socket(name).message().map_err(|ended| format!("recorded: {recorded}\n  now: {ended:?}"))?;
         let (now_form, now) = shown(&message);
-        // A recorder that put spaces between the members also put these in an order of its own.
+        // A recorder that put spaces between the members also changed their order.
         let in_order = |frame: &str| if name.is_empty() { sorted(frame) } else { frame.to_owned() };
         let (recorded, now) = (compared(&in_order(&recorded), seen), compared(&in_order(&now), seen));
         if form == now_form && recorded == now {
@@ -149,7 +149,7 @@ impl Sockets {
         Err(format!("recorded: {form:?} {}\n  now:      {now_form:?} {}", shorten(&recorded), shorten(&now)))
     }
 
-    /// What a recorder did with a socket and does not show.
+    /// Repeats the actions of the recorder on a socket that the recording does not show.
     fn before(&mut self, scenery: &Scenery, name: &str) {
         let socket = self.socket(name);
         if scenery.file.starts_with("g4") {
@@ -169,7 +169,7 @@ impl Sockets {
         }
     }
 
-    /// What a recorder says of a socket, or did with the server.
+    /// Applies a remark of the recorder about a socket or the server.
     pub(crate) fn remark(&mut self, scenery: &Scenery, remark: &str) -> Result<(), String> {
         if remark.starts_with("compact -> {:ok, 10}") {
             assert_eq!(scenery.handle("acme/g3snapeee754").compact().unwrap(), Some(10));
@@ -180,7 +180,7 @@ impl Sockets {
             while frames.last().unwrap()[3] != "catch_up_complete" {
                 frames.push(socket.frame());
             }
-            // Without the reply, which came before.
+            // Without the reply, which came earlier.
             assert_eq!(frames.len(), 2503);
             let live: Vec<_> = (0..).zip(&frames).filter(|(_, frame)| frame[4]["store_seq"] == 2501).collect();
             let live: Vec<_> = live.iter().map(|(at, frame)| (*at, frame[0].clone())).collect();
@@ -195,7 +195,7 @@ impl Sockets {
         Ok(())
     }
 
-    /// Looks whether a socket that is not needed any more has sent anything but live events, which nobody read then.
+    /// Checks that an unused socket has received only live events, which the recorder did not read.
     fn end(&mut self, name: &str) -> Result<(), String> {
         let Some(mut socket) = self.open.remove(name).filter(|_| !self.silenced) else { return Ok(()) };
         socket.send_text(QUIET);
@@ -231,7 +231,7 @@ fn with_tokens(query: &str, secret: Option<&str>) -> String {
     query.replace('$', "")
 }
 
-/// A frame with the store's id of here in its topic.
+/// A frame with the id of this run's store in its topic.
 fn with_ids(scenery: &Scenery, json: &str) -> String {
     let mut frame: Value = serde_json::from_str(json).unwrap();
     let is_recorded = frame[2].as_str().is_some_and(|topic| topic.starts_with("store:01a2"));
@@ -247,7 +247,7 @@ fn with_ids(scenery: &Scenery, json: &str) -> String {
     frame.to_string()
 }
 
-/// Whether the answer to a message is that a plan allows no more.
+/// True if the answer to a message is a refusal by the limits of a plan.
 fn is_refused_by_plan(lines: &[&Line], at: usize) -> bool {
     let Happened::Sent(_, sent) = &lines[at].what else { return false };
     let answer = lines[at + 1..].iter().find_map(|line| match &line.what {
@@ -265,7 +265,7 @@ fn reference(frame: &str) -> String {
 static PATTERNS: LazyLock<Vec<(Regex, &str)>> =
     LazyLock::new(|| NOT_COMPARED.iter().map(|(pattern, common, _)| (Regex::new(pattern).unwrap(), *common)).collect());
 
-/// A frame without what a server makes up and what is not compared.
+/// A frame with placeholders for generated and ignored values.
 fn compared(frame: &str, seen: &mut Seen) -> String {
     let mut frame = settled(frame);
     for (at, (pattern, common)) in PATTERNS.iter().enumerate() {
@@ -299,7 +299,7 @@ fn shown(message: &Message) -> (Form, String) {
     }
 }
 
-/// A value of MessagePack as the recorder shows it.
+/// A value of MessagePack in the recorder's notation.
 fn unpacked(value: &Packed) -> Value {
     match value {
         Packed::Nil => Value::Null,
@@ -326,7 +326,7 @@ fn unpacked(value: &Packed) -> Value {
     }
 }
 
-/// A frame in MessagePack, from how the recorder shows it.
+/// A frame in MessagePack, from the recorder's notation.
 fn packed(json: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     rmpv::encode::write_value(&mut bytes, &pack(&serde_json::from_str(json).unwrap())).unwrap();

@@ -1,6 +1,6 @@
-//! A client that sends what it is told and shows what comes back, byte for byte.
+//! An HTTP client for raw requests and answers.
 
-// Every test crate uses another part of it.
+// Each test crate uses only a part of it.
 #![allow(dead_code)]
 
 pub(crate) mod socket;
@@ -9,10 +9,10 @@ pub(crate) mod world;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-/// An answer as it came.
+/// An answer, unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
-    /// Such as `HTTP/1.1 200 OK`.
+    /// The status line, such as `HTTP/1.1 200 OK`.
     pub(crate) status_line: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
@@ -32,7 +32,7 @@ impl Answer {
     }
 }
 
-/// Sends one request on a connection of its own; `None` when the connection is closed before a whole head came.
+/// Sends one request on a new connection; `None` if the connection closes before a complete head.
 pub(crate) fn send(
     address: SocketAddr,
     method: &str,
@@ -53,12 +53,12 @@ pub(crate) fn send(
     request.extend_from_slice(body.unwrap_or_default());
     stream.write_all(&request).unwrap();
     let mut bytes = Vec::new();
-    // A connection that is reset has sent what it has sent.
+    // A reset connection keeps the bytes received before.
     let _ = stream.read_to_end(&mut bytes);
     parse(&bytes)
 }
 
-/// An answer that ends with its connection.
+/// Parses an answer that ends with its connection.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Answer> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();

@@ -1,4 +1,4 @@
-//! A client of the WebSocket that sends what it is told and shows what comes back.
+//! A WebSocket client for raw frames.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::handshake::HandshakeError;
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
 
-/// How long a frame that has to come may take. Nothing waits for it to pass.
+/// Time limit for an expected frame. No test waits for it to elapse.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) struct Socket {
@@ -15,7 +15,7 @@ pub(crate) struct Socket {
     next_ref: u64,
 }
 
-/// How a socket ended.
+/// The end of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     Closed(u16),
@@ -23,7 +23,7 @@ pub(crate) enum Ended {
 }
 
 impl Socket {
-    /// Connects with these parameters; the status of the answer if that is refused, 0 without an answer.
+    /// Connects with these parameters; the error is the status of a refusal, 0 without an answer.
     pub(crate) fn open(address: SocketAddr, query: &str) -> Result<Socket, u16> {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -51,7 +51,7 @@ impl Socket {
         self.inner.send(Message::binary(bytes)).unwrap();
     }
 
-    /// The next frame of either kind.
+    /// Returns the next frame of either kind.
     pub(crate) fn message(&mut self) -> Result<Message, Ended> {
         loop {
             match self.inner.read() {
@@ -69,7 +69,7 @@ impl Socket {
         }
     }
 
-    /// The next frame, which is text.
+    /// Returns the next frame, which has to be text.
     pub(crate) fn text(&mut self) -> String {
         match self.message() {
             Ok(Message::Text(text)) => text.to_string(),
@@ -81,7 +81,7 @@ impl Socket {
         serde_json::from_str(&self.text()).unwrap()
     }
 
-    /// How the socket ends; frames that come before are skipped.
+    /// Waits for the end of the socket; skips frames before it.
     pub(crate) fn ended(&mut self) -> Ended {
         loop {
             if let Err(ended) = self.message() {
@@ -90,7 +90,7 @@ impl Socket {
         }
     }
 
-    /// Sends a message with the next reference, and answers the reference.
+    /// Sends a message with the next reference, and returns the reference.
     pub(crate) fn send(&mut self, topic: &str, event: &str, payload: Value) -> String {
         let reference = self.next_ref.to_string();
         self.next_ref += 1;
@@ -98,7 +98,7 @@ impl Socket {
         reference
     }
 
-    /// Joins with the `join_ref` 1 and answers the frames up to the end of the catch-up, the reply first.
+    /// Joins with the `join_ref` 1 and returns the frames up to the end of the catch-up, the reply first.
     pub(crate) fn join(&mut self, topic: &str, last: u64) -> Vec<Value> {
         self.send(topic, "phx_join", json!({ "last_store_seq": last }));
         let mut frames = vec![self.frame()];
@@ -109,7 +109,7 @@ impl Socket {
         frames
     }
 
-    /// Whether nothing else came before the answer to a heartbeat.
+    /// True if no other frame arrived before the answer to a heartbeat.
     pub(crate) fn is_quiet(&mut self) -> bool {
         self.send_text(r#"[null,"quiet","phoenix","heartbeat",{}]"#);
         self.text() == r#"[null,"quiet","phoenix","phx_reply",{"response":{},"status":"ok"}]"#

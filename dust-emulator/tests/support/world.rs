@@ -31,7 +31,7 @@ impl World {
         format!("/api/stores/{}/entries{rest}", self.emulator.store())
     }
 
-    /// A call with the token that may do everything; `None` when the connection is closed.
+    /// Sends a request with the token that has all scopes; `None` if the connection is closed.
     pub(crate) fn try_call(&self, method: &str, target: &str, body: Option<&str>) -> Option<Answer> {
         self.call_with(self.emulator.token(), method, target, body)
     }

@@ -1,13 +1,13 @@
-// Keeps the list as the store has it, and sends forms without leaving the page. Without it the site works all the same.
+// Updates the list from events, and sends forms without leaving the page. The site works without this script too.
 
 const list = document.querySelector("#links");
 const state = document.querySelector("#state");
 const news = document.querySelector("#news");
 
 if (list) {
-  // The browser comes back by itself, and says which event it has seen last.
+  // The browser reconnects by itself, and sends the id of the last event.
   const events = new EventSource(`/events?after=${list.dataset.after}`);
-  // Every link follows: what is not among them was deleted while nobody listened.
+  // Every link follows: the others were deleted while the page was disconnected.
   events.addEventListener("replay", () => [...list.children].forEach((item) => (item.dataset.doubtful = "")));
   events.addEventListener("current", () => keepingFocus(() =>
     list.querySelectorAll("[data-doubtful]").forEach((item) => item.remove())));
@@ -48,13 +48,13 @@ function remove(slug) {
   item.remove();
 }
 
-// What has happened is told to those who cannot see the list; what has failed, to all.
+// Announces changes to screen readers, and shows failures to everyone.
 function tell(text, failed = false) {
   news.textContent = text;
   news.className = failed ? "failed" : "unseen";
 }
 
-// Whoever is at a button of an item stays there when the item is replaced, and is at its neighbour when it goes.
+// Keeps the focus on a button of an item when the item is replaced, and moves it to the next item after a removal.
 function keepingFocus(change) {
   const item = document.activeElement?.closest("#links > li");
   if (!item) return change();
@@ -88,7 +88,7 @@ document.addEventListener("submit", async (event) => {
   }
 });
 
-// Shows what was wrong, beside the fields, and goes to the first.
+// Shows the errors beside their fields, and moves the focus to the first.
 function refuse(form, { message = "", errors = {} }) {
   const alert = form.querySelector(".alert");
   if (!alert) return tell(message, Boolean(message));

@@ -24,7 +24,7 @@ async fn add(State(site): State<Site>, Json(params): Json<Value>) -> Result<(Sta
     Ok((StatusCode::CREATED, Json(site.add(&params).await?)))
 }
 
-/// A link with its revision. Given back with changes, as a text, it makes them safe against what others do meanwhile.
+/// Returns a link with its revision as a text. A change with this revision fails if others have changed the link since.
 async fn show(State(site): State<Site>, Path(slug): Path<String>) -> Result<Json<Value>, Failure> {
     let seen = site.repo.get_versioned::<link::Entity>(&slug).await?;
     Ok(Json(json!({"link": seen.model, "revision": json!(seen.revision).to_string()})))

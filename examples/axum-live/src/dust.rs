@@ -8,7 +8,7 @@ use dust_orm::realtime::session::{StoreState, Timing};
 use dust_orm::{DustErr, DustRepo};
 use tokio::sync::watch;
 
-/// A realtime client, and the emulator that it talks to if there is no other server.
+/// A realtime client, and the emulator that it uses if the environment names no server.
 pub struct Dust {
     client: SyncClient,
     store: String,
@@ -27,7 +27,7 @@ impl Dust {
 
     /// The first store of an emulator.
     pub async fn on(emulator: Emulator) -> Result<Dust, Box<dyn std::error::Error>> {
-        // An emulator is next door: there is no crowd to spare, so that it can be tried often.
+        // The emulator is in this process, so that frequent attempts to connect load no other server.
         let mut timing = Timing::default();
         timing.max_pause = Duration::from_millis(500);
         let client = SyncClient::builder()
@@ -49,19 +49,19 @@ impl Dust {
         DustRepo::with_client(&self.client, &self.store)
     }
 
-    /// Whether the store is reached, now and when that changes.
+    /// The state of the connection to the store, as a watch channel.
     pub(crate) fn state(&self) -> Result<watch::Receiver<StoreState>, DustErr> {
         self.client.watch(&self.store)
     }
 
     pub fn describe(&self) -> String {
         match &self.emulator {
-            Some(emulator) => format!("emulator on {} (see what it stores there)", emulator.url()),
+            Some(emulator) => format!("emulator on {} (which shows its store there)", emulator.url()),
             None => format!("store {}", self.store),
         }
     }
 
-    /// The emulator, if there is one: for tests, which break it.
+    /// The emulator, if there is one, for tests that inject faults.
     pub fn emulator(&mut self) -> Option<&mut Emulator> {
         self.emulator.as_mut()
     }

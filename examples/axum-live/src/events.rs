@@ -1,18 +1,18 @@
-//! `GET /events`: what every open browser hears.
+//! `GET /events`: the events for every open browser.
 //!
-//! The id of an event is a `store_seq` from which a reconnect loses nothing. A browser that was cut off sends the last
-//! one that it has seen, in `Last-Event-ID`; a page that was just loaded says in `?after=` as of which op its list is.
-//! Where nothing has happened since, only what changes is sent. Otherwise every link is sent first:
+//! The id of an event is a `store_seq` from which a reconnect loses nothing. A browser whose connection broke sends the
+//! last id that it received in `Last-Event-ID`; a new page sends the op of its list in `?after=`. If no op followed,
+//! only changes are sent. Otherwise every link is sent first:
 //!
 //! | event | id | the page |
 //! |---|---|---|
-//! | `replay` | as before | marks its links as doubtful |
-//! | `upserted`, for each link | as before; that of the state with the last one | shows the link, which is not doubtful any more |
-//! | `current` | that of the state | removes what is still doubtful |
+//! | `replay` | unchanged | marks its links as unconfirmed |
+//! | `upserted`, for each link | unchanged; with the last link that of the state | shows the link, and removes its mark |
+//! | `current` | that of the state | removes the links that still have the mark |
 //!
-//! A browser that is cut off in the middle comes back with the id as before, and is sent every link again. As
-//! `store_seq` is the store's own count, this holds across restarts of the site, and whichever of its processes the
-//! browser comes back to.
+//! A browser whose connection breaks in the middle reconnects with the unchanged id, and receives every link again. As
+//! `store_seq` is the op number of the store, this holds across restarts of the site, and for a reconnect to another of
+//! its processes.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -34,7 +34,7 @@ use crate::html;
 use crate::link;
 use crate::site::Site;
 
-/// How long a browser that was cut off waits before it comes back.
+/// Pause of a browser before it reconnects.
 const COME_BACK: Duration = Duration::from_millis(500);
 
 pub(crate) fn routes() -> Router<Site> {
@@ -70,12 +70,12 @@ struct Browser {
     /// The op up to which the browser has everything.
     after: Option<u64>,
     changes: Option<Subscription<link::Entity>>,
-    /// The browser has been told that it has every link.
+    /// True if the browser has received `current`.
     is_current: bool,
 }
 
 impl Browser {
-    /// The next message; `None` ends the stream, and a browser then comes back.
+    /// Returns the next message; `None` ends the stream, and a browser then reconnects.
     async fn next(&mut self) -> Option<Message> {
         let changes = match &mut self.changes {
             Some(changes) => changes,
@@ -103,7 +103,7 @@ impl Browser {
             Some(Event::Upserted(link)) => message("upserted", changes).data(html::item(&link)),
             Some(Event::Deleted(slug)) => message("deleted", changes).data(slug),
             Some(Event::Resync) => {
-                // The links as they are now, one after the other. Nothing that the browser had is certain any more.
+                // Sends all current links. The links that the browser has may be out of date.
                 self.changes = Some(self.site.links.receiver_with_current().await.ok()?);
                 self.is_current = false;
                 message("replay", self.changes.as_ref()?).data("")
@@ -112,7 +112,7 @@ impl Browser {
     }
 }
 
-/// A message with the place to come back to as its id.
+/// A message whose id is the op to resume after.
 fn message(name: &str, changes: &Subscription<link::Entity>) -> Message {
     Message::default().event(name).id(changes.store_seq().to_string())
 }

@@ -1,4 +1,4 @@
-//! What an error of Dust is to those who use the site.
+//! Errors of Dust as statuses and messages for visitors of the site.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -11,12 +11,12 @@ pub(crate) fn status(error: &DustErr) -> StatusCode {
     StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// What people should know, and what they can do. What an operator should know is in the error itself.
+/// The message for visitors. The details for operators are in the error itself.
 pub(crate) fn message(error: &DustErr) -> &'static str {
     match error.kind() {
         ErrKind::Invalid => "Please look at the fields below.",
-        ErrKind::NotFound => "This link is not there any more.",
-        ErrKind::Conflict => "Someone else has changed this link meanwhile. Open it again to see what it says now.",
+        ErrKind::NotFound => "This link does not exist any more.",
+        ErrKind::Conflict => "Someone else has changed this link meanwhile. Open it again to see its current content.",
         ErrKind::RateLimited => "There are too many changes just now. Please try again in a minute.",
         ErrKind::Network => {
             "The store cannot be reached just now, and nothing was saved. Please try again in a moment."
@@ -26,7 +26,7 @@ pub(crate) fn message(error: &DustErr) -> &'static str {
     }
 }
 
-/// An error of the JSON API: `{"message": …}`, and for what a changeset has refused `{"message": …, "errors": {field: […]}}`.
+/// An error of the JSON API: `{"message": …}`, and for a refused changeset `{"message": …, "errors": {field: […]}}`.
 pub(crate) struct Failure(DustErr);
 
 impl From<DustErr> for Failure {

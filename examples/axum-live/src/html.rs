@@ -1,4 +1,4 @@
-//! What the pages look like. A link is made into HTML here only: pages and events have the same.
+//! The HTML of the pages. Pages and events render a link by the same function.
 
 use std::fmt::Write;
 
@@ -61,7 +61,7 @@ pub(crate) fn items(links: &[link::Model]) -> String {
 
 pub(crate) fn item(link: &link::Model) -> String {
     let (slug, title, place) = (escape(&link.slug), escape(&link.title), in_url(&link.slug));
-    // Other programs write to the store too, and a link of theirs need not be one that is safe to follow.
+    // Other programs write to the store too, and the URL of their link may be unsafe to follow.
     let title = match link::is_web(&link.url) {
         true => format!(r#"<a class="title" href="{}" rel="noopener">{title}</a>"#, escape(&link.url)),
         false => format!(r#"<span class="title">{title}</span>"#),
@@ -71,12 +71,14 @@ pub(crate) fn item(link: &link::Model) -> String {
     let note = link.note.as_deref().map(|note| format!("<p>{}</p>", escape(note))).unwrap_or_default();
     format!(
         r#"<li id="link-{slug}" data-slug="{slug}"><div>{title}<small>{site}</small>{note}</div>
-<form method="post" action="/links/{place}/delete" data-api="/api/links/{place}" data-method="DELETE"><a class="button" href="/links/{place}" aria-label="Edit {label}">Edit</a><button aria-label="Delete {label}">Delete</button></form></li>"#,
+<form method="post" action="/links/{place}/delete" data-api="/api/links/{place}" data-method="DELETE"><a class="button"
+ href="/links/{place}" aria-label="Edit {label}">Edit</a><button
+ aria-label="Delete {label}">Delete</button></form></li>"#,
         site = escape(site),
     )
 }
 
-/// A form, as it was filled in, and what was wrong with it.
+/// A form with its input and its errors.
 struct Form<'f> {
     params: &'f Value,
     refused: Option<&'f DustErr>,
@@ -126,7 +128,7 @@ impl Form<'_> {
     fn render(&self, fields: &str, beside: &str) -> String {
         let Form { action, method, submit, .. } = self;
         let alert = self.refused.map(failure::message).unwrap_or_default();
-        // The browser's own checks are off, so that there is one place that says what is wrong, and in which words.
+        // The browser's own checks are off, so that all messages come from the changeset.
         let mut form = format!(
             r#"<form method="post" action="{action}" data-api="/api{action}" data-method="{method}" novalidate>"#
         );
@@ -143,7 +145,8 @@ fn page(title: &str, main: &str) -> String {
     format!(
         r#"<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css"><script type="module" src="/live.js"></script></head>
+<title>{title}</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css">
+<script type="module" src="/live.js"></script></head>
 <body><header><h1><a href="/">Links</a></h1><p id="state" role="status"></p></header>
 <main>{main}</main><p id="news" class="unseen" role="status"></p></body></html>"#
     )

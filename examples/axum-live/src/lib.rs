@@ -1,18 +1,18 @@
 //! A web site whose list is live in every open browser.
 //!
-//! `cargo run -p axum-live` starts it on <http://127.0.0.1:3000>, with a Dust emulator in the same process; with `DUST_STORE` and
-//! `DUST_TOKEN` in the environment it is that store. Open it in two windows: what is added, edited or deleted in one
-//! is seen in the other at once, and so is what any other program writes to the store.
+//! `cargo run -p axum-live` starts it on <http://127.0.0.1:3000>, with a Dust emulator in the same process; with
+//! `DUST_STORE` and `DUST_TOKEN` in the environment it uses that store. Open it in two windows: a link that is added,
+//! edited or deleted in one changes in the other at once, and so do the writes of any other program.
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
 //! | `dust` | the realtime client: to the store the environment names, or to an emulator in this process |
-//! | `site` | what all requests share, and what they may do |
+//! | `site` | the state that all requests share, and their operations |
 //! | `link` | the entity and its changesets |
-//! | `events` | server-sent events: one subscription for all browsers, and coming back with `Last-Event-ID` |
+//! | `events` | server-sent events: one subscription for all browsers, and reconnects with `Last-Event-ID` |
 //! | `pages`, `html` | the pages: forms with the changeset's errors beside their fields, which work without a script |
-//! | `api` | the same as JSON: what a changeset refuses is 422 with a map of the fields |
-//! | `failure` | which status an error is, and what to tell people |
+//! | `api` | the same as JSON: a refused changeset is 422 with a map of the fields |
+//! | `failure` | the status and the message of an error |
 //! | `assets` | a style and a little script |
 
 mod api;

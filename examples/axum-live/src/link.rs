@@ -1,4 +1,4 @@
-//! A link, and what must hold before one is written.
+//! A link, and its rules.
 
 use std::sync::LazyLock;
 
@@ -22,7 +22,7 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {
-    /// A new link has no note, and says so: what is known need not be read.
+    /// A new link without a note: an insert writes `null`, and does not read first.
     fn new() -> ActiveModel {
         ActiveModel { note: Set(None), ..<ActiveModel as ActiveModelTrait>::default() }
     }
@@ -45,7 +45,7 @@ pub fn create(params: &Value) -> Changeset<ActiveModel> {
         .message("may have a-z, 0-9 and single dashes only")
 }
 
-/// Changes to one that is there. Its name stays.
+/// A change of a link. Its name is its key, which cannot change.
 pub fn edit(link: Model, params: &Value) -> Changeset<ActiveModel> {
     checked(link.into_active_model(), params, &[Column::Title, Column::Url, Column::Note])
 }
@@ -59,12 +59,12 @@ fn checked(link: ActiveModel, params: &Value, permitted: &[Column]) -> Changeset
         .message("must be an address such as https://example.com")
 }
 
-/// Whether an address is one that people may be led to.
+/// True if an address is safe to follow: `http` or `https` with a host.
 pub fn is_web(url: &str) -> bool {
     WEB.is_match(url)
 }
 
-/// The error of a name that another link has.
+/// The error for a name that another link has.
 pub fn taken() -> Errors {
     let mut errors = Errors::default();
     errors.add("slug", "has already been taken", "unique");

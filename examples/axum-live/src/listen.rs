@@ -1,12 +1,12 @@
-//! The address that the example is told to listen on.
+//! The address that the example listens on.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// Reads an argument: an address and a port, a port, or `localhost` and a port. Without one it is `127.0.0.1:3000`.
+/// Reads an argument: an address and a port, a port, or `localhost` and a port. The default is `127.0.0.1:3000`.
 ///
 /// # Errors
 ///
-/// Anything else: the text says what is expected.
+/// Fails for any other text; the message names the accepted forms.
 pub fn listen_address(argument: Option<&str>) -> Result<SocketAddr, String> {
     let text = argument.unwrap_or("3000");
     if let Ok(address) = text.parse() {

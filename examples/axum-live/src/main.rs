@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let on_interrupt = site.clone();
     tokio::spawn(async move {
-        // Without a way to be interrupted there is nothing to wait for; the process can be killed.
+        // Without a signal handler there is no signal to wait for; the process can be killed.
         if tokio::signal::ctrl_c().await.is_ok() {
             on_interrupt.close();
         }

@@ -1,5 +1,5 @@
-//! The pages. They need no script: a form that is refused comes back as it was filled in, with the errors beside its
-//! fields; one that is accepted leads to the list.
+//! The pages. They need no script: a refused form is shown again with its input, and the errors beside its fields; an
+//! accepted form redirects to the list.
 
 use axum::Router;
 use axum::extract::{Form, Path, State};
@@ -32,7 +32,7 @@ async fn add(State(site): State<Site>, Form(params): Form<Value>) -> Response {
 }
 
 async fn list(site: &Site, params: &Value, refused: Option<&DustErr>) -> Response {
-    // Before the list, so that events from here on miss nothing.
+    // Read before the list, so that events after this op miss no change of the list.
     let after = site.links.receiver().store_seq();
     match site.repo.all::<link::Entity>().await {
         Ok(links) => answer(refused, html::index(&html::new_link(params, refused), &links, after)),

@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state that all requests share.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use tokio::sync::watch;
 use crate::dust::Dust;
 use crate::{api, events, html, link, pages};
 
-/// The site: cheap to clone, and given to every handler.
+/// The site: cheap to clone, and the state of every handler.
 #[derive(Clone)]
 pub struct Site {
     pub(crate) repo: DustRepo,
     /// The one subscription, of which every open browser has a receiver.
     pub(crate) links: Broadcast<link::Entity>,
-    /// Whether Dust is reached.
+    /// The state of the connection to Dust.
     pub(crate) state: watch::Receiver<StoreState>,
     closing: Arc<watch::Sender<bool>>,
 }
@@ -34,15 +34,15 @@ impl Site {
         site.merge(html::assets()).with_state(self.clone())
     }
 
-    /// Ends the streams of events. They have no end of their own, so that a graceful shutdown would wait for ever.
+    /// Ends the streams of events. They have no end of their own, so that a graceful shutdown would wait forever.
     pub fn close(&self) {
         self.closing.send_replace(true);
     }
 
-    /// Waits until it is closed: for a graceful shutdown.
+    /// Waits until the site is closed, for a graceful shutdown.
     pub async fn closed(&self) {
         let mut closing = self.closing.subscribe();
-        // The sender is here, so that waiting cannot fail.
+        // `self` holds the sender, so that waiting cannot fail.
         let _ = closing.wait_for(|closing| *closing).await;
     }
 
@@ -53,13 +53,14 @@ impl Site {
         }
     }
 
-    /// Saves changes. If the parameters have the `revision` that a form began with, what others have changed since is a
+    /// Saves changes. If the parameters have the `revision` that the form had, a change of others since is a
     /// [`Conflict`](DustErr::Conflict).
     pub(crate) async fn save(&self, slug: &str, params: &Value) -> Result<link::Model, DustErr> {
         let seen = self.repo.get_versioned::<link::Entity>(slug).await?;
         let revision: Revision = match params.get("revision").and_then(Value::as_str) {
             Some(text) => serde_json::from_str(text).map_err(|error| {
-                DustErr::invalid_params(format!("`revision` is not one that was given: {error}")).with_source(error)
+                DustErr::invalid_params(format!("`revision` is not a revision of this site: {error}"))
+                    .with_source(error)
             })?,
             None => seen.revision,
         };

@@ -1,4 +1,4 @@
-//! The site without a browser: what scripts, other programs and forms without a script get.
+//! The site without a browser: responses to scripts, other programs and forms without a script.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,7 +43,7 @@ fn link(slug: &str, title: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_api_tells_what_is_wrong_by_field() {
+async fn api_returns_errors_by_field() {
     let (dust, router) = start().await;
     let (status, body) = call(&router, "POST", "/api/links", &json!({"slug": "A", "url": "javascript:alert(1)"})).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -65,7 +65,7 @@ async fn the_api_tells_what_is_wrong_by_field() {
 }
 
 #[tokio::test]
-async fn the_api_keeps_writers_apart() {
+async fn api_update_with_stale_revision_conflicts() {
     let (dust, router) = start().await;
     call(&router, "POST", "/api/links", &link("dust", "Dust")).await;
     let (_, seen) = call(&router, "GET", "/api/links/dust", &Value::Null).await;
@@ -113,7 +113,7 @@ async fn forms_work_without_a_script() {
 }
 
 #[tokio::test]
-async fn what_other_programs_write_is_shown_with_care() {
+async fn link_of_other_program_is_escaped_and_unsafe_url_is_no_link() {
     let record = json!({"title": "<b>A</b>", "url": "javascript:alert(1)", "note": "'\""});
     let seed = json!({"axum-live/links/a~1b c?": record}).to_string();
     let emulator = Emulator::builder().seed("local/dev", seed).start().await.unwrap();
@@ -129,7 +129,7 @@ async fn what_other_programs_write_is_shown_with_care() {
     dust.stop().await;
 }
 
-/// A page in a browser: the links that it shows, and the last id that it was sent.
+/// A page in a browser: its links, and the last id that it received.
 #[derive(Default)]
 struct Page {
     links: BTreeMap<String, String>,
@@ -138,7 +138,7 @@ struct Page {
 }
 
 impl Page {
-    /// Takes an event as the page's script does, and tells its name.
+    /// Applies an event as the page's script does, and returns its name.
     fn take(&mut self, event: &str) -> String {
         let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
         let (name, data) = (field("event:"), field("data:"));
@@ -160,7 +160,7 @@ impl Page {
         name.to_owned()
     }
 
-    /// Connects as a browser does, and takes events up to one; the names of those that are about links.
+    /// Connects as a browser does, applies events up to a matching one, and returns the names of those about links.
     async fn connect_until(&mut self, router: &Router, is_enough: impl Fn(&str) -> bool) -> Vec<String> {
         let mut request = Request::get("/events");
         if let Some(id) = &self.last_event_id {
@@ -191,14 +191,14 @@ impl Page {
 }
 
 #[tokio::test]
-async fn a_browser_that_comes_back_is_told_what_it_has_missed() {
+async fn browser_that_reconnects_receives_missed_events() {
     let (dust, router) = start().await;
     call(&router, "POST", "/api/links", &link("dust", "Dust")).await;
     let mut page = Page::default();
     assert_eq!(page.connect(&router).await, ["replay", "upserted", "current"]);
     assert_eq!(page.slugs(), ["dust"]);
 
-    // Nothing has happened since, neither for this process of the site nor for another.
+    // No op followed, for this process of the site and for another one.
     assert_eq!(page.connect(&router).await, ["current"]);
     let other = Site::new(&dust).await.unwrap().router();
     assert_eq!(page.connect(&other).await, ["current"]);
@@ -214,7 +214,7 @@ async fn a_browser_that_comes_back_is_told_what_it_has_missed() {
 }
 
 #[tokio::test]
-async fn a_browser_that_is_cut_off_at_any_event_of_a_replay_ends_with_the_whole_list() {
+async fn browser_cut_off_at_any_event_of_replay_ends_with_whole_list() {
     let (dust, router) = start().await;
     let all = ["a", "b", "c", "d"];
     for slug in all.into_iter().chain(["gone"]) {
@@ -224,7 +224,7 @@ async fn a_browser_that_is_cut_off_at_any_event_of_a_replay_ends_with_the_whole_
     before.connect(&router).await;
     call(&router, "DELETE", "/api/links/gone", &Value::Null).await;
     call(&router, "PATCH", "/api/links/d", &json!({"title": "New"})).await;
-    // For a page that is new, and for one that was away.
+    // For a new page, and for one that reconnects.
     for page in [Page::default(), before] {
         for events in 1..=all.len() + 2 {
             let mut page =

@@ -1,8 +1,8 @@
 //! The same verbs over HTTP.
 //!
-//! `cargo run -p http-tour` starts an emulator in this process and talks to it. With `DUST_STORE` and `DUST_TOKEN` in the
-//! environment (and `DUST_BASE_URL`, unless it is Dust's own) it talks to that server, below the prefix `http-tour`, and
-//! removes what it wrote.
+//! `cargo run -p http-tour` starts an emulator in this process and uses it. With `DUST_STORE` and `DUST_TOKEN` in the
+//! environment (and `DUST_BASE_URL` for another server than the hosted one) it uses that server, below the prefix
+//! `http-tour`, and removes its records.
 
 mod setting;
 
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// What works on every server.
+/// Shows the verbs that every server supports.
 async fn tour(repo: &DustRepo) -> Result<(), DustErr> {
     repo.delete_all::<setting::Entity>().await?;
 
@@ -72,9 +72,9 @@ async fn tour(repo: &DustRepo) -> Result<(), DustErr> {
     Ok(())
 }
 
-/// What happens when a server misbehaves: the emulator does it on demand.
+/// Shows the effect of server failures, which the emulator injects.
 async fn faults(repo: &DustRepo, emulator: &Emulator) -> Result<(), DustErr> {
-    title("A read survives a server that stumbles twice");
+    title("A read is retried after two failures of the server");
     emulator.faults().add(Fault::status(503).times(2));
     println!("  exists: {}, after {} requests", repo.exists::<setting::Entity>("search").await?, requests(emulator));
 

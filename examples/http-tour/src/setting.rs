@@ -1,4 +1,4 @@
-//! A feature's settings: map mode, because they only make sense together, and a JSON field.
+//! A feature's settings: map mode, because the fields depend on each other, and a JSON field.
 
 use dust_orm::entity::prelude::*;
 
@@ -18,7 +18,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A new setting, from whatever serializes as an object.
+/// A new setting, from parameters that serialize as an object.
 pub fn create(params: impl Serialize) -> Changeset<ActiveModel> {
     checked(Changeset::cast(
         ActiveModel::new(),
@@ -28,7 +28,7 @@ pub fn create(params: impl Serialize) -> Changeset<ActiveModel> {
     .validate_slug()
 }
 
-/// A change of a setting. Its key is not among the permitted columns: it says which setting is changed.
+/// A change of a setting. The key, which identifies the setting, is not among the permitted columns.
 pub fn edit(setting: Model, params: impl Serialize) -> Changeset<ActiveModel> {
     checked(Changeset::cast(
         setting.into_active_model(),
@@ -37,7 +37,7 @@ pub fn edit(setting: Model, params: impl Serialize) -> Changeset<ActiveModel> {
     ))
 }
 
-/// What must hold before it is written.
+/// The rules that a record meets before it is written.
 fn checked(setting: Changeset<ActiveModel>) -> Changeset<ActiveModel> {
     setting.validate_required(Entity::required_columns()).validate_number(Column::Percentage, 0..=100)
 }

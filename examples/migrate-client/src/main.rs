@@ -1,4 +1,5 @@
-//! `cargo run -p migrate-client`: both programs, each on an emulator of its own, and what their stores hold afterwards.
+//! `cargo run -p migrate-client`: runs both programs, each on an emulator of its own, and compares their stores
+//! afterwards.
 
 use dust_emulator::Emulator;
 use migrate_client::{Server, after, before};
@@ -7,17 +8,18 @@ use migrate_client::{Server, after, before};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (old, new) = (Emulator::start().await?, Emulator::start().await?);
 
-    let said_before = before::run(&Server::from(&old)).await.map_err(|(kind, message)| format!("{kind}: {message}"))?;
+    let output_before =
+        before::run(&Server::from(&old)).await.map_err(|(kind, message)| format!("{kind}: {message}"))?;
     println!("Before, in {}", requests(&old));
-    said_before.iter().for_each(|line| println!("  {line}"));
+    output_before.iter().for_each(|line| println!("  {line}"));
 
-    let said_after = after::run(&Server::from(&new)).await?;
+    let output_after = after::run(&Server::from(&new)).await?;
     println!("\nAfter, in {}", requests(&new));
-    said_after.iter().for_each(|line| println!("  {line}"));
+    output_after.iter().for_each(|line| println!("  {line}"));
 
-    println!("\nBoth say the same: {}", said_before == said_after);
+    println!("\nBoth print the same: {}", output_before == output_after);
     let purged = after::purge(&after::connect(&Server::from(&old))?).await?;
-    println!("Deleted softly before, and now for good: {purged}");
+    println!("Softly deleted before, and permanently now: {purged}");
     println!("Both stores hold the same: {}", old.export(&old.store())? == new.export(&new.store())?);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Both programs say the same and leave the same store behind.
+//! Both programs print the same and leave the same store.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ fn leaves(emulator: &Emulator) -> Leaves {
     serde_json::from_str(&emulator.export(&emulator.store()).unwrap()).unwrap()
 }
 
-/// Where they differ on purpose: a record with the mark of a soft delete counts as deleted.
+/// Removes the intended difference: a record with the mark of a soft delete counts as deleted.
 fn without_soft_deletes(mut leaves: Leaves) -> Leaves {
     let marked = leaves.keys().filter_map(|path| path.strip_suffix("deleted_at")).map(str::to_owned);
     for record in marked.collect::<Vec<_>>() {
@@ -24,12 +24,12 @@ fn without_soft_deletes(mut leaves: Leaves) -> Leaves {
 }
 
 #[tokio::test]
-async fn both_programs_leave_the_same_store() {
+async fn both_programs_leave_same_store() {
     let (old, new) = (Emulator::start().await.unwrap(), Emulator::start().await.unwrap());
-    let said = before::run(&Server::from(&old)).await.unwrap();
-    assert_eq!(after::run(&Server::from(&new)).await.unwrap(), said);
+    let output = before::run(&Server::from(&old)).await.unwrap();
+    assert_eq!(after::run(&Server::from(&new)).await.unwrap(), output);
     assert_eq!(
-        said,
+        output,
         [
             "imported 3",
             "refused: title can't be blank",
@@ -64,21 +64,21 @@ fn writes(emulator: &Emulator) -> usize {
 
 /// The new program on the store of the old one.
 #[tokio::test]
-async fn purging_makes_the_old_store_the_new_one() {
+async fn purge_of_old_store_leaves_store_of_new_program() {
     let (old, new) = (Emulator::start().await.unwrap(), Emulator::start().await.unwrap());
     before::run(&Server::from(&old)).await.unwrap();
     after::run(&Server::from(&new)).await.unwrap();
 
     let dust = after::connect(&Server::from(&old)).unwrap();
-    assert!(dust.exists::<after::link::Entity>("sea-orm").await.unwrap(), "the new entity does not know the mark");
+    assert!(dust.exists::<after::link::Entity>("sea-orm").await.unwrap(), "the new entity has no field for the mark");
     assert_eq!(after::purge(&dust).await.unwrap(), 1);
     assert_eq!(leaves(&old), leaves(&new));
     assert_eq!(after::purge(&dust).await.unwrap(), 0);
 }
 
-/// What N requests for one record cost, and one batch does not.
+/// The drawback of N requests for one record, which a batch does not have.
 #[tokio::test]
-async fn half_a_record_is_left_before_and_none_after() {
+async fn failed_insert_leaves_partial_record_before_and_none_after() {
     let (old, new) = (Emulator::start().await.unwrap(), Emulator::start().await.unwrap());
     let params = json!({"slug": "dust", "title": "Dust", "url": "https://dustlayer.io"});
 

@@ -1,4 +1,4 @@
-//! The main job, end to end: an entity in Dust, on a store embedded in this process.
+//! The main verbs: an entity in Dust, on a store embedded in this process.
 //!
 //! `cargo run -p quickstart`, or `cargo run -p quickstart -- dev.redb` to keep the store in a file.
 
@@ -41,7 +41,7 @@ async fn main() -> Result<(), DustErr> {
     println!("  find_by_id(nobody): {:?}", repo.find_by_id::<link::Entity>("nobody").await?);
     println!("  exists(dust): {}", repo.exists::<link::Entity>("dust").await?);
 
-    title("Compare-and-swap: of two writers who saw the same state, one wins");
+    title("Compare-and-swap: of two updates of the same state, one conflicts");
     let Some(seen) = repo.find_versioned::<link::Entity>("dust").await? else { return Ok(()) };
     let mut mine = seen.model.clone().into_active_model();
     mine.note = Set(Some("read me".into()));
@@ -53,7 +53,7 @@ async fn main() -> Result<(), DustErr> {
     title("Insert or fail");
     println!("  {}", repo.insert(dust.into_active_model()).if_absent().await.unwrap_err());
 
-    title("A batch: all of it or nothing");
+    title("An atomic batch");
     let edit = link::edit(seen.model, json!({"title": "Dust, a reactive store"}));
     let new = json!({"slug": "sea-orm", "title": "SeaORM", "url": "https://www.sea-ql.org/SeaORM"});
     let written = repo

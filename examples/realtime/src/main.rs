@@ -1,7 +1,7 @@
-//! Two processes on one server, each seeing what the other writes, and a server that crashes between them.
+//! Two processes on one server that receive each other's writes, also after a crash of the server.
 //!
-//! `cargo run -p realtime` starts itself three more times: as the server, as Ada and as Bob. It tells them what to do, shows
-//! what they say, and ends well only if both have the same notes in the end.
+//! `cargo run -p realtime` starts itself three more times: as the server, as Ada and as Bob. It sends them commands,
+//! prints their output, and succeeds only if both have the same notes at the end.
 
 mod note;
 mod person;
@@ -29,41 +29,41 @@ async fn story() -> Result<(), Failure> {
 
     title("A server, and two processes that mirror its store");
     let mut server = Process::start("server", &["server", directory, "0"])?;
-    let url = server.says("listens on ").await?;
+    let url = server.expect_line("listens on ").await?;
     let port = url.rsplit(':').next().ok_or("the address has no port")?.to_owned();
     let mut ada = Process::start("ada", &["person", "ada", &url])?;
     let mut bob = Process::start("bob", &["person", "bob", &url])?;
-    ada.says("live").await?;
-    bob.says("live").await?;
+    ada.expect_line("live").await?;
+    bob.expect_line("live").await?;
 
-    title("Each sees what the other writes");
-    ada.hear("hello from Ada").await?;
-    bob.says("sees ada: hello from Ada").await?;
-    bob.hear("hello from Bob").await?;
-    ada.says("sees bob: hello from Bob").await?;
+    title("Each sees the writes of the other");
+    ada.send_line("hello from Ada").await?;
+    bob.expect_line("sees ada: hello from Ada").await?;
+    bob.send_line("hello from Bob").await?;
+    ada.expect_line("sees bob: hello from Bob").await?;
 
-    title("The server is killed: both read on, and a write waits");
+    title("The server is killed: both continue to read, and a write waits");
     server.kill().await?;
-    ada.says("offline").await?;
-    bob.says("offline").await?;
-    ada.hear("list").await?;
-    ada.says("has ").await?;
-    ada.hear("written while the server was away").await?;
+    ada.expect_line("offline").await?;
+    bob.expect_line("offline").await?;
+    ada.send_line("list").await?;
+    ada.expect_line("has ").await?;
+    ada.send_line("written while the server was away").await?;
 
-    title("It starts again on its file: both heal");
+    title("It starts again on its file: both reconnect");
     let mut server = Process::start("server", &["server", directory, &port])?;
-    server.says("listens on ").await?;
-    ada.says("wrote written while the server was away").await?;
-    bob.says("sees ada: written while the server was away").await?;
-    bob.hear("welcome back").await?;
-    ada.says("sees bob: welcome back").await?;
-    // Ada may hear of it before Bob does: his mirror has it when his write has returned.
-    bob.says("wrote welcome back").await?;
+    server.expect_line("listens on ").await?;
+    ada.expect_line("wrote written while the server was away").await?;
+    bob.expect_line("sees ada: written while the server was away").await?;
+    bob.send_line("welcome back").await?;
+    ada.expect_line("sees bob: welcome back").await?;
+    // Ada may receive it before Bob prints it: his mirror has it when his write has returned.
+    bob.expect_line("wrote welcome back").await?;
 
     title("Both have the same");
-    ada.hear("list").await?;
-    bob.hear("list").await?;
-    let (hers, his) = (ada.says("has ").await?, bob.says("has ").await?);
+    ada.send_line("list").await?;
+    bob.send_line("list").await?;
+    let (hers, his) = (ada.expect_line("has ").await?, bob.expect_line("has ").await?);
     for process in [ada, bob, server] {
         process.end().await?;
     }

@@ -1,4 +1,4 @@
-//! What the two write to each other.
+//! A note of one process to the other.
 
 use dust_orm::entity::prelude::*;
 

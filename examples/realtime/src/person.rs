@@ -1,4 +1,4 @@
-//! A process with a mirror of the store: it does what its input says, and tells what it sees.
+//! A process with a mirror of the store: it runs the commands of its input, and prints the events.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{Failure, note};
 
 pub async fn run(name: &str, url: &str) -> Result<(), Failure> {
     let client = SyncClient::builder().base_url(url).store(STORE).token(TOKEN).start().await?;
-    // Without `wait_for_connection` a write fails at once while the server is away.
+    // Without `wait_for_connection` a write fails at once while the server is unreachable.
     let repo = DustRepo::builder().client(&client, STORE).wait_for_connection(Duration::from_secs(30)).build()?;
     let mut changes = repo.subscribe::<note::Entity>().with_current().await?;
     let mut states = std::pin::pin!(client.states(STORE)?);
@@ -45,7 +45,7 @@ pub async fn run(name: &str, url: &str) -> Result<(), Failure> {
                     written += 1;
                     let slug = format!("{name}-{written}");
                     let note = note::Model { slug, author: name.to_owned(), text: text.to_owned() };
-                    // It may wait for a connection; meanwhile there are other things to do.
+                    // A task of its own, since it may wait for a connection.
                     tokio::spawn(write(repo.clone(), note));
                 }
             },

@@ -1,4 +1,4 @@
-//! A child process that is told lines, and says lines.
+//! A child process that reads lines and prints lines.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::Failure;
 
-/// How long anything may take that is certain to come.
+/// Time limit for an expected line.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Process {
@@ -33,17 +33,17 @@ impl Process {
         Ok(Process { name, child, input, lines: BufReader::new(output).lines() })
     }
 
-    /// Tells it something.
-    pub async fn hear(&mut self, line: &str) -> Result<(), Failure> {
+    /// Sends a line to its input.
+    pub async fn send_line(&mut self, line: &str) -> Result<(), Failure> {
         Ok(self.input.write_all(format!("{line}\n").as_bytes()).await?)
     }
 
-    /// Waits until it says something that begins like this, shows all that it says until then, and answers the rest.
-    pub async fn says(&mut self, beginning: &str) -> Result<String, Failure> {
+    /// Waits for a line with this beginning, prints all lines up to it, and returns the rest of the line.
+    pub async fn expect_line(&mut self, beginning: &str) -> Result<String, Failure> {
         loop {
             let line = timeout(PATIENCE, self.lines.next_line()).await;
-            let line = line.map_err(|_| format!("{} does not say `{beginning}`", self.name))??;
-            let line = line.ok_or_else(|| format!("{} has ended without saying `{beginning}`", self.name))?;
+            let line = line.map_err(|_| format!("{} does not print `{beginning}`", self.name))??;
+            let line = line.ok_or_else(|| format!("{} has ended without printing `{beginning}`", self.name))?;
             println!("  {:6} {line}", self.name);
             if let Some(rest) = line.strip_prefix(beginning) {
                 return Ok(rest.to_owned());
@@ -51,12 +51,12 @@ impl Process {
         }
     }
 
-    /// Kills it, with no chance to put anything in order.
+    /// Kills it without a shutdown.
     pub async fn kill(mut self) -> Result<(), Failure> {
         Ok(self.child.kill().await?)
     }
 
-    /// Ends its input, and waits until it has ended, too.
+    /// Closes its input, and waits until it ends.
     pub async fn end(mut self) -> Result<(), Failure> {
         drop(self.input);
         let status = timeout(PATIENCE, self.child.wait()).await??;

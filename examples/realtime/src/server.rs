@@ -6,13 +6,13 @@ use tokio::io::{AsyncReadExt, stdin};
 use crate::Failure;
 
 pub const STORE: &str = "acme/notes";
-/// Both processes, and the server after it has started again, have to know it.
+/// The token of both processes and of the server, also after its restart.
 pub const TOKEN: &str = "dust_tok_realtime";
 
 pub async fn run(directory: &str, port: u16) -> Result<(), Failure> {
     let emulator = Emulator::builder().data_dir(directory).port(port).store(STORE).secret(TOKEN).start().await?;
     println!("listens on {}", emulator.url());
-    // Until the input ends, or it is killed.
+    // Runs until the input ends, or the process is killed.
     stdin().read_to_end(&mut Vec::new()).await?;
     emulator.stop().await;
     Ok(())

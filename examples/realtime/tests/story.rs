@@ -1,12 +1,12 @@
-//! Runs the example as a reader would, and holds it to its word.
+//! Runs the example as a reader does, and checks its output.
 
 use std::process::Command;
 
 #[test]
-fn both_see_each_other_and_end_equal_after_the_server_was_killed() {
+fn both_processes_end_equal_after_server_kill() {
     let output = Command::new(env!("CARGO_BIN_EXE_realtime")).output().unwrap();
-    let (told, complaints) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{told}\n{complaints}");
+    let (printed, complaints) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{printed}\n{complaints}");
     for line in [
         "bob    sees ada: hello from Ada",
         "ada    sees bob: hello from Bob",
@@ -15,6 +15,6 @@ fn both_see_each_other_and_end_equal_after_the_server_was_killed() {
         "ada    sees bob: welcome back",
         "yes: the same four notes",
     ] {
-        assert_eq!(told.matches(line).count(), 1, "{line:?} once in\n{told}");
+        assert_eq!(printed.matches(line).count(), 1, "{line:?} once in\n{printed}");
     }
 }

@@ -1,4 +1,4 @@
-//! Feature settings live in Dust only: whoever turns a feature on wants every process to know, and needs no migration.
+//! Feature settings are stored in Dust only: every process receives a change, and a new setting needs no migration.
 
 use dust_orm::entity::prelude::*;
 
@@ -17,18 +17,18 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A new feature, from whatever serializes as an object.
+/// A new feature, from parameters that serialize as an object.
 pub fn create(params: impl Serialize) -> Changeset<ActiveModel> {
     checked(Changeset::cast(ActiveModel::new(), params, [Column::Name, Column::Enabled, Column::FromCents]))
         .validate_slug()
 }
 
-/// A change of a feature. Its key is not among the permitted columns: it says which feature is changed.
+/// A change of a feature. The key, which identifies the feature, is not among the permitted columns.
 pub fn edit(feature: Model, params: impl Serialize) -> Changeset<ActiveModel> {
     checked(Changeset::cast(feature.into_active_model(), params, [Column::Enabled, Column::FromCents]))
 }
 
-/// What must hold before it is written.
+/// The rules that a record meets before it is written.
 fn checked(feature: Changeset<ActiveModel>) -> Changeset<ActiveModel> {
     feature.validate_required(Entity::required_columns()).validate_number(Column::FromCents, 0..=1_000_000)
 }

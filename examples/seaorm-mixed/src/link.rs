@@ -1,5 +1,5 @@
-//! Links live in both: SQL can search them, Dust shows them to whoever listens. One `Model`, one `ActiveModel`, one
-//! changeset.
+//! Links are stored in both: SQL searches them, Dust sends their changes to subscribers. One `Model`, one
+//! `ActiveModel`, one changeset.
 
 use dust_orm::entity::prelude::*;
 
@@ -19,12 +19,12 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A new link, from whatever serializes as an object.
+/// A new link, from parameters that serialize as an object.
 pub fn create(params: impl Serialize) -> Changeset<ActiveModel> {
     checked(Changeset::cast(ActiveModel::new(), params, [Column::Slug, Column::Title, Column::Url, Column::Note]))
 }
 
-/// Changes of a link. The slug is its key, which stays.
+/// A change of a link. The slug is its key, which cannot change.
 pub fn edit(link: Model, params: impl Serialize) -> Changeset<ActiveModel> {
     checked(Changeset::cast(link.into_active_model(), params, [Column::Title, Column::Url, Column::Note]))
 }

@@ -1,22 +1,22 @@
 //! A SeaORM application that keeps orders in SQL, feature settings in Dust, and links in both.
 //!
-//! `cargo run -p seaorm-mixed` needs nothing: the database is SQLite in memory, and Dust an emulator in this process. A
-//! URL as the argument is another database (`sqlite://shop.db?mode=rwc`, `postgres://…`, `mysql://…`), whose tables
-//! `shop_*` are made anew. With `DUST_STORE` and `DUST_TOKEN` in the environment the Dust store is that one, below the
-//! prefix `seaorm-mixed`.
+//! `cargo run -p seaorm-mixed` needs no set-up: the database is SQLite in memory, and Dust an emulator in this process.
+//! A URL as the argument is another database (`sqlite://shop.db?mode=rwc`, `postgres://…`, `mysql://…`), whose tables
+//! `shop_*` are dropped and created. With `DUST_STORE` and `DUST_TOKEN` in the environment it uses that Dust store,
+//! below the prefix `seaorm-mixed`.
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
 //! | `order`, `outbox` | SQL only, with SeaORM's migrations; an order has a changeset |
 //! | `feature` | Dust only |
 //! | `link` | in both |
-//! | `shop` | what a web handler would call: both in one request |
+//! | `shop` | functions for web handlers: both in one request |
 //!
-//! # The seams
+//! # Atomicity
 //!
-//! An SQL transaction is atomic, and so is a Dust batch, but nothing is atomic over both. So one side has to be first, and
-//! something has to remember what the other side still lacks. Here SQL is first, and a row of the outbox, written in
-//! the same transaction, remembers: the README beside this file says what that means for each failure.
+//! An SQL transaction is atomic, and so is a Dust batch, but nothing is atomic over both. So one side is written first,
+//! and the writes that the other side still lacks are recorded. Here SQL is first, and the record is a row of the
+//! outbox, written in the same transaction. The README beside this file lists the result of each failure.
 
 mod feature;
 mod link;
@@ -82,7 +82,7 @@ async fn story(db: &DatabaseConnection, dust: &DustRepo, emulator: Option<&Emula
     println!("  links in Dust: {}", dust.all::<link::Entity>().await?.len());
 
     if let Some(emulator) = emulator {
-        title("Dust does not answer, after SQL has committed: the order stands, the outbox remembers its link");
+        title("Dust does not answer, after SQL has committed: the order is valid, the outbox has its link");
         emulator.faults().add(Fault::close().applied().writes());
         let params = json!({"reference": "A-3", "email": "eve@example.com", "item": "stickers", "quantity": 1});
         show(&shop::place_order(db, dust, params).await?);
@@ -91,19 +91,19 @@ async fn story(db: &DatabaseConnection, dust: &DustRepo, emulator: Option<&Emula
         println!("  waiting in the outbox: {}", shop::pending(db).await?);
     }
 
-    title("An edit: SQL has it at once, and the outbox brings it to Dust");
+    title("An edit: SQL has it at once, and the outbox publishes it to Dust");
     shop::edit_link(db, "order-1", json!({"note": "on its way"})).await?;
     println!("  published: {}", shop::publish_pending(db, dust).await?.published);
     let note = dust.get::<link::Entity>("order-1").await?.note.unwrap_or_default();
     println!("  the note of order 1 in Dust: {note}");
 
-    title("What Dust cannot answer, SQL can: the links to stickers, newest first");
+    title("A query that needs SQL: the links to stickers, newest first");
     let stickers = link::Entity::find().filter(link::Column::Title.contains("stickers"));
     for link in stickers.order_by_desc(link::Column::Slug).all(db).await? {
         println!("  {:<8} {:<13} {}", link.slug, link.title, link.url);
     }
 
-    title("SQL code that asks Dust");
+    title("SQL code that reads from Dust");
     println!("  {}", shop::overview(db, dust).await?);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Orders live in SQL only. `DeriveChangeset` gives them the changesets that Dust entities have.
+//! Orders are stored in SQL only. `DeriveChangeset` adds the changesets that Dust entities have.
 
 use dust_orm::entity::prelude::*;
 
@@ -23,7 +23,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// What a customer may send. The total is ours to say: it is worked out when everything else is known to be right.
+/// A new order from the parameters of a customer. The shop computes the total, after all other fields are valid.
 pub fn create(params: impl Serialize, free_shipping_from: Option<i64>) -> Changeset<ActiveModel> {
     Changeset::cast(ActiveModel::new(), params, [Column::Reference, Column::Email, Column::Item, Column::Quantity])
         .validate_required([Column::Reference, Column::Email, Column::Item, Column::Quantity])

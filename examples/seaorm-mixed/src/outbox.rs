@@ -1,8 +1,8 @@
-//! The links that SQL has and Dust may not have yet.
+//! The outbox: an entry for each link that SQL has and Dust may lack.
 //!
-//! An entry is written in the transaction that writes the link. It only names the link: what Dust gets is the link as
-//! SQL has it when it is published, so the entries of one link need no order. An entry goes when Dust has the link, and
-//! only if it was there before the link was read: an edit that commits in between has an entry of its own, which stays.
+//! An entry is written in the transaction that writes the link. It only names the link: the worker publishes the link
+//! as SQL has it at that moment, so the entries of one link need no order. An entry is removed when Dust has the link,
+//! if it existed before the link was read: an edit that commits in between has an entry of its own, which stays.
 
 use dust_orm::entity::prelude::*;
 use dust_orm::{DustErr, DustRepo, ErrKind};
@@ -13,7 +13,7 @@ use crate::link;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "shop_outbox")]
 pub struct Model {
-    /// No number is given twice, not even after its entry was deleted.
+    /// Numbers are not reused, also after their entry was deleted.
     #[sea_orm(primary_key)]
     pub id: i32,
     pub link_slug: String,
@@ -26,17 +26,17 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Remembers that Dust lacks a link as SQL has it. Call it in the transaction that writes the link, after the write.
+/// Records that Dust lacks a link as SQL has it. Call it in the transaction that writes the link, after the write.
 pub async fn remember(sql: &impl ConnectionTrait, slug: &str) -> Result<(), DbErr> {
     ActiveModel { id: NotSet, link_slug: Set(slug.to_owned()), refused: Set(None) }.insert(sql).await?;
     Ok(())
 }
 
-/// A link on its way to Dust.
+/// A link to publish to Dust.
 pub struct Pending {
     slug: String,
     entries: Vec<i32>,
-    /// `None` where SQL has no such link any more.
+    /// The link, or `None` if SQL has deleted it.
     link: Option<link::Model>,
 }
 
@@ -48,9 +48,9 @@ impl Pending {
         Ok(Pending { slug: slug.to_owned(), entries, link: link::Entity::find_by_id(slug).one(db).await? })
     }
 
-    /// Brings the link to Dust and removes the entries that were read, or keeps them with the reason of a refusal.
+    /// Writes the link to Dust and removes the entries that were read, or keeps them with the reason of a refusal.
     pub async fn publish(self, db: &DatabaseConnection, dust: &DustRepo) -> Result<(), DustErr> {
-        // Both may be done twice: an insert is an upsert, and what is absent may be deleted.
+        // Both are safe to repeat: an insert is an upsert, and deleting an absent record succeeds.
         let written = match self.link {
             Some(link) => dust.insert(link.into_active_model()).await.map(drop),
             None => dust.delete_by_id::<link::Entity>(&self.slug).await.map(drop),
@@ -60,7 +60,7 @@ impl Pending {
             Ok(()) => {
                 let gone = Entity::delete_many().filter(mine).exec(db).await?;
                 if gone.rows_affected < self.entries.len() as u64 {
-                    // Another publisher was here, perhaps with a newer link, which this one may have replaced.
+                    // Another publisher ran, perhaps with a newer link, which this one may have replaced.
                     remember(db, &self.slug).await?;
                 }
                 Ok(())
@@ -76,7 +76,8 @@ impl Pending {
     }
 }
 
-/// Tells an error of this record, which comes again however often it is sent, from one of the store or the network.
+/// True if the error concerns this record and a repetition fails in the same way, unlike errors of the store or the
+/// network.
 pub fn is_refusal(error: &DustErr) -> bool {
     !error.is_retryable() && !matches!(error.kind(), ErrKind::Timeout | ErrKind::Unauthorized | ErrKind::Database)
 }

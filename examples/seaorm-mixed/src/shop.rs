@@ -1,4 +1,5 @@
-//! What a web handler would call. Each function takes the database and the repo, and `?` carries the errors of both.
+//! The functions for web handlers. Each has the database and the repo as parameters, and `?` converts the errors of
+//! both.
 
 use dust_orm::changeset::Action;
 use dust_orm::{DustErr, DustRepo, ErrKind, Errors};
@@ -9,17 +10,16 @@ use serde_json::{Value, json};
 
 use crate::{feature, link, order, outbox};
 
-/// An order that stands.
+/// A committed order.
 pub struct Placed {
     pub order: order::Model,
-    /// Whether its link has reached Dust as well. If not, [`publish_pending`] brings it there later.
+    /// The outcome of the write of its link to Dust. After an error [`publish_pending`] publishes it later.
     pub published: Result<(), DustErr>,
 }
 
-/// Places an order: settings from Dust, order and link in one SQL transaction, then the same link in Dust.
-///
-/// An error means that there is no order. Once the transaction is committed there is one, whatever becomes of Dust: to
-/// answer with an error then would only make the customer order again.
+/// Places an order: settings from Dust, order and link in one SQL transaction, then the same link in Dust. An error
+/// means that there is no order. Once the transaction is committed there is one, also if the write to Dust fails: an
+/// error would make the customer order again.
 pub async fn place_order(db: &DatabaseConnection, dust: &DustRepo, params: Value) -> Result<Placed, DustErr> {
     let free_shipping = dust.find_by_id::<feature::Entity>("free-shipping").await?; // DustErr
     let free_from = free_shipping.filter(|feature| feature.enabled).map(|feature| feature.from_cents);
@@ -28,7 +28,7 @@ pub async fn place_order(db: &DatabaseConnection, dust: &DustRepo, params: Value
     let sql = db.begin().await?; // DbErr; any `?` before the commit rolls back
     let order = order.insert(&sql).await.map_err(taken)?;
     let link = link::create(link_to(&order)).apply()?;
-    let link = link.insert(&sql).await?; // the ActiveModel that Dust would take, too
+    let link = link.insert(&sql).await?; // the ActiveModel that Dust accepts, too
     outbox::remember(&sql, &link.slug).await?;
     sql.commit().await?;
 
@@ -36,7 +36,7 @@ pub async fn place_order(db: &DatabaseConnection, dust: &DustRepo, params: Value
     Ok(Placed { order, published })
 }
 
-/// Edits a link in SQL. [`publish_pending`] brings it to Dust.
+/// Edits a link in SQL. [`publish_pending`] writes it to Dust.
 pub async fn edit_link(db: &DatabaseConnection, slug: &str, params: Value) -> Result<link::Model, DustErr> {
     let sql = db.begin().await?;
     let link = link::Entity::find_by_id(slug).one(&sql).await?.ok_or(DustErr::not_found(slug))?;
@@ -58,14 +58,12 @@ pub struct Swept {
     /// The slugs of the links that Dust refused, with the reasons. Their entries stay, and an edit of the link tries
     /// again.
     pub refused: Vec<(String, DustErr)>,
-    /// The first error of the store or the network. The entries stay for the next time.
+    /// The first error of the store or the network. The entries stay for the next run.
     pub failed: Option<DustErr>,
 }
 
-/// Brings to Dust what could not be brought there before, oldest first.
-///
-/// An application runs it now and then in one place. Publishing twice does no harm. A link that Dust refuses does not
-/// hold up the others.
+/// Publishes the links of the outbox to Dust, oldest first. An application runs it at intervals in one process.
+/// Publishing twice is safe. A link that Dust refuses does not delay the others.
 pub async fn publish_pending(db: &DatabaseConnection, dust: &DustRepo) -> Result<Swept, DbErr> {
     let mut swept = Swept::default();
     for slug in waiting(db).await? {
@@ -73,7 +71,7 @@ pub async fn publish_pending(db: &DatabaseConnection, dust: &DustRepo) -> Result
             Ok(()) => swept.published += 1,
             Err(error) if outbox::is_refusal(&error) => swept.refused.push((slug, error)),
             Err(error) => {
-                // An answer that was lost, or a fault of the server, may be a matter of this link only.
+                // A lost answer or an error of the server may concern this link only.
                 let goes_on = matches!(error.kind(), ErrKind::Timeout | ErrKind::Http);
                 swept.failed.get_or_insert(error);
                 if !goes_on {
@@ -102,7 +100,7 @@ pub async fn pending(db: &DatabaseConnection) -> Result<u64, DbErr> {
     outbox::Entity::find().count(db).await
 }
 
-/// Code that speaks SeaORM's `DbErr` may ask Dust too: `?` converts in this direction as well.
+/// Code that returns SeaORM's `DbErr` can use Dust too: `?` converts in this direction as well.
 pub async fn overview(db: &DatabaseConnection, dust: &DustRepo) -> Result<String, DbErr> {
     let orders = order::Entity::find().count(db).await?;
     let features = dust.all::<feature::Entity>().await?;
@@ -118,7 +116,7 @@ fn link_to(order: &order::Model) -> Value {
     })
 }
 
-/// A reference that is taken is the customer's to mend, so it becomes an error of that field.
+/// The customer can change a reference that is taken, so it becomes an error of that field.
 fn taken(error: DbErr) -> DustErr {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => {

@@ -1,4 +1,4 @@
-//! Runs the example as a reader would, and holds it to its word.
+//! Runs the example as a reader does, and checks its output.
 
 use std::process::Command;
 
@@ -15,19 +15,19 @@ One request: settings from Dust, order and link to SQL, the same link to Dust
   the link of order 1 is the same in both: true
 ";
 
-/// The story on a database; everything that is printed.
+/// Runs the example on a database, and returns its output.
 fn run(url: Option<&str>) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_seaorm-mixed"));
     command.args(url).env_remove("DUST_STORE");
     let output = command.output().unwrap();
-    let (told, complaints) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{told}\n{complaints}");
-    told
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
+    printed
 }
 
-/// Where a number that was rolled back is not given again, the third order is number 4.
-fn check(told: &str, third: u8) {
-    assert!(told.starts_with(STORY), "{told}");
+/// Checks the output. The third order has the number 4 on a database that does not reuse numbers after a rollback.
+fn check(printed: &str, third: u8) {
+    assert!(printed.starts_with(STORY), "{printed}");
     let late =
         format!("  order {third}: 1 stickers for 6.50 EUR\n  its link is not known to be in Dust: no clear answer");
     let newest =
@@ -41,17 +41,17 @@ fn check(told: &str, third: u8) {
         "  published: 1\n  the note of order 1 in Dust: on its way\n",
         "  3 orders; features that are on: free-shipping\n",
     ] {
-        assert!(told.contains(passage), "{passage}\nis not in\n{told}");
+        assert!(printed.contains(passage), "{passage}\nis not in\n{printed}");
     }
 }
 
 #[test]
-fn is_told_with_nothing_given() {
+fn example_runs_without_arguments() {
     check(&run(None), 3);
 }
 
 #[test]
-fn is_told_again_on_a_database_that_stays() {
+fn example_runs_twice_on_same_database() {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}?mode=rwc", directory.path().join("shop.db").display());
     check(&run(Some(&url)), 3);
@@ -59,7 +59,7 @@ fn is_told_again_on_a_database_that_stays() {
 }
 
 #[test]
-fn is_told_on_postgresql() {
+fn example_runs_on_postgresql() {
     match std::env::var("DUST_TEST_POSTGRES_URL") {
         Ok(url) => check(&run(Some(&url)), 4),
         Err(_) => eprintln!("SKIPPED: DUST_TEST_POSTGRES_URL names no database"),

@@ -1,4 +1,4 @@
-//! Tests of the derives of `dust-orm`, in `tests/`; here is what they share.
+//! Helpers for the tests of the derives of `dust-orm`, which are in `tests/`.
 
 #![allow(clippy::expect_used, reason = "a panic here is a test that fails")]
 
@@ -9,15 +9,16 @@ use dust_orm::entity::{DustEntity, Fields};
 use dust_orm::sea_orm::{ActiveModelTrait, IntoActiveModel, TryIntoModel};
 use serde::Serialize;
 
-/// Writes every field of a model as JSON and reads it back, field by field, as text and as a value; also the key.
+/// Checks that every field of a model, and the key, reads back as it was written, as text and as a JSON value.
 ///
-/// The model that comes back is the one that went in, and what is written is what serde writes of the whole model.
+/// The model that is read equals the one that was written, and the fields have the JSON that serde writes for the
+/// model.
 pub fn round_trip<E>(model: &E::Model)
 where
     E: DustEntity,
     E::Model: Serialize + PartialEq + Debug,
 {
-    // Through the text, because `serde_json::to_value` widens an `f32`, which its text does not.
+    // By way of text, because `serde_json::to_value` widens an `f32`, and text does not.
     let whole = serde_json::to_string(model).expect("the model serializes");
     let whole: serde_json::Value = serde_json::from_str(&whole).expect("the model is JSON");
     let written = model.clone().into_active_model();
@@ -63,7 +64,8 @@ pub fn read_field<E: DustEntity>(column: E::Column, text: &str) -> Result<E::Act
     Ok(model)
 }
 
-/// Runs something on a store in memory, which is that of the thread: a new one for every case of a property takes long.
+/// Runs a future on a store in memory that the tests of a thread share: a new store for every case of a property is
+/// slow.
 pub fn embedded<T>(run: impl AsyncFnOnce(&DustRepo) -> T) -> T {
     thread_local! {
         static REPO: DustRepo = DustRepo::embedded();

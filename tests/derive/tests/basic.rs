@@ -1,4 +1,4 @@
-//! The entity of the README: what the derive says of it, field by field.
+//! The metadata that the derive generates for the entity of the README.
 
 #![allow(unreachable_pub, reason = "entities are written as in an application")]
 
@@ -26,7 +26,7 @@ mod link {
 }
 
 #[test]
-fn says_where_and_how_records_live() {
+fn entity_has_prefix_mode_and_key_case() {
     assert_eq!(link::Entity::PREFIX, ["reading", "links"]);
     assert_eq!(link::Entity::MODE, StorageMode::Map);
     assert_eq!(link::Entity::KEY_CASE, KeyCase::Any);
@@ -34,7 +34,7 @@ fn says_where_and_how_records_live() {
 }
 
 #[test]
-fn describes_the_fields() {
+fn fields_have_names_and_positions() {
     let fields: Vec<_> =
         link::ActiveModel::FIELDS.iter().map(|f| (f.name, f.key, f.required, f.nullable, f.skipped)).collect();
     assert_eq!(
@@ -52,7 +52,7 @@ fn describes_the_fields() {
 }
 
 #[test]
-fn keeps_values_and_states() {
+fn active_model_keeps_values_and_states() {
     let mut one = link::ActiveModel { title: Set("Dust".into()), ..Default::default() };
     let position = link::ActiveModel::position(link::Column::Title);
     assert_eq!(one.state(position), FieldState::Set);
@@ -65,7 +65,7 @@ fn keeps_values_and_states() {
     other.copy_field(&one, position);
     assert_eq!(other.title, Unchanged("Dust".into()));
     other.set_state(position, FieldState::Set);
-    assert!(other.same_value(&one, position), "the state is no part of the value");
+    assert!(other.same_value(&one, position), "the state is not part of the value");
     other.set_state(position, FieldState::NotSet);
     assert_eq!(other.title, NotSet);
     other.set_state(position, FieldState::Set);
@@ -78,13 +78,13 @@ fn keeps_values_and_states() {
 }
 
 #[test]
-fn refuses_to_serialize_what_is_not_set() {
+fn field_not_set_refuses_to_serialize() {
     let error = link::ActiveModel::default().serialize_field(1, serde_json::value::Serializer).unwrap_err();
     assert_eq!(error.to_string(), "the field is not set");
 }
 
 #[test]
-fn a_position_past_the_end_is_harmless() {
+fn position_past_end_is_ignored() {
     let mut model = link::ActiveModel::default();
     let before = model.clone();
     assert!(model.serialize_field(4, serde_json::value::Serializer).is_err());
@@ -98,7 +98,7 @@ fn a_position_past_the_end_is_harmless() {
 }
 
 #[test]
-fn the_key_is_a_path_segment() {
+fn key_is_one_path_segment() {
     let mut model = link::ActiveModel::default();
     assert_eq!(link::Entity::key_segment(&model), None);
     link::Entity::set_key(&mut model, "a/b~c").unwrap();

@@ -1,4 +1,4 @@
-//! Changesets over the field types of other crates: what a form sends is read as serde reads it.
+//! Changesets over the field types of other crates: parameters of a form are read as serde reads them.
 
 #![allow(unreachable_pub, reason = "entities are written as in an application")]
 
@@ -37,7 +37,7 @@ fn cast(params: Value) -> Changeset<ActiveModel> {
 }
 
 #[test]
-fn reads_what_a_form_sends() {
+fn cast_reads_form_parameters() {
     let form = json!({
         "id": "67e55044-10b1-426f-9247-bb680e5fe0c8",
         "day": "2026-11-22",
@@ -60,9 +60,10 @@ fn reads_what_a_form_sends() {
 }
 
 #[test]
-fn refuses_what_is_none() {
+fn cast_of_wrong_text_is_invalid() {
     let params = json!({
-        "id": "67e5", "day": "2026-02-30", "starts": "tomorrow", "ends": 7, "price": "12,50", "seats": ["one"], "labels": "a",
+        "id": "67e5", "day": "2026-02-30", "starts": "tomorrow", "ends": 7, "price": "12,50", "seats": ["one"],
+        "labels": "a",
     });
     let errors = cast(params.clone()).apply().unwrap_err();
     let fields: Vec<&str> = errors.iter().map(|(field, _)| field).collect();
@@ -71,7 +72,7 @@ fn refuses_what_is_none() {
 }
 
 #[test]
-fn decimals_are_numbers_with_exact_digits() {
+fn decimals_keep_exact_digits() {
     let priced = |number: Number| cast(json!({"price": "0.30"})).validate_number(Column::Price, number).is_valid();
     assert!(priced(Number::equal_to(0.3)) && priced((0..1).into()) && !priced(Number::less_than(0.3)));
     let same = cast(json!({"price": "0.30"})).validate_inclusion(Column::Price, ["0.3", "0.5"]);
@@ -117,7 +118,7 @@ fn open(params: Value) -> Changeset<opening::ActiveModel> {
 }
 
 #[test]
-fn dates_and_times_are_cast_as_inputs_send_them() {
+fn cast_reads_date_and_time_inputs() {
     for (fields, input, expected) in [
         (&["day", "time_day"][..], "2026-11-22", &["2026-11-22", "2026-11-22"][..]),
         (&["clock", "time_clock"], "20:30", &["20:30:00", "20:30:00.0"]),
@@ -159,7 +160,7 @@ fn dates_and_times_are_cast_as_inputs_send_them() {
 }
 
 #[test]
-fn time_that_is_none_is_invalid() {
+fn cast_of_wrong_time_is_invalid() {
     for (field, input) in [
         ("clock", "24:30"),
         ("clock", "2026-11-22T20:30"),
@@ -170,7 +171,7 @@ fn time_that_is_none_is_invalid() {
         ("time_clock", "8:30"),
         ("utc", "2026-11-22"),
         ("time_zoned", "2026-11-22T20:30+99:00"),
-        // A clock that is 19 minutes and 32 seconds ahead has no text.
+        // An offset of 19 minutes and 32 seconds has no text form.
         ("zoned", "2020-01-01T00:19:32+00:19:32"),
     ] {
         assert_eq!(json!(open(json!({field: input})).errors()), json!({field: ["is invalid"]}), "{input}");

@@ -46,7 +46,7 @@ mod book {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// The attribute can also be given to `Model` alone.
+/// The attribute can also apply to `Model` alone.
 mod aside {
     use dust_orm::entity::prelude::*;
 
@@ -80,7 +80,7 @@ mod reader {
 }
 
 #[test]
-fn relations_are_no_fields() {
+fn relations_are_not_fields() {
     let names = |fields: &[&'static str], expected: &[&str]| assert_eq!(fields, expected);
     names(&author::ActiveModel::FIELDS.iter().map(|f| f.name).collect::<Vec<_>>(), &["slug", "fullName"]);
     names(
@@ -95,7 +95,7 @@ fn relations_are_no_fields() {
 }
 
 #[test]
-fn attributes_are_those_of_the_model() {
+fn attributes_of_model_apply() {
     assert_eq!(author::Entity::PREFIX, ["authors"]);
     assert_eq!(book::Entity::PREFIX, ["library", "books"]);
     assert_eq!(aside::Entity::PREFIX, ["asides"]);
@@ -103,7 +103,7 @@ fn attributes_are_those_of_the_model() {
 }
 
 #[test]
-fn records_come_back() {
+fn records_read_back() {
     let author = author::Model { slug: "herbert".into(), full_name: "Frank Herbert".into() };
     round_trip::<author::Entity>(&author);
     record_round_trip::<author::Entity>(&author);
@@ -115,7 +115,7 @@ fn records_come_back() {
 }
 
 #[test]
-fn the_builder_of_the_dense_format_makes_the_same_active_model() {
+fn builder_of_dense_format_makes_same_active_model() {
     let built: author::ActiveModel = author::ActiveModel::builder().set_slug("herbert").set_full_name("Frank").into();
     let model = author::Model { slug: "herbert".into(), full_name: "Frank".into() };
     let read = model.into_active_model();

@@ -1,4 +1,4 @@
-//! Field types: each passes through serde and comes back equal.
+//! Field types: each reads back as it was written.
 
 #![allow(clippy::unwrap_used, reason = "the strategies below are part of the tests")]
 #![allow(unreachable_pub, reason = "entities are written as in an application")]
@@ -7,7 +7,7 @@ use derive_tests::{embedded, field_text, read_field, record_round_trip, round_tr
 use dust_orm::sea_orm::{Set, prelude::Decimal};
 use proptest::prelude::*;
 
-/// Declares an entity of the fields given, in a module of its own, and its twin in map mode in another.
+/// Declares an entity with these fields in a module, and the same entity in map mode in another.
 macro_rules! entity {
     ($flat:ident, $map:ident { $($body:tt)* } $($item:item)*) => {
         entity!(@ $flat "flat" { $($body)* } $($item)*);
@@ -187,7 +187,7 @@ fn numbers() -> impl Strategy<Value = numbers::Model> {
     )
 }
 
-/// Seconds and nanoseconds from the year 0 to the year 9999, as far as both date crates write plain years.
+/// Seconds and nanoseconds from the year 0 to the year 9999, the years that both date crates write with four digits.
 fn instant() -> impl Strategy<Value = (i64, u32)> {
     (-62_135_596_800..253_402_214_400_i64, 0..1_000_000_000_u32)
 }
@@ -282,29 +282,29 @@ fn own_types() -> impl Strategy<Value = own_types::Model> {
     )
 }
 
-/// The same model, of the entity in map mode.
+/// Converts a model to the entity in map mode.
 fn twin<M: serde::de::DeserializeOwned>(model: &impl serde::Serialize) -> M {
     serde_json::from_str(&serde_json::to_string(model).unwrap()).unwrap()
 }
 
 proptest! {
     #[test]
-    fn numbers_and_text_come_back(model in numbers()) {
+    fn numbers_and_text_read_back(model in numbers()) {
         round_trip::<numbers::Entity>(&model);
     }
 
     #[test]
-    fn times_come_back(model in times()) {
+    fn times_read_back(model in times()) {
         round_trip::<times::Entity>(&model);
     }
 
     #[test]
-    fn documents_come_back(model in documents()) {
+    fn documents_read_back(model in documents()) {
         round_trip::<documents::Entity>(&model);
     }
 
     #[test]
-    fn own_types_come_back(model in own_types()) {
+    fn own_types_read_back(model in own_types()) {
         round_trip::<own_types::Entity>(&model);
     }
 
@@ -321,11 +321,11 @@ proptest! {
 }
 
 proptest! {
-    // A store costs milliseconds where a field costs microseconds.
+    // Fewer cases: a record in a store takes milliseconds, a field microseconds.
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn whole_records_come_back_in_both_modes(
+    fn whole_records_read_back_in_both_modes(
         numbers in numbers(), times in times(), documents in documents(), own_types in own_types(),
     ) {
         record_round_trip::<numbers::Entity>(&numbers);
@@ -370,16 +370,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn shared_types_come_back_equal(shared in shared()) {
+    fn shared_types_read_back(shared in shared()) {
         round_trip::<shared::Entity>(&shared);
         record_round_trip::<shared::Entity>(&shared);
         record_round_trip::<shared_map::Entity>(&twin(&shared));
     }
 }
 
-/// The forms that other readers of the store meet.
+/// The formats that other readers of the store see.
 #[test]
-fn times_have_these_forms() {
+fn times_have_expected_formats() {
     use times::Column;
     let utc = chrono::DateTime::parse_from_rfc3339("2026-01-02T03:04:05.678Z").unwrap().to_utc();
     let time_utc = time::OffsetDateTime::from_unix_timestamp(utc.timestamp()).unwrap();
@@ -424,7 +424,7 @@ fn decimals_are_strings_and_read_numbers_too() {
 }
 
 #[test]
-fn a_float_that_is_not_finite_is_refused() {
+fn float_that_is_not_finite_is_refused() {
     use proptest::strategy::ValueTree;
     let model = numbers().new_tree(&mut proptest::test_runner::TestRunner::deterministic()).unwrap().current();
     for f_64 in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
@@ -439,7 +439,7 @@ fn a_float_that_is_not_finite_is_refused() {
 }
 
 #[test]
-fn keys_of_any_type_read_what_they_write() {
+fn keys_of_any_type_read_back() {
     use dust_orm::entity::DustEntity;
     let mut number = numbers::ActiveModel { ..Default::default() };
     assert_eq!(numbers::Entity::set_key(&mut number, "seven").unwrap_err(), "invalid digit found in string");
@@ -459,7 +459,7 @@ fn keys_of_any_type_read_what_they_write() {
 }
 
 #[test]
-fn an_option_is_absent_as_none_and_nothing_else_has_an_absent_value() {
+fn only_option_has_absent_value() {
     use dust_orm::entity::Fields;
     let mut model = numbers::ActiveModel { ..Default::default() };
     for (position, field) in numbers::ActiveModel::FIELDS.iter().enumerate() {

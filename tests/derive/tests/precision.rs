@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 pub struct Place {
     /// Degrees.
     pub north: f32,
-    /// What it costs to be there.
+    /// Prices of the place.
     #[serde(default)]
     pub prices: Vec<Decimal>,
 }
@@ -70,7 +70,7 @@ macro_rules! measures {
 measures!(dust: DeriveDustEntity #[dust(prefix = "measures")]);
 measures!(sql: DeriveChangeset);
 
-/// Runs the same on the changesets of both entities.
+/// Runs the same code on the changesets of both entities.
 macro_rules! both {
     (|$cast:ident, $column:ident| $body:block) => {{
         {
@@ -101,7 +101,7 @@ macro_rules! both {
 }
 
 #[test]
-fn cast_of_more_than_a_type_can_hold_is_invalid() {
+fn cast_beyond_range_of_type_is_invalid() {
     both!(|cast, Column| {
         let _ = Column::Single;
         for params in [
@@ -144,7 +144,7 @@ fn cast_of_more_than_a_type_can_hold_is_invalid() {
 }
 
 #[test]
-fn cast_keeps_every_digit_that_it_accepts() {
+fn cast_keeps_every_accepted_digit() {
     both!(|cast, Column| {
         let _ = Column::Single;
         for (params, expected) in [
@@ -175,7 +175,7 @@ fn cast_keeps_every_digit_that_it_accepts() {
 }
 
 #[test]
-fn narrow_float_is_compared_as_a_narrow_float() {
+fn narrow_float_is_compared_in_its_precision() {
     both!(|cast, Column| {
         let single = |number: Number| cast(json!({"single": "0.1"})).validate_number(Column::Single, number);
         for within in [
@@ -198,7 +198,7 @@ fn narrow_float_is_compared_as_a_narrow_float() {
         ] {
             assert_eq!(single(outside).errors().to_string(), message);
         }
-        // A bound of 32 bits means its digits for a number of 64 bits too.
+        // A bound of 32 bits is compared by its digits with a number of 64 bits too.
         let double = cast(json!({"double": 0.1, "price": "0.1"}));
         let double = double.validate_number(Column::Double, Number::equal_to(0.1_f32));
         let both = double.validate_number(Column::Price, Number::equal_to(0.1_f32));
@@ -214,7 +214,7 @@ fn narrow_float_is_compared_as_a_narrow_float() {
 }
 
 #[test]
-fn infinite_bound_of_a_decimal_is_no_bound() {
+fn infinite_bound_of_decimal_is_ignored() {
     both!(|cast, Column| {
         let priced = |number: Number| cast(json!({"price": "-12.50"})).validate_number(Column::Price, number);
         let all = Number::greater_than(f64::NEG_INFINITY).and(Number::less_than_or_equal_to(f64::INFINITY));
@@ -239,7 +239,7 @@ fn wide_decimal_is_compared_digit_by_digit() {
 }
 
 #[test]
-fn decimals_are_chosen_by_their_value() {
+fn inclusion_compares_decimals_by_value() {
     both!(|cast, Column| {
         let prices = || cast(json!({"prices": ["0.50", "7"]}));
         for allowed in [[json!("0.5"), json!("7.00")], [json!(0.5), json!(7)]] {

@@ -49,7 +49,7 @@ mod book {
         pub scratch: Scratch,
     }
 
-    /// Neither a value of SeaORM's nor serde's.
+    /// A type without traits of SeaORM and serde.
     #[derive(Clone, Debug, Default, PartialEq)]
     pub struct Scratch;
 
@@ -70,7 +70,7 @@ mod book {
         serializer.serialize_str(&text.to_uppercase())
     }
 
-    /// A number, or the text of one.
+    /// Reads a number, or a text with a number.
     fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
         match Json::deserialize(deserializer)? {
             Json::String(text) => text.parse().map_err(serde::de::Error::custom),
@@ -78,7 +78,7 @@ mod book {
         }
     }
 
-    /// Takes slices, to which a reference to a `Vec` coerces.
+    /// Accepts a slice, to which a reference to a `Vec` coerces.
     mod hex {
         use std::fmt::Write;
 
@@ -98,7 +98,7 @@ mod book {
     }
 }
 
-/// A type with parameters in place of a module, as `serde_with` has them.
+/// A type with parameters instead of a module, as in `serde_with`.
 mod reversed {
     pub struct As<const END: char>;
 
@@ -133,7 +133,7 @@ fn book() -> impl Strategy<Value = book::Model> {
             pages,
             rating,
             copies,
-            // Serde leaves a `None` out of the whole, which the comparison with the whole does not expect.
+            // Serde leaves a `None` out of the whole model, and the comparison with the whole model needs it.
             shelf: shelf.or(Some(String::new())),
             read_at: time::OffsetDateTime::from_unix_timestamp(read_at).unwrap(),
             cache: String::new(),
@@ -145,7 +145,7 @@ fn book() -> impl Strategy<Value = book::Model> {
 
 proptest! {
     #[test]
-    fn books_come_back(model in book()) {
+    fn books_read_back(model in book()) {
         round_trip::<book::Entity>(&model);
     }
 }
@@ -154,7 +154,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn whole_books_come_back(model in book()) {
+    fn whole_books_read_back(model in book()) {
         record_round_trip::<book::Entity>(&model);
     }
 }
@@ -205,7 +205,7 @@ fn names_are_those_of_serde() {
 }
 
 #[test]
-fn functions_write_and_read_the_leaf() {
+fn with_functions_write_and_read_leaf() {
     use book::{Column, Entity};
     let book = a_book();
     assert_eq!(field_text::<Entity>(&book, Column::Cover), "\"00ff\"");
@@ -218,12 +218,12 @@ fn functions_write_and_read_the_leaf() {
 }
 
 #[test]
-fn a_leaf_is_written_where_serde_would_leave_it_out() {
+fn leaf_is_written_if_serde_leaves_it_out() {
     assert_eq!(field_text::<book::Entity>(&a_book(), book::Column::Shelf), "null");
 }
 
 #[test]
-fn absent_leaves_have_the_default_of_serde() {
+fn absent_leaves_have_serde_default() {
     let mut model = book::ActiveModel { ..Default::default() };
     let absent: Vec<_> = book::ActiveModel::FIELDS
         .iter()
@@ -238,7 +238,7 @@ fn absent_leaves_have_the_default_of_serde() {
 }
 
 #[test]
-fn required_is_what_has_no_value_of_its_own_and_what_the_entity_names() {
+fn required_columns_lack_default_or_are_named() {
     let required: Vec<_> = book::Entity::required_columns().into_iter().map(book::ActiveModel::position).collect();
     let names: Vec<_> = required.into_iter().map(|position| book::ActiveModel::FIELDS[position].name).collect();
     assert_eq!(
@@ -259,7 +259,7 @@ fn skipped_fields_are_neither_written_nor_read() {
     assert_eq!(active.cache.unwrap(), "not stored");
 }
 
-/// Each rule gives the names that serde gives.
+/// Each rule produces the names that serde produces.
 macro_rules! rename_all {
     ($($module:ident = $rule:literal,)*) => {$(
         mod $module {

@@ -1,4 +1,4 @@
-//! `DeriveChangeset`: entities that live in SQL only, taken as they are.
+//! `DeriveChangeset`: entities that are stored in SQL only, without other changes.
 
 #![allow(unreachable_pub, reason = "entities are written as in an application")]
 
@@ -50,7 +50,7 @@ mod membership {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Keys that nobody but the application makes.
+/// Keys that the application generates.
 mod page {
     use dust_orm::entity::prelude::*;
 
@@ -67,7 +67,7 @@ mod page {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// The derive through another crate's re-export, among items whose names the generated code uses too.
+/// The derive through another crate's re-export, next to items whose names the generated code uses too.
 mod crowded {
     mod reexport {
         pub use dust_orm as dust;
@@ -113,7 +113,7 @@ fn summary<A: Fields>() -> Vec<(&'static str, bool, bool, bool)> {
 }
 
 #[test]
-fn names_are_those_that_json_is_read_by() {
+fn names_are_those_of_deserialization() {
     assert_eq!(
         summary::<user::ActiveModel>(),
         [
@@ -127,8 +127,8 @@ fn names_are_those_that_json_is_read_by() {
 }
 
 #[test]
-fn a_key_made_by_the_database_is_not_required() {
-    // SeaORM's rule: a composite key, and one of type String or Uuid, is never made by the database.
+fn key_generated_by_database_is_not_required() {
+    // SeaORM's rule: the database never generates a composite key, or one of type String or Uuid.
     assert_eq!(
         summary::<membership::ActiveModel>(),
         [("user_id", true, true, false), ("group_id", true, true, false), ("role", false, true, false)]
@@ -146,7 +146,7 @@ fn fields_are_reached_by_position() {
 }
 
 #[test]
-fn names_around_the_entity_do_not_matter() {
+fn names_beside_entity_do_not_collide() {
     use dust_orm::entity::DustEntity;
     assert_eq!(crowded::entity::Entity::PREFIX, ["shadows"]);
     assert_eq!(summary::<crowded::entity::ActiveModel>().len(), 2);
@@ -157,7 +157,7 @@ fn names_around_the_entity_do_not_matter() {
 }
 
 #[test]
-fn required_columns_are_those_of_the_fields_that_need_a_value() {
+fn required_columns_are_fields_without_default() {
     use dust_orm::entity::prelude::*;
 
     let user: Vec<_> = user::Entity::required_columns().iter().map(IdenStatic::as_str).collect();

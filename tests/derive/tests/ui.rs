@@ -1,14 +1,14 @@
-//! What the derives refuse, and in which words: one error each, at the user's token. SeaORM's derive stands beside ours
-//! in most cases, so a cascade would show.
+//! Compile errors of the derives: one error for each mistake, at the user's token. SeaORM's derive is on the same
+//! struct in most cases, so that a cascade of errors would be visible.
 
 #[test]
-fn refuses_with_one_error() {
+fn mistakes_have_expected_errors() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }
 
-/// The promise of this file: a new case that shows a cascade is no accepted wording.
+/// A new case whose expected output has a cascade of errors fails this test.
 #[test]
-fn expected_output_holds_one_error_each() {
+fn expected_output_has_one_error_each() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ui");
     let mut cases = 0;
     for entry in std::fs::read_dir(directory).unwrap() {
@@ -18,7 +18,7 @@ fn expected_output_holds_one_error_each() {
             let errors = text.lines().filter(|line| line.starts_with("error")).count();
             match path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("field_hash_map")) {
                 // SeaORM itself refuses the type, at each of its uses. The compiler adds the bound of `ActiveValue` to
-                // our error, once.
+                // one error of ours.
                 true => assert_eq!(text.split("\nerror[").filter(|error| is_ours(error)).count(), 2, "{text}"),
                 false => assert_eq!(errors, 1, "{}:\n{text}", path.display()),
             }

@@ -1,8 +1,8 @@
-//! Arbitrary bytes and mutated recordings of a real server, through the parsers and through the whole client.
+//! Arbitrary bytes and mutated recordings of a real server as input of the parsers and of the whole client.
 //!
-//! A [`Target`] takes a seed, makes up something bad from it and looks at what becomes of it: no panic, no hang, no memory
-//! without limit, no request elsewhere than asked, and afterwards a server that is well is understood. The same seed always
-//! makes up the same.
+//! A [`Target`] generates bad input from a seed and checks the result: no panic, no hang, bounded memory, no request to
+//! another address, and afterwards the client works with a working server. The same seed always generates the same
+//! input.
 
 pub mod mutate;
 pub mod recordings;

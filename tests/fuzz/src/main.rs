@@ -1,4 +1,4 @@
-//! Runs seeds for as long as one likes: `cargo run --release -p fuzz -- --seconds 600`.
+//! Runs seeds for a given time: `cargo run --release -p fuzz -- --seconds 600`.
 
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
 

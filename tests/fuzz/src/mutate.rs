@@ -1,8 +1,8 @@
-//! Making something bad out of something good.
+//! Mutations of valid input.
 
 use chaos::dice::Dice;
 
-/// What a number may become.
+/// Replacements for a number.
 const NUMBERS: [&str; 14] = [
     "0",
     "-1",
@@ -20,7 +20,7 @@ const NUMBERS: [&str; 14] = [
     "\"7\"",
 ];
 
-/// What a string may become.
+/// Replacements for a string.
 const STRINGS: [&str; 24] = [
     "",
     "/",
@@ -48,17 +48,17 @@ const STRINGS: [&str; 24] = [
     "$json",
 ];
 
-/// Some bytes, whatever they are.
+/// Generates arbitrary bytes.
 pub fn noise(dice: &mut Dice, most: usize) -> Vec<u8> {
     let len = dice.index(most + 1);
-    // Much of what is read is JSON.
+    // Most parsers read JSON.
     let signs = b"[]{}\",:\\0123456789eE+-.tfn ~/*";
     (0..len)
         .map(|_| if dice.percent(60) { signs[dice.index(signs.len())] } else { dice.below(256).to_le_bytes()[0] })
         .collect()
 }
 
-/// A text that is wrong somewhere, and now and then nowhere.
+/// Mutates a text at some places, or at none.
 pub fn mutate(dice: &mut Dice, text: &[u8], other: &[u8]) -> Vec<u8> {
     let mut bytes = text.to_vec();
     for _ in 0..dice.within(0, 4) {
@@ -67,7 +67,7 @@ pub fn mutate(dice: &mut Dice, text: &[u8], other: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The same of a text that stays UTF-8, as the frames of a WebSocket are.
+/// Mutates a text that stays UTF-8, like the frames of a WebSocket.
 pub fn mutate_text(dice: &mut Dice, text: &str, other: &str) -> String {
     String::from_utf8_lossy(&mutate(dice, text.as_bytes(), other.as_bytes())).into_owned()
 }
@@ -95,7 +95,7 @@ fn change(dice: &mut Dice, bytes: &mut Vec<u8>, other: &[u8]) {
             let again = bytes[at..end].to_vec();
             bytes.splice(at..at, again);
         }
-        // The beginning of one and the end of another.
+        // Joins the beginning of one text and the end of another.
         5 if !other.is_empty() => {
             bytes.truncate(at);
             bytes.extend_from_slice(&other[dice.index(other.len())..]);
@@ -108,7 +108,7 @@ fn change(dice: &mut Dice, bytes: &mut Vec<u8>, other: &[u8]) {
             }
             STRINGS[dice.index(STRINGS.len())].as_bytes().to_vec()
         }),
-        // A member is missing, or is there twice.
+        // Removes or doubles a member.
         10 => {
             if let Some((from, to)) = member_around(bytes, at) {
                 if dice.percent(50) {
@@ -119,7 +119,7 @@ fn change(dice: &mut Dice, bytes: &mut Vec<u8>, other: &[u8]) {
                 }
             }
         }
-        // A value lies deep inside of another.
+        // Nests a value deeply.
         _ => replace(dice, bytes, at, number_around, |dice| {
             let depth = [3, 60, 126, 127, 128, 129, 1_000, 30_000][dice.index(8)];
             if dice.percent(50) {
@@ -143,7 +143,7 @@ fn replace(
     }
 }
 
-/// The number that stands at a place, or next after it.
+/// The range of the number at a position, or of the next one after it.
 fn number_around(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     let from = at + bytes[at..].iter().position(u8::is_ascii_digit)?;
     let before = bytes[..from].iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
@@ -151,14 +151,14 @@ fn number_around(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     Some((from - before, from + after))
 }
 
-/// The inside of the next string, as far as it has no escape.
+/// The range of the next string's content, up to an escape.
 fn string_around(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     let from = at + 1 + bytes[at..].iter().position(|byte| *byte == b'"')?;
     let len = bytes[from..].iter().position(|byte| *byte == b'"')?;
     Some((from, from + len))
 }
 
-/// What stands between two commas.
+/// The range between two commas.
 fn member_around(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     let from = at + bytes[at..].iter().position(|byte| *byte == b',')?;
     let len = 1 + bytes[from + 1..].iter().position(|byte| matches!(byte, b',' | b'}' | b']'))?;
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_decides_everything_and_every_kind_of_change_happens() {
+    fn same_seed_makes_same_change_and_every_kind_happens() {
         let good = br#"{"path":"links/dust","value":{"n":17},"revision":3,"items":[1,2,3]}"#;
         let all = |seed| {
             let mut dice = Dice::new(seed);

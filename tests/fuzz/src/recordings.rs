@@ -1,8 +1,8 @@
-//! The answers and frames of a real server, as the recordings in `tests/wire` have them.
+//! The answers and frames of a real server from the recordings in `tests/wire`.
 
 use recordings::{Exchange, all_exchanges, received_frames};
 
-/// Everything that was recorded.
+/// All recorded answers and frames.
 #[derive(Clone, Debug)]
 pub struct Recordings {
     /// Exchanges over HTTP.
@@ -12,7 +12,7 @@ pub struct Recordings {
 }
 
 impl Recordings {
-    /// Reads them. Their order decides the meaning of a seed.
+    /// Reads the recordings. Their order determines the meaning of a seed.
     pub fn load() -> Recordings {
         let mut answers = all_exchanges();
         answers.retain(|answer| answer.status != 0);

@@ -1,4 +1,4 @@
-//! Running seeds, and telling of one that fails.
+//! The runner of seeds, and the report of a failure.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use crate::{Target, recordings::Recordings};
 
-/// How long one seed may take. Nothing takes nearly as long: it hangs.
+/// Time limit for one seed; beyond it the seed hangs.
 const HANG: Duration = Duration::from_secs(120);
-/// How much memory the whole process may ever take, in KiB: no seed needs a hundredth of it.
+/// Memory limit of the whole process, in KiB: no seed needs a hundredth of it.
 const MOST_MEMORY: u64 = 2 << 20;
 
-/// Runs the seeds from one on, until there were so many or the time is up, of each target in turn; how many it were, or what
-/// went wrong.
+/// Runs the seeds of each target in turn, from `from` on, until `count` seeds have run or `time` is over. Returns the
+/// number of runs, or the fault found.
 pub fn run(targets: &[Target], from: u64, count: u64, time: Duration) -> Result<u64, String> {
     let recordings = Recordings::load();
     let watched = Arc::new(Watch::default());
@@ -54,14 +54,14 @@ fn one(target: &Target, recordings: &Recordings, seed: u64, watched: &Watch) -> 
     ))
 }
 
-/// The most memory that this process has taken so far, in KiB, where the system tells it.
+/// The peak memory of this process in KiB, or `None` if the system does not report it.
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches("kB").trim().parse().ok()
 }
 
-/// Watches that nothing hangs.
+/// Ends the process if a seed hangs.
 #[derive(Default)]
 struct Watch(Mutex<Option<(Instant, String)>>);
 
@@ -78,7 +78,7 @@ impl Watch {
         loop {
             std::thread::sleep(Duration::from_secs(1));
             if let Some((_, what)) = self.lock().take_if(|(since, _)| since.elapsed() > HANG) {
-                // There is no other way to end what hangs.
+                // A hanging thread cannot be ended in another way.
                 let _ = std::io::Write::write_all(
                     &mut std::io::stderr(),
                     format!("it hangs; again: cargo run -p fuzz -- {what}\n").as_bytes(),

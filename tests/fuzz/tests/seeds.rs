@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The seeds of every test run are the same, so that it fails for a reason and not by chance.
+/// Every test run has the same seeds, so that a failure is reproducible.
 fn seeds(name: &str, count: u64) {
     let target = fuzz::by_name(name);
     assert!(target.is_some(), "there is no target {name}");

@@ -1,9 +1,9 @@
 //! The guide and the README as tests: `cargo test -p guide` compiles and runs their Rust, and checks their links.
 //!
-//! Each page is the documentation of a module here, so that its blocks are doctests. What a page would only repeat (an
-//! entity, a repo to talk to) is here too, and comes in by hidden lines, which begin with `# `.
+//! Each page is the documentation of a module here, so that its blocks are doctests. Code that several pages need
+//! (entities, a repo) is here too, and imported by hidden lines, which begin with `# `.
 
-// What fails here is a test.
+// A panic in this crate fails a test.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 pub mod link;
@@ -66,7 +66,7 @@ pub fn run(example: impl AsyncFnOnce(DustRepo) -> Result<(), Box<dyn Error>>) {
     });
 }
 
-/// Runs an example beside an emulator whose store holds two links, `dust` and `rust`.
+/// Runs an example with an emulator whose store holds two links, `dust` and `rust`.
 pub fn run_with_emulator(example: impl AsyncFnOnce(Emulator) -> Result<(), Box<dyn Error>>) {
     block_on(async {
         let emulator = Emulator::start().await?;
@@ -76,7 +76,7 @@ pub fn run_with_emulator(example: impl AsyncFnOnce(Emulator) -> Result<(), Box<d
     });
 }
 
-/// Runs anything asynchronous, and fails where it fails.
+/// Runs a future, and panics if it fails.
 pub fn block_on(example: impl Future<Output = Result<(), Box<dyn Error>>>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     if let Err(error) = runtime.block_on(example) {
@@ -84,7 +84,7 @@ pub fn block_on(example: impl Future<Output = Result<(), Box<dyn Error>>>) {
     }
 }
 
-/// The configuration that the printed variables of an emulator would make.
+/// The configuration for the first store of an emulator.
 pub fn config(emulator: &Emulator) -> DustConfig {
     let config = DustConfig::builder().base_url(emulator.url()).store(emulator.store()).token(emulator.token());
     config.build().unwrap()

@@ -1,4 +1,4 @@
-//! The page of the guide: fields that are counted, collected and uploaded.
+//! The page of the guide: a counter, a set and a file.
 #![allow(missing_docs, reason = "as in an application")]
 
 use dust_orm::entity::prelude::*;

@@ -15,7 +15,7 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The public functions of `impl DustRepo`, each with whether its documentation has a block of code.
+/// The public functions of `impl DustRepo`, each with `true` if its documentation has a block of code.
 fn verbs(source: &str) -> Vec<(String, bool)> {
     let mut verbs = Vec::new();
     let (mut inside, mut has_example) = (false, false);
@@ -40,7 +40,7 @@ fn verbs(source: &str) -> Vec<(String, bool)> {
 }
 
 #[test]
-fn every_verb_has_an_example() {
+fn public_verbs_have_an_example() {
     let mut files = Vec::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dust-orm/src/repo"), &mut files);
     let verbs: Vec<_> = files.iter().flat_map(|file| verbs(&std::fs::read_to_string(file).unwrap())).collect();

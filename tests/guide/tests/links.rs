@@ -1,11 +1,11 @@
-//! Every page of the guide is in its summary and is compiled, and every relative link leads somewhere.
+//! Every page of the guide is in its summary and is compiled, and every relative link has a target.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The documents beside the guide.
+/// The documents outside of the guide.
 const DOCUMENTS: [&str; 7] = [
     "README.md",
     "CHANGELOG.md",
@@ -64,7 +64,7 @@ fn pages() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_page_is_in_the_summary_and_is_compiled() {
+fn pages_are_in_summary_and_compiled() {
     let pages = pages();
     let summary: BTreeSet<String> = links(&read(&root().join("docs/guide/src/SUMMARY.md"))).into_iter().collect();
     assert_eq!(pages, summary, "in docs/guide/src (left) and in its SUMMARY.md (right)");
@@ -73,7 +73,7 @@ fn every_page_is_in_the_summary_and_is_compiled() {
 }
 
 #[test]
-fn every_relative_link_leads_somewhere() {
+fn relative_links_have_a_target() {
     let guide = root().join("docs/guide/src");
     let mut files: Vec<PathBuf> = pages().iter().map(|page| guide.join(page)).collect();
     files.extend(DOCUMENTS.map(|file| root().join(file)));

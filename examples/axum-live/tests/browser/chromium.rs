@@ -1,4 +1,4 @@
-//! A headless Chromium, driven over its DevTools protocol: as much of it as the test needs.
+//! A headless Chromium, controlled over its DevTools protocol, with the commands that the test needs.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -21,15 +21,15 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Chromium {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     last_id: u64,
-    /// Killed when it is dropped, should the test fail before it is [closed](Chromium::close).
+    /// Killed on drop, if the test fails before it is [closed](Chromium::close).
     process: Child,
     _profile: TempDir,
 }
 
-/// A page, by the name of its session.
+/// A page, identified by its session.
 pub struct Page(String);
 
-/// The program: `$CHROMIUM`, or what is usually called so.
+/// The program: `$CHROMIUM`, or a program with one of its usual names.
 pub fn find() -> Option<PathBuf> {
     if let Some(program) = std::env::var_os("CHROMIUM") {
         return Some(program.into());
@@ -43,7 +43,8 @@ impl Chromium {
     pub async fn start(program: &Path) -> Chromium {
         let profile = tempfile::tempdir().unwrap();
         let mut process = Command::new(program)
-            // The sandbox does not work for root, as whom continuous integration runs; only our own pages are opened.
+            // The sandbox does not work for root, the user of continuous integration; the test opens only its own
+            // pages.
             .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
             .args(["--remote-debugging-port=0", "--window-size=1100,760", "--force-color-profile=srgb"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
@@ -63,22 +64,22 @@ impl Chromium {
             }
             panic!("Chromium does not start: {all}");
         };
-        let address = tokio::time::timeout(PATIENCE, address).await.expect("Chromium says where it listens");
-        // What else it says goes nowhere, but has to be read: it would wait for that.
+        let address = tokio::time::timeout(PATIENCE, address).await.expect("Chromium prints its address");
+        // Reads and drops its other output: Chromium would block on a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = said.next_line().await {} });
         let (socket, _) = tokio_tungstenite::connect_async(address).await.unwrap();
         Chromium { socket, last_id: 0, process, _profile: profile }
     }
 
-    /// Ends it, and waits until it has: it writes to its profile up to then.
+    /// Closes it, and waits for its end, as it writes to its profile until then.
     pub async fn close(mut self) {
-        // It may be gone before it answers.
+        // It may end before it answers.
         let _ = self.call(None, "Browser.close", json!({})).await;
         tokio::time::timeout(PATIENCE, self.process.wait()).await.expect("Chromium ends").unwrap();
     }
 
     pub async fn open(&mut self, url: &str) -> Page {
-        // A window of its own is never in the background of another.
+        // A new window is not in the background of another one.
         let target = self.call(None, "Target.createTarget", json!({"url": url, "newWindow": true})).await.unwrap();
         let attach = json!({"targetId": target["targetId"], "flatten": true});
         let session = self.call(None, "Target.attachToTarget", attach).await.unwrap();
@@ -87,8 +88,8 @@ impl Chromium {
         page
     }
 
-    /// Waits until a JavaScript expression holds. It is looked at again whenever the page changes, its
-    /// focus does or it has come further with loading.
+    /// Waits until a JavaScript expression is true. The page evaluates it again after each change of its content, focus
+    /// or loading state.
     pub async fn until(&mut self, page: &Page, expression: &str) {
         let wait = format!(
             "new Promise(resolve => {{
@@ -103,14 +104,14 @@ impl Chromium {
         );
         let wait = json!({"expression": wait, "awaitPromise": true, "returnByValue": true});
         let holds = async {
-            // When the page is left while it is waited for, the wait goes on in the next one.
+            // If the page navigates during the wait, the wait continues on the next page.
             while self.call(Some(page), "Runtime.evaluate", wait.clone()).await.is_err() {
                 tokio::task::yield_now().await;
             }
         };
         if tokio::time::timeout(PATIENCE, holds).await.is_err() {
             let shown = self.value(page, "document.documentElement.outerHTML").await;
-            panic!("this does not come to hold: {expression}\n{}", shown.as_str().unwrap_or_default());
+            panic!("this does not become true: {expression}\n{}", shown.as_str().unwrap_or_default());
         }
     }
 
@@ -128,7 +129,7 @@ impl Chromium {
         let (code, text) = match key {
             "Enter" => (13, "\r"),
             "Tab" => (9, ""),
-            other => panic!("{other} is not known"),
+            other => panic!("unknown key {other}"),
         };
         for kind in ["keyDown", "keyUp"] {
             let text = if kind == "keyDown" { text } else { "" };
@@ -145,10 +146,10 @@ impl Chromium {
                 return;
             }
         }
-        panic!("Tab does not lead to {selector}");
+        panic!("Tab does not reach {selector}");
     }
 
-    /// Selects everything in the field that has the focus, so that it is written over.
+    /// Selects the text of the field that has the focus, so that typing replaces it.
     pub async fn select(&mut self, page: &Page) {
         self.value(page, "document.activeElement.select()").await;
     }
@@ -171,7 +172,7 @@ impl Chromium {
         self.socket.send(Message::text(message.to_string())).await.unwrap();
         let answer = async {
             loop {
-                let Some(Ok(message)) = self.socket.next().await else { return Err("Chromium is gone".to_owned()) };
+                let Some(Ok(message)) = self.socket.next().await else { return Err("Chromium has ended".to_owned()) };
                 let Ok(mut message) = serde_json::from_str::<Value>(message.to_text().unwrap_or_default()) else {
                     continue;
                 };

@@ -1,6 +1,6 @@
-//! Two windows of a browser, a keyboard, and a store that goes away.
+//! Two windows of a browser, used by keyboard, with a store that becomes unreachable.
 //!
-//! Without a Chromium it is skipped, unless `REQUIRE_BROWSER` is set. Pictures of what it saw are left in the target
+//! The test is skipped without a Chromium, unless `REQUIRE_BROWSER` is set. Its screenshots are in the target
 //! directory, as `tmp/axum-live*.png`.
 
 mod chromium;
@@ -41,7 +41,7 @@ impl Served {
     }
 }
 
-/// Fills in the form for a new link, from wherever the focus is, and sends it, with keys only.
+/// Fills in the form for a new link and sends it, with keys only, from any focus.
 async fn add(browser: &mut Chromium, page: &Page, fields: [&str; 4]) {
     browser.tab_to(page, "#slug").await;
     for text in fields {
@@ -52,7 +52,7 @@ async fn add(browser: &mut Chromium, page: &Page, fields: [&str; 4]) {
     browser.press(page, "Enter").await;
 }
 
-/// That a page shows a link, with this title.
+/// A condition: the page shows a link with this title.
 fn shows(slug: &str, title: &str) -> String {
     format!("document.querySelector('#link-{slug} .title').textContent === {}", json!(title))
 }
@@ -66,13 +66,13 @@ fn state(state: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_window_does_the_other_sees() {
+async fn change_in_one_window_appears_in_other() {
     let Some(program) = chromium::find() else {
         assert!(
             std::env::var_os("REQUIRE_BROWSER").is_none(),
-            "there is no Chromium: install one, or say where by CHROMIUM"
+            "there is no Chromium: install one, or set CHROMIUM to its path"
         );
-        eprintln!("SKIPPED: there is no Chromium. Install Debian's `chromium`, or say where one is by CHROMIUM.");
+        eprintln!("SKIPPED: there is no Chromium. Install Debian's `chromium`, or set CHROMIUM to its path.");
         return;
     };
     let seed = json!({
@@ -91,7 +91,7 @@ async fn what_one_window_does_the_other_sees() {
         browser.until(page, &shows("tokio", "Tokio")).await;
     }
 
-    // Refused: the errors stand beside their fields, and the focus is on the first.
+    // Refused: the errors are beside their fields, and the focus is on the first.
     add(&mut browser, &one, ["SeaORM", "SeaORM", "www.sea-ql.org", ""]).await;
     let error =
         |field: &str, text: &str| format!("document.querySelector('#{field}-error').textContent === {}", json!(text));
@@ -103,7 +103,7 @@ async fn what_one_window_does_the_other_sees() {
     let pictures = Path::new(env!("CARGO_TARGET_TMPDIR"));
     browser.screenshot(&one, &pictures.join("axum-live-refused.png")).await;
 
-    // Mended and added: the other window hears of it, and says so to those who listen.
+    // Corrected and added: the other window shows it, and announces it to screen readers.
     browser.select(&one).await;
     browser.write(&one, "sea-orm").await;
     browser.tab_to(&one, "#url").await;
@@ -139,7 +139,7 @@ async fn what_one_window_does_the_other_sees() {
         browser.until(page, &shows("sea-orm", "SeaORM 2")).await;
     }
 
-    // Deleted: the focus goes to the neighbour.
+    // Deleted: the focus moves to the next item.
     browser.until(&one, &state("live")).await;
     browser.tab_to(&one, "[aria-label^='Delete <i>']").await;
     browser.press(&one, "Enter").await;
@@ -149,7 +149,7 @@ async fn what_one_window_does_the_other_sees() {
     browser.until(&one, "document.activeElement.matches(\"[aria-label='Delete SeaORM 2']\")").await;
     browser.screenshot(&one, &pictures.join("axum-live.png")).await;
 
-    // The store goes away, and another program writes to it meanwhile.
+    // The store becomes unreachable, and another program writes to it.
     let emulator = dust.emulator().unwrap();
     emulator.go_down().await;
     for page in [&one, &other] {
@@ -170,11 +170,11 @@ async fn what_one_window_does_the_other_sees() {
         browser.until(page, &shows("axum", "axum")).await;
         browser.until(page, &state("live")).await;
     }
-    // What was filled in is still there.
+    // The input is still in the form.
     browser.press(&one, "Enter").await;
     browser.until(&other, &shows("late", "Late")).await;
 
-    // The site is started anew, and the browsers come back by themselves.
+    // The site restarts, and the browsers reconnect.
     let address = served.stop().await;
     for page in [&one, &other] {
         browser.until(page, &state("away")).await;

@@ -1,4 +1,4 @@
-//! What a link is.
+//! The entity of a link.
 
 use dust_orm::entity::prelude::*;
 
@@ -17,24 +17,24 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {
-    /// A new link has no note, and says so: the old program wrote `null`, and what is known need not be read.
+    /// A new link without a note: an insert writes `null`, as the old program did, and does not read first.
     fn new() -> ActiveModel {
         ActiveModel { note: Set(None), ..<ActiveModel as ActiveModelTrait>::default() }
     }
 }
 
-/// A new link, from whatever serializes as an object.
+/// A new link, from parameters that serialize as an object.
 pub fn create(params: impl Serialize) -> Changeset<ActiveModel> {
     checked(Changeset::cast(ActiveModel::new(), params, [Column::Slug, Column::Title, Column::Url, Column::Note]))
         .validate_slug()
 }
 
-/// A change of a link. Its key is not among the permitted columns: it says which link is changed.
+/// A change of a link. The key, which identifies the link, is not among the permitted columns.
 pub fn edit(link: Model, params: impl Serialize) -> Changeset<ActiveModel> {
     checked(Changeset::cast(link.into_active_model(), params, [Column::Title, Column::Url, Column::Note]))
 }
 
-/// What must hold before it is written.
+/// The rules that a link meets before it is written.
 fn checked(link: Changeset<ActiveModel>) -> Changeset<ActiveModel> {
     link.validate_required(Entity::required_columns()).validate_url(Column::Url)
 }

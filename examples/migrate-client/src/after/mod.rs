@@ -9,15 +9,15 @@ use serde_json::json;
 
 use crate::Server;
 
-/// A repo on a server. A program that has its settings in the environment says `DustRepo::from_env()`.
+/// A repo on a server. A program with its settings in the environment calls `DustRepo::from_env()`.
 pub fn connect(server: &Server) -> Result<DustRepo, DustErr> {
     DustRepo::connect(DustConfig::builder().base_url(&server.url).store(&server.store).token(&server.token).build()?)
 }
 
-/// Runs the program, and answers what it has to say.
+/// Runs the program, and returns the lines that it prints.
 pub async fn run(server: &Server) -> Result<Vec<String>, DustErr> {
     let dust = connect(server)?;
-    let mut said = Vec::new();
+    let mut output = Vec::new();
 
     let all = [
         json!({"slug": "dust", "title": "Dust", "url": "https://dustlayer.io"}),
@@ -25,17 +25,17 @@ pub async fn run(server: &Server) -> Result<Vec<String>, DustErr> {
         json!({"slug": "sea-orm", "title": "SeaORM", "url": "https://www.sea-ql.org/SeaORM"}),
     ];
     let imported = dust.insert_many(all.map(link::create)).await?;
-    said.push(format!("imported {}", imported.len()));
+    output.push(format!("imported {}", imported.len()));
 
     let params = json!({"slug": "bad", "title": "", "url": "https://example.com"});
     match dust.insert(link::create(params)).await {
-        Err(DustErr::Invalid { errors, .. }) => said.push(format!("refused: {errors}")),
+        Err(DustErr::Invalid { errors, .. }) => output.push(format!("refused: {errors}")),
         other => drop(other?),
     }
 
     let rust = dust.get::<link::Entity>("rust").await?;
     dust.update(link::edit(rust, json!({"title": "The Rust language", "note": null}))).await?;
-    said.push("edited rust".to_owned());
+    output.push("edited rust".to_owned());
 
     let seen = dust.get_versioned::<link::Entity>("dust").await?;
     let title = |title: &str| {
@@ -45,24 +45,24 @@ pub async fn run(server: &Server) -> Result<Vec<String>, DustErr> {
     };
     dust.update(title("Dust, a store")).if_match(&seen.revision).await?;
     match dust.update(title("Dust, reactive")).if_match(&seen.revision).await {
-        Err(error) if error.kind() == ErrKind::Conflict => said.push("dust: another editor was first".to_owned()),
+        Err(error) if error.kind() == ErrKind::Conflict => output.push("dust: another editor was first".to_owned()),
         other => drop(other?),
     }
 
     dust.delete_by_id::<link::Entity>("sea-orm").await?;
     match dust.get::<link::Entity>("sea-orm").await {
-        Err(error) if error.kind() == ErrKind::NotFound => said.push("sea-orm is gone".to_owned()),
+        Err(error) if error.kind() == ErrKind::NotFound => output.push("sea-orm is gone".to_owned()),
         other => drop(other?),
     }
 
     for link in dust.all::<link::Entity>().await? {
-        said.push(format!("{}: {} <{}>", link.slug, link.title, link.url));
+        output.push(format!("{}: {} <{}>", link.slug, link.title, link.url));
     }
-    Ok(said)
+    Ok(output)
 }
 
-/// Deletes what the old program has deleted softly, and answers how many links that were. Run it once, when the last old
-/// program has stopped; before that, the new one would show them again.
+/// Deletes the links that the old program has deleted softly, and returns their number. Run it once, when the last old
+/// program has stopped; until then the new program shows these links.
 pub async fn purge(dust: &DustRepo) -> Result<usize, DustErr> {
     let mut links = dust.all::<old_link::Entity>().await?;
     links.retain(|link| link.deleted_at.is_some());

@@ -1,4 +1,4 @@
-//! A second look at the records of `links`, for the one field that only the old program knew.
+//! A second entity for the records of `links`, with the one field that only the old program has.
 
 use dust_orm::entity::prelude::*;
 

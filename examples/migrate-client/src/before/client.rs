@@ -30,8 +30,8 @@ struct Page {
 
 impl Client {
     pub fn new(server: &Server) -> Client {
-        // Only while both clients are in one program: with dust-orm in it, reqwest can do TLS, and then any client wants to
-        // know by whose cryptography, even one that never uses it. An error says that somebody has chosen before.
+        // Only needed while both clients are in one program: dust-orm turns on TLS in reqwest, and every reqwest client
+        // then needs a crypto provider, even without TLS. An error means that one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let base = format!("{}/api/stores/{}/entries", server.url, server.store);
         Client { http: reqwest::Client::new(), base, token: server.token.clone() }

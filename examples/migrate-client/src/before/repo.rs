@@ -1,4 +1,4 @@
-//! Links in the store: a PUT for every field, and a mark in place of a delete.
+//! Links in the store: a PUT for every field, and a mark instead of a delete.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,7 +21,7 @@ impl Links {
         self.update(&link.slug, &link.leaves()).await
     }
 
-    /// When one of the requests fails, those before it stay written.
+    /// Writes fields one by one: if a request fails, the fields before it stay written.
     pub async fn update(&self, slug: &str, fields: &[(&str, Value)]) -> Result<(), Error> {
         for (field, value) in fields {
             self.client.put(&format!("links/{slug}/{field}"), value, None).await?;
@@ -49,7 +49,7 @@ impl Links {
         self.read("links/**").await
     }
 
-    /// Softly: the record stays, and every reader has to look for the mark.
+    /// Deletes softly: the record stays, and every reader has to check the mark.
     pub async fn delete(&self, slug: &str) -> Result<(), Error> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         self.client.put(&format!("links/{slug}/deleted_at"), &now.into(), None).await

@@ -1,4 +1,4 @@
-//! What a link is, leaf by leaf.
+//! A link and its leaves.
 
 use serde_json::{Map, Value};
 
@@ -18,7 +18,7 @@ impl Link {
         [("title", self.title.clone().into()), ("url", self.url.clone().into()), ("note", self.note.clone().into())]
     }
 
-    /// `None` for what was deleted softly, and for what is not a link.
+    /// Returns `None` for a softly deleted record, and for leaves that are not a link.
     pub fn from_leaves(slug: &str, leaves: &Map<String, Value>) -> Option<Link> {
         if leaves.contains_key("deleted_at") {
             return None;
@@ -28,7 +28,7 @@ impl Link {
     }
 }
 
-/// A link from what a form has sent, or the first thing that is wrong with it.
+/// Makes a link from the parameters of a form, or returns the first error.
 pub fn check(params: &Value) -> Result<Link, Error> {
     let text = |field: &str| params.get(field).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
     let required = |field: &str| text(field).map(str::to_owned).ok_or(("invalid", format!("{field} can't be blank")));

@@ -1,4 +1,4 @@
-//! SeaORM's migrations: for what lives in SQL. What lives in Dust has no schema to migrate.
+//! SeaORM's migrations for the entities in SQL. Entities in Dust have no schema to migrate.
 
 mod m20260101_000001_create_shop;
 
@@ -11,7 +11,7 @@ impl MigratorTrait for Migrator {
         vec![Box::new(m20260101_000001_create_shop::Migration)]
     }
 
-    /// A table of its own, so that the example can be pointed at a database that has migrations already.
+    /// A table of its own, so that the example can use a database that has migrations already.
     fn migration_table_name() -> DynIden {
         "shop_migrations".into_iden()
     }

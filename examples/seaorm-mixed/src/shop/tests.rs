@@ -7,7 +7,7 @@ use super::*;
 use crate::migration::Migrator;
 use crate::outbox::Pending;
 
-/// A shop with some orders whose links are in Dust, or wait for it.
+/// A shop with some orders, whose links are in Dust or in the outbox.
 struct Shop {
     db: DatabaseConnection,
     dust: DustRepo,
@@ -39,7 +39,7 @@ impl Shop {
         self.dust.get::<link::Entity>(slug).await.unwrap().note.unwrap_or_default()
     }
 
-    /// Writes a title to SQL, past the changeset, that is too long for Dust.
+    /// Writes a title to SQL, without the changeset, that is too long for Dust.
     async fn spoil(&self, slug: &str) {
         let link = link::Entity::find_by_id(slug).one(&self.db).await.unwrap().unwrap();
         let mut link = link.into_active_model();
@@ -50,7 +50,7 @@ impl Shop {
 }
 
 #[tokio::test]
-async fn an_edit_between_the_read_and_the_delete_of_an_entry_is_published() {
+async fn edit_between_read_and_delete_of_entry_is_published() {
     let shop = Shop::with_orders(1).await;
     shop.edit("order-1", "one").await;
     let late = Pending::read(&shop.db, "order-1").await.unwrap();
@@ -62,7 +62,7 @@ async fn an_edit_between_the_read_and_the_delete_of_an_entry_is_published() {
 }
 
 #[tokio::test]
-async fn a_slow_publisher_that_brings_an_older_link_last_is_repaired() {
+async fn older_link_of_slow_publisher_is_repaired() {
     let shop = Shop::with_orders(1).await;
     shop.edit("order-1", "one").await;
     let slow = Pending::read(&shop.db, "order-1").await.unwrap();
@@ -75,7 +75,7 @@ async fn a_slow_publisher_that_brings_an_older_link_last_is_repaired() {
 }
 
 #[tokio::test]
-async fn a_refused_link_waits_with_its_reason_and_the_others_are_published() {
+async fn refused_link_keeps_reason_and_others_are_published() {
     let shop = Shop::with_orders(3).await;
     shop.spoil("order-1").await;
     shop.edit("order-2", "two").await;
@@ -87,7 +87,7 @@ async fn a_refused_link_waits_with_its_reason_and_the_others_are_published() {
     let reason = refused.unwrap().refused.unwrap();
     assert!(reason == swept.refused[0].1.to_string() && swept.refused[0].0 == "order-1", "{reason}");
 
-    // It is not sent again before it is edited, and then all its entries go.
+    // It is not sent again before it is edited, and then all its entries are removed.
     let again = publish_pending(&shop.db, &shop.dust).await.unwrap();
     assert_eq!((again.published, again.refused.len(), pending(&shop.db).await.unwrap()), (0, 0, 1));
     edit_link(&shop.db, "order-1", json!({"title": "1 x pen", "note": "mended"})).await.unwrap();
@@ -96,7 +96,7 @@ async fn a_refused_link_waits_with_its_reason_and_the_others_are_published() {
 }
 
 #[tokio::test]
-async fn a_link_whose_answer_is_lost_waits_and_does_not_hold_up_the_others() {
+async fn link_with_lost_answer_stays_and_others_are_published() {
     let shop = Shop::with_orders(2).await;
     shop.edit("order-1", "one").await;
     shop.edit("order-2", "two").await;
@@ -110,7 +110,7 @@ async fn a_link_whose_answer_is_lost_waits_and_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_not_reached_leaves_every_entry() {
+async fn unreachable_store_leaves_every_entry() {
     let mut shop = Shop::with_orders(2).await;
     shop.edit("order-1", "one").await;
     shop.edit("order-2", "two").await;
@@ -123,7 +123,7 @@ async fn a_store_that_is_not_reached_leaves_every_entry() {
 }
 
 #[tokio::test]
-async fn a_link_that_sql_deletes_is_deleted_in_dust() {
+async fn link_deleted_in_sql_is_deleted_in_dust() {
     let shop = Shop::with_orders(1).await;
     link::Entity::delete_by_id("order-1").exec(&shop.db).await.unwrap();
     outbox::remember(&shop.db, "order-1").await.unwrap();

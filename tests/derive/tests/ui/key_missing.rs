@@ -1,6 +1,6 @@
 use dust_orm::entity::prelude::*;
 
-// SeaORM's own derive has much to say about this one, so it is left out.
+// SeaORM's own derive is left out: it has several errors of its own for this mistake.
 #[derive(DeriveDustEntity)]
 #[dust(prefix = "links")]
 pub struct Model {

@@ -1,4 +1,4 @@
-//! The transport over HTTP, against a server that answers mutated recordings; and then one that is well.
+//! The HTTP transport, with a server that answers with mutated recordings, and then with a working one.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ use crate::mutate::{mutate, noise};
 use crate::recordings::Recordings;
 
 const TOKEN: &str = "dust_tok_of_the_fuzzer";
-/// How long a call may take that has a deadline of a second: it hangs.
+/// Time limit for a call with a deadline of a second; beyond it the call hangs.
 const HANG: Duration = Duration::from_secs(30);
 
 struct Server {
@@ -25,7 +25,7 @@ struct Server {
     dice: Mutex<Dice>,
     is_well: AtomicBool,
     requests: AtomicUsize,
-    /// A request that nobody should have made.
+    /// A request to a wrong address.
     stray: Mutex<Option<String>>,
 }
 
@@ -75,17 +75,17 @@ async fn calls(server: Arc<Server>, mut dice: Dice) -> Result<(), String> {
         }
     }
     if let Some(stray) = server.stray.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        return Err(format!("nobody should have asked for this: {stray}"));
+        return Err(format!("a request to a wrong address: {stray}"));
     }
     server.is_well.store(true, Ordering::SeqCst);
-    // Connections that are still answered badly are given up by their time-out.
+    // The time-out closes connections that still receive bad answers.
     let read = tokio::time::timeout(HANG, understood(&transport)).await;
-    read.map_err(|_| "a server that is well again is not understood".to_owned())??;
+    read.map_err(|_| "no read works after the server has recovered".to_owned())??;
     let written = transport.write(Write::new(super::path("links/dust/title")?, Op::Delete)).await;
-    written.map(|_| ()).map_err(|error| format!("a server that is well again takes no write: {error}"))
+    written.map(|_| ()).map_err(|error| format!("no write works after the server has recovered: {error}"))
 }
 
-/// Reads until that works; the caller has a limit for it.
+/// Repeats a read until it succeeds; the caller limits the time.
 async fn understood(transport: &HttpTransport) -> Result<(), String> {
     let at = super::path("links/dust/title")?;
     while !matches!(transport.get(&at).await, Ok(Some(entry)) if entry.value.as_str() == "\"Dust\"") {
@@ -192,7 +192,7 @@ fn well(head: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// The first line of a request, which is read to its end.
+/// Reads a whole request, and returns its first line.
 async fn read_request(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! What an application takes from its users: parameters of changesets.
+//! Input of an application's users: parameters of changesets.
 
 use chaos::dice::Dice;
 use dust_orm::entity::prelude::*;
@@ -34,7 +34,7 @@ pub(super) fn run(recordings: &Recordings, seed: u64) -> Result<(), String> {
         .validate_url(link::Column::Url);
         let (is_valid, errors) = (seen.is_valid(), format!("{:?} {}", seen.errors(), seen.errors()));
         if is_valid != seen.apply().is_ok() {
-            return Err(format!("valid: {is_valid}, and applied otherwise: {errors}"));
+            return Err(format!("valid: {is_valid}, but `apply` differs: {errors}"));
         }
         let seen = Changeset::<page::ActiveModel>::cast(
             page::ActiveModel::new(),

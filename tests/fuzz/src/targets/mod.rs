@@ -1,4 +1,4 @@
-//! What is fed.
+//! The targets.
 
 mod http;
 mod input;
@@ -9,18 +9,18 @@ mod session;
 
 use crate::recordings::Recordings;
 
-/// Something that takes bad input.
+/// A component that receives bad input.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
     /// Its name.
     pub name: &'static str,
-    /// Only each so-manieth seed is run, where there are other targets: this one takes time.
+    /// Runs only every `every`-th seed if there are other targets, for slow targets.
     pub every: u64,
-    /// Makes up something bad from a seed and feeds it; what went wrong.
+    /// Generates bad input from a seed and runs the target; the error is the fault found.
     pub run: fn(&Recordings, u64) -> Result<(), String>,
 }
 
-/// All of them.
+/// All targets.
 pub fn targets() -> Vec<Target> {
     vec![
         Target { name: "parsers", every: 1, run: parsers::run },
@@ -32,17 +32,17 @@ pub fn targets() -> Vec<Target> {
     ]
 }
 
-/// The one of this name.
+/// The target of this name.
 pub fn by_name(name: &str) -> Option<Target> {
     targets().into_iter().find(|target| target.name == name)
 }
 
-/// A path of the tests.
+/// Parses a path of the tests.
 fn path(text: &str) -> Result<dust_protocol::Path, String> {
     dust_protocol::Path::parse(text).map_err(|error| error.to_string())
 }
 
-/// Runs something that needs a runtime.
+/// Runs a future on a runtime.
 fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(|error| error.to_string())?.block_on(work)

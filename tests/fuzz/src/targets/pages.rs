@@ -1,4 +1,4 @@
-//! Reading records from pages that are none: through the regrouper and the decoder, without a network.
+//! Reads of records from malformed pages, through the repo's grouping and decoding, without a network.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -14,13 +14,13 @@ use futures_util::TryStreamExt;
 use crate::mutate::mutate_text;
 use crate::recordings::Recordings;
 
-/// A store that answers what it likes.
+/// A store that returns arbitrary entries.
 #[derive(Debug)]
 struct Pages {
     dice: Mutex<Dice>,
     values: Vec<RawJson>,
     capabilities: Capabilities,
-    /// How many pages are left.
+    /// Number of remaining pages.
     left: Mutex<u64>,
 }
 
@@ -109,7 +109,7 @@ pub(super) fn run(recordings: &Recordings, seed: u64) -> Result<(), String> {
             RawJson::parse(["1", "\"x\"", "null", "[\"$json\",{}]", "{\"_type\":\"file\"}"][dice.index(5)]).ok(),
         );
     }
-    // Those of a store in this process, but asked ahead of time.
+    // The capabilities of an embedded store, with `remote`, so that pages are fetched ahead.
     let mut capabilities = DustRepo::embedded().transport().capabilities();
     capabilities.remote = true;
     let transport = Pages { capabilities, left: Mutex::new(dice.within(1, 40)), dice: Mutex::new(dice), values };
@@ -117,7 +117,7 @@ pub(super) fn run(recordings: &Recordings, seed: u64) -> Result<(), String> {
     super::block_on(async {
         let links = repo.all::<link::Entity>().await;
         if let Some(stray) = links.iter().flatten().find(|link| link.slug.contains("/x")) {
-            return Err(format!("a record of another place: {stray:?}"));
+            return Err(format!("a record of another prefix: {stray:?}"));
         }
         let _ = repo.all::<page::Entity>().await;
         let _ = repo.stream::<setting::Entity>().try_collect::<Vec<_>>().await;

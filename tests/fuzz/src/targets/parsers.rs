@@ -1,4 +1,4 @@
-//! Every parser of what a server sends, and of paths and patterns.
+//! The parsers of server messages, paths and patterns.
 
 use chaos::dice::Dice;
 use dust_protocol::channel::{Incoming, Message};
@@ -50,7 +50,7 @@ fn answer(dice: &mut Dice, body: &[u8]) -> Result<(), String> {
             }
         }
         match page {
-            // What it lets through has to be what was asked for.
+            // Every accepted entry has to match the request.
             Ok(page) if page.items.len() > request.limit => return Err(format!("{} items", page.items.len())),
             Ok(page) => {
                 let stray = page.items.iter().find(|item| select != Select::Prefixes && !pattern.matches(item.path()));
@@ -64,7 +64,7 @@ fn answer(dice: &mut Dice, body: &[u8]) -> Result<(), String> {
     errors.iter().flatten().try_for_each(|why| short(&why.to_string()))
 }
 
-/// An error does not quote the whole of what it is about.
+/// Checks that an error quotes only a part of its input.
 fn short(text: &str) -> Result<(), String> {
     let has_break = text.chars().any(char::is_control);
     // Three quotations at the most, of characters of up to four bytes.
@@ -94,7 +94,7 @@ fn texts(text: &str) -> Result<(), String> {
     if let Ok(path) = Path::parse(text) {
         let again = Path::from_segments(path.segments()).map_err(|error| error.to_string())?;
         if again != path || path.to_url().contains(['?', '#', ' ']) {
-            return Err(format!("the path {text:?} does not come back"));
+            return Err(format!("the path {text:?} does not read back"));
         }
     }
     if let Ok(pattern) = Pattern::parse(text) {

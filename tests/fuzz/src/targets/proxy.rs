@@ -1,4 +1,4 @@
-//! A repo and a realtime client whose server is reached through a proxy that changes bytes; and then one that does not.
+//! A repo and a realtime client behind a proxy that changes bytes, and then does not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,14 +18,14 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::mutate::mutate;
 use crate::recordings::Recordings;
 
-/// How long anything may take whose deadline is a second.
+/// Time limit for operations with a deadline of a second.
 const HANG: Duration = Duration::from_secs(60);
 
 pub(super) fn run(_: &Recordings, seed: u64) -> Result<(), String> {
     super::block_on(async {
         match tokio::time::timeout(HANG, go(seed)).await {
             Ok(result) => result,
-            Err(_) => Err("it hangs, or does not get well".to_owned()),
+            Err(_) => Err("it hangs, or does not recover".to_owned()),
         }
     })
 }
@@ -57,7 +57,7 @@ async fn go(seed: u64) -> Result<(), String> {
         let builder = SyncClient::builder().store(emulator.store()).token(emulator.token());
         builder.base_url(&url).timing(timing.clone())
     };
-    // A refusal that the proxy has made up is as good as a real one: the next attempt begins from the start.
+    // The proxy may turn an answer into a refusal, after which the client does not start: start it again.
     let client = loop {
         match tokio::time::timeout(Duration::from_secs(1), builder().start()).await {
             Ok(Ok(client)) => break client,
@@ -76,7 +76,7 @@ async fn go(seed: u64) -> Result<(), String> {
             url: text("https://dustlayer.io".to_owned()),
             note: NotSet,
         };
-        // It fails, or is as if it had failed, or is done: all that is asked of it is an answer.
+        // The result may be success or any error; the call only has to end.
         match dice.below(4) {
             0 => drop(repo.insert(link).await),
             1 => drop(repo.all::<link::Entity>().await),
@@ -90,10 +90,10 @@ async fn go(seed: u64) -> Result<(), String> {
     }
     let stray = leaves(&emulator)?.into_iter().find(|path| !path.starts_with("links/"));
     client.shutdown().await;
-    stray.map_or(Ok(()), |stray| Err(format!("`{stray}` was written, which nobody has asked for")))
+    stray.map_or(Ok(()), |stray| Err(format!("`{stray}` was written without a request")))
 }
 
-/// Writes and reads until that works; the caller has a limit for it.
+/// Repeats a write and a read until they succeed; the caller limits the time.
 async fn works_again(repo: &DustRepo) -> Result<(), String> {
     loop {
         let text = |text: &str| Set(text.to_owned());
@@ -109,7 +109,7 @@ async fn works_again(repo: &DustRepo) -> Result<(), String> {
     }
 }
 
-/// What the server really has.
+/// The leaves in the store of the server.
 fn leaves(emulator: &Emulator) -> Result<Vec<String>, String> {
     let store = emulator.store_handle(&emulator.store()).map_err(|error| error.to_string())?;
     let request =
@@ -118,7 +118,7 @@ fn leaves(emulator: &Emulator) -> Result<Vec<String>, String> {
     Ok(page.items.into_iter().filter_map(ListItem::into_entry).map(|entry| entry.path.to_string()).collect())
 }
 
-/// A proxy that changes what the server says, until it is well; its address.
+/// Starts a proxy that changes the bytes of the server until `is_well` is set; returns its address.
 async fn proxy(emulator: &Emulator, seed: u64, is_well: Arc<AtomicBool>) -> Result<String, String> {
     let server = emulator.url().trim_start_matches("http://").to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;

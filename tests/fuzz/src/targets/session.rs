@@ -1,4 +1,4 @@
-//! The realtime client's state machine, fed with mutated frames; and then with those of a server that is well.
+//! The realtime client's state machine, with mutated frames, and then with those of a working server.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::recordings::Recordings;
 
 const STORE: &str = "acme/main";
 
-/// How much a session may want done for one input: far more than there is to do.
+/// Maximum number of outputs of a session for one input, far above the number that is needed.
 const MOST_OUTPUTS: usize = 20_000;
 
 struct World {
@@ -26,7 +26,7 @@ struct World {
     is_dialling: bool,
     is_up: bool,
     is_live: bool,
-    /// The references of what was sent, the last one last.
+    /// The references of sent messages, the last one last.
     sent: Vec<(String, String)>,
     asked: u64,
     open: BTreeSet<u64>,
@@ -37,14 +37,15 @@ impl World {
     fn drain(&mut self) -> Result<(), String> {
         for count in 0.. {
             if count > MOST_OUTPUTS {
-                return Err("it wants more and more done".to_owned());
+                return Err("it has outputs without end".to_owned());
             }
             let Some(output) = self.session.next_output() else { break };
             match output {
                 Output::Dial => self.is_dialling = true,
                 Output::HangUp => (self.is_up, self.is_dialling) = (false, false),
                 Output::Send(frame) => {
-                    let parts = Frame::decode(&frame).map_err(|error| format!("it sends {frame}: {error}"))?;
+                    let parts = Frame::decode(&frame)
+                        .map_err(|error| format!("it sends the malformed frame {frame}: {error}"))?;
                     let text =
                         |id: Option<std::borrow::Cow<'_, str>>| id.map_or("null".to_owned(), |id| format!("\"{id}\""));
                     self.sent.push((text(parts.join_ref), text(parts.reference)));
@@ -53,7 +54,7 @@ impl World {
                 Output::Apply { ops, .. } => {
                     for op in ops {
                         if op.store_seq != self.mirror.seq() + 1 {
-                            return Err(format!("op {} is handed on after {}", op.store_seq, self.mirror.seq()));
+                            return Err(format!("op {} is returned after {}", op.store_seq, self.mirror.seq()));
                         }
                         self.mirror.apply(&op);
                     }
@@ -71,7 +72,7 @@ impl World {
         Ok(())
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     fn pass(&mut self, time: Duration) -> Result<(), String> {
         let end = self.now + time;
         let mut wakes = 0;
@@ -120,7 +121,7 @@ impl World {
         self.drain()
     }
 
-    /// A frame that could nearly be meant for this session.
+    /// Generates a frame that resembles one for this session.
     fn frame(&self, dice: &mut Dice, recordings: &Recordings) -> String {
         let frames = &recordings.frames;
         let (one, other) = (dice.index(frames.len()), dice.index(frames.len()));
@@ -143,7 +144,7 @@ impl World {
         if dice.percent(10) { mutate_text(dice, &text, &frames[other]) } else { text }
     }
 
-    /// A payload whose numbers are near to where the mirror is.
+    /// Generates a payload whose numbers are near the op of the mirror.
     fn fitting(&self, dice: &mut Dice, payload: &str) -> String {
         let mut payload = payload.to_owned();
         for name in ["\"store_seq\":", "\"snapshot_seq\":", "\"current_seq\":"] {
@@ -202,7 +203,7 @@ pub(super) fn run(recordings: &Recordings, seed: u64) -> Result<(), String> {
     get_well(world, dice)
 }
 
-/// The connection breaks, and the next one leads to a server that is well.
+/// Breaks the connection, and connects to a working server.
 fn get_well(mut world: World, dice: &mut Dice) -> Result<(), String> {
     let server = Emulator::builder().store(STORE).unplugged().map_err(|error| error.to_string())?;
     let store = server.store_handle(STORE).map_err(|error| error.to_string())?;
@@ -228,7 +229,7 @@ fn get_well(mut world: World, dice: &mut Dice) -> Result<(), String> {
             for frame in std::mem::take(&mut world.to_server) {
                 is_idle = false;
                 if !line.receive(&frame, ReplyFault::default()) {
-                    return Err(format!("it sends what is no frame: {frame}"));
+                    return Err(format!("it sends a malformed frame: {frame}"));
                 }
             }
             line.catch_up(1_000);
@@ -245,7 +246,7 @@ fn get_well(mut world: World, dice: &mut Dice) -> Result<(), String> {
             if is_asked {
                 return Ok(());
             }
-            // What is asked now is done.
+            // A call from now on succeeds.
             is_asked = true;
             let before = store.current_seq();
             let write = Write::new(super::path("well/0")?, Op::Delete);
@@ -255,14 +256,14 @@ fn get_well(mut world: World, dice: &mut Dice) -> Result<(), String> {
             world.session.command(world.now, CommandId(world.asked), command);
             world.drain()?;
             if store.current_seq() != before {
-                return Err("it was done before it was sent".to_owned());
+                return Err("it was acknowledged before it was sent".to_owned());
             }
             continue;
         }
         if world.now >= end {
             let (at, of) = (world.mirror.seq(), store.current_seq());
             return Err(format!(
-                "it does not get well: op {at} of {of}, {} calls open, live: {}",
+                "it does not recover: op {at} of {of}, {} calls open, live: {}",
                 world.open.len(),
                 world.is_live
             ));

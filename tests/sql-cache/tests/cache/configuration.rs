@@ -1,4 +1,4 @@
-//! What is wrong is said at the start; and how the tables come to be.
+//! Errors of the start, and the creation of the tables.
 
 use dust_emulator::Emulator;
 use dust_orm::DustErr;
@@ -16,7 +16,7 @@ async fn refused(emulator: &Emulator, cache: SqlCache) -> (ErrKind, String) {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_none_is_an_error_at_the_start() {
+async fn disconnected_connection_is_error_of_start() {
     let emulator = Emulator::start().await.unwrap();
     let (kind, text) = refused(&emulator, SqlCache::new(DatabaseConnection::default())).await;
     assert!(kind == ErrKind::Database && text.contains("the database of the SQL cache is not reached"), "{text}");
@@ -32,7 +32,7 @@ async fn a_connection_that_is_none_is_an_error_at_the_start() {
 }
 
 #[tokio::test]
-async fn tables_that_are_missing_are_an_error_at_the_start() {
+async fn missing_tables_are_error_of_start() {
     everywhere("missing", async |db| {
         let emulator = Emulator::start().await.unwrap();
         let (kind, text) = refused(&emulator, db.bare_cache().await).await;
@@ -47,7 +47,7 @@ async fn tables_that_are_missing_are_an_error_at_the_start() {
 }
 
 #[tokio::test]
-async fn the_cache_of_another_server_is_an_error_at_the_start() {
+async fn cache_of_other_server_is_error_of_start() {
     everywhere("other_server", async |db| {
         let (emulator, other) = (Emulator::start().await.unwrap(), Emulator::start().await.unwrap());
         client(&emulator).cache(db.cache().await).start().await.unwrap().shutdown().await;
@@ -64,7 +64,7 @@ async fn the_cache_of_another_server_is_an_error_at_the_start() {
 }
 
 #[tokio::test]
-async fn rows_that_are_strange_are_an_error_at_the_start() {
+async fn malformed_rows_are_error_of_start() {
     everywhere("strange", async |db| {
         let emulator = Emulator::start().await.unwrap();
         set(&emulator, "p", "1");
@@ -92,7 +92,7 @@ impl MigratorTrait for Migrator {
 }
 
 #[tokio::test]
-async fn the_migration_makes_the_tables_and_takes_them_away() {
+async fn migration_creates_and_drops_tables() {
     everywhere("migrated", async |db| {
         let connection = db.connect().await;
         Migrator::up(&connection, None).await.unwrap();

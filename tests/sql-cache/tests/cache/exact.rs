@@ -1,4 +1,4 @@
-//! What is kept is what was given, to the letter.
+//! The cache returns exactly the leaves that were written.
 
 use dust_emulator::Emulator;
 use dust_orm::realtime::cache::{Cache, Cursor};
@@ -11,7 +11,7 @@ fn entry(path: Path, value: &str, kind: LeafKind, revision: u64) -> Entry {
 }
 
 #[tokio::test]
-async fn paths_and_values_come_back_to_the_letter() {
+async fn paths_and_values_read_back_exactly() {
     everywhere("letter", async |db| {
         let long = "x".repeat(5000);
         let long_segment = |end: &str| Path::from_segments(["long", &format!("{long}{end}")]).unwrap();
@@ -60,9 +60,9 @@ async fn paths_and_values_come_back_to_the_letter() {
         kept.sort_by(by_path);
         entries.sort_by(by_path);
         assert_eq!((found.as_ref(), &kept), (Some(&cursor), &entries));
-        assert_eq!(try_kept(&cache, "acme/main").await.unwrap(), (None, vec![]), "case makes another store");
+        assert_eq!(try_kept(&cache, "acme/main").await.unwrap(), (None, vec![]), "names of stores are case-sensitive");
 
-        // Written again, and removed by exactly their paths.
+        // Written again, and removed by their exact paths.
         let mut change = cache.write("acme/Main").await.unwrap();
         assert_eq!(change.cursor().await.unwrap().as_ref(), Some(&cursor));
         let removed = vec![path("Case"), path("e"), path("trailing "), path("absent"), long_segment("a")];
@@ -79,13 +79,13 @@ async fn paths_and_values_come_back_to_the_letter() {
         kept.sort_by(by_path);
         assert_eq!(kept, entries);
 
-        // What is not committed did not happen.
+        // An uncommitted write has no effect.
         let mut change = cache.write("acme/Main").await.unwrap();
         assert!(!change.clear(entries.len()).await.unwrap());
         assert!(!change.clear(usize::MAX).await.unwrap());
         drop(change);
         assert_eq!(try_kept(&cache, "acme/Main").await.unwrap().1.len(), entries.len());
-        // A part of the leaves is removed, and then another.
+        // Some leaves are removed, and then others.
         let mut change = cache.write("acme/Main").await.unwrap();
         assert!(change.clear(7).await.unwrap());
         assert!(change.clear(3).await.unwrap());
@@ -102,7 +102,7 @@ async fn paths_and_values_come_back_to_the_letter() {
 }
 
 #[tokio::test]
-async fn subtrees_are_removed_whatever_their_case() {
+async fn subtree_is_removed_in_any_case() {
     everywhere("subtrees", async |db| {
         let emulator = Emulator::start().await.unwrap();
         for at in ["links/Abc/x", "links/abc/Y", "LINKS/abc/z", "links/abcd", "links/ABC", "a/b/c"] {

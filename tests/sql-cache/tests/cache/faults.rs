@@ -8,7 +8,7 @@ use dust_protocol::{Op, Write};
 use crate::support::*;
 
 #[tokio::test]
-async fn a_database_that_fails_disturbs_nothing_and_is_caught_up_with() {
+async fn client_works_while_database_fails_and_saves_later() {
     everywhere("heals", async |db| {
         let emulator = Emulator::start().await.unwrap();
         let cache = db.cache().await;
@@ -32,7 +32,7 @@ async fn a_database_that_fails_disturbs_nothing_and_is_caught_up_with() {
             assert_eq!(mirrored(&client).await, stored(&emulator).await);
             assert_eq!(client.status()[0].cached_seq, before);
             db.execute(&format!("ALTER TABLE {table}_away RENAME TO {name}")).await;
-            // By itself, a little later.
+            // The client repeats the save by itself.
             until(async || client.status()[0].cached_seq == last).await;
             assert_eq!(kept(&cache, &emulator.store()).await, (last.unwrap(), stored(&emulator).await));
         }
@@ -41,7 +41,7 @@ async fn a_database_that_fails_disturbs_nothing_and_is_caught_up_with() {
 }
 
 #[tokio::test]
-async fn what_did_not_reach_the_cache_is_fetched_again() {
+async fn ops_missing_in_cache_are_fetched_again() {
     everywhere("refetched", async |db| {
         let emulator = Emulator::start().await.unwrap();
         set(&emulator, "a", "1");

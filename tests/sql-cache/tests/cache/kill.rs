@@ -1,4 +1,4 @@
-//! Kills a process that keeps a mirror in SQLite, at random moments, and looks at what it left behind.
+//! Kills a process with a mirror in SQLite at random moments, and checks its database.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use sea_orm::Database;
 
 use crate::support::*;
 
-/// Server, token, store and file; set only in the process that is going to be killed.
+/// Server, token, store and file; set only in the child process.
 const CHILD: &str = "DUST_SQL_CACHE_CHILD";
 
-/// Mirrors until it is killed, and says what is in the cache. Does nothing when it runs as a test.
+/// Mirrors until it is killed, and prints the op of the cache. Does nothing when it runs as a test.
 #[tokio::test]
 async fn child_mirrors_until_it_is_killed() {
     let Ok(arguments) = std::env::var(CHILD) else { return };
@@ -38,7 +38,7 @@ async fn child_mirrors_until_it_is_killed() {
     }
 }
 
-/// The store, and what was ever done to it: the log itself is compacted.
+/// The store and all of its ops: the log itself is compacted.
 struct World {
     store: Store,
     ops: Vec<CommittedOp>,
@@ -67,7 +67,7 @@ impl World {
         self.ops.extend(self.store.write(Write::new(at, op), &origin).unwrap());
     }
 
-    /// Every leaf as of an op, which is not before those asked for so far.
+    /// Every leaf as of an op, which must not be before the op of an earlier call.
     fn leaves(&mut self, seq: u64) -> Leaves {
         let next = self.ops.partition_point(|op| op.store_seq <= self.replayed.seq());
         for op in self.ops[next..].iter().take_while(|op| op.store_seq <= seq) {
@@ -82,26 +82,25 @@ fn spawn(emulator: &Emulator, file: &str) -> Child {
     Child::start("kill::child_mirrors_until_it_is_killed", CHILD, &arguments).unwrap()
 }
 
-/// How far a child had come when it was killed.
+/// The stage of a child at its kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Moment {
-    /// It fetched what it lacked.
+    /// It fetched the missing ops.
     Fetching,
-    /// It wrote that to the cache for the first time.
+    /// It wrote them to the cache for the first time.
     FirstSave,
     /// It followed the store.
     Following,
 }
 
-/// Lets a child mirror while something is done, kills it, and answers what it said last to be in the cache, and how far it
-/// had come.
+/// Lets a child mirror during writes, kills it, and returns the op of the cache that it printed last, and its stage.
 fn mirror_and_kill(world: &mut World, mut child: Child) -> (Option<u64>, Moment) {
     let kept = |line: &str| line.strip_prefix("kept ").map(|seq| seq.parse::<u64>().unwrap());
     let wanted = world.dice.pick(&[(4, 1), (3, 2), (1, 3), (1, 5), (1, 9)]).unwrap();
     let mut said = Vec::new();
     for _ in 0..wanted {
         said.push(child.line().unwrap());
-        // While it fetches, nothing else may hold its first catch-up up.
+        // No write while it fetches: writes would delay its first catch-up.
         if said.len() > 1 {
             world.do_something();
         }
@@ -110,7 +109,7 @@ fn mirror_and_kill(world: &mut World, mut child: Child) -> (Option<u64>, Moment)
     while Instant::now() < end {
         world.do_something();
     }
-    // What it still said before it died counts, too.
+    // Lines that it printed before the kill count, too.
     said.extend(child.kill().unwrap());
     let last = said.iter().rev().find_map(|line| kept(line));
     let moment = match (last, said.iter().any(|line| line == "caught up")) {
@@ -122,7 +121,7 @@ fn mirror_and_kill(world: &mut World, mut child: Child) -> (Option<u64>, Moment)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn data_and_cursor_agree_after_a_kill() {
+async fn data_and_cursor_agree_after_kill() {
     let dir = tempfile::tempdir().unwrap();
     let file = format!("sqlite://{}?mode=rwc", dir.path().join("cache.db").display());
     let emulator = Emulator::start().await.unwrap();
@@ -132,7 +131,7 @@ async fn data_and_cursor_agree_after_a_kill() {
     let mut moments = BTreeMap::new();
     let kills = child::kills(20);
     for round in 0..kills {
-        // Every other child begins with a catch-up, and the others with a snapshot.
+        // Children begin with a catch-up and with a snapshot in turn.
         for _ in 0..world.dice.below(10) {
             world.do_something();
         }
@@ -161,6 +160,6 @@ async fn data_and_cursor_agree_after_a_kill() {
     }
     println!("{moments:?}");
     assert!(before > 0);
-    // Each way to begin was cut off at each stage: certain only when there are many.
+    // Each kind of start was cut off at each stage; only certain with many children.
     assert!(kills < 100 || moments.len() == 6, "{moments:?}");
 }

@@ -1,4 +1,4 @@
-//! Whatever is written, and whenever the cache is: the table is the mirror as of the cursor.
+//! The table is the mirror as of the cursor, for any writes and any moment of a save.
 
 use dust_emulator::Emulator;
 use dust_protocol::{Op, RawJson};
@@ -12,7 +12,7 @@ enum Step {
     Write(String, Op),
     /// Waits for the mirror, and writes it to the cache.
     Flush,
-    /// The mirror and the cache catch up by themselves, or not.
+    /// Gives the mirror and the cache time to catch up.
     Restart,
     Compact,
     Disconnect,
@@ -62,7 +62,7 @@ async fn run(db: &Db, steps: Vec<Step>) {
     let mut running = client(&emulator).cache(db.cache().await).start().await.unwrap();
     for step in steps {
         match step {
-            // An op that does not fit what is there is refused.
+            // An op that conflicts with the existing leaves is refused.
             Step::Write(at, op) => {
                 let write = dust_protocol::Write::new(path(&at), op);
                 let _ = store.write(write, &dust_store::Origin::new("other", "1"));
@@ -84,14 +84,14 @@ async fn run(db: &Db, steps: Vec<Step>) {
     caught_up(&running, store.current_seq()).await;
     let leaves = mirrored(&running).await;
     assert_eq!(kept(&cache, &emulator.store()).await, (store.current_seq(), leaves.clone()));
-    // Revisions aside, which a snapshot does not tell.
+    // Without revisions, which a snapshot does not have.
     let values = |leaves: Leaves| leaves.into_iter().map(|(path, (value, ..))| (path, value)).collect::<Vec<_>>();
     assert_eq!(values(leaves), values(stored(&emulator).await));
     running.shutdown().await;
 }
 
 #[test]
-fn the_table_is_the_mirror_as_of_the_cursor() {
+fn table_is_mirror_as_of_cursor() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let config = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(steps in prop::collection::vec(step(), 1..60))| {

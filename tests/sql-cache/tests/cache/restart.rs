@@ -1,4 +1,4 @@
-//! What a client begins with when it is started again.
+//! The state of a client after a restart.
 
 use dust_emulator::Emulator;
 use dust_orm::error::ErrKind;
@@ -11,13 +11,13 @@ use dust_protocol::{Op, Write};
 use crate::support::*;
 
 #[tokio::test]
-async fn a_restart_resumes_where_the_cache_is() {
+async fn restart_resumes_from_cache() {
     everywhere("resume", async |db| {
         let emulator = Emulator::start().await.unwrap();
         set(&emulator, "links/a", r#"{"title":"A","n":1}"#);
         set(&emulator, "links/b", r#"{"title":"B"}"#);
         let first = client(&emulator).cache(db.cache().await).start().await.unwrap();
-        // These ops are gone from the server: whoever does not have them gets a snapshot, in which every revision is 2.
+        // The server has dropped these ops: a client without them receives a snapshot, in which every revision is 2.
         let compacted = compact(&emulator);
         let second = set(&emulator, "links/b/note", "null");
         caught_up(&first, second).await;
@@ -31,7 +31,7 @@ async fn a_restart_resumes_where_the_cache_is() {
         let again = client(&emulator).cache(db.cache().await).start().await.unwrap();
         let leaves = mirrored(&again).await;
         assert_eq!(leaves, stored(&emulator).await);
-        assert_eq!((leaves["links/a/n"].2, leaves["links/c"].2), (1, third), "revisions no snapshot tells");
+        assert_eq!((leaves["links/a/n"].2, leaves["links/c"].2), (1, third), "revisions that a snapshot does not have");
         again.shutdown().await;
         assert_eq!(kept(&db.cache().await, &emulator.store()).await, (third + 1, leaves));
 
@@ -42,7 +42,7 @@ async fn a_restart_resumes_where_the_cache_is() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_not_the_one_that_was_kept_is_fetched_anew() {
+async fn restored_store_is_fetched_again() {
     everywhere("restored", async |db| {
         let emulator = Emulator::start().await.unwrap();
         for number in 0..3 {
@@ -51,7 +51,7 @@ async fn a_store_that_is_not_the_one_that_was_kept_is_fetched_anew() {
         client(&emulator).cache(db.cache().await).start().await.unwrap().shutdown().await;
         let cursor = try_kept(&db.cache().await, &emulator.store()).await.unwrap().0.unwrap();
         assert!(cursor.last_op_id.is_some(), "{cursor:?}");
-        // What is kept is of before the store was restored from a backup; since then it has got as many ops, and more.
+        // The cache is of before a restore of the store from a backup; the store has as many ops again, and more.
         let table = &db.table;
         db.execute(&format!("UPDATE {table} SET value = '0'")).await;
         db.execute(&format!("UPDATE {table}_cursor SET last_op_id = 'lost'")).await;
@@ -66,7 +66,7 @@ async fn a_store_that_is_not_the_one_that_was_kept_is_fetched_anew() {
 }
 
 #[tokio::test]
-async fn the_cache_is_read_while_there_is_no_server() {
+async fn cache_is_read_without_server() {
     everywhere("offline", async |db| {
         let mut emulator = Emulator::start().await.unwrap();
         set(&emulator, "links/dust", r#"{"title":"Dust","url":"u","note":null}"#);
@@ -88,7 +88,7 @@ async fn the_cache_is_read_while_there_is_no_server() {
         emulator.come_up().await.unwrap();
         caught_up(&restarted, 2).await;
         assert_eq!(repo.find_by_id::<link::Entity>("dust").await.unwrap().unwrap().title, "Dust, again");
-        // And an acknowledged write is there after the next restart.
+        // An acknowledged write is in the mirror after the next restart.
         restarted.watch(&emulator.store()).unwrap().wait_for(StoreState::is_live).await.unwrap();
         transport.write(Write::new(path("links/dust/note"), Op::Set(raw("\"mine\"")))).await.unwrap();
         restarted.shutdown().await;
@@ -100,7 +100,7 @@ async fn the_cache_is_read_while_there_is_no_server() {
 }
 
 #[tokio::test]
-async fn an_empty_store_is_kept_as_one() {
+async fn empty_store_is_cached_as_empty() {
     everywhere("empty", async |db| {
         let mut emulator = Emulator::start().await.unwrap();
         client(&emulator).cache(db.cache().await).start().await.unwrap().shutdown().await;
@@ -108,7 +108,7 @@ async fn an_empty_store_is_kept_as_one() {
         let offline = client(&emulator).cache(db.cache().await).start().await.unwrap();
         assert_eq!(offline.status()[0].cached_seq, Some(0));
         assert!(mirrored(&offline).await.is_empty());
-        // What nothing is known of stays unknown.
+        // A store without a cache stays unknown.
         let other = client(&emulator).store("local/other").cache(db.cache().await).start().await.unwrap();
         let transport = RealtimeTransport::new(&other, "local/other").unwrap();
         assert_eq!(transport.get(&path("p")).await.unwrap_err().kind(), ErrKind::Network);
@@ -119,7 +119,7 @@ async fn an_empty_store_is_kept_as_one() {
 }
 
 #[tokio::test]
-async fn a_snapshot_replaces_what_is_kept() {
+async fn snapshot_replaces_cache() {
     everywhere("snapshot", async |db| {
         let emulator = Emulator::start().await.unwrap();
         for number in 0..1500 {
@@ -139,13 +139,9 @@ async fn a_snapshot_replaces_what_is_kept() {
         assert_eq!((leaves.len(), leaves["stays"].2, leaves["after"].2), (1502, through, last));
         assert_eq!(kept(&db.cache().await, &emulator.store()).await, (last, leaves));
         let (cursor, _) = try_kept(&db.cache().await, &emulator.store()).await.unwrap();
-        assert_eq!(
-            cursor.unwrap().inexact_through,
-            through,
-            "that revisions are inexact is known after a restart, too"
-        );
+        assert_eq!(cursor.unwrap().inexact_through, through, "revisions are inexact after a restart, too");
 
-        // With them a guard still works: its revision is asked for.
+        // A guard with such a revision still works: the client reads the exact one.
         let third = client(&emulator).cache(db.cache().await).start().await.unwrap();
         let transport = RealtimeTransport::new(&third, &emulator.store()).unwrap();
         let read = transport.get(&path("stays")).await.unwrap().unwrap();
@@ -157,7 +153,7 @@ async fn a_snapshot_replaces_what_is_kept() {
 }
 
 #[tokio::test]
-async fn a_store_that_went_back_replaces_what_is_kept() {
+async fn store_with_fewer_ops_replaces_cache() {
     everywhere("rewound", async |db| {
         let emulator = Emulator::start().await.unwrap();
         for number in 0..5 {
@@ -166,7 +162,7 @@ async fn a_store_that_went_back_replaces_what_is_kept() {
         client(&emulator).cache(db.cache().await).start().await.unwrap().shutdown().await;
         let (port, token) = (emulator.address().port(), emulator.token().to_owned());
         emulator.stop().await;
-        // Another store in the same place, that did less.
+        // Another store under the same name, with fewer ops.
         let restored = Emulator::builder().port(port).secret(token).start().await.unwrap();
         set(&restored, "before/0", "0");
         set(&restored, "other", "2");

@@ -1,4 +1,4 @@
-//! Several clients, one cache.
+//! One cache for several clients.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use dust_protocol::Op;
 use crate::support::*;
 
 #[tokio::test]
-async fn two_clients_keep_one_store_together() {
+async fn two_clients_share_cache_of_one_store() {
     everywhere("sharing", async |db| {
         let emulator = Emulator::start().await.unwrap();
         let cache = db.cache().await;
@@ -19,7 +19,7 @@ async fn two_clients_keep_one_store_together() {
         for round in 0..12_u64 {
             let seq = set(&emulator, &format!("k/{}", round % 5), &round.to_string());
             write(&emulator, &format!("k/{}", (round + 2) % 5), Op::Delete);
-            // Whoever comes second finds it done.
+            // The second client finds the leaves in the cache.
             let (first, second) = if round % 3 == 0 { (&one, &two) } else { (&two, &one) };
             caught_up(first, seq + 1).await;
             assert_eq!(kept(&cache, &emulator.store()).await, (seq + 1, stored(&emulator).await));
@@ -29,7 +29,7 @@ async fn two_clients_keep_one_store_together() {
             }
             assert_eq!(kept(&cache, &emulator.store()).await, (seq + 1, stored(&emulator).await));
         }
-        // Both at once, as it happens.
+        // Both at the same time.
         for number in 0..40 {
             set(&emulator, &format!("many/{number}"), "1");
             let (left, right) = tokio::join!(one.flush_cache(), two.flush_cache());
@@ -45,7 +45,7 @@ async fn two_clients_keep_one_store_together() {
 }
 
 #[tokio::test]
-async fn one_that_is_behind_does_not_take_the_cache_back() {
+async fn client_that_is_behind_does_not_revert_cache() {
     everywhere("behind", async |db| {
         let emulator = Emulator::start().await.unwrap();
         let cache = db.cache().await;
@@ -53,11 +53,11 @@ async fn one_that_is_behind_does_not_take_the_cache_back() {
         let behind = client(&emulator).cache(db.cache().await).start().await.unwrap();
         behind.flush_cache().await.unwrap();
         set(&emulator, "b", "2");
-        // It stops in the middle of what it missed.
+        // It stops in the middle of the missed ops.
         emulator.hold_catch_ups(0);
         let ahead = client(&emulator).cache(db.cache().await);
         let last = set(&emulator, "c", "3");
-        // On a new connection the op that it has comes once more, to be compared.
+        // On a new connection the server sends its last op once more, for comparison.
         emulator.hold_catch_ups(2);
         emulator.disconnect_all();
         until(async || behind.status()[0].seq == 2).await;
@@ -74,7 +74,7 @@ async fn one_that_is_behind_does_not_take_the_cache_back() {
 }
 
 #[tokio::test]
-async fn a_cache_that_was_put_back_or_emptied_is_written_anew() {
+async fn restored_or_emptied_cache_is_written_again() {
     everywhere("put_back", async |db| {
         let emulator = Emulator::start().await.unwrap();
         let cache = db.cache().await;
@@ -113,7 +113,7 @@ async fn row_of_the_application(db: &Db) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn application_writes_between_the_transactions_of_a_large_save() {
+async fn application_writes_between_transactions_of_large_save() {
     everywhere("large", async |db| {
         let emulator = Emulator::start().await.unwrap();
         let cache = db.cache().await;
@@ -148,7 +148,7 @@ async fn application_writes_between_the_transactions_of_a_large_save() {
 }
 
 #[tokio::test]
-async fn cache_that_a_crash_left_unfinished_is_not_used_and_is_replaced() {
+async fn unfinished_cache_after_crash_is_replaced() {
     everywhere("unfinished", async |db| {
         let emulator = Emulator::start().await.unwrap();
         set(&emulator, "a", "1");

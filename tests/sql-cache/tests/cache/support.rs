@@ -1,4 +1,4 @@
-//! Databases, servers and what to look at.
+//! Databases, servers and the leaves to compare.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(crate) struct Db {
 }
 
 impl Db {
-    /// A connection as a process of its own would have.
+    /// A new connection, like that of another process.
     pub(crate) async fn connect(&self) -> DatabaseConnection {
         let mut options = ConnectOptions::new(&self.url);
         options.max_connections(4).sqlx_logging(false);
@@ -48,7 +48,7 @@ impl Db {
     }
 }
 
-/// Runs a test on every database there is.
+/// Runs a test on SQLite and on every configured database.
 pub(crate) async fn everywhere(name: &str, test: impl AsyncFn(&Db)) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("cache.db");
@@ -73,7 +73,8 @@ pub(crate) fn raw(text: &str) -> RawJson {
     RawJson::parse(text).unwrap()
 }
 
-/// What a client and the emulator begin with: it asks often, as nothing is pushed that a test writes past the protocol.
+/// A client with a short status interval, as the emulator does not push writes that a test makes outside of the
+/// protocol.
 pub(crate) fn client(emulator: &Emulator) -> SyncClientBuilder {
     let mut timing = Timing::default();
     timing.status = Duration::from_millis(20);
@@ -83,7 +84,7 @@ pub(crate) fn client(emulator: &Emulator) -> SyncClientBuilder {
     builder.base_url(emulator.url())
 }
 
-/// Somebody else writes.
+/// Writes as another program.
 pub(crate) fn write(emulator: &Emulator, at: &str, op: Op) -> u64 {
     let store = emulator.store_handle(&emulator.store()).unwrap();
     store.write(Write::new(path(at), op), &dust_store::Origin::new("other", "1")).unwrap().unwrap().store_seq
@@ -97,14 +98,14 @@ pub(crate) fn compact(emulator: &Emulator) -> u64 {
     emulator.store_handle(&emulator.store()).unwrap().compact().unwrap().unwrap()
 }
 
-/// Waits for something that is certain to come.
+/// Waits until a condition holds.
 pub(crate) async fn until(what: impl AsyncFn() -> bool) {
     let wait = async {
         while !what().await {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), wait).await.expect("it comes to pass");
+    tokio::time::timeout(Duration::from_secs(60), wait).await.expect("the condition holds in time");
 }
 
 /// Waits until the mirror has an op, and writes it to the cache.
@@ -122,7 +123,7 @@ fn leaves(entries: impl IntoIterator<Item = Entry>) -> Leaves {
         .collect()
 }
 
-/// Every leaf, as a reader sees it.
+/// Every leaf of a transport, as a reader sees it.
 pub(crate) async fn listed(transport: &dyn Transport) -> Leaves {
     let mut request = ListRequest::pattern(Pattern::parse("**").unwrap());
     let mut all = Leaves::new();
@@ -153,7 +154,7 @@ pub(crate) async fn mirrored(client: &SyncClient) -> Leaves {
     listed(&RealtimeTransport::new(client, &client.status()[0].store).unwrap()).await
 }
 
-/// What the emulator has, past the protocol.
+/// The leaves of the emulator, read outside of the protocol.
 pub(crate) async fn stored(emulator: &Emulator) -> Leaves {
     let store = emulator.store_handle(&emulator.store()).unwrap();
     listed(&dust_orm::transport::EmbeddedTransport::new(store)).await
@@ -172,10 +173,10 @@ pub(crate) async fn try_kept(cache: &SqlCache, store: &str) -> Result<(Option<Cu
     }
 }
 
-/// What a cache keeps of a store: as of which op, and every leaf as a reader sees it.
+/// The content of a cache for a store: its op, and every leaf as a reader sees it.
 pub(crate) async fn kept(cache: &SqlCache, store: &str) -> (u64, Leaves) {
     let (cursor, entries) = try_kept(cache, store).await.unwrap();
-    assert_eq!(cursor.as_ref().and_then(|cursor| cursor.unfinished.as_deref()), None, "a save is not finished");
+    assert_eq!(cursor.as_ref().and_then(|cursor| cursor.unfinished.as_deref()), None, "the save is complete");
     let shown = entries
         .into_iter()
         .map(|Entry { path, value, kind, revision }| read::entry(path, Leaf { value, kind, revision }));
