@@ -46,10 +46,12 @@ impl Leaves for History {
         Ok(())
     }
 
+    fn below_ignoring_case(&self, path: &Path) -> Result<Vec<(Path, Leaf)>, Replay> {
+        Ok(self.leaves.below_ignoring_case(path)?)
+    }
+
     fn remove_below(&mut self, path: &Path) -> Result<(), Replay> {
-        let prefix = path.descendant_prefix().to_ascii_lowercase();
-        self.leaves.retain(|path, _| !path.as_str().to_ascii_lowercase().starts_with(&prefix));
-        Ok(())
+        Ok(self.leaves.remove_below(path)?)
     }
 }
 
@@ -76,7 +78,7 @@ impl History {
             let Some(last) = ops.last() else { break };
             done = last.store_seq;
             for op in ops.iter().take_while(|op| op.store_seq <= seq) {
-                apply(&mut history, op)?;
+                apply(&mut history, op, None)?;
             }
         }
         Ok(history)

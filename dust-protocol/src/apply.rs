@@ -2,6 +2,7 @@
 //!
 //! There are two steps, because a committed op carries its outcome: [`outcome`] computes the value to commit from a
 //! writer's op, and [`apply`] applies a committed op to the leaves, at the commit and at each replay of the log.
+//! [`apply`] also answers which leaves it changed, so that no subscriber applies the op again.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -23,6 +24,27 @@ pub struct Leaf {
     pub revision: u64,
 }
 
+/// One leaf that an op wrote or removed. An op may change a leaf twice: a `set` removes the subtree and then writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeafChange {
+    /// The `store_seq` of the op.
+    pub store_seq: u64,
+    /// The path of the leaf.
+    pub path: Path,
+    /// The leaf before the change; `None` if there was none.
+    pub before: Option<Leaf>,
+    /// The leaf after the change; `None` if it was removed.
+    pub after: Option<Leaf>,
+}
+
+impl LeafChange {
+    /// The approximate memory of the change, in bytes.
+    pub fn footprint(&self) -> usize {
+        let values = [&self.before, &self.after].into_iter().flatten();
+        size_of::<LeafChange>() + self.path.as_str().len() + values.map(|leaf| leaf.value.as_str().len()).sum::<usize>()
+    }
+}
+
 /// A set of leaves that ops can be applied to.
 pub trait Leaves {
     /// The error of an op that does not fit, or of the set itself.
@@ -36,6 +58,9 @@ pub trait Leaves {
 
     /// Removes the leaf at exactly this path, exact in case. Removing an absent leaf succeeds.
     fn remove(&mut self, path: &Path) -> Result<(), Self::Error>;
+
+    /// The leaves below this path, **ignoring ASCII case**: those that [`remove_below`](Leaves::remove_below) removes.
+    fn below_ignoring_case(&self, path: &Path) -> Result<Vec<(Path, Leaf)>, Self::Error>;
 
     /// Removes every leaf below this path, **ignoring ASCII case**, as a Dust server does.
     fn remove_below(&mut self, path: &Path) -> Result<(), Self::Error>;
@@ -57,6 +82,11 @@ impl Leaves for BTreeMap<Path, Leaf> {
     fn remove(&mut self, path: &Path) -> Result<(), OpError> {
         BTreeMap::remove(self, path);
         Ok(())
+    }
+
+    fn below_ignoring_case(&self, path: &Path) -> Result<Vec<(Path, Leaf)>, OpError> {
+        let below = self.iter().filter(|(other, _)| path.is_ancestor_ignoring_case(other));
+        Ok(below.map(|(path, leaf)| (path.clone(), leaf.clone())).collect())
     }
 
     fn remove_below(&mut self, path: &Path) -> Result<(), OpError> {
@@ -149,49 +179,123 @@ pub fn outcome<L: Leaves>(leaves: &L, path: &Path, op: &Op, stamp: Stamp) -> Res
 }
 
 /// Applies a committed op to the leaves. The log of a store, applied in order, gives its leaves.
-pub fn apply<L: Leaves>(leaves: &mut L, op: &CommittedOp) -> Result<(), L::Error> {
-    let path = &op.path;
-    let leaf = |value: &RawJson, kind| Leaf { value: value.clone(), kind, revision: op.store_seq };
-    match op.op {
-        OpKind::Set => set(leaves, path, &op.value, op.store_seq),
-        OpKind::Delete => {
-            leaves.remove(path)?;
-            leaves.remove_below(path)
-        }
-        OpKind::Merge => {
-            for (key, value) in value::members(op.value.as_str()).map_err(OpError::from)? {
-                let child = path.child(&key).map_err(|_| OpError::from(ValueError::EmptyKey(path.to_string())))?;
-                let value = RawJson::from_trusted(value.get());
-                if value::is_subtree(&value) {
-                    set(leaves, &child, &value, op.store_seq)?;
-                } else {
-                    leaves.put(&child, leaf(&value, LeafKind::of(&value)))?;
-                }
-            }
-            Ok(())
-        }
-        OpKind::Increment => leaves.put(path, leaf(&op.value, LeafKind::Counter)),
-        OpKind::Add | OpKind::Remove => leaves.put(path, leaf(&op.value, LeafKind::Set)),
-        OpKind::Lease | OpKind::Renew => leaves.put(path, leaf(&op.value, LeafKind::Lease)),
-        OpKind::Release => leaves.remove(path),
-        OpKind::PutFile => {
-            leaves.remove_below(path)?;
-            leaves.put(path, leaf(&op.value, LeafKind::File))
-        }
-    }
+///
+/// Appends what it changes to `changes`, in order. With `None` it computes nothing beyond the leaves. If it fails, the
+/// leaves may have a part of the op, and `changes` has that part.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use dust_protocol::apply::apply;
+/// use dust_protocol::{CommittedOp, OpKind, Path, RawJson};
+///
+/// let (mut leaves, mut changes) = (BTreeMap::new(), Vec::new());
+/// let op = CommittedOp {
+///     store_seq: 1,
+///     op: OpKind::Set,
+///     path: Path::parse("links/dust")?,
+///     value: RawJson::parse(r#"{"title":"Dust"}"#)?,
+///     device_id: "laptop".into(),
+///     client_op_id: "1".into(),
+/// };
+/// apply(&mut leaves, &op, Some(&mut changes))?;
+/// assert_eq!(changes[0].path.as_str(), "links/dust/title");
+/// assert_eq!((&changes[0].before, changes[0].after.as_ref()), (&None, leaves.get(&changes[0].path)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn apply<L: Leaves>(
+    leaves: &mut L,
+    op: &CommittedOp,
+    changes: Option<&mut Vec<LeafChange>>,
+) -> Result<(), L::Error> {
+    Application { leaves, store_seq: op.store_seq, changes }.run(op)
 }
 
-/// Replaces a subtree. The leaf at the path itself is removed if the value becomes leaves below it.
-fn set<L: Leaves>(leaves: &mut L, path: &Path, value: &RawJson, revision: u64) -> Result<(), L::Error> {
-    leaves.remove_below(path)?;
-    if value::is_subtree(value) {
-        leaves.remove(path)?;
+/// An op that is being applied.
+struct Application<'a, L> {
+    leaves: &'a mut L,
+    store_seq: u64,
+    changes: Option<&'a mut Vec<LeafChange>>,
+}
+
+impl<L: Leaves> Application<'_, L> {
+    fn run(mut self, op: &CommittedOp) -> Result<(), L::Error> {
+        let path = &op.path;
+        match op.op {
+            OpKind::Set => self.set(path, &op.value),
+            OpKind::Delete => {
+                self.remove(path)?;
+                self.remove_below(path)
+            }
+            OpKind::Merge => {
+                for (key, value) in value::members(op.value.as_str()).map_err(OpError::from)? {
+                    let child = path.child(&key).map_err(|_| OpError::from(ValueError::EmptyKey(path.to_string())))?;
+                    let value = RawJson::from_trusted(value.get());
+                    if value::is_subtree(&value) {
+                        self.set(&child, &value)?;
+                    } else {
+                        let kind = LeafKind::of(&value);
+                        self.put(&child, value, kind)?;
+                    }
+                }
+                Ok(())
+            }
+            OpKind::Increment => self.put(path, op.value.clone(), LeafKind::Counter),
+            OpKind::Add | OpKind::Remove => self.put(path, op.value.clone(), LeafKind::Set),
+            OpKind::Lease | OpKind::Renew => self.put(path, op.value.clone(), LeafKind::Lease),
+            OpKind::Release => self.remove(path),
+            OpKind::PutFile => {
+                self.remove_below(path)?;
+                self.put(path, op.value.clone(), LeafKind::File)
+            }
+        }
     }
-    for (path, value) in flatten(path, value).map_err(OpError::from)? {
-        let kind = LeafKind::of(&value);
-        leaves.put(&path, Leaf { value, kind, revision })?;
+
+    /// Replaces a subtree. The leaf at the path itself is removed if the value becomes leaves below it.
+    fn set(&mut self, path: &Path, value: &RawJson) -> Result<(), L::Error> {
+        self.remove_below(path)?;
+        if value::is_subtree(value) {
+            self.remove(path)?;
+        }
+        for (path, value) in flatten(path, value).map_err(OpError::from)? {
+            let kind = LeafKind::of(&value);
+            self.put(&path, value, kind)?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn put(&mut self, path: &Path, value: RawJson, kind: LeafKind) -> Result<(), L::Error> {
+        let leaf = Leaf { value, kind, revision: self.store_seq };
+        if self.changes.is_some() {
+            let before = self.leaves.leaf(path)?;
+            self.changed(path.clone(), before, Some(leaf.clone()));
+        }
+        self.leaves.put(path, leaf)
+    }
+
+    fn remove(&mut self, path: &Path) -> Result<(), L::Error> {
+        if self.changes.is_some()
+            && let Some(before) = self.leaves.leaf(path)?
+        {
+            self.changed(path.clone(), Some(before), None);
+        }
+        self.leaves.remove(path)
+    }
+
+    fn remove_below(&mut self, path: &Path) -> Result<(), L::Error> {
+        if self.changes.is_some() {
+            for (path, before) in self.leaves.below_ignoring_case(path)? {
+                self.changed(path, Some(before), None);
+            }
+        }
+        self.leaves.remove_below(path)
+    }
+
+    fn changed(&mut self, path: Path, before: Option<Leaf>, after: Option<Leaf>) {
+        if let Some(changes) = &mut self.changes {
+            changes.push(LeafChange { store_seq: self.store_seq, path, before, after });
+        }
+    }
 }
 
 fn settled(path: &Path, value: &RawJson) -> Result<RawJson, OpError> {

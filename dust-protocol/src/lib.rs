@@ -25,7 +25,7 @@ pub mod seed;
 pub mod testing;
 pub mod value;
 
-pub use apply::{Leaf, Leaves, OpError};
+pub use apply::{Leaf, LeafChange, Leaves, OpError};
 pub use entry::{Entry, LeafKind};
 pub use file::{FileUpload, content_hash};
 pub use json::RawJson;

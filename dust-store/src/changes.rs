@@ -1,17 +1,17 @@
-//! The tables of the write transaction, and the changes of one request in them.
+//! The tables of the write transaction.
 //!
-//! One transaction may hold several requests. A refused request is undone without the others: while
-//! [`WriteTables::keeps_undo`] is set, every change records the value it replaced.
+//! One transaction may hold several requests. A refused request is undone without the others, by the leaves that its
+//! changes have replaced.
 
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use dust_protocol::read::{fold, prefix_end};
-use dust_protocol::{CommittedOp, Entry, Leaf, Leaves, Path};
+use dust_protocol::{CommittedOp, Entry, Leaf, LeafChange, Leaves, Path};
 
 use super::error::StoreError;
 use super::tables::{
-    FOLDED, LEAVES, LOG, LeafRow, META, NOTHING, OpRow, Text, any_with_prefix, bytes, entry, last_seq, leaf,
-    leaf_bytes, op_bytes, to_leaf, to_op_row, to_path, to_row,
+    FOLDED, LEAVES, LOG, LeafRow, META, NOTHING, OpRow, Text, any_with_prefix, below, bytes, entry, last_seq, leaf,
+    leaf_bytes, op_bytes, to_op_row, to_path, to_row,
 };
 
 /// The bytes of the leaves, the log and the snapshot, by which compactions are due.
@@ -30,15 +30,6 @@ pub(super) struct WriteTables<'t> {
     /// The last `store_seq`, including the ops of this transaction.
     pub(super) last_seq: u64,
     pub(super) sizes: Sizes,
-    undo: Option<Vec<Undo>>,
-}
-
-/// The undo record of one change.
-enum Undo {
-    /// The previous leaf.
-    Leaf(Path, Option<Leaf>),
-    /// An op was appended, with this `store_seq`.
-    Op(u64),
 }
 
 impl<'t> WriteTables<'t> {
@@ -46,39 +37,24 @@ impl<'t> WriteTables<'t> {
         let log = txn.open_table(LOG)?;
         let last_seq = last_seq(&log, &txn.open_table(META)?)?;
         let (leaves, folded) = (txn.open_table(LEAVES)?, txn.open_table(FOLDED)?);
-        Ok(WriteTables { leaves, folded, log, last_seq, sizes, undo: None })
+        Ok(WriteTables { leaves, folded, log, last_seq, sizes })
     }
 
-    /// Starts to record changes for [`take_back`](WriteTables::take_back). A transaction of one request needs no
-    /// records: it is aborted.
-    pub(super) fn keeps_undo(&mut self) {
-        self.undo = Some(Vec::new());
-    }
-
-    /// Begins a request: earlier changes are final.
-    pub(super) fn keep(&mut self) {
-        if let Some(undo) = &mut self.undo {
-            undo.clear();
-        }
-    }
-
-    /// Undoes the changes since the last [`keep`](WriteTables::keep). Returns `false` if none were recorded.
-    pub(super) fn take_back(&mut self) -> Result<bool, StoreError> {
-        let Some(changes) = self.undo.take() else { return Ok(false) };
-        for change in changes.into_iter().rev() {
-            match change {
-                Undo::Leaf(path, Some(leaf)) => self.put(&path, leaf)?,
-                Undo::Leaf(path, None) => self.remove(&path)?,
-                Undo::Op(seq) => {
-                    if let Some(row) = self.log.remove(seq)? {
-                        self.sizes.log = self.sizes.log.saturating_sub(op_bytes(&row.value()));
-                    }
-                    self.last_seq = seq - 1;
-                }
+    /// Undoes the ops after `seq`, given everything that they changed.
+    pub(super) fn take_back(&mut self, seq: u64, changes: Vec<LeafChange>) -> Result<(), StoreError> {
+        for LeafChange { path, before, .. } in changes.into_iter().rev() {
+            match before {
+                Some(leaf) => self.put(&path, leaf)?,
+                None => self.remove(&path)?,
             }
         }
-        self.undo = Some(Vec::new());
-        Ok(true)
+        for seq in seq + 1..=self.last_seq {
+            if let Some(row) = self.log.remove(seq)? {
+                self.sizes.log = self.sizes.log.saturating_sub(op_bytes(&row.value()));
+            }
+        }
+        self.last_seq = seq;
+        Ok(())
     }
 
     /// True if there is a leaf below a path, exact in case.
@@ -96,9 +72,6 @@ impl<'t> WriteTables<'t> {
         self.log.insert(op.store_seq, row)?;
         self.sizes.log += op_bytes(&row);
         self.last_seq = op.store_seq;
-        if let Some(undo) = &mut self.undo {
-            undo.push(Undo::Op(op.store_seq));
-        }
         Ok(())
     }
 
@@ -108,20 +81,13 @@ impl<'t> WriteTables<'t> {
         if self.leaves.range(prefix..end)?.next().is_none() {
             return Ok(());
         }
-        let (mut freed, mut failed) = (0, None);
-        let undo = &mut self.undo;
+        let mut freed = 0;
         self.leaves.retain_in(prefix..end, |path, row| {
             freed += leaf_bytes(path, &row);
-            if let Some(undo) = undo {
-                match to_path(path).and_then(|path| Ok(Undo::Leaf(path, Some(to_leaf(row)?)))) {
-                    Ok(change) => undo.push(change),
-                    Err(error) => failed = Some(error),
-                }
-            }
             false
         })?;
         self.sizes.live = self.sizes.live.saturating_sub(freed);
-        failed.map_or(Ok(()), Err)
+        Ok(())
     }
 }
 
@@ -140,10 +106,6 @@ impl Leaves for WriteTables<'_> {
         if let Some(before) = &before {
             self.sizes.live = self.sizes.live.saturating_sub(leaf_bytes(bytes(path), &before.value()));
         }
-        if let Some(undo) = &mut self.undo {
-            let before = before.as_ref().map(|row| to_leaf(row.value())).transpose()?;
-            undo.push(Undo::Leaf(path.clone(), before));
-        }
         drop(before);
         if fresh && let Some(folded) = fold(path.as_str()) {
             self.folded.insert((folded.as_bytes(), bytes(path)), ())?;
@@ -154,14 +116,15 @@ impl Leaves for WriteTables<'_> {
     fn remove(&mut self, path: &Path) -> Result<(), StoreError> {
         let Some(gone) = self.leaves.remove(bytes(path))? else { return Ok(()) };
         self.sizes.live = self.sizes.live.saturating_sub(leaf_bytes(bytes(path), &gone.value()));
-        if let Some(undo) = &mut self.undo {
-            undo.push(Undo::Leaf(path.clone(), Some(to_leaf(gone.value())?)));
-        }
         drop(gone);
         if let Some(folded) = fold(path.as_str()) {
             self.folded.remove((folded.as_bytes(), bytes(path)))?;
         }
         Ok(())
+    }
+
+    fn below_ignoring_case(&self, path: &Path) -> Result<Vec<(Path, Leaf)>, StoreError> {
+        below(&self.leaves, &self.folded, path)
     }
 
     fn remove_below(&mut self, path: &Path) -> Result<(), StoreError> {

@@ -55,7 +55,7 @@ impl Store {
                     }
                     let op = to_op(at.value(), row.value())?;
                     tables.append(&op, row.value().5)?;
-                    apply(&mut tables, &op)?;
+                    apply(&mut tables, &op, None)?;
                 }
                 writer.sizes = tables.sizes;
             }

@@ -6,20 +6,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dust_protocol::CommittedOp;
+use dust_protocol::{CommittedOp, LeafChange, Path, Write};
 
 /// The callback of a listener.
 pub(super) enum Call {
     /// Called for each op.
     Op(Box<dyn Fn(&CommittedOp) + Send + Sync>),
-    /// Called for all ops of a commit at once.
-    Commit(Box<HearCommit>),
+    /// Called for all ops of a commit at once, with what they changed if the listener wants the changes at a path.
+    Commit { wants: Box<WantsChanges>, call: Box<HearCommit> },
 }
 
-type HearCommit = dyn Fn(&[CommittedOp]) + Send + Sync;
+type WantsChanges = dyn Fn(&Path) -> bool + Send + Sync;
+type HearCommit = dyn Fn(&[CommittedOp], Option<&[LeafChange]>) + Send + Sync;
 
-/// The ops of one commit.
-type Commit = Arc<[CommittedOp]>;
+/// The ops of one commit, and what they changed if it was recorded.
+struct Commit {
+    ops: Box<[CommittedOp]>,
+    changes: Option<Vec<LeafChange>>,
+}
 
 struct Listener {
     call: Call,
@@ -29,13 +33,17 @@ struct Listener {
 }
 
 impl Listener {
-    fn hear(&self, commit: &[CommittedOp]) {
+    fn hear(&self, commit: &Commit) {
         let is_active = || self.active.load(Ordering::Acquire);
         match &self.call {
-            Call::Op(call) => commit.iter().take_while(|_| is_active()).for_each(call),
-            Call::Commit(call) if is_active() => call(commit),
-            Call::Commit(_) => {}
+            Call::Op(call) => commit.ops.iter().take_while(|_| is_active()).for_each(call),
+            Call::Commit { call, .. } if is_active() => call(&commit.ops, commit.changes.as_deref()),
+            Call::Commit { .. } => {}
         }
+    }
+
+    fn wants(&self, path: &Path) -> bool {
+        matches!(&self.call, Call::Commit { wants, .. } if wants(path))
     }
 }
 
@@ -64,14 +72,20 @@ impl Feed {
         Subscription { feed: Arc::clone(self), listener }
     }
 
+    /// True if a listener wants the changes of these writes. The caller holds the writer's lock and applies them next.
+    pub(super) fn wants(&self, writes: &[Write]) -> bool {
+        let state = self.lock();
+        state.listeners.iter().any(|listener| writes.iter().any(|write| listener.wants(&write.path)))
+    }
+
     /// Queues committed ops. The caller holds the writer's lock, which keeps them in order.
-    pub(super) fn queue(&self, ops: &[CommittedOp]) {
+    pub(super) fn queue(&self, ops: &[CommittedOp], changes: Option<Vec<LeafChange>>) {
         let mut state = self.lock();
         if let Some(last) = ops.last() {
             state.last_seq = last.store_seq;
         }
         if !state.listeners.is_empty() {
-            state.queue.push_back(ops.into());
+            state.queue.push_back(Commit { ops: ops.into(), changes });
         }
     }
 
@@ -83,7 +97,7 @@ impl Feed {
         while let Some((commit, listeners)) = self.next_commit() {
             let _done = Delivered(self);
             // A listener is older than all ops of a commit or younger than all.
-            let seq = commit.first().map_or(0, |op| op.store_seq);
+            let seq = commit.ops.first().map_or(0, |op| op.store_seq);
             for listener in listeners.iter().filter(|listener| seq > listener.since) {
                 // A panic leaves only the listener's own state inconsistent: a call changes nothing here.
                 if let Err(payload) = catch_unwind(AssertUnwindSafe(|| listener.hear(&commit))) {

@@ -1,6 +1,6 @@
 //! The log of committed ops, the last snapshot, and the feed.
 
-use dust_protocol::{CommittedOp, Entry};
+use dust_protocol::{CommittedOp, Entry, LeafChange, Path};
 
 use super::Store;
 use super::error::StoreError;
@@ -76,6 +76,39 @@ impl Store {
 
     /// As [`on_commit`](Store::on_commit), but called once for each commit, with all ops of a batch.
     pub fn on_commits(&self, listener: impl Fn(&[CommittedOp]) + Send + Sync + 'static) -> Subscription {
-        self.inner.feed.listen(Call::Commit(Box::new(listener)))
+        self.on_changes(|_| false, move |ops, _| listener(ops))
+    }
+
+    /// As [`on_commits`](Store::on_commits), with the leaves that the commit changed. They are recorded if `wants` is
+    /// true for the path of one of its ops, otherwise they may be `None`.
+    ///
+    /// `wants` is called before the ops are applied, under locks of the store: it must not call the store. If its
+    /// answer changes while a commit is in progress, that commit has no changes yet; every commit that begins after
+    /// [`wait_for_commit`](Store::wait_for_commit) has them.
+    ///
+    /// ```
+    /// use dust_protocol::{Op, Path, RawJson, Write};
+    /// use dust_store::{Origin, Store};
+    ///
+    /// let store = Store::in_memory()?;
+    /// let (sender, changed) = std::sync::mpsc::channel();
+    /// let listening = store.on_changes(
+    ///     |path| path.as_str().starts_with("links/"),
+    ///     move |_, changes| sender.send(changes.map(<[_]>::to_vec)).unwrap(),
+    /// );
+    /// for path in ["links/dust", "tags/dust"] {
+    ///     let write = Write::new(Path::parse(path)?, Op::Set(RawJson::null()));
+    ///     store.write(write, &Origin::new("laptop", "1"))?;
+    /// }
+    /// assert_eq!(changed.recv()?.unwrap()[0].path.as_str(), "links/dust");
+    /// assert_eq!(changed.recv()?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_changes(
+        &self,
+        wants: impl Fn(&Path) -> bool + Send + Sync + 'static,
+        listener: impl Fn(&[CommittedOp], Option<&[LeafChange]>) + Send + Sync + 'static,
+    ) -> Subscription {
+        self.inner.feed.listen(Call::Commit { wants: Box::new(wants), call: Box::new(listener) })
     }
 }

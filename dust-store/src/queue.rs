@@ -148,6 +148,18 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Waits until a commit that is in progress has ended, so that readers see it.
+    pub async fn wait_for_commit(&self) {
+        if self.is_persistent() {
+            // An empty request ends after those before it, without writing to the disk. An error ends it, too.
+            let _ = self.submit_async(Job::empty()).await;
+        } else {
+            drop(self.inner.writer());
+        }
+    }
+}
+
 fn gone() -> StoreError {
     StoreErrorKind::Storage("the writer thread has ended; the write may have been applied".into()).into()
 }

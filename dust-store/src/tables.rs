@@ -181,7 +181,7 @@ pub(super) fn entry(
 }
 
 /// The leaves below a path, ignoring ASCII case, in the order of their rendered paths.
-fn below(
+pub(super) fn below(
     leaves: &impl ReadableTable<Text, LeafRow>,
     folded: &impl ReadableTable<(Text, Text), ()>,
     path: &Path,

@@ -1,7 +1,7 @@
 //! Tests of the recorded behaviour of a Dust server.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use dust_protocol::{
     BatchOp, CommittedOp, Entry, Fence, ListItem, ListRequest, Op, OpKind, Order, Path, Pattern, Precondition, RawJson,

@@ -5,11 +5,12 @@ use std::sync::{Arc, MutexGuard};
 use redb::WriteTransaction;
 
 use dust_protocol::apply::{Stamp, apply, outcome};
-use dust_protocol::{CommittedOp, Fence, Leaves, Op, OpKind, Path, Precondition, Write};
+use dust_protocol::{CommittedOp, Fence, LeafChange, Leaves, Op, OpKind, Path, Precondition, Write};
 
 use super::changes::WriteTables;
 use super::compact;
 use super::error::{StoreError, StoreErrorKind};
+use super::feed::Feed;
 use super::lease::{Deadlines, Now, Verdict};
 use super::tables::META;
 use super::write::{Origin, UNKNOWN_PRECONDITION, is_lease};
@@ -73,7 +74,7 @@ impl Inner {
 
     fn commit_together(&self, writer: &mut Writer, jobs: &[Job]) -> Result<Vec<Answer>, StoreError> {
         let txn = self.begin_write()?;
-        let mut staged = Staged { answers: Vec::with_capacity(jobs.len()), seq: 0, durable: false };
+        let mut staged = Staged::default();
         let Err(error) = self.stage_and_commit(writer, jobs, txn, &mut staged) else { return Ok(staged.answers) };
         // As after a restart, the leaves have the deadlines of leases.
         writer.deadlines = Deadlines::default();
@@ -84,7 +85,7 @@ impl Inner {
         // them, but their writers get the failure, unless the ops are durable.
         let is_there = self.storage.is_persistent() && staged.seq > 0 && self.storage.seq() == staged.seq;
         if is_there {
-            staged.answers.iter().flatten().for_each(|ops| self.feed.queue(ops));
+            staged.queue(&self.feed);
         }
         if is_there && staged.durable { Ok(staged.answers) } else { Err(error) }
     }
@@ -99,17 +100,18 @@ impl Inner {
         let mut sizes = writer.sizes;
         {
             let mut tables = WriteTables::open(&txn, sizes)?;
-            if jobs.len() > 1 {
-                tables.keeps_undo();
-            }
             let now = self.now();
             for job in jobs {
-                let answer = match stage(&mut tables, &txn, writer, job, now) {
+                let before = tables.last_seq;
+                // A transaction of one request needs no record of its changes to undo it: it is aborted.
+                let is_recorded = jobs.len() > 1 || self.feed.wants(job.request.writes());
+                let mut changes = is_recorded.then(Vec::new);
+                let answer = match stage(&mut tables, &txn, writer, job, now, changes.as_mut()) {
                     Ok(ops) => Ok(ops),
-                    Err(refused) => Err(self.refuse(&mut tables, refused)?),
+                    Err(refused) => Err(self.refuse(&mut tables, refused, before, changes.take())?),
                 };
                 staged.answers.push(answer);
-                tables.keep();
+                staged.changes.push(changes);
             }
             if staged.answers.iter().flatten().all(Vec::is_empty) {
                 return Ok(());
@@ -123,13 +125,23 @@ impl Inner {
         staged.durable = true;
         writer.sizes = sizes;
         self.storage.refresh()?;
-        staged.answers.iter().flatten().filter(|ops| !ops.is_empty()).for_each(|ops| self.feed.queue(ops));
+        staged.queue(&self.feed);
         Ok(())
     }
 
-    /// Undoes a refused request, and adds to its error the revision that the leaf has without it.
-    fn refuse(&self, tables: &mut WriteTables<'_>, mut refused: StoreError) -> Result<StoreError, StoreError> {
-        let taken_back = tables.take_back()?;
+    /// Undoes a refused request by its changes, if they were recorded, and adds to its error the revision that the leaf
+    /// has without it. `before` is the last op before the request.
+    fn refuse(
+        &self,
+        tables: &mut WriteTables<'_>,
+        mut refused: StoreError,
+        before: u64,
+        changes: Option<Vec<LeafChange>>,
+    ) -> Result<StoreError, StoreError> {
+        let taken_back = changes.is_some();
+        if let Some(changes) = changes {
+            tables.take_back(before, changes)?;
+        }
         if let Some(path) = refused.path().filter(|_| refused.wants_revision()).cloned() {
             let entry = if taken_back { tables.entry(&path)? } else { self.storage.view()?.entry(&path)? };
             refused.set_revision(entry.map(|entry| entry.revision));
@@ -139,29 +151,61 @@ impl Inner {
 }
 
 /// The result of a transaction.
+#[derive(Default)]
 struct Staged {
     answers: Vec<Answer>,
+    /// The changes of each accepted request, if they were recorded.
+    changes: Vec<Option<Vec<LeafChange>>>,
     /// The `store_seq` of its last op; 0 before that is known.
     seq: u64,
     /// True after the commit.
     durable: bool,
 }
 
+impl Staged {
+    /// Queues the committed ops for listeners, with what they changed.
+    fn queue(&mut self, feed: &Feed) {
+        for (answer, changes) in self.answers.iter().zip(self.changes.drain(..)) {
+            if let Ok(ops) = answer
+                && !ops.is_empty()
+            {
+                feed.queue(ops, changes);
+            }
+        }
+    }
+}
+
+impl Request {
+    fn writes(&self) -> &[Write] {
+        match self {
+            Request::One { write, .. } => std::slice::from_ref(write),
+            Request::All { writes, .. } => writes,
+        }
+    }
+}
+
 /// Applies a request to the tables. If it is refused, the tables may hold a part of it.
-fn stage(tables: &mut WriteTables<'_>, txn: &WriteTransaction, writer: &mut Writer, job: &Job, now: Now) -> Answer {
+fn stage(
+    tables: &mut WriteTables<'_>,
+    txn: &WriteTransaction,
+    writer: &mut Writer,
+    job: &Job,
+    now: Now,
+    mut changes: Option<&mut Vec<LeafChange>>,
+) -> Answer {
     let first = tables.last_seq + 1;
-    let (writes, content) = match &job.request {
-        Request::One { write, content } => (std::slice::from_ref(write), content.as_deref()),
-        Request::All { writes, fence } => {
+    let (alone, content) = match &job.request {
+        Request::One { content, .. } => (true, content.as_deref()),
+        Request::All { fence, .. } => {
             check_fence(tables, writer, fence.as_ref(), now)?;
-            (writes.as_slice(), None)
+            (false, None)
         }
     };
-    let alone = matches!(job.request, Request::One { .. });
+    let writes = job.request.writes();
     let mut committed = Vec::with_capacity(writes.len());
     for (index, write) in writes.iter().enumerate() {
         let numbered = if alone { job.origin.clone() } else { job.origin.numbered(index) };
-        let op = stage_op(tables, writer, write, &numbered, now)
+        let op = stage_op(tables, writer, write, &numbered, now, changes.as_deref_mut())
             .map_err(|error| if alone { error.at(&write.path) } else { error.in_batch(index, &write.path) })?;
         if let Some(op) = &op
             && op.op == OpKind::PutFile
@@ -188,6 +232,7 @@ fn stage_op(
     write: &Write,
     origin: &Origin,
     now: Now,
+    changes: Option<&mut Vec<LeafChange>>,
 ) -> Result<Option<CommittedOp>, StoreError> {
     let Write { path, op, precondition, fence } = write;
     if is_lease(op)
@@ -198,7 +243,7 @@ fn stage_op(
     check_guard(tables, path, *precondition)?;
     check_fence(tables, writer, fence.as_ref(), now)?;
     let stamp = Stamp { store_seq: tables.last_seq + 1, wall_ms: now.wall_ms };
-    commit_op(tables, path, op, stamp, origin).map(Some)
+    commit_op(tables, path, op, stamp, origin, changes).map(Some)
 }
 
 /// Compares the leaf as of this transaction. The revision in a refusal is filled in later.
@@ -231,6 +276,7 @@ fn commit_op(
     op: &Op,
     stamp: Stamp,
     origin: &Origin,
+    changes: Option<&mut Vec<LeafChange>>,
 ) -> Result<CommittedOp, StoreError> {
     let committed = CommittedOp {
         store_seq: stamp.store_seq,
@@ -241,6 +287,6 @@ fn commit_op(
         client_op_id: Arc::clone(&origin.client_op_id),
     };
     tables.append(&committed, stamp.wall_ms)?;
-    apply(tables, &committed)?;
+    apply(tables, &committed, changes)?;
     Ok(committed)
 }

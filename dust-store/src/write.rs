@@ -142,6 +142,11 @@ impl Job {
         Ok(Job { request: Request::One { write, content }, origin })
     }
 
+    /// A request that changes nothing.
+    pub(super) fn empty() -> Job {
+        Job { request: Request::All { writes: Vec::new(), fence: None }, origin: Origin::new("", "") }
+    }
+
     fn batch(ops: Vec<BatchOp>, fence: Option<Fence>, origin: Origin) -> Result<Job, StoreError> {
         match ops.len() {
             0 => return Err(StoreErrorKind::EmptyBatch.into()),

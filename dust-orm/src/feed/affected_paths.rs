@@ -1,4 +1,4 @@
-//! What an op may change.
+//! The paths that an op may change.
 
 use std::borrow::Cow;
 
@@ -8,12 +8,12 @@ use dust_protocol::{CommittedOp, OpKind, Path, Pattern, RawJson, value};
 #[derive(Clone, Debug)]
 pub(super) struct AffectedPaths<'o> {
     pub(super) path: Cow<'o, Path>,
-    /// Whether what is below the path belongs to it, ignoring ASCII case.
+    /// True if the leaves below the path belong to it, ignoring ASCII case.
     pub(super) below: bool,
 }
 
 impl AffectedPaths<'_> {
-    /// Whether the region has a leaf that the pattern matches, or could have one.
+    /// True if the pattern matches a path of this part.
     pub(super) fn meets(&self, pattern: &Pattern) -> bool {
         pattern.matches(&self.path) || (self.below && pattern.matches_below(&self.path))
     }

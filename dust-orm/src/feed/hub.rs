@@ -1,41 +1,47 @@
-//! The hub: who hears of which op.
+//! The hub, which finds the listeners of each op.
 
 use std::any::{Any, TypeId};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
-use dust_protocol::{CommittedOp, Pattern};
+use dust_protocol::{CommittedOp, LeafChange, Path, Pattern};
 
-use super::affected_paths::affected_paths;
+use super::affected_paths::{AffectedPaths, affected_paths};
 use super::index::Index;
 use super::ops::Ops;
 
-/// What a listener is told.
+/// An event that a listener receives.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum HubEvent<'n> {
-    /// These ops were committed together, in this order; ops of the same batch that do not concern the listener are left
-    /// out. They can be read.
-    Commit(&'n [Arc<CommittedOp>]),
-    /// Anything may have changed: ops are missing between what came before and what comes after.
+    /// Ops were committed together. Their effect can be read.
+    Commit {
+        /// The ops that concern the listener, in their order.
+        ops: &'n [Arc<CommittedOp>],
+        /// All leaves that the commit changed, in order; `None` if they are not known, for instance because the
+        /// listener joined while the ops were applied.
+        changes: Option<&'n [LeafChange]>,
+    },
+    /// Anything may have changed: ops are missing between the previous event and the next.
     Resync,
-    /// Nothing comes any more.
+    /// The last event.
     Closed,
 }
 
 type Call = dyn Fn(HubEvent<'_>) + Send + Sync;
 
-/// Hands the committed ops of one store to those whom they concern.
+/// Delivers the committed ops of one store to the listeners that they concern.
 ///
-/// A transport owns one and publishes in it; see the [module](super). An op concerns a pattern when it may change what the
-/// pattern matches: an op at a matching path, and one that replaces or removes a subtree above it, in whatever case, as a
-/// store ignores ASCII case when it removes.
+/// A transport owns one and publishes in it; see the [module](super). An op concerns a pattern if it may change a leaf
+/// that the pattern matches: an op at a matching path, and one that replaces or removes a subtree above it. The case of
+/// ASCII letters does not count above, as a store ignores it when it removes.
 pub struct Hub {
     state: Mutex<State>,
-    /// What listeners of one kind share, by its type.
+    /// Values that listeners of one kind share, by their type.
     shared: Mutex<HashMap<TypeId, Weak<dyn Any + Send + Sync>>>,
 }
 
@@ -43,20 +49,23 @@ pub struct Hub {
 struct State {
     /// Ops up to this one were published, or are older than the hub.
     seq: u64,
-    /// How often ops were left out. Before and after, the same number may mean different ops.
+    /// Number of resyncs. A `seq` before a resync may name another op than after it.
     resyncs: u64,
     closed: bool,
     index: Index,
-    by_pattern: HashMap<Pattern, u64>,
+    /// By pattern and [`Group::wants_changes`].
+    by_pattern: HashMap<(Pattern, bool), u64>,
     groups: HashMap<u64, Group>,
     next_id: u64,
-    /// Who waits for which op to be published.
+    /// Tasks that wait until an op is published.
     waiting: Vec<(u64, Waker)>,
 }
 
 /// The listeners of one pattern. However many there are, an op is compared with the pattern once.
 struct Group {
     pattern: Pattern,
+    /// True if the listeners read the changes of leaves, not only the ops.
+    wants_changes: bool,
     /// Shared with a publication under way, and copied only if they change meanwhile.
     listeners: Arc<BTreeMap<u64, Arc<Call>>>,
 }
@@ -75,23 +84,40 @@ impl Hub {
         self.lock().seq
     }
 
-    /// Tells of ops, in the order of `store_seq`, once whatever reads the store can see them. Calls must not overlap.
+    /// Delivers ops in the order of `store_seq`, after readers of the store can see them. Calls must not overlap.
     ///
-    /// Ops that are one batch by their `client_op_id` (`id:0`, `id:1`, …) are told of together.
-    pub fn publish(&self, ops: &[CommittedOp]) {
+    /// Ops that are one batch by their `client_op_id` (`id:0`, `id:1`, …) are one [`Commit`](HubEvent::Commit).
+    ///
+    /// `changes` are the leaves that all these ops changed, in order. They may be `None` if
+    /// [`wants_changes`](Hub::wants_changes) was false for the path of each op before the ops were applied.
+    pub fn publish(&self, ops: &[CommittedOp], changes: Option<&[LeafChange]>) {
         for commit in ops.chunk_by(|before, op| op.follows_in_batch(before)) {
-            let Some(last) = commit.last() else { continue };
+            let (Some(first), Some(last)) = (commit.first(), commit.last()) else { continue };
+            let changes = changes.map(|changes| between(changes, first.store_seq, last.store_seq));
             for (listeners, ops) in self.deliveries(commit).0 {
                 for call in listeners.values() {
-                    call(HubEvent::Commit(&ops));
+                    call(HubEvent::Commit { ops: &ops, changes });
                 }
             }
             self.advance(last.store_seq);
         }
     }
 
-    /// Says that nothing is told any more of ops up to `seq`: they came before the hub, or were part of a
-    /// [`resync`](Hub::resync).
+    /// True if a listener needs to know the leaves that an op at this path changes. Call it before the op is applied,
+    /// and so that no later listener reads the leaves before that: see the [module](super).
+    pub fn wants_changes(&self, path: &Path) -> bool {
+        let state = self.lock();
+        if state.groups.is_empty() {
+            return false;
+        }
+        let affected = AffectedPaths { path: Cow::Borrowed(path), below: true };
+        let mut candidates = Vec::new();
+        state.index.candidates(&affected, &mut candidates);
+        let mut groups = candidates.iter().filter_map(|id| state.groups.get(id));
+        groups.any(|group| group.wants_changes && affected.meets(&group.pattern))
+    }
+
+    /// Declares the ops up to `seq` published: they came before the hub, or were part of a [`resync`](Hub::resync).
     pub fn advance(&self, seq: u64) {
         let mut state = self.lock();
         state.seq = state.seq.max(seq);
@@ -102,9 +128,8 @@ impl Hub {
         ready.into_iter().for_each(Waker::wake);
     }
 
-    /// Tells everybody that anything may have changed, now that the store is to be read as of `seq`.
-    ///
-    /// A store whose sequence went back, because it was restored from a backup, is told of in the same way.
+    /// Sends [`Resync`](HubEvent::Resync) to all listeners: anything may have changed, and readers see the store as of
+    /// `seq`, which is lower than before if the store was restored from a backup.
     pub fn resync(&self, seq: u64) {
         {
             let mut state = self.lock();
@@ -115,14 +140,14 @@ impl Hub {
         self.release_all();
     }
 
-    /// Ends every subscription once it has been read to its end.
+    /// Ends every subscription after its last event.
     pub fn close(&self) {
         self.lock().closed = true;
         self.tell_all(HubEvent::Closed);
         self.release_all();
     }
 
-    /// Waits until every op has been told of that can be read now. `readable` says what that is: the `store_seq` of the last.
+    /// Waits until every op that can be read now is published. `readable` returns the `store_seq` of the last of them.
     pub async fn caught_up(&self, readable: impl Fn() -> u64) {
         // The number, and the resync that it was found after.
         let mut wanted: Option<(u64, u64)> = None;
@@ -131,7 +156,7 @@ impl Hub {
                 let resyncs = self.lock().resyncs;
                 let seq = match wanted {
                     Some((seq, found_after)) if found_after == resyncs => seq,
-                    // It takes a lock of its own, perhaps.
+                    // The caller's function may take a lock of its own.
                     _ => readable(),
                 };
                 wanted = Some((seq, resyncs));
@@ -155,34 +180,43 @@ impl Hub {
         .await;
     }
 
-    /// The ops that concern a pattern, from now on, with room for `capacity` of them to wait (at least one; the usual number
-    /// is [`QUEUE`](super::QUEUE)).
+    /// The ops that concern a pattern, from now on. The queue holds `capacity` ops (at least 1; the usual number is
+    /// [`QUEUE`](super::QUEUE)).
     ///
-    /// Wait for [`Transport::op_hub`](crate::Transport::op_hub) just before, and no op is among them that could be read already.
+    /// After waiting for [`Transport::op_hub`](crate::Transport::op_hub), the stream has no op that could be read before.
     pub fn subscribe(self: &Arc<Hub>, pattern: &Pattern, capacity: usize) -> Ops {
         Ops::new(self, pattern, capacity)
     }
 
     /// Calls a function for the ops that concern a pattern, from now on, until the [`Listener`] is dropped.
     ///
-    /// It is called on the thread that publishes, perhaps that of a writer, under no lock, and should be quick: hand over
-    /// what it gets. It should not panic, as others then miss the op.
+    /// It is called on the thread that publishes, which may be that of a writer, under no lock, and should be quick,
+    /// such as sending the event to a queue. It should not panic, as other listeners then miss the op.
     pub fn listen(self: &Arc<Hub>, pattern: &Pattern, call: impl Fn(HubEvent<'_>) + Send + Sync + 'static) -> Listener {
-        let call: Arc<Call> = Arc::new(call);
+        self.add(pattern, true, Arc::new(call))
+    }
+
+    /// As [`listen`](Hub::listen), for a listener that ignores the changes of leaves.
+    pub(super) fn listen_to_ops(
+        self: &Arc<Hub>,
+        pattern: &Pattern,
+        call: impl Fn(HubEvent<'_>) + Send + Sync + 'static,
+    ) -> Listener {
+        self.add(pattern, false, Arc::new(call))
+    }
+
+    fn add(self: &Arc<Hub>, pattern: &Pattern, wants_changes: bool, call: Arc<Call>) -> Listener {
         let mut state = self.lock();
         state.next_id += 1;
         let id = state.next_id;
-        let group = match state.by_pattern.get(pattern) {
-            Some(group) => *group,
-            None => {
-                state.index.insert(pattern, id);
-                state.by_pattern.insert(pattern.clone(), id);
-                id
-            }
-        };
-        let entry = state.groups.entry(group);
-        let entry = entry.or_insert_with(|| Group { pattern: pattern.clone(), listeners: Arc::default() });
-        Arc::make_mut(&mut entry.listeners).insert(id, Arc::clone(&call));
+        let group = *state.by_pattern.entry((pattern.clone(), wants_changes)).or_insert(id);
+        if group == id {
+            state.index.insert(pattern, id);
+            state.groups.insert(id, Group { pattern: pattern.clone(), wants_changes, listeners: Arc::default() });
+        }
+        if let Some(group) = state.groups.get_mut(&group) {
+            Arc::make_mut(&mut group.listeners).insert(id, Arc::clone(&call));
+        }
         let closed = state.closed;
         drop(state);
         if closed {
@@ -191,7 +225,7 @@ impl Hub {
         Listener { hub: Arc::clone(self), group, id }
     }
 
-    /// What listeners of one kind share while one of them holds it; made when there is none.
+    /// The value that listeners of one kind share while one of them holds it; made if there is none.
     pub(crate) fn shared<T: Any + Send + Sync>(&self, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
         // A panic under the lock has changed nothing.
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -205,7 +239,7 @@ impl Hub {
         made
     }
 
-    /// Whom a commit concerns, and how many nodes of the index and patterns were looked at to find out.
+    /// The listeners of a commit, and the number of nodes of the index and patterns that the search looked at.
     fn deliveries(&self, commit: &[CommittedOp]) -> (Vec<Delivery>, usize) {
         let state = self.lock();
         if state.groups.is_empty() {
@@ -235,7 +269,7 @@ impl Hub {
         (deliveries.collect(), work)
     }
 
-    /// Lets everybody who waits look again.
+    /// Wakes all tasks that wait for an op.
     fn release_all(&self) {
         let ready = std::mem::take(&mut self.lock().waiting);
         ready.into_iter().for_each(|(_, waker)| waker.wake());
@@ -258,7 +292,7 @@ impl Hub {
         self.deliveries(std::slice::from_ref(op)).1
     }
 
-    /// How many listeners there are.
+    /// The number of listeners.
     #[cfg(test)]
     pub(crate) fn listeners(&self) -> usize {
         let state = self.lock();
@@ -266,6 +300,12 @@ impl Hub {
         assert_eq!(state.by_pattern.len(), state.groups.len());
         state.groups.values().map(|group| group.listeners.len()).sum()
     }
+}
+
+/// The changes of some ops among those of more ops, which are in order.
+fn between(changes: &[LeafChange], first: u64, last: u64) -> &[LeafChange] {
+    let (_, changes) = changes.split_at(changes.partition_point(|change| change.store_seq < first));
+    changes.split_at(changes.partition_point(|change| change.store_seq <= last)).0
 }
 
 impl fmt::Debug for Hub {
@@ -276,9 +316,9 @@ impl fmt::Debug for Hub {
     }
 }
 
-/// Keeps a function of [`Hub::listen`] listening; dropping it ends that.
+/// The registration of a function of [`Hub::listen`]. Dropping it ends the calls.
 ///
-/// A call that is under way on another thread when it is dropped still ends in its own time.
+/// A call that runs on another thread at that time still completes.
 #[must_use = "dropping the listener ends it"]
 pub struct Listener {
     hub: Arc<Hub>,
@@ -293,12 +333,12 @@ impl Drop for Listener {
         let Some(group) = groups.get_mut(&self.group) else { return };
         let call = Arc::make_mut(&mut group.listeners).remove(&self.id);
         if group.listeners.is_empty() {
-            by_pattern.remove(&group.pattern);
+            by_pattern.remove(&(group.pattern.clone(), group.wants_changes));
             index.remove(&group.pattern, self.group);
             groups.remove(&self.group);
         }
         drop(state);
-        // What the function holds may be a listener itself.
+        // The function may hold a listener, which takes the lock.
         drop(call);
     }
 }

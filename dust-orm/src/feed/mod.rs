@@ -1,12 +1,32 @@
-//! Committed ops on their way to those who listen.
+//! Committed ops on their way to listeners.
 //!
 //! A transport that can be subscribed to owns one [`Hub`] and [publishes](Hub::publish) in it what its store has
-//! committed. Whoever wants to know [subscribes](Hub::subscribe) with a pattern and gets a stream, or
-//! [listens](Hub::listen) with a function that is called on the spot. The hub finds whom an op concerns through an index
-//! over the patterns, so that those whom it does not concern cost nothing.
+//! committed: the ops, and the leaves that they changed if a listener wants them. A subscriber
+//! [subscribes](Hub::subscribe) with a pattern and gets a stream, or [listens](Hub::listen) with a function that is
+//! called at once. The hub finds the listeners of an op through an index over the patterns, so that the others cost
+//! nothing.
 //!
-//! Nobody is waited for: a stream has a queue of bounded length. When it is full, an op whose effect a later one replaces
-//! is dropped; when that is not enough, everything in the queue is, and [`Delivery::Resync`] is in its place.
+//! Publishing never waits for a subscriber: a stream has a queue of bounded length. When it is full, an op whose effect
+//! a later one replaces is dropped; when that is not enough, [`Delivery::Resync`] replaces the whole queue.
+//!
+//! # Changes of leaves
+//!
+//! An op is applied once, to the leaves of the store or of the mirror. The transport decides before that whether to
+//! record the changes, so that they cost nothing where nobody listens:
+//!
+//! ```text
+//! the transport                              a listener that wants changes
+//!   1 lock the leaves                          a listen
+//!   2 hub.wants_changes(path of each op)?      b transport.hub().await: passes the lock, then waits
+//!   3 apply the ops, recording if so             until everything that can be read is published
+//!   4 unlock: the ops can be read              c read the leaves
+//!   5 hub.publish(ops, changes)                d patch them with the changes published since a
+//! ```
+//!
+//! If `a` comes before 2, the commit has changes. If it comes after 2, then `b` waits for 4 and 5, and `c` reads what
+//! the ops did. Before `b` ends the listener may receive the commit without changes; subscriptions to entities treat it
+//! as a [`Resync`](HubEvent::Resync). A transport that has no leaves may publish every commit without changes: then
+//! subscriptions read all records again after each.
 //!
 //! ```
 //! use dust_orm::feed::{Delivery, Hub};
@@ -24,7 +44,7 @@
 //!     device_id: "laptop".into(),
 //!     client_op_id: "1".into(),
 //! };
-//! hub.publish(std::slice::from_ref(&op));
+//! hub.publish(std::slice::from_ref(&op), None);
 //! assert_eq!(titles.next().now_or_never().flatten(), Some(Delivery::Op(Arc::new(op))));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -42,5 +62,5 @@ pub(crate) use fanout::{Fanout, SubscriberId};
 pub use hub::{Hub, HubEvent, Listener};
 pub use ops::{Delivery, Ops};
 
-/// How many events wait for one subscriber at the most, unless it asks for another number.
+/// Default length of the queue of one subscriber, in events.
 pub const QUEUE: usize = 1000;

@@ -37,10 +37,10 @@ impl Ops {
     pub(super) fn new(hub: &Arc<Hub>, pattern: &Pattern, capacity: usize) -> Ops {
         let queue = Arc::new(Queue::new(capacity));
         let into = Arc::clone(&queue);
-        let listener = hub.listen(pattern, move |news| {
+        let listener = hub.listen_to_ops(pattern, move |news| {
             let wake = |waker: Option<Waker>| waker.into_iter().for_each(Waker::wake);
             match news {
-                HubEvent::Commit(ops) => ops.iter().for_each(|op| wake(into.push(Arc::clone(op)))),
+                HubEvent::Commit { ops, .. } => ops.iter().for_each(|op| wake(into.push(Arc::clone(op)))),
                 HubEvent::Resync => wake(into.resync()),
                 HubEvent::Closed => wake(into.close()),
             }

@@ -13,7 +13,7 @@ use dust_protocol::apply::apply;
 use dust_protocol::list::{MAX_GET_MANY_PATHS, MAX_PAGE_LEAVES};
 use dust_protocol::read::{self, Listing, fold, prefix_end};
 use dust_protocol::{
-    CommittedOp, Entry, Leaf, LeafPage, LeafRef, Leaves, ListRequest, OpError, PackedLeaves, Page, Path,
+    CommittedOp, Entry, Leaf, LeafChange, LeafPage, LeafRef, Leaves, ListRequest, OpError, PackedLeaves, Page, Path,
 };
 
 use crate::error::DustErr;
@@ -90,7 +90,12 @@ impl Mirror {
 
     /// Does the next op. One that does not fit, which no server commits, leaves nothing at its path and is warned of.
     pub fn apply(&mut self, op: &CommittedOp) {
-        if let Err(error) = apply(self, op) {
+        self.apply_recorded(op, None);
+    }
+
+    /// As [`apply`](Mirror::apply), and appends the changes of the leaves to `changes`.
+    pub(super) fn apply_recorded(&mut self, op: &CommittedOp, changes: Option<&mut Vec<LeafChange>>) {
+        if let Err(error) = apply(self, op, changes) {
             tracing::warn!(path = %op.path, store_seq = op.store_seq, %error, "a committed op cannot be mirrored");
         }
         self.seq = op.store_seq;
@@ -340,6 +345,10 @@ impl Leaves for Mirror {
             }
         }
         Ok(())
+    }
+
+    fn below_ignoring_case(&self, path: &Path) -> Result<Vec<(Path, Leaf)>, OpError> {
+        Ok(self.below_ignoring_case(path))
     }
 
     fn remove_below(&mut self, path: &Path) -> Result<(), OpError> {

@@ -164,17 +164,23 @@ impl StoreShared {
         self.state.send_replace(state);
     }
 
-    /// Does ops, unless the mirror is too large already.
+    /// Applies ops to the mirror and publishes them, unless the mirror is too large already.
     pub(super) fn apply(&self, ops: Vec<CommittedOp>) -> Result<(), DustErr> {
+        let mut changes = None;
         {
             let mut mirror = self.mirror_mut();
             check_size(&self.name, mirror.size(), self.max_mirror)?;
+            // Decided under the lock of the mirror: a listener that joins later waits in `hub` until these ops are
+            // published, see the module `feed`.
+            if ops.iter().any(|op| self.hub.wants_changes(&op.path)) {
+                changes = Some(Vec::new());
+            }
             for op in &ops {
-                mirror.apply(op);
+                mirror.apply_recorded(op, changes.as_mut());
             }
         }
         self.unsaved.notify_one();
-        self.hub.publish(&ops);
+        self.hub.publish(&ops, changes.as_deref());
         Ok(())
     }
 
@@ -277,7 +283,7 @@ mod tests {
             let (shared, heard) = (Arc::downgrade(&shared), Arc::clone(&heard));
             move |news: HubEvent<'_>| {
                 let shared = shared.upgrade().unwrap();
-                let seq = if let HubEvent::Commit(ops) = news { ops[0].store_seq } else { 0 };
+                let seq = if let HubEvent::Commit { ops, .. } = news { ops[0].store_seq } else { 0 };
                 let may_subscribe = shared.hub(Duration::MAX).now_or_never().is_some();
                 heard.lock().unwrap().push((seq, shared.mirror().seq(), may_subscribe));
             }

@@ -47,8 +47,8 @@ impl Live {
     fn start(store: &Store) -> Live {
         let hub = Hub::new(0);
         let listening = {
-            let hub = Arc::clone(&hub);
-            store.on_commits(move |ops| hub.publish(ops))
+            let (wanting, hub) = (Arc::clone(&hub), Arc::clone(&hub));
+            store.on_changes(move |path| wanting.wants_changes(path), move |ops, changes| hub.publish(ops, changes))
         };
         hub.advance(listening.since());
         Live { hub, _listening: listening }
@@ -170,6 +170,8 @@ impl Transport for EmbeddedTransport {
 
     async fn op_hub(&self) -> Result<Arc<Hub>, DustErr> {
         let live = self.live.get_or_init(|| Live::start(&self.store));
+        // A commit in progress may record no changes for a listener that joined after the commit began.
+        self.store.wait_for_commit().await;
         // Another thread may be about to publish what can be read already.
         live.hub.caught_up(|| self.store.current_seq()).await;
         Ok(Arc::clone(&live.hub))
@@ -273,6 +275,47 @@ mod tests {
             }
         });
         assert!(turns.await >= 7);
+    }
+
+    #[tokio::test]
+    async fn hub_waits_for_commit_that_began_before_the_listener() {
+        use std::sync::mpsc::channel;
+
+        use crate::feed::HubEvent;
+
+        let folder = tempfile::tempdir().unwrap();
+        let transport = EmbeddedTransport::new(Store::open(folder.path().join("store.redb")).unwrap());
+        let hub = transport.hub().await.unwrap();
+        // The hub has decided not to record changes, and the ops are not applied yet.
+        let ((begun, has_begun), (go, may_go)) = (channel(), channel());
+        let may_go = std::sync::Mutex::new(may_go);
+        let in_commit = move |_: &Path| {
+            begun.send(()).unwrap();
+            may_go.lock().unwrap().recv().unwrap();
+            false
+        };
+        let listening = transport.store().on_changes(in_commit, |_, _| {});
+        let (writer, origin) = (transport.store().clone(), transport.origin());
+        let writing = std::thread::spawn(move || writer.write(set("a/x"), &origin).unwrap());
+        has_begun.recv().unwrap();
+
+        let (sender, heard) = channel();
+        let _listener = hub.listen(&Pattern::parse("a/**").unwrap(), move |event| {
+            let HubEvent::Commit { changes, .. } = event else { panic!("{event:?}") };
+            sender.send(changes.map(<[_]>::len)).unwrap();
+        });
+        let mut caught_up = transport.hub();
+        assert!((&mut caught_up).now_or_never().is_none(), "the commit is in progress");
+        go.send(()).unwrap();
+        caught_up.await.unwrap();
+        assert!(transport.get(&path("a/x")).await.unwrap().is_some());
+        assert_eq!(heard.try_recv(), Ok(None));
+        writing.join().unwrap();
+
+        drop(listening);
+        transport.write(set("a/x")).await.unwrap();
+        // The old leaf at the path is replaced, not removed.
+        assert_eq!(heard.try_recv(), Ok(Some(1)));
     }
 
     #[cfg(feature = "macros")]

@@ -14,7 +14,7 @@ fn commit(leaves: &mut Set, store_seq: u64, path: &Path, op: &Op) -> Result<Comm
     let value = outcome(leaves, path, op, Stamp { store_seq, wall_ms: 1000 })?;
     let (device_id, client_op_id) = ("d".into(), "c".into());
     let committed = CommittedOp { store_seq, op: op.kind(), path: path.clone(), value, device_id, client_op_id };
-    apply(leaves, &committed)?;
+    apply(leaves, &committed, None)?;
     Ok(committed)
 }
 
@@ -64,7 +64,8 @@ fn committed_op_is_applied_without_checks() {
     let value = raw(r#"{"a":{"_type":"decimal","_typed":"abc"}}"#);
     let (device_id, client_op_id) = ("d".into(), "c".into());
     let path = "p".parse().unwrap();
-    apply(&mut leaves, &CommittedOp { store_seq: 1, op: OpKind::Set, path, value, device_id, client_op_id }).unwrap();
+    let op = CommittedOp { store_seq: 1, op: OpKind::Set, path, value, device_id, client_op_id };
+    apply(&mut leaves, &op, None).unwrap();
     assert_eq!(leaves.len(), 1);
 }
 
@@ -80,9 +81,19 @@ proptest! {
             log.extend(committed);
             prop_assert_eq!(&as_model(&leaves), &model);
         }
-        let mut replayed = Set::new();
+        let (mut replayed, mut patched) = (Set::new(), Set::new());
         for op in &log {
-            apply(&mut replayed, op).unwrap();
+            let mut changes = Vec::new();
+            apply(&mut replayed, op, Some(&mut changes)).unwrap();
+            for change in &changes {
+                prop_assert_eq!(change.store_seq, op.store_seq);
+                prop_assert_eq!(patched.get(&change.path), change.before.as_ref(), "{:?}", op);
+                match change.after.clone() {
+                    Some(leaf) => drop(patched.insert(change.path.clone(), leaf)),
+                    None => drop(patched.remove(&change.path)),
+                }
+            }
+            prop_assert_eq!(&patched, &replayed, "the changes of {:?}", op);
         }
         prop_assert_eq!(replayed, leaves);
     }

@@ -103,6 +103,23 @@ async fn write_with_dropped_future_is_applied_and_delivered() {
     drop(subscription);
 }
 
+#[tokio::test]
+async fn commit_in_progress_can_be_waited_for() {
+    let disk = FakeDisk::default();
+    for store in [disk.store().unwrap(), Store::in_memory().unwrap()] {
+        store.wait_for_commit().await;
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let listening = store.on_changes(move |_| begun.send(()).is_err(), |_, _| {});
+        let writer = store.clone();
+        let writing = std::thread::spawn(move || writer.set("a", "1"));
+        has_begun.recv().unwrap();
+        store.wait_for_commit().await;
+        assert_eq!((store.current_seq(), store.value("a")), (1, "1".to_owned()));
+        writing.join().unwrap();
+        drop(listening);
+    }
+}
+
 #[test]
 fn listener_may_wait_for_write_of_other_thread() {
     let disk = FakeDisk::default();

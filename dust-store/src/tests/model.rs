@@ -2,7 +2,7 @@
 
 use dust_protocol::apply::apply;
 use dust_protocol::testing::{Model, near_op, near_path, near_value};
-use dust_protocol::{Leaf, envelope, value};
+use dust_protocol::{Leaf, LeafChange, envelope, value};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -126,6 +126,17 @@ fn stored(store: &Store) -> BTreeMap<Path, Leaf> {
         .collect()
 }
 
+/// Makes changes to leaves that are as they were before the changes.
+fn patch(leaves: &mut BTreeMap<Path, Leaf>, changes: &[LeafChange]) {
+    for LeafChange { path, before, after, .. } in changes {
+        assert_eq!(leaves.get(path), before.as_ref(), "{path}");
+        match after.clone() {
+            Some(leaf) => drop(leaves.insert(path.clone(), leaf)),
+            None => drop(leaves.remove(path)),
+        }
+    }
+}
+
 /// The leaves from snapshot and log.
 fn replayed(store: &Store) -> BTreeMap<Path, Leaf> {
     let mut leaves = BTreeMap::new();
@@ -142,7 +153,7 @@ fn replayed(store: &Store) -> BTreeMap<Path, Leaf> {
     for op in store.ops_since(seq, usize::MAX).unwrap() {
         seq += 1;
         assert_eq!(op.store_seq, seq, "the log has a hole");
-        apply(&mut leaves, &op).unwrap();
+        apply(&mut leaves, &op, None).unwrap();
     }
     assert_eq!(seq, store.current_seq());
     leaves
@@ -158,9 +169,14 @@ proptest! {
     ) {
         let store = Store::in_memory().unwrap();
         let mut model = Model::default();
+        let patched: Arc<Mutex<BTreeMap<Path, Leaf>>> = Arc::default();
+        let into = Arc::clone(&patched);
+        let follow = move |changes: Option<&[LeafChange]>| patch(&mut into.lock().unwrap(), changes.unwrap());
+        let _listening = store.on_changes(|_| true, move |_, changes| follow(changes));
         for step in steps {
             do_step(&store, &mut model, step);
             let leaves = stored(&store);
+            prop_assert_eq!(&*patched.lock().unwrap(), &leaves);
             let seen = leaves.iter().map(|(path, leaf)| {
                 (path.to_string(), (leaf.value.to::<Value>().unwrap(), leaf.kind.name(), leaf.revision))
             });

@@ -7,7 +7,8 @@ use dust_orm::feed::{Hub, HubEvent, Listener};
 use dust_orm::transport::Receipt;
 use dust_orm::{DustErr, Transport};
 use dust_protocol::{
-    BatchOp, CommittedOp, Entry, Fence, FileUpload, ListItem, ListRequest, Page, Path, Pattern, Selector, Write,
+    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafChange, ListItem, ListRequest, Page, Path, Pattern, Selector,
+    Write,
 };
 
 /// Puts a segment before every path on the way in and takes it away on the way out.
@@ -41,13 +42,18 @@ impl Scoped {
         let (to, below) = (Arc::clone(&hub), format!("{}/", self.scope));
         let everything = Pattern::parse(&format!("{below}**")).unwrap();
         let listener = inner.listen(&everything, move |news| match news {
-            HubEvent::Commit(ops) => {
+            HubEvent::Commit { ops, changes } => {
                 // The scope itself is removed only when its test is over.
-                let inside = ops.iter().filter_map(|op| {
-                    let path = Path::parse(op.path.as_str().strip_prefix(&below)?).ok()?;
-                    Some(CommittedOp { path, ..CommittedOp::clone(op) })
+                let inside = |path: &Path| Path::parse(path.as_str().strip_prefix(&below)?).ok();
+                let ops =
+                    ops.iter().filter_map(|op| Some(CommittedOp { path: inside(&op.path)?, ..CommittedOp::clone(op) }));
+                let changes = changes.map(|changes| {
+                    let inside = changes
+                        .iter()
+                        .filter_map(|change| Some(LeafChange { path: inside(&change.path)?, ..change.clone() }));
+                    inside.collect::<Vec<_>>()
                 });
-                to.publish(&inside.collect::<Vec<_>>());
+                to.publish(&ops.collect::<Vec<_>>(), changes.as_deref());
             }
             HubEvent::Resync => to.resync(to.seq()),
             _ => to.close(),

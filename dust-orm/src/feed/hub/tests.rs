@@ -48,14 +48,17 @@ fn subscribers_get_what_concerns_them_in_order() {
     let mut links = hub.subscribe(&glob("links/**"), 10);
     let mut titles = hub.subscribe(&glob("links/*/title"), 10);
     let mut tags = hub.subscribe(&glob("tags/*"), 10);
-    hub.publish(&[set(1, "links/a/title"), set(2, "links/b/url"), set(3, "tags/x"), set(4, "other")]);
+    hub.publish(&[set(1, "links/a/title"), set(2, "links/b/url"), set(3, "tags/x"), set(4, "other")], None);
     // A set or a delete above a pattern concerns it, whatever its case; one beside it does not.
-    hub.publish(&[op(5, OpKind::Delete, "links", "null"), op(6, OpKind::Delete, "LINKS/A", "null"), set(7, "linksx")]);
+    hub.publish(
+        &[op(5, OpKind::Delete, "links", "null"), op(6, OpKind::Delete, "LINKS/A", "null"), set(7, "linksx")],
+        None,
+    );
     // A merge concerns what it names.
-    hub.publish(&[op(8, OpKind::Merge, "links/a", r#"{"url":1,"note":2}"#)]);
-    hub.publish(&[op(9, OpKind::Merge, "links", r#"{"a":{"title":1},"b":1}"#)]);
+    hub.publish(&[op(8, OpKind::Merge, "links/a", r#"{"url":1,"note":2}"#)], None);
+    hub.publish(&[op(9, OpKind::Merge, "links", r#"{"a":{"title":1},"b":1}"#)], None);
     // An increment changes one leaf.
-    hub.publish(&[op(10, OpKind::Increment, "links", "1"), op(11, OpKind::Increment, "tags/x", "1")]);
+    hub.publish(&[op(10, OpKind::Increment, "links", "1"), op(11, OpKind::Increment, "tags/x", "1")], None);
     assert_eq!(seqs(&mut links), [1, 2, 5, 6, 8, 9]);
     assert_eq!(seqs(&mut titles), [1, 5, 6, 9]);
     assert_eq!(seqs(&mut tags), [3, 11]);
@@ -68,22 +71,25 @@ fn a_batch_is_one_commit() {
     let commits = Arc::new(Mutex::new(Vec::new()));
     let into = Arc::clone(&commits);
     let _listener = hub.listen(&glob("links/**"), move |news| {
-        if let HubEvent::Commit(ops) = news {
+        if let HubEvent::Commit { ops, .. } = news {
             into.lock().unwrap().push(ops.iter().map(|op| op.store_seq).collect::<Vec<_>>());
         }
     });
     let batch = |seq: u64, id: &str, path: &str| CommittedOp { client_op_id: id.into(), ..set(seq, path) };
-    hub.publish(&[
-        batch(1, "x:0", "links/a/title"),
-        batch(2, "x:1", "other"),
-        batch(3, "x:2", "links/a/url"),
-        // The same id again, another id, no number, and a hole.
-        batch(4, "x:0", "links/b"),
-        batch(5, "y:1", "links/b"),
-        batch(6, "y", "links/b"),
-        batch(7, "z:0", "links/b"),
-        batch(9, "z:1", "links/b"),
-    ]);
+    hub.publish(
+        &[
+            batch(1, "x:0", "links/a/title"),
+            batch(2, "x:1", "other"),
+            batch(3, "x:2", "links/a/url"),
+            // The same id again, another id, no number, and a hole.
+            batch(4, "x:0", "links/b"),
+            batch(5, "y:1", "links/b"),
+            batch(6, "y", "links/b"),
+            batch(7, "z:0", "links/b"),
+            batch(9, "z:1", "links/b"),
+        ],
+        None,
+    );
     assert_eq!(*commits.lock().unwrap(), [vec![1, 3], vec![4], vec![5], vec![6], vec![7], vec![9]]);
 }
 
@@ -112,7 +118,7 @@ fn a_listener_may_subscribe_publish_nothing_and_drop_itself() {
         drop(inside.subscribe(&glob("a/**"), 1));
         slot.lock().unwrap().take();
     }));
-    hub.publish(&[set(1, "a"), set(2, "a")]);
+    hub.publish(&[set(1, "a"), set(2, "a")], None);
     assert_eq!(calls.load(Ordering::SeqCst), 1);
     assert_eq!(hub.listeners(), 0);
 }
@@ -123,16 +129,16 @@ fn a_slow_subscriber_costs_itself_and_nobody_else() {
     let mut slow = hub.subscribe(&glob("**"), 3);
     let mut quick = hub.subscribe(&glob("**"), 3);
     for seq in 1..=3 {
-        hub.publish(&[set(seq, "links/a")]);
-        hub.publish(&[op(seq, OpKind::Increment, "counter", "1")]);
+        hub.publish(&[set(seq, "links/a")], None);
+        hub.publish(&[op(seq, OpKind::Increment, "counter", "1")], None);
         assert_eq!(seqs(&mut quick), [seq, seq]);
     }
     assert_eq!(seqs(&mut slow), [3, 3]);
     for seq in 1..=4 {
-        hub.publish(&[set(seq, &format!("links/{seq}"))]);
+        hub.publish(&[set(seq, &format!("links/{seq}"))], None);
         assert_eq!(seqs(&mut quick), [seq]);
     }
-    hub.publish(&[set(5, "links/5")]);
+    hub.publish(&[set(5, "links/5")], None);
     assert_eq!(seqs(&mut slow), [0, 5]);
 }
 
@@ -150,8 +156,8 @@ fn an_op_is_replaced_only_by_one_that_undoes_all_of_it() {
     ] {
         let mut ops = hub.subscribe(&glob("**"), 1);
         let value = if older == OpKind::Merge || newer == OpKind::Merge { r#"{"a":1}"# } else { "1" };
-        hub.publish(&[op(1, older, "x", value)]);
-        hub.publish(&[op(2, newer, "x", value)]);
+        hub.publish(&[op(1, older, "x", value)], None);
+        hub.publish(&[op(2, newer, "x", value)], None);
         assert_eq!(seqs(&mut ops), if replaced { vec![2] } else { vec![0] }, "{older:?} {newer:?}");
     }
 }
@@ -162,9 +168,9 @@ fn resync_and_the_end_reach_everybody() {
     let mut links = hub.subscribe(&glob("links/**"), 3);
     hub.resync(9);
     assert_eq!(hub.seq(), 9);
-    hub.publish(&[set(10, "links/a")]);
+    hub.publish(&[set(10, "links/a")], None);
     assert_eq!(seqs(&mut links), [0, 10]);
-    hub.publish(&[set(11, "links/a")]);
+    hub.publish(&[set(11, "links/a")], None);
     hub.close();
     assert_eq!(seqs(&mut links), [11]);
     assert_eq!(links.next().now_or_never(), Some(None));
@@ -179,9 +185,9 @@ fn an_op_can_be_waited_for() {
     assert_eq!(hub.caught_up(|| 4).now_or_never(), Some(()));
     let mut caught_up = Box::pin(hub.caught_up(|| 6));
     assert_eq!((&mut caught_up).now_or_never(), None);
-    hub.publish(&[set(5, "a")]);
+    hub.publish(&[set(5, "a")], None);
     assert_eq!((&mut caught_up).now_or_never(), None);
-    hub.publish(&[set(6, "a")]);
+    hub.publish(&[set(6, "a")], None);
     assert_eq!(caught_up.now_or_never(), Some(()));
 }
 
@@ -194,7 +200,7 @@ fn an_op_that_a_restored_store_does_not_have_is_not_waited_for() {
     readable.set(4);
     hub.resync(3);
     assert_eq!((&mut caught_up).now_or_never(), None, "what came after the restore is");
-    hub.publish(&[set(4, "a")]);
+    hub.publish(&[set(4, "a")], None);
     assert_eq!(caught_up.now_or_never(), Some(()));
 }
 
@@ -207,7 +213,7 @@ fn ten_thousand_subscribers_cost_what_concerns_them() {
     let others: Vec<Ops> = (0..10_000).map(|n| hub.subscribe(&glob(&format!("other-{n}/**")), 10)).collect();
     assert_eq!(hub.work(&set(1, "links/a/title")), one, "those whom an op does not concern cost nothing");
 
-    hub.publish(&[set(1, "links/a/title")]);
+    hub.publish(&[set(1, "links/a/title")], None);
     let ops: Vec<Arc<CommittedOp>> = same
         .into_iter()
         .map(|mut ops| match ops.next().now_or_never() {
@@ -224,6 +230,47 @@ fn leaves_that_match(leaves: &BTreeMap<Path, Leaf>, pattern: &Pattern) -> Vec<(P
     matching.map(|(path, leaf)| (path.clone(), leaf.clone())).collect()
 }
 
+fn patch(leaves: &mut BTreeMap<Path, Leaf>, changes: &[LeafChange]) {
+    for LeafChange { path, after, .. } in changes.iter().cloned() {
+        match after {
+            Some(leaf) => drop(leaves.insert(path, leaf)),
+            None => drop(leaves.remove(&path)),
+        }
+    }
+}
+
+#[test]
+fn changes_are_wanted_where_a_listener_reads_them() {
+    let hub = Hub::new(0);
+    let ops = hub.subscribe(&glob("links/**"), 10);
+    let wants = |path: &str| hub.wants_changes(&Path::parse(path).unwrap());
+    assert!(!wants("links/a"), "a subscriber to ops needs no changes");
+    let listener = hub.listen(&glob("links/**"), |_| ());
+    assert_eq!(hub.listeners(), 2);
+    assert_eq!(["links/a", "LINKS", "links/a/b", "linksx", "tags"].map(wants), [true, true, true, false, false]);
+    drop(listener);
+    assert!(!wants("links/a"));
+    drop(ops);
+    assert_eq!(hub.listeners(), 0);
+}
+
+#[test]
+fn commit_carries_its_own_changes() {
+    let hub = Hub::new(0);
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&heard);
+    let _listener = hub.listen(&glob("a/**"), move |news| {
+        let HubEvent::Commit { ops, changes } = news else { panic!("{news:?}") };
+        let seqs = |changes: &[LeafChange]| changes.iter().map(|change| change.store_seq).collect::<Vec<_>>();
+        into.lock().unwrap().push((ops[0].store_seq, changes.map(seqs)));
+    });
+    let (ops, mut leaves, mut changes) = ([set(1, "a/x"), set(2, "b/x"), set(3, "a/y")], BTreeMap::new(), Vec::new());
+    ops.iter().for_each(|op| apply(&mut leaves, op, Some(&mut changes)).unwrap());
+    hub.publish(&ops, Some(&changes));
+    hub.publish(&[set(4, "a/x")], None);
+    assert_eq!(*heard.lock().unwrap(), [(1, Some(vec![1])), (3, Some(vec![3])), (4, None)]);
+}
+
 proptest! {
     /// Whatever an op does to the leaves, those who subscribe to a leaf that it has changed hear of it.
     #[test]
@@ -234,19 +281,32 @@ proptest! {
         let hub = Hub::new(0);
         let patterns: Vec<Pattern> = patterns.iter().map(|pattern| glob(pattern)).collect();
         let mut subscriptions: Vec<Ops> = patterns.iter().map(|pattern| hub.subscribe(pattern, 100)).collect();
+        let followed: Vec<Arc<Mutex<BTreeMap<Path, Leaf>>>> = patterns.iter().map(|_| Arc::default()).collect();
+        let following = patterns.iter().zip(&followed).map(|(pattern, leaves)| {
+            let leaves = Arc::clone(leaves);
+            hub.listen(pattern, move |news| {
+                let HubEvent::Commit { changes: Some(changes), .. } = news else { panic!("{news:?}") };
+                patch(&mut leaves.lock().unwrap(), changes);
+            })
+        });
+        let _following: Vec<Listener> = following.collect();
         let mut leaves: BTreeMap<Path, Leaf> = BTreeMap::new();
         for (seq, (path, change)) in (1..).zip(steps) {
             let Ok(value) = outcome(&leaves, &path, &change, Stamp { store_seq: seq, wall_ms: 0 }) else { continue };
             let committed = CommittedOp { path, value, ..op(seq, change.kind(), "x", "1") };
             let before = leaves.clone();
-            apply(&mut leaves, &committed).unwrap();
-            hub.publish(std::slice::from_ref(&committed));
+            let mut changes = hub.wants_changes(&committed.path).then(Vec::new);
+            apply(&mut leaves, &committed, changes.as_mut()).unwrap();
+            hub.publish(std::slice::from_ref(&committed), changes.as_deref());
             for (pattern, subscription) in patterns.iter().zip(&mut subscriptions) {
                 let heard = seqs(subscription);
                 if leaves_that_match(&before, pattern) != leaves_that_match(&leaves, pattern) {
                     prop_assert_eq!(&heard, &[seq], "{} {:?}", pattern, committed);
                 }
                 prop_assert!(heard.is_empty() || heard == [seq]);
+            }
+            for (pattern, patched) in patterns.iter().zip(&followed) {
+                prop_assert_eq!(leaves_that_match(&patched.lock().unwrap(), pattern), leaves_that_match(&leaves, pattern));
             }
         }
     }

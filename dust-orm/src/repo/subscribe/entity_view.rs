@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 
-use dust_protocol::{CommittedOp, Path, Pattern};
+use dust_protocol::{LeafChange, Path, Pattern};
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
@@ -20,20 +20,26 @@ use crate::feed::{Fanout, Hub, HubEvent, Listener, MAX_QUEUE_BYTES, SubscriberId
 use crate::repo::record_pages::RecordPages;
 use crate::transport::Transport;
 
-/// How many ops may come while the records are being read. When more do, the records are read again.
-const OPS_MEANWHILE: usize = 10_000;
-/// How many bytes they may take together.
+/// The most bytes of changes that are kept while the records are being read. After more, they are read again.
 const BYTES_MEANWHILE: usize = MAX_QUEUE_BYTES;
 
 /// Reading all records. Whoever waits for it moves it along; no task of its own is needed.
 pub(super) type Reading = Shared<BoxFuture<'static, Result<(), DustErr>>>;
 
-/// The records of one entity and those who subscribe to it: one for each entity and hub. An op is applied
-/// and a record decoded once, however many subscribers there are.
+/// The records of one entity and its subscribers: one for each entity and hub. A change is made and a record decoded
+/// once, however many subscribers there are.
 ///
-/// The records are read while ops are heard of already, so that none is missed. Ops that come meanwhile are done to the
-/// records afterwards, whether a page has seen their effect or not: ops that are done again, in order and to their end,
-/// lead to the same records.
+/// It listens before it reads the records, so that no commit is missed. The changes of commits that come meanwhile are
+/// made afterwards, whether a page has shown them or not: each gives a leaf its new state, and the last of them counts.
+///
+/// ```text
+///            begin                    finish: changes since `begin` are made
+/// Unread  ----------->  Reading  -------------------------------------------->  Current
+///    ^                 |   ^   |  finish after too many changes, a resync or      |
+///    |   reading fails |   |   |  a commit without changes: read again            | a resync or
+///    +-----------------+   |   +---> Reading                                      | a commit without changes
+///                          +------------------------------------------------------+
+/// ```
 pub(super) struct EntityView<E: DustEntity> {
     pub(super) transport: Arc<dyn Transport>,
     prefix: Path,
@@ -67,27 +73,29 @@ enum Phase {
     Unread,
 }
 
-/// What is committed while the records are being read.
+/// The changes that are committed while the records are being read.
 #[derive(Default)]
 struct Meanwhile {
-    commits: Vec<Vec<Arc<CommittedOp>>>,
-    ops: usize,
+    changes: Vec<LeafChange>,
+    /// The last op of these commits.
+    seq: u64,
     bytes: usize,
-    /// Whether the records have to be read once more. Nothing is kept until that begins: it will be in the pages.
+    /// True if the records have to be read once more. Nothing is kept until that begins: it will be in the pages.
     again: bool,
 }
 
 impl Meanwhile {
-    fn push(&mut self, commit: &[Arc<CommittedOp>]) {
+    fn push(&mut self, seq: u64, changes: impl Iterator<Item = LeafChange>) {
         if self.again {
             return;
         }
-        self.ops += commit.len();
-        self.bytes += commit.iter().map(|op| op.footprint()).sum::<usize>();
-        if self.ops > OPS_MEANWHILE || self.bytes > BYTES_MEANWHILE {
-            self.read_again();
-        } else {
-            self.commits.push(commit.to_vec());
+        self.seq = seq;
+        for change in changes {
+            self.bytes += change.footprint();
+            if self.bytes > BYTES_MEANWHILE {
+                return self.read_again();
+            }
+            self.changes.push(change);
         }
     }
 
@@ -214,25 +222,28 @@ impl<E: DustEntity> EntityView<E> {
     fn hear(self: &Arc<EntityView<E>>, news: HubEvent<'_>) {
         let mut state = self.lock();
         let wakers = match news {
-            HubEvent::Commit(ops) => self.commit(&mut state, ops),
-            HubEvent::Resync => self.resync(&mut state),
+            HubEvent::Commit { ops, changes: Some(changes) } => {
+                let seq = ops.last().map_or(state.seq, |op| op.store_seq);
+                self.commit(&mut state, seq, changes)
+            }
+            HubEvent::Commit { changes: None, .. } | HubEvent::Resync => self.resync(&mut state),
             HubEvent::Closed => self.audience.close(),
         };
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    fn commit(self: &Arc<EntityView<E>>, state: &mut State<E>, commit: &[Arc<CommittedOp>]) -> Vec<Waker> {
+    /// Makes the changes of a commit, of which `seq` is the last op that concerns the records.
+    fn commit(self: &Arc<EntityView<E>>, state: &mut State<E>, seq: u64, changes: &[LeafChange]) -> Vec<Waker> {
         match &mut state.phase {
             Phase::Current => {
-                let changes = state.records.apply(commit);
-                let before = state.seq;
-                state.seq = last_seq(commit).unwrap_or(before);
+                let before = std::mem::replace(&mut state.seq, seq);
+                let changes = state.records.apply(changes);
                 let changes: Vec<Arc<Change<E>>> = changes.into_iter().map(Arc::new).collect();
                 if let Some(table) = self.table.get() {
                     table.take(&changes);
                 }
-                // Who has only some of a commit's changes has not been told of the commit.
+                // A subscriber has a commit only after its last change.
                 let last = changes.len().saturating_sub(1);
                 let seq = |index| if index < last { before } else { state.seq };
                 self.audience.publish(
@@ -240,7 +251,8 @@ impl<E: DustEntity> EntityView<E> {
                 )
             }
             Phase::Reading { meanwhile, .. } => {
-                meanwhile.push(commit);
+                let inside = changes.iter().filter(|change| self.prefix.is_ancestor_of(&change.path));
+                meanwhile.push(seq, inside.cloned());
                 Vec::new()
             }
             Phase::Unread => {
@@ -280,11 +292,8 @@ impl<E: DustEntity> EntityView<E> {
         }
         state.phase = Phase::Current;
         let before = std::mem::replace(&mut state.records, records);
-        state.seq = seq;
-        for commit in meanwhile.commits {
-            state.seq = state.seq.max(last_seq(&commit).unwrap_or(0));
-            state.records.apply(&commit);
-        }
+        state.seq = seq.max(meanwhile.seq);
+        state.records.apply(&meanwhile.changes);
         if let Some(table) = self.table.get() {
             table.replace(&state.records.all());
         }
@@ -342,11 +351,6 @@ async fn read<E: DustEntity>(watch: Weak<EntityView<E>>, transport: Arc<dyn Tran
     }
 }
 
-/// The place in the store's order of the last op of a commit.
-fn last_seq(commit: &[Arc<CommittedOp>]) -> Option<u64> {
-    commit.last().map(|op| op.store_seq)
-}
-
 /// The records, once everything that these pages may show has been heard of, and an op up to which they have all.
 async fn read_all<E: DustEntity>(transport: &Arc<dyn Transport>) -> Result<(Records<E>, u64), DustErr> {
     let seq = transport.op_hub().await?.seq();
@@ -367,30 +371,26 @@ impl<E: DustEntity> fmt::Debug for EntityView<E> {
 
 #[cfg(test)]
 mod tests {
-    use dust_protocol::{OpKind, RawJson};
+    use dust_protocol::{Leaf, LeafKind, RawJson};
 
     use super::*;
 
     #[test]
-    fn what_is_kept_while_records_are_read_is_bounded_in_bytes() {
+    fn changes_kept_while_records_are_read_are_bounded_in_bytes() {
         let value = RawJson::parse(&format!("{:?}", "x".repeat(1 << 20))).unwrap();
-        let op = |store_seq| {
-            Arc::new(CommittedOp {
-                store_seq,
-                op: OpKind::Set,
-                path: Path::parse("links/a").unwrap(),
-                value: value.clone(),
-                device_id: "d".into(),
-                client_op_id: "c".into(),
-            })
+        let change = |store_seq| LeafChange {
+            store_seq,
+            path: Path::parse("links/a").unwrap(),
+            before: None,
+            after: Some(Leaf { value: value.clone(), kind: LeafKind::String, revision: store_seq }),
         };
         let mut meanwhile = Meanwhile::default();
         let mut most = 0;
         for seq in 1..=500 {
-            meanwhile.push(&[op(seq)]);
-            most = most.max(meanwhile.commits.iter().flatten().map(|op| op.footprint()).sum());
+            meanwhile.push(seq, [change(seq)].into_iter());
+            most = most.max(meanwhile.changes.iter().map(LeafChange::footprint).sum());
         }
         assert!((BYTES_MEANWHILE / 2..=BYTES_MEANWHILE).contains(&most), "{most}");
-        assert!(meanwhile.again && meanwhile.commits.is_empty());
+        assert!(meanwhile.again && meanwhile.changes.is_empty());
     }
 }

@@ -142,7 +142,7 @@ impl Seen {
 
     /// Tells subscribers of ops that the mirror has.
     pub(super) fn publish(&mut self, ops: &[CommittedOp], dice: &mut Dice) -> Result<u64, String> {
-        self.hub.publish(ops);
+        self.hub.publish(ops, None);
         self.listen(dice)
     }
 

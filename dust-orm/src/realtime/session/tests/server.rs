@@ -95,7 +95,7 @@ impl Server {
             device_id: "d".into(),
             client_op_id: id.into(),
         };
-        apply(&mut self.leaves, &op).unwrap();
+        apply(&mut self.leaves, &op, None).unwrap();
         self.log.push(op);
         Ok(store_seq)
     }
@@ -119,7 +119,7 @@ impl Server {
         self.snapshot = self.snapshot.take().filter(|(snapshot_seq, _)| *snapshot_seq <= seq);
         self.leaves = Mirror::default();
         for op in &self.log {
-            apply(&mut self.leaves, op).unwrap();
+            apply(&mut self.leaves, op, None).unwrap();
         }
     }
 
