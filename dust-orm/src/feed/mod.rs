@@ -16,14 +16,7 @@
 //!
 //! let hub = Hub::new(0);
 //! let mut titles = hub.subscribe(&Pattern::parse("links/*/title")?, 1000);
-//! let op = CommittedOp {
-//!     store_seq: 1,
-//!     op: OpKind::Set,
-//!     path: Path::parse("links/dust/title")?,
-//!     value: RawJson::parse("\"Dust\"")?,
-//!     device_id: "laptop".into(),
-//!     client_op_id: "1".into(),
-//! };
+//! let op = CommittedOp::new(1, OpKind::Set, Path::parse("links/dust/title")?, RawJson::parse("\"Dust\"")?).written_by("laptop".into(), "1".into());
 //! hub.publish(std::slice::from_ref(&op));
 //! assert_eq!(titles.next().now_or_never().flatten(), Some(Delivery::Op(Arc::new(op))));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

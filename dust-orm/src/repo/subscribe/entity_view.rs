@@ -375,14 +375,10 @@ mod tests {
     fn what_is_kept_while_records_are_read_is_bounded_in_bytes() {
         let value = RawJson::parse(&format!("{:?}", "x".repeat(1 << 20))).unwrap();
         let op = |store_seq| {
-            Arc::new(CommittedOp {
-                store_seq,
-                op: OpKind::Set,
-                path: Path::parse("links/a").unwrap(),
-                value: value.clone(),
-                device_id: "d".into(),
-                client_op_id: "c".into(),
-            })
+            Arc::new(
+                CommittedOp::new(store_seq, OpKind::Set, Path::parse("links/a").unwrap(), value.clone())
+                    .written_by("d".into(), "c".into()),
+            )
         };
         let mut meanwhile = Meanwhile::default();
         let mut most = 0;

@@ -194,7 +194,7 @@ impl<E: DustEntity> Leaves for CommitDraft<'_, E> {
 
     fn put(&mut self, path: &Path, leaf: Leaf) -> Result<(), OpError> {
         let Some(key) = self.records.key_of(path) else { return Ok(()) };
-        let entry = Entry { path: path.clone(), value: leaf.value, kind: leaf.kind, revision: leaf.revision };
+        let entry = Entry::new(path.clone(), leaf.value, leaf.kind, leaf.revision);
         self.change(key, |leaves| match position(leaves, path) {
             Ok(at) => leaves[at] = entry,
             Err(at) => leaves.insert(at, entry),
@@ -264,12 +264,7 @@ mod tests {
     fn in_store(store: &Store, prefix: &Path) -> Vec<StoredRecord> {
         let leaves: PackedLeaves = store
             .iter()
-            .map(|(path, leaf)| Entry {
-                path: path.clone(),
-                value: leaf.value.clone(),
-                kind: leaf.kind,
-                revision: leaf.revision,
-            })
+            .map(|(path, leaf)| Entry::new(path.clone(), leaf.value.clone(), leaf.kind, leaf.revision))
             .collect();
         records(&prefix.descendant_prefix(), &leaves).map(RecordRef::to_stored).collect()
     }
@@ -289,7 +284,7 @@ mod tests {
                 seq += 1;
                 let value = outcome(store, &path, &op, Stamp { store_seq: seq, wall_ms: 0 }).ok()?;
                 let (op, device_id, client_op_id) = (op.kind(), "d".into(), "c".into());
-                let committed = CommittedOp { store_seq: seq, op, path, value, device_id, client_op_id };
+                let committed = CommittedOp::new(seq, op, path, value).written_by(device_id, client_op_id);
                 apply(store, &committed).unwrap();
                 Some(Arc::new(committed))
             };
@@ -335,14 +330,10 @@ mod tests {
     #[test]
     fn changes_come_in_the_order_of_the_ops() {
         let op = |seq: u64, op: OpKind, path: &str, value: &str| {
-            Arc::new(CommittedOp {
-                store_seq: seq,
-                op,
-                path: Path::parse(path).unwrap(),
-                value: dust_protocol::RawJson::parse(value).unwrap(),
-                device_id: "d".into(),
-                client_op_id: "c".into(),
-            })
+            Arc::new(
+                CommittedOp::new(seq, op, Path::parse(path).unwrap(), dust_protocol::RawJson::parse(value).unwrap())
+                    .written_by("d".into(), "c".into()),
+            )
         };
         let mut records = Records::<link::Entity>::new(Path::parse("a").unwrap(), Vec::new());
         let keys = |changes: Vec<Change<link::Entity>>| {
