@@ -309,12 +309,9 @@ impl Emulator {
         filename: &str,
         content_type: &str,
     ) -> Result<String, EmulatorError> {
-        let file = FileUpload {
-            path: path.clone(),
-            content: content.into(),
-            filename: Some(filename.to_owned()),
-            content_type: Some(content_type.to_owned()),
-        };
+        let file = FileUpload::new(path.clone(), content.into())
+            .with_filename(Some(filename.to_owned()))
+            .with_content_type(Some(content_type.to_owned()));
         let hash = content_hash(&file.content);
         self.store_handle(store)?.put_file(file, None, &Origin::new("emulator", ids::uuid()))?;
         Ok(hash)

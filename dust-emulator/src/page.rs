@@ -65,7 +65,7 @@ fn store(held: &Held, query: &Params) -> Result<String, Answer> {
     let mut page_of_leaves = Default::default();
     if let Some(pattern) = pattern {
         let after = uri::text(query, "after").filter(|after| !after.is_empty());
-        let request = ListRequest { limit: LEAVES, after, ..ListRequest::pattern(pattern) };
+        let request = ListRequest::pattern(pattern).limit(LEAVES).after(after);
         page_of_leaves = held.store.list(&request).map_err(broken)?;
     }
     let mut tree = Tree::default();

@@ -5,6 +5,7 @@ use super::path::Path;
 
 /// One leaf, or the object that a store assembles for an interior path.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry {
     /// The path.
     pub path: Path,
@@ -14,6 +15,13 @@ pub struct Entry {
     pub kind: LeafKind,
     /// The `store_seq` of the op that last wrote it; for an assembled object the largest of its leaves'.
     pub revision: u64,
+}
+
+impl Entry {
+    /// A leaf, or an assembled object.
+    pub fn new(path: Path, value: RawJson, kind: LeafKind, revision: u64) -> Entry {
+        Entry { path, value, kind, revision }
+    }
 }
 
 /// The type a store gives a leaf (`type` on the wire).

@@ -7,7 +7,16 @@ use super::path::Path;
 use super::value::push_string;
 
 /// A file to be stored.
+///
+/// ```
+/// use dust_protocol::{FileUpload, Path};
+///
+/// let file = FileUpload::new(Path::parse("covers/dust")?, b"GIF89a".to_vec()).with_filename("dust.gif".to_owned());
+/// assert_eq!((file.filename.as_deref(), file.content_type), (Some("dust.gif"), None));
+/// # Ok::<(), dust_protocol::PathError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileUpload {
     /// The path of the reference.
     pub path: Path,
@@ -23,6 +32,23 @@ pub struct FileUpload {
 const UNKNOWN_TYPE: &str = "application/octet-stream";
 
 impl FileUpload {
+    /// A file without a name and a media type.
+    pub fn new(path: Path, content: Vec<u8>) -> FileUpload {
+        FileUpload { path, content, filename: None, content_type: None }
+    }
+
+    /// Sets the file's name.
+    #[must_use]
+    pub fn with_filename(self, filename: impl Into<Option<String>>) -> FileUpload {
+        FileUpload { filename: filename.into(), ..self }
+    }
+
+    /// Sets the media type.
+    #[must_use]
+    pub fn with_content_type(self, content_type: impl Into<Option<String>>) -> FileUpload {
+        FileUpload { content_type: content_type.into(), ..self }
+    }
+
     /// The reference that a server writes for the file. `uploaded_at` is ISO 8601 in UTC.
     pub fn reference(&self, uploaded_at: &str) -> RawJson {
         let text = |text: &str| {

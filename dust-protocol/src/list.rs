@@ -14,7 +14,16 @@ pub const MAX_BATCH_OPS: usize = 1000;
 pub const MAX_GET_MANY_PATHS: usize = 1000;
 
 /// A request for one page of leaves.
+///
+/// ```
+/// use dust_protocol::{ListRequest, Pattern, Select};
+///
+/// let keys = ListRequest::pattern(Pattern::parse("links/*")?).select(Select::Keys).limit(50);
+/// let next = keys.after("links/dust".to_owned());
+/// # Ok::<(), dust_protocol::PatternError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ListRequest {
     /// The leaves to list.
     pub selector: Selector,
@@ -29,21 +38,44 @@ pub struct ListRequest {
 }
 
 impl ListRequest {
+    /// The first page of the selected leaves: whole leaves, ascending, at most [`MAX_PAGE_LEAVES`].
+    pub fn new(selector: Selector) -> ListRequest {
+        ListRequest { selector, limit: MAX_PAGE_LEAVES, order: Order::Ascending, select: Select::Entries, after: None }
+    }
+
     /// The first page of whole leaves that match a pattern: ascending, at most [`MAX_PAGE_LEAVES`].
     pub fn pattern(pattern: Pattern) -> ListRequest {
-        ListRequest {
-            selector: Selector::Pattern(pattern),
-            limit: MAX_PAGE_LEAVES,
-            order: Order::Ascending,
-            select: Select::Entries,
-            after: None,
-        }
+        ListRequest::new(Selector::Pattern(pattern))
+    }
+
+    /// Sets the largest number of leaves.
+    #[must_use]
+    pub fn limit(self, limit: usize) -> ListRequest {
+        ListRequest { limit, ..self }
+    }
+
+    /// Sets the order.
+    #[must_use]
+    pub fn order(self, order: Order) -> ListRequest {
+        ListRequest { order, ..self }
+    }
+
+    /// Sets the parts of each leaf.
+    #[must_use]
+    pub fn select(self, select: Select) -> ListRequest {
+        ListRequest { select, ..self }
+    }
+
+    /// Sets the cursor of the previous page; `None` starts with the first.
+    #[must_use]
+    pub fn after(self, after: impl Into<Option<String>>) -> ListRequest {
+        ListRequest { after: after.into(), ..self }
     }
 
     /// A page of the leaves below a path: the first, or the one after a cursor. Fails where no pattern can name the
     /// path.
     pub fn below(path: &Path, after: Option<&str>) -> Result<ListRequest, UnnameablePath> {
-        Ok(ListRequest { after: after.map(str::to_owned), ..ListRequest::pattern(Pattern::subtree(path)?) })
+        Ok(ListRequest::pattern(Pattern::subtree(path)?).after(after.map(str::to_owned)))
     }
 }
 
@@ -94,11 +126,19 @@ pub enum Select {
 
 /// One page of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Page {
     /// The items, in order.
     pub items: Vec<ListItem>,
     /// The start of the next page; `None` on the last one.
     pub next_cursor: Option<String>,
+}
+
+impl Page {
+    /// A page of these items; `next_cursor` is `None` on the last one.
+    pub fn new(items: Vec<ListItem>, next_cursor: Option<String>) -> Page {
+        Page { items, next_cursor }
+    }
 }
 
 /// One item of a page.

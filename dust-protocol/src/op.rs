@@ -191,6 +191,7 @@ impl BatchOp {
 
 /// An op that a store has committed: an entry of its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CommittedOp {
     /// Its place in the store's total order: 1, 2, 3, … with no holes.
     pub store_seq: u64,
@@ -208,6 +209,18 @@ pub struct CommittedOp {
 }
 
 impl CommittedOp {
+    /// An op of an unknown writer: its `device_id` and `client_op_id` are empty.
+    pub fn new(store_seq: u64, op: OpKind, path: Path, value: RawJson) -> CommittedOp {
+        let nobody: Arc<str> = Arc::default();
+        CommittedOp { store_seq, op, path, value, device_id: Arc::clone(&nobody), client_op_id: nobody }
+    }
+
+    /// Sets the writer's device and the writer's own id for the op.
+    #[must_use]
+    pub fn written_by(self, device_id: Arc<str>, client_op_id: Arc<str>) -> CommittedOp {
+        CommittedOp { device_id, client_op_id, ..self }
+    }
+
     /// Compares the `client_op_id`. All ops without an id are equal.
     pub fn id(&self) -> Option<&Arc<str>> {
         Some(&self.client_op_id).filter(|id| !id.is_empty())

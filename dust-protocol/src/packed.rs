@@ -19,7 +19,7 @@ use super::read::Row;
 ///
 /// let leaf = |path: &str, value: &str| {
 ///     let (path, value) = (Path::parse(path)?, RawJson::parse(value)?);
-///     Ok::<_, Box<dyn std::error::Error>>(Entry { path, value, kind: LeafKind::String, revision: 7 })
+///     Ok::<_, Box<dyn std::error::Error>>(Entry::new(path, value, LeafKind::String, 7))
 /// };
 /// let packed = PackedLeaves::from_iter([leaf("links/dust/title", "\"Dust\"")?, leaf("links/dust/url", "\"https://..\"")?]);
 /// let paths: Vec<&str> = packed.iter().map(|leaf| leaf.path).collect();
@@ -58,11 +58,19 @@ pub struct LeafRef<'a> {
 
 /// A page of packed leaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LeafPage {
     /// The leaves, decimal and datetime envelopes as plain strings.
     pub leaves: PackedLeaves,
     /// The path that the next page comes after; `None` on the last one.
     pub next_cursor: Option<String>,
+}
+
+impl LeafPage {
+    /// A page of these leaves; `next_cursor` is `None` on the last one.
+    pub fn new(leaves: PackedLeaves, next_cursor: Option<String>) -> LeafPage {
+        LeafPage { leaves, next_cursor }
+    }
 }
 
 impl Row for LeafRef<'_> {

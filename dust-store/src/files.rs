@@ -22,7 +22,7 @@ impl Store {
     ///
     /// let store = Store::in_memory()?;
     /// let (path, content) = (Path::parse("users/ada/avatar")?, b"GIF89a".to_vec());
-    /// let file = FileUpload { path, content, filename: None, content_type: Some("image/gif".to_owned()) };
+    /// let file = FileUpload::new(path, content).with_content_type(Some("image/gif".to_owned()));
     /// store.put_file(file, None, &Origin::new("laptop", "1"))?;
     /// assert_eq!(store.file_content(&content_hash(b"GIF89a"))?.unwrap(), b"GIF89a");
     /// # Ok::<(), Box<dyn std::error::Error>>(())

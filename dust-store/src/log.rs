@@ -9,6 +9,7 @@ use super::tables::{to_leaf, to_op, to_path};
 
 /// The leaves of a store after one op, by which a compaction replaces the log up to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// The `store_seq` of that op.
     pub seq: u64,
@@ -57,7 +58,7 @@ impl Store {
                 let (path, leaf) = row?;
                 let leaf = to_leaf(leaf.value())?;
                 let path = to_path(path.value())?;
-                Ok(Entry { path, value: leaf.value, kind: leaf.kind, revision: leaf.revision })
+                Ok(Entry::new(path, leaf.value, leaf.kind, leaf.revision))
             });
             let leaves = leaves.collect::<Result<_, StoreError>>()?;
             Ok(Some(Snapshot { seq: view.snapshot_seq, leaves }))

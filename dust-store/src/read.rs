@@ -73,7 +73,7 @@ impl Store {
                 let (path, leaf) = row?;
                 leaves.push(to_leaf_ref(path.value(), leaf.value())?);
             }
-            Ok(LeafPage { leaves: leaves.into_bare(), next_cursor })
+            Ok(LeafPage::new(leaves.into_bare(), next_cursor))
         })
     }
 

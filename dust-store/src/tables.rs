@@ -126,14 +126,8 @@ pub(super) fn to_op(store_seq: u64, row: <OpRow as redb::Value>::SelfType<'_>) -
     let op = OP_KINDS.get(usize::from(kind)).copied().ok_or_else(|| {
         StoreErrorKind::Storage(format!("the log holds an unknown op ({kind}) at {store_seq}").into())
     })?;
-    Ok(CommittedOp {
-        store_seq,
-        op,
-        path: to_path(path)?,
-        value: RawJson::from_trusted(to_text(value)?),
-        device_id: to_text(device_id)?.into(),
-        client_op_id: to_text(client_op_id)?.into(),
-    })
+    Ok(CommittedOp::new(store_seq, op, to_path(path)?, RawJson::from_trusted(to_text(value)?))
+        .written_by(to_text(device_id)?.into(), to_text(client_op_id)?.into()))
 }
 
 /// The smallest second half of a key in `FOLDED`.

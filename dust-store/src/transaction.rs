@@ -278,14 +278,8 @@ fn commit_op(
     origin: &Origin,
     changes: Option<&mut Vec<LeafChange>>,
 ) -> Result<CommittedOp, StoreError> {
-    let committed = CommittedOp {
-        store_seq: stamp.store_seq,
-        op: op.kind(),
-        path: path.clone(),
-        value: outcome(tables, path, op, stamp)?,
-        device_id: Arc::clone(&origin.device_id),
-        client_op_id: Arc::clone(&origin.client_op_id),
-    };
+    let committed = CommittedOp::new(stamp.store_seq, op.kind(), path.clone(), outcome(tables, path, op, stamp)?)
+        .written_by(Arc::clone(&origin.device_id), Arc::clone(&origin.client_op_id));
     tables.append(&committed, stamp.wall_ms)?;
     apply(tables, &committed, changes)?;
     Ok(committed)

@@ -62,7 +62,11 @@ fn request(params: &Params) -> Result<ListRequest, Answer> {
         None => None,
         Some(_) => Some(uri::text(params, "after").ok_or_else(|| Answer::invalid("after must be a string"))?),
     };
-    Ok(ListRequest { selector, limit, order, select, after: after.filter(|after| !after.is_empty()) })
+    Ok(ListRequest::new(selector)
+        .limit(limit)
+        .order(order)
+        .select(select)
+        .after(after.filter(|after| !after.is_empty())))
 }
 
 fn pattern(params: &Params) -> Result<Pattern, Answer> {

@@ -30,7 +30,7 @@ pub(super) fn put_file(seat: &MessageContext, payload: &Params) -> Result<(), Fa
     let client_op_id = write::client_op_id(payload)?;
     let filename = uri::text(payload, "filename");
     let content_type = uri::text(payload, "content_type");
-    let file = FileUpload { path, content, filename, content_type };
+    let file = FileUpload::new(path, content).with_filename(filename).with_content_type(content_type);
     let hash = content_hash(&file.content);
     let _order = seat.held.push_in_order();
     let origin = write::origin(seat, &client_op_id);

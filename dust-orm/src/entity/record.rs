@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     fn leaf(path: &str) -> Entry {
-        Entry { path: Path::parse(path).unwrap(), value: RawJson::null(), kind: LeafKind::Null, revision: 1 }
+        Entry::new(Path::parse(path).unwrap(), RawJson::null(), LeafKind::Null, 1)
     }
 
     fn regroup(paths: &[&str]) -> Vec<(String, Vec<String>)> {
@@ -256,7 +256,9 @@ mod tests {
         assert!(text.contains("`links/z`") && text.contains("100001 leaves"), "{text}");
 
         let value = RawJson::parse(&format!("\"{}\"", "x".repeat(8 << 20))).unwrap();
-        let large = |number: i32| Entry { value: value.clone(), ..leaf(&format!("links/z/{number}")) };
+        let large = |number: i32| {
+            Entry::new(Path::parse(&format!("links/z/{number}")).unwrap(), value.clone(), LeafKind::String, 1)
+        };
         let mut leaves = PackedLeaves::default();
         let refused = (0..20).find(|number| {
             leaves.push(LeafRef::from(&large(*number)));

@@ -17,7 +17,7 @@
 //! ```text
 //! the transport                              a listener that wants changes
 //!   1 lock the leaves                          a listen
-//!   2 hub.wants_changes(path of each op)?      b transport.hub().await: passes the lock, then waits
+//!   2 hub.wants_changes(path of each op)?      b transport.op_hub().await: passes the lock, then waits
 //!   3 apply the ops, recording if so             until everything that can be read is published
 //!   4 unlock: the ops can be read              c read the leaves
 //!   5 hub.publish(ops, changes)                d patch them with the changes published since a
@@ -36,14 +36,8 @@
 //!
 //! let hub = Hub::new(0);
 //! let mut titles = hub.subscribe(&Pattern::parse("links/*/title")?, 1000);
-//! let op = CommittedOp {
-//!     store_seq: 1,
-//!     op: OpKind::Set,
-//!     path: Path::parse("links/dust/title")?,
-//!     value: RawJson::parse("\"Dust\"")?,
-//!     device_id: "laptop".into(),
-//!     client_op_id: "1".into(),
-//! };
+//! let op = CommittedOp::new(1, OpKind::Set, Path::parse("links/dust/title")?, RawJson::parse("\"Dust\"")?);
+//! let op = op.written_by("laptop".into(), "1".into());
 //! hub.publish(std::slice::from_ref(&op), None);
 //! assert_eq!(titles.next().now_or_never().flatten(), Some(Delivery::Op(Arc::new(op))));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -37,7 +37,7 @@ pub const MAX_MIRROR: usize = 1 << 30;
 /// let path = Path::parse("links/dust")?;
 /// let value = RawJson::parse(r#"{"title":"Dust"}"#)?;
 /// let (device_id, client_op_id) = ("laptop".into(), "1".into());
-/// mirror.apply(&CommittedOp { store_seq: 1, op: OpKind::Set, path, value, device_id, client_op_id });
+/// mirror.apply(&CommittedOp::new(1, OpKind::Set, path, value).written_by(device_id, client_op_id));
 /// assert_eq!(mirror.get(&Path::parse("links/dust/title")?).unwrap().value.as_str(), "\"Dust\"");
 /// assert_eq!(mirror.seq(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -217,7 +217,7 @@ impl Mirror {
         let (leaves, is_more) = self.leaves.below(path.as_str(), after, MAX_PAGE_LEAVES);
         let last = is_more.then(|| leaves.iter().next_back()).flatten();
         let next_cursor = last.map(|leaf| leaf.path.to_owned());
-        LeafPage { leaves: leaves.into_bare(), next_cursor }
+        LeafPage::new(leaves.into_bare(), next_cursor)
     }
 
     /// The revision of the leaf at exactly this path.

@@ -265,14 +265,8 @@ mod tests {
     use crate::feed::HubEvent;
 
     fn op(seq: u64) -> CommittedOp {
-        CommittedOp {
-            store_seq: seq,
-            op: OpKind::Set,
-            path: Path::parse("links/a").unwrap(),
-            value: RawJson::null(),
-            device_id: "d".into(),
-            client_op_id: "c".into(),
-        }
+        CommittedOp::new(seq, OpKind::Set, Path::parse("links/a").unwrap(), RawJson::null())
+            .written_by("d".into(), "c".into())
     }
 
     #[test]

@@ -50,9 +50,10 @@ impl DustRepo {
         C::EntityName: DustEntity<Column = C>,
     {
         let file = FieldLeaf::find(key.into(), column).and_then(|field| {
-            let file = FileUpload { path: field.path.clone(), content: Vec::new(), filename: None, content_type: None };
+            let mut file = FileUpload::new(field.path.clone(), Vec::new());
             field.check("put_file", &file.reference(""))?;
-            Ok(FileUpload { content: content.into(), ..file })
+            file.content = content.into();
+            Ok(file)
         });
         PutFile { repo: self, file, fence: None }
     }

@@ -37,7 +37,7 @@ pub(super) async fn fetch_to_limit<'p>(
     path: &'p Path,
 ) -> Result<Option<PackedRecord<'p>>, DustErr> {
     check_nameable(path)?;
-    let LeafPage { mut leaves, mut next_cursor } = match transport.try_list_subtree(path, None) {
+    let LeafPage { mut leaves, mut next_cursor, .. } = match transport.try_list_subtree(path, None) {
         Some(page) => page,
         None => transport.list_subtree(path, None).await?,
     };
@@ -166,12 +166,7 @@ impl RecordPages {
     /// Skips the next record, because one of its leaves is larger than the limit of an answer. Returns the leaves of
     /// the record before it.
     async fn skip_large(&mut self, after: Option<String>, why: &DustErr) -> Result<PackedLeaves, DustErr> {
-        let keys = ListRequest {
-            select: Select::Keys,
-            limit: 1,
-            after,
-            ..ListRequest::pattern(Pattern::subtree(&self.prefix)?)
-        };
+        let keys = ListRequest::pattern(Pattern::subtree(&self.prefix)?).select(Select::Keys).limit(1).after(after);
         let page = self.transport.list(&keys).await?;
         let before = std::mem::take(&mut self.open);
         let Some(large) = page.items.first().map(|item| item.path().as_str()) else { return Ok(before) };

@@ -285,7 +285,7 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let transport = EmbeddedTransport::new(Store::open(folder.path().join("store.redb")).unwrap());
-        let hub = transport.hub().await.unwrap();
+        let hub = transport.op_hub().await.unwrap();
         // The hub has decided not to record changes, and the ops are not applied yet.
         let ((begun, has_begun), (go, may_go)) = (channel(), channel());
         let may_go = std::sync::Mutex::new(may_go);
@@ -304,7 +304,7 @@ mod tests {
             let HubEvent::Commit { changes, .. } = event else { panic!("{event:?}") };
             sender.send(changes.map(<[_]>::len)).unwrap();
         });
-        let mut caught_up = transport.hub();
+        let mut caught_up = transport.op_hub();
         assert!((&mut caught_up).now_or_never().is_none(), "the commit is in progress");
         go.send(()).unwrap();
         caught_up.await.unwrap();

@@ -73,8 +73,8 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// entities are read by. The same as the pages of [`list`](Transport::list) with the pattern `<path>/**`, which answers it
     /// unless a transport has a quicker way.
     async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
-        let Page { items, next_cursor } = self.list(&ListRequest::below(path, after)?).await?;
-        Ok(LeafPage { leaves: items.into_iter().filter_map(ListItem::into_entry).collect(), next_cursor })
+        let Page { items, next_cursor, .. } = self.list(&ListRequest::below(path, after)?).await?;
+        Ok(LeafPage::new(items.into_iter().filter_map(ListItem::into_entry).collect(), next_cursor))
     }
 
     /// What [`list_subtree`](Transport::list_subtree) would answer, where it takes no waiting to say so; that is asked where this is `None`.
@@ -172,7 +172,7 @@ impl Receipt {
 #[cfg(any(feature = "embedded", feature = "realtime"))]
 fn first_two_below(path: &Path) -> ListRequest {
     let (order, select) = (dust_protocol::Order::Ascending, dust_protocol::Select::Entries);
-    ListRequest { selector: dust_protocol::Selector::below(path), limit: 2, order, select, after: None }
+    ListRequest::new(dust_protocol::Selector::below(path)).limit(2).order(order).select(select)
 }
 
 /// Whether there is a leaf among the [first two](first_two_below) that is no claim.

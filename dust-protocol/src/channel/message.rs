@@ -57,6 +57,7 @@ pub enum Message<'a> {
 
 /// The whole store as of one op.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// The `store_seq` of the snapshot.
     pub seq: u64,

@@ -147,7 +147,7 @@ fn acknowledged_write_survives_loss_of_power() {
             1 => drop(store.set("n", &number.to_string())),
             _ => {
                 let content = number.to_string().into_bytes();
-                let file = dust_protocol::FileUpload { path: path("f"), content, filename: None, content_type: None };
+                let file = dust_protocol::FileUpload::new(path("f"), content);
                 store.put_file(file, None, &origin()).unwrap();
             }
         }

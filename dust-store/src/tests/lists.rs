@@ -39,11 +39,11 @@ const ALL: &str = "B/1 a a/x b/1 b/10 b/2 b/c/d b/c/e/f c c-1 c.d c/1 posts/p1/b
                    posts/p2/title posts/p3/title z/% z/* z/** z/_ z/e z/~0 z/~1 z/é";
 
 fn keys(pattern: &str) -> ListRequest {
-    ListRequest { select: Select::Keys, ..ListRequest::pattern(Pattern::parse(pattern).unwrap()) }
+    ListRequest::pattern(Pattern::parse(pattern).unwrap()).select(Select::Keys)
 }
 
 fn range(from: &str, to: &str) -> ListRequest {
-    ListRequest { selector: Selector::Range { from: path(from), to: path(to) }, ..keys("**") }
+    ListRequest::new(Selector::Range { from: path(from), to: path(to) }).select(Select::Keys)
 }
 
 fn found(store: &Store, request: &ListRequest) -> (String, Option<String>) {
@@ -105,7 +105,7 @@ fn list_entry_has_value_type_and_revision() {
 #[test]
 fn list_of_prefixes_equals_recording() {
     let store = store();
-    let prefixes = |pattern: &str| ListRequest { select: Select::Prefixes, ..keys(pattern) };
+    let prefixes = |pattern: &str| keys(pattern).select(Select::Prefixes);
     let table = [
         ("**", "B a b c c-1 c.d posts z"),
         ("posts/**", "posts/p1 posts/p2 posts/p3"),
@@ -118,15 +118,15 @@ fn list_of_prefixes_equals_recording() {
     for (pattern, expected) in table {
         assert_eq!(list(&store, &prefixes(pattern)), expected, "{pattern}");
     }
-    let descending = ListRequest { order: Order::Descending, ..prefixes("**") };
+    let descending = prefixes("**").order(Order::Descending);
     assert_eq!(list(&store, &descending), "z posts c.d c-1 c b a B");
     for pattern in ["posts/*", "posts"] {
         assert_eq!(store.list(&prefixes(pattern)).unwrap_err().name(), "invalid_pattern_for_prefixes");
     }
     // The limit counts leaves, and the cursor is the path of a leaf.
-    let first = ListRequest { limit: 3, ..prefixes("**") };
+    let first = prefixes("**").limit(3);
     assert_eq!(found(&store, &first), ("B a".into(), Some("a/x".into())));
-    let second = ListRequest { after: Some("a/x".into()), ..first };
+    let second = first.after(Some("a/x".to_owned()));
     assert_eq!(found(&store, &second), ("b".into(), Some("b/2".into())));
 }
 
@@ -144,15 +144,15 @@ fn list_by_range_equals_recording() {
     for (from, to, expected) in table {
         assert_eq!(list(&store, &range(from, to)), expected, "{from}..{to}");
     }
-    let first = ListRequest { limit: 3, ..range("a", "zz") };
+    let first = range("a", "zz").limit(3);
     assert_eq!(found(&store, &first), ("a a/x b/1".into(), Some("b/1".into())));
-    let second = ListRequest { after: Some("b/1".into()), ..first.clone() };
+    let second = first.clone().after(Some("b/1".to_owned()));
     assert_eq!(found(&store, &second), ("b/10 b/2 b/c/d".into(), Some("b/c/d".into())));
-    let first = ListRequest { order: Order::Descending, ..first };
+    let first = first.order(Order::Descending);
     assert_eq!(found(&store, &first), ("z/é z/~1 z/~0".into(), Some("z/~0".into())));
-    let second = ListRequest { after: Some("z/~0".into()), ..first };
+    let second = first.after(Some("z/~0".to_owned()));
     assert_eq!(found(&store, &second), ("z/e z/_ z/**".into(), Some("z/**".into())));
-    let prefixes = ListRequest { select: Select::Prefixes, ..range("a", "b") };
+    let prefixes = range("a", "b").select(Select::Prefixes);
     assert_eq!(store.list(&prefixes).unwrap_err().name(), "unsupported_select");
 }
 
@@ -160,18 +160,18 @@ fn list_by_range_equals_recording() {
 fn list_follows_limit_and_cursor() {
     let store = store();
     for limit in [0, 1001, usize::MAX] {
-        let error = store.list(&ListRequest { limit, ..keys("**") }).unwrap_err();
+        let error = store.list(&keys("**").limit(limit)).unwrap_err();
         assert_eq!(error.to_string(), format!("limit must be 1..1000, got {limit}"));
     }
-    assert_eq!(found(&store, &ListRequest { limit: 1, ..keys("**") }), ("B/1".into(), Some("B/1".into())));
-    assert_eq!(found(&store, &ListRequest { limit: 25, ..keys("**") }), (ALL.into(), None));
-    let ten = ListRequest { limit: 10, ..keys("**") };
+    assert_eq!(found(&store, &keys("**").limit(1)), ("B/1".into(), Some("B/1".into())));
+    assert_eq!(found(&store, &keys("**").limit(25)), (ALL.into(), None));
+    let ten = keys("**").limit(10);
     let first = "B/1 a a/x b/1 b/10 b/2 b/c/d b/c/e/f c c-1";
     assert_eq!(found(&store, &ten), (first.into(), Some("c-1".into())));
-    let after = |after: &str, request: ListRequest| ListRequest { after: Some(after.into()), ..request };
+    let after = |after: &str, request: ListRequest| request.after(Some(after.to_owned()));
     let second = "c.d c/1 posts/p1/body posts/p1/title posts/p2/body posts/p2/title posts/p3/title z/% z/* z/**";
     assert_eq!(found(&store, &after("c-1", ten.clone())), (second.into(), Some("z/**".into())));
-    let down = ListRequest { order: Order::Descending, ..ten };
+    let down = ten.order(Order::Descending);
     let first = "z/é z/~1 z/~0 z/e z/_ z/** z/* z/% posts/p3/title posts/p2/title";
     assert_eq!(found(&store, &down), (first.into(), Some("posts/p2/title".into())));
     let second = "posts/p2/body posts/p1/title posts/p1/body c/1 c.d c-1 c b/c/e/f b/c/d b/2";
@@ -186,10 +186,10 @@ fn list_follows_limit_and_cursor() {
     assert_eq!(list(&store, &after("b/1", range("b/1", "b/2"))), "b/10");
     assert_eq!(list(&store, &after("b/2", range("b/1", "b/2"))), "");
     assert_eq!(list(&store, &after("z/~01", keys("**"))), "z/~1 z/é");
-    let down = ListRequest { order: Order::Descending, ..keys("b/*") };
+    let down = keys("b/*").order(Order::Descending);
     assert_eq!(list(&store, &after("a", down.clone())), "");
     assert_eq!(list(&store, &after("z", down)), "b/2 b/10 b/1");
-    let down = ListRequest { order: Order::Descending, ..range("b/1", "b/2") };
+    let down = range("b/1", "b/2").order(Order::Descending);
     assert_eq!(list(&store, &after("b/2", down.clone())), "b/10 b/1");
     assert_eq!(list(&store, &after("b/1", down)), "");
 }
@@ -198,8 +198,8 @@ fn list_follows_limit_and_cursor() {
 fn page_ends_at_the_last_match() {
     let store = store();
     // The next leaf in order does not match, so there is no next page.
-    let request = ListRequest { limit: 3, ..keys("b/*") };
+    let request = keys("b/*").limit(3);
     assert_eq!(found(&store, &request), ("b/1 b/10 b/2".into(), None));
-    let request = ListRequest { limit: 2, ..keys("posts/*/title") };
+    let request = keys("posts/*/title").limit(2);
     assert_eq!(found(&store, &request), ("posts/p1/title posts/p2/title".into(), Some("posts/p2/title".into())));
 }

@@ -221,7 +221,7 @@ proptest! {
         if order == Order::Descending {
             expected.reverse();
         }
-        let mut request = ListRequest { limit, order, select: Select::Keys, ..ListRequest::pattern(glob) };
+        let mut request = ListRequest::pattern(glob).limit(limit).order(order).select(Select::Keys);
         let mut found = Vec::new();
         loop {
             let page = store.list(&request).unwrap();

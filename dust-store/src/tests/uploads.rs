@@ -5,7 +5,7 @@ use super::*;
 const HELLO: &str = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
 fn upload(at: &str, content: &str) -> FileUpload {
-    FileUpload { path: path(at), content: content.into(), filename: Some("h.txt".into()), content_type: None }
+    FileUpload::new(path(at), content.into()).with_filename(Some("h.txt".into()))
 }
 
 fn put(store: &Store, at: &str) -> CommittedOp {

@@ -95,7 +95,7 @@ fn do_round(store: &Store, round: u64) -> Result<(), StoreError> {
         Some('f') => {
             let content = format!("file {}", round % 7).repeat(1 + dice.index(20_000)).into_bytes();
             let at = path(&format!("files/{}", dice.below(6)));
-            let file = FileUpload { path: at, content, filename: None, content_type: None };
+            let file = FileUpload::new(at, content);
             return store.put_file(file, None, &origin).map(|_| ());
         }
         Some('c') => return store.compact().map(|_| ()),
@@ -123,7 +123,7 @@ impl State {
         let snapshot = store.snapshot().unwrap();
         let since = snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
         let objects = ["links", "LINKS", "links/k1", "LINKS/K1/nested", "batch", "BATCH/7", "other", "files", "sets"];
-        let page = store.list(&ListRequest { limit: 1000, ..ListRequest::pattern(Pattern::parse("files/*").unwrap()) });
+        let page = store.list(&ListRequest::pattern(Pattern::parse("files/*").unwrap()).limit(1000));
         let files = page.unwrap().items.into_iter().filter_map(ListItem::into_entry);
         let hash = |entry: Entry| {
             assert_eq!(entry.kind, LeafKind::File);

@@ -33,8 +33,9 @@ impl Scoped {
         leave(&self.scope, path)
     }
 
-    fn leave_entry(&self, entry: Entry) -> Entry {
-        Entry { path: self.leave(&entry.path), ..entry }
+    fn leave_entry(&self, mut entry: Entry) -> Entry {
+        entry.path = self.leave(&entry.path);
+        entry
     }
 
     fn relay(&self, inner: &Arc<Hub>) -> (Arc<Hub>, Listener) {
@@ -45,8 +46,11 @@ impl Scoped {
             HubEvent::Commit { ops, changes } => {
                 // The scope itself is removed only when its test is over.
                 let inside = |path: &Path| Path::parse(path.as_str().strip_prefix(&below)?).ok();
-                let ops =
-                    ops.iter().filter_map(|op| Some(CommittedOp { path: inside(&op.path)?, ..CommittedOp::clone(op) }));
+                let ops = ops.iter().filter_map(|op| {
+                    let mut inner = CommittedOp::clone(op);
+                    inner.path = inside(&op.path)?;
+                    Some(inner)
+                });
                 let changes = changes.map(|changes| {
                     let inside = changes
                         .iter()
@@ -96,14 +100,15 @@ impl Transport for Scoped {
         };
         let after =
             request.after.as_ref().filter(|after| !after.is_empty()).map(|after| format!("{}/{after}", self.scope));
-        let request = ListRequest { selector, after, ..request.clone() };
+        let request =
+            ListRequest::new(selector).limit(request.limit).order(request.order).select(request.select).after(after);
         let page = self.inner.list(&request).await.map_err(|error| self.leave_error(error))?;
         let items = page.items.into_iter().map(|item| match item {
             ListItem::Entry(entry) => ListItem::Entry(self.leave_entry(entry)),
             ListItem::Path(path) => ListItem::Path(self.leave(&path)),
         });
         let next_cursor = page.next_cursor.map(|cursor| leave(&self.scope, &Path::parse(&cursor).unwrap()).to_string());
-        Ok(Page { items: items.collect(), next_cursor })
+        Ok(Page::new(items.collect(), next_cursor))
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
@@ -132,10 +137,10 @@ impl Transport for Scoped {
         self.inner.batch_write(ops, self.enter_fence(fence)).await.map_err(|error| self.leave_error(error))
     }
 
-    async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
-        let path = self.enter(&file.path);
+    async fn put_file(&self, mut file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        file.path = self.enter(&file.path);
         let fence = self.enter_fence(fence);
-        self.inner.put_file(FileUpload { path, ..file }, fence).await.map_err(|error| self.leave_error(error))
+        self.inner.put_file(file, fence).await.map_err(|error| self.leave_error(error))
     }
 
     async fn op_hub(&self) -> Result<Arc<Hub>, DustErr> {

@@ -159,12 +159,7 @@ async fn a_file_whose_channel_crashes_over_it_is_told_as_that() {
     emulator.faults().add(Fault::one_file());
     let client = client(&emulator, Timing::default()).start().await.unwrap();
     let transport = DustRepo::with_client(&client, &emulator.store()).unwrap().transport();
-    let file = |path: &str| FileUpload {
-        path: Path::parse(path).unwrap(),
-        content: b"hello".to_vec(),
-        filename: None,
-        content_type: None,
-    };
+    let file = |path: &str| FileUpload::new(Path::parse(path).unwrap(), b"hello".to_vec());
     transport.put_file(file("f/a"), None).await.unwrap();
     let error = transport.put_file(file("f/b"), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::Timeout);

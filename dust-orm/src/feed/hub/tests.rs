@@ -16,14 +16,8 @@ fn glob(pattern: &str) -> Pattern {
 }
 
 fn op(seq: u64, kind: OpKind, path: &str, value: &str) -> CommittedOp {
-    CommittedOp {
-        store_seq: seq,
-        op: kind,
-        path: Path::parse(path).unwrap(),
-        value: RawJson::parse(value).unwrap(),
-        device_id: "laptop".into(),
-        client_op_id: "1".into(),
-    }
+    CommittedOp::new(seq, kind, Path::parse(path).unwrap(), RawJson::parse(value).unwrap())
+        .written_by("laptop".into(), "1".into())
 }
 
 fn set(seq: u64, path: &str) -> CommittedOp {
@@ -75,7 +69,7 @@ fn a_batch_is_one_commit() {
             into.lock().unwrap().push(ops.iter().map(|op| op.store_seq).collect::<Vec<_>>());
         }
     });
-    let batch = |seq: u64, id: &str, path: &str| CommittedOp { client_op_id: id.into(), ..set(seq, path) };
+    let batch = |seq: u64, id: &str, path: &str| set(seq, path).written_by("laptop".into(), id.into());
     hub.publish(
         &[
             batch(1, "x:0", "links/a/title"),
@@ -293,7 +287,7 @@ proptest! {
         let mut leaves: BTreeMap<Path, Leaf> = BTreeMap::new();
         for (seq, (path, change)) in (1..).zip(steps) {
             let Ok(value) = outcome(&leaves, &path, &change, Stamp { store_seq: seq, wall_ms: 0 }) else { continue };
-            let committed = CommittedOp { path, value, ..op(seq, change.kind(), "x", "1") };
+            let committed = CommittedOp::new(seq, change.kind(), path, value).written_by("laptop".into(), "1".into());
             let before = leaves.clone();
             let mut changes = hub.wants_changes(&committed.path).then(Vec::new);
             apply(&mut leaves, &committed, changes.as_mut()).unwrap();

@@ -35,7 +35,7 @@ impl Default for Migration {
 }
 
 impl Migration {
-    /// For a cache with a [`table`](SqlCache::table) of another name.
+    /// The migration of a cache with another [`table`](SqlCache::table).
     pub fn for_table(table: impl Into<String>) -> Migration {
         let table = table.into();
         Migration { name: format!("m0001_create_{table}"), table }

@@ -34,7 +34,8 @@ fn requests() -> Vec<ListRequest> {
             for order in [Order::Ascending, Order::Descending] {
                 for (limit, after) in [(1000, None), (2, None), (2, Some("a/b")), (0, None)] {
                     let after = after.map(str::to_owned);
-                    requests.push(ListRequest { selector: selector.clone(), limit, order, select, after });
+                    requests
+                        .push(ListRequest::new(selector.clone()).limit(limit).order(order).select(select).after(after));
                 }
             }
         }
@@ -90,10 +91,7 @@ proptest! {
         assert_same(&mirror, &store, &paths);
 
         let mut replaced = Mirror::default();
-        replaced.apply(&store.ops_since(0, 1).unwrap().pop().unwrap_or_else(|| dust_protocol::CommittedOp {
-            store_seq: 1, op: dust_protocol::OpKind::Set, path: path("z"), value: RawJson::null(),
-            device_id: "d".into(), client_op_id: "c".into(),
-        }));
+        replaced.apply(&store.ops_since(0, 1).unwrap().pop().unwrap_or_else(|| dust_protocol::CommittedOp::new(1, dust_protocol::OpKind::Set, path("z"), RawJson::null()).written_by("d".into(), "c".into())));
         let (seq, inexact) = (mirror.seq(), mirror.inexact_through());
         replaced.replace(seq, inexact, mirror.into_leaves().collect::<PackedLeaves>());
         assert_same(&replaced, &store, &paths);
@@ -103,7 +101,7 @@ proptest! {
 #[test]
 fn a_snapshot_replaces_everything_and_blurs_revisions() {
     let mut mirror = Mirror::default();
-    let entry = |at: &str, kind| Entry { path: path(at), value: RawJson::parse("1").unwrap(), kind, revision: 7 };
+    let entry = |at: &str, kind| Entry::new(path(at), RawJson::parse("1").unwrap(), kind, 7);
     mirror.replace(3, 3, vec![entry("old/A", LeafKind::Integer)]);
     mirror.replace(7, 7, vec![entry("new", LeafKind::Counter)]);
     assert_eq!((mirror.seq(), mirror.inexact_through(), mirror.len()), (7, 7, 1));
@@ -117,13 +115,9 @@ fn a_snapshot_replaces_everything_and_blurs_revisions() {
 fn an_op_that_cannot_be_mirrored_does_no_harm() {
     let mut mirror = Mirror::default();
     let deep = RawJson::parse(&format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200))).unwrap();
-    let op = |store_seq, at: &str, value: RawJson| dust_protocol::CommittedOp {
-        store_seq,
-        op: dust_protocol::OpKind::Set,
-        path: path(at),
-        value,
-        device_id: "d".into(),
-        client_op_id: "c".into(),
+    let op = |store_seq, at: &str, value: RawJson| {
+        dust_protocol::CommittedOp::new(store_seq, dust_protocol::OpKind::Set, path(at), value)
+            .written_by("d".into(), "c".into())
     };
     mirror.apply(&op(1, "keep", RawJson::null()));
     mirror.apply(&op(2, "deep", deep));

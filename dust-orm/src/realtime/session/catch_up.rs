@@ -228,7 +228,7 @@ impl Session {
 
     /// A snapshot has arrived: the whole store.
     pub(super) fn replace(&mut self, store: usize, now: Duration, snapshot: Snapshot) {
-        let Snapshot { seq, leaves } = snapshot;
+        let Snapshot { seq, leaves, .. } = snapshot;
         let channel = &mut self.channels[store];
         // Where the op to compare with is in no log any more, this is the store, the same or another.
         let may_be_rewound = channel.is_comparing && seq == channel.cursor;

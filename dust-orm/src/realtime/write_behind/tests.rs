@@ -119,14 +119,8 @@ impl CacheWrite for Writing {
 }
 
 fn op(store_seq: u64, op: OpKind, path: &str) -> CommittedOp {
-    CommittedOp {
-        store_seq,
-        op,
-        path: Path::parse(path).unwrap(),
-        value: RawJson::null(),
-        device_id: "d".into(),
-        client_op_id: store_seq.to_string().into(),
-    }
+    CommittedOp::new(store_seq, op, Path::parse(path).unwrap(), RawJson::null())
+        .written_by("d".into(), store_seq.to_string().into())
 }
 
 fn place(kept: &Arc<Kept>, writer: &str) -> CacheTarget {

@@ -99,7 +99,7 @@ fn patched(leaves: &[Entry], changes: &[&LeafChange]) -> Vec<Entry> {
     let mut patched: Vec<Entry> = leaves.iter().filter(|leaf| !last.contains_key(&leaf.path)).cloned().collect();
     patched.extend(last.into_iter().filter_map(|(path, leaf)| {
         let Leaf { value, kind, revision } = leaf?.clone();
-        Some(Entry { path: path.clone(), value, kind, revision })
+        Some(Entry::new(path.clone(), value, kind, revision))
     }));
     patched.sort_by(|one, other| one.path.cmp(&other.path));
     patched
@@ -150,12 +150,7 @@ mod tests {
     fn in_store(store: &Store, prefix: &Path) -> Vec<StoredRecord> {
         let leaves: PackedLeaves = store
             .iter()
-            .map(|(path, leaf)| Entry {
-                path: path.clone(),
-                value: leaf.value.clone(),
-                kind: leaf.kind,
-                revision: leaf.revision,
-            })
+            .map(|(path, leaf)| Entry::new(path.clone(), leaf.value.clone(), leaf.kind, leaf.revision))
             .collect();
         records(&prefix.descendant_prefix(), &leaves).map(RecordRef::to_stored).collect()
     }
@@ -177,8 +172,7 @@ mod tests {
                     seq += 1;
                     let stamp = Stamp { store_seq: seq, wall_ms: 0 };
                     let Ok(value) = outcome(store, &path, &op, stamp) else { continue };
-                    let (op, device_id, client_op_id) = (op.kind(), "d".into(), "c".into());
-                    let committed = CommittedOp { store_seq: seq, op, path, value, device_id, client_op_id };
+                    let committed = CommittedOp::new(seq, op.kind(), path, value).written_by("d".into(), "c".into());
                     apply(store, &committed, Some(&mut changes)).unwrap();
                 }
                 changes
@@ -222,13 +216,9 @@ mod tests {
 
     #[test]
     fn changes_come_in_the_order_of_the_ops() {
-        let op = |seq: u64, op: OpKind, path: &str, value: &str| CommittedOp {
-            store_seq: seq,
-            op,
-            path: Path::parse(path).unwrap(),
-            value: dust_protocol::RawJson::parse(value).unwrap(),
-            device_id: "d".into(),
-            client_op_id: "c".into(),
+        let op = |seq: u64, op: OpKind, path: &str, value: &str| {
+            let value = dust_protocol::RawJson::parse(value).unwrap();
+            CommittedOp::new(seq, op, Path::parse(path).unwrap(), value).written_by("d".into(), "c".into())
         };
         let mut store = Store::new();
         let mut records = Records::<link::Entity>::new(Path::parse("a").unwrap(), Vec::new());

@@ -80,7 +80,8 @@ impl HttpTransport {
         };
         let (from, to) = window.bounds();
         let selector = Selector::Range { from: Path::from_trusted(from), to: Path::from_trusted(to) };
-        let asked = ListRequest { selector, after: window.after().map(str::to_owned), ..request.clone() };
+        let mut asked = request.clone().after(window.after().map(str::to_owned));
+        asked.selector = selector;
         // Of a wider window more is dropped than a small page may hold.
         let mut limit = self.page_size(if window.is_cut() { MAX_PAGE_LEAVES } else { request.limit });
         let page = loop {
@@ -164,12 +165,12 @@ impl HttpTransport {
 
     /// Whether there is a leaf below a path that is no [claim](value::is_claim).
     pub(super) async fn has_leaf_below(&self, path: &Path, deadline: Deadline) -> Result<bool, DustErr> {
-        let mut request = ListRequest { limit: 2, select: Select::Keys, ..all_below(path) };
+        let mut request = all_below(path).limit(2).select(Select::Keys);
         let mut only: Option<Path> = None;
         let mut empty = EmptyPages::default();
         loop {
             let call = self.about(Operation::Exists, About::Path(path));
-            let Page { items, next_cursor } = self.page(call, deadline, &request).await?;
+            let Page { items, next_cursor, .. } = self.page(call, deadline, &request).await?;
             empty.check(items.is_empty(), next_cursor.as_deref())?;
             for item in items {
                 if only.replace(item.path().clone()).is_some() {
@@ -209,7 +210,7 @@ impl HttpTransport {
         let mut empty = EmptyPages::default();
         loop {
             let call = self.about(Operation::Get, About::Path(path));
-            let Page { items, next_cursor } = self.page(call, deadline, &request).await?;
+            let Page { items, next_cursor, .. } = self.page(call, deadline, &request).await?;
             empty.check(items.is_empty(), next_cursor.as_deref())?;
             for entry in items.into_iter().filter_map(ListItem::into_entry) {
                 measure.take(path, &entry)?;
@@ -223,7 +224,7 @@ impl HttpTransport {
             }
         }
         let value = flatten::assemble(path.depth(), leaves);
-        Ok(Some(Entry { path: path.clone(), value, kind: LeafKind::Map, revision }))
+        Ok(Some(Entry::new(path.clone(), value, LeafKind::Map, revision)))
     }
 
     /// The leaves at exactly these paths, in their order.
@@ -287,7 +288,7 @@ fn all_below(path: &Path) -> ListRequest {
     // By a pattern, as far as any can name it: a server may not know ranges.
     let selector = Pattern::below(path).map_or_else(|| Selector::below(path), Selector::Pattern);
     let (order, select) = (Order::Ascending, Select::Entries);
-    ListRequest { selector, limit: MAX_PAGE_LEAVES, order, select, after: None }
+    ListRequest::new(selector).order(order).select(select)
 }
 
 /// `None` for the page of another list, where that may be.

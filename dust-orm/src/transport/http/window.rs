@@ -63,11 +63,11 @@ impl<'a> Window<'a> {
         if !self.is_cut() {
             return Some(page);
         }
-        let LeafPage { leaves, next_cursor } = page;
+        let LeafPage { leaves, next_cursor, .. } = page;
         let within = leaves.range(self.within());
         let mut kept = PackedLeaves::default();
         kept.append(&leaves, within);
-        Some(LeafPage { leaves: kept, next_cursor: self.next(next_cursor)? })
+        Some(LeafPage::new(kept, self.next(next_cursor)?))
     }
 
     /// The same for a page of another list, which holds so many leaves at the most.
@@ -80,9 +80,9 @@ impl<'a> Window<'a> {
         if page.items.len() > limit {
             page.items.truncate(limit);
             let next_cursor = page.items.last().map(|last| last.path().to_string());
-            return Some(Page { items: page.items, next_cursor });
+            return Some(Page::new(page.items, next_cursor));
         }
-        Some(Page { items: page.items, next_cursor: self.next(page.next_cursor)? })
+        Some(Page::new(page.items, self.next(page.next_cursor)?))
     }
 
     /// Whether more is asked for than the list.

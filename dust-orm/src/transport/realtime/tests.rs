@@ -157,7 +157,7 @@ async fn reads_are_local_and_writes_are_readable_when_they_return() {
     assert_eq!(receipt.store_seq, Some(2));
     assert_eq!(value(&transport, "links/b/title").await.unwrap(), "\"B\"");
     assert!(transport.exists(&path("links/b")).await.unwrap());
-    let keys = ListRequest { select: dust_protocol::Select::Keys, ..ListRequest::pattern(glob("**")) };
+    let keys = ListRequest::pattern(glob("**")).select(dust_protocol::Select::Keys);
     assert_eq!(transport.list(&keys).await.unwrap().items.len(), 3);
     assert_eq!(transport.get_many(&[path("links/b/title"), path("x")]).await.unwrap().iter().flatten().count(), 1);
 
@@ -200,13 +200,8 @@ async fn the_fields_of_a_record_are_one_merge() {
 #[test]
 fn a_batch_is_a_merge_only_where_that_is_the_same() {
     let mut mirror = Mirror::default();
-    let op = |seq, at: &str, value: &str| dust_protocol::CommittedOp {
-        store_seq: seq,
-        op: OpKind::Set,
-        path: path(at),
-        value: raw(value),
-        device_id: "d".into(),
-        client_op_id: "c".into(),
+    let op = |seq, at: &str, value: &str| {
+        dust_protocol::CommittedOp::new(seq, OpKind::Set, path(at), raw(value)).written_by("d".into(), "c".into())
     };
     mirror.apply(&op(1, "r/deep/X", "1"));
     mirror.apply(&op(2, "r/flat", "1"));
@@ -417,7 +412,7 @@ async fn a_server_that_is_not_there_is_waited_for() {
     soon(states.wait_for(StoreState::is_live)).await.unwrap();
     assert_eq!(value(&transport, "p").await.unwrap(), "1");
     let range = Selector::Range { from: path("a"), to: path("z") };
-    let request = ListRequest { selector: range, ..ListRequest::pattern(glob("**")) };
+    let request = ListRequest::new(range);
     assert_eq!(transport.list(&request).await.unwrap().items.len(), 1);
 }
 

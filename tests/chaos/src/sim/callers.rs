@@ -254,12 +254,8 @@ impl World {
 fn show_uncommitted(client: &mut Client, store: usize, write: &Write) {
     let Op::Set(value) = &write.op else { return };
     let mirror = &mut client.stores[store].mirror;
-    mirror.apply(&CommittedOp {
-        store_seq: mirror.seq(),
-        op: OpKind::Set,
-        path: write.path.clone(),
-        value: value.clone(),
-        device_id: "d".into(),
-        client_op_id: "c".into(),
-    });
+    mirror.apply(
+        &CommittedOp::new(mirror.seq(), OpKind::Set, write.path.clone(), value.clone())
+            .written_by("d".into(), "c".into()),
+    );
 }

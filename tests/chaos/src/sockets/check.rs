@@ -192,14 +192,8 @@ mod tests {
     use super::*;
 
     fn op(store_seq: u64, op: OpKind, path: &str, value: &str) -> CommittedOp {
-        CommittedOp {
-            store_seq,
-            op,
-            path: Path::parse(path).unwrap(),
-            value: RawJson::parse(value).unwrap(),
-            device_id: "d".into(),
-            client_op_id: store_seq.to_string().into(),
-        }
+        CommittedOp::new(store_seq, op, Path::parse(path).unwrap(), RawJson::parse(value).unwrap())
+            .written_by("d".into(), store_seq.to_string().into())
     }
 
     fn log() -> Vec<CommittedOp> {
@@ -254,7 +248,7 @@ mod tests {
         finds(Promise::AcknowledgedIsKept, |_, told| told[1].outcome = Outcome::Done(4));
         finds(Promise::AcknowledgedIsKept, |_, told| told[2].outcome = Outcome::Done(5));
         finds(Promise::WrittenOnce, |log, _| log.push(log[0].clone()));
-        finds(Promise::WrittenOnce, |log, _| log.push(CommittedOp { client_op_id: "7".into(), ..log[0].clone() }));
+        finds(Promise::WrittenOnce, |log, _| log.push(log[0].clone().written_by("d".into(), "7".into())));
         finds(Promise::WrittenOnce, |log, _| log.push(op(6, OpKind::Increment, COUNTER, "2")));
         finds(Promise::EveryCallIsAnswered, |_, told| drop(told.remove(0)));
         finds(Promise::FailedIsAbsent, |_, told| told[1].outcome = Outcome::Failed(String::new()));

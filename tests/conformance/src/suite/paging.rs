@@ -78,7 +78,7 @@ async fn pages_of_any_size_give_the_same_leaves(cx: &Context) {
     cx.transport.batch_write(ops, None).await.unwrap();
     for limit in [7, 30, 59, 60] {
         let pattern = "p/**".parse().unwrap();
-        let mut request = ListRequest { limit, select: Select::Keys, ..ListRequest::pattern(pattern) };
+        let mut request = ListRequest::pattern(pattern).limit(limit).select(Select::Keys);
         let mut found = Vec::new();
         loop {
             let page = cx.transport.list(&request).await.unwrap();

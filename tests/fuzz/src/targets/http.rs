@@ -111,7 +111,7 @@ async fn one(transport: &Arc<HttpTransport>, dice: &mut Dice) -> Result<(), Dust
             let pattern = Pattern::parse(["**", "links/*", "items/**"][dice.index(3)])
                 .map_err(|error| DustErr::invalid_params(error.to_string()))?;
             let select = [Select::Entries, Select::Keys, Select::Prefixes][dice.index(3)];
-            transport.list(&ListRequest { select, ..ListRequest::pattern(pattern) }).await.map(|_| ())
+            transport.list(&ListRequest::pattern(pattern).select(select)).await.map(|_| ())
         }
         8 => repo.all::<link::Entity>().await.map(|_| ()),
         9 => repo.find_versioned::<link::Entity>("dust").await.map(|_| ()),

@@ -37,12 +37,12 @@ impl Pages {
             _ => format!("{prefix}/{key}/{}", fields[dice.index(fields.len())]),
         };
         let kinds = ["string", "integer", "map", "counter", "set", "file", "lease", "null", "nonsense"];
-        Some(Entry {
-            path: Path::parse(&text).ok()?,
-            value: self.values[dice.index(self.values.len())].clone(),
-            kind: LeafKind::from_name(kinds[dice.index(kinds.len())]),
-            revision: [0, 1, dice.below(100), u64::MAX][dice.index(4)],
-        })
+        Some(Entry::new(
+            Path::parse(&text).ok()?,
+            self.values[dice.index(self.values.len())].clone(),
+            LeafKind::from_name(kinds[dice.index(kinds.len())]),
+            [0, 1, dice.below(100), u64::MAX][dice.index(4)],
+        ))
     }
 }
 

@@ -39,7 +39,7 @@ fn answer(dice: &mut Dice, body: &[u8]) -> Result<(), String> {
     let pattern =
         Pattern::parse(["**", "items/*", "*/x", "links/**"][dice.index(4)]).map_err(|error| error.to_string())?;
     for select in [Select::Entries, Select::Keys, Select::Prefixes] {
-        let request = ListRequest { select, ..ListRequest::pattern(pattern.clone()) };
+        let request = ListRequest::pattern(pattern.clone()).select(select);
         let page = wire::page(body, &request);
         if let (Select::Entries, Some(below)) = (select, pattern.as_str().strip_suffix("/**")) {
             let packed =

@@ -112,8 +112,7 @@ async fn works_again(repo: &DustRepo) -> Result<(), String> {
 /// The leaves in the store of the server.
 fn leaves(emulator: &Emulator) -> Result<Vec<String>, String> {
     let store = emulator.store_handle(&emulator.store()).map_err(|error| error.to_string())?;
-    let request =
-        ListRequest { limit: 1_000, ..ListRequest::pattern(Pattern::parse("**").map_err(|error| error.to_string())?) };
+    let request = ListRequest::pattern(Pattern::parse("**").map_err(|error| error.to_string())?).limit(1_000);
     let page = store.list(&request).map_err(|error| error.to_string())?;
     Ok(page.items.into_iter().filter_map(ListItem::into_entry).map(|entry| entry.path.to_string()).collect())
 }

@@ -103,12 +103,7 @@ impl World {
         let work = match dice.below(7) {
             0 => CommandKind::Refresh,
             1 => CommandKind::CatchUp(dice.below(30)),
-            2 => CommandKind::PutFile(FileUpload {
-                path: at,
-                content: vec![1, 2, 3],
-                filename: None,
-                content_type: None,
-            }),
+            2 => CommandKind::PutFile(FileUpload::new(at, vec![1, 2, 3])),
             3 => CommandKind::Write(Write::new(at, Op::Delete)),
             4 => CommandKind::Write(Write::new(at, Op::Lease { holder: None, ttl_ms: 1_000 })),
             5 => CommandKind::Write(Write::new(at, Op::Merge(value))),

@@ -19,14 +19,14 @@ async fn refused(emulator: &Emulator, cache: SqlCache) -> (ErrKind, String) {
 async fn disconnected_connection_is_error_of_start() {
     let emulator = Emulator::start().await.unwrap();
     let (kind, text) = refused(&emulator, SqlCache::new(DatabaseConnection::default())).await;
-    assert!(kind == ErrKind::Database && text.contains("the database of the SQL cache is not reached"), "{text}");
+    assert!(kind == ErrKind::Database && text.contains("the database of the SQL cache cannot be reached"), "{text}");
     let cache = SqlCache::new(DatabaseConnection::default());
     assert!(cache.create_if_missing().await.is_err() && cache.clear("a/b").await.is_err());
     everywhere("closed", async |db| {
         let connection = db.connect().await;
         connection.close_by_ref().await.unwrap();
         let (_, text) = refused(&emulator, SqlCache::new(connection)).await;
-        assert!(text.contains("is not reached"), "{text}");
+        assert!(text.contains("cannot be reached"), "{text}");
     })
     .await;
 }

@@ -7,7 +7,7 @@ use dust_protocol::{Entry, LeafKind, Op, Path};
 use crate::support::*;
 
 fn entry(path: Path, value: &str, kind: LeafKind, revision: u64) -> Entry {
-    Entry { path, value: raw(value), kind, revision }
+    Entry::new(path, raw(value), kind, revision)
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ pub(crate) type Leaves = BTreeMap<String, (String, LeafKind, u64)>;
 fn leaves(entries: impl IntoIterator<Item = Entry>) -> Leaves {
     entries
         .into_iter()
-        .map(|Entry { path, value, kind, revision }| (path.to_string(), (value.to_string(), kind, revision)))
+        .map(|Entry { path, value, kind, revision, .. }| (path.to_string(), (value.to_string(), kind, revision)))
         .collect()
 }
 
@@ -179,6 +179,6 @@ pub(crate) async fn kept(cache: &SqlCache, store: &str) -> (u64, Leaves) {
     assert_eq!(cursor.as_ref().and_then(|cursor| cursor.unfinished.as_deref()), None, "the save is complete");
     let shown = entries
         .into_iter()
-        .map(|Entry { path, value, kind, revision }| read::entry(path, Leaf { value, kind, revision }));
+        .map(|Entry { path, value, kind, revision, .. }| read::entry(path, Leaf { value, kind, revision }));
     (cursor.map_or(0, |cursor| cursor.seq), leaves(shown))
 }

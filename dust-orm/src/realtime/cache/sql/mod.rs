@@ -1,4 +1,4 @@
-//! A cache in a database that SeaORM speaks to.
+//! A cache in a database of the application, through SeaORM.
 
 mod tables;
 mod transaction;
@@ -30,15 +30,15 @@ use transaction::{Read, Write};
 /// # }
 /// ```
 ///
-/// It has two tables. `dust_cache` has a row for each leaf: its path, its value as JSON text, its type and its revision.
-/// `dust_cache_cursor` has one for each store, and says what the leaves are as of; while its column `unfinished` is not
-/// empty, a client is writing them and they are the state at no op. They may be read by anybody, and emptied
-/// together by [`clear`](SqlCache::clear) whenever no client runs. An application that has migrations adds
-/// [`Migration`](super::migration::Migration) to them (feature `cache-sql-migration`) instead of calling
+/// The cache has two tables. `dust_cache` has a row for each leaf: its path, its value as JSON text, its type and its
+/// revision. `dust_cache_cursor` has a row for each store, with the position of the leaves in the store's log; while its column
+/// `unfinished` is not empty, a client is writing the leaves and they are not the state at any op. Other programs may
+/// read the tables. [`clear`](SqlCache::clear) empties both for a store, while no client runs. An application that has
+/// migrations adds [`Migration`](super::migration::Migration) to them (feature `cache-sql-migration`) instead of calling
 /// [`create_if_missing`](SqlCache::create_if_missing).
 ///
-/// Which databases it can speak to is a matter of the features that the application gives `sea-orm`. The connection may be
-/// the one the application uses: a change takes one of its pool for one transaction, several times a second at the most.
+/// The `sea-orm` features of the application decide which databases are supported. The connection may be the one that
+/// the application uses: a change takes one connection of its pool for one transaction, at most several times a second.
 /// Clients of several processes may share the tables, also for the same store.
 #[derive(Clone)]
 pub struct SqlCache {
@@ -47,7 +47,7 @@ pub struct SqlCache {
 }
 
 impl SqlCache {
-    /// The name of the table of leaves, unless another is given. That of the cursors is the same with `_cursor`.
+    /// The default name of the table of leaves. The table of cursors has the same name with `_cursor` appended.
     pub const TABLE: &'static str = "dust_cache";
 
     /// A cache in the tables `dust_cache` and `dust_cache_cursor` of a database.
@@ -55,13 +55,18 @@ impl SqlCache {
         SqlCache { db, tables: Tables::new(SqlCache::TABLE) }
     }
 
-    /// Uses a table of another name, and one more with `_cursor` behind it.
+    /// Sets the name of the table of leaves (default: [`TABLE`](SqlCache::TABLE)). The table of cursors has the same name
+    /// with `_cursor` appended.
     pub fn table(mut self, table: &str) -> SqlCache {
         self.tables = Tables::new(table);
         self
     }
 
-    /// Creates the tables if they are not there.
+    /// Creates the tables that do not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`Database`](DustErr::Database) if the database is not reached or refuses the statement.
     pub async fn create_if_missing(&self) -> Result<(), DustErr> {
         for statement in self.tables.create(self.backend().await?) {
             self.db.execute(&statement).await?;
@@ -69,7 +74,11 @@ impl SqlCache {
         Ok(())
     }
 
-    /// Forgets what is kept of a store, `org/name`. The client that is started next fetches it again.
+    /// Removes the copy of a store, `org/name`. The next client that starts fetches the whole store.
+    ///
+    /// # Errors
+    ///
+    /// [`Database`](DustErr::Database) if the database is not reached or refuses a statement.
     pub async fn clear(&self, store: &str) -> Result<(), DustErr> {
         let transaction = self.begin(false).await?;
         transaction.execute(&self.tables.delete_all_leaves(store)).await?;
@@ -77,17 +86,19 @@ impl SqlCache {
         Ok(transaction.commit().await?)
     }
 
-    /// What the database is, once it has answered: a connection that is none does not even know that.
+    /// The kind of the database. The ping comes first, as a closed connection does not know its kind.
     async fn backend(&self) -> Result<DbBackend, DustErr> {
         match self.db.ping().await {
             Ok(()) => Ok(self.db.get_database_backend()),
-            Err(error) => Err(DbErr::Custom(format!("the database of the SQL cache is not reached: {error}")).into()),
+            Err(error) => {
+                Err(DbErr::Custom(format!("the database of the SQL cache cannot be reached: {error}")).into())
+            }
         }
     }
 
     async fn begin(&self, is_read: bool) -> Result<DatabaseTransaction, DustErr> {
         let options = match self.backend().await? {
-            // To begin as a reader and to become a writer fails where somebody else wrote in between.
+            // A deferred transaction that reads first fails at its first write if another connection wrote in between.
             DbBackend::Sqlite => TransactionOptions {
                 sqlite_transaction_mode: (!is_read).then_some(SqliteTransactionMode::Immediate),
                 ..TransactionOptions::default()

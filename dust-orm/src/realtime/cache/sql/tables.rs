@@ -1,4 +1,4 @@
-//! The tables: what they are called and made of, and the statements on them.
+//! The names and columns of the tables, and the statements on them.
 
 use dust_protocol::Entry;
 use sea_orm::DbBackend;
@@ -9,28 +9,29 @@ use sea_orm::sea_query::{
 
 use crate::realtime::cache::Cursor;
 
-/// Of both tables: the name of the store.
+/// The name of the store, in both tables.
 const STORE: &str = "store";
 
-/// The SHA-256 of the path. Paths are longer than the keys of some databases, and some compare texts ignoring case.
+/// The SHA-256 of the path, which is the key: paths are longer than the keys of some databases, and some databases
+/// compare texts without regard to case.
 const DIGEST: &str = "digest";
-/// The rendered path; a NUL, which PostgreSQL cannot keep in a text, is written [`NUL`].
+/// The rendered path. A NUL, which a text of PostgreSQL cannot hold, is written as [`NUL`].
 const PATH: &str = "path";
 /// The JSON text.
 const VALUE: &str = "value";
-/// The wire's name for the type.
+/// The name of the leaf's type on the wire.
 const KIND: &str = "kind";
 const REVISION: &str = "revision";
 
-/// The address of the server.
+/// The base URL of the server.
 const SERVER: &str = "server";
 const SEQ: &str = "seq";
 const LAST_OP_ID: &str = "last_op_id";
 const INEXACT_THROUGH: &str = "inexact_through";
-/// Empty for none.
+/// The mark of an incomplete copy; empty for a complete one.
 const UNFINISHED: &str = "unfinished";
 
-/// What no path contains: an escape that is none.
+/// The text for a NUL in a path. No path contains it, as `~2` is not an escape.
 pub(super) const NUL: &str = "~2";
 
 /// The names of the tables of one cache.
@@ -53,12 +54,12 @@ impl Tables {
         Alias::new(&self.cursors)
     }
 
-    /// Creates what is not there.
+    /// The statements that create the tables that do not exist.
     pub(in crate::realtime::cache) fn create(&self, backend: DbBackend) -> [TableCreateStatement; 2] {
         let is_mysql = backend == DbBackend::MySql;
         let text = |name| {
             let mut column = ColumnDef::new(name);
-            // MySQL's `text` ends at 64 kB.
+            // MySQL's `text` holds at most 64 kB.
             if is_mysql { column.custom(Alias::new("longtext")) } else { column.text() }.not_null().take()
         };
         let number = |name| ColumnDef::new(name).big_integer().not_null().take();
@@ -85,7 +86,7 @@ impl Tables {
             .col(number(INEXACT_THROUGH))
             .col(text(UNFINISHED));
         if is_mysql {
-            // By default it takes `acme/main` and `acme/Main` for the same.
+            // The default collation compares `acme/main` and `acme/Main` as equal.
             for table in [&mut leaves, &mut cursors] {
                 table.engine("InnoDB").character_set("utf8mb4").collate("utf8mb4_bin");
             }
@@ -93,14 +94,14 @@ impl Tables {
         [leaves, cursors]
     }
 
-    /// Drops what is there.
+    /// The statements that drop the tables that exist.
     #[cfg(feature = "cache-sql-migration")]
     pub(in crate::realtime::cache) fn drop(&self) -> [sea_orm::sea_query::TableDropStatement; 2] {
         [self.leaves(), self.cursors()].map(|table| Table::drop().table(table).if_exists().take())
     }
 
-    /// Server, seq, last_op_id, inexact_through and unfinished of a store's cursor. For a writer the row is locked,
-    /// where the database can.
+    /// The columns server, seq, last_op_id, inexact_through and unfinished of a store's cursor. `lock` locks the row in
+    /// databases that have row locks.
     pub(super) fn select_cursor(&self, store: &str, lock: bool) -> SelectStatement {
         let mut select = Query::select();
         let columns = [SERVER, SEQ, LAST_OP_ID, INEXACT_THROUGH, UNFINISHED];
@@ -111,7 +112,7 @@ impl Tables {
         select
     }
 
-    /// The leaves after a digest, in the order of [`Leaf`]'s columns.
+    /// The digest, path, value, type and revision of the first `count` leaves after a digest.
     pub(super) fn select_leaves(&self, store: &str, after: &[u8], count: u64) -> SelectStatement {
         Query::select()
             .columns([DIGEST, PATH, VALUE, KIND, REVISION])
@@ -178,7 +179,7 @@ impl Tables {
 
     pub(super) fn upsert_cursor(&self, store: &str, cursor: &Cursor) -> Result<InsertStatement, error::Error> {
         let mut insert = Query::insert();
-        // An id that is empty is none; and one with a NUL PostgreSQL cannot keep.
+        // An empty text stands for no id. A text of PostgreSQL cannot hold a NUL.
         let last_op_id = cursor.last_op_id.as_deref().filter(|id| !id.contains('\0')).unwrap_or_default();
         insert
             .into_table(self.cursors())

@@ -1,4 +1,4 @@
-//! Reading and changing what the tables keep of one store.
+//! Reads and changes of the rows of one store.
 
 use async_trait::async_trait;
 use dust_protocol::{Entry, LeafKind, Path, RawJson};
@@ -8,12 +8,12 @@ use super::tables::{NUL, Tables, digest};
 use crate::error::DustErr;
 use crate::realtime::cache::{CacheRead, CacheWrite, Cursor};
 
-/// How many rows one statement writes or removes at the most.
-const ROWS: usize = 512;
-/// How many bytes of paths and values one statement writes, unless a single leaf has more.
-const BYTES: usize = 1024 * 1024;
-/// How many rows are read at a time.
-const PAGE: u64 = 2000;
+/// The largest number of rows that one statement writes or removes.
+const MAX_STATEMENT_ROWS: usize = 512;
+/// The largest number of bytes of paths and values that one statement writes, unless a single leaf is larger.
+const MAX_STATEMENT_BYTES: usize = 1024 * 1024;
+/// The number of rows that one statement reads.
+const READ_ROWS: u64 = 2000;
 
 pub(super) struct Read {
     transaction: DatabaseTransaction,
@@ -27,12 +27,12 @@ impl Read {
         Read { transaction, tables, store: store.to_owned(), after: Vec::new() }
     }
 
-    /// A row that this cache did not write.
-    fn strange(&self, what: &str) -> DustErr {
+    /// The error for a row that this cache did not write.
+    fn foreign_row(&self, what: &str) -> DustErr {
         let Tables { leaves, cursors } = &self.tables;
         DustErr::invalid_params(format!(
-            "the SQL cache cannot use what `{leaves}` holds of the store `{}`: {what}; call `SqlCache::clear`, or delete the \
-             rows of the store from `{leaves}` and `{cursors}`",
+            "the SQL cache cannot use the rows of the store `{}` in `{leaves}`: {what}; call `SqlCache::clear`, or \
+             delete the rows of the store from `{leaves}` and `{cursors}`",
             self.store
         ))
     }
@@ -40,32 +40,32 @@ impl Read {
     fn entry(&self, row: &QueryResult) -> Result<Entry, DustErr> {
         let (path, value, kind): (String, String, String) = (at(row, 1)?, at(row, 2)?, at(row, 3)?);
         let path = if path.contains(NUL) { path.replace(NUL, "\0") } else { path };
-        Ok(Entry {
-            path: Path::parse(&path).map_err(|error| self.strange(&format!("the path `{path}` is none: {error}")))?,
-            value: RawJson::parse(&value)
-                .map_err(|error| self.strange(&format!("the value at `{path}` is no JSON: {error}")))?,
-            kind: LeafKind::from_name(&kind),
-            revision: at::<i64>(row, 4)?.cast_unsigned(),
-        })
+        let value = RawJson::parse(&value)
+            .map_err(|error| self.foreign_row(&format!("the value at `{path}` is not JSON: {error}")))?;
+        let path =
+            Path::parse(&path).map_err(|error| self.foreign_row(&format!("the path `{path}` is invalid: {error}")))?;
+        let revision = at::<i64>(row, 4)?.cast_unsigned();
+        Ok(Entry::new(path, value, LeafKind::from_name(&kind), revision))
     }
 }
 
 #[async_trait]
 impl CacheRead for Read {
     async fn cursor(&mut self) -> Result<Option<Cursor>, DustErr> {
-        // The first statement: the database is there, so what it says is about the table.
+        // The database has answered a ping, so the error of the first statement is about the tables.
         cursor(&self.transaction, &self.tables, &self.store, false).await.map_err(|error| {
             let Tables { leaves, cursors } = &self.tables;
             DustErr::invalid_params(format!(
-                "the SQL cache cannot read its tables `{leaves}` and `{cursors}`; add `dust_orm::realtime::cache::migration::Migration` \
-                 to the migrations and run them, or call `SqlCache::create_if_missing`: {error}"
+                "the SQL cache cannot read its tables `{leaves}` and `{cursors}`; add \
+                 `dust_orm::realtime::cache::migration::Migration` to the migrations and run them, or call \
+                 `SqlCache::create_if_missing`: {error}"
             ))
             .with_source(error)
         })
     }
 
     async fn next_leaves(&mut self) -> Result<Vec<Entry>, DustErr> {
-        let rows = self.transaction.query_all(&self.tables.select_leaves(&self.store, &self.after, PAGE)).await?;
+        let rows = self.transaction.query_all(&self.tables.select_leaves(&self.store, &self.after, READ_ROWS)).await?;
         if let Some(last) = rows.last() {
             self.after = at(last, 0)?;
         }
@@ -92,8 +92,8 @@ impl CacheWrite for Write {
     }
 
     async fn clear(&mut self, at_most: usize) -> Result<bool, DustErr> {
-        // A `DELETE` with a limit is not known to every database.
-        // A number beyond 63 bits is a panic in SeaORM.
+        // Not every database has a `DELETE` with a limit, so the leaves before the first one to keep are deleted.
+        // SeaORM panics at a number of more than 63 bits.
         let at_most = i64::try_from(at_most).unwrap_or(i64::MAX).cast_unsigned();
         let behind = self.tables.select_digest_behind(&self.store, at_most);
         let behind: Option<Vec<u8>> = self.transaction.query_one(&behind).await?.map(|row| at(&row, 0)).transpose()?;
@@ -125,7 +125,7 @@ impl CacheWrite for Write {
     }
 }
 
-/// The error of a statement with another number of values than columns, which is none of these.
+/// The error of a statement with a wrong number of values. The statements of this module have the right number.
 fn unbuilt(error: sea_orm::sea_query::error::Error) -> DbErr {
     DbErr::Custom(error.to_string())
 }
@@ -150,16 +150,18 @@ fn at<T: sea_orm::TryGetable>(row: &QueryResult, index: usize) -> Result<T, DbEr
     row.try_get_by_index(index)
 }
 
-/// Pieces for one statement each. Their lengths are powers of two, so that there are few different statements, and those of
-/// the application stay in the connection's cache of prepared ones.
+/// Slices of the items, one for each statement. Their lengths are powers of two, so that there are few different
+/// statements, which do not displace those of the application from the connection's cache of prepared statements.
+///
+/// For 1100 small items: 512, 512, 64, 8 and 4.
 fn pieces<T>(mut items: &[T], size: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let mut bytes = 0;
         let fits = |item: &&T| {
             bytes += size(item);
-            bytes <= BYTES
+            bytes <= MAX_STATEMENT_BYTES
         };
-        let fitting = items.iter().take(ROWS).take_while(fits).count().max(1);
+        let fitting = items.iter().take(MAX_STATEMENT_ROWS).take_while(fits).count().max(1);
         let (piece, rest) = items.split_at_checked(1 << fitting.ilog2())?;
         items = rest;
         Some(piece)
@@ -171,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statements_are_of_few_lengths_and_no_more_than_a_megabyte() {
+    fn pieces_have_power_of_two_lengths_and_at_most_a_megabyte() {
         let lengths = |count: usize, size: usize| {
             let items = vec![size; count];
             pieces(&items, |size| *size).map(<[usize]>::len).collect::<Vec<_>>()
@@ -179,7 +181,7 @@ mod tests {
         assert_eq!(lengths(0, 1), [0; 0]);
         assert_eq!(lengths(1, 1), [1]);
         assert_eq!(lengths(1100, 1), [512, 512, 64, 8, 4]);
-        assert_eq!(lengths(7, BYTES / 3), [2, 2, 2, 1]);
-        assert_eq!(lengths(3, 8 * BYTES), [1, 1, 1]);
+        assert_eq!(lengths(7, MAX_STATEMENT_BYTES / 3), [2, 2, 2, 1]);
+        assert_eq!(lengths(3, 8 * MAX_STATEMENT_BYTES), [1, 1, 1]);
     }
 }

@@ -343,7 +343,7 @@ impl Runtime {
             let leaves = mirror.clone().into_leaves();
             leaves
                 .map(|leaf| {
-                    let dust_protocol::Entry { path, value, kind, revision } = leaf;
+                    let dust_protocol::Entry { path, value, kind, revision, .. } = leaf;
                     let entry = read::entry(path, dust_protocol::Leaf { value, kind, revision });
                     (entry.path, entry.value, entry.revision)
                 })

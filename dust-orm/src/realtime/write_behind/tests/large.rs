@@ -11,11 +11,13 @@ const LEAVES: usize = 2 * MAX_LEAVES + 10;
 const MAX: usize = 2 * MAX_LEAVES + 2 * 1024;
 
 fn leaves(count: usize, value: &str) -> PackedLeaves {
-    let entry = |number| Entry {
-        path: Path::parse(&format!("k/{number:06}")).unwrap(),
-        value: RawJson::parse(value).unwrap(),
-        kind: LeafKind::Integer,
-        revision: 1,
+    let entry = |number| {
+        Entry::new(
+            Path::parse(&format!("k/{number:06}")).unwrap(),
+            RawJson::parse(value).unwrap(),
+            LeafKind::Integer,
+            1,
+        )
     };
     (0..count).map(entry).collect::<Vec<_>>().into()
 }

@@ -48,6 +48,6 @@ impl Transport for Gated {
         if self.fails.load(Ordering::SeqCst) {
             return Err(DustErr::network("the gate is closed"));
         }
-        self.inner.list(&ListRequest { limit: 3, ..request.clone() }).await
+        self.inner.list(&request.clone().limit(3)).await
     }
 }

@@ -102,13 +102,10 @@ async fn a_request_that_no_url_can_hold_is_invalid_and_not_quoted() {
     let long = "x".repeat(70_000);
     let (peer, transport, _) = scripted([]).await;
     let pattern = ListRequest::pattern(Pattern::parse(&format!("links/*/{long}")).unwrap());
-    let cursor = ListRequest { after: Some(long.clone()), ..ListRequest::pattern(Pattern::parse("links/*").unwrap()) };
+    let cursor = ListRequest::pattern(Pattern::parse("links/*").unwrap()).after(Some(long.clone()));
     let (from, to) = (path("a"), path(&format!("b/{long}")));
-    let down = ListRequest {
-        selector: Selector::Range { from, to },
-        order: dust_protocol::Order::Descending,
-        ..cursor.clone()
-    };
+    let down =
+        ListRequest::new(Selector::Range { from, to }).order(dust_protocol::Order::Descending).after(long.clone());
     for request in [pattern, cursor, down] {
         let error = transport.list(&request).await.unwrap_err();
         assert!(matches!(error, DustErr::InvalidParams { .. }) && !error.is_retryable(), "{error:?}");

@@ -1,7 +1,7 @@
 //! What is sent, and how answers are read.
 
 use dust_protocol::{
-    BatchOp, Fence, LeafPage, ListItem, ListRequest, Op, Order, Page, Pattern, Precondition, Select, Selector, Write,
+    BatchOp, Fence, LeafPage, ListItem, ListRequest, Op, Order, Pattern, Precondition, Select, Selector, Write,
 };
 
 use super::peer::{Step, answer, bytes, json};
@@ -181,9 +181,8 @@ async fn what_is_below_a_path_is_asked_for_and_checked_as_a_list_is() {
         let (peer, transport, _) = scripted([json(200, body), json(200, body)]).await;
         let mut request = ListRequest::pattern(Pattern::parse("links/\\*/**").unwrap());
         request.after = after.map(str::to_owned);
-        let listed = transport.list(&request).await.map(|Page { items, next_cursor }| LeafPage {
-            leaves: items.into_iter().filter_map(ListItem::into_entry).collect(),
-            next_cursor,
+        let listed = transport.list(&request).await.map(|page| {
+            LeafPage::new(page.items.into_iter().filter_map(ListItem::into_entry).collect(), page.next_cursor)
         });
         let subtree = transport.list_subtree(&path("links/*"), after).await;
         assert_eq!(subtree.as_ref().ok(), listed.as_ref().ok(), "{body}");

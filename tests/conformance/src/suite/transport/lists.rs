@@ -57,11 +57,11 @@ async fn fill(cx: &Context) {
 }
 
 fn keys(pattern: &str) -> ListRequest {
-    ListRequest { select: Select::Keys, ..ListRequest::pattern(Pattern::parse(pattern).unwrap()) }
+    ListRequest::pattern(Pattern::parse(pattern).unwrap()).select(Select::Keys)
 }
 
 fn range(from: &str, to: &str) -> ListRequest {
-    ListRequest { selector: Selector::Range { from: path(from), to: path(to) }, ..keys("**") }
+    ListRequest::new(Selector::Range { from: path(from), to: path(to) }).select(Select::Keys)
 }
 
 /// The paths of one page, and its cursor.
@@ -122,17 +122,17 @@ async fn keys_come_alone(cx: &Context) {
 
 async fn descending_is_the_other_way_round(cx: &Context) {
     fill(cx).await;
-    let request = ListRequest { order: Order::Descending, ..keys("**") };
+    let request = keys("**").order(Order::Descending);
     let mut expected = LEAVES.map(str::to_owned);
     expected.reverse();
     assert_eq!(page(cx, &request).await.0, expected);
-    let request = ListRequest { order: Order::Descending, limit: 2, after: Some("b/2".into()), ..keys("b/**") };
+    let request = keys("b/**").order(Order::Descending).limit(2).after(Some("b/2".to_owned()));
     assert_eq!(page(cx, &request).await, (vec!["b/10".into(), "b/1".into()], None));
 }
 
 async fn pages_follow_the_cursor(cx: &Context) {
     fill(cx).await;
-    let mut request = ListRequest { limit: 10, ..keys("**") };
+    let mut request = keys("**").limit(10);
     let mut found = Vec::new();
     for expected in [10, 10, 5] {
         let (paths, cursor) = page(cx, &request).await;
@@ -146,19 +146,19 @@ async fn pages_follow_the_cursor(cx: &Context) {
 
 async fn the_last_page_has_no_cursor(cx: &Context) {
     fill(cx).await;
-    let request = ListRequest { limit: LEAVES.len(), ..keys("**") };
+    let request = keys("**").limit(LEAVES.len());
     assert_eq!(page(cx, &request).await.1, None);
-    let request = ListRequest { limit: LEAVES.len() - 1, ..keys("**") };
+    let request = keys("**").limit(LEAVES.len() - 1);
     assert_eq!(page(cx, &request).await.1.as_deref(), Some("z/~1"));
 }
 
 async fn a_cursor_need_not_exist(cx: &Context) {
     fill(cx).await;
-    let after = |cursor: &str| ListRequest { after: Some(cursor.into()), ..keys("**") };
+    let after = |cursor: &str| keys("**").after(Some(cursor.to_owned()));
     assert_eq!(page(cx, &after("nosuch")).await.0, LEAVES[12..]);
     assert_eq!(page(cx, &after("")).await.0, LEAVES);
-    assert_eq!(page(cx, &ListRequest { after: Some("a".into()), ..keys("b/*") }).await.0, ["b/1", "b/10", "b/2"]);
-    assert_eq!(page(cx, &ListRequest { after: Some("z".into()), ..keys("b/*") }).await.0, Vec::<String>::new());
+    assert_eq!(page(cx, &keys("b/*").after(Some("a".to_owned()))).await.0, ["b/1", "b/10", "b/2"]);
+    assert_eq!(page(cx, &keys("b/*").after(Some("z".to_owned()))).await.0, Vec::<String>::new());
 }
 
 async fn ranges_include_their_start_and_not_their_end(cx: &Context) {
@@ -171,16 +171,16 @@ async fn ranges_include_their_start_and_not_their_end(cx: &Context) {
 
 async fn ranges_have_pages_and_orders(cx: &Context) {
     fill(cx).await;
-    let request = ListRequest { limit: 3, ..range("a", "zz") };
+    let request = range("a", "zz").limit(3);
     assert_eq!(page(cx, &request).await, (vec!["a".into(), "a/x".into(), "b/1".into()], Some("b/1".into())));
-    let request = ListRequest { after: Some("b/1".into()), ..request };
+    let request = request.after(Some("b/1".to_owned()));
     assert_eq!(page(cx, &request).await.0, ["b/10", "b/2", "b/c/d"]);
-    let request = ListRequest { limit: 3, order: Order::Descending, ..range("a", "zz") };
+    let request = range("a", "zz").limit(3).order(Order::Descending);
     assert_eq!(page(cx, &request).await.0, ["z/é", "z/~1", "z/~0"]);
 }
 
 fn prefixes(pattern: &str) -> ListRequest {
-    ListRequest { select: Select::Prefixes, ..keys(pattern) }
+    keys(pattern).select(Select::Prefixes)
 }
 
 async fn prefixes_are_those_one_segment_below(cx: &Context) {
@@ -193,14 +193,14 @@ async fn prefixes_are_those_one_segment_below(cx: &Context) {
 
 async fn prefixes_come_in_pages_of_leaves(cx: &Context) {
     fill(cx).await;
-    let request = ListRequest { limit: 3, ..prefixes("**") };
+    let request = prefixes("**").limit(3);
     assert_eq!(page(cx, &request).await, (vec!["B".into(), "a".into()], Some("a/x".into())));
-    let request = ListRequest { after: Some("a/x".into()), ..request };
+    let request = request.after(Some("a/x".to_owned()));
     assert_eq!(page(cx, &request).await, (vec!["b".into()], Some("b/2".into())));
 }
 
 async fn prefixes_of_other_patterns_are_refused(cx: &Context) {
-    for request in [prefixes("posts/*"), ListRequest { select: Select::Prefixes, ..range("a", "b") }] {
+    for request in [prefixes("posts/*"), range("a", "b").select(Select::Prefixes)] {
         let error = cx.transport.list(&request).await.unwrap_err();
         assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
     }
@@ -208,8 +208,8 @@ async fn prefixes_of_other_patterns_are_refused(cx: &Context) {
 
 async fn limits_outside_of_1_to_1000_are_refused(cx: &Context) {
     for limit in [0, 1001] {
-        let error = cx.transport.list(&ListRequest { limit, ..keys("**") }).await.unwrap_err();
+        let error = cx.transport.list(&keys("**").limit(limit)).await.unwrap_err();
         assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
     }
-    assert_eq!(page(cx, &ListRequest { limit: 1, ..keys("**") }).await, (vec![], None));
+    assert_eq!(page(cx, &keys("**").limit(1)).await, (vec![], None));
 }

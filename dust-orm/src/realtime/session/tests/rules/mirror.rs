@@ -497,8 +497,7 @@ fn what_waits_for_earlier_ops_takes_limited_memory() {
     let value = RawJson::parse(&format!("\"{}\"", "x".repeat(4 << 20))).unwrap();
     let receive = |client: &mut Client, seq: u64, id: String| {
         let (value, device_id) = (value.clone(), "d".into());
-        let op =
-            CommittedOp { store_seq: seq, op: OpKind::Set, path: path("p"), value, device_id, client_op_id: id.into() };
+        let op = CommittedOp::new(seq, OpKind::Set, path("p"), value).written_by(device_id, id.into());
         client.session.receive(0, client.now, op);
         client.drain();
         client.session.early_bytes()

@@ -68,7 +68,7 @@ fn leases_and_files_tell_more_than_a_number() {
     let written = client.answer(id).unwrap().as_ref().unwrap();
     assert_eq!(written.value.as_ref().unwrap().to::<Value>().unwrap(), value);
 
-    let file = FileUpload { path: path("f"), content: b"hello".to_vec(), filename: None, content_type: None };
+    let file = FileUpload::new(path("f"), b"hello".to_vec());
     let id = client.ask(CommandKind::PutFile(file), false);
     let sent = client.last_sent("put_file").clone();
     let value = json!({"_type": "file", "hash": "sha256:x"});
