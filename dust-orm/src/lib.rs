@@ -125,7 +125,9 @@ pub mod protocol {
         PackedLeaves, Page, Path, Pattern, Precondition, RawJson, Select, Selector, Write, content_hash,
     };
 }
+mod random;
 pub mod repo;
+mod runtime;
 /// The embedded store, for applications that open one themselves; `dust-store` has the rest.
 #[cfg(feature = "embedded")]
 pub mod store {
@@ -140,7 +142,6 @@ pub mod testing;
 #[cfg(any(test, feature = "tests-cfg"))]
 pub mod tests_cfg;
 pub mod transport;
-mod world;
 
 pub use changeset::Changeset;
 #[cfg(feature = "http")]

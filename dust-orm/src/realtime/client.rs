@@ -395,20 +395,20 @@ impl SyncClient {
     /// Has something done, and waits for it. Dropping the future does not undo what was sent.
     ///
     /// A write waits so long at the most for a connection where there is none.
-    pub(crate) async fn command(&self, store: StoreId, work: CommandKind, wait: Duration) -> Result<Written, DustErr> {
+    pub(crate) async fn command(&self, store: StoreId, kind: CommandKind, wait: Duration) -> Result<Written, DustErr> {
         let (deadline, begun) = (self.inner.deadline, Instant::now());
         let (answer, answered) = oneshot::channel();
         match within(deadline, self.inner.calls.reserve()).await {
             // The task may not know of a shutdown yet, and would still take the call.
             _ if self.inner.is_ending.load(Ordering::Relaxed) => return Err(was_shut_down()),
             Some(Ok(place)) => {
-                place.send(Call { command: Command { store, work, wait }, begun, unsent: Unsent::new(answer) });
+                place.send(Call { command: Command { store, kind, wait }, begun, unsent: Unsent::new(answer) });
             }
             Some(Err(_)) => return Err(was_shut_down()),
             None => {
                 return Err(DustErr::network(format!(
                     "{} was not sent: too many other calls of this realtime client waited before it for {deadline:?}",
-                    work.text()
+                    kind.text()
                 )));
             }
         }

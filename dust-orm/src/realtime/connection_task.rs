@@ -159,7 +159,7 @@ impl ConnectionTask {
                 }
                 Happened::Asked(Some(TaskMessage::Know { store, seq })) => {
                     let now = self.now();
-                    self.session.know(now, store, seq);
+                    self.session.advance_known_seq(now, store, seq);
                 }
                 Happened::Asked(Some(TaskMessage::Enable { enabled, done })) => self.set_enabled(enabled, done).await,
                 Happened::Dialled(result) => self.dialled(*result),
@@ -290,7 +290,7 @@ impl ConnectionTask {
             Err(ConnectError::Unreachable(why)) => {
                 tracing::debug!(why = why.text(), "the Dust server is not reached");
                 self.stores.iter().for_each(|store| store.set_trouble(&why));
-                self.session.lost_because(now, &why);
+                self.session.lost(now, why);
                 self.start_result(Ok(()));
             }
             Err(ConnectError::Refused(error)) => {
@@ -355,7 +355,7 @@ impl ConnectionTask {
         (self.socket, self.outgoing) = (None, Outgoing::default());
         self.stores.iter().for_each(|store| store.set_trouble(&why));
         let now = self.now();
-        self.session.lost_because(now, &why);
+        self.session.lost(now, why);
         self.start_result(Ok(()));
     }
 
@@ -363,11 +363,11 @@ impl ConnectionTask {
     async fn run_outputs(&mut self) {
         while let Some(output) = self.session.next_output() {
             match output {
-                Output::Dial => {
+                Output::Connect => {
                     let address = self.address.clone();
                     self.dialling = Some(async move { address.connect().await }.boxed());
                 }
-                Output::HangUp => {
+                Output::Disconnect => {
                     self.dialling = None;
                     if let Some(mut socket) = self.socket.take() {
                         // Politeness; the server notices a socket that is gone as well.
@@ -394,7 +394,9 @@ impl ConnectionTask {
                         let _ = answer.send(result);
                     }
                 }
-                Output::Stands { store, seq, asked } => self.stores[store.0].stands(self.began + asked, seq),
+                Output::Position { store, seq, requested_at } => {
+                    self.stores[store.0].stands(self.began + requested_at, seq)
+                }
                 // Of a client that is being disabled nobody is to hear that it is up.
                 Output::State { store, state } if self.is_enabled => self.stores[store.0].set_state(state),
                 Output::State { .. } => {}

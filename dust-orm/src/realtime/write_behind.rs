@@ -44,6 +44,7 @@ use super::mirror::Mirror;
 use super::store::StoreShared;
 use crate::error::DustErr;
 use crate::patience::within;
+use crate::random::backoff;
 use crate::realtime::cache::{Cache, Cursor};
 
 /// How long changes are collected before they are written.
@@ -240,7 +241,7 @@ impl Writer {
             self.failures = 0;
             return None;
         }
-        let pause = MIN_RETRY_PAUSE.saturating_mul(1 << self.failures.min(16)).min(MAX_RETRY_PAUSE);
+        let pause = backoff(self.failures, MIN_RETRY_PAUSE, MAX_RETRY_PAUSE);
         self.failures = self.failures.saturating_add(1);
         Some(Instant::now() + pause)
     }

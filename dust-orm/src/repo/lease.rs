@@ -18,7 +18,7 @@ use super::DustRepo;
 use super::fenced::Fenced;
 use super::field::{check, unreadable};
 use crate::error::{DustErr, ErrKind};
-use crate::world::{RealWorld, Runtime};
+use crate::runtime::{Runtime, SystemRuntime};
 
 /// How many tries of a renewal there is time for in the time of a lease.
 const TRIES: u32 = 6;
@@ -146,7 +146,7 @@ impl Lease {
     /// To renew twice is the same as to renew once. So where an answer does not come within a sixth of the lease's time, it is
     /// asked again, until that time is over, and for 30 s at the most; then the error is that of the last try.
     pub async fn renew(&mut self, ttl: Duration) -> Result<(), DustErr> {
-        self.expires_at = self.extend_in_time(&RealWorld::new(), ttl).await?;
+        self.expires_at = self.extend_in_time(&SystemRuntime::new(), ttl).await?;
         self.ttl = ttl;
         Ok(())
     }
@@ -196,7 +196,7 @@ impl Lease {
         F: FnOnce(DustRepo) -> W,
         W: Future,
     {
-        self.scope_in(&RealWorld::new(), work).await
+        self.scope_in(&SystemRuntime::new(), work).await
     }
 
     async fn scope_in<F, W>(self, world: &dyn Runtime, work: F) -> W::Output

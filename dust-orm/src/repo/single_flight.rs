@@ -20,7 +20,7 @@ use super::DustRepo;
 use super::field::check;
 use super::lease::Releasing;
 use crate::error::{DustErr, ErrKind};
-use crate::world::jitter;
+use crate::runtime::jitter;
 pub use flight::{Flight, Source};
 pub use options::{FlightOptions, OnUnavailable};
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::world::{RealWorld, Runtime};
+use crate::runtime::{Runtime, SystemRuntime};
 
 /// How long a lease lasts unless it is renewed, by default.
 const LEASE_TTL: Duration = Duration::from_secs(30);
@@ -63,7 +63,7 @@ impl<T> FlightOptions<T> {
             on_unavailable: OnUnavailable::default(),
             allow_stale: true,
             holder: None,
-            world: Arc::new(RealWorld::new()),
+            world: Arc::new(SystemRuntime::new()),
         }
     }
 

@@ -133,8 +133,8 @@ impl Runtime {
     fn drain(&mut self) {
         while let Some(output) = self.session.next_output() {
             match output {
-                Output::Dial => self.dialling = true,
-                Output::HangUp => self.server.connection = None,
+                Output::Connect => self.dialling = true,
+                Output::Disconnect => self.server.connection = None,
                 Output::Send(text) => {
                     self.is_frozen &= !text.contains("\"last_store_seq\":0}");
                     self.is_secret &= !text.contains("\"last_store_seq\":0}");
@@ -168,7 +168,7 @@ impl Runtime {
                     *answer = Some(result);
                 }
                 Output::State { state, .. } => self.is_live = state.is_live(),
-                Output::Stands { .. } => {}
+                Output::Position { .. } => {}
             }
         }
     }
@@ -204,11 +204,11 @@ impl Runtime {
         }
     }
 
-    fn command(&mut self, work: CommandKind, wait: bool, marker: String) {
+    fn command(&mut self, kind: CommandKind, wait: bool, marker: String) {
         let wait = if wait { Duration::MAX } else { Duration::ZERO };
         let id = CommandId(self.commands.len() as u64);
         self.commands.insert(id, (marker, None));
-        self.session.command(self.now, id, Command { store: StoreId(0), work, wait });
+        self.session.command(self.now, id, Command { store: StoreId(0), kind, wait });
     }
 
     fn cut(&mut self) {
