@@ -8,7 +8,7 @@ use crate::realtime::cache::SqlCache;
 
 /// Creates the tables of a [`SqlCache`]: `dust_cache` and `dust_cache_cursor`.
 ///
-/// Add it to the application's own migrations, anywhere in their order; it depends on none of them.
+/// Add it to the application's own migrations, in any position; it depends on none of them.
 ///
 /// ```
 /// use dust_orm::realtime::cache::migration::Migration;
@@ -35,7 +35,7 @@ impl Default for Migration {
 }
 
 impl Migration {
-    /// For a cache with a [`table`](SqlCache::table) of another name.
+    /// The migration of a cache whose [`table`](SqlCache::table) has another name.
     pub fn for_table(table: impl Into<String>) -> Migration {
         let table = table.into();
         Migration { name: format!("m0001_create_{table}"), table }

@@ -19,7 +19,8 @@
 //! catch_up_complete { through_seq: 9 }       9      -      9   Live, without a hole
 //! ```
 //!
-//! The state is `CatchingUp` until the last line: the mirror does not count as current while an op is known to be missing.
+//! The state is `CatchingUp` until the last line: the mirror does not count as current while an op is known to be
+//! missing.
 
 use std::time::Duration;
 
@@ -188,8 +189,8 @@ impl Session {
         self.fill_gaps(store, now);
     }
 
-    /// Counts a catch-up from `from` through `through` as a failure or a success, and sets the time of the next join if it left
-    /// a hole: other ops were written over HTTP while it ran, or the server does not send what it announced.
+    /// Counts a catch-up from `from` through `through` as a failure or a success, and sets the time of the next join if
+    /// it left a hole: other ops were written over HTTP while it ran, or the server does not send what it announced.
     fn plan_rejoin(&mut self, store: usize, now: Duration, through: u64, from: u64) {
         let channel = &mut self.channels[store];
         if channel.cursor >= channel.known.last.max(through) {

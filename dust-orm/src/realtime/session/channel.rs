@@ -24,7 +24,8 @@ pub(super) struct Channel {
     pub(super) history: HistoryCheck,
     pub(super) known: KnownOps,
     pub(super) early: EarlyOps,
-    /// A copy that is fetched from the beginning and replaces the mirror when it is complete. `cursor` is then the copy's.
+    /// A copy that is fetched from the beginning and replaces the mirror when it is complete. `cursor` is then the
+    /// copy's.
     pub(super) resync: Option<Mirror>,
     pub(super) failures: Failures,
     /// The time at which the store first was up to date since its channel was last closed.
@@ -34,8 +35,8 @@ pub(super) struct Channel {
     pub(super) announced: StoreState,
 }
 
-/// The check that the store of this connection has the history of the mirror. A store that was restored from a backup, and
-/// has grown since, has not: then the op at the cursor has another id.
+/// The check that the store of this connection has the history of the mirror. A store that was restored from a backup,
+/// and has grown since, has not: then the op at the cursor has another id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HistoryCheck {
     /// The store has the mirror's history, as far as it can be compared.
@@ -108,8 +109,8 @@ impl Channel {
         }
     }
 
-    /// Ends the channel with its connection. The store may be another one on the next connection (restored from a backup),
-    /// so what was known of it is discarded; ops that were not delivered are sent again.
+    /// Ends the channel with its connection. The store may be another one on the next connection (restored from a
+    /// backup), so what was known of it is discarded; ops that were not delivered are sent again.
     pub(super) fn disconnect(&mut self) {
         if !matches!(self.phase, Phase::Refused { outlasts_connection: true, .. }) {
             self.phase = Phase::Closed { join_at: None };
@@ -199,8 +200,8 @@ impl Channel {
         }
     }
 
-    /// Notes the store's position in the reply to a join or a `status`. Later ops that were known before the request belong to
-    /// a store that was restored from a backup since: they no longer exist.
+    /// Notes the store's position in the reply to a join or a `status`. Later ops that were known before the request
+    /// belong to a store that was restored from a backup since: they no longer exist.
     pub(super) fn position_answered(&mut self, seq: u64) {
         self.known.last = seq.max(self.known.since_request).max(self.cursor);
         self.clear_fetch_if_current();

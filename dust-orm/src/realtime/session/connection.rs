@@ -70,8 +70,8 @@ impl Session {
         }
     }
 
-    /// Notes that the socket is closed, or was not opened, for this reason: a `&str` or a `String`. Another one is requested
-    /// after a pause.
+    /// Notes that the socket is closed, or was not opened, for this reason: a `&str` or a `String`. Another one is
+    /// requested after a pause.
     pub fn lost(&mut self, now: Duration, reason: impl Into<Reason>) {
         if self.socket == Socket::Off {
             return;
@@ -103,8 +103,8 @@ impl Session {
         self.socket = Socket::Down { retry_at: now + self.timing.refused };
     }
 
-    /// Ignores a frame that cannot be read, for this reason. If it was an op, the hole that it leaves is found, and the op is
-    /// fetched. A connection is given up after 1,000 such frames.
+    /// Ignores a frame that cannot be read, for this reason. If it was an op, the hole that it leaves is found, and the
+    /// op is fetched. A connection is given up after 1,000 such frames.
     pub fn unreadable(&mut self, now: Duration, error: FrameError) {
         if !self.note_arrival() {
             return;
@@ -128,9 +128,9 @@ impl Session {
         true
     }
 
-    /// Sets the number of bytes that have arrived since the socket was opened, those of an incomplete frame included. With this
-    /// call before each [`wake`](Session::wake), a frame whose transfer takes longer than [`Timing::silence`] does not end the
-    /// connection.
+    /// Sets the number of bytes that have arrived since the socket was opened, those of an incomplete frame included.
+    /// With this call before each [`wake`](Session::wake), a frame whose transfer takes longer than [`Timing::silence`]
+    /// does not end the connection.
     ///
     /// [`Timing::silence`]: super::Timing::silence
     pub fn arrived(&mut self, bytes: u64) {
@@ -167,8 +167,8 @@ impl Session {
         matches!(self.socket, Socket::Up { .. })
     }
 
-    /// Ends the channels with their connection: the outcome of what was sent and is not answered is unknown, and commands that
-    /// do not wait for a connection are answered.
+    /// Ends the channels with their connection: the outcome of what was sent and is not answered is unknown, and
+    /// commands that do not wait for a connection are answered.
     fn disconnect(&mut self, reason: &Reason) {
         for store in 0..self.channels.len() {
             self.channels[store].disconnect();

@@ -12,8 +12,8 @@ const MAX_BYTES: usize = 64 << 20;
 
 /// Ops whose predecessors are missing, or whose batch is incomplete.
 ///
-/// A batch is delivered as a whole, so that no reader sees half of one. The last op of a batch is recognised by the op after
-/// it, or by the end of the catch-up, which is never inside a batch. An op that is pushed belongs to no batch.
+/// A batch is delivered as a whole, so that no reader sees half of one. The last op of a batch is recognised by the op
+/// after it, or by the end of the catch-up, which is never inside a batch. An op that is pushed belongs to no batch.
 ///
 /// ```text
 /// cursor 4, a catch-up through 9; the ops a:0 a:1 are of one batch, b:0 b:1 of another
@@ -49,7 +49,8 @@ impl EarlyOps {
         }
     }
 
-    /// Removes the ops that can be delivered after `cursor`, where a catch-up through the op `catch_up_end` runs (0: none).
+    /// Removes the ops that can be delivered after `cursor`, where a catch-up through the op `catch_up_end` runs (0:
+    /// none).
     pub(super) fn take_ready(&mut self, cursor: u64, catch_up_end: u64) -> Vec<CommittedOp> {
         let is_too_large = self.bytes > MAX_BYTES;
         let mut whole = cursor;

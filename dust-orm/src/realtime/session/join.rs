@@ -121,8 +121,8 @@ impl Session {
         self.announce(store);
     }
 
-    /// The channel has crashed. Where each catch-up crashes at the same op, the server cannot send that op: the store is
-    /// refused, so that its users get an error.
+    /// The channel has crashed. Where each catch-up crashes at the same op, the server cannot send that op: the store
+    /// is refused, so that its users get an error.
     pub(super) fn channel_crashed(&mut self, store: usize, now: Duration) {
         let channel = &mut self.channels[store];
         if !channel.phase.is_catching_up() {

@@ -1,20 +1,20 @@
 //! Joining a store again whose channel is open, and channels that do not answer.
 //!
-//! A server that receives a join of a topic that is joined ends the open channel with all messages that the channel has not
-//! read: they are neither applied nor answered, ever. So a store is joined again only when everything that was sent on its
-//! channel is answered, and nothing more is sent until then ([`Stage::Draining`]). Commands wait meanwhile, as long as the
-//! answers to a bounded number of messages and to a join take.
+//! A server that receives a join of a topic that is joined ends the open channel with all messages that the channel has
+//! not read: they are neither applied nor answered, ever. So a store is joined again only when everything that was sent
+//! on its channel is answered, and nothing more is sent until then ([`Stage::Draining`]). Commands wait meanwhile, as
+//! long as the answers to a bounded number of messages and to a join take.
 //!
-//! The alternative is a second socket that only catches up: then writers do not wait for the answers to others. Measured
-//! with `chaos --beside` (8 writers, 10 HTTP writes a second, 5 ms one way, 2 ms a message):
+//! The alternative is a second socket that only catches up: then writers do not wait for the answers to others.
+//! Measured with `chaos --beside` (8 writers, 10 HTTP writes a second, 5 ms one way, 2 ms a message):
 //!
 //! | | median write | 99.9th percentile | hole filled after |
 //! |---|---|---|---|
 //! | second socket, a join waits for nothing | 28 ms | 47 ms | 23 ms |
 //! | one socket, a join waits for the answers | 37 to 42 ms | 90 to 190 ms | 47 to 51 ms |
 //!
-//! A join that waits for nothing on one socket has a median of 18 ms, and of 4,113 writes the outcome of 12 is unknown after
-//! 30 s. The gain of a second connection is too small for one more to open, authorise, keep alive and supervise.
+//! A join that waits for nothing on one socket has a median of 18 ms, and of 4,113 writes the outcome of 12 is unknown
+//! after 30 s. The gain of a second connection is too small for one more to open, authorise, keep alive and supervise.
 
 use std::time::Duration;
 
@@ -31,7 +31,8 @@ const MAX_DOUBLINGS: u32 = 3;
 const UPLOAD_PER_KIB: Duration = Duration::from_millis(4);
 
 impl Timing {
-    /// The wait for the next answer of a channel to which `bytes` bytes were sent, where `arrived` bytes have arrived so far.
+    /// The wait for the next answer of a channel to which `bytes` bytes were sent, where `arrived` bytes have arrived
+    /// so far.
     pub(super) fn answer_timeout(&self, now: Duration, bytes: usize, arrived: u64) -> Timeout {
         let upload = UPLOAD_PER_KIB.saturating_mul(u32::try_from(bytes >> 10).unwrap_or(u32::MAX));
         Timeout::new(now, self.answer.saturating_add(upload), arrived)
@@ -103,8 +104,9 @@ impl Session {
         }
     }
 
-    /// A channel does not answer although its socket is open: the outcome of what was sent is unknown, and the store is joined
-    /// again. After the 2nd, 4th, 8th, … failure in a row a new socket is opened instead, to which the other stores move too.
+    /// A channel does not answer although its socket is open: the outcome of what was sent is unknown, and the store is
+    /// joined again. After the 2nd, 4th, 8th, … failure in a row a new socket is opened instead, to which the other
+    /// stores move too.
     pub(super) fn timed_out(&mut self, store: usize, now: Duration, what: &'static str) {
         let channel = &mut self.channels[store];
         let timeouts = channel.failures.timeouts.saturating_add(1);

@@ -1,32 +1,33 @@
 //! The session: the protocol of a realtime client, without I/O and without a clock.
 //!
 //! A driver calls the session with each event ([`connected`](Session::connected), [`frame`](Session::frame),
-//! [`lost`](Session::lost), [`command`](Session::command), [`wake`](Session::wake)), and then carries out the outputs of
-//! [`next_output`](Session::next_output), in their order, until there are none.
+//! [`lost`](Session::lost), [`command`](Session::command), [`wake`](Session::wake)), and then carries out the outputs
+//! of [`next_output`](Session::next_output), in their order, until there are none.
 //!
 //! # An exact mirror
 //!
-//! A store numbers its ops 1, 2, 3, … without holes. The session delivers the next op and no other: later ones wait, earlier
-//! ones are dropped. A server pushes ops written over WebSockets but not ops written over HTTP. So:
+//! A store numbers its ops 1, 2, 3, … without holes. The session delivers the next op and no other: later ones wait,
+//! earlier ones are dropped. A server pushes ops written over WebSockets but not ops written over HTTP. So:
 //!
-//! - A hole in the pushed ops means that ops were missed. The session joins again from the last op it has, and the server
-//!   sends the missing ones. It first waits until everything that was sent is answered, as a join ends the channel with the
-//!   messages that the server has not read (`liveness.rs`).
+//! - A hole in the pushed ops means that ops were missed. The session joins again from the last op it has, and the
+//!   server sends the missing ones. It first waits until everything that was sent is answered, as a join ends the
+//!   channel with the messages that the server has not read (`liveness.rs`).
 //! - While nothing is pushed, `status` requests the position of the store: every 5 s, and soon after another client has
 //!   written over HTTP.
 //!
-//! A snapshot replaces everything. A store with fewer ops than the mirror was restored from a backup: a copy is fetched from
-//! the beginning, and replaces the mirror when it is complete. A restored store that has grown beyond the mirror is recognised
-//! on a new connection: the join begins one op early, and that op must have the id of the mirror's last op. If that op is no
-//! longer in the log, the snapshot that arrives in its place replaces the mirror. If the mirror itself comes from a snapshot
-//! without a later op, there is nothing to compare, and the restore is not recognised
+//! A snapshot replaces everything. A store with fewer ops than the mirror was restored from a backup: a copy is fetched
+//! from the beginning, and replaces the mirror when it is complete. A restored store that has grown beyond the mirror
+//! is recognised on a new connection: the join begins one op early, and that op must have the id of the mirror's last
+//! op. If that op is no longer in the log, the snapshot that arrives in its place replaces the mirror. If the mirror
+//! itself comes from a snapshot without a later op, there is nothing to compare, and the restore is not recognised
 //! ([`undetected_rewind_limit`](Session::undetected_rewind_limit)).
 //!
 //! # The answer of a write
 //!
-//! The answer is the write's event (which carries its `client_op_id`), or its reply and an op of the same number, whichever
-//! comes first: either way the mirror has the op by then. After a lost connection the catch-up of the next one decides: it
-//! contains the op, or the outcome is unknown, which is [`Timeout`](DustErr::Timeout). No write is sent twice.
+//! The answer is the write's event (which carries its `client_op_id`), or its reply and an op of the same number, if
+//! these arrive earlier: the mirror has the op by then in both cases. After a lost connection the catch-up of the next
+//! one decides: it contains the op, or the outcome is unknown, which is [`Timeout`](DustErr::Timeout). No write is sent
+//! twice.
 //!
 //! # Phases of a channel
 //!
@@ -38,8 +39,8 @@
 //! ```
 //!
 //! `phase.rs` has the whole diagram. A join, each part of a catch-up, a `status` and every message have deadlines
-//! ([`Timing`]). A store that misses one is joined again; the second time the connection is given up. Until the store has
-//! answered a `status` it is [`Offline`](StoreState::Offline): its mirror does not count as current.
+//! ([`Timing`]). A store that misses one is joined again; the second time the connection is given up. Until the store
+//! has answered a `status` it is [`Offline`](StoreState::Offline): its mirror does not count as current.
 
 mod catch_up;
 mod cause;
@@ -81,8 +82,8 @@ use connection::Socket;
 use pending::PendingCommand;
 use phase::Phase;
 
-/// Time for which a connection, or a channel on it, has to be of use before its failure count is reset. A server that accepts
-/// every connection and then closes it is retried with back-off.
+/// Time for which a connection, or a channel on it, has to be of use before its failure count is reset. A server that
+/// accepts every connection and then closes it is retried with back-off.
 const STEADY: Duration = Duration::from_secs(1);
 
 /// Number of leaves above which delivering a copy of a store takes a millisecond or more.
@@ -132,8 +133,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Creates a session over stores, each with the `store_seq` of its mirror. `seed` has to differ between sessions: the ids
-    /// of their ops come from it.
+    /// Creates a session over stores, each with the `store_seq` of its mirror. `seed` has to differ between sessions:
+    /// the ids of their ops come from it.
     pub fn new(timing: Timing, stores: impl IntoIterator<Item = (String, u64)>, seed: u64) -> Session {
         let rng = Rng::new(seed);
         let op_prefix = format!("{:016x}-", rng.next_u64());
@@ -166,8 +167,9 @@ impl Session {
         self
     }
 
-    /// Sets the maximum size of a mirror, in bytes of its paths and values (default: [`MAX_MIRROR`]). The session checks the
-    /// copies that it makes itself; the owner of the other mirrors [refuses](Session::refuse) what does not fit.
+    /// Sets the maximum size of a mirror, in bytes of its paths and values (default: [`MAX_MIRROR`]). The session
+    /// checks the copies that it makes itself; the owner of the other mirrors [refuses](Session::refuse) what does not
+    /// fit.
     pub fn with_max_mirror(mut self, bytes: usize) -> Session {
         self.max_mirror = bytes;
         self
@@ -183,12 +185,12 @@ impl Session {
         self.commands.is_empty()
     }
 
-    /// True if the session has room for more [commands](Session::command). It accepts commands without room as well; a driver
-    /// that leaves them in their queue until there is room bounds the memory.
+    /// True if the session has room for more [commands](Session::command). It accepts commands without room as well; a
+    /// driver that leaves them in their queue until there is room bounds the memory.
     ///
-    /// At most 64 commands of a store, or 4 MiB of frames, are sent and not answered. Further ones wait in their order, and
-    /// there is room until 1,024 of them wait. Without a connection there is always room, as a command that does not wait for
-    /// one is answered at once.
+    /// At most 64 commands of a store, or 4 MiB of frames, are sent and not answered. Further ones wait in their order,
+    /// and there is room until 1,024 of them wait. Without a connection there is always room, as a command that does
+    /// not wait for one is answered at once.
     pub fn has_room(&self) -> bool {
         !self.is_up() || self.commands.has_room()
     }
@@ -239,8 +241,9 @@ impl Session {
         self.secret = Some(token);
     }
 
-    /// The last op through which a store can be restored from a backup, and grow beyond its mirror, without being recognised:
-    /// the last op of a mirror that came with a snapshot and so has no id to compare. 0 if every restore is recognised.
+    /// The last op through which a store can be restored from a backup, and grow beyond its mirror, without being
+    /// recognised: the last op of a mirror that came with a snapshot and so has no id to compare. 0 if every restore is
+    /// recognised.
     pub fn undetected_rewind_limit(&self, store: StoreId) -> u64 {
         self.channels.get(store.0).map_or(0, Channel::undetected_rewind_limit)
     }
@@ -357,8 +360,8 @@ impl Session {
 }
 
 impl Rng {
-    /// A pause after this number of failures: the back-off from `min` to `max`, of which the second half is random, so that
-    /// clients do not return at the same moment.
+    /// A pause after this number of failures: the back-off from `min` to `max`, of which the second half is random, so
+    /// that clients do not return at the same moment.
     fn pause(&self, failures: u32, min: Duration, max: Duration) -> Duration {
         let half = backoff(failures, min, max) / 2;
         half + share(self.next_u64(), half)

@@ -55,8 +55,8 @@ pub enum Output {
         store: StoreId,
         /// The last op of the store at the time of the answer.
         seq: u64,
-        /// The time of the request. An op that was known before it and is later than `seq` no longer exists: the store was
-        /// restored from a backup.
+        /// The time of the request. An op that was known before it and is later than `seq` no longer exists: the store
+        /// was restored from a backup.
         requested_at: Duration,
     },
     /// Note the new state of a store.
@@ -86,10 +86,10 @@ pub enum StoreState {
     },
     /// The store is not followed, for this reason.
     ///
-    /// - The server refuses the store to this token, or the token itself (it is wrong, expired or revoked), or it crashes at an
-    ///   op. The store is joined again every 30 s.
-    /// - The content is too large for a mirror or for a frame. The store is joined again after 30 s, then after pauses that
-    ///   double, up to 4 minutes for a mirror and about an hour for a frame.
+    /// - The server refuses the store to this token, or the token itself (it is wrong, expired or revoked), or it
+    ///   crashes at an op. The store is joined again every 30 s.
+    /// - The content is too large for a mirror or for a frame. The store is joined again after 30 s, then after pauses
+    ///   that double, up to 4 minutes for a mirror and about an hour for a frame.
     Refused(DustErr),
 }
 

@@ -12,12 +12,14 @@ use crate::error::DustErr;
 const MAX_DOUBLINGS: u32 = 3;
 /// The same for a frame, whose request costs all stores their connection: up to 128 times as long, about an hour.
 const MAX_DOUBLINGS_OF_FRAMES: u32 = 7;
-/// Length in bytes above which the store of an unreadable frame is refused, so that the frame is not fetched again at once.
+/// Length in bytes above which the store of an unreadable frame is refused, so that the frame is not fetched again at
+/// once.
 const LONG_FRAME: usize = 1 << 20;
 
 impl Session {
-    /// Refuses a store whose outputs do not fit into its mirror, for this reason. The mirror stays as of the op `seq`. The store
-    /// is joined again after [`Timing::refused`](super::Timing::refused), then after pauses that double, up to eight times.
+    /// Refuses a store whose outputs do not fit into its mirror, for this reason. The mirror stays as of the op `seq`.
+    /// The store is joined again after [`Timing::refused`](super::Timing::refused), then after pauses that double, up
+    /// to eight times.
     pub fn refuse(&mut self, now: Duration, store: StoreId, seq: u64, error: DustErr) {
         if store.0 < self.channels.len() {
             self.refuse_oversized(store.0, now, error, MAX_DOUBLINGS);
@@ -25,10 +27,10 @@ impl Session {
         }
     }
 
-    /// Refuses the store of a frame that is too long: `length` bytes, of at most `limit`. `beginning` is the beginning of its
-    /// text, which names its store. The driver has to call [`lost`](Session::lost) next, as the connection is of no use any
-    /// more. The other stores are joined on the next connection, this one after 30 s, then after pauses that double, up to about
-    /// an hour.
+    /// Refuses the store of a frame that is too long: `length` bytes, of at most `limit`. `beginning` is the beginning
+    /// of its text, which names its store. The driver has to call [`lost`](Session::lost) next, as the connection is of
+    /// no use any more. The other stores are joined on the next connection, this one after 30 s, then after pauses that
+    /// double, up to about an hour.
     pub fn oversized(&mut self, now: Duration, beginning: &[u8], length: usize, limit: usize) {
         let Some(store) = self.sender_of(beginning) else {
             tracing::warn!(length, limit, "a frame is too long, and its store is not known");
@@ -37,15 +39,15 @@ impl Session {
         let name = &self.channels[store].name;
         let error = DustErr::TooLarge {
             what: format!(
-                "a frame of the store `{name}`: the server sends {length} bytes or more, of {limit} that are read (a snapshot \
-                 is one frame); use the store over HTTP, or keep less in it"
+                "a frame of the store `{name}`: the server sends {length} bytes or more, of {limit} that are read (a \
+                 snapshot is one frame); use the store over HTTP, or keep less in it"
             ),
         };
         self.refuse_oversized(store, now, error, MAX_DOUBLINGS_OF_FRAMES);
     }
 
-    /// Processes a frame that cannot be read, for this reason. A short one is [ignored](Session::unreadable). The store of a
-    /// long one is refused, so that the frame is not downloaded repeatedly.
+    /// Processes a frame that cannot be read, for this reason. A short one is [ignored](Session::unreadable). The store
+    /// of a long one is refused, so that the frame is not downloaded repeatedly.
     pub fn unreadable_frame(&mut self, now: Duration, frame: &[u8], error: FrameError) {
         let store = if frame.len() > LONG_FRAME { self.sender_of(&frame[..512]) } else { None };
         let Some(store) = store else { return self.unreadable(now, error) };

@@ -7,8 +7,8 @@ use super::timeout::Timeout;
 
 /// Number of messages of one channel that may be unanswered at a time.
 ///
-/// A join waits until all of them are answered, and new messages wait until the join is: so this bounds the time that a hole
-/// stays open beside many writers. 64 keep a loopback server busy, and take 0.13 s on a server at 2 ms a message.
+/// A join waits until all of them are answered, and new messages wait until the join is: so this bounds the time that a
+/// hole stays open beside many writers. 64 keep a loopback server busy, and take 0.13 s on a server at 2 ms a message.
 const MAX_UNANSWERED: usize = 64;
 
 #[derive(Debug)]
@@ -19,8 +19,8 @@ struct Sent {
 
 /// The messages of a channel that are not answered, oldest first.
 ///
-/// A channel reads its messages in order. So an answer to one means that those before it were read too: their answers are
-/// lost, and no join can discard them unread.
+/// A channel reads its messages in order. So an answer to one means that those before it were read too: their answers
+/// are lost, and no join can discard them unread.
 #[derive(Debug, Default)]
 pub(super) struct Unanswered {
     sent: VecDeque<Sent>,
@@ -56,8 +56,8 @@ impl Unanswered {
         self.bytes
     }
 
-    /// Removes a message that is answered, and those before it. `timeout` makes the wait for the next answer, if one is due,
-    /// from the bytes of its message.
+    /// Removes a message that is answered, and those before it. `timeout` makes the wait for the next answer, if one is
+    /// due, from the bytes of its message.
     pub(super) fn answered(&mut self, reference: u64, timeout: impl FnOnce(usize) -> Timeout) {
         let before = self.sent.len();
         while let Some(first) = self.sent.front().filter(|first| first.reference <= reference) {
@@ -76,8 +76,8 @@ impl Unanswered {
         }
     }
 
-    /// The time at which every message is answered or never will be; `None` while the channel may not have read one. The wait
-    /// for a message whose op has arrived is at most `grace`, as its answer follows its op at once or is lost.
+    /// The time at which every message is answered or never will be; `None` while the channel may not have read one.
+    /// The wait for a message whose op has arrived is at most `grace`, as its answer follows its op at once or is lost.
     pub(super) fn settled_at(&self, grace: Duration) -> Option<Duration> {
         let Some(last) = self.sent.back() else { return Some(Duration::ZERO) };
         self.read.filter(|read| read.reference >= last.reference).map(|read| read.at.saturating_add(grace))

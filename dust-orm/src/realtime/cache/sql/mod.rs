@@ -1,4 +1,4 @@
-//! A cache in a database that SeaORM speaks to.
+//! A cache in a database of SeaORM.
 
 mod tables;
 mod transaction;
@@ -30,16 +30,16 @@ use transaction::{Read, Write};
 /// # }
 /// ```
 ///
-/// It has two tables. `dust_cache` has a row for each leaf: its path, its value as JSON text, its type and its revision.
-/// `dust_cache_cursor` has one for each store, and says what the leaves are as of; while its column `unfinished` is not
-/// empty, a client is writing them and they are the state at no op. They may be read by anybody, and emptied
-/// together by [`clear`](SqlCache::clear) whenever no client runs. An application that has migrations adds
+/// It has two tables. `dust_cache` has a row for each leaf: its path, its value as JSON text, its type and its
+/// revision. `dust_cache_cursor` has a row for each store, with the position of the leaves; while its column
+/// `unfinished` is not empty, a client is writing the leaves, and they are the state at no op. Other programs may read
+/// both tables, and [`clear`](SqlCache::clear) empties both while no client runs. An application with migrations adds
 /// [`Migration`](super::migration::Migration) to them (feature `cache-sql-migration`) instead of calling
 /// [`create_if_missing`](SqlCache::create_if_missing).
 ///
-/// Which databases it can speak to is a matter of the features that the application gives `sea-orm`. The connection may be
-/// the one the application uses: a change takes one of its pool for one transaction, several times a second at the most.
-/// Clients of several processes may share the tables, also for the same store.
+/// The features of `sea-orm` in the application determine the supported databases. The cache may share the
+/// application's connection: a write takes one connection of the pool for a transaction, at most ten times a second.
+/// Clients of several processes may share the tables, for the same store as well.
 #[derive(Clone)]
 pub struct SqlCache {
     db: DatabaseConnection,
@@ -47,21 +47,25 @@ pub struct SqlCache {
 }
 
 impl SqlCache {
-    /// The name of the table of leaves, unless another is given. That of the cursors is the same with `_cursor`.
+    /// The default name of the table of leaves. The table of cursors has the same name with `_cursor` appended.
     pub const TABLE: &'static str = "dust_cache";
 
-    /// A cache in the tables `dust_cache` and `dust_cache_cursor` of a database.
+    /// Creates a cache in the tables `dust_cache` and `dust_cache_cursor` of a database.
     pub fn new(db: DatabaseConnection) -> SqlCache {
         SqlCache { db, tables: Tables::new(SqlCache::TABLE) }
     }
 
-    /// Uses a table of another name, and one more with `_cursor` behind it.
+    /// Uses tables of another name: `table`, and `table` with `_cursor` appended.
     pub fn table(mut self, table: &str) -> SqlCache {
         self.tables = Tables::new(table);
         self
     }
 
-    /// Creates the tables if they are not there.
+    /// Creates the tables if they do not exist.
+    ///
+    /// # Errors
+    ///
+    /// The error of the database.
     pub async fn create_if_missing(&self) -> Result<(), DustErr> {
         for statement in self.tables.create(self.backend().await?) {
             self.db.execute(&statement).await?;
@@ -69,7 +73,11 @@ impl SqlCache {
         Ok(())
     }
 
-    /// Forgets what is kept of a store, `org/name`. The client that is started next fetches it again.
+    /// Removes the content of a store, `org/name`. The next client that is started fetches it again.
+    ///
+    /// # Errors
+    ///
+    /// The error of the database.
     pub async fn clear(&self, store: &str) -> Result<(), DustErr> {
         let transaction = self.begin(false).await?;
         transaction.execute(&self.tables.delete_all_leaves(store)).await?;
@@ -77,7 +85,7 @@ impl SqlCache {
         Ok(transaction.commit().await?)
     }
 
-    /// What the database is, once it has answered: a connection that is none does not even know that.
+    /// The kind of the database, after a ping: SeaORM panics for a connection that is disconnected.
     async fn backend(&self) -> Result<DbBackend, DustErr> {
         match self.db.ping().await {
             Ok(()) => Ok(self.db.get_database_backend()),
@@ -87,7 +95,7 @@ impl SqlCache {
 
     async fn begin(&self, is_read: bool) -> Result<DatabaseTransaction, DustErr> {
         let options = match self.backend().await? {
-            // To begin as a reader and to become a writer fails where somebody else wrote in between.
+            // A transaction that begins as a reader and becomes a writer fails if another connection wrote in between.
             DbBackend::Sqlite => TransactionOptions {
                 sqlite_transaction_mode: (!is_read).then_some(SqliteTransactionMode::Immediate),
                 ..TransactionOptions::default()

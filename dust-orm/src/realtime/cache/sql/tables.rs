@@ -1,4 +1,4 @@
-//! The tables: what they are called and made of, and the statements on them.
+//! The tables of the SQL cache: names, columns and statements.
 
 use dust_protocol::Entry;
 use sea_orm::DbBackend;
@@ -9,12 +9,13 @@ use sea_orm::sea_query::{
 
 use crate::realtime::cache::Cursor;
 
-/// Of both tables: the name of the store.
+/// The name of the store, in both tables.
 const STORE: &str = "store";
 
-/// The SHA-256 of the path. Paths are longer than the keys of some databases, and some compare texts ignoring case.
+/// The SHA-256 of the path. Paths are longer than the keys of some databases, and some databases ignore the case of
+/// text.
 const DIGEST: &str = "digest";
-/// The rendered path; a NUL, which PostgreSQL cannot keep in a text, is written [`NUL`].
+/// The rendered path, with [`NUL`] in place of a NUL, which PostgreSQL cannot store in text.
 const PATH: &str = "path";
 /// The JSON text.
 const VALUE: &str = "value";
@@ -30,7 +31,7 @@ const INEXACT_THROUGH: &str = "inexact_through";
 /// Empty for none.
 const UNFINISHED: &str = "unfinished";
 
-/// What no path contains: an escape that is none.
+/// An invalid escape, which no path contains.
 pub(super) const NUL: &str = "~2";
 
 /// The names of the tables of one cache.
@@ -53,7 +54,7 @@ impl Tables {
         Alias::new(&self.cursors)
     }
 
-    /// Creates what is not there.
+    /// The statements that create the tables if they do not exist.
     pub(in crate::realtime::cache) fn create(&self, backend: DbBackend) -> [TableCreateStatement; 2] {
         let is_mysql = backend == DbBackend::MySql;
         let text = |name| {
@@ -85,7 +86,7 @@ impl Tables {
             .col(number(INEXACT_THROUGH))
             .col(text(UNFINISHED));
         if is_mysql {
-            // By default it takes `acme/main` and `acme/Main` for the same.
+            // By default `acme/main` and `acme/Main` are equal.
             for table in [&mut leaves, &mut cursors] {
                 table.engine("InnoDB").character_set("utf8mb4").collate("utf8mb4_bin");
             }
@@ -93,14 +94,14 @@ impl Tables {
         [leaves, cursors]
     }
 
-    /// Drops what is there.
+    /// The statements that drop the tables if they exist.
     #[cfg(feature = "cache-sql-migration")]
     pub(in crate::realtime::cache) fn drop(&self) -> [sea_orm::sea_query::TableDropStatement; 2] {
         [self.leaves(), self.cursors()].map(|table| Table::drop().table(table).if_exists().take())
     }
 
-    /// Server, seq, last_op_id, inexact_through and unfinished of a store's cursor. For a writer the row is locked,
-    /// where the database can.
+    /// Selects server, seq, last_op_id, inexact_through and unfinished of a store's cursor. `lock` locks the row, if
+    /// the database supports it.
     pub(super) fn select_cursor(&self, store: &str, lock: bool) -> SelectStatement {
         let mut select = Query::select();
         let columns = [SERVER, SEQ, LAST_OP_ID, INEXACT_THROUGH, UNFINISHED];
@@ -111,7 +112,7 @@ impl Tables {
         select
     }
 
-    /// The leaves after a digest, in the order of [`Leaf`]'s columns.
+    /// Selects digest, path, value, kind and revision of `count` leaves after a digest.
     pub(super) fn select_leaves(&self, store: &str, after: &[u8], count: u64) -> SelectStatement {
         Query::select()
             .columns([DIGEST, PATH, VALUE, KIND, REVISION])
@@ -150,8 +151,8 @@ impl Tables {
         delete
     }
 
-    /// The digest of the leaf behind the first `count` leaves in the order of the digests.
-    pub(super) fn select_digest_behind(&self, store: &str, count: u64) -> SelectStatement {
+    /// Selects the digest of the leaf after the first `count` leaves, in the order of the digests.
+    pub(super) fn select_digest_after(&self, store: &str, count: u64) -> SelectStatement {
         Query::select()
             .column(DIGEST)
             .from(self.leaves())
@@ -178,7 +179,7 @@ impl Tables {
 
     pub(super) fn upsert_cursor(&self, store: &str, cursor: &Cursor) -> Result<InsertStatement, error::Error> {
         let mut insert = Query::insert();
-        // An id that is empty is none; and one with a NUL PostgreSQL cannot keep.
+        // An empty text means no id. PostgreSQL cannot store an id with a NUL.
         let last_op_id = cursor.last_op_id.as_deref().filter(|id| !id.contains('\0')).unwrap_or_default();
         insert
             .into_table(self.cursors())

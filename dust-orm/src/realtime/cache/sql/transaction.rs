@@ -1,4 +1,4 @@
-//! Reading and changing what the tables keep of one store.
+//! Reads and changes of one store's content in the tables.
 
 use async_trait::async_trait;
 use dust_protocol::{Entry, LeafKind, Path, RawJson};
@@ -8,17 +8,18 @@ use super::tables::{NUL, Tables, digest};
 use crate::error::DustErr;
 use crate::realtime::cache::{CacheRead, CacheWrite, Cursor};
 
-/// How many rows one statement writes or removes at the most.
+/// Number of rows that one statement writes or removes at most.
 const ROWS: usize = 512;
-/// How many bytes of paths and values one statement writes, unless a single leaf has more.
+/// Bytes of paths and values that one statement writes at most, unless a single leaf has more.
 const BYTES: usize = 1024 * 1024;
-/// How many rows are read at a time.
+/// Number of rows that one statement reads.
 const PAGE: u64 = 2000;
 
 pub(super) struct Read {
     transaction: DatabaseTransaction,
     tables: Tables,
     store: String,
+    /// The digest of the last leaf that was read.
     after: Vec<u8>,
 }
 
@@ -27,12 +28,12 @@ impl Read {
         Read { transaction, tables, store: store.to_owned(), after: Vec::new() }
     }
 
-    /// A row that this cache did not write.
-    fn strange(&self, what: &str) -> DustErr {
+    /// The error for a row that this cache did not write.
+    fn foreign_row(&self, what: &str) -> DustErr {
         let Tables { leaves, cursors } = &self.tables;
         DustErr::invalid_params(format!(
-            "the SQL cache cannot use what `{leaves}` holds of the store `{}`: {what}; call `SqlCache::clear`, or delete the \
-             rows of the store from `{leaves}` and `{cursors}`",
+            "the SQL cache cannot use the content of `{leaves}` for the store `{}`: {what}; call `SqlCache::clear`, or \
+             delete the rows of the store from `{leaves}` and `{cursors}`",
             self.store
         ))
     }
@@ -41,9 +42,10 @@ impl Read {
         let (path, value, kind): (String, String, String) = (at(row, 1)?, at(row, 2)?, at(row, 3)?);
         let path = if path.contains(NUL) { path.replace(NUL, "\0") } else { path };
         Ok(Entry {
-            path: Path::parse(&path).map_err(|error| self.strange(&format!("the path `{path}` is none: {error}")))?,
+            path: Path::parse(&path)
+                .map_err(|error| self.foreign_row(&format!("the path `{path}` is invalid: {error}")))?,
             value: RawJson::parse(&value)
-                .map_err(|error| self.strange(&format!("the value at `{path}` is no JSON: {error}")))?,
+                .map_err(|error| self.foreign_row(&format!("the value at `{path}` is not JSON: {error}")))?,
             kind: LeafKind::from_name(&kind),
             revision: at::<i64>(row, 4)?.cast_unsigned(),
         })
@@ -53,12 +55,13 @@ impl Read {
 #[async_trait]
 impl CacheRead for Read {
     async fn cursor(&mut self) -> Result<Option<Cursor>, DustErr> {
-        // The first statement: the database is there, so what it says is about the table.
+        // The first statement of a transaction: the database is reached, so the error concerns the table.
         cursor(&self.transaction, &self.tables, &self.store, false).await.map_err(|error| {
             let Tables { leaves, cursors } = &self.tables;
             DustErr::invalid_params(format!(
-                "the SQL cache cannot read its tables `{leaves}` and `{cursors}`; add `dust_orm::realtime::cache::migration::Migration` \
-                 to the migrations and run them, or call `SqlCache::create_if_missing`: {error}"
+                "the SQL cache cannot read its tables `{leaves}` and `{cursors}`; add \
+                 `dust_orm::realtime::cache::migration::Migration` to the migrations and run them, or call \
+                 `SqlCache::create_if_missing`: {error}"
             ))
             .with_source(error)
         })
@@ -92,17 +95,16 @@ impl CacheWrite for Write {
     }
 
     async fn clear(&mut self, at_most: usize) -> Result<bool, DustErr> {
-        // A `DELETE` with a limit is not known to every database.
-        // A number beyond 63 bits is a panic in SeaORM.
+        // Not every database supports `DELETE` with a limit. SeaORM panics for a number of more than 63 bits.
         let at_most = i64::try_from(at_most).unwrap_or(i64::MAX).cast_unsigned();
-        let behind = self.tables.select_digest_behind(&self.store, at_most);
-        let behind: Option<Vec<u8>> = self.transaction.query_one(&behind).await?.map(|row| at(&row, 0)).transpose()?;
-        let delete = match &behind {
+        let next = self.tables.select_digest_after(&self.store, at_most);
+        let next: Option<Vec<u8>> = self.transaction.query_one(&next).await?.map(|row| at(&row, 0)).transpose()?;
+        let delete = match &next {
             Some(digest) => self.tables.delete_leaves_before(&self.store, digest),
             None => self.tables.delete_all_leaves(&self.store),
         };
         self.transaction.execute(&delete).await?;
-        Ok(behind.is_some())
+        Ok(next.is_some())
     }
 
     async fn change(&mut self, set: Vec<Entry>, removed: Vec<Path>) -> Result<(), DustErr> {
@@ -125,7 +127,7 @@ impl CacheWrite for Write {
     }
 }
 
-/// The error of a statement with another number of values than columns, which is none of these.
+/// The error of a statement whose numbers of values and columns differ, which no statement here has.
 fn unbuilt(error: sea_orm::sea_query::error::Error) -> DbErr {
     DbErr::Custom(error.to_string())
 }
@@ -150,8 +152,8 @@ fn at<T: sea_orm::TryGetable>(row: &QueryResult, index: usize) -> Result<T, DbEr
     row.try_get_by_index(index)
 }
 
-/// Pieces for one statement each. Their lengths are powers of two, so that there are few different statements, and those of
-/// the application stay in the connection's cache of prepared ones.
+/// Pieces for one statement each. Their lengths are powers of two, so that there are few different statements, and
+/// those of the application stay in the connection's cache of prepared statements.
 fn pieces<T>(mut items: &[T], size: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let mut bytes = 0;
@@ -171,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statements_are_of_few_lengths_and_no_more_than_a_megabyte() {
+    fn pieces_have_lengths_of_powers_of_two_and_at_most_a_megabyte() {
         let lengths = |count: usize, size: usize| {
             let items = vec![size; count];
             pieces(&items, |size| *size).map(<[usize]>::len).collect::<Vec<_>>()

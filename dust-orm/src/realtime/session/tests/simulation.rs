@@ -1,5 +1,5 @@
-//! Whatever happens in whatever order: when it is quiet again the mirror is the store, every op has been handed on once and
-//! in order, every command is answered once, and no answer is wrong.
+//! Whatever happens in whatever order: when it is quiet again the mirror is the store, every op has been handed on once
+//! and in order, every command is answered once, and no answer is wrong.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -95,8 +95,8 @@ struct Runtime {
     history: Vec<(u64, String)>,
     /// Whether the store went back, so that numbers are no longer unique.
     restored: bool,
-    /// Of a mirror that does not know its last op, a restored store does not grow before the client has heard of it: that
-    /// could not be told.
+    /// Of a mirror that does not know its last op, a restored store does not grow before the client has heard of it:
+    /// that could not be told.
     is_frozen: bool,
     /// How often the store was restored: what is written after that has other ids.
     restores: usize,
