@@ -126,7 +126,9 @@ pub mod protocol {
         content_hash,
     };
 }
+mod random;
 pub mod repo;
+mod runtime;
 /// The embedded store, for applications that open one themselves; `dust-store` has the rest.
 #[cfg(feature = "embedded")]
 pub mod store {
@@ -141,7 +143,6 @@ pub mod testing;
 #[cfg(any(test, feature = "tests-cfg"))]
 pub mod tests_cfg;
 pub mod transport;
-mod world;
 
 pub use changeset::Changeset;
 #[cfg(feature = "http")]

@@ -7,7 +7,7 @@ use super::Cause;
 
 /// The reason of an error: its text, and the cause where there is one.
 #[derive(Clone, Debug)]
-pub(crate) struct Reason {
+pub struct Reason {
     text: String,
     source: Option<Cause>,
 }

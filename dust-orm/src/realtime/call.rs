@@ -5,25 +5,25 @@ use std::time::Instant;
 use dust_protocol::channel::Written;
 use tokio::sync::oneshot;
 
-use super::client::was_shut_down;
+use super::client::shut_down_error;
 use super::session::Command;
 use crate::error::DustErr;
 
 /// A command of a handle.
 pub(super) struct Call {
     pub(super) command: Command,
-    /// The moment at which its caller began to wait.
+    /// The time at which its caller began to wait.
     pub(super) begun: Instant,
     pub(super) unsent: Unsent,
 }
 
-/// The way of a result to the caller.
+/// The sender of a result to the caller.
 pub(super) type Answer = oneshot::Sender<Result<Written, DustErr>>;
 
-/// The caller of a command that the session does not have yet. If it is dropped, the command was never sent, which the
-/// caller gets as the answer.
+/// The caller of a command that the session does not have yet. Dropping it answers the caller that the command was not
+/// sent.
 ///
-/// The queue of calls may get a call after it is closed: its caller had a place in it before.
+/// The queue of calls may receive a call after it is closed: its caller had a place in it before.
 pub(super) struct Unsent(Option<Answer>);
 
 impl Unsent {
@@ -31,7 +31,7 @@ impl Unsent {
         Unsent(Some(answer))
     }
 
-    /// The caller, as the session takes its command.
+    /// The sender to the caller, once the session has the command.
     pub(super) fn take(mut self) -> Option<Answer> {
         self.0.take()
     }
@@ -40,8 +40,8 @@ impl Unsent {
 impl Drop for Unsent {
     fn drop(&mut self) {
         if let Some(answer) = self.0.take() {
-            // The caller may have gone.
-            let _ = answer.send(Err(was_shut_down()));
+            // The caller may have dropped the future.
+            let _ = answer.send(Err(shut_down_error()));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Opening a socket.
+//! Opening a socket: address, proxy, TLS and WebSocket handshake.
 
 use std::fmt;
 use std::io;
@@ -21,16 +21,16 @@ use crate::config::Token;
 use crate::config::proxy::{self, Proxy};
 use crate::error::{DustErr, Reason, wrong_scheme_hint};
 
-/// How much is read from a socket at a time. The library clears as much before each read, most of which find a frame or two, or
-/// nothing yet; its default of 128 KiB takes longer to clear than a frame to handle.
+/// Size of the buffer for a read from a socket. The library clears it before each read, and most reads return a frame
+/// or two, or nothing; clearing its default of 128 KiB takes longer than processing a frame.
 const READ_BUFFER: usize = 8 << 10;
 
-/// How long a socket may take to open.
+/// Time in which a socket opens.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(super) type Socket = WebSocketStream<Counted>;
 
-/// Where a socket leads to, and as whom.
+/// The address and the credentials of a socket.
 #[derive(Clone)]
 pub(super) struct Endpoint {
     url: Url,
@@ -40,29 +40,30 @@ pub(super) struct Endpoint {
     tls: Option<Tls>,
     /// The proxy to the server, and the TLS to the proxy.
     proxy: Option<(Proxy, Option<Tls>)>,
-    /// The addresses that a name has in a test.
+    /// The addresses of the host, in a test.
     #[cfg(test)]
     resolved: Option<Vec<std::net::SocketAddr>>,
-    /// The longest frame that is read, however many parts it comes in.
+    /// The longest message that is read, in bytes of all its frames.
     max_incoming: usize,
 }
 
-/// Why a socket did not open.
+/// The error of a socket that did not open.
 #[derive(Debug)]
 pub(super) enum ConnectError {
-    /// The server was not reached, or is not itself.
+    /// The server was not reached, or did not answer as a Dust server.
     Unreachable(Reason),
     /// The server refused the token.
     Refused(DustErr),
 }
 
 impl Endpoint {
-    /// The socket of a server: `url` is the server's own address (`https://…`), or the whole address of the socket
+    /// The endpoint of a server: `url` is the address of the server (`https://…`), or of its socket
     /// (`wss://…/ws/sync/websocket`).
     ///
     /// # Errors
     ///
-    /// `InvalidParams` if `url` is malformed, if the environment names a proxy that cannot be used, or without TLS.
+    /// `InvalidParams` if `url` is malformed, if the environment names a proxy that cannot be used, or if `url` needs
+    /// TLS and the crate was built without.
     pub(super) fn new(url: &str, token: &Token, device_id: &str) -> Result<Endpoint, DustErr> {
         Endpoint::with_variables(url, token, device_id, proxy::variable)
     }
@@ -75,16 +76,15 @@ impl Endpoint {
     ) -> Result<Endpoint, DustErr> {
         let malformed = |why: &str| {
             DustErr::invalid_params(format!(
-                "`url` (DUST_WS_URL) {why}; for example wss://dustlayer.io{SOCKET_PATH}, or nothing, as it follows from \
-                 the base URL"
+                "`url` (DUST_WS_URL) {why}; for example wss://dustlayer.io{SOCKET_PATH}, or leave it out, as it is \
+                 derived from the base URL"
             ))
         };
         let mut url = Url::parse(url).map_err(|_| malformed("is not an address with a scheme and a host"))?;
-        let (scheme, whole) = match url.scheme() {
-            "ws" => ("ws", true),
-            "wss" => ("wss", true),
-            "http" => ("ws", false),
-            "https" => ("wss", false),
+        let is_whole = matches!(url.scheme(), "ws" | "wss");
+        let scheme = match url.scheme() {
+            "ws" | "http" => "ws",
+            "wss" | "https" => "wss",
             _ => return Err(malformed("must begin with `wss://` or `ws://`")),
         };
         if url.set_scheme(scheme).is_err() {
@@ -94,7 +94,7 @@ impl Endpoint {
             return Err(malformed("must not contain user info, a query or a fragment"));
         }
         let path = url.path().trim_end_matches('/');
-        if path.is_empty() || !(whole || path.ends_with(SOCKET_PATH)) {
+        if path.is_empty() || !(is_whole || path.ends_with(SOCKET_PATH)) {
             let path = format!("{path}{SOCKET_PATH}");
             url.set_path(&path);
         }
@@ -134,7 +134,7 @@ impl Endpoint {
         Endpoint { max_incoming: bytes.unwrap_or(self.max_incoming), ..self }
     }
 
-    /// The server, as it can be shown.
+    /// The address of the socket without the token.
     pub(super) fn server(&self) -> String {
         let mut url = self.url.clone();
         url.set_query(None);
@@ -143,13 +143,13 @@ impl Endpoint {
 
     /// Opens a socket.
     pub(super) async fn connect(&self) -> Result<Socket, ConnectError> {
-        match tokio::time::timeout(TIMEOUT, self.try_dial()).await {
+        match tokio::time::timeout(TIMEOUT, self.try_connect()).await {
             Ok(result) => result,
             Err(_) => Err(self.unreachable("it does not answer".into())),
         }
     }
 
-    async fn try_dial(&self) -> Result<Socket, ConnectError> {
+    async fn try_connect(&self) -> Result<Socket, ConnectError> {
         let mut stream = match &self.proxy {
             Some(proxy) => self.tunnel(proxy).await.map_err(|why| self.unreachable(why))?,
             None => {
@@ -168,7 +168,7 @@ impl Endpoint {
                 Ok(socket)
             }
             Err(Error::Http(response)) => Err(self.refused(&response)),
-            // Of the others only these hold nothing of the URL, which has the token.
+            // Only these errors never contain the URL, which has the token.
             Err(error @ (Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::ConnectionClosed)) => {
                 let why = Reason::of(error).map(|why| self.token.redact(why));
                 Err(self.unreachable(self.with_hint(why)))
@@ -177,7 +177,7 @@ impl Endpoint {
         }
     }
 
-    /// The error for an answer that is no WebSocket.
+    /// The error for an answer other than a WebSocket handshake.
     fn refused(&self, response: &Response<Option<Vec<u8>>>) -> ConnectError {
         let status = response.status().as_u16();
         if matches!(status, 401 | 403) {
@@ -201,15 +201,15 @@ impl Endpoint {
         self.unreachable(why.into())
     }
 
-    /// Adds the way out where the scheme does not fit the port.
+    /// Adds a hint if the scheme does not match the port.
     fn with_hint(&self, why: Reason) -> Reason {
         why.map(|why| format!("{why}{}", wrong_scheme_hint(self.tls.is_some(), &why)))
     }
 
-    /// Connects to the address of a host that answers first.
+    /// Connects to the address of a host that answers first (`race.rs`).
     async fn connect_tcp(&self, host: &str, port: u16) -> io::Result<Box<dyn Wire>> {
         let stream = race(self.resolve(host, port).await?, TcpStream::connect).await?;
-        // Frames are small, and each is waited for.
+        // Frames are small, and callers wait for each.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "small frames to the Dust server may be delayed");
         }
@@ -241,8 +241,8 @@ impl Endpoint {
     }
 }
 
-/// What a socket takes into memory. A server that pings, and does not read what is sent, makes answers pile up that it does not
-/// take: these have as much room as a frame, and the latest counts.
+/// The limits of a socket's memory. A server that pings and does not read lets answers accumulate: these take as much
+/// memory as a frame.
 fn limits(max_incoming: usize) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)

@@ -1,4 +1,4 @@
-//! The stream of bytes below a socket.
+//! The byte stream below a socket, with counts of its bytes.
 
 use std::future::poll_fn;
 use std::io;
@@ -16,29 +16,31 @@ pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
-/// How long the beginning of a message that is not read may take to arrive.
+/// Time in which the beginning of a message that is not read arrives.
 const BEGINNING: Duration = Duration::from_secs(1);
 
-/// A stream that counts what arrives and what is taken: a socket tells of a frame only when all of it is there.
+/// A stream that counts its bytes, as a socket returns a frame only when it is complete.
+///
+/// It wraps the decrypted stream, because it also keeps the beginning of the latest message. So the TLS of tungstenite,
+/// which would be between the two, cannot be used (`tls.rs`).
 pub(super) struct Counted {
     wire: Box<dyn Wire>,
-    arrived: u64,
-    taken: u64,
-    /// Once it is a socket: of the message that is arriving.
+    counts: Counts,
+    /// The beginning of the message that arrives, once the stream is that of a socket.
     beginning: Option<Beginning>,
 }
 
 impl Counted {
     pub(super) fn new(wire: Box<dyn Wire>) -> Counted {
-        Counted { wire, arrived: 0, taken: 0, beginning: None }
+        Counted { wire, counts: Counts::default(), beginning: None }
     }
 
-    /// Follows the messages from now on: the stream has become that of a socket.
+    /// Keeps the beginning of each message from now on: the handshake of the socket is complete.
     pub(super) fn follow_messages(&mut self) {
         self.beginning = Some(Beginning::default());
     }
 
-    /// The first bytes of the latest message, which nobody else will read.
+    /// The first bytes of the latest message, which is not read otherwise.
     pub(super) async fn beginning_of_message(&mut self) -> Vec<u8> {
         let read = async {
             let mut bytes = [0; 512];
@@ -50,23 +52,22 @@ impl Counted {
                 }
             }
         };
-        // Without it, what there is has to do.
+        // After the timeout the bytes that have arrived are used.
         let _ = timeout(BEGINNING, read).await;
         self.beginning.as_ref().map(|beginning| beginning.message().to_vec()).unwrap_or_default()
     }
 
     pub(super) fn counts(&self) -> Counts {
-        Counts { arrived: self.arrived, taken: self.taken }
+        self.counts
     }
 }
 
-/// The bytes of a stream so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The number of bytes of a stream so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    /// Those that were read.
-    pub(super) arrived: u64,
-    /// Those that the system has taken to be sent.
-    pub(super) taken: u64,
+    pub(super) read: u64,
+    /// Bytes that the system has accepted.
+    pub(super) written: u64,
 }
 
 impl AsyncRead for Counted {
@@ -75,7 +76,7 @@ impl AsyncRead for Counted {
         let polled = Pin::new(&mut self.wire).poll_read(cx, buffer);
         let this = &mut *self;
         let fresh = &buffer.filled()[before..];
-        this.arrived += fresh.len() as u64;
+        this.counts.read += fresh.len() as u64;
         if let Some(beginning) = &mut this.beginning {
             beginning.take(fresh);
         }
@@ -87,7 +88,7 @@ impl AsyncWrite for Counted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.wire).poll_write(cx, bytes);
         if let Poll::Ready(Ok(count)) = &polled {
-            self.taken += *count as u64;
+            self.counts.written += *count as u64;
         }
         polled
     }

@@ -2,9 +2,9 @@
 //!
 //! [`SyncClient`] is the handle: it runs one task that owns the socket, and its
 //! [`RealtimeTransport`](crate::transport::RealtimeTransport) makes a repo of a store. [`Mirror`] holds the leaves of a
-//! store as of one op, and what it takes is told to subscribers through a [`Hub`](crate::feed::Hub). [`Session`] is the
-//! protocol: a state machine without I/O and without a clock of its own, fed with frames, commands and the time, that says
-//! what to send, what the mirror gets and what to answer.
+//! store as of one op, and publishes its ops to subscribers through a [`Hub`](crate::feed::Hub). [`Session`] is the
+//! protocol: a state machine without I/O and without a clock of its own. Its inputs are frames, commands and the time;
+//! its outputs are frames to send, ops for the mirror and answers to commands.
 
 mod builder;
 pub mod cache;

@@ -1,4 +1,4 @@
-//! What is to be sent on a socket, in the order it was given.
+//! Frames that wait to be sent on a socket, in their order.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, ready};
@@ -9,21 +9,21 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::connect::Socket;
 
-/// How long a server may take no byte of what waits to be sent: 30 s. One that is busy with an earlier frame does not read.
+/// Time in which the server takes at least one byte of the waiting frames. A server that is busy with an earlier frame
+/// does not read.
 const STALLED: Duration = Duration::from_secs(30);
 
-/// Frames that the system has not taken yet.
+/// Frames that the system has not accepted yet.
 ///
-/// Sending never waits by itself: [`poll_send`](Outgoing::poll_send) hands the socket what it takes, beside whatever else its
-/// task does. So a server that reads nothing until its answers are taken gets its answers taken. The session bounds how many
-/// bytes are here: those of commands that are sent and not answered.
+/// [`poll_send`](Outgoing::poll_send) passes frames to the socket without waiting, so that its task receives at the
+/// same time: a server may read nothing until its answers are read. The session bounds the size, as it bounds the bytes
+/// of commands that are sent and not answered.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     frames: VecDeque<Message>,
-    /// Whether the socket holds something that it has not handed to the system.
+    /// True if the socket holds bytes that it has not passed to the system.
     is_unflushed: bool,
-    /// Since when the server takes nothing, and how many bytes it had taken by then.
-    stalled: Option<(Duration, u64)>,
+    stalled: Option<Stall>,
 }
 
 impl Outgoing {
@@ -31,12 +31,12 @@ impl Outgoing {
         self.frames.push_back(frame);
     }
 
-    /// Whether nothing waits.
+    /// True if nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.frames.is_empty() && !self.is_unflushed
     }
 
-    /// Sends as much as the system takes. Ready when nothing is left, or with an error of the socket.
+    /// Sends as much as the system accepts. Ready when nothing is left, or with an error of the socket.
     pub(super) fn poll_send(&mut self, socket: &mut Socket, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         while !self.frames.is_empty() {
             ready!(socket.poll_ready_unpin(context))?;
@@ -51,24 +51,39 @@ impl Outgoing {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes note of how many bytes the server has taken. Whether it has taken none for too long although something waits.
-    pub(super) fn is_stalled(&mut self, now: Duration, taken: u64) -> bool {
+    /// True if something waits and no byte was written for [`STALLED`]. `written` is the number of bytes written so
+    /// far.
+    pub(super) fn is_stalled(&mut self, now: Duration, written: u64) -> bool {
         if self.is_empty() {
             self.stalled = None;
             return false;
         }
         match self.stalled {
-            Some((since, before)) if before == taken => now >= since.saturating_add(STALLED),
+            Some(stall) if stall.written == written => now >= stall.ends_at(),
             _ => {
-                self.stalled = Some((now, taken));
+                self.stalled = Some(Stall { since: now, written });
                 false
             }
         }
     }
 
-    /// When to look whether the server takes nothing.
-    pub(super) fn look_at(&self) -> Option<Duration> {
-        self.stalled.map(|(since, _)| since.saturating_add(STALLED))
+    /// The time of the next check whether the server takes nothing.
+    pub(super) fn check_at(&self) -> Option<Duration> {
+        self.stalled.map(Stall::ends_at)
+    }
+}
+
+/// A time in which the server takes nothing.
+#[derive(Clone, Copy, Debug)]
+struct Stall {
+    since: Duration,
+    /// The bytes that were written by then.
+    written: u64,
+}
+
+impl Stall {
+    fn ends_at(self) -> Duration {
+        self.since.saturating_add(STALLED)
     }
 }
 
@@ -77,21 +92,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_takes_no_byte_for_half_a_minute_is_stalled() {
+    fn server_that_takes_no_byte_for_half_a_minute_is_stalled() {
         let mut outgoing = Outgoing::default();
         let at = Duration::from_secs;
         assert!(!outgoing.is_stalled(at(0), 5));
-        assert_eq!(outgoing.look_at(), None);
+        assert_eq!(outgoing.check_at(), None);
         outgoing.push(Message::text("x"));
         assert!(!outgoing.is_stalled(at(1), 5));
-        assert_eq!(outgoing.look_at(), Some(at(31)));
+        assert_eq!(outgoing.check_at(), Some(at(31)));
         assert!(!outgoing.is_stalled(at(30), 5));
-        // One byte more, and it has half a minute again.
+        // One more byte restarts the half minute.
         assert!(!outgoing.is_stalled(at(31), 6));
         assert!(!outgoing.is_stalled(at(60), 6));
         assert!(outgoing.is_stalled(at(61), 6));
         outgoing.frames.clear();
         assert!(!outgoing.is_stalled(at(62), 6));
-        assert_eq!(outgoing.look_at(), None);
+        assert_eq!(outgoing.check_at(), None);
     }
 }

@@ -20,7 +20,7 @@ use tokio::time::sleep;
 /// The time that an address has before the next one is tried beside it.
 const DELAY: Duration = Duration::from_millis(250);
 
-/// Connects to the first of these addresses that answers. An error is that of the address that failed last.
+/// Connects to the first of these addresses that answers. If all fail, the error is that of the last failure.
 pub(super) async fn race<T, F>(addresses: Vec<SocketAddr>, connect: impl Fn(SocketAddr) -> F) -> io::Result<T>
 where
     F: Future<Output = io::Result<T>>,
@@ -72,7 +72,7 @@ mod tests {
         SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, last], 443))
     }
 
-    /// The address that wins, the time that took, and when each was tried.
+    /// The result, the time until it in milliseconds, and the time of each attempt.
     async fn run(
         addresses: &[SocketAddr],
         answers: &[(SocketAddr, u64, bool)],

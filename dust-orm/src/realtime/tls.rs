@@ -1,9 +1,12 @@
-//! TLS for a socket: the system's where `native-tls` is on, else rustls, as for HTTP.
+//! TLS for a socket: the system's with the feature `native-tls`, otherwise rustls, as for HTTP.
+//!
+//! tungstenite's own connector does TLS and the WebSocket handshake in one call. It is not used: the stream between the
+//! two is counted (`counted_stream.rs`), and a proxy may need TLS without a WebSocket.
 
 use super::counted_stream::Wire;
 use crate::error::{DustErr, Reason};
 
-/// What makes a stream secure.
+/// A connector for TLS.
 #[derive(Clone)]
 #[cfg(feature = "native-tls")]
 pub(super) struct Tls(tokio_native_tls::TlsConnector);
@@ -21,7 +24,7 @@ impl Tls {
     }
 }
 
-/// What makes a stream secure.
+/// A connector for TLS.
 #[derive(Clone)]
 #[cfg(all(feature = "rustls", not(feature = "native-tls")))]
 pub(super) struct Tls(tokio_rustls::TlsConnector);
@@ -40,7 +43,7 @@ impl Tls {
     }
 }
 
-/// Nothing can make a stream secure.
+/// No connector: the crate was built without TLS.
 #[derive(Clone)]
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 pub(super) enum Tls {}
@@ -49,8 +52,8 @@ pub(super) enum Tls {}
 impl Tls {
     pub(super) fn new() -> Result<Tls, DustErr> {
         Err(DustErr::invalid_params(
-            "the address of the socket begins with wss, but dust-orm was built without TLS: turn on its feature `rustls` \
-             or `native-tls`",
+            "the address of the socket begins with wss, but dust-orm was built without TLS: turn on its feature \
+             `rustls` or `native-tls`",
         ))
     }
 

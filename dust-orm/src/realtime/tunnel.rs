@@ -1,4 +1,4 @@
-//! A way through an HTTP proxy: its method `CONNECT`.
+//! A connection through an HTTP proxy, with its method `CONNECT`.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -6,10 +6,11 @@ use super::counted_stream::Wire;
 use crate::config::proxy::Proxy;
 use crate::error::Reason;
 
-/// The longest answer that is read.
+/// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 16 << 10;
 
-/// Asks a proxy, at the other end of a stream, for a connection to a host. The stream then is that connection.
+/// Requests a connection to a host from the proxy at the other end of a stream. Afterwards the stream is that
+/// connection.
 pub(super) async fn open(stream: &mut dyn Wire, proxy: &Proxy, host: &str, port: u16) -> Result<(), Reason> {
     let failed =
         |error: std::io::Error| Reason::of(error).map(|why| format!("the proxy broke the connection off: {why}"));
@@ -24,17 +25,17 @@ pub(super) async fn open(stream: &mut dyn Wire, proxy: &Proxy, host: &str, port:
     stream.write_all(&request).await.map_err(failed)?;
     stream.flush().await.map_err(failed)?;
     let mut answer = Vec::new();
-    // Byte by byte: what follows the head is of the connection.
+    // One byte at a time: the bytes after the head belong to the connection.
     while !answer.ends_with(b"\r\n\r\n") {
         if answer.len() >= MAX_ANSWER {
-            return Err("the answer of the proxy has no end".into());
+            return Err("the answer of the proxy has no end within 16 KiB".into());
         }
         answer.push(stream.read_u8().await.map_err(failed)?);
     }
     let status = answer.split(|byte| *byte == b' ').nth(1).and_then(|status| std::str::from_utf8(status).ok());
     match status.and_then(|status| status.trim().parse::<u16>().ok()) {
         Some(200..300) => Ok(()),
-        Some(407) => Err("the proxy wants a user and a password, or others (status 407)".into()),
+        Some(407) => Err("the proxy requires a user and a password, or others (status 407)".into()),
         Some(status) => Err(format!("the proxy refuses the connection with status {status}").into()),
         None => Err("the answer of the proxy is no HTTP".into()),
     }

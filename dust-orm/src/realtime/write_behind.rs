@@ -1,20 +1,20 @@
-//! Keeping mirrors in a cache: read at the start, written behind.
+//! Keeping mirrors in a cache: read at the start, written in the background.
 //!
-//! One task per client writes what its mirrors' journals have collected, a moment after they have begun to. What it takes
-//! from a journal it puts back when the cache fails, and tries again later, less and less often.
+//! One task per client writes the changes that the journals of its mirrors have collected, 100 ms after the first of
+//! them. When the cache fails, it puts them back into the journal, and retries with exponential back-off.
 //!
 //! # Several clients, one cache
 //!
-//! What a store holds follows from its `store_seq` alone, so it does not matter which client wrote it. One that has collected
-//! the changes from op `base` to op `seq` looks where the cache is, in the transaction in which it writes:
+//! The content of a store follows from its `store_seq` alone, so any client may write it. A client that has collected
+//! the changes from op `base` to op `seq` reads the cursor of the cache in the transaction in which it writes:
 //!
-//! | the cache is | |
+//! | cursor of the cache | action |
 //! |---|---|
-//! | at `seq` or later | another client was quicker: nothing is left to be done |
-//! | from `base` on | what is collected covers what it lacks |
-//! | before `base`, or nowhere | somebody put it back or emptied it: everything is written again |
+//! | `seq` or later | none: another client has written the changes |
+//! | from `base` to `seq` | the changes are written |
+//! | before `base`, or none | the cache was restored or emptied: the whole mirror is written |
 //!
-//! Everything is also written after a snapshot, and, wherever the cache is, when the store itself went back.
+//! The whole mirror is also written after a snapshot, and, for any cursor, after the store itself went back.
 //!
 //! # Transactions of bounded size
 //!
@@ -24,9 +24,9 @@
 //! ```text
 //!                first part            further parts                     last part
 //! as of seq n ──────────────▶ mark 1 ──────────────▶ mark 2 … mark k ──────────────▶ as of seq m
-//!                               │ another mark or cursor is found: begin again
+//!                               │ the cursor or the mark has changed: begin again
 //!                               ▼
-//!                    the other client writes; wait for it while its marks change, else take its place
+//!                    the other client writes: wait while its marks change, then take over
 //! ```
 
 mod save;
@@ -44,26 +44,27 @@ use super::mirror::Mirror;
 use super::store::StoreShared;
 use crate::error::DustErr;
 use crate::patience::within;
+use crate::random::backoff;
 use crate::realtime::cache::{Cache, Cursor};
 
-/// How long changes are collected before they are written.
+/// Time for which changes are collected before they are written.
 const FLUSH_DELAY: Duration = Duration::from_millis(100);
 /// The pause after a failure, doubled for each further one.
 const MIN_RETRY_PAUSE: Duration = Duration::from_millis(200);
 const MAX_RETRY_PAUSE: Duration = Duration::from_secs(30);
-/// How often a failure is warned of at the most.
+/// Shortest interval between two warnings about failures.
 const WARN_EVERY: Duration = Duration::from_secs(60);
-/// How long one step of a transaction may take.
+/// Time in which one step of a transaction completes.
 const STEP: Duration = Duration::from_secs(60);
 /// The time in which a caller waits for a flush of all mirrors: longer than a step, as it is many of them.
 const FLUSH: Duration = Duration::from_secs(120);
 /// The operations in errors.
 const READING: &str = "reading from the cache";
 const WRITING: &str = "writing to the cache";
-/// How long the last write may take when the client ends.
+/// Time for the last write when the client ends.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
 
-/// Where the mirrors of a client are kept.
+/// The cache of a client's mirrors.
 #[derive(Debug)]
 pub(super) struct CacheTarget {
     cache: Arc<dyn Cache>,
@@ -76,12 +77,12 @@ pub(super) struct CacheTarget {
 }
 
 impl CacheTarget {
-    /// The cache of a client, which its marks name `writer`.
+    /// The cache of a client. `writer` is the name of the client in its marks.
     pub(super) fn new(cache: Arc<dyn Cache>, server: String, writer: String) -> CacheTarget {
         CacheTarget { cache, server, writer, marks: AtomicU64::new(0) }
     }
 
-    /// The mirror of a store as it was kept, with a journal; and whether anything was.
+    /// The mirror of a store as the cache has it, with a journal. The flag is true if the cache has a complete copy.
     pub(super) async fn load(&self, store: &str) -> Result<(Mirror, bool), DustErr> {
         let mut read = in_time(READING, self.cache.read(store)).await?;
         let mut mirror = Mirror::default();
@@ -110,14 +111,14 @@ impl CacheTarget {
             return Ok(());
         }
         Err(DustErr::invalid_params(format!(
-            "the cache keeps the store `{store}` of the server {}, and this client is one of {}; give it another cache (a SQL \
-             cache: another `table`), or clear the store's (`SqlCache::clear`)",
+            "the cache has the store `{store}` of the server {}, but this client uses the server {}; use another cache \
+             (a SQL cache: another `table`), or clear the store in this one (`SqlCache::clear`)",
             kept.server, self.server
         )))
     }
 }
 
-/// A cache that does not answer at all has failed, too.
+/// The result of a step, or a timeout: a cache that does not answer has failed.
 async fn in_time<T>(operation: &str, step: impl Future<Output = Result<T, DustErr>>) -> Result<T, DustErr> {
     match timeout(STEP, step).await {
         Ok(result) => result,
@@ -125,14 +126,14 @@ async fn in_time<T>(operation: &str, step: impl Future<Output = Result<T, DustEr
     }
 }
 
-/// What is asked of the task that writes.
+/// A message to the task that writes.
 enum FlushMessage {
-    /// Write what there is now, and say how that went.
+    /// Writes all changes now, and sends the result.
     Flush(oneshot::Sender<Result<(), DustErr>>),
     Stop,
 }
 
-/// Asks for what was mirrored to be written.
+/// Requests writes from the task.
 #[derive(Clone, Debug)]
 pub(super) struct FlushHandle(mpsc::Sender<FlushMessage>);
 
@@ -145,7 +146,7 @@ impl FlushHandle {
             answered.await.unwrap_or_else(|_| Err(stopped()))
         };
         within(FLUSH, flush).await.unwrap_or_else(|| {
-            let operation = format!("{WRITING}, whose task does not come to it (is its runtime driven?)");
+            let operation = format!("{WRITING}, whose task does not run (is its runtime driven?)");
             Err(DustErr::timeout(operation))
         })
     }
@@ -153,27 +154,27 @@ impl FlushHandle {
 
 /// The task that writes.
 pub(super) struct WriteBehindHandle {
-    asks: FlushHandle,
+    flusher: FlushHandle,
     task: JoinHandle<()>,
 }
 
 impl WriteBehindHandle {
-    /// `unsaved` is rung when there may be something to write.
-    pub(super) fn start(place: CacheTarget, stores: Vec<Arc<StoreShared>>, unsaved: Arc<Notify>) -> WriteBehindHandle {
-        let (asks, asked) = mpsc::channel(16);
-        let writer = Writer { place, stores, failures: 0, warned: None };
-        WriteBehindHandle { asks: FlushHandle(asks), task: tokio::spawn(writer.run(asked, unsaved)) }
+    /// Starts the task. `unsaved` is notified when there may be changes to write.
+    pub(super) fn start(target: CacheTarget, stores: Vec<Arc<StoreShared>>, unsaved: Arc<Notify>) -> WriteBehindHandle {
+        let (messages, received) = mpsc::channel(16);
+        let writer = Writer { target, stores, failures: 0, warned: None };
+        WriteBehindHandle { flusher: FlushHandle(messages), task: tokio::spawn(writer.run(received, unsaved)) }
     }
 
     pub(super) fn flusher(&self) -> FlushHandle {
-        self.asks.clone()
+        self.flusher.clone()
     }
 
-    /// Writes what is left, if the cache is there to take it, and ends.
+    /// Writes the last changes within [`STOP_GRACE`], and ends the task.
     pub(super) async fn stop(mut self) {
         let end = async {
-            // It ends only when it is told to.
-            let _ = self.asks.0.send(FlushMessage::Stop).await;
+            // The task ends only after this message.
+            let _ = self.flusher.0.send(FlushMessage::Stop).await;
             let _ = (&mut self.task).await;
         };
         if timeout(STOP_GRACE, end).await.is_err() {
@@ -186,23 +187,23 @@ impl WriteBehindHandle {
 }
 
 struct Writer {
-    place: CacheTarget,
+    target: CacheTarget,
     stores: Vec<Arc<StoreShared>>,
-    /// In a row.
+    /// Failures in a row.
     failures: u32,
     warned: Option<Instant>,
 }
 
 impl Writer {
-    async fn run(mut self, mut asked: mpsc::Receiver<FlushMessage>, unsaved: Arc<Notify>) {
+    async fn run(mut self, mut messages: mpsc::Receiver<FlushMessage>, unsaved: Arc<Notify>) {
         let mut flush_at = None;
         loop {
             tokio::select! {
-                ask = asked.recv() => match ask {
+                message = messages.recv() => match message {
                     Some(FlushMessage::Flush(answer)) => {
                         let flushed = self.flush().await;
                         flush_at = self.retry_at(&flushed);
-                        // Whoever asked may have gone.
+                        // The caller may have dropped the future.
                         let _ = answer.send(flushed);
                     }
                     Some(FlushMessage::Stop) | None => {
@@ -219,14 +220,14 @@ impl Writer {
         }
     }
 
-    /// Writes what every store lacks; the first failure.
+    /// Writes the changes of every store, and returns the first failure.
     async fn flush(&mut self) -> Result<(), DustErr> {
         let mut result = Ok(());
         for store in &self.stores {
-            if let Err(error) = self.place.flush(store).await {
+            if let Err(error) = self.target.flush(store).await {
                 if self.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
                     self.warned = Some(Instant::now());
-                    tracing::warn!(store = %store.name, %error, "the cache cannot be written; it is tried again");
+                    tracing::warn!(store = %store.name, %error, "the cache cannot be written; the write is retried");
                 }
                 result = result.and(Err(error));
             }
@@ -234,13 +235,13 @@ impl Writer {
         result
     }
 
-    /// When to try again after a failure.
+    /// The time of the next try, after a failure.
     fn retry_at(&mut self, flushed: &Result<(), DustErr>) -> Option<Instant> {
         if flushed.is_ok() {
             self.failures = 0;
             return None;
         }
-        let pause = MIN_RETRY_PAUSE.saturating_mul(1 << self.failures.min(16)).min(MAX_RETRY_PAUSE);
+        let pause = backoff(self.failures, MIN_RETRY_PAUSE, MAX_RETRY_PAUSE);
         self.failures = self.failures.saturating_add(1);
         Some(Instant::now() + pause)
     }

@@ -19,7 +19,7 @@ use super::fenced::Fenced;
 use super::field::check_typed_op;
 use super::field_leaf::unreadable;
 use crate::error::{DustErr, ErrKind};
-use crate::world::{RealWorld, Runtime};
+use crate::runtime::{Runtime, SystemRuntime};
 
 /// The number of tries of a renewal that fit into the time of a lease.
 const TRIES: u32 = 6;
@@ -157,7 +157,7 @@ impl Lease {
     /// [`InvalidParams`](DustErr::InvalidParams) for a `ttl` that [`lease`](DustRepo::lease) refuses; otherwise the
     /// error of the last try.
     pub async fn renew(&mut self, ttl: Duration) -> Result<(), DustErr> {
-        self.expires_at = self.extend_in_time(&RealWorld::new(), ttl).await?;
+        self.expires_at = self.extend_in_time(&SystemRuntime::new(), ttl).await?;
         self.ttl = ttl;
         Ok(())
     }
@@ -211,7 +211,7 @@ impl Lease {
         F: FnOnce(DustRepo) -> W,
         W: Future,
     {
-        self.scope_in(&RealWorld::new(), work).await
+        self.scope_in(&SystemRuntime::new(), work).await
     }
 
     async fn scope_in<F, W>(self, world: &dyn Runtime, work: F) -> W::Output

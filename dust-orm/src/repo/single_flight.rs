@@ -32,7 +32,7 @@ use super::DustRepo;
 use super::field::check_typed_op;
 use super::lease::Releasing;
 use crate::error::{DustErr, ErrKind};
-use crate::world::jitter;
+use crate::runtime::jitter;
 pub use flight::{Flight, Source};
 pub use options::{FlightOptions, OnUnavailable};
 

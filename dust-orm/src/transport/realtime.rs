@@ -81,15 +81,15 @@ impl RealtimeTransport {
         &self.client
     }
 
-    async fn write_through(&self, work: CommandKind) -> Result<Receipt, DustErr> {
-        let made_at = match &work {
+    async fn write_through(&self, kind: CommandKind) -> Result<Receipt, DustErr> {
+        let made_at = match &kind {
             CommandKind::Write(Write { path, op: Op::Increment(_) | Op::Add(_) | Op::Remove(_), .. }) => {
                 Some(path.clone())
             }
             CommandKind::PutFile(file) => Some(file.path.clone()),
             _ => None,
         };
-        match self.client.command(self.store, work, self.wait).await {
+        match self.client.command(self.store, kind, self.wait).await {
             Ok(Written { store_seq, value }) => match made_at {
                 // A snapshot stood in the place of the op: it has the value, or a later one.
                 Some(path) if value.is_none() => {

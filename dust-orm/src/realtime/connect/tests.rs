@@ -70,7 +70,7 @@ async fn socket_is_opened_through_a_proxy() {
 #[tokio::test]
 async fn proxy_that_opens_no_connection_is_named_and_tried_again() {
     for (answer, expected) in [
-        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n".to_owned(), "wants a user and a password"),
+        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n".to_owned(), "requires a user and a password"),
         ("HTTP/1.1 503 No\r\n\r\n".to_owned(), "status 503"),
         ("SSH-2.0\r\n\r\n".to_owned(), "no HTTP"),
         ("HTTP/1.1 200".to_owned(), "broke the connection off"),
@@ -136,7 +136,7 @@ async fn a_message_without_an_end_is_given_up_at_the_limit() {
     let mut socket = address.connect().await.unwrap();
     let error = socket.next().await.unwrap().unwrap_err();
     assert!(matches!(error, Error::Capacity(_)), "{error}");
-    let arrived = socket.get_ref().counts().arrived;
+    let arrived = socket.get_ref().counts().read;
     assert!((1 << 20..3 << 20).contains(&arrived), "{arrived}");
     drop(socket);
     tokio::time::timeout(Duration::from_secs(60), server).await.expect("it hears of the end").unwrap();

@@ -1,13 +1,13 @@
-//! Why the outcome of a write is unknown.
+//! The cause of an unknown outcome.
 
-/// Why the answer to what was sent will not come.
+/// The reason for which a message is never answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     Connection,
     Crash,
     Closed,
     /// The channel answers nothing, although its connection is open.
-    Hung,
+    TimedOut,
     /// Later messages were answered, and the store was joined again.
     Joined,
     Refused,
@@ -19,9 +19,9 @@ impl Cause {
             Cause::Connection => "the connection broke before its answer came",
             Cause::Crash => "the channel crashed before its answer came",
             Cause::Closed => "the server closed the channel before its answer came",
-            Cause::Hung => "the server did not answer it, nor anything else on its channel",
+            Cause::TimedOut => "the server did not answer it, nor anything else on its channel",
             Cause::Joined => "its answer was lost",
-            Cause::Refused => "the store could not be followed any more before its answer came",
+            Cause::Refused => "the store was refused before its answer came",
         }
     }
 }

@@ -1,22 +1,22 @@
-//! The connection: how it comes about, what it takes for alive, and how it ends.
+//! The connection: opening it, its heartbeats, and its end.
 
 use std::time::Duration;
 
 use dust_protocol::channel::{FrameError, Request};
 
 use super::cause::Cause;
-use super::channel::Phase;
+use super::phase::Phase;
 use super::timeout::Timeout;
 use super::{Output, STEADY, Session};
 use crate::error::{DustErr, Reason};
 
-/// How many frames of one connection may be such that they cannot be read.
+/// Number of unreadable frames at which a connection is given up.
 const MAX_UNREADABLE: u32 = 1_000;
 
-/// How far the connection is.
+/// The state of the connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Socket {
-    /// Not asked for.
+    /// The session is not started.
     Off,
     Down {
         retry_at: Duration,
@@ -24,24 +24,23 @@ pub(super) enum Socket {
     Connecting,
     Up {
         heartbeat_at: Duration,
-        /// Since a heartbeat that nothing was heard after.
-        unheard: Option<Timeout>,
+        /// The wait for a frame since a heartbeat, until one arrives.
+        silence: Option<Timeout>,
     },
 }
 
 impl Session {
-    /// Begins to connect.
+    /// Requests a connection, if the session is not started.
     pub fn start(&mut self) {
         if self.socket == Socket::Off {
-            self.dial();
+            self.connect();
         }
     }
 
-    /// Stops: whatever is not answered yet is answered now, and the socket is closed. [`start`](Session::start) begins
-    /// again.
+    /// Closes the socket, and answers every command that is not answered yet. [`start`](Session::start) connects again.
     pub fn stop(&mut self) {
         if self.socket != Socket::Off {
-            self.outputs.push_back(Output::HangUp);
+            self.outputs.push_back(Output::Disconnect);
         }
         for channel in &mut self.channels {
             channel.phase = Phase::Closed { join_at: None };
@@ -53,45 +52,44 @@ impl Session {
         }
     }
 
-    /// The socket is open.
+    /// Joins the stores, as the socket is open.
     pub fn connected(&mut self, now: Duration) {
         if self.socket == Socket::Off {
-            self.outputs.push_back(Output::HangUp);
+            self.outputs.push_back(Output::Disconnect);
             return;
         }
-        self.socket = Socket::Up { heartbeat_at: now + self.timing.heartbeat, unheard: None };
-        (self.arrived, self.unreadable) = (0, 0);
+        self.socket = Socket::Up { heartbeat_at: now + self.timing.heartbeat, silence: None };
+        self.arrived = 0;
+        self.unreadable = 0;
         for store in 0..self.channels.len() {
-            // What was not taken of the connection before is not asked for again by each one.
-            let is_left_alone = matches!(self.channels[store].phase, Phase::Refused { is_lasting: true, retry_at, .. } if retry_at > now);
-            if !is_left_alone {
-                self.join(store, now);
+            match self.channels[store].phase {
+                // Its content did not fit on the last connection, and is not fetched again by each one.
+                Phase::Refused { outlasts_connection: true, retry_at, .. } if retry_at > now => {}
+                _ => self.join(store, now),
             }
         }
     }
 
-    /// The socket is closed, or could not be opened.
-    pub fn lost(&mut self, now: Duration, why: &str) {
-        self.lost_because(now, &why.into());
-    }
-
-    /// The same with the error of the socket as the cause.
-    pub(crate) fn lost_because(&mut self, now: Duration, why: &Reason) {
+    /// Notes that the socket is closed, or was not opened, for this reason: a `&str` or a `String`. Another one is
+    /// requested after a pause.
+    pub fn lost(&mut self, now: Duration, reason: impl Into<Reason>) {
         if self.socket == Socket::Off {
             return;
         }
-        self.disconnect(why);
-        self.why_lost = Some(why.clone());
-        // One that ends as soon as it is of use proves nothing: the next may do the same.
+        let reason = reason.into();
+        self.disconnect(&reason);
+        self.lost_reason = Some(reason);
+        // A connection that ends as soon as it is of use does not count as a success: the next may do the same.
         if self.useful_since.take().is_some_and(|since| since + STEADY <= now) {
             self.failures = 0;
         }
-        let pause = self.dice.pause(self.failures, self.timing.min_pause, self.timing.max_pause);
+        let pause = self.rng.pause(self.failures, self.timing.min_pause, self.timing.max_pause);
         self.failures = self.failures.saturating_add(1);
         self.socket = Socket::Down { retry_at: now + pause };
     }
 
-    /// The server does not let this token in. It is tried again as seldom as a store that is refused, which all of them are.
+    /// Notes that the server refuses the token: all stores are refused, and another connection is requested after
+    /// [`Timing::refused`](super::Timing::refused).
     pub fn refused(&mut self, now: Duration, error: &DustErr) {
         if self.socket == Socket::Off {
             return;
@@ -105,10 +103,10 @@ impl Session {
         self.socket = Socket::Down { retry_at: now + self.timing.refused };
     }
 
-    /// A frame has arrived that is none, for this reason. It is ignored; if it was an op, the hole it leaves is found, and the
-    /// op asked for again. A connection that brings nothing else is given up.
+    /// Ignores a frame that cannot be read, for this reason. If it was an op, the hole that it leaves is found, and the
+    /// op is fetched. A connection is given up after 1,000 such frames.
     pub fn unreadable(&mut self, now: Duration, error: FrameError) {
-        if !self.hear() {
+        if !self.note_arrival() {
             return;
         }
         self.unreadable += 1;
@@ -118,63 +116,67 @@ impl Session {
         }
         if self.unreadable == MAX_UNREADABLE {
             tracing::warn!("the server sends nothing but frames that cannot be read: the connection is given up");
-            self.outputs.push_back(Output::HangUp);
+            self.outputs.push_back(Output::Disconnect);
             self.lost(now, "the server sends frames that cannot be read");
         }
     }
 
-    /// Notes that the server has given a sign of life. Without a socket there is nobody to give one.
-    pub(super) fn hear(&mut self) -> bool {
-        let Socket::Up { unheard, .. } = &mut self.socket else { return false };
-        *unheard = None;
+    /// Ends the wait for a frame, as one has arrived. False without a socket.
+    pub(super) fn note_arrival(&mut self) -> bool {
+        let Socket::Up { silence, .. } = &mut self.socket else { return false };
+        *silence = None;
         true
     }
 
-    /// So many bytes have arrived since the socket was opened, with those of a frame that is not complete. Who tells this before
-    /// each [`wake`](Session::wake) does not lose a connection over a frame that takes longer than the server may be silent.
+    /// Sets the number of bytes that have arrived since the socket was opened, those of an incomplete frame included.
+    /// With this call before each [`wake`](Session::wake), a frame whose transfer takes longer than [`Timing::silence`]
+    /// does not end the connection.
+    ///
+    /// [`Timing::silence`]: super::Timing::silence
     pub fn arrived(&mut self, bytes: u64) {
         self.arrived = bytes;
     }
 
-    /// As [`wake`](Session::wake), of the connection alone.
+    /// As [`wake`](Session::wake), for the connection alone.
     pub(super) fn wake_socket(&mut self, now: Duration) {
         match self.socket {
-            Socket::Down { retry_at } if retry_at <= now => self.dial(),
-            Socket::Up { heartbeat_at, mut unheard } => {
-                let silence = self.timing.silence;
-                if unheard.as_mut().is_some_and(|wait| wait.is_over(now, silence, self.arrived)) {
-                    self.outputs.push_back(Output::HangUp);
+            Socket::Down { retry_at } if retry_at <= now => self.connect(),
+            Socket::Up { heartbeat_at, mut silence } => {
+                let limit = self.timing.silence;
+                if silence.as_mut().is_some_and(|timeout| timeout.is_over(now, limit, self.arrived)) {
+                    self.outputs.push_back(Output::Disconnect);
                     self.lost(now, "the server has gone silent");
                 } else if heartbeat_at <= now {
-                    let unheard = unheard.or(Some(Timeout::new(now, silence, self.arrived)));
-                    self.socket = Socket::Up { heartbeat_at: now + self.timing.heartbeat, unheard };
+                    let silence = silence.or(Some(Timeout::new(now, limit, self.arrived)));
+                    self.socket = Socket::Up { heartbeat_at: now + self.timing.heartbeat, silence };
                     self.send(&Request::Heartbeat, None, 0);
                 } else {
-                    self.socket = Socket::Up { heartbeat_at, unheard };
+                    self.socket = Socket::Up { heartbeat_at, silence };
                 }
             }
             _ => {}
         }
     }
 
-    pub(super) fn dial(&mut self) {
+    fn connect(&mut self) {
         self.socket = Socket::Connecting;
-        self.outputs.push_back(Output::Dial);
+        self.outputs.push_back(Output::Connect);
     }
 
     pub(super) fn is_up(&self) -> bool {
         matches!(self.socket, Socket::Up { .. })
     }
 
-    /// Forgets the connection: what was sent and not answered is unknown, what waits to be sent will not be.
-    pub(super) fn disconnect(&mut self, why: &Reason) {
+    /// Ends the channels with their connection: the outcome of what was sent and is not answered is unknown, and
+    /// commands that do not wait for a connection are answered.
+    fn disconnect(&mut self, reason: &Reason) {
         for store in 0..self.channels.len() {
             self.channels[store].disconnect();
             self.announce(store);
             self.lose_sent(store, Cause::Connection);
             for id in self.commands.queued(store) {
                 if self.commands.get(id).is_some_and(|pending| pending.wait_until.is_none()) {
-                    self.give_up_because(id, why);
+                    self.give_up(id, reason.clone());
                 }
             }
         }

@@ -1,121 +1,144 @@
 //! Joining a store again whose channel is open, and channels that do not answer.
 //!
-//! ```text
-//!            a hole              all that was sent is answered
-//!    Live ─────────► Draining ─────────────────────────────────► Joining ──► CatchingUp ──► Live
-//!      ▲                │  │
-//!      └────────────────┘  └─ no answer for `answer` ──► Closed, and on another socket the second time
-//!        the hole closes
-//! ```
+//! A server that receives a join of a topic that is joined ends the open channel with all messages that the channel has
+//! not read: they are neither applied nor answered, ever. So a store is joined again only when everything that was sent
+//! on its channel is answered, and nothing more is sent until then ([`Stage::Draining`]). Commands wait meanwhile, as
+//! long as the answers to a bounded number of messages and to a join take.
 //!
-//! A server that is asked to join a topic again ends the channel that there is, with all messages that this has not read:
-//! they are neither done nor answered, ever. So a store is joined again only when everything that was sent on its channel is
-//! answered, and nothing more is sent until then. Commands wait meanwhile, as long as the answer to a bounded number of
-//! messages and to a join takes.
+//! The alternative is a second socket that only catches up: then writers do not wait for the answers to others.
+//! Measured with `chaos --beside` (8 writers, 10 HTTP writes a second, 5 ms one way, 2 ms a message):
 //!
-//! The other way is a second socket that does nothing but catch up: writers would not wait for the answers to others. Measured
-//! with `chaos --beside` (8 writers, 10 HTTP writes a second, 5 ms one way, 2 ms a message): a join that waits for nothing gives
-//! a median of 28 ms a write and 47 ms at the 99.9th percentile, this one 37 to 42 ms and 90 to 190 ms; holes are closed after
-//! 23 ms there and 47 to 51 ms here. (A join that overtakes: 18 ms, and 12 of 4,113 writes unknown after 30 s.) A second connection
-//! to open, authorise, keep alive and judge is not worth that.
+//! | | median write | 99.9th percentile | hole filled after |
+//! |---|---|---|---|
+//! | second socket, a join waits for nothing | 28 ms | 47 ms | 23 ms |
+//! | one socket, a join waits for the answers | 37 to 42 ms | 90 to 190 ms | 47 to 51 ms |
+//!
+//! A join that waits for nothing on one socket has a median of 18 ms, and of 4,113 writes the outcome of 12 is unknown
+//! after 30 s. The gain of a second connection is too small for one more to open, authorise, keep alive and supervise.
 
 use std::time::Duration;
 
 use super::cause::Cause;
-use super::channel::Phase;
+use super::phase::{Open, Phase, Stage};
 use super::timeout::Timeout;
+use super::timing::Timing;
 use super::{Output, Session};
 
-/// How often the patience with a catch-up is doubled.
+/// Number of times that the limit of a catch-up is doubled.
 const MAX_DOUBLINGS: u32 = 3;
 
-/// How long a KiB of a message may be under way before an answer is due: what 256 KiB a second take.
+/// Additional time for the answer to a message, for each KiB of it: an upload of 256 KiB a second.
 const UPLOAD_PER_KIB: Duration = Duration::from_millis(4);
+
+impl Timing {
+    /// The wait for the next answer of a channel to which `bytes` bytes were sent, where `arrived` bytes have arrived
+    /// so far.
+    pub(super) fn answer_timeout(&self, now: Duration, bytes: usize, arrived: u64) -> Timeout {
+        let upload = UPLOAD_PER_KIB.saturating_mul(u32::try_from(bytes >> 10).unwrap_or(u32::MAX));
+        Timeout::new(now, self.answer.saturating_add(upload), arrived)
+    }
+}
 
 impl Session {
     /// Joins a store again as soon as everything that was sent on its channel is answered.
     pub(super) fn rejoin(&mut self, store: usize, now: Duration) {
-        let channel = &mut self.channels[store];
-        if let Phase::CatchingUp { join_ref, .. } | Phase::Live { join_ref, .. } = channel.phase {
-            channel.phase = Phase::Draining { join_ref };
-            self.announce(store);
-        }
-        if let Phase::Joining { .. } = self.channels[store].phase {
+        match self.channels[store].phase.stage() {
+            Some(Stage::CatchingUp { .. } | Stage::Live { .. }) => {
+                self.channels[store].phase.set_stage(Stage::Draining);
+                self.announce(store);
+            }
+            Some(Stage::Draining) => {}
             // Nothing is sent before a join is answered.
-            return self.join(store, now);
+            None if matches!(self.channels[store].phase, Phase::Joining { .. }) => return self.join(store, now),
+            None => return,
         }
         self.drain(store, now);
     }
 
-    /// Goes on with a store that waits for the answers of its channel, if they are there.
+    /// Joins a draining store if everything is answered, or makes it live again if the missing ops have arrived.
     pub(super) fn drain(&mut self, store: usize, now: Duration) {
-        let channel = &mut self.channels[store];
-        let Phase::Draining { join_ref } = channel.phase else { return };
+        let channel = &self.channels[store];
+        let Phase::Open(Open { stage: Stage::Draining, unanswered, .. }) = &channel.phase else { return };
         if !channel.has_hole() {
-            // What was missing came by itself.
-            channel.failed_joins = 0;
-            channel.phase = Phase::Live { join_ref, rejoin_at: None };
-            self.announce(store);
+            self.hole_closed(store);
             self.advance_all(store, now);
-        } else if channel.unanswered.settled_at(self.timing.grace).is_some_and(|at| at <= now) {
+        } else if unanswered.settled_at(self.timing.grace).is_some_and(|at| at <= now) {
             self.join(store, now);
         }
     }
 
-    /// Notes that a catch-up goes on.
-    pub(super) fn catch_up_goes_on(&mut self, store: usize, now: Duration) {
+    /// Restarts the wait for the next part of a catch-up, as one has arrived.
+    pub(super) fn catch_up_progressed(&mut self, store: usize, now: Duration) {
         let limit = self.catch_up_limit(store);
-        if let Phase::CatchingUp { wait, .. } = &mut self.channels[store].phase {
-            *wait = Timeout::new(now, limit, self.arrived);
+        if let Phase::Open(Open { stage: Stage::CatchingUp { timeout, .. }, .. }) = &mut self.channels[store].phase {
+            *timeout = Timeout::new(now, limit, self.arrived);
         }
     }
 
-    /// The wait for an answer that a channel gives once it has been sent so many bytes.
-    pub(super) fn answer_wait(&self, now: Duration, bytes: usize) -> Timeout {
-        let upload = UPLOAD_PER_KIB.saturating_mul(u32::try_from(bytes >> 10).unwrap_or(u32::MAX));
-        Timeout::new(now, self.timing.answer.saturating_add(upload), self.arrived)
-    }
-
-    /// How long the catch-up of a store may bring nothing.
+    /// The time in which the next part of a store's catch-up has to arrive.
     pub(super) fn catch_up_limit(&self, store: usize) -> Duration {
-        self.timing.catch_up.saturating_mul(1 << self.channels[store].hangs.min(MAX_DOUBLINGS))
+        self.timing.catch_up.saturating_mul(1 << self.channels[store].failures.timeouts.min(MAX_DOUBLINGS))
     }
 
-    /// What a channel owes for too long.
+    /// The answer of a channel that is overdue, as text.
     pub(super) fn overdue(&mut self, store: usize, now: Duration) -> Option<&'static str> {
-        let (arrived, limit) = (self.arrived, self.catch_up_limit(store));
-        let channel = &mut self.channels[store];
-        let (join, answer) = (self.timing.join, self.timing.answer);
-        let (phase, what, limit) = match &mut channel.phase {
-            Phase::Joining { wait, .. } => (Some(wait), "a join is not answered", join),
-            Phase::CatchingUp { wait, .. } => (Some(wait), "a catch-up brings nothing", limit),
-            _ => (None, "", limit),
-        };
-        let status = channel.status_sent.as_mut().map(|asked| &mut asked.wait);
-        let waits = [
-            (phase, what, limit),
-            (status, "a status is not answered", answer),
-            (channel.unanswered.wait(), "what was sent is not answered", answer),
-        ];
-        let over =
-            |(wait, what, limit): (Option<&mut Timeout>, _, _)| wait?.is_over(now, limit, arrived).then_some(what);
-        waits.into_iter().find_map(over)
+        let arrived = self.arrived;
+        let catch_up_limit = self.catch_up_limit(store);
+        let answer_limit = self.timing.answer;
+        let is_over = |timeout: &mut Timeout, limit| timeout.is_over(now, limit, arrived);
+        match &mut self.channels[store].phase {
+            Phase::Joining { timeout, .. } => is_over(timeout, self.timing.join).then_some("a join is not answered"),
+            Phase::Open(Open { stage, status_request, unanswered, .. }) => {
+                if let Stage::CatchingUp { timeout, .. } = stage
+                    && is_over(timeout, catch_up_limit)
+                {
+                    return Some("a catch-up brings nothing");
+                }
+                if status_request.as_mut().is_some_and(|request| is_over(&mut request.timeout, answer_limit)) {
+                    return Some("a status is not answered");
+                }
+                let is_unanswered = unanswered.timeout().is_some_and(|timeout| is_over(timeout, answer_limit));
+                is_unanswered.then_some("what was sent is not answered")
+            }
+            Phase::Closed { .. } | Phase::Refused { .. } => None,
+        }
     }
 
-    /// A channel does not answer although its socket is open: what was sent is unknown, and the store is joined again. Where
-    /// that has not helped, a new socket is opened, which the other stores of this one have to follow: so the second time, and
-    /// then after twice as many times each.
-    pub(super) fn hung(&mut self, store: usize, now: Duration, what: &'static str) {
+    /// A channel does not answer although its socket is open: the outcome of what was sent is unknown, and the store is
+    /// joined again. After the 2nd, 4th, 8th, … failure in a row a new socket is opened instead, to which the other
+    /// stores move too.
+    pub(super) fn timed_out(&mut self, store: usize, now: Duration, what: &'static str) {
         let channel = &mut self.channels[store];
-        channel.hangs = channel.hangs.saturating_add(1);
-        let (hangs, name) = (channel.hangs, &channel.name);
-        if hangs < 2 || !hangs.is_power_of_two() {
+        let timeouts = channel.failures.timeouts.saturating_add(1);
+        channel.failures.timeouts = timeouts;
+        let name = &channel.name;
+        if timeouts < 2 || !timeouts.is_power_of_two() {
             tracing::warn!(store = %name, what, "a store does not answer: it is joined again");
-            return self.channel_closed(store, now, Cause::Hung);
+            return self.channel_closed(store, now, Cause::TimedOut);
         }
         tracing::warn!(store = %name, what, "a store still does not answer: its connection is given up");
         let why = format!("the store `{name}` does not answer on it: {what}");
-        self.outputs.push_back(Output::HangUp);
-        self.lost(now, &why);
+        self.outputs.push_back(Output::Disconnect);
+        self.lost(now, why);
+    }
+
+    /// As [`wake`](Session::wake), for the channel of one store.
+    pub(super) fn wake_channel(&mut self, store: usize, now: Duration) {
+        if !self.is_up() {
+            return;
+        }
+        if let Some(what) = self.overdue(store, now) {
+            return self.timed_out(store, now, what);
+        }
+        match &self.channels[store].phase {
+            Phase::Closed { join_at: Some(at) } | Phase::Refused { retry_at: at, .. } if *at <= now => {
+                self.join(store, now);
+            }
+            Phase::Open(_) => {
+                self.request_due_status(store, now);
+                self.fill_gaps(store, now);
+            }
+            Phase::Closed { .. } | Phase::Joining { .. } | Phase::Refused { .. } => {}
+        }
     }
 }

@@ -1,48 +1,61 @@
-//! The session: what a realtime client says and believes, without I/O and without a clock.
+//! The session: the protocol of a realtime client, without I/O and without a clock.
 //!
-//! Its driver tells it what happened ([`connected`](Session::connected), [`frame`](Session::frame),
-//! [`lost`](Session::lost), [`command`](Session::command), [`wake`](Session::wake)) and then does what
-//! [`next_output`](Session::next_output) says, in that order, until there is nothing left.
+//! A driver calls the session with each event ([`connected`](Session::connected), [`frame`](Session::frame),
+//! [`lost`](Session::lost), [`command`](Session::command), [`wake`](Session::wake)), and then carries out the outputs
+//! of [`next_output`](Session::next_output), in their order, until there are none.
 //!
-//! # How the mirror stays exact
+//! # An exact mirror
 //!
-//! A store gives its ops the numbers 1, 2, 3, … with no holes. The session hands on the next op and no other: later ones
-//! wait, earlier ones are dropped. A server pushes what is written over WebSockets but not what is written over HTTP, so
+//! A store numbers its ops 1, 2, 3, … without holes. The session delivers the next op and no other: later ones wait,
+//! earlier ones are dropped. A server pushes ops written over WebSockets but not ops written over HTTP. So:
 //!
-//! - a hole in what is pushed means that ops were missed: the session joins again from the last op it has, and the server
-//!   sends the missing ones. It does so when everything that was sent is answered, as a join ends the channel with what the
-//!   server has not read of it (`liveness.rs`);
-//! - where nothing is pushed at all, `status` asks how far the store is: every 5 s, and soon after somebody has written past the
-//!   socket.
+//! - A hole in the pushed ops means that ops were missed. The session joins again from the last op it has, and the
+//!   server sends the missing ones. It first waits until everything that was sent is answered, as a join ends the
+//!   channel with the messages that the server has not read (`liveness.rs`).
+//! - While nothing is pushed, `status` requests the position of the store: every 5 s, and soon after another client has
+//!   written over HTTP.
 //!
-//! A snapshot replaces everything. A store that has fewer ops than the mirror was restored from a backup: everything is
-//! fetched again, aside, and replaces the mirror when it is complete. So is one that was restored and has meanwhile grown beyond
-//! the mirror: on a new connection a join begins one op early, and that op has to have the id of the mirror's last one.
-//! (Where that op is in no log any more, the snapshot that comes in its place replaces the mirror. Only where the mirror itself
-//! comes from a snapshot, and no op has come since, there is nothing to compare, and it is not noticed.)
+//! A snapshot replaces everything. A store with fewer ops than the mirror was restored from a backup: a copy is fetched
+//! from the beginning, and replaces the mirror when it is complete. A restored store that has grown beyond the mirror
+//! is recognised on a new connection: the join begins one op early, and that op must have the id of the mirror's last
+//! op. If that op is no longer in the log, the snapshot that arrives in its place replaces the mirror. If the mirror
+//! itself comes from a snapshot without a later op, there is nothing to compare, and the restore is not recognised
+//! ([`undetected_rewind_limit`](Session::undetected_rewind_limit)).
 //!
-//! # How a write is answered
+//! # The answer of a write
 //!
-//! By its event (which carries its `client_op_id`) or by its reply and an op of that number, whichever comes first: either
-//! way the mirror has it by then. When the connection is lost in between, the catch-up of the next one tells: it contains
-//! the op, or the outcome is unknown, which is [`Timeout`](DustErr::Timeout). No write is sent twice.
+//! The answer is the write's event (which carries its `client_op_id`), or its reply and an op of the same number, if
+//! these arrive earlier: the mirror has the op by then in both cases. After a lost connection the catch-up of the next
+//! one decides: it contains the op, or the outcome is unknown, which is [`Timeout`](DustErr::Timeout). No write is sent
+//! twice.
 //!
-//! # When a channel does not answer
+//! # Phases of a channel
 //!
-//! A join, each part of a catch-up, a `status` and what was sent all have deadlines ([`Timing`]). A store that misses one is
-//! joined again, and the second time the connection is given up. Until it has answered a `status` it is
-//! [`Offline`](StoreState::Offline): its mirror is not taken for one that follows it.
+//! ```text
+//!   Closed ──► Joining ──► CatchingUp ──► Live ──────────┐
+//!     ▲           ▲                         ▲  a hole    ▼
+//!     │           └─────────────────────────┴──────── Draining
+//!     └── crash, close, no answer           hole closes
+//! ```
+//!
+//! `phase.rs` has the whole diagram. A join, each part of a catch-up, a `status` and every message have deadlines
+//! ([`Timing`]). A store that misses one is joined again; the second time the connection is given up. Until the store
+//! has answered a `status` it is [`Offline`](StoreState::Offline): its mirror does not count as current.
 
-mod backoff;
 mod catch_up;
 mod cause;
 mod channel;
 mod command;
 mod commands;
 mod connection;
+mod early_ops;
+mod join;
 mod liveness;
 mod output;
+mod pending;
+mod phase;
 mod refusal;
+mod status;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timeout;
@@ -60,24 +73,25 @@ pub use timing::Timing;
 
 use crate::config::Token;
 use crate::error::{DustErr, Reason};
+use crate::random::{Rng, backoff, share};
 use crate::realtime::MAX_MIRROR;
-use backoff::Rng;
 use cause::Cause;
-use channel::{Channel, Phase};
-use command::Pending;
+use channel::Channel;
 use commands::Commands;
 use connection::Socket;
+use pending::PendingCommand;
+use phase::Phase;
 
-/// How long a connection, or a channel on it, has to be of use before the next attempt is as prompt as the first. A server
-/// that lets everybody in and then breaks off is not to be hammered.
+/// Time for which a connection, or a channel on it, has to be of use before its failure count is reset. A server that
+/// accepts every connection and then closes it is retried with back-off.
 const STEADY: Duration = Duration::from_secs(1);
 
-/// A store of so many leaves takes a millisecond or more to be handed out as a whole.
+/// Number of leaves above which delivering a copy of a store takes a millisecond or more.
 const LARGE_COPY: usize = 10_000;
 
 /// The state machine of one socket and its stores. See the [module](self).
 ///
-/// Times are those of any clock that does not go back, counted from any moment.
+/// Times are durations since any fixed moment, of a clock that never goes back.
 ///
 /// ```
 /// use std::time::Duration;
@@ -85,7 +99,7 @@ const LARGE_COPY: usize = 10_000;
 ///
 /// let mut session = Session::new(Timing::default(), [("acme/main".to_owned(), 0)], 42);
 /// session.start();
-/// assert!(matches!(session.next_output(), Some(Output::Dial)));
+/// assert!(matches!(session.next_output(), Some(Output::Connect)));
 /// session.connected(Duration::ZERO);
 /// let Some(Output::Send(frame)) = session.next_output() else { panic!("it joins") };
 /// assert_eq!(frame, r#"["1","1","store:acme/main","phx_join",{"last_store_seq":0}]"#);
@@ -97,33 +111,33 @@ pub struct Session {
     socket: Socket,
     /// Connections that failed since the last one that was of use.
     failures: u32,
-    /// Since when this connection is of use: a store is up to date.
+    /// The time since which this connection is of use: a store is up to date.
     useful_since: Option<Duration>,
-    /// How many bytes have arrived on this connection.
+    /// Bytes that have arrived on this connection.
     arrived: u64,
     /// Frames of this connection that could not be read.
     unreadable: u32,
-    /// What no log and no error is to show, although a server may repeat it.
+    /// The token, which is removed from logs and errors in case a server repeats it.
     secret: Option<Token>,
     channels: Vec<Channel>,
     commands: Commands,
     next_reference: u64,
     /// The number of the next op. With the prefix it is the op's id.
     next_op: u64,
-    /// What the ids of this session's ops begin with: unlike any other session's.
+    /// The prefix of the ids of this session's ops, which differs from that of any other session.
     op_prefix: String,
-    dice: Rng,
+    rng: Rng,
     outputs: VecDeque<Output>,
-    /// Why there is no connection, if there was an attempt.
-    why_lost: Option<Reason>,
+    /// The reason for which the last connection was lost or not opened.
+    lost_reason: Option<Reason>,
 }
 
 impl Session {
-    /// A session over stores, each with the `store_seq` that its mirror has already. `seed` has to differ between sessions:
+    /// Creates a session over stores, each with the `store_seq` of its mirror. `seed` has to differ between sessions:
     /// the ids of their ops come from it.
     pub fn new(timing: Timing, stores: impl IntoIterator<Item = (String, u64)>, seed: u64) -> Session {
-        let mut dice = Rng::new(seed);
-        let op_prefix = format!("{:016x}-", dice.roll());
+        let rng = Rng::new(seed);
+        let op_prefix = format!("{:016x}-", rng.next_u64());
         let channels: Vec<Channel> = stores.into_iter().map(|(name, seq)| Channel::new(name, seq)).collect();
         Session {
             timing,
@@ -139,13 +153,13 @@ impl Session {
             next_reference: 1,
             next_op: 1,
             op_prefix,
-            dice,
+            rng,
             outputs: VecDeque::new(),
-            why_lost: None,
+            lost_reason: None,
         }
     }
 
-    /// Tells the `client_op_id` of a mirror's last op, where that is known: the first join compares it with the store's.
+    /// Sets the `client_op_id` of a mirror's last op, if it is known. The first join compares it with the store's.
     pub fn with_last_op(mut self, store: StoreId, id: Option<Arc<str>>) -> Session {
         if let Some(channel) = self.channels.get_mut(store.0) {
             channel.last_id = id;
@@ -153,36 +167,37 @@ impl Session {
         self
     }
 
-    /// Sets how large a mirror may become, in bytes of its paths and values: [`MAX_MIRROR`] by default. The session looks at
-    /// the mirrors that it makes itself; who owns the others [refuses](Session::refuse) what does not fit.
+    /// Sets the maximum size of a mirror, in bytes of its paths and values (default: [`MAX_MIRROR`]). The session
+    /// checks the copies that it makes itself; the owner of the other mirrors [refuses](Session::refuse) what does not
+    /// fit.
     pub fn with_max_mirror(mut self, bytes: usize) -> Session {
         self.max_mirror = bytes;
         self
     }
 
-    /// What is to be done next; `None` until the next input.
+    /// The next action for the driver; `None` until the next input.
     pub fn next_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// Whether every write that was sent has been answered.
+    /// True if every command is answered.
     pub fn is_quiet(&self) -> bool {
         self.commands.is_empty()
     }
 
-    /// Whether the session is ready for more [commands](Session::command). It takes those that it is given all the same; but
-    /// a driver that leaves them where they come from, until this is true again, makes the callers wait and not the memory grow.
+    /// True if the session has room for more [commands](Session::command). It accepts commands without room as well; a
+    /// driver that leaves them in their queue until there is room bounds the memory.
     ///
-    /// Of one store at most 64 commands, or 4 MiB of frames, are sent and not answered. The next ones wait in the order they
-    /// were given, and there is room until 1,024 of them wait. Without a connection there is always room, as what does not wait
-    /// for one is answered at once.
+    /// At most 64 commands of a store, or 4 MiB of frames, are sent and not answered. Further ones wait in their order,
+    /// and there is room until 1,024 of them wait. Without a connection there is always room, as a command that does
+    /// not wait for one is answered at once.
     pub fn has_room(&self) -> bool {
         !self.is_up() || self.commands.has_room()
     }
 
-    /// A text frame has arrived.
+    /// Processes a text frame that has arrived.
     pub fn frame(&mut self, now: Duration, text: &str) {
-        if !self.hear() {
+        if !self.note_arrival() {
             return;
         }
         let incoming = match Incoming::decode(text) {
@@ -190,11 +205,14 @@ impl Session {
             Err(error) => return self.unreadable_frame(now, text.as_bytes(), error),
         };
         let Some(store) = self.channels.iter().position(|channel| channel.topic == incoming.topic) else { return };
+        let phase = &self.channels[store].phase;
+        // Frames of an earlier join are ignored; live events belong to no join.
         let join_ref = incoming.join_ref.as_deref();
-        // What belongs to an earlier join says nothing about this one; live events belong to none.
-        let is_current = join_ref.is_some_and(|join_ref| self.channels[store].join_ref_is(join_ref));
+        let is_current =
+            join_ref.is_some_and(|text| phase.join_ref().is_some_and(|current| text.parse() == Ok(current)));
+        let is_refused = matches!(phase, Phase::Refused { .. });
         if is_current && matches!(incoming.message, Message::Event(_) | Message::Snapshot(_)) {
-            self.catch_up_goes_on(store, now);
+            self.catch_up_progressed(store, now);
         }
         match incoming.message {
             Message::Reply { reference, outcome } => {
@@ -202,8 +220,8 @@ impl Session {
                     self.reply(store, now, reference, outcome);
                 }
             }
-            // What is refused is fetched when it is not refused any more.
-            Message::Event(_) if matches!(self.channels[store].phase, Phase::Refused { .. }) => {}
+            // The ops of a refused store are fetched when it is joined again.
+            Message::Event(_) if is_refused => {}
             Message::Event(op) if join_ref.is_none() || is_current => self.receive(store, now, op),
             Message::Snapshot(snapshot) if is_current => self.replace(store, now, snapshot),
             Message::CaughtUp if is_current => self.caught_up(store, now),
@@ -213,25 +231,26 @@ impl Session {
         }
     }
 
-    /// Whether a store is being fetched again, aside, and has become so large that the end of it takes a while.
+    /// True if the copy of a store that is fetched again is so large that its delivery takes a millisecond or more.
     pub(in crate::realtime) fn has_large_copy(&self) -> bool {
         self.channels.iter().any(|channel| channel.resync.as_ref().is_some_and(|copy| copy.len() > LARGE_COPY))
     }
 
-    /// Keeps a token out of logs and errors, should a server repeat it.
+    /// Sets the token that is removed from logs and errors, in case a server repeats it.
     pub(in crate::realtime) fn keep_secret(&mut self, token: Token) {
         self.secret = Some(token);
     }
 
-    /// Up to which op a store can be restored from a backup, and grow again beyond its mirror, without this session noticing:
-    /// that of a mirror whose last op has no id to compare, because it came with a snapshot. 0 where everything is noticed.
+    /// The last op through which a store can be restored from a backup, and grow beyond its mirror, without being
+    /// recognised: the last op of a mirror that came with a snapshot and so has no id to compare. 0 if every restore is
+    /// recognised.
     pub fn undetected_rewind_limit(&self, store: StoreId) -> u64 {
         self.channels.get(store.0).map_or(0, Channel::undetected_rewind_limit)
     }
 
     #[cfg(test)]
     fn early_bytes(&self) -> usize {
-        self.channels.iter().map(Channel::waiting_bytes).sum()
+        self.channels.iter().map(|channel| channel.early.counted_bytes()).sum()
     }
 
     fn hide(&self, text: String) -> String {
@@ -241,14 +260,14 @@ impl Session {
         }
     }
 
-    /// Asks for something. It is answered by an [`Output::Answer`] with the same id, before its deadline has passed.
+    /// Accepts a command. It is answered by an [`Output::Answer`] with the same id, before its deadline has passed.
     pub fn command(&mut self, now: Duration, id: CommandId, command: Command) {
         self.command_since(now, now, id, command);
     }
 
-    /// As [`command`](Session::command), for a caller that has waited since an earlier time, from which the deadline counts.
+    /// As [`command`](Session::command), with a deadline that counts from the earlier time `since`.
     pub fn command_since(&mut self, now: Duration, since: Duration, id: CommandId, command: Command) {
-        let Command { store, work, wait } = command;
+        let Command { store, kind, wait } = command;
         let wait_until = (!wait.is_zero()).then(|| since.saturating_add(wait));
         if store.0 >= self.channels.len() {
             let unknown = DustErr::NotFound { what: format!("the store number {} of this client", store.0) };
@@ -257,11 +276,12 @@ impl Session {
         }
         let op = self.next_op;
         self.next_op += 1;
-        if let CommandKind::CatchUp(through) = work {
-            self.channels[store.0].know(through, now);
+        if let CommandKind::CatchUp(through) = kind {
+            self.channels[store.0].expect_op(through, now);
         }
-        let (stage, deadline) = (work.first_stage(), since.saturating_add(self.timing.deadline));
-        let pending = Pending { store: store.0, work, wait_until, op, deadline, stage };
+        let state = kind.initial_state();
+        let deadline = since.saturating_add(self.timing.deadline);
+        let pending = PendingCommand { store: store.0, kind, wait_until, op, deadline, state };
         if deadline < now {
             return self.give_up_unsent(id, pending);
         }
@@ -269,15 +289,15 @@ impl Session {
         self.fill_gaps(store.0, now);
     }
 
-    /// A store is known to have this op, by a way that the server does not tell of.
-    pub fn know(&mut self, now: Duration, store: StoreId, seq: u64) {
+    /// Notes that a store has the op `seq`, which the server does not push.
+    pub fn advance_known_seq(&mut self, now: Duration, store: StoreId, seq: u64) {
         if store.0 < self.channels.len() {
-            self.channels[store.0].know(seq, now);
+            self.channels[store.0].expect_op(seq, now);
             self.fill_gaps(store.0, now);
         }
     }
 
-    /// Time has passed: due at [`next_wake`](Session::next_wake), harmless at any other time.
+    /// Does what is due by time. Called at [`next_wake`](Session::next_wake); harmless at any other time.
     pub fn wake(&mut self, now: Duration) {
         self.wake_socket(now);
         for store in 0..self.channels.len() {
@@ -286,21 +306,22 @@ impl Session {
         self.give_up_late(now);
     }
 
-    /// When [`wake`](Session::wake) is due; `None` when only something from outside can change anything.
+    /// The time at which [`wake`](Session::wake) is due; `None` if only another input changes anything.
     pub fn next_wake(&self) -> Option<Duration> {
         let socket = match self.socket {
             Socket::Down { retry_at } => Some(retry_at),
-            Socket::Up { heartbeat_at, unheard } => {
-                Some(unheard.map_or(heartbeat_at, |wait| wait.look_at().min(heartbeat_at)))
+            Socket::Up { heartbeat_at, silence } => {
+                Some(silence.map_or(heartbeat_at, |timeout| timeout.check_at().min(heartbeat_at)))
             }
             Socket::Off | Socket::Connecting => None,
         };
-        let up = matches!(self.socket, Socket::Up { .. });
-        let channels = self.channels.iter().filter(|_| up).filter_map(|channel| channel.next_wake(self.timing.grace));
+        let is_up = self.is_up();
+        let channels =
+            self.channels.iter().filter(|_| is_up).filter_map(|channel| channel.next_wake(self.timing.grace));
         socket.into_iter().chain(channels).chain(self.commands.next_due()).min()
     }
 
-    /// Sends a request on the channel of a store; its reference.
+    /// Sends a request on the channel of a store, and returns its reference.
     fn send(&mut self, request: &Request<'_>, join_ref: Option<u64>, store: usize) -> Option<u64> {
         let reference = self.next_reference;
         let topic = self.channels.get(store).map_or("phoenix", |channel| channel.topic.as_str());
@@ -310,28 +331,39 @@ impl Session {
                 self.outputs.push_back(Output::Send(frame));
                 Some(reference)
             }
-            // Only writes can be refused, and they are checked where they are sent.
+            // Only the encoding of a write can fail, and `command.rs` encodes writes.
             Err(_) => None,
         }
     }
 
     fn reply(&mut self, store: usize, now: Duration, reference: u64, outcome: Result<Response<'_>, Refusal>) {
         let outcome = outcome.map_err(|refusal| refusal.map(|text| self.hide(text)));
-        let channel = &self.channels[store];
-        if matches!(channel.phase, Phase::Joining { join_ref, .. } if join_ref == reference) {
-            self.join_answered(store, now, outcome);
-            return;
+        let mut is_status = false;
+        match &mut self.channels[store].phase {
+            Phase::Joining { join_ref, .. } if *join_ref == reference => {
+                return self.join_answered(store, now, outcome);
+            }
+            Phase::Open(open) => {
+                open.unanswered.answered(reference, |bytes| self.timing.answer_timeout(now, bytes, self.arrived));
+                is_status = open.status_request.as_ref().is_some_and(|request| request.reference == reference);
+            }
+            Phase::Closed { .. } | Phase::Joining { .. } | Phase::Refused { .. } => {}
         }
-        let mut unanswered = std::mem::take(&mut self.channels[store].unanswered);
-        unanswered.answered(reference, |bytes| self.answer_wait(now, bytes));
-        let channel = &mut self.channels[store];
-        channel.unanswered = unanswered;
-        if channel.status_sent.as_ref().is_some_and(|asked| asked.reference == reference) {
+        if is_status {
             self.status_answered(store, now, outcome);
         } else if let Some(id) = self.commands.by_reference(reference) {
-            self.write_answered(store, now, id, outcome);
+            self.command_answered(store, now, id, outcome);
         }
         self.drain(store, now);
         self.advance_all(store, now);
+    }
+}
+
+impl Rng {
+    /// A pause after this number of failures: the back-off from `min` to `max`, of which the second half is random, so
+    /// that clients do not return at the same moment.
+    fn pause(&self, failures: u32, min: Duration, max: Duration) -> Duration {
+        let half = backoff(failures, min, max) / 2;
+        half + share(self.next_u64(), half)
     }
 }

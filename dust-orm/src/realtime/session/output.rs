@@ -1,3 +1,5 @@
+//! Outputs of a session.
+
 use std::time::Duration;
 
 use dust_protocol::channel::{Permissions, Written};
@@ -6,58 +8,58 @@ use dust_protocol::{CommittedOp, PackedLeaves};
 use super::CommandId;
 use crate::error::DustErr;
 
-/// A store of a session, by its place in the list the session was made with.
+/// A store of a session: its index in the list of stores given to [`Session::new`](super::Session::new).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StoreId(pub usize);
 
-/// What a session wants done.
+/// An action that a session requests from its driver.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Output {
-    /// Open a socket; then [`connected`](super::Session::connected) or [`lost`](super::Session::lost).
-    Dial,
+    /// Open a socket, then call [`connected`](super::Session::connected) or [`lost`](super::Session::lost).
+    Connect,
     /// Send a text frame.
     Send(String),
-    /// Close the socket, without telling the session.
-    HangUp,
-    /// The next ops of a store, in order and without a hole.
+    /// Close the socket, without a call of [`lost`](super::Session::lost).
+    Disconnect,
+    /// Apply the next ops of a store, in order and without a hole.
     Apply {
         /// The store.
         store: StoreId,
-        /// At least one.
+        /// At least one op.
         ops: Vec<CommittedOp>,
     },
-    /// A store as a whole, in place of everything that was known of it.
+    /// Replace the whole mirror of a store.
     Replace {
         /// The store.
         store: StoreId,
-        /// The `store_seq` it speaks for.
+        /// The `store_seq` of the new content.
         seq: u64,
-        /// Up to which `store_seq` the revisions may be too high; 0 when all are exact.
+        /// The last `store_seq` through which revisions may be too high; 0 if all are exact.
         inexact_through: u64,
         /// The leaves.
         leaves: PackedLeaves,
-        /// Whether the store went back, or may have: the numbers of its ops mean other ops than before.
+        /// True if the store went back, or may have: the numbers of its ops mean other ops than before.
         is_rewound: bool,
     },
-    /// The answer to a command. What it tells of has been handed out before.
+    /// Answer a command. The ops that the answer names were applied before.
     Answer {
         /// The command.
         id: CommandId,
-        /// What was written, or why not.
+        /// The result of the write, or its error.
         result: Result<Written, DustErr>,
     },
-    /// A store has told how far it is.
-    Stands {
+    /// Note the position of a store as the server answered it.
+    Position {
         /// The store.
         store: StoreId,
-        /// Its last op when it answered.
+        /// The last op of the store at the time of the answer.
         seq: u64,
-        /// When it was asked. A later op that was known of before then is in a log that is gone: that of the store before it
+        /// The time of the request. An op that was known before it and is later than `seq` no longer exists: the store
         /// was restored from a backup.
-        asked: Duration,
+        requested_at: Duration,
     },
-    /// A store is in another state than before.
+    /// Note the new state of a store.
     State {
         /// The store.
         store: StoreId,
@@ -66,35 +68,38 @@ pub enum Output {
     },
 }
 
-/// How a store's mirror stands to the server.
+/// The relation of a store's mirror to the server.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum StoreState {
-    /// The client is not enabled: there is no connection, and none is tried.
+    /// The client is not enabled: there is no connection, and none is opened.
     Dormant,
-    /// There is no connection, or the server does not answer for the store on it; the mirror is what it was.
+    /// There is no connection, or the server does not answer for the store; the mirror keeps its content.
     #[default]
     Offline,
-    /// The ops that were missed are on their way.
+    /// The missed ops are being fetched.
     CatchingUp,
-    /// The mirror is up to date, or behind by what is on its way.
+    /// The mirror is up to date, except for ops in transit.
     Live {
-        /// What the token may do.
+        /// The permissions of the token.
         permissions: Permissions,
     },
-    /// The server refuses the store to this token, or the token altogether (it is wrong, expired or revoked), or crashes over
-    /// an op that it was to send. It is asked again every 30 s. Or what the store holds is too large for a mirror or for a frame:
-    /// then it is asked again after pauses that double, up to 4 minutes for a mirror and up to an hour for a frame.
+    /// The store is not followed, for this reason.
+    ///
+    /// - The server refuses the store to this token, or the token itself (it is wrong, expired or revoked), or it
+    ///   crashes at an op. The store is joined again every 30 s.
+    /// - The content is too large for a mirror or for a frame. The store is joined again after 30 s, then after pauses
+    ///   that double, up to 4 minutes for a mirror and about an hour for a frame.
     Refused(DustErr),
 }
 
 impl StoreState {
-    /// Whether the mirror follows the store.
+    /// True if the mirror follows the store.
     pub fn is_live(&self) -> bool {
         matches!(self, StoreState::Live { .. })
     }
 
-    /// Whether the two are the same kind of state.
+    /// True if both are the same kind of state.
     pub(super) fn is_same(&self, other: &StoreState) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }

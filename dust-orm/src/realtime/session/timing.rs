@@ -1,39 +1,49 @@
-//! How long is waited for what.
+//! Timeouts and intervals of a session.
 
 use std::time::Duration;
 
-/// How patient a session is. The defaults are right for a Dust server.
+/// Timeouts and intervals of a session. The defaults suit a Dust server.
+///
+/// ```
+/// use std::time::Duration;
+/// use dust_orm::realtime::Timing;
+///
+/// let mut timing = Timing::default();
+/// timing.deadline = Duration::from_secs(5);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Timing {
-    /// How often a sign of life is sent: 30 s. A server closes a socket that is silent for 60 s.
+    /// Interval of heartbeats (default: 30 s). A server closes a socket that is silent for 60 s.
     pub heartbeat: Duration,
-    /// How long the server may be silent after it: 10 s.
+    /// Time in which a frame has to arrive after a heartbeat (default: 10 s). Then the connection is given up.
     pub silence: Duration,
-    /// How often a store is asked how far it is while nothing is written past the socket: 5 s.
+    /// Interval at which a store's position is requested (default: 5 s), which finds ops that are not pushed.
     pub status: Duration,
-    /// How soon it is asked after ops were missed that somebody wrote over HTTP: 250 ms, doubled with each answer that
-    /// tells of none, up to [`status`](Timing::status).
+    /// Interval of these requests after ops were missed that another client wrote over HTTP (default: 250 ms). Doubles
+    /// with each answer without a missed op, up to [`status`](Timing::status).
     pub status_soon: Duration,
-    /// The pause before the first reconnection, doubled for each further one: 10 ms.
+    /// Pause before the first reconnection (default: 10 ms). Doubles with each further one.
     pub min_pause: Duration,
-    /// The longest pause: 5 s.
+    /// The longest pause before a reconnection (default: 5 s).
     pub max_pause: Duration,
-    /// How long a command may take: 30 s.
+    /// Time in which a command is answered (default: 30 s).
     pub deadline: Duration,
-    /// How long a store may be known to be ahead before it is joined again: 250 ms.
+    /// Time in which an op that the store is known to have may arrive by itself (default: 250 ms). Then the store is
+    /// joined again.
     pub grace: Duration,
-    /// How long a write that was cut off may still turn up after the next catch-up: 2 s.
+    /// Time after the next catch-up in which a write without an answer may still appear in the store (default: 2 s).
+    /// Then its outcome is unknown.
     pub lost_grace: Duration,
-    /// How long the answer to a join may take: 10 s.
+    /// Time in which a join is answered (default: 10 s).
     pub join: Duration,
-    /// How long a channel may leave what was sent on it unanswered: 10 s since its last answer. Then the store is joined
-    /// again, and on another socket where that does not help.
+    /// Time since its last answer in which a channel answers a message (default: 10 s). Then the store is joined again,
+    /// and on another socket if that does not help.
     pub answer: Duration,
-    /// How long a catch-up may bring nothing: 10 s, twice as long after each time that it did, up to eight times. Then the
-    /// store is joined again, as where an answer does not come.
+    /// Time in which the next part of a catch-up arrives (default: 10 s). Doubles with each failure, up to 80 s. Then
+    /// the store is joined again, as after an answer that does not arrive.
     pub catch_up: Duration,
-    /// How long a refused store is left alone before it is tried again: 30 s.
+    /// Pause before a refused store is joined again (default: 30 s).
     pub refused: Duration,
 }
 

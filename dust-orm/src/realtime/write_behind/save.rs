@@ -1,4 +1,4 @@
-//! Writing to a cache what it lacks, in transactions of bounded size.
+//! Writing missing changes to a cache, in transactions of bounded size.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -52,7 +52,7 @@ impl From<DustErr> for Stop {
 
 /// Another client that has not finished its save.
 struct Rival {
-    /// Its last mark, and since when that is the last one.
+    /// Its last mark, and the time at which this client first saw it.
     mark: Option<(Arc<str>, Instant)>,
     /// The time to wait for the next mark. It grows with every save that a rival took over, so that of two slow clients
     /// one comes to the end.
@@ -72,7 +72,7 @@ impl Rival {
 }
 
 impl CacheTarget {
-    /// Writes what the cache of a store lacks.
+    /// Writes the changes that the cache of a store lacks.
     pub(super) async fn flush(&self, store: &StoreShared) -> Result<(), DustErr> {
         let Some(mut unsaved) = store.take_unsaved() else { return Ok(()) };
         let mut rival = Rival { mark: None, patience: PATIENCE };
@@ -134,7 +134,7 @@ impl CacheTarget {
 
 /// A save under way: its present transaction.
 struct Save<'s> {
-    place: &'s CacheTarget,
+    target: &'s CacheTarget,
     store: &'s StoreShared,
     write: Box<dyn CacheWrite>,
     /// The cursor of the leaves once all of them are written.
@@ -145,28 +145,28 @@ struct Save<'s> {
 }
 
 impl<'s> Save<'s> {
-    async fn begin(place: &'s CacheTarget, store: &'s StoreShared, unsaved: &Unsaved) -> Result<Save<'s>, Stop> {
+    async fn begin(target: &'s CacheTarget, store: &'s StoreShared, unsaved: &Unsaved) -> Result<Save<'s>, Stop> {
         let cursor = Cursor {
-            server: place.server.clone(),
+            server: target.server.clone(),
             seq: unsaved.seq,
             last_op_id: unsaved.last_op_id.clone(),
             inexact_through: unsaved.inexact_through,
             unfinished: None,
         };
-        Save::transaction(place, store, cursor).await
+        Save::transaction(target, store, cursor).await
     }
 
     /// Begins a transaction of a save.
-    async fn transaction(place: &'s CacheTarget, store: &'s StoreShared, cursor: Cursor) -> Result<Save<'s>, Stop> {
-        let write = in_time(WRITING, place.cache.write(&store.name)).await?;
-        Ok(Save { place, store, write, cursor, began: Instant::now(), leaves: 0, bytes: 0 })
+    async fn transaction(target: &'s CacheTarget, store: &'s StoreShared, cursor: Cursor) -> Result<Save<'s>, Stop> {
+        let write = in_time(WRITING, target.cache.write(&store.name)).await?;
+        Ok(Save { target, store, write, cursor, began: Instant::now(), leaves: 0, bytes: 0 })
     }
 
-    /// Writes the whole mirror, piece by piece, and then what has changed meanwhile: what is committed last is as of
-    /// one op although the mirror was never held still.
+    /// Writes the whole mirror in chunks, and then the changes since: the last commit is the state at one op, although
+    /// the mirror was never locked for the whole time.
     async fn rewrite(mut self, unsaved: &mut Unsaved) -> Result<Saved, Stop> {
         if let What::Changes(_) = unsaved.what {
-            // If it fails half-way: what is not written yet when it changes is not noted.
+            // For a failure before the end: changes of leaves that are not written yet are not in the journal.
             unsaved.what = What::Whole { is_rewound: false };
         }
         let store = self.store;
@@ -226,14 +226,15 @@ impl<'s> Save<'s> {
         Ok(self)
     }
 
-    /// Commits what is written as unfinished, lets others write, and goes on unless one of them wrote to this store.
+    /// Commits the leaves so far as unfinished, lets other users of the database write, and begins the next
+    /// transaction. Fails if another client wrote to this store meanwhile.
     async fn next_transaction(self) -> Result<Save<'s>, Stop> {
-        let Save { place, store, write, cursor, began, .. } = self;
-        let mark = place.next_mark();
+        let Save { target, store, write, cursor, began, .. } = self;
+        let mark = target.next_mark();
         store.set_saved(None);
         in_time(WRITING, write.commit(Cursor { unfinished: Some(Arc::clone(&mark)), ..cursor.clone() })).await?;
         sleep((began.elapsed() / 2).clamp(MIN_PAUSE, MAX_PAUSE)).await;
-        let mut next = Save::transaction(place, store, cursor).await?;
+        let mut next = Save::transaction(target, store, cursor).await?;
         let kept = in_time(WRITING, next.write.cursor()).await?;
         if kept.and_then(|kept| kept.unfinished).is_none_or(|last| last != mark) {
             return Err(Stop::TakenOver);

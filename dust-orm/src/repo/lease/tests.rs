@@ -11,20 +11,20 @@ use futures_util::future::join;
 use super::*;
 use crate::entity::prelude::*;
 use crate::repo::BatchEntry;
+use crate::runtime::manual::ManualRuntime;
 use crate::tests_cfg::{link, page};
 use crate::transport::{EmbeddedTransport, Receipt, Transport};
-use crate::world::manual::ManualWorld;
 
 const TTL: Duration = Duration::from_secs(1);
 
 struct Bench {
-    world: Arc<ManualWorld>,
+    world: Arc<ManualRuntime>,
     store: Store,
     repo: DustRepo,
 }
 
 fn bench() -> Bench {
-    let world = ManualWorld::new();
+    let world = ManualRuntime::new();
     let clock: Arc<dust_store::ManualClock> = Arc::clone(&world.clock);
     let store = Store::builder().clock(clock).in_memory().unwrap();
     Bench { world, repo: DustRepo::with_store(store.clone()), store }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::world::{RealWorld, Runtime};
+use crate::runtime::{Runtime, SystemRuntime};
 
 /// The default ttl of the lease.
 const LEASE_TTL: Duration = Duration::from_secs(30);
@@ -64,7 +64,7 @@ impl<T> FlightOptions<T> {
             on_unavailable: OnUnavailable::default(),
             allow_stale: true,
             holder: None,
-            world: Arc::new(RealWorld::new()),
+            world: Arc::new(SystemRuntime::new()),
         }
     }
 

@@ -10,20 +10,20 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::repo::Lease;
-use crate::world::Runtime;
-use crate::world::manual::ManualWorld;
+use crate::runtime::Runtime;
+use crate::runtime::manual::ManualRuntime;
 
 const TTL: Duration = Duration::from_secs(1);
 
 struct Bench {
-    world: Arc<ManualWorld>,
+    world: Arc<ManualRuntime>,
     store: Store,
     repo: DustRepo,
     runs: Arc<AtomicUsize>,
 }
 
 fn bench() -> Bench {
-    let world = ManualWorld::new();
+    let world = ManualRuntime::new();
     let clock: Arc<dust_store::ManualClock> = Arc::clone(&world.clock);
     let store = Store::builder().clock(clock).in_memory().unwrap();
     Bench { world, repo: DustRepo::with_store(store.clone()), store, runs: Arc::default() }

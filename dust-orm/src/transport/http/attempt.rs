@@ -14,7 +14,7 @@ use reqwest::{Client, Url};
 use super::body::{Progress, WatchedBody};
 use super::request::Request;
 use crate::error::{Reason, wrong_scheme_hint};
-use crate::world::Runtime;
+use crate::runtime::Runtime;
 
 /// The way out for a caller without a tokio runtime.
 const NO_RUNTIME: &str = "it needs a tokio runtime: call it inside of `#[tokio::main]` or `Runtime::block_on`";

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::world::Runtime;
+use crate::runtime::Runtime;
 
 const WAITING: u64 = 0;
 const GIVEN_UP: u64 = 1;
@@ -108,7 +108,7 @@ impl Body for WatchedBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::RealWorld;
+    use crate::runtime::SystemRuntime;
 
     async fn frame(body: &mut WatchedBody) -> Option<Result<Bytes, GivenUp>> {
         let frame = std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
@@ -116,19 +116,19 @@ mod tests {
     }
 
     fn watched() -> (WatchedBody, Progress) {
-        let progress = Progress::new(Arc::new(RealWorld::new()));
+        let progress = Progress::new(Arc::new(SystemRuntime::new()));
         (WatchedBody::new(Some(Bytes::from_static(b"1")), progress.clone()), progress)
     }
 
     #[tokio::test]
     async fn a_request_without_a_body_begins_when_its_head_is_written() {
-        let progress = Progress::new(Arc::new(RealWorld::new()));
+        let progress = Progress::new(Arc::new(SystemRuntime::new()));
         let body = WatchedBody::new(None, progress.clone());
         assert_eq!((body.size_hint().exact(), progress.begun()), (Some(0), None));
         assert!(body.is_end_stream());
         assert!(progress.begun().is_some() && !progress.give_up());
 
-        let progress = Progress::new(Arc::new(RealWorld::new()));
+        let progress = Progress::new(Arc::new(SystemRuntime::new()));
         let mut body = WatchedBody::new(None, progress.clone());
         assert!(progress.give_up());
         assert!(!body.is_end_stream() && body.size_hint().exact().is_none());

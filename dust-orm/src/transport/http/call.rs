@@ -14,12 +14,13 @@ use super::request::Request;
 use super::trace::Trace;
 use crate::error::http::{Call, Refusal, parse_retry_after};
 use crate::error::{DustErr, Reason};
-use crate::world::jitter;
+use crate::random::backoff;
+use crate::runtime::jitter;
 
 /// What is added to a pause that the server asks for, at the most, so that those who wait do not all come back at once.
 const RATE_LIMIT_JITTER: Duration = Duration::from_millis(500);
 
-/// A moment of the [`Runtime`](crate::world::Runtime)'s time.
+/// A moment of the [`Runtime`](crate::runtime::Runtime)'s time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline(Duration);
 
@@ -145,8 +146,7 @@ impl HttpTransport {
                 RetryDecision::Retry(_) if tries >= policy.max_tries => return Err(error),
                 RetryDecision::Retry(cost) if !self.budget.pay(cost) => return Err(error),
                 RetryDecision::Retry(_) => {
-                    let most = policy.base_delay.saturating_mul(1_u32.checked_shl(tries - 1).unwrap_or(u32::MAX));
-                    jitter(&*self.world, most.min(policy.max_delay))
+                    jitter(&*self.world, backoff(tries - 1, policy.base_delay, policy.max_delay))
                 }
             };
             if self.world.now().saturating_add(pause) >= deadline {

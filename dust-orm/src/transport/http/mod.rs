@@ -30,7 +30,7 @@ use crate::error::DustErr;
 use crate::error::http::{About, Call, Operation};
 #[cfg(feature = "realtime")]
 use crate::realtime::StoreRegistration;
-use crate::world::{RealWorld, Runtime};
+use crate::runtime::{Runtime, SystemRuntime};
 use budget::Budget;
 use call::Begun;
 use clients::Clients;
@@ -122,7 +122,7 @@ impl HttpTransport {
     /// # Ok::<(), dust_orm::DustErr>(())
     /// ```
     pub fn new(config: DustConfig) -> Result<HttpTransport, DustErr> {
-        HttpTransport::in_world(config, Arc::new(RealWorld::new()))
+        HttpTransport::in_world(config, Arc::new(SystemRuntime::new()))
     }
 
     fn in_world(config: DustConfig, world: Arc<dyn Runtime>) -> Result<HttpTransport, DustErr> {

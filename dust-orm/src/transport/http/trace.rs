@@ -6,7 +6,7 @@ use super::request::Request;
 use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::error::http::{About, Call};
-use crate::world::Runtime;
+use crate::runtime::Runtime;
 
 /// A call under way. Its event is sent when it ends, be it that its future is dropped.
 pub(super) struct Trace<'a> {

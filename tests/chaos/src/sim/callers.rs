@@ -83,15 +83,15 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn ask(&mut self, caller: usize, store: usize, work: CommandKind) -> Checked {
+    pub(super) fn ask(&mut self, caller: usize, store: usize, kind: CommandKind) -> Checked {
         let client = self.callers[caller].client;
         let index = self.calls.len();
-        self.tell(|| format!("caller {caller} asks client {client}, s{store}: call {index}: {work:?}"));
-        let target = match &work {
+        self.tell(|| format!("caller {caller} asks client {client}, s{store}: call {index}: {kind:?}"));
+        let target = match &kind {
             CommandKind::Write(write) => Some((write.path.clone(), write.op.kind(), write.fence.clone())),
             _ => None,
         };
-        let plain = match &work {
+        let plain = match &kind {
             CommandKind::Write(write) if write.fence.is_none() && matches!(write.op, Op::Set(_) | Op::Delete) => {
                 Some(write.clone())
             }
@@ -110,7 +110,7 @@ impl World {
             target,
             plain,
             // An answer to this has to be about what was there when it was asked.
-            since: match work {
+            since: match kind {
                 CommandKind::CatchUp(seq) => seq,
                 _ => self.server.stores[store].ledger.seq(),
             },
@@ -120,11 +120,11 @@ impl World {
             found_era: 0,
         });
         self.callers[caller].waits_for = Some(index);
-        if let (CommandKind::Write(write), true) = (&work, self.mutation == Some(Mutation::ClientShowsUncommitted)) {
+        if let (CommandKind::Write(write), true) = (&kind, self.mutation == Some(Mutation::ClientShowsUncommitted)) {
             show_uncommitted(&mut self.clients[client], store, write);
         }
         let wait = if self.dice.percent(50) { Duration::MAX } else { Duration::ZERO };
-        self.clients[client].session.command(time, id, Command { store: StoreId(store), work, wait });
+        self.clients[client].session.command(time, id, Command { store: StoreId(store), kind, wait });
         if self.dice.percent(self.plan.cancelled) {
             let after = self.dice.time(0, 500);
             self.schedule(after, Event::Cancel { caller, call: index });

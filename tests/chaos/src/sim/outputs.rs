@@ -60,7 +60,7 @@ impl World {
 
     pub(super) fn output(&mut self, client: usize, output: Output) -> Checked {
         match output {
-            Output::Dial => {
+            Output::Connect => {
                 let this = &mut self.clients[client];
                 this.attempts += 1;
                 this.dialling = Some(this.attempts);
@@ -69,7 +69,7 @@ impl World {
                 let after = if self.dice.percent(10) { self.dice.time(0, 2_000) } else { self.dice.time(0, 5) };
                 self.schedule(after, Event::Dialled { client, attempt });
             }
-            Output::HangUp => {
+            Output::Disconnect => {
                 self.tell(|| format!("client {client} hangs up"));
                 self.clients[client].dialling = None;
                 self.let_go(client);
@@ -157,7 +157,7 @@ impl World {
                 self.tell(|| format!("client {client}: s{} is {state:?}", store.0));
                 self.clients[client].stores[store.0].set_state(&state);
             }
-            Output::Stands { .. } => {}
+            Output::Position { .. } => {}
             other => return Err(broken(format!("what is {other:?}?"))),
         }
         Ok(())

@@ -41,8 +41,8 @@ impl World {
             }
             let Some(output) = self.session.next_output() else { break };
             match output {
-                Output::Dial => self.is_dialling = true,
-                Output::HangUp => (self.is_up, self.is_dialling) = (false, false),
+                Output::Connect => self.is_dialling = true,
+                Output::Disconnect => (self.is_up, self.is_dialling) = (false, false),
                 Output::Send(frame) => {
                     let parts = Frame::decode(&frame)
                         .map_err(|error| format!("it sends the malformed frame {frame}: {error}"))?;
@@ -100,7 +100,7 @@ impl World {
     fn ask(&mut self, dice: &mut Dice) -> Result<(), String> {
         let at = super::path(["links/dust", "links/dust/title", "n", "LINKS"][dice.index(4)])?;
         let value = RawJson::parse("{\"title\":\"Dust\"}").map_err(|error| error.to_string())?;
-        let work = match dice.below(7) {
+        let kind = match dice.below(7) {
             0 => CommandKind::Refresh,
             1 => CommandKind::CatchUp(dice.below(30)),
             2 => CommandKind::PutFile(FileUpload::new(at, vec![1, 2, 3])),
@@ -112,7 +112,7 @@ impl World {
         self.asked += 1;
         self.open.insert(self.asked);
         let wait = if dice.percent(50) { Duration::MAX } else { Duration::ZERO };
-        self.session.command(self.now, CommandId(self.asked), Command { store: StoreId(0), work, wait });
+        self.session.command(self.now, CommandId(self.asked), Command { store: StoreId(0), kind, wait });
         self.drain()
     }
 
@@ -184,7 +184,7 @@ pub(super) fn run(recordings: &Recordings, seed: u64) -> Result<(), String> {
                 world.drain()?;
             }
             Some('k') => {
-                world.session.know(world.now, StoreId(0), world.mirror.seq() + dice.below(3));
+                world.session.advance_known_seq(world.now, StoreId(0), world.mirror.seq() + dice.below(3));
                 world.drain()?;
             }
             _ => {
@@ -247,7 +247,7 @@ fn get_well(mut world: World, dice: &mut Dice) -> Result<(), String> {
             let write = Write::new(super::path("well/0")?, Op::Delete);
             world.asked += 1;
             world.open.insert(world.asked);
-            let command = Command { store: StoreId(0), work: CommandKind::Write(write), wait: Duration::ZERO };
+            let command = Command { store: StoreId(0), kind: CommandKind::Write(write), wait: Duration::ZERO };
             world.session.command(world.now, CommandId(world.asked), command);
             world.drain()?;
             if store.current_seq() != before {

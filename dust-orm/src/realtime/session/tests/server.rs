@@ -158,8 +158,8 @@ impl Server {
         })
     }
 
-    /// The socket reads one frame. A message it leaves to the channel; a join ends the channel that there is, which has read
-    /// so many more of what was left to it, with the rest.
+    /// The socket reads one frame. A message it leaves to the channel; a join ends the channel that there is, which has
+    /// read so many more of what was left to it, with the rest.
     pub(crate) fn arrive(&mut self, kept: usize) {
         let Some(connection) = &mut self.connection else { return };
         let Some(text) = connection.to_server.pop_front() else { return };

@@ -1,5 +1,5 @@
-//! Whatever happens in whatever order: when it is quiet again the mirror is the store, every op has been handed on once and
-//! in order, every command is answered once, and no answer is wrong.
+//! Whatever happens in whatever order: when it is quiet again the mirror is the store, every op has been handed on once
+//! and in order, every command is answered once, and no answer is wrong.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -95,8 +95,8 @@ struct Runtime {
     history: Vec<(u64, String)>,
     /// Whether the store went back, so that numbers are no longer unique.
     restored: bool,
-    /// Of a mirror that does not know its last op, a restored store does not grow before the client has heard of it: that
-    /// could not be told.
+    /// Of a mirror that does not know its last op, a restored store does not grow before the client has heard of it:
+    /// that could not be told.
     is_frozen: bool,
     /// How often the store was restored: what is written after that has other ids.
     restores: usize,
@@ -133,8 +133,8 @@ impl Runtime {
     fn drain(&mut self) {
         while let Some(output) = self.session.next_output() {
             match output {
-                Output::Dial => self.dialling = true,
-                Output::HangUp => self.server.connection = None,
+                Output::Connect => self.dialling = true,
+                Output::Disconnect => self.server.connection = None,
                 Output::Send(text) => {
                     self.is_frozen &= !text.contains("\"last_store_seq\":0}");
                     self.is_secret &= !text.contains("\"last_store_seq\":0}");
@@ -168,7 +168,7 @@ impl Runtime {
                     *answer = Some(result);
                 }
                 Output::State { state, .. } => self.is_live = state.is_live(),
-                Output::Stands { .. } => {}
+                Output::Position { .. } => {}
             }
         }
     }
@@ -204,11 +204,11 @@ impl Runtime {
         }
     }
 
-    fn command(&mut self, work: CommandKind, wait: bool, marker: String) {
+    fn command(&mut self, kind: CommandKind, wait: bool, marker: String) {
         let wait = if wait { Duration::MAX } else { Duration::ZERO };
         let id = CommandId(self.commands.len() as u64);
         self.commands.insert(id, (marker, None));
-        self.session.command(self.now, id, Command { store: StoreId(0), work, wait });
+        self.session.command(self.now, id, Command { store: StoreId(0), kind, wait });
     }
 
     fn cut(&mut self) {

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use super::HttpTransport;
 use crate::config::{DustConfig, DustConfigBuilder};
-use crate::world::Runtime;
+use crate::runtime::Runtime;
 use peer::{Peer, Step};
 
 const TOKEN: &str = "dust_tok_scripted";

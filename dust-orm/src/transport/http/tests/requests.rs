@@ -139,10 +139,10 @@ async fn headers_say_who_asks_and_on_what_condition() {
 
 #[tokio::test]
 async fn every_call_has_its_own_request_id() {
-    let world = crate::world::RealWorld::new();
+    let world = crate::runtime::SystemRuntime::new();
     let one = (world.random(), world.random());
     assert_ne!(one, (world.random(), world.random()));
-    assert_ne!(one.0, crate::world::RealWorld::new().random());
+    assert_ne!(one.0, crate::runtime::SystemRuntime::new().random());
 }
 
 #[tokio::test]

@@ -271,7 +271,7 @@ fn frames_of_nobody_are_ignored() {
     client.session.command(
         client.now,
         CommandId(9),
-        Command { store: StoreId(3), work: CommandKind::CatchUp(0), wait: Duration::ZERO },
+        Command { store: StoreId(3), kind: CommandKind::CatchUp(0), wait: Duration::ZERO },
     );
     client.drain();
     assert_eq!(client.error(9), ErrKind::NotFound);

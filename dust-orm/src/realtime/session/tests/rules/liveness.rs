@@ -238,8 +238,8 @@ fn a_channel_that_hangs_leaves_the_other_stores_alone_the_first_time() {
     client.raw(json!([null, "2", OTHER, "phx_reply", {"status": "ok", "response": response}]));
     client.raw(json!(["2", null, OTHER, "catch_up_complete", {"through_seq": 0}]));
     client.sent.clear();
-    let work = CommandKind::Write(Write::new(path("p"), Op::Set(RawJson::null())));
-    client.session.command(client.now, CommandId(50), Command { store: StoreId(1), work, wait: ms(0) });
+    let kind = CommandKind::Write(Write::new(path("p"), Op::Set(RawJson::null())));
+    client.session.command(client.now, CommandId(50), Command { store: StoreId(1), kind, wait: ms(0) });
     client.drain();
     let reference = client.last_sent("write")[1].clone();
     client.write();
@@ -348,7 +348,7 @@ fn http_writes_of_others_are_seen_as_soon_as_the_guide_says() {
 #[test]
 fn a_store_that_tells_how_far_it_is_takes_back_what_was_known_before_it_was_asked() {
     let mut client = Client::unasking(3);
-    client.session.know(client.now, StoreId(0), 100);
+    client.session.advance_known_seq(client.now, StoreId(0), 100);
     client.drain();
     catch_up(&mut client, 3);
     assert_eq!(client.stands.last(), Some(&(0, 3)));
@@ -357,10 +357,10 @@ fn a_store_that_tells_how_far_it_is_takes_back_what_was_known_before_it_was_aske
     client.pass(ms(4_000));
     assert_eq!(count(&client, "phx_join"), 0, "there is no op 100 to join for");
     // What is known after it was asked counts.
-    client.session.know(client.now, StoreId(0), 4);
+    client.session.advance_known_seq(client.now, StoreId(0), 4);
     client.drain();
     let reference = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
-    client.session.know(client.now, StoreId(0), 5);
+    client.session.advance_known_seq(client.now, StoreId(0), 5);
     client.joined(&reference, 4);
     client.event(Some(&reference), 4, "other");
     client.says(&reference, "catch_up_complete", json!({"through_seq": 4}));

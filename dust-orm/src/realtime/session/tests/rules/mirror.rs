@@ -149,7 +149,7 @@ fn an_op_over_which_each_catch_up_crashes_is_told_of() {
     let Some(StoreState::Refused(error)) = client.states.last() else { panic!("{:?}", client.states) };
     assert_eq!(error.kind(), ErrKind::NotSupported);
     let text = error.to_string();
-    assert!(text.contains("the op 8 of the store `acme/main`") && text.contains("the server's log"), "{text}");
+    assert!(text.contains("the ops after 8 of the store `acme/main`") && text.contains("the server's log"), "{text}");
     let asked = client.write();
     assert_eq!(client.error(asked), ErrKind::NotSupported);
 
@@ -168,7 +168,7 @@ fn an_op_over_which_each_catch_up_crashes_is_told_of() {
 #[test]
 fn what_a_snapshot_brought_is_not_fetched_again() {
     let mut client = Client::live(5);
-    client.session.know(client.now, StoreId(0), 7);
+    client.session.advance_known_seq(client.now, StoreId(0), 7);
     client.drain();
     let join = client.last_sent("phx_join")[0].as_str().unwrap().to_owned();
     client.joined(&join, 7);

@@ -92,14 +92,14 @@ impl Client {
     fn drain(&mut self) {
         while let Some(output) = self.session.next_output() {
             match output {
-                Output::Dial => self.dials += 1,
-                Output::HangUp => self.hang_ups += 1,
+                Output::Connect => self.dials += 1,
+                Output::Disconnect => self.hang_ups += 1,
                 Output::Send(text) => self.sent.push(serde_json::from_str(&text).unwrap()),
                 Output::Apply { ops, .. } => self.applied.extend(ops.iter().map(|op| op.store_seq)),
                 Output::Replace { seq, leaves, .. } => self.replaced.push((seq, leaves.len())),
                 Output::Answer { id, result } => self.answers.push((id.0, result)),
                 Output::State { state, .. } => self.states.push(state),
-                Output::Stands { store, seq, .. } => self.stands.push((store.0, seq)),
+                Output::Position { store, seq, .. } => self.stands.push((store.0, seq)),
             }
         }
     }
@@ -155,14 +155,14 @@ impl Client {
         self.drain();
     }
 
-    fn ask(&mut self, work: CommandKind, wait: bool) -> u64 {
-        self.ask_within(work, if wait { Duration::MAX } else { Duration::ZERO })
+    fn ask(&mut self, kind: CommandKind, wait: bool) -> u64 {
+        self.ask_within(kind, if wait { Duration::MAX } else { Duration::ZERO })
     }
 
-    fn ask_within(&mut self, work: CommandKind, wait: Duration) -> u64 {
+    fn ask_within(&mut self, kind: CommandKind, wait: Duration) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        self.session.command(self.now, CommandId(id), Command { store: StoreId(0), work, wait });
+        self.session.command(self.now, CommandId(id), Command { store: StoreId(0), kind, wait });
         self.drain();
         id
     }

@@ -36,7 +36,7 @@ fn a_store_whose_frame_is_too_long_is_refused_alone_and_not_asked_for_by_the_nex
     assert_eq!(joined(&mut client), ["acme/main"]);
     // A write to it says why at once.
     let write = CommandKind::Write(Write::new(path("p"), Op::Delete));
-    let command = Command { store: StoreId(1), work: write, wait: Duration::MAX };
+    let command = Command { store: StoreId(1), kind: write, wait: Duration::MAX };
     client.session.command(client.now, CommandId(70), command);
     client.drain();
     assert_eq!(client.error(70), ErrKind::TooLarge);

@@ -115,8 +115,8 @@ fn without_a_connection_a_write_fails_at_once_or_waits_if_it_is_told_to() {
 fn an_op_that_is_known_by_another_way_is_fetched_at_once() {
     let mut client = Client::live(0);
     client.sent.clear();
-    client.session.know(client.now, StoreId(0), 1);
-    client.session.know(client.now, StoreId(7), 1);
+    client.session.advance_known_seq(client.now, StoreId(0), 1);
+    client.session.advance_known_seq(client.now, StoreId(7), 1);
     client.drain();
     let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
     client.joined(&join, 1);
@@ -288,8 +288,8 @@ fn op_ids_differ_between_sessions() {
             Duration::ZERO,
             r#"["1","1","store:acme/main","phx_reply",{"status":"ok","response":{"store_seq":0}}]"#,
         );
-        let work = CommandKind::Write(Write::new(path("p"), Op::Delete));
-        session.command(Duration::ZERO, CommandId(1), Command { store: StoreId(0), work, wait: Duration::ZERO });
+        let kind = CommandKind::Write(Write::new(path("p"), Op::Delete));
+        session.command(Duration::ZERO, CommandId(1), Command { store: StoreId(0), kind, wait: Duration::ZERO });
         let sent: Vec<String> = std::iter::from_fn(|| session.next_output())
             .filter_map(|output| if let Output::Send(frame) = output { Some(frame) } else { None })
             .collect();
@@ -357,7 +357,7 @@ fn a_deadline_counts_from_when_the_caller_began_to_wait() {
     client.is_alive();
     let command = Command {
         store: StoreId(0),
-        work: CommandKind::Write(Write::new(path("p"), Op::Delete)),
+        kind: CommandKind::Write(Write::new(path("p"), Op::Delete)),
         wait: Duration::ZERO,
     };
     client.session.command_since(client.now, ms(5_000), CommandId(7), command);
@@ -384,7 +384,7 @@ fn a_write_whose_time_is_over_is_not_sent() {
     client.now = ms(60_000);
     let command = Command {
         store: StoreId(0),
-        work: CommandKind::Write(Write::new(path("p"), Op::Delete)),
+        kind: CommandKind::Write(Write::new(path("p"), Op::Delete)),
         wait: Duration::ZERO,
     };
     client.session.command_since(client.now, ms(1_000), CommandId(7), command);

@@ -1,4 +1,4 @@
-//! A world for tests, in which time passes when nothing else can happen.
+//! A runtime for tests, whose time passes when no task can make progress.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use tokio::sync::watch;
 
 use super::Runtime;
 
-/// How far time goes at once.
+/// The step of the time, in milliseconds.
 const STEP_MS: u32 = 10;
 
-/// Time that is the store's too, and chance that counts.
+/// The clock of the store, and random numbers that are a sequence.
 #[derive(Debug)]
-pub(crate) struct ManualWorld {
+pub(crate) struct ManualRuntime {
     pub(crate) clock: Arc<ManualClock>,
     now: watch::Sender<Duration>,
     drawn: AtomicU64,
 }
 
-impl ManualWorld {
-    pub(crate) fn new() -> Arc<ManualWorld> {
+impl ManualRuntime {
+    pub(crate) fn new() -> Arc<ManualRuntime> {
         let clock = Arc::new(ManualClock::new(1_000_000));
-        Arc::new(ManualWorld { clock, now: watch::Sender::new(Duration::ZERO), drawn: AtomicU64::new(0) })
+        Arc::new(ManualRuntime { clock, now: watch::Sender::new(Duration::ZERO), drawn: AtomicU64::new(0) })
     }
 
     pub(crate) fn advance(&self, ms: u32) {
@@ -34,11 +34,11 @@ impl ManualWorld {
         self.now.send_replace(Duration::from_millis(self.clock.monotonic_ms()));
     }
 
-    /// Lets time pass until a future is done.
+    /// Lets time pass until a future is complete.
     pub(crate) async fn run<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         for _ in 0..100_000 {
-            // Whatever can go on does so before time passes.
+            // Tasks that can make progress do so before time passes.
             for _ in 0..4 {
                 if let Some(output) = future.as_mut().now_or_never() {
                     return output;
@@ -47,11 +47,11 @@ impl ManualWorld {
             }
             self.advance(STEP_MS);
         }
-        panic!("nothing happens any more");
+        panic!("the future makes no progress");
     }
 }
 
-impl Runtime for ManualWorld {
+impl Runtime for ManualRuntime {
     fn now(&self) -> Duration {
         *self.now.borrow()
     }
