@@ -8,12 +8,13 @@ default:
 ci:
     .ci/run
 
-# Format, lints, prose and the public items: a few minutes.
+# Format, lints, prose, the public items and the layers: a few minutes.
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
     cargo run -q -p xtask -- prose
     cargo run -q -p xtask -- api
+    cargo run -q -p xtask -- imports
 
 # All tests, without PostgreSQL and a browser.
 test *arguments:

@@ -119,7 +119,7 @@ pub mod prelude;
 /// The types of Dust's language that a [`Transport`], a cache and a raw subscription name; `dust-protocol` has the
 /// rest.
 pub mod protocol {
-    pub use dust_protocol::list::MAX_PAGE;
+    pub use dust_protocol::list::{MAX_BATCH_OPS, MAX_GET_MANY_PATHS, MAX_PAGE_LEAVES};
     pub use dust_protocol::{
         BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafKind, LeafPage, ListItem, ListRequest, Op, OpKind, Order,
         PackedLeaves, Page, Path, Pattern, Precondition, RawJson, Select, Selector, Write, content_hash,

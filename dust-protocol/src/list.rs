@@ -4,15 +4,21 @@ use super::entry::Entry;
 use super::path::Path;
 use super::pattern::{Pattern, UnnameablePath};
 
-/// The most leaves one page may hold, and the most paths or ops one batch may hold.
-pub const MAX_PAGE: usize = 1000;
+/// The largest number of leaves in one page of a list.
+pub const MAX_PAGE_LEAVES: usize = 1000;
+
+/// The largest number of ops in one batch of writes.
+pub const MAX_BATCH_OPS: usize = 1000;
+
+/// The largest number of exact paths in one read of several leaves.
+pub const MAX_GET_MANY_PATHS: usize = 1000;
 
 /// A request for one page of leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListRequest {
     /// The leaves to list.
     pub selector: Selector,
-    /// The largest number of leaves, 1 to [`MAX_PAGE`].
+    /// The largest number of leaves, 1 to [`MAX_PAGE_LEAVES`].
     pub limit: usize,
     /// The order of the rendered paths.
     pub order: Order,
@@ -23,11 +29,11 @@ pub struct ListRequest {
 }
 
 impl ListRequest {
-    /// The first page of whole leaves that match a pattern: ascending, at most [`MAX_PAGE`].
+    /// The first page of whole leaves that match a pattern: ascending, at most [`MAX_PAGE_LEAVES`].
     pub fn pattern(pattern: Pattern) -> ListRequest {
         ListRequest {
             selector: Selector::Pattern(pattern),
-            limit: MAX_PAGE,
+            limit: MAX_PAGE_LEAVES,
             order: Order::Ascending,
             select: Select::Entries,
             after: None,

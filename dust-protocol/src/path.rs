@@ -143,6 +143,11 @@ impl Path {
         rendered.strip_prefix(&*self.0).is_some_and(|rest| rest.starts_with('/'))
     }
 
+    /// True if a rendered path is this path or is below it, exact in case.
+    pub fn is_at_or_above(&self, rendered: &str) -> bool {
+        self.as_str() == rendered || self.is_above(rendered)
+    }
+
     /// As [`is_ancestor_of`](Path::is_ancestor_of), ignoring ASCII case, as a store does when it removes a subtree.
     pub fn is_ancestor_ignoring_case(&self, other: &Path) -> bool {
         let (own, other) = (self.0.as_bytes(), other.0.as_bytes());

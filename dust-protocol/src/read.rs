@@ -9,7 +9,7 @@ use super::entry::{Entry, LeafKind};
 use super::envelope;
 use super::flatten::assemble;
 use super::json::RawJson;
-use super::list::{ListItem, ListRequest, MAX_PAGE, Order, Page, Select, Selector};
+use super::list::{ListItem, ListRequest, MAX_PAGE_LEAVES, Order, Page, Select, Selector};
 use super::path::Path;
 use super::pattern::Pattern;
 
@@ -18,7 +18,7 @@ use super::pattern::Pattern;
 #[non_exhaustive]
 pub enum ListError {
     /// A limit of zero or beyond the maximum.
-    #[error("limit must be 1..{MAX_PAGE}, got {0}")]
+    #[error("limit must be 1..{MAX_PAGE_LEAVES}, got {0}")]
     Limit(usize),
     /// Prefixes of a pattern other than `**` and `<base>/**`.
     #[error("prefixes are listed only for `**` and `<base>/**`, not for `{0}`; list its keys instead")]
@@ -67,7 +67,7 @@ type Bounds = (Bound<String>, Bound<String>);
 impl<'r> Listing<'r> {
     /// Plans a request. `None` if no leaf can match.
     pub fn of(request: &'r ListRequest) -> Result<Option<Listing<'r>>, ListError> {
-        if !(1..=MAX_PAGE).contains(&request.limit) {
+        if !(1..=MAX_PAGE_LEAVES).contains(&request.limit) {
             return Err(ListError::Limit(request.limit));
         }
         let (bounds, filter, base) = match &request.selector {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use dust_protocol::list::MAX_PAGE;
+use dust_protocol::list::{MAX_BATCH_OPS, MAX_GET_MANY_PATHS};
 use dust_protocol::read::ListError;
 use dust_protocol::{OpError, OpKind, Path, ValueError};
 
@@ -77,10 +77,10 @@ pub enum StoreErrorKind {
     #[error("ops cannot be empty")]
     EmptyBatch,
     /// A batch of too many ops.
-    #[error("maximum {MAX_PAGE} ops per batch, got {0}; split it")]
+    #[error("maximum {MAX_BATCH_OPS} ops per batch, got {0}; split it")]
     BatchTooLarge(usize),
     /// A read of too many paths.
-    #[error("maximum {MAX_PAGE} paths per read, got {0}; split it")]
+    #[error("maximum {MAX_GET_MANY_PATHS} paths per read, got {0}; split it")]
     TooManyPaths(usize),
     /// An invalid list request.
     #[error(transparent)]

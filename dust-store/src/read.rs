@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use redb::AccessGuard;
 
-use dust_protocol::list::MAX_PAGE;
+use dust_protocol::list::{MAX_GET_MANY_PATHS, MAX_PAGE_LEAVES};
 use dust_protocol::read::{self, Listing, prefix_end};
 use dust_protocol::{Entry, Leaf, LeafPage, ListRequest, PackedLeaves, Page, Path};
 
@@ -24,7 +24,7 @@ impl Store {
 
     /// The leaves at exactly these paths, in the same order: at most 1000.
     pub fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, StoreError> {
-        if paths.len() > MAX_PAGE {
+        if paths.len() > MAX_GET_MANY_PATHS {
             return Err(StoreErrorKind::TooManyPaths(paths.len()).into());
         }
         self.inner.read(|view| {
@@ -66,7 +66,7 @@ impl Store {
             let mut leaves = PackedLeaves::default();
             let mut next_cursor = None;
             for row in view.leaves.range::<&[u8]>((from, Bound::Excluded(end.as_bytes())))? {
-                if leaves.len() == MAX_PAGE {
+                if leaves.len() == MAX_PAGE_LEAVES {
                     next_cursor = leaves.iter().next_back().map(|leaf| leaf.path.to_owned());
                     break;
                 }

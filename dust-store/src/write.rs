@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dust_protocol::list::MAX_PAGE;
+use dust_protocol::list::MAX_BATCH_OPS;
 use dust_protocol::{BatchOp, CommittedOp, Fence, Op, OpKind, Precondition, Write, value};
 
 use super::Store;
@@ -145,7 +145,7 @@ impl Job {
     fn batch(ops: Vec<BatchOp>, fence: Option<Fence>, origin: Origin) -> Result<Job, StoreError> {
         match ops.len() {
             0 => return Err(StoreErrorKind::EmptyBatch.into()),
-            1..=MAX_PAGE => {}
+            1..=MAX_BATCH_OPS => {}
             count => return Err(StoreErrorKind::BatchTooLarge(count).into()),
         }
         let write = |BatchOp { path, value, precondition }| {

@@ -1,9 +1,12 @@
-//! Checks of this repository: `cargo run -p xtask -- prose` and `cargo run -p xtask -- api`.
+//! Checks of this repository: `cargo run -p xtask -- prose`, `api` and `imports`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod api;
+mod imports;
 mod prose;
+mod resolve;
+mod source;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,6 +19,8 @@ Checks of this repository. Each command exits with 1 if it finds something.
   prose PATH..     show every finding below these paths, finished or not
   api              compare the public items of dust-orm with docs/public-api.txt
   api --write      write docs/public-api.txt
+  imports          find imports of dust-orm that point up in the layers of
+                   docs/architecture.md, and circles of files
 ";
 
 fn main() -> ExitCode {
@@ -27,6 +32,7 @@ fn main() -> ExitCode {
         ["prose", paths @ ..] => prose::show(&root, paths),
         ["api"] => api::check(&root),
         ["api", "--write"] => api::write(&root),
+        ["imports"] => imports::check(&root),
         _ => Err(HELP.to_owned()),
     };
     match passed {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dust_protocol::list::MAX_PAGE;
+use dust_protocol::list::{MAX_BATCH_OPS, MAX_GET_MANY_PATHS};
 use dust_protocol::{BatchOp, Path, Precondition, RawJson};
 
 use super::Call;
@@ -14,7 +14,7 @@ pub(super) fn read(call: &Call<'_>) -> Reply {
     let params = call.body.over(call.query);
     let texts: Vec<RawJson> =
         params.get("paths").and_then(|paths| paths.to().ok()).ok_or_else(|| Answer::invalid("paths required"))?;
-    if texts.len() > MAX_PAGE {
+    if texts.len() > MAX_GET_MANY_PATHS {
         return Err(Answer::invalid("maximum 1000 paths per batch"));
     }
     let texts: Vec<String> = texts
@@ -57,7 +57,7 @@ pub(super) fn write(call: &Call<'_>) -> Reply {
     if raw.is_empty() {
         return Err(Answer::invalid("ops cannot be empty"));
     }
-    if raw.len() > MAX_PAGE {
+    if raw.len() > MAX_BATCH_OPS {
         return Err(Answer::invalid("maximum 1000 ops per batch"));
     }
     let ops: Vec<BatchOp> = raw.iter().enumerate().map(|(index, op)| batch_op(index, op)).collect::<Result<_, _>>()?;

@@ -1,6 +1,6 @@
 //! The routes for lists of entries, keys and prefixes.
 
-use dust_protocol::list::MAX_PAGE;
+use dust_protocol::list::MAX_PAGE_LEAVES;
 use dust_protocol::read::ListError;
 use dust_protocol::{ListItem, ListRequest, Order, Page, Path, Pattern, Select, Selector};
 use dust_store::StoreErrorKind;
@@ -52,7 +52,7 @@ fn request(params: &Params) -> Result<ListRequest, Answer> {
         Some(_) => uri::text(params, "limit")
             .and_then(|text| positive(&text))
             .and_then(|limit| usize::try_from(limit).ok())
-            .filter(|limit| *limit <= MAX_PAGE)
+            .filter(|limit| *limit <= MAX_PAGE_LEAVES)
             .ok_or_else(|| Answer::invalid("limit must be 1..1000"))?,
     };
     let order = choice(params, "order", &[("asc", Order::Ascending), ("desc", Order::Descending)])?;

@@ -189,8 +189,8 @@ impl Decoded {
     }
 }
 
-/// The ISO 8601 text, in UTC, of a timestamp's bytes, with the fraction of the second that it has, down to microseconds;
-/// `None` outside of the years 0 to 9999.
+/// The ISO 8601 text, in UTC, of a timestamp's bytes, with the fraction of the second that it has, down to
+/// microseconds; `None` outside of the years 0 to 9999.
 fn iso_text(bytes: &[u8]) -> Option<String> {
     let (seconds, nanos) = if let Ok(seconds) = <[u8; 4]>::try_from(bytes) {
         (u32::from_be_bytes(seconds).into(), 0)
@@ -232,12 +232,13 @@ mod tests {
     fn recorded_bytes_convert_both_ways() {
         for (bytes, json) in [
             (
-                "95a131a131b373746f72653a61636d652f6733656565373534a87068785f6a6f696e81ae6c6173745f73746f72655f73657100",
+                "95a131a131b373746f72653a61636d652f6733656565373534a87068785f6a6f696e81ae6c6173745f73746f72655f7365\
+                 7100",
                 r#"["1","1","store:acme/g3eee754","phx_join",{"last_store_seq":0}]"#,
             ),
             (
-                "95a131c0b573746f72653a61636d652f67336474656565373534b163617463685f75705f636f6d706c65746581ab7468726f7567\
-                 685f73657101",
+                "95a131c0b573746f72653a61636d652f67336474656565373534b163617463685f75705f636f6d706c65746581ab746872\
+                 6f7567685f73657101",
                 r#"["1",null,"store:acme/g3dteee754","catch_up_complete",{"through_seq":1}]"#,
             ),
         ] {

@@ -158,7 +158,7 @@ impl Hub {
     /// The ops that concern a pattern, from now on, with room for `capacity` of them to wait (at least one; the usual number
     /// is [`QUEUE`](super::QUEUE)).
     ///
-    /// Wait for [`Transport::hub`](crate::Transport::hub) just before, and no op is among them that could be read already.
+    /// Wait for [`Transport::op_hub`](crate::Transport::op_hub) just before, and no op is among them that could be read already.
     pub fn subscribe(self: &Arc<Hub>, pattern: &Pattern, capacity: usize) -> Ops {
         Ops::new(self, pattern, capacity)
     }

@@ -10,7 +10,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use dust_protocol::apply::apply;
-use dust_protocol::list::MAX_PAGE;
+use dust_protocol::list::{MAX_GET_MANY_PATHS, MAX_PAGE_LEAVES};
 use dust_protocol::read::{self, Listing, fold, prefix_end};
 use dust_protocol::{
     CommittedOp, Entry, Leaf, LeafPage, LeafRef, Leaves, ListRequest, OpError, PackedLeaves, Page, Path,
@@ -181,9 +181,11 @@ impl Mirror {
 
     /// The leaves at exactly these paths, in the same order: 1000 at the most.
     pub fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
-        if paths.len() > MAX_PAGE {
+        if paths.len() > MAX_GET_MANY_PATHS {
             let count = paths.len();
-            return Err(DustErr::invalid_params(format!("maximum {MAX_PAGE} paths per read, got {count}; split it")));
+            return Err(DustErr::invalid_params(format!(
+                "maximum {MAX_GET_MANY_PATHS} paths per read, got {count}; split it"
+            )));
         }
         let entry = |path: &Path| Some(read::entry(path.clone(), self.leaves.get(path.as_str())?.to_leaf()));
         Ok(paths.iter().map(entry).collect())
@@ -207,7 +209,7 @@ impl Mirror {
 
     /// The leaves below a path, exact in case and in order, after the cursor of the page before: 1000 at the most.
     pub fn below(&self, path: &Path, after: Option<&str>) -> LeafPage {
-        let (leaves, is_more) = self.leaves.below(path.as_str(), after, MAX_PAGE);
+        let (leaves, is_more) = self.leaves.below(path.as_str(), after, MAX_PAGE_LEAVES);
         let last = is_more.then(|| leaves.iter().next_back()).flatten();
         let next_cursor = last.map(|leaf| leaf.path.to_owned());
         LeafPage { leaves: leaves.into_bare(), next_cursor }

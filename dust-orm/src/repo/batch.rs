@@ -13,26 +13,36 @@ use super::many::{Wanted, fetch_many};
 use super::write::IntoDustActiveModel;
 use super::write::dispatch::WriteBatch;
 use super::write::options::{Condition, Options};
-use super::write::save::{After, Draft, Planned};
+use super::write::save::{Draft, PendingSave, Planned};
 use crate::changeset::Action;
 use crate::entity::{DustEntity, KeyOf, Revision};
 use crate::error::DustErr;
 use crate::transport::Transport;
 
 impl DustRepo {
-    /// Writes several records, of one entity or of several, all or nothing.
+    /// Writes several records, of one entity or of several, atomically: all or none.
     ///
-    /// Every entry is checked, and its hooks run, before anything is sent; an invalid changeset anywhere means that nothing
-    /// is. A batch holds at most 1000 ops: one per field in flat mode, one per record in map mode, one per delete, and under
-    /// `if_match` one more per leaf that was read. An empty batch is fine. A record should be in a batch once.
+    /// Every entry is checked, and its before-hook runs, before anything is sent. A batch holds at most 1000 ops: one
+    /// per field in flat mode, one per record in map mode, one per delete, and with `if_match` one more per leaf that
+    /// was read. An empty batch succeeds. Each record should be in a batch once.
     ///
-    /// The batch itself is one request. Records of which an entry needs to know what is stored are read together before
-    /// it: those that are updated, and those that are inserted with optional fields `NotSet`. [`BatchResult::requests`]
-    /// counts all.
+    /// The batch itself is one request. Before it the stored records that entries need are read together: those of
+    /// updates, and those of inserts with optional fields that are `NotSet`. [`BatchResult::requests`] counts all
+    /// requests.
+    ///
+    /// # Errors
+    /// The first error of an entry, as its verb returns it, and nothing is written;
+    /// [`InvalidParams`](DustErr::InvalidParams) for more than 1000 ops; a [`Conflict`](DustErr::Conflict) or
+    /// [`Exists`](DustErr::Exists) of any entry, and nothing is written. An error of an after-hook comes after the
+    /// write.
     ///
     /// ```
     /// # use dust_orm::{BatchEntry, DustRepo, entity::prelude::*, tests_cfg::link};
-    /// # async fn example(repo: DustRepo, new: link::ActiveModel, edit: link::ActiveModel) -> Result<(), dust_orm::DustErr> {
+    /// # async fn example(
+    /// #     repo: DustRepo,
+    /// #     new: link::ActiveModel,
+    /// #     edit: link::ActiveModel,
+    /// # ) -> Result<(), dust_orm::DustErr> {
     /// let written = repo
     ///     .batch_write([
     ///         BatchEntry::insert(new),
@@ -53,35 +63,35 @@ impl DustRepo {
 /// One write of a [`batch`](DustRepo::batch_write).
 pub struct BatchEntry {
     options: Options,
-    write: Box<dyn Pending>,
+    verb: Box<dyn UntypedVerb>,
 }
 
 impl BatchEntry {
-    /// As [`DustRepo::insert`].
+    /// Inserts a record as [`DustRepo::insert`] does.
     pub fn insert<I: IntoDustActiveModel>(input: I) -> BatchEntry {
-        BatchEntry::new(Verb::<I::Entity>::Insert(input.into_active(Action::Insert)))
+        BatchEntry::new(Verb::<I::Entity>::Insert(input.into_dust_active_model(Action::Insert)))
     }
 
-    /// As [`DustRepo::update`].
+    /// Updates a record as [`DustRepo::update`] does.
     pub fn update<I: IntoDustActiveModel>(input: I) -> BatchEntry {
-        BatchEntry::new(Verb::<I::Entity>::Update(input.into_active(Action::Update)))
+        BatchEntry::new(Verb::<I::Entity>::Update(input.into_dust_active_model(Action::Update)))
     }
 
-    /// As [`DustRepo::delete`].
+    /// Deletes a record as [`DustRepo::delete`] does.
     pub fn delete<I: IntoDustActiveModel>(input: I) -> BatchEntry {
-        BatchEntry::new(Verb::<I::Entity>::Delete(input.into_active(Action::Delete)))
+        BatchEntry::new(Verb::<I::Entity>::Delete(input.into_dust_active_model(Action::Delete)))
     }
 
-    /// As [`DustRepo::delete_by_id`].
+    /// Deletes the record with a key as [`DustRepo::delete_by_id`] does.
     pub fn delete_by_id<E: DustEntity>(key: impl Into<KeyOf<E>>) -> BatchEntry {
         BatchEntry::new(Verb::<E>::DeleteById(E::key_to_segment(&key.into()).into_owned()))
     }
 
     fn new<E: DustEntity>(verb: Verb<E>) -> BatchEntry {
-        BatchEntry { options: Options::default(), write: Box::new(verb) }
+        BatchEntry { options: Options::default(), verb: Box::new(verb) }
     }
 
-    /// Applies the whole batch only if what this entry touches has not changed since `revision` was read, as
+    /// Applies the whole batch only if the fields that this entry writes have not changed since `revision` was read, as
     /// [`Update::if_match`](super::Update::if_match).
     #[must_use]
     pub fn if_match(mut self, revision: impl Into<Revision>) -> BatchEntry {
@@ -89,11 +99,11 @@ impl BatchEntry {
         self
     }
 
-    /// Applies the whole batch only if there is no such record, as [`Insert::if_absent`](super::Insert::if_absent). For an
-    /// insert only.
+    /// Applies the whole batch only if the record of this entry does not exist, as
+    /// [`Insert::if_absent`](super::Insert::if_absent). For an insert only. Only the embedded store supports it.
     #[must_use]
     pub fn if_absent(mut self) -> BatchEntry {
-        self.options.condition = Condition::IfLeafAbsent;
+        self.options.condition = Condition::IfAbsent;
         self
     }
 }
@@ -104,7 +114,7 @@ impl fmt::Debug for BatchEntry {
     }
 }
 
-/// A batch, made by [`DustRepo::batch_write`]: `.await` it.
+/// A batch. [`DustRepo::batch_write`] makes it; `.await` sends it.
 #[must_use = "a write happens when it is awaited"]
 #[derive(Debug)]
 pub struct BatchWrite<'r> {
@@ -114,22 +124,23 @@ pub struct BatchWrite<'r> {
 }
 
 impl BatchWrite<'_> {
-    /// Applies the batch only while the lease at `fence.key` is held with `fence.token`.
+    /// Applies the batch only while the lease at `fence.key` is held with `fence.token`; otherwise it fails with
+    /// [`Fenced`](DustErr::Fenced).
     pub fn fence(mut self, fence: Fence) -> Self {
         self.fence = Some(fence);
         self
     }
 }
 
-/// What a batch answers.
+/// The result of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BatchResult {
-    /// The place of the last op in the store's order; `None` when there was nothing to write.
+    /// The number of the last op in the order of the store's ops; `None` if there was nothing to write.
     pub store_seq: Option<u64>,
     /// The number of ops that were written.
     pub ops: usize,
-    /// The number of HTTP requests that the batch took, reads and retries included; 0 over a transport that sends none.
+    /// The number of HTTP requests of the batch, reads and retries included; 0 over a transport that sends none.
     pub requests: usize,
 }
 
@@ -143,52 +154,56 @@ impl<'r> IntoFuture for BatchWrite<'r> {
             let mut drafts = Vec::with_capacity(self.entries.len());
             for entry in self.entries {
                 let options = Options { fence: self.fence.clone(), ..entry.options };
-                drafts.push((entry.write.draft(&options, transport).await?, options));
+                drafts.push((entry.verb.draft(&options, transport).await?, options));
             }
             let wanted: Vec<Option<Wanted>> = drafts.iter().map(|(draft, _)| draft.to_read()).collect();
             let mut stored = fetch_many(transport, &wanted).await?.into_iter();
-            let mut outgoing = WriteBatch::default();
-            let mut prepared = Vec::with_capacity(drafts.len());
-            let among_others = drafts.len() > 1;
+            let mut batch = WriteBatch::default();
+            let mut pending = Vec::with_capacity(drafts.len());
+            let is_in_batch = drafts.len() > 1;
             for (draft, options) in drafts {
-                let (planned, after) = draft.plan(&options, stored.next().flatten(), among_others, transport)?;
-                outgoing.add(planned, &options.condition);
-                prepared.push(after);
+                let (planned, save) = draft.plan(&options, stored.next().flatten(), is_in_batch, transport)?;
+                batch.add(planned, &options.condition);
+                pending.push(save);
             }
-            let ops = outgoing.len();
-            let store_seq = outgoing.send(self.fence, transport).await?;
-            for after in prepared {
-                after.finish().await?;
+            let ops = batch.len();
+            let store_seq = batch.send(self.fence, transport).await?;
+            for save in pending {
+                save.run_after_hooks().await?;
             }
             Ok(BatchResult { store_seq, ops, requests: transport.requests() })
         })
     }
 }
 
-/// A verb of an entity that the batch does not know by type.
+/// The verb of an entry without the type of its entity.
 #[async_trait]
-trait Pending: Send {
-    async fn draft(self: Box<Self>, options: &Options, transport: &dyn Transport) -> Result<Box<dyn Drafted>, DustErr>;
+trait UntypedVerb: Send {
+    /// Runs the before-hook and checks the record.
+    async fn draft(
+        self: Box<Self>,
+        options: &Options,
+        transport: &dyn Transport,
+    ) -> Result<Box<dyn UntypedDraft>, DustErr>;
 }
 
-/// An entry whose hooks have run.
-trait Drafted: Send + Sync {
-    /// The record to read before it is planned.
+/// A [`Draft`] without the type of its entity.
+trait UntypedDraft: Send + Sync {
     fn to_read(&self) -> Option<Wanted>;
 
     fn plan(
         self: Box<Self>,
         options: &Options,
         stored: Option<PackedLeaves>,
-        among_others: bool,
+        is_in_batch: bool,
         transport: &dyn Transport,
-    ) -> Result<(Planned, Box<dyn Finish>), DustErr>;
+    ) -> Result<(Planned, Box<dyn UntypedPendingSave>), DustErr>;
 }
 
-/// What is left to do for an entry once the batch is written.
+/// A [`PendingSave`] without the type of its entity.
 #[async_trait]
-trait Finish: Send {
-    async fn finish(self: Box<Self>) -> Result<(), DustErr>;
+trait UntypedPendingSave: Send {
+    async fn run_after_hooks(self: Box<Self>) -> Result<(), DustErr>;
 }
 
 enum Verb<E: DustEntity> {
@@ -199,8 +214,12 @@ enum Verb<E: DustEntity> {
 }
 
 #[async_trait]
-impl<E: DustEntity> Pending for Verb<E> {
-    async fn draft(self: Box<Self>, options: &Options, transport: &dyn Transport) -> Result<Box<dyn Drafted>, DustErr> {
+impl<E: DustEntity> UntypedVerb for Verb<E> {
+    async fn draft(
+        self: Box<Self>,
+        options: &Options,
+        transport: &dyn Transport,
+    ) -> Result<Box<dyn UntypedDraft>, DustErr> {
         Ok(Box::new(match *self {
             Verb::Insert(active) => Draft::<E>::insert(active?, options, transport).await?,
             Verb::Update(active) => Draft::<E>::update(active?, options, transport).await?,
@@ -210,7 +229,7 @@ impl<E: DustEntity> Pending for Verb<E> {
     }
 }
 
-impl<E: DustEntity> Drafted for Draft<E> {
+impl<E: DustEntity> UntypedDraft for Draft<E> {
     fn to_read(&self) -> Option<Wanted> {
         Draft::to_read(self)
     }
@@ -219,17 +238,17 @@ impl<E: DustEntity> Drafted for Draft<E> {
         self: Box<Self>,
         options: &Options,
         stored: Option<PackedLeaves>,
-        among_others: bool,
+        is_in_batch: bool,
         transport: &dyn Transport,
-    ) -> Result<(Planned, Box<dyn Finish>), DustErr> {
-        let (planned, after) = Draft::plan(*self, options, stored, among_others, transport)?;
-        Ok((planned, Box::new(after)))
+    ) -> Result<(Planned, Box<dyn UntypedPendingSave>), DustErr> {
+        let (planned, pending) = Draft::plan(*self, options, stored, is_in_batch, transport)?;
+        Ok((planned, Box::new(pending)))
     }
 }
 
 #[async_trait]
-impl<E: DustEntity> Finish for After<E> {
-    async fn finish(self: Box<Self>) -> Result<(), DustErr> {
-        After::finish(*self).await.map(drop)
+impl<E: DustEntity> UntypedPendingSave for PendingSave<E> {
+    async fn run_after_hooks(self: Box<Self>) -> Result<(), DustErr> {
+        PendingSave::run_after_hooks(*self).await.map(drop)
     }
 }

@@ -1,4 +1,4 @@
-//! Ways to open a repo.
+//! Constructors and builder of a repo.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ use crate::transport::Transport;
 #[cfg(feature = "realtime")]
 use crate::{realtime::SyncClient, transport::Failover};
 
-/// Builds a [`DustRepo`]; made by [`DustRepo::builder`].
+/// A builder of a [`DustRepo`]. [`DustRepo::builder`] makes it.
 ///
-/// Of several ways to the store the most particular counts: a transport, then a client, then a configuration.
+/// If several of them are set, a transport prevails over a client, and a client over a configuration.
 #[derive(Debug, Default)]
 pub struct DustRepoBuilder {
     transport: Option<Arc<dyn Transport>>,
@@ -30,7 +30,7 @@ pub struct DustRepoBuilder {
 }
 
 impl DustRepo {
-    /// A repo over a new, empty store in this process's memory: for tests, examples and trying things out.
+    /// Makes a repo on a new, empty store in the memory of this process, for tests and examples.
     ///
     /// ```
     /// use dust_orm::DustRepo;
@@ -44,7 +44,10 @@ impl DustRepo {
         DustRepo::with_store(Store::in_memory().expect("a store in memory can be made"))
     }
 
-    /// A repo over a store in one file, which is made when it is not there. One process at a time can open it.
+    /// Makes a repo on a store in one file, which is created if it does not exist. One process at a time can open it.
+    ///
+    /// # Errors
+    /// [`Storage`](DustErr::Storage) if the file cannot be opened, or another process has opened it.
     ///
     /// ```
     /// # fn main() -> Result<(), dust_orm::DustErr> {
@@ -59,7 +62,7 @@ impl DustRepo {
         Ok(DustRepo::with_store(Store::open(path.as_ref())?))
     }
 
-    /// A repo over an embedded store that the caller has built, to share it or to give it a clock.
+    /// Makes a repo on an embedded store that the caller has built, for example to share it or to set its clock.
     ///
     /// ```
     /// use dust_orm::{DustRepo, store::Store};
@@ -74,7 +77,7 @@ impl DustRepo {
         DustRepo::with_transport(Arc::new(EmbeddedTransport::new(store)))
     }
 
-    /// A repo over a transport of one's own choice.
+    /// Makes a repo on any transport.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -86,10 +89,10 @@ impl DustRepo {
     /// # Ok::<(), dust_orm::DustErr>(())
     /// ```
     pub fn with_transport(transport: Arc<dyn Transport>) -> DustRepo {
-        DustRepo { way: TransportSource::Given(transport) }
+        DustRepo { source: TransportSource::Given(transport) }
     }
 
-    /// Chooses how the store is reached, step by step.
+    /// Makes a builder, to which a store, a transport, a client or a configuration is given.
     ///
     /// ```
     /// # fn main() -> Result<(), dust_orm::DustErr> {
@@ -127,7 +130,7 @@ impl DustRepoBuilder {
         self
     }
 
-    /// Uses this store of a realtime client, as [`DustRepo::with_client`] does.
+    /// Uses the store `store` (`org/name`) of a realtime client, as [`DustRepo::with_client`] does.
     #[cfg(feature = "realtime")]
     #[must_use]
     pub fn client(mut self, client: &SyncClient, store: impl Into<String>) -> DustRepoBuilder {
@@ -135,12 +138,12 @@ impl DustRepoBuilder {
         self
     }
 
-    /// With a [`client`](DustRepoBuilder::client): lets writes wait so long for a connection where there is none, instead
-    /// of failing at once with [`Network`](DustErr::Network). At most the 30 s that any write may take. What has to go over
-    /// HTTP, such as a batch over several records, does not wait.
+    /// Sets the time for which a write waits for a connection of the [`client`](DustRepoBuilder::client) (default: 0, a
+    /// write without a connection fails with [`Network`](DustErr::Network)). A write takes at most 30 s in all. Writes
+    /// that use HTTP, such as a batch of several records, do not wait.
     ///
     /// ```no_run
-    /// # use dust_orm::{DustRepo, sync::SyncClient};
+    /// # use dust_orm::{DustRepo, realtime::SyncClient};
     /// # fn example(client: SyncClient) -> Result<(), dust_orm::DustErr> {
     /// use std::time::Duration;
     ///
@@ -156,22 +159,24 @@ impl DustRepoBuilder {
         self
     }
 
-    /// The repo, or an error that says what was not chosen.
+    /// Makes the repo.
+    ///
+    /// # Errors
+    /// [`InvalidParams`](DustErr::InvalidParams) if nothing was set, or if the client does not have the store.
     pub fn build(self) -> Result<DustRepo, DustErr> {
         if let Some(transport) = self.transport {
             return Ok(DustRepo::with_transport(transport));
         }
         #[cfg(feature = "realtime")]
         if let Some((client, store)) = &self.client {
-            return Ok(DustRepo::picked(Failover::with_client(client, store, self.wait)?));
+            return Ok(DustRepo::with_failover(Failover::with_client(client, store, self.wait)?));
         }
         #[cfg(feature = "http")]
         if let Some(config) = self.config {
             return DustRepo::connect(config);
         }
         Err(DustErr::invalid_params(
-            "the builder has no store: call `store` for an embedded one, `config` for one on a server, \
-             or `transport`",
+            "the builder has no store: call `store` for an embedded one, `config` for one on a server, or `transport`",
         ))
     }
 }

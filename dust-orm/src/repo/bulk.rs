@@ -1,4 +1,4 @@
-//! Writes of many records that need not be one transaction.
+//! Writes of many records, atomic in parts only.
 
 use std::future::IntoFuture;
 use std::time::Instant;
@@ -22,16 +22,18 @@ use crate::error::DustErr;
 use crate::transport::Transport;
 
 impl DustRepo {
-    /// Inserts many records of one entity in as few requests as possible, and answers their Models in order.
+    /// Inserts many records of one entity in as few requests as possible, and returns their Models in order.
     ///
     /// All are validated before anything is sent. They are sent in chunks of at most 1000 ops (one per field in flat
-    /// mode, one per record in map mode) and of the size that the transport takes, and of fewer while the server is
-    /// slow. **Atomic per chunk, not as a whole**: when a chunk fails, those before it are written, and the error is
-    /// [`PartiallyWritten`](DustErr::PartiallyWritten), which says how many records that was and how many requests it
-    /// took. An empty list is fine.
+    /// mode, one per record in map mode) and of the size that the transport accepts; chunks are smaller while the
+    /// server is slow. **Atomic per chunk, not as a whole.** An empty list succeeds.
     ///
-    /// As with a single insert, records whose optional fields are `NotSet` are read first, all of them together: a
-    /// server is asked for pages of up to 1000 leaves. Set the fields, to `None` if need be, to save those reads.
+    /// As with a single insert, records whose optional fields are `NotSet` are read first, all of them together, in
+    /// pages of up to 1000 leaves. Set these fields, to `None` if they have no value, to save the reads.
+    ///
+    /// # Errors
+    /// As [`insert`](DustRepo::insert). If a chunk fails after others were written, the error is
+    /// [`PartiallyWritten`](DustErr::PartiallyWritten), with the number of written records and of requests.
     ///
     /// ```
     /// # use dust_orm::{DustRepo, tests_cfg::link};
@@ -47,13 +49,16 @@ impl DustRepo {
     ) -> InsertMany<'_, I::Entity> {
         InsertMany {
             repo: self,
-            actives: inputs.into_iter().map(|input| input.into_active(Action::Insert)).collect(),
+            actives: inputs.into_iter().map(|input| input.into_dust_active_model(Action::Insert)).collect(),
             fence: None,
         }
     }
 
-    /// Deletes every record of an entity, and whatever else is stored below its prefix, in one op. Hooks do not run, as no
-    /// record is read.
+    /// Deletes every record of an entity, and all other leaves below its prefix, in one op. Hooks do not run, because
+    /// no record is read.
+    ///
+    /// # Errors
+    /// Errors of the [transport](crate::Transport::write).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, tests_cfg::link};
@@ -70,7 +75,7 @@ impl DustRepo {
     }
 }
 
-/// An insert of many records, made by [`DustRepo::insert_many`]: `.await` it.
+/// An insert of many records. [`DustRepo::insert_many`] makes it; `.await` sends it.
 #[must_use = "a write happens when it is awaited"]
 #[derive(Debug)]
 pub struct InsertMany<'r, E: DustEntity> {
@@ -80,7 +85,8 @@ pub struct InsertMany<'r, E: DustEntity> {
 }
 
 impl<E: DustEntity> InsertMany<'_, E> {
-    /// Applies each chunk only while the lease at `fence.key` is held with `fence.token`.
+    /// Applies each chunk only while the lease at `fence.key` is held with `fence.token`; otherwise it fails with
+    /// [`Fenced`](DustErr::Fenced).
     pub fn fence(mut self, fence: Fence) -> Self {
         self.fence = Some(fence);
         self
@@ -102,25 +108,25 @@ impl<'r, E: DustEntity> IntoFuture for InsertMany<'r, E> {
             }
             let wanted: Vec<_> = drafts.iter().map(Draft::to_read).collect();
             let stored = fetch_many(transport, &wanted).await?;
-            let mut left = Vec::with_capacity(drafts.len());
+            let mut unsent = Vec::with_capacity(drafts.len());
             for (draft, stored) in drafts.into_iter().zip(stored) {
-                let (Planned { ops, .. }, after) = draft.plan(options, stored, true, transport)?;
+                let (Planned { ops, .. }, pending) = draft.plan(options, stored, true, transport)?;
                 check_size(&ops)?;
-                left.push((ops, after));
+                unsent.push((ops, pending));
             }
-            let mut models = Vec::with_capacity(left.len());
+            let mut models = Vec::with_capacity(unsent.len());
             let mut size = ChunkSize::new(transport.capabilities().batch_bytes);
             let mut written = 0;
-            while !left.is_empty() {
-                let rest = left.split_off(size.take(&left));
-                let (ops, afters): (Vec<_>, Vec<_>) = std::mem::replace(&mut left, rest).into_iter().unzip();
+            while !unsent.is_empty() {
+                let rest = unsent.split_off(size.take(&unsent));
+                let (ops, pending): (Vec<_>, Vec<_>) = std::mem::replace(&mut unsent, rest).into_iter().unzip();
                 let started = Instant::now();
                 let sent = send(ops.concat().into(), options.clone(), transport).await;
-                sent.map_err(|cause| after(written, cause, transport))?;
-                size.took(started.elapsed());
-                written += afters.len();
-                for saved in afters {
-                    models.push(saved.saved().await.map_err(|cause| after(written, cause, transport))?);
+                sent.map_err(|cause| after_writes(written, cause, transport))?;
+                size.adapt(started.elapsed());
+                written += pending.len();
+                for save in pending {
+                    models.push(save.into_saved().await.map_err(|cause| after_writes(written, cause, transport))?);
                 }
             }
             Ok(models)
@@ -128,8 +134,8 @@ impl<'r, E: DustEntity> IntoFuture for InsertMany<'r, E> {
     }
 }
 
-/// An error that came when some records were written already.
-fn after(written: usize, cause: DustErr, transport: &dyn Transport) -> DustErr {
+/// The error for `cause` after `written` records were written.
+fn after_writes(written: usize, cause: DustErr, transport: &dyn Transport) -> DustErr {
     match written {
         0 => cause,
         done => DustErr::PartiallyWritten { done, requests: transport.requests(), source: Box::new(cause) },

@@ -1,20 +1,21 @@
-//! How many records go into one request of a bulk write.
+//! The number of records in one request of a bulk write.
 
 use std::time::Duration;
 
 use dust_protocol::BatchOp;
-use dust_protocol::list::MAX_PAGE;
+use dust_protocol::list::MAX_BATCH_OPS;
 
-/// A server takes time per op that grows with its store, and past 5 s leaves the outcome of a batch unknown.
+/// The time from which on a chunk halves the next one. The time that a server needs per op grows with its store, and
+/// after 5 s the result of a batch is unknown.
 const SLOW: Duration = Duration::from_secs(2);
-/// From here on there is room for more.
+/// The time up to which a chunk doubles the next one.
 const FAST: Duration = Duration::from_millis(500);
-/// Fewer ops than this in a request help nobody.
+/// The smallest limit of ops. Smaller requests gain nothing.
 const FEWEST: usize = 50;
-/// What a batch adds to the path and the value of an op, at the most.
+/// The most bytes that a batch adds to the path and the value of an op.
 const AROUND_AN_OP: usize = 64;
 
-/// The size of the next chunk: at most what one batch may hold, less while the server is slow.
+/// The size of the next chunk: at most that of one batch, less while the server is slow.
 #[derive(Debug)]
 pub(super) struct ChunkSize {
     ops: usize,
@@ -23,11 +24,11 @@ pub(super) struct ChunkSize {
 
 impl ChunkSize {
     pub(super) fn new(bytes: usize) -> ChunkSize {
-        ChunkSize { ops: MAX_PAGE, bytes }
+        ChunkSize { ops: MAX_BATCH_OPS, bytes }
     }
 
-    /// How many of these records, from the first on, go together. Never none, and never a part of one: a record that is too
-    /// large for any batch goes alone, and is refused as such.
+    /// The number of these records, from the first on, to send together: at least one, and whole records only. A record
+    /// that is too large for any batch is sent alone and refused.
     pub(super) fn take<T>(&self, records: &[(Vec<BatchOp>, T)]) -> usize {
         let (mut ops, mut bytes) = (0, 0);
         let fits = |(record, _): &&(Vec<BatchOp>, T)| {
@@ -38,12 +39,12 @@ impl ChunkSize {
         records.iter().take_while(fits).count().max(1)
     }
 
-    /// Learns from how long a chunk took.
-    pub(super) fn took(&mut self, time: Duration) {
+    /// Adapts the size to the time that a chunk took.
+    pub(super) fn adapt(&mut self, time: Duration) {
         if time >= SLOW {
             self.ops = (self.ops / 2).max(FEWEST);
         } else if time <= FAST {
-            self.ops = (self.ops * 2).min(MAX_PAGE);
+            self.ops = (self.ops * 2).min(MAX_BATCH_OPS);
         }
     }
 }
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn fills_a_batch_and_never_cuts_a_record() {
+    fn chunk_fills_batch_with_whole_records() {
         let size = ChunkSize::new(usize::MAX);
         assert_eq!(size.take(&records(10, 3, 1)), 10);
         assert_eq!(size.take(&records(2000, 3, 1)), 333);
@@ -72,23 +73,23 @@ mod tests {
     }
 
     #[test]
-    fn minds_the_bytes() {
+    fn chunk_keeps_limit_of_bytes() {
         let size = ChunkSize::new(10_000);
         assert_eq!(size.take(&records(20, 1, 900)), 10_000 / (AROUND_AN_OP + 1 + 902));
         assert_eq!(size.take(&records(2, 1, 20_000)), 1);
     }
 
     #[test]
-    fn takes_less_while_the_server_is_slow() {
+    fn chunk_shrinks_while_server_is_slow() {
         let mut size = ChunkSize::new(usize::MAX);
         let all = records(2000, 1, 1);
         let mut sizes = Vec::new();
         for time in [3000, 3000, 1000, 100, 100, 100] {
-            size.took(Duration::from_millis(time));
+            size.adapt(Duration::from_millis(time));
             sizes.push(size.take(&all));
         }
         assert_eq!(sizes, [500, 250, 250, 500, 1000, 1000]);
-        (0..10).for_each(|_| size.took(Duration::from_secs(9)));
+        (0..10).for_each(|_| size.adapt(Duration::from_secs(9)));
         assert_eq!(size.take(&all), FEWEST);
     }
 }

@@ -1,19 +1,18 @@
-//! The numbers that a field can be incremented by.
+//! Numbers that `increment` accepts.
 
 use dust_protocol::RawJson;
 use serde::Serialize;
 
-use super::field::unserializable;
 use crate::entity::Counter;
 use crate::error::DustErr;
 
-/// What [`increment`](crate::DustRepo::increment) takes: `i64` and `f64`.
+/// A number for [`increment`](DustRepo::increment): `i64` or `f64`. Not for implementation by other types.
 pub trait Countable: Serialize + Send + Sized + private::Sealed {
-    /// Its JSON text; an error when it has none.
+    /// Returns the number as JSON, or an error if JSON does not have it.
     #[doc(hidden)]
     fn to_json(&self) -> Result<RawJson, DustErr>;
 
-    /// Reads what a store has made.
+    /// Reads the number that a store returned.
     #[doc(hidden)]
     fn read(value: &RawJson) -> Result<Self, serde_json::Error>;
 }
@@ -45,4 +44,9 @@ impl Countable for f64 {
     fn read(value: &RawJson) -> Result<f64, serde_json::Error> {
         value.to()
     }
+}
+
+/// The error for a value that JSON does not have.
+pub(super) fn unserializable(error: serde_json::Error) -> DustErr {
+    DustErr::invalid_params(format!("the value cannot be written as JSON: {error}")).with_source(error)
 }

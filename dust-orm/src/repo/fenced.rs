@@ -1,16 +1,15 @@
-//! A transport whose every write carries the fence of a lease.
+//! A transport that adds the fence of a lease to every write.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, OpKind, Page, Path, Write};
+use dust_protocol::{BatchOp, Fence, FileUpload, OpKind, Write};
 
 use super::DustRepo;
 use crate::error::DustErr;
-use crate::feed::Hub;
-use crate::transport::{Capabilities, Receipt, Transport};
+use crate::transport::{Receipt, Transport};
 
-/// Passes everything on to the transport of a repo, and puts the fence on what is written.
+/// Delegates to the transport of a repo and adds the fence to every write.
 #[derive(Debug)]
 pub(super) struct Fenced {
     repo: DustRepo,
@@ -22,11 +21,11 @@ impl Fenced {
         Fenced { repo, fence }
     }
 
-    /// The fence for a write that may have one already.
+    /// The fence for a write. Refuses one that has another fence.
     fn add(&self, fence: Option<Fence>) -> Result<Option<Fence>, DustErr> {
         match fence {
             Some(other) if other != self.fence => Err(DustErr::invalid_params(format!(
-                "a write carries one fence, and this one would need two: of the lease `{}` and of `{}`",
+                "a write has one fence, and this one would need two: of the lease `{}` and of `{}`",
                 self.fence.key, other.key
             ))),
             _ => Ok(Some(self.fence.clone())),
@@ -36,40 +35,14 @@ impl Fenced {
 
 #[async_trait]
 impl Transport for Fenced {
-    fn name(&self) -> &'static str {
-        self.repo.active().name()
-    }
+    crate::delegate_transport!(self => self.repo.active(), except [write, batch_write, put_file]);
 
     fn for_subscription(&self) -> Option<Arc<dyn Transport>> {
         Some(self.repo.source())
     }
 
-    fn capabilities(&self) -> Capabilities {
-        self.repo.active().capabilities()
-    }
-
-    async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
-        self.repo.active().list(request).await
-    }
-
-    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
-        self.repo.active().below(path, after).await
-    }
-
-    async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
-        self.repo.active().get(path).await
-    }
-
-    async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
-        self.repo.active().get_many(paths).await
-    }
-
-    async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
-        self.repo.active().exists(path).await
-    }
-
     async fn write(&self, mut write: Write) -> Result<Receipt, DustErr> {
-        // A lease op takes no fence: its token is its guard.
+        // A lease op has no fence: it is guarded by its token.
         if !matches!(write.op.kind(), OpKind::Lease | OpKind::Renew | OpKind::Release) {
             write.fence = self.add(write.fence)?;
         }
@@ -84,17 +57,5 @@ impl Transport for Fenced {
     async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
         let fence = self.add(fence)?;
         self.repo.active().put_file(file, fence).await
-    }
-
-    async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
-        self.repo.active().fetch_file(hash).await
-    }
-
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
-        self.repo.active().hub().await
-    }
-
-    fn is_own(&self, op: &CommittedOp) -> bool {
-        self.repo.active().is_own(op)
     }
 }

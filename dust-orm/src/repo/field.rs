@@ -1,40 +1,42 @@
-//! The verbs that change one field by what is in it: `increment`, `add_to_set`, `remove_from_set`.
+//! The verbs that change one field relative to its value: `increment`, `add_to_set`, `remove_from_set`.
 
 use std::fmt;
 use std::future::IntoFuture;
 use std::hash::Hash;
 
-use dust_protocol::apply::incremented;
-use dust_protocol::value::{is_claim, is_integer};
-use dust_protocol::{Entry, Fence, Leaf, Op, Path, RawJson, Write};
+use dust_protocol::value::is_integer;
+use dust_protocol::{Fence, Op, RawJson, Write};
 use futures_core::future::BoxFuture;
-use sea_orm::{ActiveModelTrait, ColumnTrait};
+use sea_orm::ColumnTrait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::DustRepo;
-use super::countable::Countable;
-use super::record_pages::fetch;
+use super::countable::{Countable, unserializable};
+use super::field_leaf::{FieldLeaf, check_growth, unreadable};
+use super::write::dispatch;
 use super::write::options::Options;
-use super::write::{dispatch, limits};
-use crate::entity::{DustEntity, DustSet, Fields, KeyOf, is_leaf, record_path};
-use crate::error::{DustErr, InvalidRecord, Undecodable};
+use crate::entity::{DustEntity, DustSet, KeyOf};
+use crate::error::DustErr;
 use crate::transport::Transport;
 
 impl DustRepo {
-    /// Adds a number to a field, atomically: increments at the same time add up. Answers the number it made.
+    /// Adds a number to a field, atomically: concurrent increments add up. Returns the new number.
     ///
     /// `by` is an `i64` or an `f64`, and may be negative. A field that is absent, `null` or `false` counts from 0. The
-    /// column says which entity is meant; its type may be [`Counter`], or any number.
+    /// column determines the entity; its type is [`Counter`](crate::entity::Counter) or any number.
     ///
-    /// It writes the one field, whether or not there is a record: an insert later merges with it (in flat mode). Hooks do
-    /// not run, as there is no `ActiveModel` of it. Not over HTTP: there it is [`NotSupported`](DustErr::NotSupported).
+    /// Only this field is written, even if the record does not exist: a later insert merges with it (in flat mode).
+    /// Hooks do not run, because there is no `ActiveModel`.
     ///
-    /// A number that the field's type cannot hold, such as -1 in a `u32` or one past 64 bits in a [`Counter`], is
-    /// [`InvalidParams`](DustErr::InvalidParams) and nothing is written. Where only the increments of others at the
-    /// same time make it one, this increment is taken back by another; if that fails, the error is
-    /// [`Decode`](DustErr::Decode), which names the number that is stored, and until it is changed the record does not
-    /// fit its entity.
+    /// # Errors
+    /// - [`NotSupported`](DustErr::NotSupported) over HTTP.
+    /// - [`InvalidParams`](DustErr::InvalidParams) if the field's type cannot hold the sum, such as -1 in a `u32` or
+    ///   more than 64 bits in a [`Counter`](crate::entity::Counter). Nothing is written. If a concurrent increment
+    ///   caused that, this one is undone by an increment of `-by`.
+    /// - [`Decode`](DustErr::Decode) if that increment fails as well. The error has the stored number; until it is
+    ///   changed, the record does not fit its entity.
+    /// - Errors of the [transport](crate::Transport::write).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -54,22 +56,28 @@ impl DustRepo {
         N: Countable,
     {
         let write = || {
-            let field = FieldOf::find(key.into(), column)?;
+            let field = FieldLeaf::find(key.into(), column)?;
             let by = by.to_json()?;
-            // The kind of the number is looked at: a field without a sign can be counted down, one of a few bits by
-            // many.
+            // Only the kind of the number is checked: an unsigned field accepts a negative increment, a small one a
+            // large increment.
             let sample = if is_integer(by.as_str()) { "1" } else { by.as_str().trim_start_matches('-') };
             field.check("increment", &RawJson::parse(sample).map_err(unserializable)?)?;
-            Ok(Pending { write: Write::new(field.path.clone(), Op::Increment(by)), field })
+            Ok(UnsentWrite { write: Write::new(field.path.clone(), Op::Increment(by)), field })
         };
-        FieldWrite { repo: self, operation: "increment", pending: write(), fence: None, read: N::read }
+        FieldWrite { repo: self, operation: "increment", unsent: write(), fence: None, read: N::read }
     }
 
-    /// Puts a member first into the set that a field is, atomically; one that is there already moves. Answers the set it
-    /// made.
+    /// Adds a member to the set in a field, atomically, and returns the new set. The member becomes the first one, also
+    /// if the set has it already.
     ///
-    /// The column says which entity is meant; its type may be [`DustSet`], or any list. Otherwise as
-    /// [`increment`](DustRepo::increment): it writes the one field, whether or not there is a record, and runs no hooks.
+    /// The column determines the entity; its type is [`DustSet`] or any list. As with
+    /// [`increment`](DustRepo::increment) only this field is written, even if the record does not exist, and hooks do
+    /// not run.
+    ///
+    /// # Errors
+    /// [`NotSupported`](DustErr::NotSupported) over HTTP; [`InvalidParams`](DustErr::InvalidParams) if the field's type
+    /// cannot hold the member, or if it is `null`, `"$json"` or `"$claim"`; errors of the
+    /// [transport](crate::Transport::write).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -94,11 +102,14 @@ impl DustRepo {
         C::EntityName: DustEntity<Column = C>,
         T: ToOwned<Owned: DeserializeOwned + Eq + Hash> + Serialize + ?Sized,
     {
-        FieldWrite::of_member(self, "add", FieldOf::find(key.into(), column), member, Op::Add)
+        FieldWrite::of_member(self, "add", FieldLeaf::find(key.into(), column), member, Op::Add)
     }
 
-    /// Takes a member out of the set that a field is, atomically; one that is not there is no error. Answers the set it made,
-    /// which may be empty, and is one even if there was none. Otherwise as [`add_to_set`](DustRepo::add_to_set).
+    /// Removes a member from the set in a field, atomically, and returns the new set. It succeeds if the set does not
+    /// have the member. A field that is absent becomes an empty set. Otherwise as [`add_to_set`](DustRepo::add_to_set).
+    ///
+    /// # Errors
+    /// As [`add_to_set`](DustRepo::add_to_set).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -122,32 +133,32 @@ impl DustRepo {
         C::EntityName: DustEntity<Column = C>,
         T: ToOwned<Owned: DeserializeOwned + Eq + Hash> + Serialize + ?Sized,
     {
-        FieldWrite::of_member(self, "remove", FieldOf::find(key.into(), column), member, Op::Remove)
+        FieldWrite::of_member(self, "remove", FieldLeaf::find(key.into(), column), member, Op::Remove)
     }
 }
 
-/// A write of one field that answers what the field then holds, made by [`DustRepo::increment`], [`DustRepo::add`] or
-/// [`DustRepo::remove`]: `.await` it.
+/// A write of one field that returns its new value. [`DustRepo::increment`], [`DustRepo::add_to_set`] and
+/// [`DustRepo::remove_from_set`] make it; `.await` sends it.
 #[must_use = "a write happens when it is awaited"]
 pub struct FieldWrite<'r, T> {
     repo: &'r DustRepo,
     operation: &'static str,
-    pending: Result<Pending, DustErr>,
+    unsent: Result<UnsentWrite, DustErr>,
     fence: Option<Fence>,
     read: fn(&RawJson) -> Result<T, serde_json::Error>,
 }
 
 /// A write of a field that has not been sent.
-struct Pending {
+struct UnsentWrite {
     write: Write,
-    field: FieldOf,
+    field: FieldLeaf,
 }
 
 impl<'r, T: DeserializeOwned + Eq + Hash> FieldWrite<'r, DustSet<T>> {
     fn of_member<M: Serialize + ToOwned<Owned = T> + ?Sized>(
         repo: &'r DustRepo,
         operation: &'static str,
-        field: Result<FieldOf, DustErr>,
+        field: Result<FieldLeaf, DustErr>,
         member: &M,
         op: fn(RawJson) -> Op,
     ) -> FieldWrite<'r, DustSet<T>> {
@@ -157,7 +168,7 @@ impl<'r, T: DeserializeOwned + Eq + Hash> FieldWrite<'r, DustSet<T>> {
             let member = RawJson::from_serialize(member).map_err(unserializable)?;
             if matches!(member.as_str(), "null" | r#""$json""# | r#""$claim""#) {
                 return Err(DustErr::invalid_params(format!(
-                    "{operation}: {member} cannot be a member of `{}`: it has a meaning of its own",
+                    "{operation}: {member} cannot be a member of `{}`: Dust reserves it",
                     field.path
                 )));
             }
@@ -169,14 +180,14 @@ impl<'r, T: DeserializeOwned + Eq + Hash> FieldWrite<'r, DustSet<T>> {
                     field.path
                 )));
             }
-            Ok(Pending { write: Write::new(field.path.clone(), op(member)), field })
+            Ok(UnsentWrite { write: Write::new(field.path.clone(), op(member)), field })
         };
-        FieldWrite { repo, operation, pending: write(), fence: None, read: |value| value.to() }
+        FieldWrite { repo, operation, unsent: write(), fence: None, read: |value| value.to() }
     }
 }
 
 impl<T> FieldWrite<'_, T> {
-    /// Applies the write only while the lease at `fence.key` is held with `fence.token`; otherwise it is
+    /// Applies the write only while the lease at `fence.key` is held with `fence.token`; otherwise it fails with
     /// [`Fenced`](DustErr::Fenced).
     pub fn fence(mut self, fence: Fence) -> Self {
         self.fence = Some(fence);
@@ -190,10 +201,10 @@ impl<'r, T: Send + 'r> IntoFuture for FieldWrite<'r, T> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let FieldWrite { repo, operation, pending, fence, read } = self;
+            let FieldWrite { repo, operation, unsent, fence, read } = self;
             let transport = &*repo.active();
-            let Pending { write, mut field } = pending?;
-            check(operation, fence.as_ref(), transport)?;
+            let UnsentWrite { write, mut field } = unsent?;
+            check_typed_op(operation, fence.as_ref(), transport)?;
             field.locate(transport).await?;
             let write = Write { path: field.path.clone(), fence, ..write };
             let undo = match &write.op {
@@ -210,14 +221,14 @@ impl<'r, T: Send + 'r> IntoFuture for FieldWrite<'r, T> {
             };
             let value = match transport.write(write).await?.value {
                 Some(value) => value,
-                // A transport that does not tell shows it: what it has acknowledged is readable.
+                // A transport that does not return the value lets it be read after the write.
                 None => field.present(transport).await?.map_or_else(
                     || Err(DustErr::NotFound { what: format!("`{}`, which was just written", field.path) }),
                     |entry| Ok(entry.value),
                 )?,
             };
             if let (Some((by, undo)), Err((whose, error))) = (undo, field.probe_sum(&value, read)) {
-                let done = "another write came first, and this one was taken back";
+                let done = "another write came first, and this one was undone";
                 return match transport.write(undo).await {
                     Ok(_) => Err(field.beyond(&by, &value, whose, error, done)),
                     Err(_) => Err(unreadable(&field.path, &format!("{error}; the leaf holds {value}"), error)),
@@ -228,7 +239,7 @@ impl<'r, T: Send + 'r> IntoFuture for FieldWrite<'r, T> {
     }
 }
 
-/// The increment that takes another back.
+/// The increment that undoes another one.
 fn negated(by: &RawJson) -> Op {
     let text = by.as_str().strip_prefix('-').map_or_else(|| format!("-{by}"), str::to_owned);
     Op::Increment(RawJson::from_trusted(text))
@@ -236,149 +247,16 @@ fn negated(by: &RawJson) -> Op {
 
 impl<T> fmt::Debug for FieldWrite<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let write = self.pending.as_ref().map(|pending| &pending.write);
+        let write = self.unsent.as_ref().map(|unsent| &unsent.write);
         f.debug_struct("FieldWrite").field("write", &write).field("fence", &self.fence).finish_non_exhaustive()
     }
 }
 
-/// The leaf of one field of one record.
-pub(super) struct FieldOf {
-    pub(super) path: Path,
-    name: &'static str,
-    /// The leaves under the field's old names.
-    aliases: Vec<Path>,
-    position: usize,
-    /// Reads a value as the type of the field at a position, to see whether it is one.
-    probe: fn(usize, &RawJson) -> Result<(), serde_json::Error>,
-}
-
-impl FieldOf {
-    pub(super) fn find<C>(key: KeyOf<C::EntityName>, column: C) -> Result<FieldOf, DustErr>
-    where
-        C: ColumnTrait,
-        C::EntityName: DustEntity<Column = C>,
-    {
-        type Active<C> = <<C as ColumnTrait>::EntityName as sea_orm::EntityTrait>::ActiveModel;
-
-        let record = record_path::<C::EntityName>(&C::EntityName::key_to_segment(&key))?;
-        let position = Active::<C>::position(column);
-        let field = Active::<C>::FIELDS.get(position).filter(|field| is_leaf(field));
-        let Some(field) = field else {
-            let name = sea_orm::IdenStatic::as_str(&column);
-            return Err(DustErr::invalid_params(format!(
-                "the field `{name}` of `{record}` is never stored: it is the key, or skipped"
-            )));
-        };
-        let aliases = field.aliases.iter().map(|alias| record.child(alias)).collect::<Result<_, _>>()?;
-        Ok(FieldOf { path: record.child(field.name)?, name: field.name, aliases, position, probe: probe::<Active<C>> })
-    }
-
-    fn probe(&self, value: &RawJson) -> Result<(), serde_json::Error> {
-        (self.probe)(self.position, value)
-    }
-
-    /// Takes the leaf that a reader takes: one under an old name where there is none under the new one. What is added
-    /// to the field is added there, by writers that know the old name only, too.
-    async fn locate(&mut self, transport: &dyn Transport) -> Result<(), DustErr> {
-        if self.aliases.is_empty() {
-            return Ok(());
-        }
-        let names = [std::slice::from_ref(&self.path), &self.aliases].concat();
-        let present = transport.get_many(&names).await?;
-        let present = present.into_iter().flatten().find(|entry| !is_claim(entry.value.as_str()));
-        if let Some(entry) = present {
-            self.path = entry.path;
-        }
-        Ok(())
-    }
-
-    /// What the field holds now.
-    async fn present(&self, transport: &dyn Transport) -> Result<Option<Entry>, DustErr> {
-        Ok(transport.get_many(std::slice::from_ref(&self.path)).await?.pop().flatten())
-    }
-
-    /// Refuses an increment whose sum the field's type cannot hold, by what the field holds now.
-    async fn check_sum<T>(
-        &self,
-        by: &RawJson,
-        read: fn(&RawJson) -> Result<T, serde_json::Error>,
-        transport: &dyn Transport,
-    ) -> Result<(), DustErr> {
-        let present = self.present(transport).await?;
-        let is_new = present.is_none();
-        let present = present.filter(|entry| !is_claim(entry.value.as_str()));
-        let leaf = present.map(|Entry { value, kind, revision, .. }| Leaf { value, kind, revision });
-        // What is no number the store refuses.
-        let Ok(sum) = incremented(leaf, by) else { return Ok(()) };
-        self.probe_sum(&sum, read)
-            .map_err(|(whose, error)| self.beyond(by, &sum, whose, error, "nothing was written"))?;
-        if is_new { check_growth(&self.path, sum.as_str().len(), transport).await } else { Ok(()) }
-    }
-
-    /// Refuses a sum that the field or the answer cannot hold, and says which of them.
-    fn probe_sum<T>(
-        &self,
-        sum: &RawJson,
-        read: fn(&RawJson) -> Result<T, serde_json::Error>,
-    ) -> Result<(), (&'static str, serde_json::Error)> {
-        self.probe(sum).map_err(|error| ("its type", error))?;
-        match read(sum) {
-            Err(error) if is_integer(sum.as_str()) => Err(("the type of the answer", error)),
-            // A fraction that is counted on in whole numbers is written; the answer says so.
-            _ => Ok(()),
-        }
-    }
-
-    fn beyond(&self, by: &RawJson, sum: &RawJson, whose: &str, error: serde_json::Error, done: &str) -> DustErr {
-        DustErr::invalid_params(format!(
-            "increment by {by}: the field `{}` of `{}` would become {sum}, which {whose} cannot hold ({error}); {done}",
-            self.name, self.path
-        ))
-        .with_source(error)
-    }
-
-    /// Refuses an operation that would leave in the field what it cannot read, such as a fraction in a whole number.
-    pub(super) fn check(&self, operation: &str, sample: &RawJson) -> Result<(), DustErr> {
-        self.probe(sample).map_err(|error| {
-            DustErr::invalid_params(format!(
-                "{operation}: the field `{}` of `{}` cannot hold it: {error}",
-                self.name, self.path
-            ))
-            .with_source(error)
-        })
-    }
-}
-
-fn probe<A: Fields>(position: usize, value: &RawJson) -> Result<(), serde_json::Error> {
-    let mut probe = <A as ActiveModelTrait>::default();
-    probe.deserialize_field(position, &mut serde_json::Deserializer::from_str(value.as_str()))
-}
-
-/// Refuses to add so many bytes to a leaf where its record could then not be read back for its size.
-pub(super) async fn check_growth(leaf: &Path, bytes: usize, transport: &dyn Transport) -> Result<(), DustErr> {
-    let Some(record) = leaf.parent() else { return Ok(()) };
-    match fetch(transport, &record).await? {
-        Some(record) => limits::check_growth(&record, leaf, bytes),
-        None => Ok(()),
-    }
-}
-
-/// Refuses what the transport cannot do before anything is sent.
-pub(super) fn check(operation: &str, fence: Option<&Fence>, transport: &dyn Transport) -> Result<(), DustErr> {
+/// Refuses an operation that the transport does not support, before anything is sent.
+pub(super) fn check_typed_op(operation: &str, fence: Option<&Fence>, transport: &dyn Transport) -> Result<(), DustErr> {
     let capabilities = transport.capabilities();
     if !capabilities.typed_ops {
         return Err(capabilities.refuse(transport.name(), operation));
     }
     dispatch::check(&Options { fence: fence.cloned(), ..Options::default() }, transport)
-}
-
-pub(super) fn unserializable(error: serde_json::Error) -> DustErr {
-    DustErr::invalid_params(format!("the value cannot be written as JSON: {error}")).with_source(error)
-}
-
-/// The error for a value that was written by the store and does not fit the caller's type.
-pub(super) fn unreadable(path: &Path, reason: &str, error: serde_json::Error) -> DustErr {
-    let name = path.segments().next_back().map_or_else(String::new, |name| name.into_owned());
-    let field = Undecodable::new(name, format!("{reason}; the write itself was applied")).with_source(error);
-    InvalidRecord::undecodable(path.to_string(), field).into()
 }

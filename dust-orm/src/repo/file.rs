@@ -8,7 +8,8 @@ use futures_core::future::BoxFuture;
 use sea_orm::ColumnTrait;
 
 use super::DustRepo;
-use super::field::{self, FieldOf, unreadable};
+use super::field::check_typed_op;
+use super::field_leaf::{FieldLeaf, check_growth, unreadable};
 use crate::entity::{DustEntity, FileRef, KeyOf};
 use crate::error::DustErr;
 
@@ -16,12 +17,16 @@ use crate::error::DustErr;
 const CONTENT_HASH: usize = 128;
 
 impl DustRepo {
-    /// Stores a file's bytes and makes a field refer to them, in one op. Answers the reference.
+    /// Stores the bytes of a file and a reference to them in a field, in one op. Returns the reference.
     ///
-    /// The column says which entity is meant; its type is [`FileRef`], usually as an `Option`. As
-    /// [`increment`](DustRepo::increment) it writes the one field, whether or not there is a record, and runs no hooks. A
-    /// server takes files up to some 6 MB, the embedded store what fits into memory. A
-    /// server's `put_file` knows no fence: there a fenced one is [`NotSupported`](DustErr::NotSupported), as over HTTP any.
+    /// The column determines the entity; its type is [`FileRef`], usually in an `Option`. As with
+    /// [`increment`](DustRepo::increment) only this field is written, even if the record does not exist, and hooks do
+    /// not run. A server accepts files of up to about 6 MB, the embedded store those that fit into memory.
+    ///
+    /// # Errors
+    /// [`NotSupported`](DustErr::NotSupported) over HTTP, and on a server with a [fence](PutFile::fence);
+    /// [`InvalidParams`](DustErr::InvalidParams) if the field's type cannot hold a reference; errors of the
+    /// [transport](crate::Transport::put_file).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -44,7 +49,7 @@ impl DustRepo {
         C: ColumnTrait,
         C::EntityName: DustEntity<Column = C>,
     {
-        let file = FieldOf::find(key.into(), column).and_then(|field| {
+        let file = FieldLeaf::find(key.into(), column).and_then(|field| {
             let file = FileUpload { path: field.path.clone(), content: Vec::new(), filename: None, content_type: None };
             field.check("put_file", &file.reference(""))?;
             Ok(FileUpload { content: content.into(), ..file })
@@ -52,12 +57,13 @@ impl DustRepo {
         PutFile { repo: self, file, fence: None }
     }
 
-    /// The bytes that a field refers to, held in memory as a whole. Works over HTTP, too.
+    /// Fetches the bytes that a reference names into memory, and checks their SHA-256. Works over HTTP, too.
     ///
-    /// They are checked: bytes that do not have the reference's SHA-256 are
-    /// [`ChecksumMismatch`](DustErr::ChecksumMismatch). A file that nothing in the store refers to any more is
-    /// [`NotFound`](DustErr::NotFound); a server answers [`Unauthorized`](DustErr::Unauthorized), because it does not
-    /// tell that from a token that may not read files.
+    /// # Errors
+    /// - [`ChecksumMismatch`](DustErr::ChecksumMismatch) if the bytes do not have the hash of the reference.
+    /// - [`NotFound`](DustErr::NotFound) if no leaf of the store refers to the file any more. A server returns
+    ///   [`Unauthorized`](DustErr::Unauthorized) instead, as for a token that may not read files.
+    /// - Errors of the [transport](crate::Transport::fetch_file).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, tests_cfg::page};
@@ -75,13 +81,22 @@ impl DustRepo {
             Ok(content)
         } else {
             Err(DustErr::ChecksumMismatch {
-                what: format!("the file `{}`: {} bytes came whose hash is `{found}`", file.hash, content.len()),
+                what: format!(
+                    "the file `{}`: the {} bytes that came have the hash `{found}`",
+                    file.hash,
+                    content.len()
+                ),
             })
         }
     }
 
-    /// Fetches a file, as [`fetch_file`](DustRepo::fetch_file) does, and writes it to the disk, in place of what is there. It
-    /// appears whole or not at all: it is written beside its place first, under the same name and `.part`.
+    /// Fetches a file as [`fetch_file`](DustRepo::fetch_file) does, and writes it to the path `to`, in place of an
+    /// existing file. The bytes are first written to the same path with the suffix `.part`, so that no other program
+    /// reads a part of the file.
+    ///
+    /// # Errors
+    /// As [`fetch_file`](DustRepo::fetch_file); [`InvalidParams`](DustErr::InvalidParams) with the I/O error as its
+    /// source if the file cannot be written.
     ///
     /// ```
     /// # use dust_orm::{DustRepo, entity::FileRef};
@@ -107,6 +122,7 @@ impl DustRepo {
     }
 }
 
+/// Writes a file by way of a `.part` file.
 fn replace(to: &FilePath, content: &[u8]) -> std::io::Result<()> {
     let mut part = to.as_os_str().to_owned();
     part.push(".part");
@@ -114,7 +130,7 @@ fn replace(to: &FilePath, content: &[u8]) -> std::io::Result<()> {
     std::fs::rename(&part, to)
 }
 
-/// A file being stored, made by [`DustRepo::put_file`]: `.await` it.
+/// A file to store. [`DustRepo::put_file`] makes it; `.await` sends it.
 #[must_use = "a write happens when it is awaited"]
 #[derive(Debug)]
 pub struct PutFile<'r> {
@@ -124,7 +140,7 @@ pub struct PutFile<'r> {
 }
 
 impl PutFile<'_> {
-    /// The name under which it may be downloaded.
+    /// Sets the file name for downloads (default: none).
     pub fn filename(mut self, filename: impl Into<String>) -> Self {
         if let Ok(file) = &mut self.file {
             file.filename = Some(filename.into());
@@ -132,7 +148,7 @@ impl PutFile<'_> {
         self
     }
 
-    /// The media type. The default is `application/octet-stream`.
+    /// Sets the media type (default: `application/octet-stream`).
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         if let Ok(file) = &mut self.file {
             file.content_type = Some(content_type.into());
@@ -140,7 +156,7 @@ impl PutFile<'_> {
         self
     }
 
-    /// Stores the file only while the lease at `fence.key` is held with `fence.token`; otherwise it is
+    /// Stores the file only while the lease at `fence.key` is held with `fence.token`; otherwise it fails with
     /// [`Fenced`](DustErr::Fenced).
     pub fn fence(mut self, fence: Fence) -> Self {
         self.fence = Some(fence);
@@ -157,9 +173,9 @@ impl<'r> IntoFuture for PutFile<'r> {
             let PutFile { repo, file, fence } = self;
             let transport = &*repo.active();
             let file = file?;
-            field::check("put_file", fence.as_ref(), transport)?;
+            check_typed_op("put_file", fence.as_ref(), transport)?;
             let path = file.path.clone();
-            field::check_growth(&path, file.reference("").as_str().len() + CONTENT_HASH, transport).await?;
+            check_growth(&path, file.reference("").as_str().len() + CONTENT_HASH, transport).await?;
             let value = transport.put_file(file, fence).await?.value.unwrap_or_else(RawJson::null);
             value.to().map_err(|error| unreadable(&path, &error.to_string(), error))
         })

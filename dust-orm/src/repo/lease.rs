@@ -1,4 +1,4 @@
-//! Leases: who may do something, until when, and writes that only the holder can make.
+//! Leases: exclusive rights with an end, and writes that only the holder can make.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -16,26 +16,31 @@ use serde::Deserialize;
 
 use super::DustRepo;
 use super::fenced::Fenced;
-use super::field::{check, unreadable};
+use super::field::check_typed_op;
+use super::field_leaf::unreadable;
 use crate::error::{DustErr, ErrKind};
 use crate::world::{RealWorld, Runtime};
 
-/// How many tries of a renewal there is time for in the time of a lease.
+/// The number of tries of a renewal that fit into the time of a lease.
 const TRIES: u32 = 6;
-/// How long a renewal is tried at the most.
+/// The longest time for which a renewal is tried.
 const MAX_RENEWING: Duration = Duration::from_secs(30);
 
 impl DustRepo {
-    /// Takes a lease: for as long as `ttl`, or until it is released, nobody else gets one for the same key.
+    /// Takes a lease: for `ttl`, or until it is released, no other caller gets a lease for the same key.
     ///
-    /// The key is a path of its own, such as `locks/reports`; best outside of the prefixes of entities, because what
-    /// deletes what is above the key deletes the lease. The lease of another holder is
-    /// [`LeaseHeld`](DustErr::LeaseHeld), anything but a lease at that path [`NotALease`](DustErr::NotALease). Over
-    /// HTTP it is [`NotSupported`](DustErr::NotSupported).
+    /// The key is a path, such as `locks/reports`. Choose one outside of the prefixes of entities, because a delete of
+    /// a path above the key deletes the lease.
     ///
-    /// It is the store's clock that counts, and a lease that has expired is anyone's, whatever its holder believes. So write
-    /// through [`Lease::repo`] or [`Lease::scope`]: their writes are refused once the lease is lost. What is done outside of
-    /// the store has no such protection.
+    /// The lease expires by the store's clock, and another caller can take it then, also while its first holder still
+    /// works. So write through [`Lease::repo`] or [`Lease::scope`]: their writes are refused once the lease is lost.
+    /// Effects outside of the store have no such protection.
+    ///
+    /// # Errors
+    /// [`LeaseHeld`](DustErr::LeaseHeld) if another lease is in force; [`NotALease`](DustErr::NotALease) if the leaf at
+    /// the key is no lease; [`InvalidParams`](DustErr::InvalidParams) for an invalid key or a `ttl` that is shorter
+    /// than 1 ms or longer than 3650 days; [`NotSupported`](DustErr::NotSupported) over HTTP; errors of the
+    /// [transport](crate::Transport::write).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -60,7 +65,7 @@ impl DustRepo {
     }
 }
 
-/// A lease about to be taken, made by [`DustRepo::lease`]: `.await` it.
+/// A lease to take. [`DustRepo::lease`] makes it; `.await` takes it.
 #[must_use = "a lease is taken when it is awaited"]
 #[derive(Debug)]
 pub struct TakeLease<'r> {
@@ -71,7 +76,8 @@ pub struct TakeLease<'r> {
 }
 
 impl TakeLease<'_> {
-    /// Who takes it, for those who look at the lease. It proves nothing: the token does.
+    /// Sets the name of the holder, as information for readers of the lease (default: none). Only the token proves that
+    /// a lease is held.
     pub fn holder(mut self, holder: impl Into<String>) -> Self {
         self.holder = Some(holder.into());
         self
@@ -100,10 +106,10 @@ impl<'r> IntoFuture for TakeLease<'r> {
     }
 }
 
-/// A lease that was taken with [`DustRepo::lease`].
+/// A lease. [`DustRepo::lease`] takes it.
 ///
-/// It is what the store said at that time; whether the lease is still held, only the store knows. Dropping it gives
-/// nothing back: the lease ends by [`release`](Lease::release), or when it expires.
+/// It has the data that the store returned; only the store knows if the lease is still held. Dropping it does not
+/// release it: the lease ends with [`release`](Lease::release), or when it expires.
 pub struct Lease {
     repo: DustRepo,
     key: Path,
@@ -114,65 +120,74 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Its path.
+    /// The path of the lease.
     pub fn key(&self) -> &Path {
         &self.key
     }
 
-    /// What tells it from earlier and later leases of the same key, which have smaller and larger tokens. Renewing keeps it.
+    /// The number of this lease. Earlier leases of the same key have smaller numbers, later ones larger. A renewal
+    /// keeps it.
     pub fn token(&self) -> u64 {
         self.token
     }
 
-    /// Who took it.
+    /// The name of the holder, if it was [given](TakeLease::holder).
     pub fn holder(&self) -> Option<&str> {
         self.holder.as_deref()
     }
 
-    /// When it expires unless it is renewed: milliseconds since 1970 by the store's wall clock. Not for comparing with one's
-    /// own clock.
+    /// The time at which the lease expires unless it is renewed, in milliseconds since 1970 by the store's clock. Do
+    /// not compare it with another clock.
     pub fn expires_at(&self) -> i64 {
         self.expires_at
     }
 
-    /// What makes any write depend on this lease: `repo.update(edit).fence(lease.fence())`.
+    /// The condition that this lease is held, for any write: `repo.update(edit).fence(lease.fence())`.
     pub fn fence(&self) -> Fence {
         Fence { key: self.key.clone(), token: self.token }
     }
 
-    /// Lets it last for `ttl` from now. A lease that has expired, was taken over or released is
-    /// [`LeaseLost`](DustErr::LeaseLost), even if no other holder has it: take it again.
+    /// Extends the lease to `ttl` from now.
     ///
-    /// To renew twice is the same as to renew once. So where an answer does not come within a sixth of the lease's time, it is
-    /// asked again, until that time is over, and for 30 s at the most; then the error is that of the last try.
+    /// A renewal that does not return within a sixth of the lease's time is sent again, until that time is over, and
+    /// for at most 30 s. A second renewal has the effect of the first.
+    ///
+    /// # Errors
+    /// [`LeaseLost`](DustErr::LeaseLost) if the lease has expired or was released, even if it has no other holder;
+    /// [`InvalidParams`](DustErr::InvalidParams) for a `ttl` that [`lease`](DustRepo::lease) refuses; otherwise the
+    /// error of the last try.
     pub async fn renew(&mut self, ttl: Duration) -> Result<(), DustErr> {
         self.expires_at = self.extend_in_time(&RealWorld::new(), ttl).await?;
         self.ttl = ttl;
         Ok(())
     }
 
-    /// Gives it back. `false` when it was not held any more, which is no error.
+    /// Releases the lease. Returns false if it was no longer held, which is no error.
+    ///
+    /// # Errors
+    /// Errors of the [transport](crate::Transport::write).
     pub async fn release(&self) -> Result<bool, DustErr> {
         let transport = self.repo.active();
         let receipt = transport.write(Write::new(self.key.clone(), Op::Release { token: self.token })).await?;
         Ok(receipt.store_seq.is_some())
     }
 
-    /// The repo, in which every write carries the fence of this lease: once it is lost, every verb that writes is
+    /// A repo whose writes all have the fence of this lease: once the lease is lost, every verb that writes fails with
     /// [`Fenced`](DustErr::Fenced) and changes nothing.
     ///
-    /// Reads are as ever. Leases taken through it are not fenced by this one, and a write can carry one fence only: one
-    /// under two leases is [`InvalidParams`](DustErr::InvalidParams). Where the transport cannot fence a
-    /// write (a batch or a file in realtime), that is [`NotSupported`](DustErr::NotSupported).
+    /// Reads do not change. Leases taken through this repo are not fenced. A write has one fence only: a write under
+    /// two leases is [`InvalidParams`](DustErr::InvalidParams). A write that the transport cannot fence (a batch or a
+    /// file in realtime) is [`NotSupported`](DustErr::NotSupported).
     pub fn repo(&self) -> DustRepo {
         DustRepo::with_transport(Arc::new(Fenced::new(self.repo.clone(), self.fence())))
     }
 
-    /// Runs `work` with [`repo`](Lease::repo), renews the lease meanwhile (every third of its ttl, and every sixth after a
-    /// renewal that failed or was not answered), and releases it at the end, also when the future is dropped or `work` panics.
+    /// Runs `work` with [`repo`](Lease::repo), renews the lease meanwhile, and releases it at the end, also if the
+    /// future is dropped or `work` panics. Returns the output of `work`.
     ///
-    /// CommandKind that goes on after the lease was lost all the same is not stopped: its writes fail. It runs in the caller's
-    /// task, and so does the renewing: work that blocks the thread for longer than the ttl loses the lease.
+    /// The lease is renewed after each third of its ttl, and again after a sixth if a renewal fails or has no answer.
+    /// If it is lost, `work` continues, and its writes fail. `work` and the renewals run in the caller's task: if
+    /// `work` blocks the thread for longer than the ttl, the lease is lost.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -215,7 +230,8 @@ impl Lease {
         Ok(write(&self.repo, &self.key, op).await?.expires_at)
     }
 
-    /// Renews, and asks again where that fails or is not answered, as long as the lease may still be held.
+    /// Renews the lease, with further tries after a retryable error or without an answer, while the lease may still be
+    /// held.
     async fn extend_in_time(&self, world: &dyn Runtime, ttl: Duration) -> Result<i64, DustErr> {
         let (end, patience) = (world.now() + self.ttl.min(MAX_RENEWING), self.ttl / TRIES);
         loop {
@@ -234,7 +250,7 @@ impl Lease {
         }
     }
 
-    /// Does some work, and renews the lease as long as it takes.
+    /// Runs `work` and renews the lease until it ends.
     pub(super) async fn renewed_during<T>(&self, world: &dyn Runtime, work: impl Future<Output = T>) -> T {
         match select(pin!(work), pin!(self.renew_forever(world))).await {
             Either::Left((output, _)) => output,
@@ -245,10 +261,10 @@ impl Lease {
     async fn renew_forever(&self, world: &dyn Runtime) -> Infallible {
         loop {
             world.pause(self.ttl / 3).await;
-            // Whatever else failed may succeed the next time: only the store knows whether the lease is still held.
+            // After any other error the lease may still be held: only the store knows.
             while let Err(error) = self.extend_in_time(world, self.ttl).await {
                 if error.kind() == ErrKind::LeaseLost {
-                    tracing::warn!(target: "dust_orm", key = %self.key, "a lease was lost while it was used");
+                    tracing::warn!(target: "dust_orm", key = %self.key, "a lease was lost during its scope");
                     return pending().await;
                 }
                 world.pause(self.ttl / TRIES).await;
@@ -268,7 +284,7 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// A lease that is released when it is dropped, as far as that can be done without waiting.
+/// A lease that is released when it is dropped, if that is possible without waiting.
 pub(super) struct Releasing {
     lease: Lease,
     is_released: bool,
@@ -279,10 +295,10 @@ impl Releasing {
         Releasing { lease, is_released: false }
     }
 
-    /// Gives the lease back. If that fails it expires.
+    /// Releases the lease. If that fails, it expires.
     pub(super) async fn release(mut self) {
         if let Err(error) = self.lease.release().await {
-            tracing::debug!(target: "dust_orm", key = %self.lease.key, %error, "a lease is left to expire");
+            tracing::debug!(target: "dust_orm", key = %self.lease.key, %error, "a lease was not released and expires");
         }
         self.is_released = true;
     }
@@ -299,13 +315,13 @@ impl Deref for Releasing {
 impl Drop for Releasing {
     fn drop(&mut self) {
         if !self.is_released {
-            // What the first poll has not handed over stays undone.
+            // Polls once. If the release is not sent by then, the lease expires.
             let _ = self.lease.release().now_or_never();
         }
     }
 }
 
-/// What a lease's value says.
+/// The value of a lease.
 #[derive(Deserialize)]
 struct Terms {
     token: u64,
@@ -322,7 +338,7 @@ impl Terms {
 /// Takes or renews a lease.
 async fn write(repo: &DustRepo, key: &Path, op: Op) -> Result<Terms, DustErr> {
     let transport = repo.active();
-    check(op.kind().name(), None, &*transport)?;
+    check_typed_op(op.kind().name(), None, &*transport)?;
     let receipt = transport.write(Write::new(key.clone(), op)).await?;
     Terms::read(&receipt.value.unwrap_or_else(RawJson::null))
         .map_err(|error| unreadable(key, &error.to_string(), error))
@@ -338,7 +354,7 @@ fn milliseconds(key: &Path, ttl: Duration) -> Result<i64, DustErr> {
     }
 }
 
-/// Some ten years: enough for anything that is meant to end, and safe to add to any clock.
+/// The longest ttl: about ten years, which does not overflow when it is added to a clock.
 const MAX_TTL_MS: i64 = 3_650 * 86_400_000;
 
 #[cfg(test)]

@@ -1,22 +1,22 @@
-//! Reads of several records with as few requests as there are ways to.
+//! Reads of several records with few requests.
 //!
 //! A server lists leaves in pages of 1000, and finds up to 1000 leaves by their exact paths in one request. So the
-//! records are read by listing what lies between the first and the last of them, from one that is wanted to the next:
+//! leaves between the first and the last wanted record are listed, and each page begins at a wanted record:
 //!
 //! ```text
 //! leaves    |a a a|b b|c c c|d d d| ...              |x x x|y|z z|
 //! wanted     ^     ^                                  ^
-//! requests   [---------------]   the rest of the page serves no record, the next request begins at x
+//! requests   [---------------]   the rest of the page has no wanted record, the next request begins at x
 //! ```
 //!
-//! Each request serves one record at the least, and a whole page where records stand close together. Where they turn
-//! out to be far apart, the rest is read by exact paths, if the entity has no field that can be an object, of which one
-//! would not know the paths, and if that needs less of what the rate limit allows: such a request counts as a write.
+//! Each request serves at least one record, and a page of them if they are adjacent. If they are far apart, the rest is
+//! read by exact paths, on two conditions: no field of the entity can be an object, whose leaves have unknown paths;
+//! and it uses less of the rate limit, where such a request counts as a write.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dust_protocol::list::{EmptyPages, MAX_PAGE};
+use dust_protocol::list::{EmptyPages, MAX_GET_MANY_PATHS};
 use dust_protocol::{LeafRef, PackedLeaves, Path};
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -27,21 +27,22 @@ use crate::entity::{DustEntity, Fields, PackedRecord, RecordRef, behind, check_s
 use crate::error::DustErr;
 use crate::transport::Transport;
 
-/// The number of requests of one read that are under way at a time.
+/// The number of concurrent requests of one read.
 const CONCURRENT: usize = 8;
-/// The number of reads that a write costs: a server allows 100 writes and 1000 reads a minute.
+/// The cost of a write in reads: a server allows 100 writes and 1000 reads a minute.
 const WRITE: usize = 10;
 
 /// A record to read.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) path: Path,
-    /// The names of its leaves, where there can be no others that matter.
+    /// The names of its leaves, if its entity has no others.
     pub(super) fields: Option<Arc<[&'static str]>>,
 }
 
-/// The leaves of several records, in the order in which they were asked for: `None` for one that is not there, and
-/// where none was asked for. Of a record that is too large there are the first leaves, themselves too large.
+/// Reads the leaves of several records, in the order of `wanted`: `None` for a record that does not exist, and for a
+/// `None` of `wanted`. Of a record that is too large it returns the
+/// first leaves, which exceed the limit themselves.
 pub(super) async fn fetch_many(
     transport: &dyn Transport,
     wanted: &[Option<Wanted>],
@@ -66,14 +67,14 @@ pub(super) async fn fetch_many(
     Ok(wanted.iter().map(|wanted| found.get(&wanted.as_ref()?.path).cloned()).collect())
 }
 
-/// The path above a record, which has one.
+/// The path above a record.
 fn parent(record: &Path) -> &str {
     record.as_str().rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
 type Found = Vec<(Path, PackedLeaves)>;
 
-/// Reads records with the same parent, which come in the order of their leaves.
+/// Reads records with the same parent. They are in the order of their leaves.
 async fn read_group(transport: &dyn Transport, group: Vec<Wanted>) -> Result<Found, DustErr> {
     let (mut span, mut before) = (Span::new(transport, group)?, 0);
     while span.next < span.wanted.len() {
@@ -98,7 +99,7 @@ async fn read_group(transport: &dyn Transport, group: Vec<Wanted>) -> Result<Fou
     Ok(span.into_found())
 }
 
-/// Reads some of the records of a group from page to page.
+/// Reads some of the records of a group, page by page.
 async fn read_part(transport: &dyn Transport, part: Vec<Wanted>) -> Result<Found, DustErr> {
     let mut span = Span::new(transport, part)?;
     while span.next < span.wanted.len() {
@@ -107,21 +108,21 @@ async fn read_part(transport: &dyn Transport, part: Vec<Wanted>) -> Result<Found
     Ok(span.into_found())
 }
 
-/// The number of requests that read these records by exact paths; `None` where that cannot be.
+/// The number of requests that read these records by exact paths; `None` if a path is unknown.
 fn exact_requests(records: &[Wanted]) -> Option<usize> {
     let leaves = records.iter().try_fold(0, |sum, wanted| Some(sum + wanted.fields.as_ref()?.len()))?;
-    Some(leaves.div_ceil(MAX_PAGE))
+    Some(leaves.div_ceil(MAX_GET_MANY_PATHS))
 }
 
-/// A list from the first wanted record to the last.
+/// A listing from the first wanted record to the last.
 struct Span<'s> {
     transport: &'s dyn Transport,
     parent: Path,
     wanted: Vec<Wanted>,
-    /// The first record that is not read to its end.
+    /// The index of the first record that is not read completely.
     next: usize,
     after: Option<String>,
-    /// The leaves of each, up to `next`.
+    /// The leaves of each record, complete up to `next`.
     leaves: Vec<PackedLeaves>,
     empty: EmptyPages,
 }
@@ -135,15 +136,15 @@ impl<'s> Span<'s> {
         Ok(span)
     }
 
-    /// Goes on after a cursor, or at the next wanted record where that comes later.
+    /// Continues after a cursor, or at the next wanted record if that is later.
     fn seek(&mut self, cursor: Option<String>) {
-        // No field is called U+0001, and nothing comes before it.
+        // No field is called U+0001, and no name comes before it.
         let start = self.wanted.get(self.next).map(|wanted| wanted.path.descendant_prefix() + "\u{1}");
         self.after = start.max(cursor);
     }
 
     async fn read_page(&mut self) -> Result<(), DustErr> {
-        let page = self.transport.below(&self.parent, self.after.as_deref()).await?;
+        let page = self.transport.list_subtree(&self.parent, self.after.as_deref()).await?;
         self.empty.check(page.leaves.is_empty(), page.next_cursor.as_deref())?;
         for leaf in page.leaves.iter() {
             self.pass(leaf.path);
@@ -154,7 +155,7 @@ impl<'s> Span<'s> {
         }
         let open = self.wanted.get(self.next).zip(self.leaves.get(self.next));
         if open.is_some_and(|(wanted, leaves)| check_size(wanted.path.as_str(), leaves).is_err()) {
-            // What is read of it shows that it is too large.
+            // The part that was read exceeds the limit already.
             self.next += 1;
         }
         match page.next_cursor {
@@ -167,7 +168,7 @@ impl<'s> Span<'s> {
         Ok(())
     }
 
-    /// Goes past the records that end before a path.
+    /// Skips the records that end before a path.
     fn pass(&mut self, path: &str) {
         while self.wanted.get(self.next).is_some_and(|wanted| *path >= *behind(wanted.path.as_str())) {
             self.next += 1;
@@ -180,12 +181,12 @@ impl<'s> Span<'s> {
     }
 }
 
-/// The leaves of a record; `None` where there are none but a claim.
+/// The leaves of a record; `None` if it has none, or a claim only.
 fn unless_claim(path: Path, leaves: PackedLeaves) -> Option<(Path, PackedLeaves)> {
     let record = PackedRecord { path: &path, leaves };
-    let is_there = !record.leaves.is_empty() && !RecordRef::from(&record).is_claim();
+    let exists = !record.leaves.is_empty() && !RecordRef::from(&record).is_claim();
     let leaves = record.leaves;
-    is_there.then_some((path, leaves))
+    exists.then_some((path, leaves))
 }
 
 /// Reads records by the exact paths of their leaves.
@@ -196,10 +197,10 @@ async fn read_exactly(transport: &dyn Transport, group: Vec<Wanted>) -> Result<F
             paths.push(wanted.path.child(field)?);
         }
     }
-    // A record's leaves have to come in the order of their paths.
+    // The leaves of a record are in the order of their paths.
     paths.sort_unstable();
     let mut found: HashMap<Path, PackedLeaves> = HashMap::new();
-    for chunk in paths.chunks(MAX_PAGE) {
+    for chunk in paths.chunks(MAX_GET_MANY_PATHS) {
         for entry in transport.get_many(chunk).await?.into_iter().flatten() {
             if let Some(record) = entry.path.parent() {
                 found.entry(record).or_default().push(LeafRef::from(&entry));
@@ -210,14 +211,14 @@ async fn read_exactly(transport: &dyn Transport, group: Vec<Wanted>) -> Result<F
     Ok(group.into_iter().filter_map(of).collect())
 }
 
-/// The names of an entity's leaves, if none of its fields can be an object, which is stored as leaves of other names,
-/// and a record with none of these leaves is none.
+/// The names of an entity's leaves. `None` if a field can be an object, whose leaves have other names, or if no field
+/// is required, so that a record without any of these leaves exists.
 pub(super) fn scalar_fields<E: DustEntity>() -> Option<Arc<[&'static str]>> {
     let fields = || E::ActiveModel::FIELDS.iter().enumerate().filter(|(_, field)| is_leaf(field));
     let mut probe = <E::ActiveModel as ActiveModelTrait>::default();
     let mut is_scalar = |position| {
         let read = probe.deserialize_field(position, &mut serde_json::Deserializer::from_str("{}"));
-        // Any other refusal is of an object that lacks something.
+        // Any other error is that of an object without a needed member.
         read.is_err_and(|error| error.to_string().starts_with("invalid type: map"))
     };
     (fields().any(|(_, field)| field.required) && fields().all(|(position, _)| is_scalar(position)))

@@ -1,4 +1,4 @@
-//! `merge`: some fields of a record as one op.
+//! `merge`: a write of some fields of a record as one op.
 
 use std::future::IntoFuture;
 
@@ -6,21 +6,26 @@ use dust_protocol::{Fence, Op, Write};
 use futures_core::future::BoxFuture;
 use sea_orm::EntityTrait;
 
+use super::DustRepo;
+use super::field::check_typed_op;
 use super::record_pages::{fetch, model_or_warning};
 use super::write::{IntoDustActiveModel, hooks, limits};
-use super::{DustRepo, field};
 use crate::changeset::Action;
 use crate::entity::{DustEntity, FieldSelection, Fields, active_path, check_required, encode_set, is_leaf};
 use crate::error::DustErr;
 
 impl DustRepo {
-    /// Writes the fields that are `Set` as one op, and leaves the others alone, in both storage modes and whether or not there
-    /// is a record.
+    /// Writes the fields that are `Set` as one op, in both storage modes, even if the record does not exist. Other
+    /// fields stay. Returns the record after the write, or `None` while required fields are missing.
     ///
-    /// Where [`update`](DustRepo::update) insists on a record, and in map mode on all of its fields, this needs neither, reads
-    /// nothing first, and is one op and one event however many fields it writes. It takes no `if_match`. Answers the record
-    /// as it then is; `None` while required fields are missing. With nothing `Set` nothing is written. Hooks run as for an
-    /// update. Not over HTTP: there it is [`NotSupported`](DustErr::NotSupported).
+    /// Unlike [`update`](DustRepo::update) it needs no existing record, and in map mode not all of its fields; it reads
+    /// the record only to keep it within the limits of a record, and is one op and one event for any number of fields.
+    /// It has no `if_match`. If no field is `Set`, nothing is written. The hooks of an update run.
+    ///
+    /// # Errors
+    /// [`NotSupported`](DustErr::NotSupported) over HTTP; [`Invalid`](DustErr::Invalid) with the errors of the
+    /// changeset; [`InvalidParams`](DustErr::InvalidParams) if a field is called `_scalar`, or if the fields are too
+    /// large to be read back; the error of a hook; errors of the [transport](crate::Transport::write).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -36,11 +41,11 @@ impl DustRepo {
     /// ```
     #[must_use = "a write happens when it is awaited"]
     pub fn merge<I: IntoDustActiveModel>(&self, input: I) -> Merge<'_, I::Entity> {
-        Merge { repo: self, active: input.into_active(Action::Update), fence: None }
+        Merge { repo: self, active: input.into_dust_active_model(Action::Update), fence: None }
     }
 }
 
-/// A merge, made by [`DustRepo::merge`]: `.await` it.
+/// A merge. [`DustRepo::merge`] makes it; `.await` sends it.
 #[must_use = "a write happens when it is awaited"]
 #[derive(Debug)]
 pub struct Merge<'r, E: DustEntity> {
@@ -50,7 +55,7 @@ pub struct Merge<'r, E: DustEntity> {
 }
 
 impl<E: DustEntity> Merge<'_, E> {
-    /// Applies the write only while the lease at `fence.key` is held with `fence.token`; otherwise it is
+    /// Applies the write only while the lease at `fence.key` is held with `fence.token`; otherwise it fails with
     /// [`Fenced`](DustErr::Fenced).
     pub fn fence(mut self, fence: Fence) -> Self {
         self.fence = Some(fence);
@@ -65,7 +70,7 @@ impl<'r, E: DustEntity> IntoFuture for Merge<'r, E> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let transport = &*self.repo.active();
-            field::check("merge", self.fence.as_ref(), transport)?;
+            check_typed_op("merge", self.fence.as_ref(), transport)?;
             let active = hooks::before_save::<E>(self.active?, false).await?;
             check_required(&active, FieldSelection::Changed)?;
             let path = active_path::<E>(&active)?;
@@ -75,8 +80,8 @@ impl<'r, E: DustEntity> IntoFuture for Merge<'r, E> {
                 limits::check_object(&path, &fields, fetch(transport, &path).await?.as_ref())?;
                 if E::ActiveModel::FIELDS.iter().any(|field| is_leaf(field) && field.name == "_scalar") {
                     return Err(DustErr::invalid_params(format!(
-                        "the record `{path}` cannot be merged: of an object with the key `_scalar` a server sends \
-                         subscribers that member only; give the field another name with `#[serde(rename)]`"
+                        "the record `{path}` cannot be merged: if an object has the key `_scalar`, a server sends that \
+                         member only to subscribers; give the field another name with `#[serde(rename)]`"
                     )));
                 }
                 let write = Write { fence: self.fence, ..Write::new(path.clone(), Op::Merge(fields)) };

@@ -1,4 +1,4 @@
-//! [`DustRepo`]: the verbs, one file per family.
+//! [`DustRepo`] and its verbs, one file per family.
 
 mod batch;
 mod builder;
@@ -7,11 +7,11 @@ mod chunks;
 mod countable;
 mod fenced;
 mod field;
+mod field_leaf;
 mod file;
 mod lease;
 mod many;
 mod merge;
-mod presence;
 mod read;
 mod record_pages;
 #[cfg(feature = "http")]
@@ -34,16 +34,15 @@ pub use single_flight::{Flight, FlightOptions, OnUnavailable, Source};
 pub use subscribe::{
     Broadcast, Callback, Event, Live, RawEvent, RawOp, RawSubscription, Subscribe, SubscribeRaw, Subscription,
 };
-pub use write::IntoDustActiveModel;
-pub use write::{Delete, DeleteResult, Insert, Put, Update};
+pub use write::{Delete, DeleteResult, Insert, IntoDustActiveModel, Put, Update};
 
 #[cfg(feature = "realtime")]
 use crate::transport::Failover;
 use crate::transport::{Transport, for_subscription};
 
-/// A Dust store seen as records: SeaORM-shaped verbs for [`DustEntity`](crate::DustEntity)s.
+/// A Dust store with the verbs of SeaORM for [`DustEntity`](crate::DustEntity)s.
 ///
-/// Deliberately small: no queries, no joins. Cheap to clone, and safe to share between tasks.
+/// It has no queries and no joins. Clones are cheap and share the store; tasks can use one at the same time.
 ///
 /// | SeaORM | Dust |
 /// |---|---|
@@ -61,22 +60,22 @@ use crate::transport::{Transport, for_subscription};
 /// | a version column | [`find_versioned`](DustRepo::find_versioned) and `.if_match(&revision)` |
 #[derive(Clone, Debug)]
 pub struct DustRepo {
-    way: TransportSource,
+    source: TransportSource,
 }
 
-/// How a repo comes by the transport for a call.
+/// The source of the transport for a call.
 #[derive(Clone, Debug)]
 enum TransportSource {
-    /// It was given.
+    /// Always this transport.
     Given(Arc<dyn Transport>),
-    /// Over HTTP, or by a realtime client.
+    /// A realtime client while one runs, otherwise HTTP.
     #[cfg(feature = "realtime")]
-    Picked(Arc<Failover>),
+    Failover(Arc<Failover>),
 }
 
 impl DustRepo {
-    /// The transport that a call made now would go through: a repo on a server changes over while a realtime client
-    /// for its store runs, see [`SyncClient`](crate::realtime::SyncClient).
+    /// The transport that a call made now uses. A repo on a server uses the realtime client of its store while one
+    /// runs, see [`SyncClient`](crate::realtime::SyncClient).
     ///
     /// ```
     /// use dust_orm::DustRepo;
@@ -87,14 +86,14 @@ impl DustRepo {
     /// assert!(transport.capabilities().subscribe);
     /// ```
     pub fn transport(&self) -> Arc<dyn Transport> {
-        match &self.way {
+        match &self.source {
             TransportSource::Given(transport) => Arc::clone(transport),
             #[cfg(feature = "realtime")]
-            TransportSource::Picked(pick) => pick.now(),
+            TransportSource::Failover(failover) => failover.now(),
         }
     }
 
-    /// The transport for one call of a verb: all its requests end by one deadline.
+    /// The transport for one call of a verb, whose requests share one deadline.
     fn active(&self) -> Arc<dyn Transport> {
         let transport = self.transport();
         transport.for_call().unwrap_or(transport)
@@ -102,10 +101,10 @@ impl DustRepo {
 
     /// The transport for a subscription.
     fn source(&self) -> Arc<dyn Transport> {
-        match &self.way {
+        match &self.source {
             TransportSource::Given(transport) => for_subscription(Arc::clone(transport)),
             #[cfg(feature = "realtime")]
-            TransportSource::Picked(pick) => pick.source(),
+            TransportSource::Failover(failover) => failover.source(),
         }
     }
 }

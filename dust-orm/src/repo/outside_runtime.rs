@@ -1,4 +1,4 @@
-//! Verbs outside of a tokio runtime: they work, or their error names the way out.
+//! Verbs outside of a tokio runtime: they work, or their error names the solution.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::entity::prelude::*;
 use crate::error::{DustErr, ErrKind};
 use crate::tests_cfg::{link, page};
 
-/// A repo on a store whose clock stands still, so that no lease expires.
+/// A repo on a store whose clock does not advance, so that no lease expires.
 fn repo() -> (DustRepo, Store) {
     let store = Store::builder().clock(Arc::new(ManualClock::new(1_000_000))).in_memory().unwrap();
     (DustRepo::with_store(store.clone()), store)
@@ -61,23 +61,23 @@ fn lease_is_renewed_without_runtime() {
 }
 
 #[test]
-fn flight_waits_for_its_turn_without_runtime() {
+fn flight_waits_for_lease_without_runtime() {
     let (repo, _) = repo();
     block_on(async {
         let options = || FlightOptions::<u32>::new().wait(Duration::from_millis(20));
         let flight = repo.single_flight("sums/a", options(), async |_| Ok::<_, DustErr>(1)).await?;
         assert_eq!(flight.value, 1);
-        let lock = repo.lease(format!("{}/sums/b", single_flight::LOCKS), Duration::from_secs(60)).await?;
+        let lease = repo.lease(format!("{}/sums/b", single_flight::LEASES), Duration::from_secs(60)).await?;
         let held = repo.single_flight("sums/b", options(), async |_| Ok::<_, DustErr>(2)).await.unwrap_err();
         assert_eq!(held.kind(), ErrKind::LeaseHeld);
-        lock.release().await
+        lease.release().await
     })
     .unwrap();
 }
 
 #[cfg(feature = "http")]
 #[test]
-fn verbs_over_http_name_the_way_out_without_runtime() {
+fn verbs_over_http_without_runtime_name_solution() {
     let config = crate::DustConfig::builder().store("a/b").token("t").base_url("http://127.0.0.1:9").pace_writes(true);
     let repo = DustRepo::connect(config.build().unwrap()).unwrap();
     let errors: [DustErr; 4] = block_on(async {
@@ -95,7 +95,7 @@ fn verbs_over_http_name_the_way_out_without_runtime() {
 
 #[cfg(feature = "realtime")]
 #[test]
-fn start_of_client_names_the_way_out_without_runtime() {
+fn start_of_client_without_runtime_names_solution() {
     let error = block_on(crate::realtime::SyncClient::builder().store("a/b").token("t").start()).unwrap_err();
     assert!(error.kind() == ErrKind::InvalidParams && error.to_string().contains("#[tokio::main]"), "{error}");
 }

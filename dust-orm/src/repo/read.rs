@@ -11,10 +11,13 @@ use crate::entity::{DustEntity, KeyOf, PackedRecord, Revision, Versioned, decode
 use crate::error::DustErr;
 
 impl DustRepo {
-    /// Every record of an entity, in the order of their paths.
+    /// Reads every record of an entity, in the order of their paths.
     ///
     /// Records that do not fit the entity (a required field is missing, a value cannot be read) are left out, each with
-    /// a warning. Use [`stream`](DustRepo::stream) when they may be too many for memory.
+    /// a warning. Use [`stream`](DustRepo::stream) if they may be too many for memory.
+    ///
+    /// # Errors
+    /// Errors of the [transport](crate::Transport::list).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, tests_cfg::link};
@@ -32,10 +35,10 @@ impl DustRepo {
         Ok(models)
     }
 
-    /// Every record of an entity, one after the other, in the order of their paths; pages are fetched as they are needed.
+    /// Streams every record of an entity, in the order of their paths. Pages are fetched when they are needed.
     ///
     /// Records that do not fit the entity are left out as in [`all`](DustRepo::all). An error is an item and ends the
-    /// stream. A record that is written while the stream is under way may or may not be in it.
+    /// stream. Records that are written meanwhile may be in it or not.
     ///
     /// ```
     /// # use dust_orm::{DustRepo, tests_cfg::link};
@@ -50,7 +53,7 @@ impl DustRepo {
     /// # }
     /// ```
     pub fn stream<E: DustEntity>(&self) -> impl Stream<Item = Result<E::Model, DustErr>> + Send + 'static {
-        // Each page has a deadline of its own: it is up to the reader how long a stream takes.
+        // Each page has its own deadline, because the reader determines the time that a stream takes.
         let transport = self.transport();
         stream::once(async move { RecordPages::of::<E>(transport) })
             .map_ok(|pages| {
@@ -65,8 +68,12 @@ impl DustRepo {
             .try_flatten()
     }
 
-    /// The record with this key, or `None`. A record that does not fit the entity is `None` too, with a warning;
-    /// [`get`](DustRepo::get) says what is wrong with it.
+    /// Finds the record with this key. A record that does not fit the entity is `None` with a warning;
+    /// [`get`](DustRepo::get) returns it as an error.
+    ///
+    /// # Errors
+    /// [`TooLarge`](DustErr::TooLarge) if the record is too large to be read; errors of the
+    /// [transport](crate::Transport::list).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, tests_cfg::link};
@@ -81,8 +88,11 @@ impl DustRepo {
         Ok(record.and_then(|record| model_or_warning::<E>(&record)))
     }
 
-    /// The record with this key; a missing one is [`NotFound`](DustErr::NotFound), and one that does not fit the entity is
-    /// [`Decode`](DustErr::Decode), which names what is missing and what could not be read.
+    /// Reads the record with this key.
+    ///
+    /// # Errors
+    /// [`NotFound`](DustErr::NotFound) if it does not exist; [`Decode`](DustErr::Decode) with the names of missing and
+    /// unreadable fields if it does not fit the entity; otherwise as [`find_by_id`](DustRepo::find_by_id).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, ErrKind, tests_cfg::link};
@@ -99,8 +109,11 @@ impl DustRepo {
         }
     }
 
-    /// The record with this key and its [`Revision`], for a later `if_match`. Otherwise like
+    /// Finds the record with this key and its [`Revision`], for a later `if_match`. Otherwise as
     /// [`find_by_id`](DustRepo::find_by_id).
+    ///
+    /// # Errors
+    /// As [`find_by_id`](DustRepo::find_by_id).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, entity::prelude::*, tests_cfg::link};
@@ -125,8 +138,10 @@ impl DustRepo {
         }))
     }
 
-    /// The record with this key and its [`Revision`], for a later `if_match`. Otherwise like [`get`](DustRepo::get): a missing
-    /// record and one that does not fit the entity are errors.
+    /// Reads the record with this key and its [`Revision`], for a later `if_match`.
+    ///
+    /// # Errors
+    /// As [`get`](DustRepo::get).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, entity::prelude::*, tests_cfg::link};
@@ -144,10 +159,13 @@ impl DustRepo {
         }
     }
 
-    /// The records with these keys, in the same order, each `None` where [`find_by_id`](DustRepo::find_by_id) would be.
+    /// Finds the records with these keys, in the same order, each as [`find_by_id`](DustRepo::find_by_id) does.
     ///
-    /// Over HTTP it takes fewer requests than records: one lists up to 1000 leaves, from the first key on, and the next
-    /// goes on at the next key. Records that stand close together, as most of a small table do, come in one.
+    /// Over HTTP a request lists up to 1000 leaves, from the first key on, and the next begins at the first key that is
+    /// not read yet. So records with adjacent keys, as in a small table, need one request.
+    ///
+    /// # Errors
+    /// As [`find_by_id`](DustRepo::find_by_id).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, tests_cfg::link};
@@ -173,9 +191,11 @@ impl DustRepo {
         Ok(paths.iter().zip(records).map(model).collect())
     }
 
-    /// Whether anything is stored under this key. Cheap: one key is asked for, no value.
+    /// True if a leaf is stored at or below the path of this key, even if the record does not fit the entity. No value
+    /// is read.
     ///
-    /// Unlike [`find_by_id`](DustRepo::find_by_id) it does not look whether the record fits the entity.
+    /// # Errors
+    /// Errors of the [transport](crate::Transport::exists).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, tests_cfg::link};
@@ -192,12 +212,12 @@ impl DustRepo {
     }
 }
 
-/// Where the record with a key is; `None` for a key that can name none.
+/// The path of the record with a key; `None` if the key is invalid, so that no record has it.
 fn path_of<E: DustEntity>(key: &KeyOf<E>) -> Result<Option<Path>, DustErr> {
     lookup_path::<E>(&E::key_to_segment(key))
 }
 
-/// The same where there has to be one.
+/// The path of the record with a key. An invalid key is not found.
 fn named_path<E: DustEntity>(key: &KeyOf<E>) -> Result<Path, DustErr> {
     match path_of::<E>(key)? {
         Some(path) => Ok(path),
@@ -205,6 +225,7 @@ fn named_path<E: DustEntity>(key: &KeyOf<E>) -> Result<Path, DustErr> {
     }
 }
 
+/// The error for a record that does not exist.
 pub(super) fn not_found(path: &str) -> DustErr {
     DustErr::NotFound { what: format!("the record `{path}`") }
 }

@@ -1,4 +1,4 @@
-//! Reading records through a transport: every read of an entity goes through here.
+//! Reads of records: of one, and of all of an entity in pages.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::entity::{
 use crate::error::{DustErr, InvalidRecord};
 use crate::transport::Transport;
 
-/// The leaves below one record's path; `None` when there are none, or only the claim of an insert that is under way.
+/// Reads the leaves of a record. Returns `None` if it has none, or only the claim of an unfinished insert.
 pub(super) async fn fetch<'p>(transport: &dyn Transport, path: &'p Path) -> Result<Option<PackedRecord<'p>>, DustErr> {
     let record = fetch_or_claim(transport, path).await?;
     Ok(record.filter(|record| !RecordRef::from(record).is_claim()))
 }
 
-/// The leaves below one record's path, a claim included.
+/// Reads the leaves of a record, a claim included.
 pub(super) async fn fetch_or_claim<'p>(
     transport: &dyn Transport,
     path: &'p Path,
@@ -37,14 +37,14 @@ pub(super) async fn fetch_to_limit<'p>(
     path: &'p Path,
 ) -> Result<Option<PackedRecord<'p>>, DustErr> {
     check_nameable(path)?;
-    let LeafPage { mut leaves, mut next_cursor } = match transport.at_hand(path, None) {
+    let LeafPage { mut leaves, mut next_cursor } = match transport.try_list_subtree(path, None) {
         Some(page) => page,
-        None => transport.below(path, None).await?,
+        None => transport.list_subtree(path, None).await?,
     };
     let mut empty = EmptyPages::default();
     empty.check(leaves.is_empty(), next_cursor.as_deref())?;
     while let Some(cursor) = next_cursor.filter(|_| check_size(path.as_str(), &leaves).is_ok()) {
-        let page = transport.below(path, Some(&cursor)).await?;
+        let page = transport.list_subtree(path, Some(&cursor)).await?;
         empty.check(page.leaves.is_empty(), page.next_cursor.as_deref())?;
         leaves.append(&page.leaves, 0..page.leaves.len());
         next_cursor = page.next_cursor;
@@ -52,7 +52,7 @@ pub(super) async fn fetch_to_limit<'p>(
     Ok(if leaves.is_empty() { None } else { Some(PackedRecord { path, leaves }) })
 }
 
-/// Refuses what not every transport could list.
+/// Refuses a path that some transport cannot list.
 fn check_nameable(path: &Path) -> Result<(), DustErr> {
     if path.as_str().as_bytes().contains(&b'\\') {
         Pattern::subtree(path)?;
@@ -60,7 +60,7 @@ fn check_nameable(path: &Path) -> Result<(), DustErr> {
     Ok(())
 }
 
-/// The model of a stored record, or `None` with one warning when it does not fit the entity.
+/// The model of a stored record, or `None` with one warning if it does not fit the entity.
 pub(super) fn model_or_warning<'a, E: DustEntity>(record: impl Into<RecordRef<'a>>) -> Option<E::Model> {
     let record = record.into();
     if record.is_claim() {
@@ -69,11 +69,12 @@ pub(super) fn model_or_warning<'a, E: DustEntity>(record: impl Into<RecordRef<'a
     decode::<E>(record).map_err(|invalid| warn(record, &invalid)).ok()
 }
 
-/// Warns of a record that is not read because it is too large.
+/// Warns that a record is too large to be read.
 fn warn_too_large(record: &str, why: &DustErr) {
     tracing::warn!(target: "dust_orm", path = record, %why, "a stored record is too large to be read and is left out");
 }
 
+/// Warns that a record does not fit its entity.
 pub(super) fn warn<'a>(record: impl Into<RecordRef<'a>>, invalid: &InvalidRecord) {
     let record = record.into();
     tracing::warn!(
@@ -87,22 +88,22 @@ pub(super) fn warn<'a>(record: impl Into<RecordRef<'a>>, invalid: &InvalidRecord
     );
 }
 
-/// The pages of an entity's leaves, one after the other, cut between records. Over a network the next page is asked for
-/// before the records of this one are decoded, so that at most two pages are held.
+/// The pages of an entity's leaves, divided between records. Over a network the next page is requested before the
+/// records of this one are decoded, so that at most two pages are in memory.
 pub(super) struct RecordPages {
     transport: Arc<dyn Transport>,
     prefix: Path,
-    /// The prefix with a `/` behind it.
+    /// The prefix with a `/` at its end.
     within: String,
     next: Option<NextPage>,
-    /// The leaves of the record in which the last page ended.
+    /// The leaves of the record that the last page has not completed.
     open: PackedLeaves,
     empty: EmptyPages,
 }
 
 struct NextPage {
     after: Option<String>,
-    /// The answer, where the page was asked for ahead of time.
+    /// The page, if it was requested ahead of time.
     answer: Option<BoxFuture<'static, Result<LeafPage, DustErr>>>,
 }
 
@@ -115,19 +116,20 @@ impl RecordPages {
         Ok(RecordPages { transport, prefix, within, next, open, empty })
     }
 
-    /// The leaves of the records that the next page completes; `None` when there are no more pages, and after an error.
+    /// Reads the leaves of the records that the next page completes. Returns `None` after the last page and after an
+    /// error.
     pub(super) async fn next_leaves(&mut self) -> Result<Option<PackedLeaves>, DustErr> {
         let Some(NextPage { after, answer }) = self.next.take() else { return Ok(None) };
         let page = match answer {
-            // It may have been left waiting past its deadline by a reader that took its time.
+            // A slow reader may have let the deadline of the early request pass.
             Some(answer) => match answer.await {
-                Err(DustErr::Network { .. }) => self.transport.below(&self.prefix, after.as_deref()).await,
+                Err(DustErr::Network { .. }) => self.transport.list_subtree(&self.prefix, after.as_deref()).await,
                 answer => answer,
             },
-            None => self.transport.below(&self.prefix, after.as_deref()).await,
+            None => self.transport.list_subtree(&self.prefix, after.as_deref()).await,
         };
         let mut page = match page {
-            Err(error @ DustErr::TooLarge { .. }) => return self.leave_out(after, &error).await.map(Some),
+            Err(error @ DustErr::TooLarge { .. }) => return self.skip_large(after, &error).await.map(Some),
             page => page?,
         };
         self.empty.check(page.leaves.is_empty(), page.next_cursor.as_deref())?;
@@ -149,21 +151,21 @@ impl RecordPages {
                 self.open = PackedLeaves::default();
             }
         }
-        self.go_on(page.next_cursor);
+        self.continue_after(page.next_cursor);
         Ok(Some(leaves))
     }
 
     /// Sets the cursor of the next page.
-    fn go_on(&mut self, after: Option<String>) {
+    fn continue_after(&mut self, after: Option<String>) {
         self.next = after.map(|after| {
-            let answer = self.transport.capabilities().remote.then(|| self.ask(after.clone()));
+            let answer = self.transport.capabilities().remote.then(|| self.request(after.clone()));
             NextPage { after: Some(after), answer }
         });
     }
 
-    /// Leaves the record out that comes next, as one of its leaves is larger than any answer may be. Gives the leaves
-    /// of the record before it.
-    async fn leave_out(&mut self, after: Option<String>, why: &DustErr) -> Result<PackedLeaves, DustErr> {
+    /// Skips the next record, because one of its leaves is larger than the limit of an answer. Returns the leaves of
+    /// the record before it.
+    async fn skip_large(&mut self, after: Option<String>, why: &DustErr) -> Result<PackedLeaves, DustErr> {
         let keys = ListRequest {
             select: Select::Keys,
             limit: 1,
@@ -175,35 +177,35 @@ impl RecordPages {
         let Some(large) = page.items.first().map(|item| item.path().as_str()) else { return Ok(before) };
         let Some(record) = record_of(&self.within, large) else {
             self.open = before;
-            self.go_on(Some(large.to_owned()));
+            self.continue_after(Some(large.to_owned()));
             return Ok(PackedLeaves::default());
         };
         warn_too_large(record, why);
-        self.go_on(Some(behind(record)));
+        self.continue_after(Some(behind(record)));
         let is_part = records(&self.within, &before).next().is_some_and(|open| open.path == record);
         Ok(if is_part { PackedLeaves::default() } else { before })
     }
 
-    /// The records among such leaves.
+    /// Groups leaves of a page by record.
     pub(super) fn records<'a>(&'a self, leaves: &'a PackedLeaves) -> impl Iterator<Item = RecordRef<'a>> {
         records(&self.within, leaves)
     }
 
-    /// The models of such leaves, without those that do not fit the entity, of which it warns.
+    /// The models of the leaves of a page. Records that do not fit the entity are left out, with a warning.
     pub(super) fn models<'a, E: DustEntity>(&'a self, leaves: &'a PackedLeaves) -> impl Iterator<Item = E::Model> {
         self.records(leaves).filter_map(|record| model_or_warning::<E>(record))
     }
 
-    /// The records that the next page completes; `None` when there are no more pages, and after an error.
+    /// Reads the records that the next page completes. Returns `None` after the last page and after an error.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<StoredRecord>>, DustErr> {
         let leaves = self.next_leaves().await?;
         Ok(leaves.map(|leaves| self.records(&leaves).map(RecordRef::to_stored).collect()))
     }
 
-    /// Asks for a page without waiting for it: a future does nothing until it is polled, so it is polled once.
-    fn ask(&self, after: String) -> BoxFuture<'static, Result<LeafPage, DustErr>> {
+    /// Requests a page without waiting for it. The future is polled once, so that the request is sent.
+    fn request(&self, after: String) -> BoxFuture<'static, Result<LeafPage, DustErr>> {
         let (transport, prefix) = (Arc::clone(&self.transport), self.prefix.clone());
-        let mut answer = async move { transport.below(&prefix, Some(&after)).await }.boxed();
+        let mut answer = async move { transport.list_subtree(&prefix, Some(&after)).await }.boxed();
         match (&mut answer).now_or_never() {
             Some(ready) => std::future::ready(ready).boxed(),
             None => answer,

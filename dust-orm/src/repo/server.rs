@@ -1,4 +1,4 @@
-//! Opening a repo on a Dust server.
+//! Constructors of a repo on a Dust server.
 
 #[cfg(not(feature = "realtime"))]
 use std::sync::Arc;
@@ -12,12 +12,14 @@ use crate::transport::HttpTransport;
 use crate::{realtime::SyncClient, transport::Failover};
 
 impl DustRepo {
-    /// A repo on the store that the environment names: `DUST_STORE` (`org/name`), `DUST_TOKEN` and, unless it is
-    /// `https://dustlayer.io`, `DUST_BASE_URL`.
+    /// Makes a repo on the store that the environment names: `DUST_STORE` (`org/name`), `DUST_TOKEN`, `DUST_BASE_URL`
+    /// (default: `https://dustlayer.io`).
     ///
-    /// It goes over HTTP, or by the realtime client for the same store and token while one
-    /// [runs in this process](crate::realtime::SyncClient). Nothing is sent yet. A variable that is missing or malformed is an
-    /// [`InvalidParams`](DustErr::InvalidParams) that names it and shows an example.
+    /// It uses HTTP, or the realtime client for the same store and token while one
+    /// [runs in this process](crate::realtime::SyncClient). This call sends nothing.
+    ///
+    /// # Errors
+    /// [`InvalidParams`](DustErr::InvalidParams) with the name of a missing or malformed variable and an example.
     ///
     /// ```no_run
     /// let repo = dust_orm::DustRepo::from_env()?;
@@ -27,7 +29,10 @@ impl DustRepo {
         DustRepo::connect(DustConfig::from_env()?)
     }
 
-    /// A repo on a Dust server, by a configuration of one's own; otherwise like [`from_env`](DustRepo::from_env).
+    /// Makes a repo on the store of a configuration; otherwise as [`from_env`](DustRepo::from_env).
+    ///
+    /// # Errors
+    /// [`InvalidParams`](DustErr::InvalidParams) if no HTTP client can be made with the configuration.
     ///
     /// ```
     /// use dust_orm::{DustConfig, DustRepo};
@@ -39,19 +44,22 @@ impl DustRepo {
     /// ```
     pub fn connect(config: DustConfig) -> Result<DustRepo, DustErr> {
         #[cfg(feature = "realtime")]
-        return Ok(DustRepo::picked(Failover::new(config)?));
+        return Ok(DustRepo::with_failover(Failover::new(config)?));
         #[cfg(not(feature = "realtime"))]
         return Ok(DustRepo::with_transport(Arc::new(HttpTransport::new(config)?)));
     }
 
-    /// A repo on one of the stores of a realtime client, `org/name`.
+    /// Makes a repo on one of the stores of a realtime client, `org/name`.
     ///
-    /// Unlike a repo that finds the client by itself, it stays with it: without a connection reads come from the mirror and
-    /// writes fail, or [wait](super::DustRepoBuilder::wait_for_connection). Only while the client is
-    /// [not enabled](crate::realtime::SyncClientBuilder::enabled) it goes over HTTP.
+    /// The repo uses this client only: without a connection reads come from the mirror, and writes fail or
+    /// [wait](super::DustRepoBuilder::wait_for_connection). While the client is
+    /// [not enabled](crate::realtime::SyncClientBuilder::enabled), the repo uses HTTP.
+    ///
+    /// # Errors
+    /// [`InvalidParams`](DustErr::InvalidParams) if the client does not have the store.
     ///
     /// ```no_run
-    /// use dust_orm::{DustRepo, sync::SyncClient};
+    /// use dust_orm::{DustRepo, realtime::SyncClient};
     ///
     /// # async fn example() -> Result<(), dust_orm::DustErr> {
     /// let client = SyncClient::builder().store("acme/reading").token("dust_tok_…").start().await?;
@@ -65,7 +73,7 @@ impl DustRepo {
     }
 
     #[cfg(feature = "realtime")]
-    pub(super) fn picked(pick: Failover) -> DustRepo {
-        DustRepo { way: super::TransportSource::Picked(std::sync::Arc::new(pick)) }
+    pub(super) fn with_failover(failover: Failover) -> DustRepo {
+        DustRepo { source: super::TransportSource::Failover(std::sync::Arc::new(failover)) }
     }
 }

@@ -1,14 +1,12 @@
 //! A connection that a test can cut.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Page, Path, Write};
+use dust_protocol::{BatchOp, Fence, FileUpload, Write};
 
 use crate::error::DustErr;
-use crate::feed::Hub;
-use crate::transport::{Capabilities, EmbeddedTransport, Receipt, Transport};
+use crate::transport::{EmbeddedTransport, Receipt, Transport};
 
 /// The embedded store, or while it is offline what a client without a connection has of it: it can read.
 #[derive(Debug)]
@@ -36,37 +34,7 @@ impl Switch {
 
 #[async_trait]
 impl Transport for Switch {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
-        self.inner.list(request).await
-    }
-
-    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
-        self.inner.below(path, after).await
-    }
-
-    fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
-        self.inner.at_hand(path, after)
-    }
-
-    async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
-        self.inner.get(path).await
-    }
-
-    async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
-        self.inner.get_many(paths).await
-    }
-
-    async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
-        self.inner.exists(path).await
-    }
+    crate::delegate_transport!(self => self.inner, except [write, batch_write, put_file, fetch_file]);
 
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
         let what = format!("{} of `{}`", write.op.kind().name(), write.path);
@@ -83,13 +51,5 @@ impl Transport for Switch {
 
     async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
         self.connected("fetch_file")?.fetch_file(hash).await
-    }
-
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
-        self.inner.hub().await
-    }
-
-    fn is_own(&self, op: &CommittedOp) -> bool {
-        self.inner.is_own(op)
     }
 }

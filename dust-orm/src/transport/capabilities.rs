@@ -28,7 +28,7 @@ pub struct Capabilities {
     pub merges_fields: bool,
     /// `merge`, `increment`, `add`, `remove`, leases and files can be written.
     pub typed_ops: bool,
-    /// Committed ops can be subscribed to: [`hub`](crate::Transport::hub) answers a hub.
+    /// Committed ops can be subscribed to: [`op_hub`](crate::Transport::op_hub) answers a hub.
     pub subscribe: bool,
     /// A call crosses a network, so that it pays to ask for the next page ahead of time.
     pub remote: bool,

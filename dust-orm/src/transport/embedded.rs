@@ -103,16 +103,16 @@ impl Transport for EmbeddedTransport {
         Ok(page)
     }
 
-    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+    async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
         nul::check_path(path)?;
         let page = self.store.below(path, after)?;
         pace(page.leaves.len()).await;
         Ok(page)
     }
 
-    fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
+    fn try_list_subtree(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
         nul::check_path(path).ok()?;
-        // Where the budget is used up, `below` is called, which can let others run. And it says why nothing can be
+        // Where the budget is used up, `list_subtree` is called, which can let others run. And it says why nothing can be
         // read.
         pace(0).now_or_never()?;
         self.store.below(path, after).ok()
@@ -168,7 +168,7 @@ impl Transport for EmbeddedTransport {
         content.ok_or_else(|| DustErr::NotFound { what: format!("the file `{hash}`") })
     }
 
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
+    async fn op_hub(&self) -> Result<Arc<Hub>, DustErr> {
         let live = self.live.get_or_init(|| Live::start(&self.store));
         // Another thread may be about to publish what can be read already.
         live.hub.caught_up(|| self.store.current_seq()).await;
@@ -233,7 +233,7 @@ mod tests {
         assert_yields!(7, transport.get(&at));
         assert_yields!(7, transport.get_many(std::slice::from_ref(&at)));
         assert_yields!(7, transport.exists(&at));
-        assert_yields!(7, transport.below(&at, None));
+        assert_yields!(7, transport.list_subtree(&at, None));
         let request = ListRequest::pattern(Pattern::parse("**").unwrap());
         assert_yields!(7, transport.list(&request));
         assert_yields!(30, transport.write(set("a")));
@@ -251,7 +251,7 @@ mod tests {
         let turns = turns(async {
             let mut after = None;
             for _ in 0..30 {
-                let page = transport.below(&path("r"), after.as_deref()).await.unwrap();
+                let page = transport.list_subtree(&path("r"), after.as_deref()).await.unwrap();
                 assert!(!page.leaves.is_empty());
                 after = page.next_cursor;
             }
@@ -267,8 +267,8 @@ mod tests {
         let at = path("a");
         let turns = turns(async {
             for _ in 0..1_000 {
-                if transport.at_hand(&at, None).is_none() {
-                    transport.below(&at, None).await.unwrap();
+                if transport.try_list_subtree(&at, None).is_none() {
+                    transport.list_subtree(&at, None).await.unwrap();
                 }
             }
         });

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, Page, Path, Write};
+use dust_protocol::{BatchOp, Entry, Fence, LeafPage, ListRequest, Op, Page, Path, Write};
 
 use super::{
     Capabilities, HttpTransport, RealtimeTransport, Receipt, Transport, first_two_below, for_subscription, has_leaf,
 };
 use crate::config::DustConfig;
 use crate::error::DustErr;
-use crate::feed::Hub;
 use crate::realtime::{ClientHandle, Mirror, StoreRegistration, SyncClient};
 
 /// The ways to one store on a server: HTTP, and whatever realtime client there is at the time of a call.
@@ -124,6 +123,9 @@ fn needs_socket(write: &Write) -> bool {
 
 #[async_trait]
 impl Transport for FailoverTransport {
+    crate::delegate_transport!(self => self.realtime, only [put_file, op_hub, is_own]);
+    crate::delegate_transport!(self => self.plain, only [fetch_file]);
+
     fn name(&self) -> &'static str {
         if self.is_up { self.realtime.name() } else { self.plain.name() }
     }
@@ -156,16 +158,16 @@ impl Transport for FailoverTransport {
         self.or_last_known(page, |mirror| mirror.list(request))
     }
 
-    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+    async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
         if self.is_up {
-            return self.realtime.below(path, after).await;
+            return self.realtime.list_subtree(path, after).await;
         }
-        let page = self.plain.below(path, after).await;
+        let page = self.plain.list_subtree(path, after).await;
         self.or_last_known(page, |mirror| Ok(mirror.below(path, after)))
     }
 
-    fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
-        if self.is_up { self.realtime.at_hand(path, after) } else { None }
+    fn try_list_subtree(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
+        if self.is_up { self.realtime.try_list_subtree(path, after) } else { None }
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
@@ -222,21 +224,5 @@ impl Transport for FailoverTransport {
             }
         }
         self.plain.batch_write(ops, None).await
-    }
-
-    async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
-        self.realtime.put_file(file, fence).await
-    }
-
-    async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
-        self.plain.fetch_file(hash).await
-    }
-
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
-        self.realtime.hub().await
-    }
-
-    fn is_own(&self, op: &CommittedOp) -> bool {
-        self.realtime.is_own(op)
     }
 }

@@ -1,6 +1,7 @@
 //! Transports: the ways to a Dust store. [`Transport`] speaks Dust's language, not that of entities.
 
 mod capabilities;
+mod delegate;
 #[cfg(feature = "embedded")]
 mod embedded;
 #[cfg(feature = "realtime")]
@@ -71,13 +72,13 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// Some leaves below a path, exact in case and in order: from the first on, or after the cursor of the page before. What
     /// entities are read by. The same as the pages of [`list`](Transport::list) with the pattern `<path>/**`, which answers it
     /// unless a transport has a quicker way.
-    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+    async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
         let Page { items, next_cursor } = self.list(&ListRequest::below(path, after)?).await?;
         Ok(LeafPage { leaves: items.into_iter().filter_map(ListItem::into_entry).collect(), next_cursor })
     }
 
-    /// What [`below`](Transport::below) would answer, where it takes no waiting to say so; that is asked where this is `None`.
-    fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
+    /// What [`list_subtree`](Transport::list_subtree) would answer, where it takes no waiting to say so; that is asked where this is `None`.
+    fn try_list_subtree(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
         let _ = (path, after);
         None
     }
@@ -87,7 +88,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// Entities are never read this way: for an interior path a server ignores ASCII case.
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr>;
 
-    /// The leaves at exactly these paths, in the same order; at most [`MAX_PAGE`](dust_protocol::list::MAX_PAGE).
+    /// The leaves at exactly these paths, in the same order; at most [`MAX_GET_MANY_PATHS`](dust_protocol::list::MAX_GET_MANY_PATHS).
     async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr>;
 
     /// Whether there is a leaf below `path`. Exact in case. The leaf with which an insert that is under way has claimed
@@ -99,7 +100,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
 
     /// Several `set` and `delete` ops, all applied or none, each with its own `store_seq` unless
     /// [`merges_fields`](Capabilities::merges_fields) says otherwise; at most
-    /// [`MAX_PAGE`](dust_protocol::list::MAX_PAGE). Answers the `store_seq` of the last.
+    /// [`MAX_BATCH_OPS`](dust_protocol::list::MAX_BATCH_OPS). Answers the `store_seq` of the last.
     async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr>;
 
     /// Keeps a file's bytes and writes a reference to them, which is in the receipt.
@@ -118,7 +119,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
 
     /// The hub through which this transport tells of committed ops, once it has told of every op that could be read when
     /// this was called: whoever subscribes after this hears of later ops only.
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
+    async fn op_hub(&self) -> Result<Arc<Hub>, DustErr> {
         Err(self.capabilities().refuse(self.name(), "subscribe"))
     }
 

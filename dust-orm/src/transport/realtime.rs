@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dust_protocol::channel::Written;
-use dust_protocol::list::MAX_PAGE;
+use dust_protocol::list::MAX_BATCH_OPS;
 use dust_protocol::path::unescape;
 use dust_protocol::value::is_subtree;
 use dust_protocol::{
@@ -193,16 +193,16 @@ impl Transport for RealtimeTransport {
         Ok(page)
     }
 
-    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+    async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
         nul::check_path(path)?;
         let page = self.client.mirror(self.store).await?.below(path, after);
         pace(page.leaves.len()).await;
         Ok(page)
     }
 
-    fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
+    fn try_list_subtree(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
         nul::check_path(path).ok()?;
-        // Where the budget is used up, `below` is called, which lets others run.
+        // Where the budget is used up, `list_subtree` is called, which lets others run.
         pace(0).now_or_never()?;
         Some(self.client.last_known(self.store)?.below(path, after))
     }
@@ -240,8 +240,8 @@ impl Transport for RealtimeTransport {
     }
 
     async fn batch_write(&self, mut ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
-        if ops.is_empty() || ops.len() > MAX_PAGE {
-            return Err(DustErr::invalid_params(format!("a batch holds 1 to {MAX_PAGE} ops, not {}", ops.len())));
+        if ops.is_empty() || ops.len() > MAX_BATCH_OPS {
+            return Err(DustErr::invalid_params(format!("a batch holds 1 to {MAX_BATCH_OPS} ops, not {}", ops.len())));
         }
         nul::check_batch(&ops, fence.as_ref())?;
         self.client.check_scope(self.store, WRITE, || "a batch".to_owned())?;
@@ -286,7 +286,7 @@ impl Transport for RealtimeTransport {
         self.http.fetch_file(hash).await
     }
 
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
+    async fn op_hub(&self) -> Result<Arc<Hub>, DustErr> {
         self.client.hub(self.store).await
     }
 

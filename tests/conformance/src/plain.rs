@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dust_orm::transport::{EmbeddedTransport, Receipt};
 use dust_orm::{Capabilities, DustErr, Transport};
-use dust_protocol::{BatchOp, Entry, Fence, ListRequest, Op, Page, Path, Precondition, Write};
+use dust_protocol::{BatchOp, Fence, Op, Precondition, Write};
 use dust_store::Store;
 
 use crate::backend::Backend;
@@ -35,6 +35,8 @@ impl Plain {
 
 #[async_trait]
 impl Transport for Plain {
+    dust_orm::delegate_transport!(self => self.0, only [list, get, get_many, exists]);
+
     fn name(&self) -> &'static str {
         "plain"
     }
@@ -48,22 +50,6 @@ impl Transport for Plain {
         capabilities.subscribe = false;
         capabilities.remote = true;
         capabilities
-    }
-
-    async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
-        self.0.list(request).await
-    }
-
-    async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
-        self.0.get(path).await
-    }
-
-    async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
-        self.0.get_many(paths).await
-    }
-
-    async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
-        self.0.exists(path).await
     }
 
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {

@@ -3,10 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use dust_orm::feed::Hub;
 use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, Transport};
-use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Page, Path, Write};
+use dust_protocol::{BatchOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Page, Path, Write};
 
 /// Counts requests, and fails those it was told to fail before they are sent.
 #[derive(Debug)]
@@ -120,9 +119,7 @@ impl Probe {
 
 #[async_trait]
 impl Transport for Probe {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
+    dust_orm::delegate_transport!(self => self.inner, only [name, op_hub, is_own]);
 
     fn capabilities(&self) -> Capabilities {
         self.capabilities
@@ -133,9 +130,9 @@ impl Transport for Probe {
         self.inner.list(request).await
     }
 
-    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+    async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
         self.pass(Call::List).await?;
-        self.inner.below(path, after).await
+        self.inner.list_subtree(path, after).await
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
@@ -171,13 +168,5 @@ impl Transport for Probe {
     async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
         self.pass(Call::FetchFile).await?;
         self.inner.fetch_file(hash).await
-    }
-
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
-        self.inner.hub().await
-    }
-
-    fn is_own(&self, op: &CommittedOp) -> bool {
-        self.inner.is_own(op)
     }
 }

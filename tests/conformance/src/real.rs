@@ -6,11 +6,10 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dust_orm::feed::Hub;
 use dust_orm::realtime::SyncClient;
 use dust_orm::transport::{HttpTransport, RealtimeTransport, Receipt};
-use dust_orm::{Capabilities, DustConfig, DustErr, Transport};
-use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Page, Path, Write};
+use dust_orm::{DustConfig, DustErr, Transport};
+use dust_protocol::{BatchOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Page, Path, Write};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::OnceCell;
@@ -183,24 +182,14 @@ async fn patiently<T, F: Future<Output = Result<T, DustErr>>>(call: impl Fn() ->
 
 #[async_trait]
 impl Transport for Patient {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
-    }
+    dust_orm::delegate_transport!(self => self.0, only [name, capabilities, try_list_subtree, op_hub, is_own]);
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
         patiently(|| self.0.list(request)).await
     }
 
-    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
-        patiently(|| self.0.below(path, after)).await
-    }
-
-    fn at_hand(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
-        self.0.at_hand(path, after)
+    async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+        patiently(|| self.0.list_subtree(path, after)).await
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
@@ -229,13 +218,5 @@ impl Transport for Patient {
 
     async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
         patiently(|| self.0.fetch_file(hash)).await
-    }
-
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
-        self.0.hub().await
-    }
-
-    fn is_own(&self, op: &CommittedOp) -> bool {
-        self.0.is_own(op)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use dust_orm::feed::{Hub, HubEvent, Listener};
 use dust_orm::transport::Receipt;
-use dust_orm::{Capabilities, DustErr, Transport};
+use dust_orm::{DustErr, Transport};
 use dust_protocol::{
     BatchOp, CommittedOp, Entry, Fence, FileUpload, ListItem, ListRequest, Page, Path, Pattern, Selector, Write,
 };
@@ -81,13 +81,7 @@ fn leave(scope: &str, path: &Path) -> Path {
 
 #[async_trait]
 impl Transport for Scoped {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
+    dust_orm::delegate_transport!(self => self.inner, only [name, capabilities, fetch_file, is_own]);
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
         let selector = match &request.selector {
@@ -138,17 +132,9 @@ impl Transport for Scoped {
         self.inner.put_file(FileUpload { path, ..file }, fence).await.map_err(|error| self.leave_error(error))
     }
 
-    async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
-        self.inner.fetch_file(hash).await
-    }
-
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
-        let inner = self.inner.hub().await?;
+    async fn op_hub(&self) -> Result<Arc<Hub>, DustErr> {
+        let inner = self.inner.op_hub().await?;
         let (hub, _relay) = self.hub.get_or_init(|| self.relay(&inner));
         Ok(Arc::clone(hub))
-    }
-
-    fn is_own(&self, op: &CommittedOp) -> bool {
-        self.inner.is_own(op)
     }
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use quote::{ToTokens, quote};
 use syn::{Attribute, Fields, ImplItem, Item, Macro, TraitItem, Type, Visibility};
 
-use super::resolve::{imports, item_name, resolve};
-use super::source::{ModulePath, Tree, is_left_out};
+use crate::resolve::{imports, item_name, resolve};
+use crate::source::{ModulePath, Tree, is_hidden};
 
 /// One line of the list: the kind of an item, then its path and signature.
 type Line = (&'static str, String);
@@ -57,11 +57,14 @@ impl Listing<'_> {
 
     /// Lists the public items of a module, which users reach by the path `public`.
     ///
-    /// Its own items come first, so that an item that is exported twice stands where it is defined, if that is public.
+    /// Its own items come first, then its submodules, then its `use`, so that an item that is exported twice stands
+    /// once, where it is defined if that is public.
     fn module(&mut self, module: &[String], public: &[String]) {
         let tree = self.tree;
-        let items = tree.get(module).map_or(&[][..], Vec::as_slice);
-        for item in items.iter().filter(|item| is_public(visibility(item))) {
+        let items = tree.get(module).map_or(&[][..], |module| &module.items);
+        let (inner, own): (Vec<&Item>, Vec<&Item>) =
+            items.iter().filter(|item| is_public(visibility(item))).partition(|item| matches!(item, Item::Mod(_)));
+        for item in own.into_iter().chain(inner) {
             if let Some(name) = item_name(item) {
                 self.item(item, module, &[public, &[name]].concat());
             }
@@ -84,7 +87,7 @@ impl Listing<'_> {
             (Some(found), Some(name)) => {
                 let at = [public, &[name]].concat();
                 let Some((last, parent)) = found.split_last() else { return };
-                let items = self.tree.get(parent).map_or(&[][..], Vec::as_slice);
+                let items = self.tree.get(parent).map_or(&[][..], |module| &module.items);
                 if let Some(shown) = self.shown.get(&found) {
                     let text = format!("{} = {shown}", at.join("::"));
                     self.line("use", text);
@@ -149,7 +152,7 @@ impl Listing<'_> {
 
     fn fields(&mut self, path: &str, fields: &Fields, all: bool) {
         for (index, field) in fields.iter().enumerate() {
-            if (all || is_public(&field.vis)) && !is_left_out(&field.attrs) {
+            if (all || is_public(&field.vis)) && !is_hidden(&field.attrs) {
                 let name = field.ident.as_ref().map_or_else(|| index.to_string(), ToString::to_string);
                 self.line("field", format!("{path}::{name}: {}", tidy(&field.ty)));
             }
@@ -167,13 +170,13 @@ impl Listing<'_> {
 
     fn trait_item(&mut self, path: &str, item: &TraitItem) {
         match item {
-            TraitItem::Fn(item) if !is_left_out(&item.attrs) => {
+            TraitItem::Fn(item) if !is_hidden(&item.attrs) => {
                 self.function("method", &format!("{path}::{}", item.sig.ident), &item.sig);
             }
-            TraitItem::Const(item) if !is_left_out(&item.attrs) => {
+            TraitItem::Const(item) if !is_hidden(&item.attrs) => {
                 self.line("const", format!("{path}::{}: {}", item.ident, tidy(&item.ty)));
             }
-            TraitItem::Type(item) if !is_left_out(&item.attrs) => {
+            TraitItem::Type(item) if !is_hidden(&item.attrs) => {
                 self.line("type", format!("{path}::{}: {}", item.ident, tidy(&item.bounds)));
             }
             _ => {}
@@ -182,8 +185,8 @@ impl Listing<'_> {
 
     /// Lists the public methods and constants of the types that were listed.
     fn methods(&mut self) {
-        for (module, items) in self.tree {
-            for item in items {
+        for (module, found) in self.tree {
+            for item in &found.items {
                 let Item::Impl(item) = item else { continue };
                 let Type::Path(target) = &*item.self_ty else { continue };
                 if item.trait_.is_some() {
@@ -201,10 +204,10 @@ impl Listing<'_> {
 
     fn method(&mut self, path: &str, item: &ImplItem) {
         match item {
-            ImplItem::Fn(item) if is_public(&item.vis) && !is_left_out(&item.attrs) => {
+            ImplItem::Fn(item) if is_public(&item.vis) && !is_hidden(&item.attrs) => {
                 self.function("method", &format!("{path}::{}", item.sig.ident), &item.sig);
             }
-            ImplItem::Const(item) if is_public(&item.vis) && !is_left_out(&item.attrs) => {
+            ImplItem::Const(item) if is_public(&item.vis) && !is_hidden(&item.attrs) => {
                 self.line("const", format!("{path}::{}: {}", item.ident, tidy(&item.ty)));
             }
             _ => {}
@@ -213,8 +216,8 @@ impl Listing<'_> {
 
     /// Lists the public functions in the bodies of macros that the crate defines for itself.
     fn macros(&mut self) {
-        for items in self.tree.values() {
-            for item in items {
+        for module in self.tree.values() {
+            for item in &module.items {
                 if let Item::Macro(item) = item
                     && let Some(name) = &item.ident
                 {

@@ -5,11 +5,11 @@
 //! `#[cfg(test)]`. Methods that a macro of the crate makes stand once, under the name of the macro.
 
 mod listing;
-mod resolve;
-mod source;
 
 use std::fs;
 use std::path::Path;
+
+use crate::source;
 
 const CRATE: &str = "dust-orm";
 const SNAPSHOT: &str = "docs/public-api.txt";
@@ -38,7 +38,7 @@ pub(crate) fn write(root: &Path) -> Result<bool, String> {
 
 /// The snapshot of a crate: its numbers, then one line for each item, sorted.
 fn snapshot(folder: &Path) -> Result<String, String> {
-    let tree = source::read(folder)?;
+    let tree = source::read(folder, source::is_hidden)?;
     Ok(listing::list(&tree))
 }
 

@@ -71,6 +71,18 @@ fn re_exported_item_of_a_private_module_stands_at_its_public_path() {
 }
 
 #[test]
+fn item_that_submodule_exports_again_stands_where_it_is_defined() {
+    let files = [
+        ("lib.rs", "pub mod prelude; pub struct A; pub trait B { fn c(); }"),
+        ("prelude.rs", "pub use super::{A, B};"),
+    ];
+    assert_eq!(
+        items("submodule", &files),
+        ["struct A", "trait B", "method B::c()", "mod prelude", "use prelude::A = A", "use prelude::B = B"]
+    );
+}
+
+#[test]
 fn types_of_one_name_keep_their_own_methods() {
     let files = [
         ("lib.rs", "pub mod a; pub mod b;"),

@@ -128,6 +128,6 @@ fn an_op_that_cannot_be_mirrored_does_no_harm() {
     mirror.apply(&op(1, "keep", RawJson::null()));
     mirror.apply(&op(2, "deep", deep));
     assert_eq!((mirror.seq(), mirror.len()), (2, 1));
-    let limit = vec![path("keep"); MAX_PAGE + 1];
+    let limit = vec![path("keep"); MAX_GET_MANY_PATHS + 1];
     assert!(mirror.get_many(&limit).unwrap_err().to_string().contains("maximum 1000 paths"));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dust_protocol::CommittedOp;
 use dust_protocol::channel::{Permissions, topic};
-use dust_protocol::list::MAX_PAGE;
+use dust_protocol::list::MAX_BATCH_OPS;
 
 use super::StoreState;
 use super::timeout::Timeout;
@@ -316,7 +316,7 @@ impl Channel {
                 whole = last;
             }
             last += 1;
-            if last >= through || !op.is_in_batch() || last - whole >= MAX_PAGE as u64 || is_too_large {
+            if last >= through || !op.is_in_batch() || last - whole >= MAX_BATCH_OPS as u64 || is_too_large {
                 whole = last;
             }
         }

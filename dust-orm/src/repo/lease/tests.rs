@@ -1,10 +1,10 @@
-//! Holders, one after the other, on a clock that stands still until it is moved.
+//! Leases of successive holders, by a clock that only the tests advance.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use dust_protocol::{BatchOp, Entry, ListRequest, Page};
+use dust_protocol::ListRequest;
 use dust_store::Store;
 use futures_util::future::join;
 
@@ -12,7 +12,7 @@ use super::*;
 use crate::entity::prelude::*;
 use crate::repo::BatchEntry;
 use crate::tests_cfg::{link, page};
-use crate::transport::{Capabilities, EmbeddedTransport, Receipt, Transport};
+use crate::transport::{EmbeddedTransport, Receipt, Transport};
 use crate::world::manual::ManualWorld;
 
 const TTL: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ fn link(slug: &str) -> link::ActiveModel {
 }
 
 #[tokio::test]
-async fn one_at_a_time() {
+async fn lease_has_one_holder_at_a_time() {
     let bench = bench();
     let mut first = bench.take("first").await.unwrap();
     assert_eq!((first.key().as_str(), first.holder(), first.token()), ("locks/a", Some("first"), 1));
@@ -73,7 +73,7 @@ async fn one_at_a_time() {
 }
 
 #[tokio::test]
-async fn an_expired_lease_is_not_renewed_even_if_nobody_took_it() {
+async fn expired_lease_is_not_renewed() {
     let bench = bench();
     let mut lease = bench.take("me").await.unwrap();
     bench.world.advance(1_000);
@@ -82,7 +82,7 @@ async fn an_expired_lease_is_not_renewed_even_if_nobody_took_it() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_lease_is_refused() {
+async fn invalid_lease_is_refused() {
     let bench = bench();
     for ttl in [Duration::ZERO, Duration::from_micros(999), Duration::MAX, Duration::from_secs(86_400 * 3_651)] {
         let error = bench.repo.lease("locks/a", ttl).await.unwrap_err();
@@ -97,7 +97,7 @@ async fn what_cannot_be_a_lease_is_refused() {
     assert!(matches!(&occupied, DustErr::NotALease { key } if key == "pages/a/hits"), "{occupied}");
 }
 
-/// Every verb that writes.
+/// The results of every verb that writes.
 async fn write_in_every_way(repo: &DustRepo) -> Vec<Result<(), DustErr>> {
     let edit = link::ActiveModel { slug: Set("a".into()), title: Set("Other".into()), ..Default::default() };
     let model = link("a").try_into_model().unwrap();
@@ -123,7 +123,7 @@ async fn write_in_every_way(repo: &DustRepo) -> Vec<Result<(), DustErr>> {
 }
 
 #[tokio::test]
-async fn whoever_lost_the_lease_writes_nothing() {
+async fn writes_with_lost_lease_are_fenced() {
     let bench = bench();
     let first = bench.take("first").await.unwrap();
     for written in write_in_every_way(&first.repo()).await {
@@ -138,12 +138,12 @@ async fn whoever_lost_the_lease_writes_nothing() {
         assert!(matches!(&error, DustErr::Fenced { key } if key == "locks/a"), "{error}");
     }
     assert_eq!((bench.leaves(), bench.store.current_seq()), before);
-    assert_eq!(first.repo().all::<link::Entity>().await.unwrap().len(), 1, "reads go on");
+    assert_eq!(first.repo().all::<link::Entity>().await.unwrap().len(), 1, "reads still work");
     second.repo().delete_by_id::<link::Entity>("a").await.unwrap();
 }
 
 #[tokio::test]
-async fn a_write_carries_one_fence() {
+async fn write_with_second_fence_is_refused() {
     let bench = bench();
     let outer = bench.take("me").await.unwrap();
     let inner = outer.repo().lease("locks/b", TTL).await.unwrap();
@@ -157,7 +157,7 @@ async fn a_write_carries_one_fence() {
 }
 
 #[tokio::test]
-async fn a_scope_is_held_for_as_long_as_it_takes() {
+async fn scope_renews_lease_until_work_ends() {
     let bench = bench();
     let world = &*bench.world;
     let lease = bench.take("me").await.unwrap();
@@ -181,29 +181,41 @@ async fn a_scope_is_held_for_as_long_as_it_takes() {
 }
 
 #[tokio::test]
-async fn a_scope_that_lost_its_lease_fails_at_its_next_write() {
+async fn scope_reads_record_in_memory_without_waiting() {
+    let bench = bench();
+    bench.repo.insert(link("a")).await.unwrap();
+    let lease = bench.take("me").await.unwrap();
+    let leaves = lease.scope_in(&*bench.world, async |repo| {
+        let page = repo.transport().try_list_subtree(&Path::parse("links/a").unwrap(), None);
+        Ok::<_, DustErr>(page.map(|page| page.leaves.len()))
+    });
+    assert_eq!(bench.world.run(leaves).await.unwrap(), Some(3));
+}
+
+#[tokio::test]
+async fn scope_with_lost_lease_fails_at_next_write() {
     let bench = bench();
     let world = &*bench.world;
     let lease = bench.take("me").await.unwrap();
-    let thief = async {
+    let successor = async {
         world.pause(TTL / 2).await;
         bench.repo.active().write(Write::new(lease.key().clone(), Op::Delete)).await.unwrap();
-        bench.take("thief").await.unwrap()
+        bench.take("successor").await.unwrap()
     };
     let token = lease.token();
     let fence = lease.fence();
-    let thief = world.run(thief).await;
+    let successor = world.run(successor).await;
     let done = lease.scope_in(world, async |repo| {
         world.pause(TTL * 3).await;
         repo.insert(link("a")).await
     });
     assert_eq!(world.run(done).await.unwrap_err().kind(), ErrKind::Fenced);
-    assert!(thief.token() > token && fence.token == token);
+    assert!(successor.token() > token && fence.token == token);
     assert_eq!(bench.leaves(), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn a_scope_that_is_left_early_gives_its_lease_back() {
+async fn scope_that_is_dropped_or_panics_releases_lease() {
     let bench = bench();
     let world = &*bench.world;
     let mut dropped = Box::pin(bench.take("me").await.unwrap().scope_in(world, async |_| pending::<()>().await));
@@ -211,74 +223,57 @@ async fn a_scope_that_is_left_early_gives_its_lease_back() {
     assert_eq!(bench.take("other").await.unwrap_err().kind(), ErrKind::LeaseHeld);
     drop(dropped);
     let lease = bench.take("other").await.unwrap();
-    let panicking = lease.scope_in(world, async |_| -> () { panic!("as meant") });
+    let panicking = lease.scope_in(world, async |_| -> () { panic!("on purpose") });
     assert!(AssertUnwindSafe(panicking).catch_unwind().await.is_err());
     bench.take("another").await.unwrap();
 }
 
-/// A store that answers only some of the renewals; of the others either the question is lost on its way, or the answer.
+/// A store that answers some of the renewals only. Of the others either the request or the answer is lost.
 #[derive(Debug)]
-struct Losing {
-    below: EmbeddedTransport,
+struct LossyTransport {
+    inner: EmbeddedTransport,
     renewals: AtomicUsize,
     is_answered: fn(usize) -> bool,
     applies_lost: bool,
 }
 
 #[async_trait]
-impl Transport for Losing {
+impl Transport for LossyTransport {
+    crate::delegate_transport!(self => self.inner, except [name, write]);
+
     fn name(&self) -> &'static str {
-        "losing"
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.below.capabilities()
-    }
-
-    async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
-        self.below.list(request).await
-    }
-
-    async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
-        self.below.get(path).await
-    }
-
-    async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
-        self.below.get_many(paths).await
-    }
-
-    async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
-        self.below.exists(path).await
+        "lossy"
     }
 
     async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
         let is_renewal = matches!(write.op, Op::Renew { .. });
         if is_renewal && !(self.is_answered)(self.renewals.fetch_add(1, Ordering::SeqCst)) {
             if self.applies_lost {
-                self.below.write(write).await?;
+                self.inner.write(write).await?;
             }
             return pending().await;
         }
-        self.below.write(write).await
-    }
-
-    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
-        self.below.batch_write(ops, fence).await
+        self.inner.write(write).await
     }
 }
 
-fn losing(bench: &Bench, is_answered: fn(usize) -> bool, applies_lost: bool) -> DustRepo {
-    let below = EmbeddedTransport::new(bench.store.clone());
-    DustRepo::with_transport(Arc::new(Losing { below, renewals: AtomicUsize::new(0), is_answered, applies_lost }))
+fn lossy_repo(bench: &Bench, is_answered: fn(usize) -> bool, applies_lost: bool) -> DustRepo {
+    let inner = EmbeddedTransport::new(bench.store.clone());
+    DustRepo::with_transport(Arc::new(LossyTransport {
+        inner,
+        renewals: AtomicUsize::new(0),
+        is_answered,
+        applies_lost,
+    }))
 }
 
 #[tokio::test]
-async fn scope_asks_again_for_a_lost_renewal_and_keeps_the_lease() {
+async fn scope_retries_lost_renewal_and_keeps_lease() {
     for applies_lost in [false, true] {
         let bench = bench();
         let world = &*bench.world;
         // Two of three are lost.
-        let repo = losing(&bench, |number| number % 3 == 2, applies_lost);
+        let repo = lossy_repo(&bench, |number| number % 3 == 2, applies_lost);
         let lease = repo.lease("locks/a", TTL).await.unwrap();
         let scope = lease.scope_in(world, async |repo| {
             world.pause(TTL * 10).await;
@@ -296,19 +291,19 @@ async fn scope_asks_again_for_a_lost_renewal_and_keeps_the_lease() {
 }
 
 #[tokio::test]
-async fn renewal_without_an_answer_ends_when_the_lease_has_expired() {
+async fn renewal_without_answer_ends_when_lease_expires() {
     let bench = bench();
-    let lease = losing(&bench, |_| false, false).lease("locks/a", TTL).await.unwrap();
+    let lease = lossy_repo(&bench, |_| false, false).lease("locks/a", TTL).await.unwrap();
     let error = bench.world.run(lease.extend_in_time(&*bench.world, TTL)).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::Timeout);
     assert!((TTL..TTL * 2).contains(&bench.world.now()), "{:?}", bench.world.now());
 }
 
 #[tokio::test]
-async fn scope_without_an_answer_to_any_renewal_fails_at_its_next_write() {
+async fn scope_without_renewals_fails_at_next_write() {
     let bench = bench();
     let world = &*bench.world;
-    let lease = losing(&bench, |number| number > 9, false).lease("locks/a", TTL).await.unwrap();
+    let lease = lossy_repo(&bench, |number| number > 9, false).lease("locks/a", TTL).await.unwrap();
     let done = lease.scope_in(world, async |repo| {
         world.pause(TTL * 5).await;
         repo.insert(link("a")).await
@@ -317,16 +312,16 @@ async fn scope_without_an_answer_to_any_renewal_fails_at_its_next_write() {
 }
 
 #[test]
-fn an_array_in_the_place_of_a_lease_is_refused() {
+fn array_in_place_of_lease_is_refused() {
     let terms = |text| Terms::read(&RawJson::parse(text).unwrap()).map(|terms| terms.token);
     assert_eq!(terms(r#"{"_type":"lease","expires_at":9,"holder":null,"token":4}"#).unwrap(), 4);
     assert!(terms("[4,null,9]").is_err());
 }
 
 #[tokio::test(start_paused = true)]
-async fn renew_asks_again_when_its_answer_is_lost() {
+async fn renew_retries_after_lost_answer() {
     let bench = bench();
-    let mut lease = losing(&bench, |number| number == 1, true).lease("locks/a", TTL).await.unwrap();
+    let mut lease = lossy_repo(&bench, |number| number == 1, true).lease("locks/a", TTL).await.unwrap();
     lease.renew(TTL * 2).await.unwrap();
     assert_eq!(lease.expires_at(), 1_002_000);
 }

@@ -1,27 +1,27 @@
-//! What a flight comes to.
+//! The result of `single_flight`.
 
-/// What [`single_flight`](crate::DustRepo::single_flight) answers.
+/// The result of [`single_flight`](crate::DustRepo::single_flight).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Flight<T> {
     /// The value, as it is read from the store.
     pub value: T,
-    /// Where it comes from.
+    /// The origin of the value.
     pub source: Source,
-    /// Whether it is not fresh, and the answer only because no fresh one came in time.
+    /// True if the value is not fresh, and is returned because no fresh one came in time.
     pub stale: bool,
-    /// Whether the others knew. `false` when Dust was not reached and the work was done regardless: nothing was published,
-    /// and others may have done the same work.
+    /// True if the work was coordinated with other callers. False if Dust was unreachable and the work ran all the
+    /// same: nothing was published, and other callers may have done the same work.
     pub coordinated: bool,
 }
 
-/// Where the value of a [`Flight`] comes from.
+/// The origin of the value of a [`Flight`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
-    /// It was there.
+    /// The store had it at the first look.
     Stored,
-    /// This caller has computed it.
+    /// This caller computed it.
     Computed,
     /// Another caller computed it while this one waited.
     Awaited,

@@ -1,4 +1,4 @@
-//! How a flight goes.
+//! The options of `single_flight`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use crate::world::{RealWorld, Runtime};
 
-/// How long a lease lasts unless it is renewed, by default.
+/// The default ttl of the lease.
 const LEASE_TTL: Duration = Duration::from_secs(30);
 
-/// How much longer than a lease lasts a caller waits, by default: enough to take over from one that died.
+/// The time for which a caller waits by default, beyond the ttl of the lease: enough to take over from a dead process.
 const EXTRA_WAIT: Duration = Duration::from_secs(5);
 
-/// Whether a stored value will do.
+/// The condition under which a stored value is returned.
 type Freshness<T> = Arc<dyn Fn(&T) -> bool + Send + Sync>;
 
-/// How often a caller looks who cannot be told, by default.
+/// The default interval between looks without subscriptions.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The options of [`single_flight`](crate::DustRepo::single_flight).
@@ -41,19 +41,20 @@ pub struct FlightOptions<T> {
     pub(super) world: Arc<dyn Runtime>,
 }
 
-/// What a flight does when Dust cannot be reached, or does not answer, before the work has begun.
+/// The reaction of a flight if Dust is unreachable or does not answer before the work has begun.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnUnavailable {
-    /// Every caller does the work for itself, and nothing is published: a value is worth more than not doing work twice.
+    /// Every caller does the work by itself, and nothing is published. For values that are needed more than repeated
+    /// work is harmful.
     #[default]
     RunLocal,
-    /// The flight fails with that error: doing work twice costs more than having no value.
+    /// The flight fails with that error. For work that is more harmful when repeated than a missing value.
     Error,
 }
 
 impl<T> FlightOptions<T> {
-    /// The defaults: any stored value is fresh.
+    /// The default options: any stored value is fresh.
     pub fn new() -> FlightOptions<T> {
         FlightOptions {
             fresh: None,
@@ -67,53 +68,53 @@ impl<T> FlightOptions<T> {
         }
     }
 
-    /// Whether a stored value may be the answer. A value that grows old says itself when it was made: what the store or this
-    /// process knows of it is when it came by, which after an outage is something else.
+    /// Sets the condition under which a stored value is returned (default: always). A value that ages needs a field
+    /// with the time of its computation: the time of its write may be much later, after an outage.
     #[must_use]
     pub fn fresh_if(mut self, fresh: impl Fn(&T) -> bool + Send + Sync + 'static) -> FlightOptions<T> {
         self.fresh = Some(Arc::new(fresh));
         self
     }
 
-    /// How long the lease lasts that whoever computes renews every third of it: so long it takes until others take over from
-    /// one that died. 30 s by default; the same for all callers of a key.
+    /// Sets the ttl of the lease (default: 30 s), which is renewed after each third of it. It is the time until another
+    /// caller takes over from a dead process. Use the same for all callers of a key.
     #[must_use]
     pub fn lease_ttl(mut self, ttl: Duration) -> FlightOptions<T> {
         self.lease_ttl = ttl;
         self
     }
 
-    /// How long a caller waits for another's value or for its own turn. By default 5 s longer than the lease lasts. The work
-    /// itself has no limit.
+    /// Sets the time for which a caller waits for the value of another one, or for the lease (default: the ttl of the
+    /// lease and 5 s). The work itself has no limit of time.
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> FlightOptions<T> {
         self.wait = Some(wait);
         self
     }
 
-    /// How often a caller looks who waits, where the transport has no subscriptions. 50 ms by default.
+    /// Sets the interval between looks of a waiting caller if the transport has no subscriptions (default: 50 ms).
     #[must_use]
     pub fn look_every(mut self, interval: Duration) -> FlightOptions<T> {
         self.look_every = interval;
         self
     }
 
-    /// What to do when Dust cannot be reached. By default every caller does the work for itself.
+    /// Sets the reaction if Dust is unreachable (default: [`OnUnavailable::RunLocal`]).
     #[must_use]
-    pub fn on_unavailable(mut self, what: OnUnavailable) -> FlightOptions<T> {
-        self.on_unavailable = what;
+    pub fn on_unavailable(mut self, reaction: OnUnavailable) -> FlightOptions<T> {
+        self.on_unavailable = reaction;
         self
     }
 
-    /// Fails with [`LeaseHeld`](crate::DustErr::LeaseHeld) where the answer would be a value that is no longer fresh,
-    /// as no fresh one came in time.
+    /// Fails with [`LeaseHeld`](crate::DustErr::LeaseHeld) if no fresh value comes in time, instead of returning a
+    /// value that is no longer fresh.
     #[must_use]
     pub fn refuse_stale(mut self) -> FlightOptions<T> {
         self.allow_stale = false;
         self
     }
 
-    /// Who computes, for those who look at the lease.
+    /// Sets the name of the holder of the lease, as information for its readers (default: none).
     #[must_use]
     pub fn holder(mut self, holder: impl Into<String>) -> FlightOptions<T> {
         self.holder = Some(holder.into());

@@ -1,4 +1,4 @@
-//! Flights in a world where time passes only when nobody can go on.
+//! Flights with a clock that advances only when no task can run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,7 +34,7 @@ impl Bench {
         FlightOptions::new().lease_ttl(TTL).in_world(self.world.clone())
     }
 
-    /// Computes a number in a while, and counts how often.
+    /// Work that takes a time, returns a number and counts its runs.
     fn work(&self, number: u32, takes: Duration) -> impl FnOnce(DustRepo) -> BoxWork + Send + use<> {
         let (world, runs) = (Arc::clone(&self.world), Arc::clone(&self.runs));
         move |_| {
@@ -59,7 +59,7 @@ impl Bench {
         entry.map(|entry| entry.value.to().unwrap())
     }
 
-    /// Somebody who takes the turn and is never heard of again.
+    /// Takes the lease and never renews it.
     async fn dead_holder(&self) -> Lease {
         self.repo.lease("_dust:sf/reports/daily", TTL).await.unwrap()
     }
@@ -72,7 +72,7 @@ impl Bench {
 type BoxWork = futures_core::future::BoxFuture<'static, Result<u32, DustErr>>;
 
 #[tokio::test]
-async fn a_value_that_is_there_is_the_answer() {
+async fn stored_value_is_returned() {
     let bench = bench();
     let first = bench.world.run(bench.fly(bench.options(), 7, Duration::ZERO)).await.unwrap();
     assert_eq!((first.value, first.source, first.stale, first.coordinated), (7, Source::Computed, false, true));
@@ -91,7 +91,7 @@ async fn a_value_that_is_there_is_the_answer() {
 #[tokio::test]
 async fn fifty_callers_compute_once() {
     let bench = bench();
-    // Longer than the lease lasts, which is renewed meanwhile, and than a caller would wait for one that is silent.
+    // The work takes longer than the ttl of the lease, which is renewed meanwhile, and than the default wait.
     let options = || bench.options().wait(TTL * 20);
     let callers = (0..50).map(|number| {
         let flight = {
@@ -107,12 +107,12 @@ async fn fifty_callers_compute_once() {
     assert_eq!(flights.iter().filter(|flight| flight.source == Source::Computed).count(), 1);
     assert_eq!(flights.iter().filter(|flight| flight.source == Source::Awaited).count(), 49);
     assert!(bench.is_free());
-    // Whoever waits does not write: the lease and its renewals, the value, the release.
+    // Waiting callers do not write. The ops are the lease and its renewals, the value and the release.
     assert!(bench.store.current_seq() < 30, "{}", bench.store.current_seq());
 }
 
 #[tokio::test]
-async fn a_holder_who_died_is_taken_over() {
+async fn lease_of_dead_holder_is_taken_over() {
     let bench = bench();
     let dead = bench.dead_holder().await;
     let flight = bench.world.run(bench.fly(bench.options(), 7, Duration::ZERO)).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_holder_who_died_is_taken_over() {
 }
 
 #[tokio::test]
-async fn a_holder_who_slept_too_long_publishes_nothing() {
+async fn holder_with_expired_lease_publishes_nothing() {
     let bench = bench();
     let (wake, asleep) = oneshot::channel::<()>();
     let mut first = Box::pin(bench.repo.single_flight("reports/daily", bench.options(), async |repo: DustRepo| {
@@ -134,7 +134,7 @@ async fn a_holder_who_slept_too_long_publishes_nothing() {
         assert_eq!(repo.active().write(note).await.unwrap_err().kind(), ErrKind::Fenced);
         Ok::<_, DustErr>(1)
     }));
-    // It gets as far as its work, and is not polled again for a while.
+    // It begins its work and is not polled again until later.
     assert!((&mut first).now_or_never().is_none() && !bench.is_free());
     let second = bench.world.run(bench.fly(bench.options(), 2, Duration::ZERO)).await.unwrap();
     assert_eq!((second.value, second.source), (2, Source::Computed));
@@ -145,7 +145,7 @@ async fn a_holder_who_slept_too_long_publishes_nothing() {
 }
 
 #[tokio::test]
-async fn one_who_gives_up_lets_another_try() {
+async fn error_of_work_lets_waiting_caller_compute() {
     let bench = bench();
     let world = Arc::clone(&bench.world);
     let giving_up = bench.repo.single_flight("reports/daily", bench.options(), async |_| {
@@ -156,18 +156,18 @@ async fn one_who_gives_up_lets_another_try() {
     assert_eq!(given_up.unwrap_err().kind(), ErrKind::Network);
     assert_eq!(next.unwrap().source, Source::Computed);
     assert_eq!((bench.runs(), bench.stored().as_deref()), (1, Some("7")));
-    assert!(bench.world.now() < TTL, "the lease was given back, and did not have to expire");
+    assert!(bench.world.now() < TTL, "the lease was released before it expired");
 }
 
 #[tokio::test]
-async fn a_panic_lets_another_try() {
+async fn panic_of_work_lets_waiting_caller_compute() {
     let bench = bench();
     let (repo, options, world) = (bench.repo.clone(), bench.options(), Arc::clone(&bench.world));
     let panicking = tokio::spawn(async move {
         let work = async move |_| {
             world.pause(TTL / 2).await;
             if world.now() > Duration::ZERO {
-                panic!("as meant");
+                panic!("on purpose");
             }
             Ok::<u32, DustErr>(1)
         };
@@ -182,7 +182,7 @@ async fn a_panic_lets_another_try() {
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_lets_another_try() {
+async fn dropped_flight_lets_next_caller_compute() {
     let bench = bench();
     let mut leaving = Box::pin(bench.fly(bench.options(), 1, TTL));
     assert!((&mut leaving).now_or_never().is_none() && !bench.is_free());
@@ -193,7 +193,7 @@ async fn a_caller_who_leaves_lets_another_try() {
 }
 
 #[tokio::test]
-async fn a_stale_value_is_better_than_none_when_time_is_up() {
+async fn wait_ends_with_stale_value() {
     let bench = bench();
     bench.world.run(bench.fly(bench.options(), 1, Duration::ZERO)).await.unwrap();
     let options = || bench.options().fresh_if(|number| *number > 1).wait(TTL * 3);
@@ -215,7 +215,7 @@ async fn a_stale_value_is_better_than_none_when_time_is_up() {
 }
 
 #[tokio::test]
-async fn without_any_value_the_wait_ends_with_held() {
+async fn wait_without_value_ends_with_lease_held() {
     let bench = bench();
     let slow = bench.fly(bench.options(), 1, TTL * 10);
     let other = async {
@@ -230,7 +230,7 @@ async fn without_any_value_the_wait_ends_with_held() {
 }
 
 #[tokio::test]
-async fn a_text_that_cannot_be_read_counts_as_none() {
+async fn unreadable_text_counts_as_absent() {
     let bench = bench();
     for text in ["\"not JSON\"", r#""{\"a\":1}""#] {
         let op = Op::Set(RawJson::parse(text).unwrap());
@@ -241,7 +241,7 @@ async fn a_text_that_cannot_be_read_counts_as_none() {
 }
 
 #[tokio::test]
-async fn what_it_has_not_written_is_left_alone() {
+async fn value_of_other_origin_is_refused() {
     let bench = bench();
     for (at, value) in [("reports/daily", "[1]"), ("reports/daily", "5"), ("reports", r#"{"daily":{"a":1}}"#)] {
         let op = Op::Set(RawJson::parse(value).unwrap());
@@ -257,7 +257,7 @@ async fn what_it_has_not_written_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_value_that_does_not_come_back_is_not_published() {
+async fn value_that_cannot_be_read_back_is_not_published() {
     #[derive(Debug, serde::Serialize, serde::Deserialize)]
     struct Lossy {
         #[serde(skip_serializing)]

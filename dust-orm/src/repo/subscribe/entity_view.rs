@@ -112,7 +112,7 @@ impl<E: DustEntity> EntityView<E> {
     pub(super) async fn on(transport: Arc<dyn Transport>) -> Result<Arc<EntityView<E>>, DustErr> {
         let prefix = E::prefix_path()?;
         let pattern = Pattern::subtree(&prefix)?;
-        let hub = transport.hub().await?;
+        let hub = transport.op_hub().await?;
         Ok(hub.shared(|| {
             let state = State { phase: Phase::Unread, records: Records::new(prefix.clone(), Vec::new()), seq: 0 };
             let watch = Arc::new(EntityView {
@@ -349,13 +349,13 @@ fn last_seq(commit: &[Arc<CommittedOp>]) -> Option<u64> {
 
 /// The records, once everything that these pages may show has been heard of, and an op up to which they have all.
 async fn read_all<E: DustEntity>(transport: &Arc<dyn Transport>) -> Result<(Records<E>, u64), DustErr> {
-    let seq = transport.hub().await?.seq();
+    let seq = transport.op_hub().await?.seq();
     let mut pages = RecordPages::of::<E>(Arc::clone(transport))?;
     let mut records = Records::new(E::prefix_path()?, Vec::new());
     while let Some(page) = pages.next().await? {
         records.extend(page);
     }
-    transport.hub().await?;
+    transport.op_hub().await?;
     Ok((records, seq))
 }
 

@@ -84,7 +84,7 @@ impl<'r, E: DustEntity> IntoFuture for SubscribeRaw<'r, E> {
         Box::pin(async move {
             let transport = self.repo.source();
             let pattern = Pattern::subtree(&E::prefix_path()?)?;
-            let ops = transport.hub().await?.subscribe(&pattern, self.capacity);
+            let ops = transport.op_hub().await?.subscribe(&pattern, self.capacity);
             Ok(RawSubscription { ops, transport })
         })
     }

@@ -69,5 +69,5 @@ fn memory() -> (DustRepo, Store) {
 }
 
 async fn listeners(repo: &DustRepo) -> usize {
-    repo.transport().hub().await.unwrap().listeners()
+    repo.transport().op_hub().await.unwrap().listeners()
 }

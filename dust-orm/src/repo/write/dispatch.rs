@@ -5,9 +5,9 @@ use dust_protocol::{BatchOp, Fence, Op, Path, Precondition, Write};
 use super::insert_if_absent::{claim_absent, release_claims};
 use super::ops::check_size;
 use super::options::{Condition, Options};
+use super::presence::Presence;
 use super::save::Planned;
 use crate::error::DustErr;
-use crate::repo::presence::Presence;
 use crate::transport::Transport;
 
 /// Refuses what the transport cannot do before anything is read or sent.
@@ -16,7 +16,7 @@ pub(in crate::repo) fn check(options: &Options, transport: &dyn Transport) -> Re
     if options.fence.is_some() && !capabilities.fences {
         return Err(capabilities.refuse(transport.name(), "a fenced write"));
     }
-    if matches!(options.condition, Condition::IfLeafAbsent) && !capabilities.if_subtree_absent {
+    if matches!(options.condition, Condition::IfAbsent) && !capabilities.if_subtree_absent {
         return Err(DustErr::NotSupported {
             operation: "`if_absent` in a batch or with `put`".to_owned(),
             transport: transport.name(),

@@ -8,45 +8,38 @@ use sea_orm::{
 use crate::entity::{DustEntity, settle_nulls};
 use crate::error::DustErr;
 
-/// The connection that hooks are given: there is no SQL database behind a Dust write, and it says so.
+/// The connection that hooks receive. A Dust write has no SQL database: every statement is an error.
 #[derive(Clone, Copy, Debug)]
 struct NoSql;
 
-fn no_sql<T>(asked: &str) -> Result<T, DbErr> {
-    Err(DbErr::BackendNotSupported {
-        db: "Dust",
-        ctx: match asked {
-            "execute" => "a hook of a Dust entity executed SQL",
-            _ => "a hook of a Dust entity queried SQL",
-        },
-    })
-}
+const EXECUTED: DbErr = DbErr::BackendNotSupported { db: "Dust", ctx: "a hook of a Dust entity executed SQL" };
+const QUERIED: DbErr = DbErr::BackendNotSupported { db: "Dust", ctx: "a hook of a Dust entity queried SQL" };
 
 #[async_trait]
 impl ConnectionTrait for NoSql {
-    /// The trait knows no "none"; statements built for it are refused below.
+    /// Returns any backend, because the trait has no value for none. Statements are refused below.
     fn get_database_backend(&self) -> DbBackend {
         DbBackend::Sqlite
     }
 
     async fn execute_raw(&self, _statement: Statement) -> Result<ExecResult, DbErr> {
-        no_sql("execute")
+        Err(EXECUTED)
     }
 
     async fn execute_unprepared(&self, _sql: &str) -> Result<ExecResult, DbErr> {
-        no_sql("execute")
+        Err(EXECUTED)
     }
 
     async fn query_one_raw(&self, _statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        no_sql("query")
+        Err(QUERIED)
     }
 
     async fn query_all_raw(&self, _statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        no_sql("query")
+        Err(QUERIED)
     }
 }
 
-/// Runs the hook, and makes what is then written what a read will answer.
+/// Runs the hook, then replaces each value that is written as `null` by the value that `null` is read as.
 pub(in crate::repo) async fn before_save<E: DustEntity>(
     active: E::ActiveModel,
     insert: bool,

@@ -75,7 +75,7 @@ fn claim_of<E: DustEntity>(active: &E::ActiveModel, record: &Path) -> Result<Pat
     let leaves = flatten(record, &encode_object(active)?)?;
     let is_required = |leaf: &Path| {
         let mut fields = E::ActiveModel::FIELDS.iter().filter(|field| field.required && is_leaf(field));
-        fields.any(|field| record.child(field.name).is_ok_and(|field| ops::covers(&field, leaf.as_str())))
+        fields.any(|field| record.child(field.name).is_ok_and(|field| field.is_at_or_above(leaf.as_str())))
     };
     let claim = leaves.iter().find(|(leaf, _)| is_required(leaf)).or_else(|| leaves.first());
     claim.map(|(leaf, _)| leaf.clone()).ok_or_else(|| ops::nothing_to_write(record))

@@ -1,4 +1,4 @@
-//! What the write verbs accept.
+//! Conversion of the input of write verbs.
 
 use std::any::TypeId;
 
@@ -8,8 +8,8 @@ use crate::changeset::{Action, Changeset};
 use crate::entity::{DustEntity, Fields};
 use crate::error::DustErr;
 
-/// What `insert`, `update` and `delete` take: an `ActiveModel`, SeaORM's builder (`ActiveModel::builder()`), or a
-/// `Changeset` of one.
+/// An input of `insert`, `update`, `merge` and `delete`: an `ActiveModel`, SeaORM's builder (`ActiveModel::builder()`),
+/// or a `Changeset`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is nothing that `insert`, `update`, `merge` and `delete` take",
     label = "neither an `ActiveModel` nor a `Changeset` of an entity that lives in Dust",
@@ -19,12 +19,15 @@ use crate::error::DustErr;
     note = "an entity lives in Dust if its `Model` derives `DeriveDustEntity` beside `DeriveEntityModel`"
 )]
 pub trait IntoDustActiveModel: Send {
-    /// The entity it belongs to.
+    /// The entity of the record.
     type Entity: DustEntity;
 
-    /// The ActiveModel to write, or why there is none: an invalid changeset, one that would update or delete another record
-    /// than the one it was made from, or children nested in a builder.
-    fn into_active(self, action: Action) -> Result<<Self::Entity as EntityTrait>::ActiveModel, DustErr>;
+    /// Converts the input into the ActiveModel to write. A changeset is validated for `action`.
+    ///
+    /// # Errors
+    /// [`Invalid`](DustErr::Invalid) if a changeset has errors, or would update or delete another record than the one
+    /// it was made from; [`InvalidParams`](DustErr::InvalidParams) if a builder holds related models.
+    fn into_dust_active_model(self, action: Action) -> Result<<Self::Entity as EntityTrait>::ActiveModel, DustErr>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -35,20 +38,20 @@ where
 {
     type Entity = A::Entity;
 
-    fn into_active(self, _: Action) -> Result<<A::Entity as EntityTrait>::ActiveModel, DustErr> {
+    fn into_dust_active_model(self, _: Action) -> Result<<A::Entity as EntityTrait>::ActiveModel, DustErr> {
         // The ActiveModel itself has nothing but columns.
         if TypeId::of::<A>() == TypeId::of::<<A::Entity as EntityTrait>::ActiveModel>() {
             return Ok(self.into());
         }
-        // What is still changed when every column is taken away are related models, which SeaORM would write in the same
-        // transaction and the conversion below would drop.
+        // A model that is changed without its columns has related models. SeaORM would write them in the same
+        // transaction; the conversion below would drop them.
         let mut without_columns = self.clone();
         for field in <A::Entity as EntityTrait>::ActiveModel::FIELDS {
             without_columns.not_set(field.column);
         }
         if without_columns.is_changed() {
             return Err(DustErr::invalid_params(
-                "the builder holds related models, and a Dust record has no relations: write each on its own",
+                "the builder holds related models, and a Dust record has no relations: write each model separately",
             ));
         }
         Ok(self.into())
@@ -63,7 +66,7 @@ where
 {
     type Entity = A::Entity;
 
-    fn into_active(self, action: Action) -> Result<<A::Entity as EntityTrait>::ActiveModel, DustErr> {
+    fn into_dust_active_model(self, action: Action) -> Result<<A::Entity as EntityTrait>::ActiveModel, DustErr> {
         Ok(self.prepare().apply_action(action)?.into())
     }
 }

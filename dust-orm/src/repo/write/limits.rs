@@ -2,7 +2,6 @@
 
 use dust_protocol::{Path, RawJson, flatten, value};
 
-use super::ops::covers;
 use crate::entity::{
     FieldState, Fields, MAX_RECORD_BYTES, MAX_RECORD_LEAVES, PackedRecord, RecordRef, SizeLimit, is_leaf, written_bytes,
 };
@@ -25,7 +24,7 @@ impl<'k> Kept<'k> {
                 continue;
             }
             let Ok(path) = record.child(field.name) else { continue };
-            if let Some((_, bytes)) = kept.iter_mut().find(|(leaf, _)| covers(&path, leaf.as_str())) {
+            if let Some((_, bytes)) = kept.iter_mut().find(|(leaf, _)| path.is_at_or_above(leaf.as_str())) {
                 *bytes = bytes.saturating_add(written_bytes(active, position));
             }
         }
@@ -88,7 +87,7 @@ pub(in crate::repo) fn check_limits<'v>(
         }
     }
     let written: Vec<Path> = fields.map(|(name, _)| record.child(name)).collect::<Result<_, _>>()?;
-    kept.add_to(&mut total, |leaf| !written.iter().any(|path| covers(path, leaf)));
+    kept.add_to(&mut total, |leaf| !written.iter().any(|path| path.is_at_or_above(leaf)));
     match total.excess() {
         None => Ok(()),
         Some(excess) => Err(too_large(record, largest.0, &excess)),

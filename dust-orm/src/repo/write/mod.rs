@@ -1,8 +1,27 @@
 //! The verbs that write one record. Each returns a builder: chain its options, then `.await` it.
 //!
-//! A write passes the files of this folder in this order: `into_active_model` takes what the verb was given, `options` holds
-//! its conditions, `save` runs the hooks of `hooks` and checks the record, `ops` makes ops of its fields, `dispatch` sends
-//! them, by `insert_if_absent` where the record must not exist, and `save` completes the model.
+//! A write passes the files of this folder from top to bottom:
+//!
+//! ```text
+//! verb             mod.rs                Insert, Update, Put, Delete: the input and its options
+//!   |              into_active_model.rs  Changeset or ActiveModel -> ActiveModel, or the errors of the changeset
+//!   |              options.rs            if_match, if_absent, fence
+//!   v
+//! Draft            save.rs               before_save or before_delete runs; required fields and key are checked
+//!   |              hooks.rs
+//!   |                                    the stored record is read, if the draft needs it
+//!   v
+//! Planned          ops.rs                fields -> leaves -> ops, each with its precondition
+//!   |              presence.rs           the requirement that an updated record still exists
+//!   v
+//! WriteBatch       dispatch.rs           one op is sent by itself, several as one atomic batch
+//!   |              insert_if_absent.rs   claims of absent leaves, for servers that compare single leaves only
+//!   v
+//! PendingSave      save.rs               after_save or after_delete runs, the whole Model is returned
+//! ```
+//!
+//! [`batch_write`](DustRepo::batch_write) and [`insert_many`](DustRepo::insert_many) make several drafts, read what
+//! they need together, and send the ops of all of them as one `WriteBatch` or in chunks.
 
 pub(super) mod dispatch;
 pub(super) mod hooks;
@@ -11,6 +30,7 @@ mod into_active_model;
 pub(super) mod limits;
 pub(super) mod ops;
 pub(super) mod options;
+mod presence;
 pub(super) mod save;
 
 use std::future::IntoFuture;
@@ -32,15 +52,21 @@ use options::{Condition, Options};
 use save::Draft;
 
 impl DustRepo {
-    /// Writes a record: an upsert that is validated first and, in flat mode, merges with what is there.
+    /// Inserts a record or, if it exists, updates it: a validated upsert. In flat mode stored fields that are not
+    /// written stay; in map mode the record is replaced.
     ///
-    /// Takes an `ActiveModel`, SeaORM's builder or a `Changeset`, and answers the whole `Model`. Fields that are `Set` or
-    /// `Unchanged` are written in one atomic request; `NotSet` is never written, and `Set(None)` writes `null`. A required
-    /// field that is `NotSet` is [`Invalid`](DustErr::Invalid), named. In map mode the record is replaced as a whole.
+    /// Accepts an `ActiveModel`, SeaORM's builder or a `Changeset`, and returns the whole `Model`. Fields that are
+    /// `Set` or `Unchanged` are written in one atomic request; `NotSet` is never written, and `Set(None)` writes
+    /// `null`. If an optional field is `NotSet`, the stored record is read first, so that the returned Model is whole.
     ///
-    /// [`if_absent`](Insert::if_absent) makes it insert-or-fail; over HTTP that takes three requests and not one, as a server
-    /// can compare single leaves only. Where optional fields are `NotSet`, the record is read
-    /// first, to answer it whole.
+    /// [`if_absent`](Insert::if_absent) makes it insert-or-fail. Over HTTP that takes three requests instead of one,
+    /// because a server compares single leaves only.
+    ///
+    /// # Errors
+    /// [`Invalid`](DustErr::Invalid) with the names of required fields that are `NotSet`, or with the errors of the
+    /// changeset; [`InvalidParams`](DustErr::InvalidParams) if the key is `NotSet`, or if the record would be too large
+    /// to be read back; [`NothingToWrite`](DustErr::NothingToWrite) if no field has a value; the error of a hook;
+    /// errors of the [transport](crate::Transport::write).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, ErrKind, entity::prelude::*, tests_cfg::link};
@@ -59,21 +85,27 @@ impl DustRepo {
     /// ```
     #[must_use = "a write happens when it is awaited"]
     pub fn insert<I: IntoDustActiveModel>(&self, input: I) -> Insert<'_, I::Entity> {
-        Insert { repo: self, active: input.into_active(Action::Insert), options: Options::default() }
+        Insert { repo: self, active: input.into_dust_active_model(Action::Insert), options: Options::default() }
     }
 
-    /// Writes what has changed of a record: the fields that are `Set`, never the key.
+    /// Writes the changed fields of an existing record: those that are `Set`, never the key.
     ///
-    /// Takes an `ActiveModel`, SeaORM's builder or a `Changeset`, and answers the whole `Model`. The key names the record: a
-    /// changeset that has another one than its data is [`Invalid`](DustErr::Invalid), while of a plain `ActiveModel` nothing
-    /// is known but its key, `Set` by hand or not. A record that is not there is [`NotFound`](DustErr::NotFound), also where
-    /// it is deleted at the same time; no part of it comes back. (Over a realtime client, in map mode, an update that meets a
-    /// delete writes the record whole.) With nothing `Set` nothing is written. In map mode the record is written as a whole,
-    /// so that every field must be known; the error names those that are not.
+    /// Accepts an `ActiveModel`, SeaORM's builder or a `Changeset`, and returns the whole `Model`. The key names the
+    /// record, whether it is `Set` or `Unchanged`. If no field is `Set`, nothing is written. In map mode the record is
+    /// written as a whole, so every field needs a value.
     ///
-    /// [`if_match`](Update::if_match) writes only if nobody has changed the same fields since they were read (in map mode:
-    /// the record). It also saves the read that otherwise looks whether the record is there; in flat mode the fields that are
-    /// not written are then answered as the `ActiveModel` has them, and may have changed since.
+    /// An update never creates a record: if the record is deleted at the same time, no part of it remains. (Exception:
+    /// over a realtime client, in map mode, an update at the time of a delete writes the whole record.)
+    ///
+    /// [`if_match`](Update::if_match) writes only if no other writer has changed the same fields since they were read
+    /// (in map mode: the record). It also saves the read that otherwise checks that the record exists. In flat mode the
+    /// fields that are not written are then returned as the `ActiveModel` has them; the stored ones may be newer.
+    ///
+    /// # Errors
+    /// [`NotFound`](DustErr::NotFound) if the record does not exist; [`Invalid`](DustErr::Invalid) with the errors of
+    /// the changeset, which include a key that differs from that of its data; [`InvalidParams`](DustErr::InvalidParams)
+    /// with the names of fields that are `NotSet` in map mode; the error of a hook; errors of the
+    /// [transport](crate::Transport::write).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, entity::prelude::*, tests_cfg::link};
@@ -86,11 +118,14 @@ impl DustRepo {
     /// ```
     #[must_use = "a write happens when it is awaited"]
     pub fn update<I: IntoDustActiveModel>(&self, input: I) -> Update<'_, I::Entity> {
-        Update { repo: self, active: input.into_active(Action::Update), options: Options::default() }
+        Update { repo: self, active: input.into_dust_active_model(Action::Update), options: Options::default() }
     }
 
-    /// Writes a whole `Model` in place of whatever is there, in one op and in both storage modes: leaves that no field of
-    /// the entity claims are removed.
+    /// Replaces a record by a whole `Model`, in one op and in both storage modes. Stored leaves that belong to no field
+    /// of the entity are removed.
+    ///
+    /// # Errors
+    /// As [`insert`](DustRepo::insert).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, tests_cfg::link};
@@ -108,7 +143,12 @@ impl DustRepo {
         Put { repo: self, model, options: Options::default() }
     }
 
-    /// Deletes a record, given by an `ActiveModel` or builder that has its key. Deleting what is absent succeeds.
+    /// Deletes the record whose key an `ActiveModel`, builder or `Changeset` has. If there is none, it succeeds as
+    /// well.
+    ///
+    /// # Errors
+    /// [`InvalidParams`](DustErr::InvalidParams) if the key is `NotSet`; the error of a hook; errors of the
+    /// [transport](crate::Transport::write).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, entity::prelude::*, tests_cfg::link};
@@ -121,12 +161,16 @@ impl DustRepo {
     pub fn delete<I: IntoDustActiveModel>(&self, input: I) -> Delete<'_, I::Entity> {
         Delete {
             repo: self,
-            target: input.into_active(Action::Delete).map(|active| Target::Active(Box::new(active))),
+            target: input.into_dust_active_model(Action::Delete).map(|active| Target::Active(Box::new(active))),
             options: Options::default(),
         }
     }
 
-    /// Deletes the record with this key. Deleting what is absent succeeds. Hooks see an `ActiveModel` with the key only.
+    /// Deletes the record with this key. If there is none, it succeeds as well. Hooks receive an `ActiveModel` that has
+    /// the key only.
+    ///
+    /// # Errors
+    /// As [`delete`](DustRepo::delete).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, tests_cfg::link};
@@ -143,15 +187,15 @@ impl DustRepo {
     }
 }
 
-/// What a delete answers: SeaORM counts rows, Dust numbers the op.
+/// The result of a delete. SeaORM's has the number of rows, this one the number of the op.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeleteResult {
-    /// The place of the op in the store's order.
+    /// The number of the op in the order of the store's ops.
     pub store_seq: u64,
 }
 
-/// An insert, made by [`DustRepo::insert`]: `.await` it.
+/// An insert. [`DustRepo::insert`] makes it; `.await` sends it.
 #[must_use = "a write happens when it is awaited"]
 #[derive(Debug)]
 pub struct Insert<'r, E: DustEntity> {
@@ -160,7 +204,7 @@ pub struct Insert<'r, E: DustEntity> {
     options: Options,
 }
 
-/// An update, made by [`DustRepo::update`]: `.await` it.
+/// An update. [`DustRepo::update`] makes it; `.await` sends it.
 #[must_use = "a write happens when it is awaited"]
 #[derive(Debug)]
 pub struct Update<'r, E: DustEntity> {
@@ -169,7 +213,7 @@ pub struct Update<'r, E: DustEntity> {
     options: Options,
 }
 
-/// A write of a whole Model, made by [`DustRepo::put`]: `.await` it.
+/// A write of a whole Model. [`DustRepo::put`] makes it; `.await` sends it.
 #[must_use = "a write happens when it is awaited"]
 #[derive(Debug)]
 pub struct Put<'r, E: DustEntity> {
@@ -178,7 +222,7 @@ pub struct Put<'r, E: DustEntity> {
     options: Options,
 }
 
-/// A delete, made by [`DustRepo::delete`] or [`DustRepo::delete_by_id`]: `.await` it.
+/// A delete. [`DustRepo::delete`] and [`DustRepo::delete_by_id`] make it; `.await` sends it.
 #[must_use = "a write happens when it is awaited"]
 #[derive(Debug)]
 pub struct Delete<'r, E: DustEntity> {
@@ -187,9 +231,11 @@ pub struct Delete<'r, E: DustEntity> {
     options: Options,
 }
 
+/// The record to delete.
 #[derive(Debug)]
 enum Target<E: DustEntity> {
     Active(Box<<E as EntityTrait>::ActiveModel>),
+    /// Its key, as a path segment.
     Key(String),
 }
 
@@ -198,8 +244,8 @@ macro_rules! options {
         impl<'r, E: DustEntity> $verb<'r, E> {
             $(options!(@$option);)*
 
-            /// Applies the write only while the lease at `fence.key` is held with `fence.token`; otherwise it is
-            /// [`Fenced`](DustErr::Fenced).
+            /// Applies the write only while the lease at `fence.key` is held with `fence.token`; otherwise it fails
+            /// with [`Fenced`](DustErr::Fenced).
             pub fn fence(mut self, fence: Fence) -> Self {
                 self.options.fence = Some(fence);
                 self
@@ -207,21 +253,21 @@ macro_rules! options {
         }
     };
     (@if_match) => {
-        /// Applies the write only if what it touches has not changed since `revision` was read; otherwise it is a
-        /// [`Conflict`](DustErr::Conflict) that tells the revision now.
+        /// Applies the write only if the fields it writes have not changed since `revision` was read; otherwise it
+        /// fails with a [`Conflict`](DustErr::Conflict) that has the current revision.
         ///
-        /// In flat mode that is the fields being written, in map mode, and for a delete or put, the whole record. A leaf
-        /// that someone has added beside those that were read is not noticed, as Dust compares leaves. A bare number, the
-        /// revision of the whole record, works in map mode only.
+        /// In map mode, and for a delete or put, the whole record is compared. Dust compares leaves, so a leaf that
+        /// another writer has added beside those that were read is not detected. A bare number, the revision of the
+        /// whole record, works in map mode only.
         pub fn if_match(mut self, revision: impl Into<Revision>) -> Self {
             self.options.condition = Condition::IfMatch(revision.into());
             self
         }
     };
     (@if_absent) => {
-        /// Applies the write only if there is no such record; otherwise it is [`Exists`](DustErr::Exists).
+        /// Applies the write only if the record does not exist; otherwise it fails with [`Exists`](DustErr::Exists).
         pub fn if_absent(mut self) -> Self {
-            self.options.condition = Condition::IfLeafAbsent;
+            self.options.condition = Condition::IfAbsent;
             self
         }
     };
@@ -250,7 +296,7 @@ macro_rules! into_future {
 }
 
 into_future!(Insert -> E::Model, |this, transport| {
-    if matches!(this.options.condition, Condition::IfLeafAbsent) && !transport.capabilities().if_subtree_absent {
+    if matches!(this.options.condition, Condition::IfAbsent) && !transport.capabilities().if_subtree_absent {
         return insert_if_absent::<E>(this.active?, this.options, transport).await;
     }
     let draft = Draft::<E>::insert(this.active?, &this.options, transport).await?;
@@ -272,19 +318,19 @@ into_future!(Delete -> DeleteResult, |this, transport| {
         Target::Active(active) => Draft::<E>::delete(*active, &this.options, transport).await?,
         Target::Key(segment) => Draft::<E>::delete_by_key(&segment, &this.options, transport).await?,
     };
-    let (planned, after) = draft.prepare(&this.options, transport).await?;
+    let (planned, pending) = draft.prepare(&this.options, transport).await?;
     let store_seq = send(planned, this.options, transport).await?.unwrap_or_default();
-    after.finish().await?;
+    pending.run_after_hooks().await?;
     Ok(DeleteResult { store_seq })
 });
 
-/// Writes what was drafted, and gives the record as it now is.
+/// Writes a drafted record and returns its new Model.
 async fn save<E: DustEntity>(
     draft: Draft<E>,
     options: Options,
     transport: &dyn Transport,
 ) -> Result<E::Model, DustErr> {
-    let (planned, after) = draft.prepare(&options, transport).await?;
+    let (planned, pending) = draft.prepare(&options, transport).await?;
     send(planned, options, transport).await?;
-    after.saved().await
+    pending.into_saved().await
 }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use dust_protocol::flatten::flatten;
-use dust_protocol::list::MAX_PAGE;
+use dust_protocol::list::MAX_BATCH_OPS;
 use dust_protocol::value::is_envelope;
 use dust_protocol::{BatchOp, Path, Precondition, RawJson};
 
@@ -34,7 +34,7 @@ impl Guard {
     ) -> Result<Guard, DustErr> {
         let revision = match condition {
             Condition::None => return Ok(Guard::None),
-            Condition::IfLeafAbsent => return Ok(Guard::Absent),
+            Condition::IfAbsent => return Ok(Guard::Absent),
             Condition::IfMatch(revision) => revision,
         };
         match revision.leaves(record)? {
@@ -87,11 +87,6 @@ pub(in crate::repo) enum OldNames {
     DeleteRead,
     /// The record was not read: each name is deleted, there or not.
     DeleteAll,
-}
-
-/// Whether a write at a path replaces a leaf, which is there or below it.
-pub(in crate::repo) fn covers(path: &Path, leaf: &str) -> bool {
-    path.as_str() == leaf || path.is_above(leaf)
 }
 
 /// The ops that insert a record. In flat mode the fields that are not written stay as they are; they are among what is
@@ -222,7 +217,9 @@ fn delete_old(
     let deletes = match old_names {
         OldNames::Keep => false,
         OldNames::DeleteAll => true,
-        OldNames::DeleteRead => stored.is_some_and(|stored| stored.leaves.iter().any(|leaf| covers(&path, leaf.path))),
+        OldNames::DeleteRead => {
+            stored.is_some_and(|stored| stored.leaves.iter().any(|leaf| path.is_at_or_above(leaf.path)))
+        }
     };
     if deletes {
         ops.push(BatchOp::delete(path));
@@ -270,21 +267,21 @@ pub(in crate::repo) fn nothing_to_write(record: &Path) -> DustErr {
 
 /// Refuses a guarded write of one record that takes more ops than a batch may hold.
 pub(in crate::repo) fn check_guarded(record: &Path, ops: &[BatchOp], leaves: usize) -> Result<(), DustErr> {
-    if ops.len() <= MAX_PAGE {
+    if ops.len() <= MAX_BATCH_OPS {
         return Ok(());
     }
     Err(DustErr::invalid_params(format!(
         "`if_match` on the whole of `{record}` compares each of the {leaves} leaves that were read with an op of its \
-         own, and a batch holds {MAX_PAGE}; in flat mode `update` the fields that change with `if_match`, which \
+         own, and a batch holds {MAX_BATCH_OPS}; in flat mode `update` the fields that change with `if_match`, which \
          compares no others, and keep a large value as a list or a text, which is one leaf"
     )))
 }
 
 /// Refuses more ops than one batch may hold.
 pub(in crate::repo) fn check_size(ops: &[BatchOp]) -> Result<(), DustErr> {
-    if ops.len() > MAX_PAGE {
+    if ops.len() > MAX_BATCH_OPS {
         return Err(DustErr::invalid_params(format!(
-            "{} ops are too many for one atomic batch, which holds {MAX_PAGE}: split it, or use `insert_many`, which is \
+            "{} ops are too many for one atomic batch, which holds {MAX_BATCH_OPS}: split it, or use `insert_many`, which is \
              atomic per chunk",
             ops.len()
         )));

@@ -4,21 +4,21 @@ use dust_protocol::Fence;
 
 use crate::entity::Revision;
 
-/// What was chained to a verb before it was awaited.
+/// The options that were chained to a verb.
 #[derive(Clone, Debug, Default)]
 pub(in crate::repo) struct Options {
     pub(in crate::repo) condition: Condition,
     pub(in crate::repo) fence: Option<Fence>,
 }
 
-/// When a write applies.
+/// The condition under which a write applies.
 #[derive(Clone, Debug, Default)]
 pub(in crate::repo) enum Condition {
-    /// Always.
+    /// The write always applies.
     #[default]
     None,
-    /// When what is written has not changed since it was read.
+    /// The leaves to write have not changed since this revision was read.
     IfMatch(Revision),
-    /// When there is no such record.
-    IfLeafAbsent,
+    /// The record does not exist.
+    IfAbsent,
 }

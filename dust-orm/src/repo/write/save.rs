@@ -1,15 +1,19 @@
-//! The life of a write: hooks, checks and ops before it is sent, the Model and hooks after.
+//! The states of a write: hooks, checks and ops before it is sent, the Model and hooks after it.
 //!
-//! A single verb drafts one record, reads it where need be, plans its ops, sends them and finishes it; a batch drafts
-//! several, reads them together, sends all ops at once and finishes each. Everything that may fail without having
-//! written anything happens before the ops are sent, reads included, so that a later failure is one of the write or of
-//! a hook.
+//! ```text
+//! input -- before-hook, checks --> Draft -- read, make ops --> Planned, PendingSave -- send, after-hook --> Model
+//! ```
+//!
+//! A single verb has one draft. A batch has several, reads their records together and sends all ops at once. All steps
+//! that may fail without a write, reads included, come before the ops are sent: a later error is one of the write or of
+//! an after-hook.
 
 use dust_protocol::{BatchOp, PackedLeaves, Path};
 use sea_orm::{ActiveModelTrait, EntityTrait, TryIntoModel};
 
 use super::ops::{self, Guard, OldNames};
 use super::options::{Condition, Options};
+use super::presence::Presence;
 use super::{dispatch, hooks};
 use crate::entity::{
     DustEntity, FieldSelection, FieldState, Fields, PackedRecord, Revision, StorageMode, active_path, check_required,
@@ -17,19 +21,17 @@ use crate::entity::{
 };
 use crate::error::DustErr;
 use crate::repo::many::{Wanted, scalar_fields};
-use crate::repo::presence::Presence;
 use crate::repo::read::not_found;
 use crate::repo::record_pages::fetch;
 use crate::transport::Transport;
 
-/// A record about to be written: its hooks have run and its fields are checked. The next step may need the record as it
-/// is stored, which a caller with several drafts reads for all of them together.
+/// A record to write, whose before-hook has run and whose fields are checked.
 pub(in crate::repo) struct Draft<E: DustEntity> {
     verb: Verb,
     active: E::ActiveModel,
     path: Path,
-    /// Whether [`plan`](Draft::plan) needs the record as it is stored.
-    reads: bool,
+    /// True if [`plan`](Draft::plan) needs the stored record.
+    needs_stored: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +42,12 @@ enum Verb {
     Delete,
 }
 
-/// The ops of one record.
+/// The ops of one record, ready to be sent.
 #[derive(Debug, Default)]
 pub(in crate::repo) struct Planned {
     pub(in crate::repo) ops: Vec<BatchOp>,
-    /// Makes sure that an update does not bring a deleted record back.
-    pub(in crate::repo) presence: Option<Presence>,
+    /// For an update: the requirement that the record still exists.
+    pub(super) presence: Option<Presence>,
 }
 
 impl From<Vec<BatchOp>> for Planned {
@@ -54,16 +56,18 @@ impl From<Vec<BatchOp>> for Planned {
     }
 }
 
-/// A record, once its ops are known.
-pub(in crate::repo) enum After<E: DustEntity> {
-    /// It will be this, whole.
+/// The rest of a write: its after-hook, and the Model to return.
+pub(in crate::repo) enum PendingSave<E: DustEntity> {
     Saved {
+        /// The whole record after the write.
         model: E::Model,
-        /// Whether the hooks of an insert run, or those of an update; none where nothing is written.
+        /// The argument of the after-hook: true for an insert, false for an update. `None` if nothing is written: no
+        /// hook runs.
         insert: Option<bool>,
     },
-    /// It will be gone.
-    Deleted { active: E::ActiveModel },
+    Deleted {
+        active: E::ActiveModel,
+    },
 }
 
 impl<E: DustEntity> Draft<E> {
@@ -76,11 +80,12 @@ impl<E: DustEntity> Draft<E> {
         let active = hooks::before_save::<E>(active, true).await?;
         check_required(&active, FieldSelection::All)?;
         let path = active_path::<E>(&active)?;
-        // A transport without a network looks up the values under old names: a read costs no request there, and only
-        // what exists is deleted.
-        let looks_up = has_aliases::<E>() && !transport.capabilities().remote;
-        let reads = (merges::<E>(options) && (looks_up || !is_complete(&active))) || needs_stored::<E>(options);
-        Ok(Draft { verb: Verb::Insert, active, path, reads })
+        // Without a network a read costs no request. It shows which values under old names exist, so that only these
+        // are deleted.
+        let reads_aliases = has_aliases::<E>() && !transport.capabilities().remote;
+        let needs_stored =
+            (merges::<E>(options) && (reads_aliases || !is_complete(&active))) || has_bare_revision::<E>(options);
+        Ok(Draft { verb: Verb::Insert, active, path, needs_stored })
     }
 
     pub(in crate::repo) async fn update(
@@ -92,18 +97,18 @@ impl<E: DustEntity> Draft<E> {
         let active = hooks::before_save::<E>(active, false).await?;
         check_required(&active, FieldSelection::Changed)?;
         let path = active_path::<E>(&active)?;
-        let reads = match &options.condition {
-            Condition::IfLeafAbsent => {
+        let needs_stored = match &options.condition {
+            Condition::IfAbsent => {
                 return Err(DustErr::invalid_params(format!(
-                    "an update of `{path}` cannot ask for its absence: use `insert`"
+                    "an update of `{path}` cannot have `if_absent`: use `insert`"
                 )));
             }
-            // An update creates nothing.
+            // The record has to exist.
             Condition::None => true,
-            // A leaf's revision proves that the record is there.
+            // The revision of a leaf proves that the record exists.
             Condition::IfMatch(revision) => !(is_complete(&active) && proves_existence::<E>(&active, &path, revision)?),
         };
-        Ok(Draft { verb: Verb::Update, active, path, reads })
+        Ok(Draft { verb: Verb::Update, active, path, needs_stored })
     }
 
     pub(in crate::repo) async fn put(
@@ -117,7 +122,7 @@ impl<E: DustEntity> Draft<E> {
         let active = hooks::before_save::<E>(active, true).await?;
         check_required(&active, FieldSelection::All)?;
         let path = active_path::<E>(&active)?;
-        Ok(Draft { verb: Verb::Put, active, path, reads: needs_stored::<E>(options) })
+        Ok(Draft { verb: Verb::Put, active, path, needs_stored: has_bare_revision::<E>(options) })
     }
 
     pub(in crate::repo) async fn delete(
@@ -125,19 +130,19 @@ impl<E: DustEntity> Draft<E> {
         options: &Options,
         transport: &dyn Transport,
     ) -> Result<Draft<E>, DustErr> {
-        if let Condition::IfLeafAbsent = options.condition {
+        if let Condition::IfAbsent = options.condition {
             return Err(DustErr::invalid_params(format!(
-                "a delete under `{}` cannot ask for absence: `if_absent` is for inserts",
+                "a delete under `{}` cannot have `if_absent`, which is for inserts",
                 E::PREFIX.join("/")
             )));
         }
         dispatch::check(options, transport)?;
         let active = hooks::before_delete::<E>(active).await?;
         let path = active_path::<E>(&active)?;
-        Ok(Draft { verb: Verb::Delete, active, path, reads: needs_stored::<E>(options) })
+        Ok(Draft { verb: Verb::Delete, active, path, needs_stored: has_bare_revision::<E>(options) })
     }
 
-    /// The deletion of the record with this key: the hooks see an ActiveModel that has the key only.
+    /// Drafts the deletion of the record with this key. Its hooks receive an ActiveModel that has the key only.
     pub(in crate::repo) async fn delete_by_key(
         segment: &str,
         options: &Options,
@@ -148,30 +153,34 @@ impl<E: DustEntity> Draft<E> {
         Draft::delete(active, options, transport).await
     }
 
-    /// The record to read before the draft is planned.
+    /// The stored record that [`plan`](Draft::plan) needs.
     pub(in crate::repo) fn to_read(&self) -> Option<Wanted> {
-        self.reads.then(|| Wanted { path: self.path.clone(), fields: scalar_fields::<E>() })
+        self.needs_stored.then(|| Wanted { path: self.path.clone(), fields: scalar_fields::<E>() })
     }
 
-    /// Reads what is needed, and plans the ops.
+    /// Reads the stored record if it is needed, and plans the ops.
     pub(in crate::repo) async fn prepare(
         self,
         options: &Options,
         transport: &dyn Transport,
-    ) -> Result<(Planned, After<E>), DustErr> {
-        let stored = if self.reads { fetch(transport, &self.path).await?.map(|record| record.leaves) } else { None };
+    ) -> Result<(Planned, PendingSave<E>), DustErr> {
+        let stored = match self.needs_stored {
+            true => fetch(transport, &self.path).await?.map(|record| record.leaves),
+            false => None,
+        };
         self.plan(options, stored, false, transport)
     }
 
-    /// The ops, given the record as it is stored where that was needed; they are written together with others or not.
+    /// Makes the ops. `stored` are the leaves of the record [to read](Draft::to_read). `is_in_batch` is true if ops of
+    /// other records are sent with them.
     pub(in crate::repo) fn plan(
         mut self,
         options: &Options,
         stored: Option<PackedLeaves>,
-        among_others: bool,
+        is_in_batch: bool,
         transport: &dyn Transport,
-    ) -> Result<(Planned, After<E>), DustErr> {
-        if self.verb == Verb::Update && self.reads && stored.is_none() {
+    ) -> Result<(Planned, PendingSave<E>), DustErr> {
+        if self.verb == Verb::Update && self.needs_stored && stored.is_none() {
             return Err(match options.condition {
                 Condition::IfMatch(_) => {
                     DustErr::Conflict { path: self.path.to_string(), current: None, op_index: None }
@@ -188,81 +197,79 @@ impl<E: DustEntity> Draft<E> {
         let guard = Guard::resolve(&options.condition, path, E::MODE, stored)?;
         let old_names = match &options.fence {
             Some(_) if !transport.capabilities().fenced_batches => OldNames::Keep,
-            _ if self.reads => OldNames::DeleteRead,
+            _ if self.needs_stored => OldNames::DeleteRead,
             _ => OldNames::DeleteAll,
         };
         let mut presence = None;
-        let (ops, after) = match self.verb {
+        let (ops, pending) = match self.verb {
             Verb::Insert => {
                 let ops = ops::insert::<E>(&self.active, path, &guard, stored, old_names)?;
                 set_known(&mut self.active);
-                // What the insert leaves alone, it merges with.
+                // The fields that are not written stay as they are stored.
                 let model = complete::<E>(self.active, stored.filter(|_| merges::<E>(options)))?;
-                (ops, After::Saved { model, insert: Some(true) })
+                (ops, PendingSave::Saved { model, insert: Some(true) })
             }
             Verb::Update => {
                 let mut ops = ops::update::<E>(&self.active, path, &guard, stored, old_names)?;
                 if let (Condition::None, Some(stored)) = (&options.condition, stored) {
-                    // A transport that merges fields would have to send a guarded batch another way, and reads what it
-                    // has written at no cost.
-                    let guards = among_others || !transport.capabilities().merges_fields;
+                    // A transport that merges fields into one op would have to send a guarded batch in another way, and
+                    // reads back what it has written at no cost.
+                    let guards = is_in_batch || !transport.capabilities().merges_fields;
                     presence = Presence::require(&mut ops, stored, guards);
                 }
                 let insert = (!ops.is_empty()).then_some(false);
                 if E::MODE == StorageMode::Map && insert.is_some() {
-                    // The whole record is written, what is unchanged included.
+                    // The whole record is written, unchanged fields included.
                     set_known(&mut self.active);
                 }
-                (ops, After::Saved { model: complete::<E>(self.active, stored)?, insert })
+                (ops, PendingSave::Saved { model: complete::<E>(self.active, stored)?, insert })
             }
             Verb::Put => {
                 let ops = ops::replace::<E>(&self.active, path, &guard)?;
-                (ops, After::Saved { model: complete::<E>(self.active, None)?, insert: Some(true) })
+                (ops, PendingSave::Saved { model: complete::<E>(self.active, None)?, insert: Some(true) })
             }
-            Verb::Delete => (ops::delete(path, &guard), After::Deleted { active: self.active }),
+            Verb::Delete => (ops::delete(path, &guard), PendingSave::Deleted { active: self.active }),
         };
         if let Guard::Leaves(leaves) = &guard {
             ops::check_guarded(path, &ops, leaves.len())?;
         }
-        Ok((Planned { ops, presence }, after))
+        Ok((Planned { ops, presence }, pending))
     }
 }
 
-impl<E: DustEntity> After<E> {
-    /// Runs the hook after the write, and gives the record as it now is; `None` where it is gone.
-    pub(in crate::repo) async fn finish(self) -> Result<Option<E::Model>, DustErr> {
+impl<E: DustEntity> PendingSave<E> {
+    /// Runs the after-hook and returns the new Model, or `None` if the record was deleted.
+    pub(in crate::repo) async fn run_after_hooks(self) -> Result<Option<E::Model>, DustErr> {
         match self {
-            After::Saved { model, insert: Some(insert) } => hooks::after_save::<E>(model, insert).await.map(Some),
-            After::Saved { model, insert: None } => Ok(Some(model)),
-            After::Deleted { active } => hooks::after_delete::<E>(active).await.map(|_| None),
+            PendingSave::Saved { model, insert: Some(insert) } => hooks::after_save::<E>(model, insert).await.map(Some),
+            PendingSave::Saved { model, insert: None } => Ok(Some(model)),
+            PendingSave::Deleted { active } => hooks::after_delete::<E>(active).await.map(|_| None),
         }
     }
 
-    /// The same for a record that was saved.
-    pub(in crate::repo) async fn saved(self) -> Result<E::Model, DustErr> {
-        match self {
-            After::Saved { model, insert: Some(insert) } => hooks::after_save::<E>(model, insert).await,
-            After::Saved { model, insert: None } => Ok(model),
-            After::Deleted { .. } => Err(DustErr::invalid_params("the record was deleted, not saved")),
-        }
+    /// Runs the after-hook of a save and returns the new Model.
+    pub(in crate::repo) async fn into_saved(self) -> Result<E::Model, DustErr> {
+        let deleted = || DustErr::invalid_params("the record was deleted, not saved");
+        self.run_after_hooks().await?.ok_or_else(deleted)
     }
 }
 
-/// Whether an insert merges with what is there.
+/// True if stored fields that an insert does not write stay.
 fn merges<E: DustEntity>(options: &Options) -> bool {
-    E::MODE == StorageMode::Flat && !matches!(options.condition, Condition::IfLeafAbsent)
+    E::MODE == StorageMode::Flat && !matches!(options.condition, Condition::IfAbsent)
 }
 
-/// Whether a condition can only be resolved by looking at the record: a bare number, in map mode.
-fn needs_stored<E: DustEntity>(options: &Options) -> bool {
+/// True if the condition is a bare number in map mode: its leaves are those of the stored record.
+fn has_bare_revision<E: DustEntity>(options: &Options) -> bool {
     match &options.condition {
         Condition::IfMatch(revision) => E::MODE == StorageMode::Map && revision.is_bare(),
         _ => false,
     }
 }
 
-/// Whether a write that is guarded by this revision can only apply to a record that is there: at least one leaf that it
-/// replaces was read. (A field that was absent is guarded by its absence, and a deleted record has that too.)
+/// True if a write with this revision as its condition applies to an existing record only: the revision has at least
+/// one leaf that the write replaces. (The condition of a field that was absent is its absence, which a deleted record
+/// meets too.)
 fn proves_existence<E: DustEntity>(
     active: &E::ActiveModel,
     record: &Path,
@@ -286,12 +293,12 @@ fn proves_existence<E: DustEntity>(
     Ok(false)
 }
 
-/// Tests if a field of the entity has an alias.
+/// True if a field of the entity has an alias.
 fn has_aliases<E: DustEntity>() -> bool {
     E::ActiveModel::FIELDS.iter().any(|field| is_leaf(field) && !field.aliases.is_empty())
 }
 
-/// Whether every stored field has a value.
+/// True if every stored field has a value.
 fn is_complete<A: Fields>(active: &A) -> bool {
     A::FIELDS
         .iter()
@@ -299,20 +306,20 @@ fn is_complete<A: Fields>(active: &A) -> bool {
         .all(|(position, field)| !is_leaf(field) || active.state(position) != FieldState::NotSet)
 }
 
-/// Marks everything that has a value as to be written.
+/// Marks every field that has a value as `Set`.
 fn set_known<A: Fields>(active: &mut A) {
     for position in 0..A::FIELDS.len() {
         active.set_state(position, FieldState::Set);
     }
 }
 
-/// The whole Model of a record that was not there before: what has no value is absent.
+/// Completes the Model of a new record: fields without a value are absent.
 pub(in crate::repo) fn complete_new<E: DustEntity>(mut active: E::ActiveModel) -> Result<E::Model, DustErr> {
     set_known(&mut active);
     complete::<E>(active, None)
 }
 
-/// The whole Model: what is set, and for the rest what is stored.
+/// Completes a Model: fields without a value are read from the stored record.
 fn complete<E: DustEntity>(mut active: E::ActiveModel, stored: Option<&PackedRecord<'_>>) -> Result<E::Model, DustErr> {
     let invalid = fill(&mut active, stored.map(Into::into));
     invalid.into_result()?;

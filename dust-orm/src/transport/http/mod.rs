@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use dust_protocol::file::is_content_hash;
 use dust_protocol::http::{self as wire, Condition};
-use dust_protocol::list::MAX_PAGE;
+use dust_protocol::list::MAX_PAGE_LEAVES;
 use dust_protocol::{BatchOp, Entry, Fence, LeafPage, ListRequest, Op, Page, Path, Precondition, Write};
 use reqwest::Url;
 
@@ -145,7 +145,7 @@ impl HttpTransport {
             server: Arc::new(Server {
                 lacks_batch_write: AtomicBool::new(false),
                 lacks_ranges: AtomicBool::new(false),
-                page_size: AtomicUsize::new(MAX_PAGE),
+                page_size: AtomicUsize::new(MAX_PAGE_LEAVES),
             }),
             begun: None,
             #[cfg(feature = "realtime")]
@@ -235,7 +235,7 @@ impl Transport for HttpTransport {
         self.page(self.about(Operation::List, About::Selection(&request.selector)), self.deadline(), request).await
     }
 
-    async fn below(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
+    async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
         nul::check_path(path)?;
         self.leaves_below(path, after, self.deadline()).await
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use dust_protocol::http::{self as wire, Unreadable};
-use dust_protocol::list::{EmptyPages, MAX_PAGE};
+use dust_protocol::list::{EmptyPages, MAX_PAGE_LEAVES};
 use dust_protocol::{
     Entry, LeafKind, LeafPage, ListItem, ListRequest, Order, Page, Path, Pattern, Select, Selector, flatten, value,
 };
@@ -82,7 +82,7 @@ impl HttpTransport {
         let selector = Selector::Range { from: Path::from_trusted(from), to: Path::from_trusted(to) };
         let asked = ListRequest { selector, after: window.after().map(str::to_owned), ..request.clone() };
         // Of a wider window more is dropped than a small page may hold.
-        let mut limit = self.page_size(if window.is_cut() { MAX_PAGE } else { request.limit });
+        let mut limit = self.page_size(if window.is_cut() { MAX_PAGE_LEAVES } else { request.limit });
         let page = loop {
             let read = |body: &[u8]| {
                 self.took(body.len());
@@ -127,7 +127,7 @@ impl HttpTransport {
     ) -> Result<Option<Option<LeafPage>>, DustErr> {
         let (from, to) = (path.descendant_prefix() + "\u{1}", format!("{path}0"));
         let window = Window::new((&from, &to), after);
-        let mut limit = self.page_size(MAX_PAGE);
+        let mut limit = self.page_size(MAX_PAGE_LEAVES);
         let page = loop {
             let read = |body: &[u8]| {
                 self.took(body.len());
@@ -149,7 +149,7 @@ impl HttpTransport {
         after: Option<&str>,
     ) -> Result<LeafPage, DustErr> {
         let pattern = Pattern::render_subtree(path)?;
-        let mut limit = self.page_size(MAX_PAGE);
+        let mut limit = self.page_size(MAX_PAGE_LEAVES);
         loop {
             let read = |body: &[u8]| {
                 self.took(body.len());
@@ -229,7 +229,7 @@ impl HttpTransport {
     /// The leaves at exactly these paths, in their order.
     pub(super) async fn leaves(&self, paths: &[Path], deadline: Deadline) -> Result<Vec<Option<Entry>>, DustErr> {
         let mut entries = Vec::with_capacity(paths.len());
-        let mut size = MAX_PAGE;
+        let mut size = MAX_PAGE_LEAVES;
         let mut left = paths;
         while !left.is_empty() {
             let (chunk, rest) = left.split_at(size.min(left.len()));
@@ -260,7 +260,7 @@ impl HttpTransport {
     /// The leaves to ask for in a page.
     fn page_size(&self, limit: usize) -> usize {
         // What is more than a page holds is for the server to refuse.
-        if limit > MAX_PAGE { limit } else { limit.min(self.server.page_size.load(Ordering::Relaxed)) }
+        if limit > MAX_PAGE_LEAVES { limit } else { limit.min(self.server.page_size.load(Ordering::Relaxed)) }
     }
 
     /// Asks for fewer leaves after an answer that was too large. False where there are no fewer.
@@ -276,8 +276,8 @@ impl HttpTransport {
     /// Asks for more leaves again once answers are far from too large.
     fn took(&self, bytes: usize) {
         let size = self.server.page_size.load(Ordering::Relaxed);
-        if size < MAX_PAGE && bytes < self.config.max_answer() / 4 {
-            self.server.page_size.store((size * 2).min(MAX_PAGE), Ordering::Relaxed);
+        if size < MAX_PAGE_LEAVES && bytes < self.config.max_answer() / 4 {
+            self.server.page_size.store((size * 2).min(MAX_PAGE_LEAVES), Ordering::Relaxed);
         }
     }
 }
@@ -287,7 +287,7 @@ fn all_below(path: &Path) -> ListRequest {
     // By a pattern, as far as any can name it: a server may not know ranges.
     let selector = Pattern::below(path).map_or_else(|| Selector::below(path), Selector::Pattern);
     let (order, select) = (Order::Ascending, Select::Entries);
-    ListRequest { selector, limit: MAX_PAGE, order, select, after: None }
+    ListRequest { selector, limit: MAX_PAGE_LEAVES, order, select, after: None }
 }
 
 /// `None` for the page of another list, where that may be.

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use dust_protocol::http::{self as wire, Condition};
-use dust_protocol::list::MAX_PAGE;
+use dust_protocol::list::MAX_BATCH_OPS;
 use dust_protocol::{BatchOp, Path, Precondition, RawJson};
 
 use super::HttpTransport;
@@ -31,8 +31,8 @@ impl HttpTransport {
 
     pub(super) async fn batch(&self, ops: &[BatchOp]) -> Result<u64, DustErr> {
         let call = self.about(Operation::BatchWrite, About::Ops(ops.len()));
-        if ops.is_empty() || ops.len() > MAX_PAGE {
-            return Err(call.invalid(&format!("a batch holds 1 to {MAX_PAGE} ops")));
+        if ops.is_empty() || ops.len() > MAX_BATCH_OPS {
+            return Err(call.invalid(&format!("a batch holds 1 to {MAX_BATCH_OPS} ops")));
         }
         if ops.iter().any(|op| !matches!(op.precondition, None | Some(Precondition::IfMatch(_)))) {
             return Err(self.refuse("a condition on absence in a batch"));

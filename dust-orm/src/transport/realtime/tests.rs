@@ -131,7 +131,7 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 
 /// Waits until the mirror has what it is certain to get.
 async fn until(transport: &RealtimeTransport, what: impl AsyncFn() -> bool) {
-    let mut changes = transport.hub().await.unwrap().subscribe(&glob("**"), 1);
+    let mut changes = transport.op_hub().await.unwrap().subscribe(&glob("**"), 1);
     soon(async {
         while !what().await {
             changes.next().await.unwrap();
@@ -152,7 +152,7 @@ async fn reads_are_local_and_writes_are_readable_when_they_return() {
     let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
     assert_eq!(value(&transport, "links/a").await.unwrap(), r#"{"n":1,"title":"A"}"#);
 
-    let mut changes = transport.hub().await.unwrap().subscribe(&glob("links/**"), 10);
+    let mut changes = transport.op_hub().await.unwrap().subscribe(&glob("links/**"), 10);
     let receipt = transport.write(Write::new(path("links/b"), Op::Set(raw(r#"{"title":"B"}"#)))).await.unwrap();
     assert_eq!(receipt.store_seq, Some(2));
     assert_eq!(value(&transport, "links/b/title").await.unwrap(), "\"B\"");

@@ -93,8 +93,8 @@ async fn event(plan: &mut Plan) -> Result<()> {
 async fn untouched(plan: &mut Plan) -> Result<()> {
     let scale = plan.scale;
     let (alone, among) = (Store::in_memory()?, Store::in_memory()?);
-    let quiet = DustRepo::with_store(alone.clone()).transport().hub().await?;
-    let hub = DustRepo::with_store(among.clone()).transport().hub().await?;
+    let quiet = DustRepo::with_store(alone.clone()).transport().op_hub().await?;
+    let hub = DustRepo::with_store(among.clone()).transport().op_hub().await?;
     let pattern = |number: usize| Pattern::parse(&format!("entity-{number}/**"));
     // One, so that the hub has work to do; all others differ.
     let _one = quiet.subscribe(&pattern(0)?, 1000);

@@ -225,7 +225,7 @@ fn list(pattern: &Pattern) -> dust_protocol::ListRequest {
 /// Listens until the client is shut down.
 pub(super) async fn listen(subject: Subject, history: Arc<History>) -> Result<(), String> {
     let pattern = Pattern::parse("**").map_err(|error| error.to_string())?;
-    let hub = subject.transport.hub().await.map_err(|error| error.to_string())?;
+    let hub = subject.transport.op_hub().await.map_err(|error| error.to_string())?;
     let mut ops = hub.subscribe(&pattern, QUEUE);
     drop(hub);
     let mut heard = Vec::new();

@@ -68,7 +68,7 @@ async fn a_path_with_a_nul_is_refused_by_every_call(cx: &Context) {
     assert_names(transport.get(&odd).await, "x\\0y");
     assert_names(transport.get_many(&[fine.clone(), odd.clone()]).await, "x\\0y");
     assert_names(transport.exists(&odd).await, "x\\0y");
-    assert_names(transport.below(&odd, None).await, "x\\0y");
+    assert_names(transport.list_subtree(&odd, None).await, "x\\0y");
     let pattern = ListRequest::pattern(Pattern::parse("a/x\0y/*").unwrap());
     assert_names(transport.list(&pattern).await, "x\\0y");
     let selector = Selector::Range { from: fine.clone(), to: odd.clone() };

@@ -160,7 +160,7 @@ async fn a_count_that_others_carry_out_of_its_type_is_taken_back(cx: &Context) {
     probe.intrude(Write::new(path("flat-pages/home/stock"), by(-3)));
     let error = repo.increment("home", flat::Column::Stock, -4).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
-    assert!(error.to_string().contains("-2") && error.to_string().contains("taken back"), "{error}");
+    assert!(error.to_string().contains("-2") && error.to_string().contains("undone"), "{error}");
     assert_eq!(cx.repo.get::<flat::Entity>("home").await.unwrap().stock, Some(2));
     // Where it cannot be taken back, the number that is stored is named.
     probe.intrude(Write::new(path("flat-pages/home/stock"), by(-1)));

@@ -83,7 +83,7 @@ async fn detached_callback_ends_with_its_transport() {
     callback.detach();
     put(&store, "a", "two");
     assert_eq!(receiver.recv().await, Some(upserted("a", "two")));
-    repo.transport().hub().await.unwrap().close();
+    repo.transport().op_hub().await.unwrap().close();
     assert_eq!(receiver.recv().await, None);
 }
 

@@ -148,7 +148,7 @@ proptest! {
         let transport = Gated::new(&store);
         let repo = DustRepo::with_transport(Arc::clone(&transport) as Arc<dyn Transport>);
         let mut history = History { states: vec![State::new()], events: Vec::new() };
-        let hub = transport.hub().now_or_never().unwrap().unwrap();
+        let hub = transport.op_hub().now_or_never().unwrap().unwrap();
         let mut beginning = repo.subscribe::<link::Entity>().into_future();
         let mut links = loop {
             if let Poll::Ready(links) = beginning.poll_unpin(&mut Context::from_waker(Waker::noop())) {
@@ -220,7 +220,7 @@ async fn records_that_cannot_be_read_are_read_at_the_next_op() {
     let mut links = task(&repo).await.unwrap();
 
     transport.fails.store(true, Ordering::SeqCst);
-    let hub = transport.hub().await.unwrap();
+    let hub = transport.op_hub().await.unwrap();
     hub.resync(hub.seq());
     for _ in 0..5 {
         assert_eq!(waiting(&mut links), []);

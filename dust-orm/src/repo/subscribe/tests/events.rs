@@ -229,7 +229,7 @@ async fn a_closed_transport_ends_the_stream() {
     let (repo, store) = memory();
     let mut links = repo.subscribe::<link::Entity>().await.unwrap();
     put(&store, "a", "one");
-    repo.transport().hub().await.unwrap().close();
+    repo.transport().op_hub().await.unwrap().close();
     assert_eq!(links.next().await, Some(upserted("a", "one")));
     assert_eq!(links.next().await, None);
 }

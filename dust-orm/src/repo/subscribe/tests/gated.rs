@@ -3,11 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, ListRequest, Page};
+use dust_protocol::{ListRequest, Page};
 
 use super::*;
-use crate::feed::Hub;
-use crate::transport::{Capabilities, Receipt};
 
 #[derive(Debug)]
 pub(super) struct Gated {
@@ -38,12 +36,10 @@ async fn a_moment() {
 
 #[async_trait]
 impl Transport for Gated {
+    crate::delegate_transport!(self => self.inner, except [name, list, list_subtree, try_list_subtree]);
+
     fn name(&self) -> &'static str {
         "gated"
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
@@ -53,33 +49,5 @@ impl Transport for Gated {
             return Err(DustErr::network("the gate is closed"));
         }
         self.inner.list(&ListRequest { limit: 3, ..request.clone() }).await
-    }
-
-    async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {
-        self.inner.get(path).await
-    }
-
-    async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
-        self.inner.get_many(paths).await
-    }
-
-    async fn exists(&self, path: &Path) -> Result<bool, DustErr> {
-        self.inner.exists(path).await
-    }
-
-    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
-        self.inner.write(write).await
-    }
-
-    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
-        self.inner.batch_write(ops, fence).await
-    }
-
-    async fn hub(&self) -> Result<Arc<Hub>, DustErr> {
-        self.inner.hub().await
-    }
-
-    fn is_own(&self, op: &CommittedOp) -> bool {
-        self.inner.is_own(op)
     }
 }

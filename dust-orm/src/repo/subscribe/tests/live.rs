@@ -106,7 +106,7 @@ async fn while_the_records_are_read_again_the_last_known_are_shown() {
         put(&store, slug, "1");
     }
     let links = repo.live::<link::Entity>().await.unwrap();
-    let hub = repo.transport().hub().await.unwrap();
+    let hub = repo.transport().op_hub().await.unwrap();
     gated.fails.store(true, Ordering::SeqCst);
     hub.resync(store.current_seq());
     put(&store, "a", "2");
@@ -133,7 +133,7 @@ async fn it_stays_readable_after_the_end_and_lets_go_of_the_records_with_the_las
     assert_eq!(listeners(&repo).await, 1);
     drop(links);
     assert_eq!(listeners(&repo).await, 1);
-    repo.transport().hub().await.unwrap().close();
+    repo.transport().op_hub().await.unwrap().close();
     assert_eq!(titles(&other), ["a 1"]);
     drop(other);
     assert_eq!(listeners(&repo).await, 0);

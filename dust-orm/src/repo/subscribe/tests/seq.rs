@@ -152,7 +152,7 @@ proptest! {
         let (repo, store) = memory();
         let now = |repo: &DustRepo| repo.all::<link::Entity>().now_or_never().unwrap().unwrap();
         let links = repo.broadcast::<link::Entity>().now_or_never().unwrap().unwrap().queue(queue);
-        let hub = repo.transport().hub().now_or_never().unwrap().unwrap();
+        let hub = repo.transport().op_hub().now_or_never().unwrap().unwrap();
         let mut known: BTreeMap<String, String> = BTreeMap::new();
         let mut place = 0;
         let mut receiver: Option<Links> = None;

@@ -158,9 +158,9 @@ async fn a_page_that_is_too_large_is_asked_for_in_smaller_ones() {
     let one = |at: &str, cursor: &str| json(200, &format!(r#"{{"items":[{}],"next_cursor":{cursor}}}"#, leaf(at)));
     let steps = [large.clone(), large.clone(), large.clone(), large, one("b", r#""a/b""#), one("c", "null")];
     let (peer, transport, _) = configured(steps, |config| config.max_answer(1_000)).await;
-    let first = transport.below(&path("a"), None).await.unwrap();
+    let first = transport.list_subtree(&path("a"), None).await.unwrap();
     assert_eq!((first.leaves.len(), first.next_cursor.as_deref()), (1, Some("a/b")));
-    let second = transport.below(&path("a"), Some("a/b")).await.unwrap();
+    let second = transport.list_subtree(&path("a"), Some("a/b")).await.unwrap();
     assert_eq!((second.leaves.len(), second.next_cursor), (1, None));
     assert_eq!(peer.received().len(), 6, "the size is remembered");
     assert!(peer.lines()[5].contains("&limit=1&after=a/b "), "{:?}", peer.lines());

@@ -24,8 +24,8 @@ async fn a_server_that_takes_a_range_for_everything_is_asked_by_pattern_from_the
     let old = page(&["a/x", "links/dust/title"], Some("links/dust/title"));
     let found = || page(&["links/dust/title"], None);
     let (peer, transport, _) = scripted([old, found(), found(), found()]).await;
-    assert_eq!(transport.below(&path("links/dust"), None).await.unwrap().leaves.len(), 1);
-    assert_eq!(transport.below(&path("links/dust"), Some("links/dust/a")).await.unwrap().leaves.len(), 1);
+    assert_eq!(transport.list_subtree(&path("links/dust"), None).await.unwrap().leaves.len(), 1);
+    assert_eq!(transport.list_subtree(&path("links/dust"), Some("links/dust/a")).await.unwrap().leaves.len(), 1);
     transport.list(&ListRequest::pattern(Pattern::parse("links/**").unwrap())).await.unwrap();
     assert_eq!(
         queries(&peer),
@@ -45,7 +45,7 @@ async fn a_server_that_refuses_a_range_is_asked_by_pattern_from_then_on() {
     let (peer, transport, _) = scripted([refused, found(), found()]).await;
     let list = ListRequest::pattern(Pattern::parse("links/**").unwrap());
     assert_eq!(transport.list(&list).await.unwrap().items.len(), 1);
-    transport.below(&path("links"), None).await.unwrap();
+    transport.list_subtree(&path("links"), None).await.unwrap();
     assert_eq!(
         queries(&peer),
         ["from=links/%01&to=links0&limit=1000", "pattern=links/%2A%2A&limit=1000", "pattern=links/%2A%2A&limit=1000",]
@@ -57,10 +57,10 @@ async fn a_failure_says_nothing_about_ranges() {
     let unsorted = page(&["links/b/t", "links/a/t"], None);
     let missing = json(404, r#"{"error":"not_found"}"#);
     let (peer, transport, _) = scripted([missing, unsorted, json(200, "{"), page(&["links/a/t"], None)]).await;
-    assert_eq!(transport.below(&path("links"), None).await.unwrap_err().kind(), ErrKind::NotFound);
-    assert_eq!(transport.below(&path("links"), None).await.unwrap_err().kind(), ErrKind::Http);
-    assert_eq!(transport.below(&path("links"), None).await.unwrap_err().kind(), ErrKind::Http);
-    transport.below(&path("links"), None).await.unwrap();
+    assert_eq!(transport.list_subtree(&path("links"), None).await.unwrap_err().kind(), ErrKind::NotFound);
+    assert_eq!(transport.list_subtree(&path("links"), None).await.unwrap_err().kind(), ErrKind::Http);
+    assert_eq!(transport.list_subtree(&path("links"), None).await.unwrap_err().kind(), ErrKind::Http);
+    transport.list_subtree(&path("links"), None).await.unwrap();
     assert!(queries(&peer).iter().all(|query| query.starts_with("from=")), "{:?}", queries(&peer));
 }
 
@@ -72,9 +72,9 @@ async fn what_is_below_a_long_path_is_listed_by_shorter_bounds() {
     let steps = [page(&[&other, &own], None), page(&[&cursor, &own], None), page(&[&other, &own], None)];
     let (peer, transport, _) = scripted(steps).await;
     let long = path(&format!("links/{key}"));
-    let page = transport.below(&long, None).await.unwrap();
+    let page = transport.list_subtree(&long, None).await.unwrap();
     assert_eq!(page.leaves.iter().map(|leaf| leaf.path).collect::<Vec<_>>(), [own.as_str()]);
-    let page = transport.below(&long, Some(&cursor)).await.unwrap();
+    let page = transport.list_subtree(&long, Some(&cursor)).await.unwrap();
     assert_eq!(page.leaves.iter().map(|leaf| leaf.path).collect::<Vec<_>>(), [own.as_str()]);
     let list = ListRequest::pattern(Pattern::below(&long).unwrap());
     assert_eq!(transport.list(&list).await.unwrap().items.len(), 1);
@@ -86,14 +86,14 @@ async fn a_list_goes_on_after_a_long_cursor() {
     let long = format!("links/{}/title", "é".repeat(4_000));
     let steps = [page(&["links/a/t", &long], Some(&long)), page(&[&long, "links/ô/t"], None)];
     let (peer, transport, _) = scripted(steps).await;
-    let first = transport.below(&path("links"), None).await.unwrap();
+    let first = transport.list_subtree(&path("links"), None).await.unwrap();
     assert_eq!(first.next_cursor.as_deref(), Some(&*long));
-    let second = transport.below(&path("links"), Some(&long)).await.unwrap();
+    let second = transport.list_subtree(&path("links"), Some(&long)).await.unwrap();
     assert_eq!(second.leaves.iter().map(|leaf| leaf.path).collect::<Vec<_>>(), ["links/ô/t"]);
     assert!(peer.lines()[1].len() < 2_000);
     // A page of nothing but leaves that are known leads nowhere.
     let (_, transport, _) = scripted([page(&[&long], Some(&long))]).await;
-    let error = transport.below(&path("links"), Some(&long)).await.unwrap_err();
+    let error = transport.list_subtree(&path("links"), Some(&long)).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrKind::InvalidParams, false), "{error}");
 }
 

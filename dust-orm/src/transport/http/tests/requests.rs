@@ -185,15 +185,15 @@ async fn what_is_below_a_path_is_asked_for_and_checked_as_a_list_is() {
             leaves: items.into_iter().filter_map(ListItem::into_entry).collect(),
             next_cursor,
         });
-        let below = transport.below(&path("links/*"), after).await;
-        assert_eq!(below.as_ref().ok(), listed.as_ref().ok(), "{body}");
-        assert_eq!(below.is_ok(), (after.is_none() && body == first) || body == EMPTY_PAGE, "{body}");
+        let subtree = transport.list_subtree(&path("links/*"), after).await;
+        assert_eq!(subtree.as_ref().ok(), listed.as_ref().ok(), "{body}");
+        assert_eq!(subtree.is_ok(), (after.is_none() && body == first) || body == EMPTY_PAGE, "{body}");
         let lines = peer.lines();
         assert!(lines[0].contains("entries?from=links/%2A/%01&to=links/%2A0&limit=1000"), "{lines:?}");
         assert_eq!((lines.len(), &lines[0]), (2, &lines[1]));
     }
     let (peer, transport, _) = scripted([json(200, EMPTY_PAGE)]).await;
-    transport.below(&path("links/\\*"), None).await.unwrap();
+    transport.list_subtree(&path("links/\\*"), None).await.unwrap();
     assert!(peer.lines()[0].contains("entries?from=links/%5C%2A/%01&to=links/%5C%2A0&"), "{:?}", peer.lines());
 }
 
@@ -278,7 +278,7 @@ async fn what_http_cannot_do_is_refused_before_it_is_sent() {
             .batch_write(vec![BatchOp::set(path("a"), value("1")).on(Precondition::IfSubtreeAbsent)], None)
             .await
             .unwrap_err(),
-        transport.hub().await.unwrap_err(),
+        transport.op_hub().await.unwrap_err(),
     ];
     for error in refused {
         assert_eq!(error.kind(), ErrKind::NotSupported, "{error}");

@@ -52,7 +52,7 @@ async fn a_task_that_only_reads_the_mirror_lets_others_run() {
     assert!(others_run_beside(async || drop(transport.get_many(&[path("links/7/title")]).await.unwrap())).await);
     let all = ListRequest::pattern(glob("**"));
     assert!(others_run_beside(async || drop(transport.list(&all).await.unwrap())).await);
-    assert!(others_run_beside(async || drop(transport.below(&path("links"), None).await.unwrap())).await);
+    assert!(others_run_beside(async || drop(transport.list_subtree(&path("links"), None).await.unwrap())).await);
     assert!(others_run_beside(async || drop(repo.all::<link::Entity>().await.unwrap())).await);
     client.shutdown().await;
 }
@@ -89,7 +89,7 @@ async fn a_large_snapshot_is_read_and_taken_on_a_thread_of_its_own() {
     let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
     let told_on: Arc<Mutex<Option<ThreadId>>> = Arc::default();
     let told = Arc::clone(&told_on);
-    let hub = transport.hub().await.unwrap();
+    let hub = transport.op_hub().await.unwrap();
     let _listener = hub.listen(&glob("**"), move |news| {
         if let HubEvent::Resync = news {
             *told.lock().unwrap() = Some(std::thread::current().id());

@@ -154,7 +154,7 @@ async fn a_thousand_subscribers_hear_the_same_and_leave() {
     for _ in 0..1_000 {
         all.push(repo.subscribe::<link::Entity>().await.unwrap());
     }
-    let hub = transport.hub().await.unwrap();
+    let hub = transport.op_hub().await.unwrap();
     assert_eq!(hub.listeners(), 1, "an op is looked at once for all of them");
     for round in 0..10 {
         remote.other_puts(&(round % 3).to_string(), &round.to_string(), true);

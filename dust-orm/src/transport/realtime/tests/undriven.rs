@@ -49,7 +49,7 @@ async fn a_call_on_a_client_that_nobody_drives_ends_at_the_deadline_of_its_calle
     let errors = futures_util::future::join_all((0..80).map(|_| write())).await;
     let of_kind = |kind| errors.iter().filter(|error| error.as_ref().unwrap_err().kind() == kind).count();
     assert_eq!((of_kind(ErrKind::Timeout), of_kind(ErrKind::Network)), (63, 17));
-    transport.hub().await.unwrap();
+    transport.op_hub().await.unwrap();
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ async fn a_file_reference_is_one_leaf(cx: &Context) {
 }
 
 async fn a_subscription_hears_what_is_committed(cx: &Context) {
-    let hub = cx.transport.hub().await;
+    let hub = cx.transport.op_hub().await;
     if !cx.transport.capabilities().subscribe {
         assert_eq!(hub.err().map(|error| error.kind()), Some(ErrKind::NotSupported));
         return;

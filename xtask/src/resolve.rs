@@ -47,6 +47,12 @@ pub(crate) fn resolve(tree: &Tree, module: &[String], path: &[String]) -> Option
     follow(tree, module, path, 16)
 }
 
+/// The path of the item or module that the longest known beginning of a path stands for, as the rest of it may be a
+/// variant, a method or an item of another crate.
+pub(crate) fn resolve_beginning(tree: &Tree, module: &[String], path: &[String]) -> Option<ModulePath> {
+    (1..=path.len()).rev().find_map(|length| resolve(tree, module, &path[..length]))
+}
+
 fn follow(tree: &Tree, module: &[String], path: &[String], budget: usize) -> Option<ModulePath> {
     let (first, rest) = path.split_first()?;
     let budget = budget.checked_sub(1)?;
@@ -61,7 +67,7 @@ fn follow(tree: &Tree, module: &[String], path: &[String], budget: usize) -> Opt
 
 /// The item of one name in a module: its own, or one that a `use` brings.
 fn lookup(tree: &Tree, module: &[String], name: &str, budget: usize) -> Option<ModulePath> {
-    let items = tree.get(module)?;
+    let items = &tree.get(module)?.items;
     if items.iter().any(|item| item_name(item).is_some_and(|own| own == name)) {
         return Some([module, &[name.to_owned()]].concat());
     }
