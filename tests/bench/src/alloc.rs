@@ -1,4 +1,4 @@
-//! The allocator of this program: the system's, which also counts, for each thread by itself.
+//! The allocator of this program: the system's, with counters for each thread.
 
 #![allow(unsafe_code, reason = "an allocator cannot be written without it; this one passes everything on")]
 
@@ -11,29 +11,29 @@ struct Counting;
 static ALLOCATOR: Counting = Counting;
 
 thread_local! {
-    // Constants without a destructor: to reach them allocates nothing, and they are there as long as the thread is.
+    // Constants without a destructor: access allocates nothing, and they live as long as the thread.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
     static LIVE: Cell<i64> = const { Cell::new(0) };
     static PEAK: Cell<i64> = const { Cell::new(0) };
 }
 
-/// How often this thread has allocated, moved allocations included.
+/// Number of allocations of this thread, reallocations included.
 pub fn allocations() -> u64 {
     ALLOCATIONS.get()
 }
 
-/// The bytes that this thread has allocated and not given back. What another thread gives back for it is not known here, and
-/// so it is a difference between two moments that tells something.
+/// The bytes that this thread has allocated and not freed. Memory that another thread frees is not subtracted, so
+/// compare two moments.
 pub fn live() -> i64 {
     LIVE.get()
 }
 
-/// Forgets how much there was at the most.
+/// Resets the peak to the current number of bytes.
 pub fn reset_peak() {
     PEAK.set(LIVE.get());
 }
 
-/// The most that [`live`] was since [`reset_peak`].
+/// The peak of [`live`] since [`reset_peak`].
 pub fn peak() -> i64 {
     PEAK.get()
 }
@@ -47,8 +47,8 @@ fn count(freed: usize, taken: usize) {
     }
 }
 
-// SAFETY: every call is passed on to the system's allocator as it is; counting allocates nothing and cannot panic, as the
-// sums wrap around nowhere near what a machine can hold.
+// SAFETY: every call is passed unchanged to the system's allocator; counting allocates nothing and cannot panic, as the
+// sums stay far below overflow.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(0, layout.size());
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_allocated_is_counted_and_what_is_given_back_too() {
+    fn allocations_and_frees_are_counted() {
         let (before, live_before) = (allocations(), live());
         reset_peak();
         let mut bytes = Vec::<u8>::with_capacity(1000);
@@ -102,7 +102,7 @@ mod tests {
             other.join()
         });
         assert_eq!(of_another.ok(), Some(1));
-        // Those of starting a thread are its parent's, and not a hundred.
+        // The allocations of a thread's start count for its parent, and are fewer than a hundred.
         assert!(allocations() - before < 100);
     }
 }

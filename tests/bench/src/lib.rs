@@ -1,12 +1,12 @@
-//! One table of how fast dust-orm is, each row beside what one would use without it: `cargo run --release -p bench`.
+//! A table of the speed of dust-orm, each row compared with another program: `cargo run --release -p bench`.
 //!
-//! | module | what |
+//! | module | content |
 //! |---|---|
-//! | `rows` | what is measured, a family of rows a file |
-//! | `peers` | what dust-orm is compared with |
-//! | `entities` | what is stored |
+//! | `rows` | the measured rows, one file for each family |
+//! | `peers` | the programs that dust-orm is compared with |
+//! | `entities` | the stored entities |
 //! | `measure`, `alloc` | time, CPU and allocations of calls |
-//! | `table` | rows, their aims, and how they are shown |
+//! | `table` | rows, their aims, and their layout |
 //!
 //! `docs/performance.md` says how to read it.
 
@@ -23,5 +23,5 @@ pub use plan::{Plan, Scale};
 pub use rows::run;
 pub use table::{Aim, Figure, Row, header};
 
-/// What goes wrong is told, and ends the run.
+/// The error of a run, which ends it.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -1,6 +1,6 @@
 //! Prints the table: see `docs/performance.md`.
 
-#![allow(clippy::print_stdout, reason = "that is what it does")]
+#![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
 use std::io::Write;
 use std::num::NonZero;
@@ -37,7 +37,7 @@ fn main() -> bench::Result<()> {
     println!("{}", header());
     let mut plan = Plan::new(scale, &wanted, |row| {
         println!("{row}");
-        // Rows come seconds apart; whoever looks on sees them as they come. A pipe that was closed is no matter.
+        // Prints each row at once, as rows take seconds. An error of a closed pipe is ignored.
         let _ = std::io::stdout().flush();
     });
     bench::run(&mut plan)?;

@@ -1,4 +1,4 @@
-//! What calls cost: time, CPU and allocations.
+//! The cost of calls: time, CPU and allocations.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{Result, alloc};
 
-/// What a call took: the median of rounds, or one round.
+/// The cost of a call: the median of rounds, or one round.
 ///
 /// CPU and allocations are those of the thread that measures. The server has a thread of its own, so that they are the
 /// client's alone.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cost {
-    /// Nanoseconds until it was done.
+    /// Duration in nanoseconds.
     pub wall: f64,
-    /// Nanoseconds of CPU.
+    /// CPU time in nanoseconds.
     pub cpu: f64,
-    /// How often something was allocated.
+    /// Number of allocations.
     pub allocations: f64,
 }
 
-/// A round under way.
+/// A running round.
 pub struct Meter {
     wall: Duration,
     cpu: Duration,
@@ -33,7 +33,7 @@ impl Meter {
         Meter { allocations: alloc::allocations(), cpu: read(ClockId::ThreadCPUTime), wall: read(ClockId::Monotonic) }
     }
 
-    /// Ends it: what one of so many calls has taken.
+    /// Ends the round, and returns the cost of one of `calls` calls.
     pub fn stop(self, calls: usize) -> Cost {
         let (wall, cpu) = (read(ClockId::Monotonic), read(ClockId::ThreadCPUTime));
         let per_call = |whole: f64| whole / calls as f64;
@@ -51,7 +51,7 @@ fn read(clock: ClockId) -> Duration {
 }
 
 impl Cost {
-    /// The median of rounds, of each number by itself.
+    /// The median of rounds, for each figure separately.
     pub fn median(rounds: &[Cost]) -> Cost {
         let median = |of: fn(&Cost) -> f64| {
             let mut values: Vec<f64> = rounds.iter().map(of).collect();
@@ -65,14 +65,14 @@ impl Cost {
         }
     }
 
-    /// The cost of one of several things that a call does.
+    /// The cost of one of several operations of a call.
     pub fn per(self, things: usize) -> Cost {
         let each = |whole: f64| whole / things as f64;
         Cost { wall: each(self.wall), cpu: each(self.cpu), allocations: each(self.allocations) }
     }
 }
 
-/// Two ways to do the same, measured in turns.
+/// Two implementations, measured in turns.
 #[derive(Debug, Default)]
 pub struct Turns {
     peer: Vec<Cost>,
@@ -80,8 +80,8 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// Measures both in so many rounds of so many calls each, after a round that only warms up. Who is first changes from
-    /// round to round. A call is given its number, which both are given once.
+    /// Measures both in `rounds` rounds of `calls` calls each, after a round of warm-up. The order changes from round
+    /// to round. Each call receives its number, and both receive the same numbers.
     pub async fn take(
         rounds: usize,
         calls: usize,
@@ -104,13 +104,13 @@ impl Turns {
         Ok(turns)
     }
 
-    /// Adds a round that was measured elsewhere.
+    /// Adds a round from another measurement.
     pub fn push(&mut self, peer: Cost, dust: Cost) {
         self.peer.push(peer);
         self.dust.push(dust);
     }
 
-    /// What the peer and what dust-orm took.
+    /// The costs of the peer and of dust-orm.
     pub fn medians(&self) -> (Cost, Cost) {
         (Cost::median(&self.peer), Cost::median(&self.dust))
     }
@@ -124,7 +124,7 @@ async fn round(round: usize, calls: usize, call: &mut impl AsyncFnMut(usize) -> 
     Ok(meter.stop(calls))
 }
 
-/// How many calls of each way [`Turns::take`] makes, the first round included.
+/// Number of calls of each implementation by [`Turns::take`], the first round included.
 pub fn calls_of(rounds: usize, calls: usize) -> usize {
     (rounds + 1) * calls
 }

@@ -1,17 +1,17 @@
-//! How much is measured, and which rows.
+//! The size of a measurement, and the selection of rows.
 
 use crate::Result;
 use crate::measure::{Cost, Turns};
 use crate::table::{Aim, Row};
 
-/// How much is measured.
+/// The size of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     /// Rounds of each row.
     pub rounds: usize,
-    /// Rounds of rows that take long.
+    /// Rounds of slow rows.
     pub few_rounds: usize,
-    /// A call in rounds of many is made once for so many.
+    /// Divisor of the number of calls in a round.
     divisor: usize,
     /// Records of an ordinary store.
     pub records: usize,
@@ -24,7 +24,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// What the aims are about.
+    /// The full size, to which the aims apply.
     pub const FULL: Scale = Scale {
         rounds: 21,
         few_rounds: 11,
@@ -35,8 +35,7 @@ impl Scale {
         subscribers: 10_000,
     };
 
-    /// Just enough for every row to do what it does: for a test, and to see whether a change still runs. Its figures say
-    /// nothing.
+    /// The minimum for every row to run, for tests. Its figures have no meaning.
     pub const QUICK: Scale = Scale {
         rounds: 1,
         few_rounds: 1,
@@ -47,15 +46,15 @@ impl Scale {
         subscribers: 20,
     };
 
-    /// The calls of a round, of so many in full.
+    /// The calls of a round, from the number at full size.
     pub fn calls(&self, full: usize) -> usize {
         (full / self.divisor).max(1)
     }
 }
 
-/// Which rows are made, how, and those that have been made.
+/// The selection of rows, their size, and the finished rows.
 pub struct Plan {
-    /// How much is measured.
+    /// The size of a measurement.
     pub scale: Scale,
     wanted: String,
     report: Box<dyn FnMut(&Row)>,
@@ -64,7 +63,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Makes every row whose name, `group: what`, contains a text, and reports each as soon as it is there.
+    /// Measures every row whose name, `group: what`, contains a text, and reports each when it is finished.
     pub fn new(scale: Scale, wanted: &str, report: impl FnMut(&Row) + 'static) -> Plan {
         Plan { scale, wanted: wanted.to_owned(), report: Box::new(report), group: "", rows: Vec::new() }
     }
@@ -79,12 +78,12 @@ impl Plan {
         self.group = group;
     }
 
-    /// Whether a row of this family is wanted.
+    /// True if a row of this family is selected.
     pub(crate) fn wants(&self, what: &str) -> bool {
         format!("{}: {what}", self.group).contains(&self.wanted)
     }
 
-    /// Whether any of these rows is wanted, so that what they need is made ready.
+    /// True if any of these rows is selected, and their data has to be prepared.
     pub(crate) fn wants_any(&self, what: &[&str]) -> bool {
         what.iter().any(|what| self.wants(what))
     }
@@ -96,7 +95,7 @@ impl Plan {
         self.rows.push(row);
     }
 
-    /// Measures two ways to do the same in turns, and adds the row, if it is wanted.
+    /// Measures two implementations in turns, and adds the row, if it is selected.
     pub(crate) async fn compare(
         &mut self,
         case: Case<'_>,
@@ -115,7 +114,7 @@ impl Plan {
     }
 }
 
-/// A row to be measured.
+/// A row to measure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case<'a> {
     what: &'a str,
@@ -129,27 +128,27 @@ pub(crate) struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    /// What dust-orm does, with what it is compared, and so many rounds of so many calls.
+    /// Makes a row from its name, its peer, and the numbers of rounds and calls.
     pub(crate) fn new(what: &'a str, with: &'a str, rounds: usize, calls: usize) -> Case<'a> {
         Case { what, with, rounds, calls, things: 1, is_cpu: false, is_alone: true, aims: &[] }
     }
 
-    /// With these aims.
+    /// Sets the aims.
     pub(crate) fn aims(self, aims: &'a [Aim]) -> Case<'a> {
         Case { aims, ..self }
     }
 
-    /// Each call does so many things, and the figures are those of one.
+    /// Sets the number of operations of a call; the figures are those of one operation.
     pub(crate) fn per(self, things: usize) -> Case<'a> {
         Case { things, ..self }
     }
 
-    /// The figures are CPU.
+    /// Uses CPU time as the figures.
     pub(crate) fn cpu(self) -> Case<'a> {
         Case { is_cpu: true, ..self }
     }
 
-    /// Other threads take part, so that CPU and allocations of this one say nothing.
+    /// Leaves out CPU and allocations, since other threads take part.
     pub(crate) fn on_many_threads(self) -> Case<'a> {
         Case { is_alone: false, ..self }
     }

@@ -9,25 +9,25 @@ use crate::Result;
 
 /// The store that dust-orm works on.
 pub const STORE: &str = "local/orm";
-/// A store that began as the same, for the peer.
+/// A store with the same initial content, for the peer.
 pub const OTHER: &str = "local/peer";
 
-/// Runs until it is dropped.
+/// An emulator that runs until it is dropped.
 pub struct Server {
-    /// What it serves.
+    /// The emulator.
     pub emulator: Emulator,
     runtime: Option<Runtime>,
 }
 
 impl Server {
-    /// Starts an emulator, apart from the thread that measures.
+    /// Starts an emulator on another thread than the measuring one.
     pub async fn start(emulator: EmulatorBuilder) -> Result<Server> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let emulator = runtime.spawn(emulator.start()).await??;
         Ok(Server { emulator, runtime: Some(runtime) })
     }
 
-    /// An emulator whose two stores hold the same.
+    /// Starts an emulator whose two stores have the same content.
     pub async fn twins(seed: &str) -> Result<Server> {
         Server::start(Emulator::builder().seed(STORE, seed).seed(OTHER, seed)).await
     }
@@ -38,13 +38,13 @@ impl Server {
         Ok(DustRepo::connect(config.build()?)?)
     }
 
-    /// A realtime client of one of its stores, to be started.
+    /// The builder of a realtime client of one of its stores.
     pub fn client(&self, store: &str) -> SyncClientBuilder {
         let client = SyncClient::builder().store(store).token(self.emulator.token()).base_url(self.emulator.url());
         client.device_id("orm")
     }
 
-    /// Fails unless both stores hold the same: what was compared has done the same.
+    /// Fails unless both stores have the same content, so that the compared calls have done the same.
     pub fn check_twins(&self) -> Result<()> {
         if self.emulator.export(STORE)? != self.emulator.export(OTHER)? {
             return Err("dust-orm and its peer have not written the same".into());
@@ -55,7 +55,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It cannot be waited for in a runtime.
+        // A blocking wait is not possible inside of a runtime.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

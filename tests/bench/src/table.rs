@@ -1,31 +1,31 @@
-//! The table: its rows, its aims, and how it is shown.
+//! The table: its rows, its aims, and its layout.
 
 use std::fmt;
 
 use crate::measure::Cost;
 
-/// A row: dust-orm beside something that does the same.
+/// A row: dust-orm and a peer.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// The family of rows.
     pub group: &'static str,
-    /// What is done.
+    /// The measured operation.
     pub what: String,
-    /// What dust-orm is compared with.
+    /// The peer.
     pub with: String,
     /// The peer's figure.
     pub peer: Figure,
     /// dust-orm's figure.
     pub dust: Figure,
-    /// Nanoseconds of CPU that a call of dust-orm takes more, where one thread does all of both.
+    /// Additional CPU time of a call of dust-orm in nanoseconds, if one thread runs both.
     pub cpu: Option<f64>,
-    /// How often a call of dust-orm allocates more, likewise.
+    /// Additional allocations of a call of dust-orm, if one thread runs both.
     pub allocations: Option<f64>,
-    /// What is aimed at: all of it. Without any, the row is context.
+    /// The aims, all of which have to be met. A row without aims is context.
     pub aims: Vec<Aim>,
 }
 
-/// What a row compares.
+/// The unit of a row's figures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Figure {
     /// In nanoseconds.
@@ -34,16 +34,16 @@ pub enum Figure {
     Memory(f64),
 }
 
-/// What is aimed at.
+/// An aim.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Aim {
-    /// dust-orm's figure is at most so many times the peer's.
+    /// Maximum ratio of dust-orm's figure to the peer's.
     Ratio(f64),
-    /// dust-orm's figure is at most this.
+    /// Maximum figure of dust-orm.
     Most(Figure),
-    /// At most so many microseconds of CPU more.
+    /// Maximum additional CPU time, in microseconds.
     Cpu(f64),
-    /// At most so many allocations more.
+    /// Maximum number of additional allocations.
     Allocations(f64),
 }
 
@@ -76,24 +76,24 @@ impl Row {
         Row { group: "", what, with, peer, dust, cpu: None, allocations: None, aims: Vec::new() }
     }
 
-    /// With these aims.
+    /// Sets the aims.
     #[must_use]
     pub fn aims(self, aims: &[Aim]) -> Row {
         Row { aims: aims.to_vec(), ..self }
     }
 
-    /// Without CPU and allocations, because other threads take part.
+    /// Leaves out CPU and allocations, since other threads take part.
     #[must_use]
     pub fn on_many_threads(self) -> Row {
         Row { cpu: None, allocations: None, ..self }
     }
 
-    /// dust-orm's figure in those of the peer.
+    /// The ratio of dust-orm's figure to the peer's.
     pub fn ratio(&self) -> f64 {
         self.dust.number() / self.peer.number()
     }
 
-    /// Whether an aim is met, as far as it can be told: rounding is in favour of nobody.
+    /// True if an aim is met, `None` if it is unknown; compares the rounded figures.
     pub fn meets(&self, aim: Aim) -> bool {
         match aim {
             Aim::Ratio(most) => self.ratio() <= most,
@@ -103,7 +103,7 @@ impl Row {
         }
     }
 
-    /// What is said of the aims: nothing, `yes`, or those that are missed.
+    /// The text about the aims: empty, `yes`, or the missed ones.
     pub fn verdict(&self) -> String {
         let missed: Vec<&str> = self.aims.iter().filter(|aim| !self.meets(**aim)).map(|aim| aim.name()).collect();
         match (self.aims.as_slice(), missed.as_slice()) {
@@ -134,7 +134,7 @@ impl fmt::Display for Figure {
         };
         let (size, unit) = units.into_iter().find(|(size, _)| number >= *size).unwrap_or((1.0, units[3].1));
         let number = number / size;
-        // Three digits say all that can be measured.
+        // Three digits are the precision of the measurement.
         let decimals = if number >= 99.5 || (size == 1.0 && number.fract() == 0.0) {
             0
         } else if number >= 9.95 {
@@ -150,7 +150,7 @@ impl fmt::Display for Aim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Aim::Ratio(most) => write!(f, "ratio {most:.2}"),
-            // Aims are round numbers.
+            // Aims are shown without decimals.
             Aim::Most(most) => f.write_str(&most.to_string().replace(".00 ", " ").replace(".0 ", " ")),
             Aim::Cpu(most) => write!(f, "+{most:.0} µs"),
             Aim::Allocations(most) => write!(f, "+{most:.0} allocations"),
@@ -158,7 +158,7 @@ impl fmt::Display for Aim {
     }
 }
 
-/// The widths of the columns. The whole is a table in Markdown as well.
+/// The widths of the columns. The output is also a Markdown table.
 const HEADER: &str = "\
 | what                                                   | beside                        | its figure | dust-orm |  ratio |  CPU, µs | allocations | aim                                 | met                          |
 |--------------------------------------------------------|-------------------------------|-----------:|---------:|-------:|---------:|------------:|-------------------------------------|------------------------------|";
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_says_which_aims_are_missed() {
+    fn row_names_missed_aims() {
         let aims = [Aim::Ratio(1.03), Aim::Cpu(10.0), Aim::Allocations(15.0)];
         assert_eq!(row().verdict(), "");
         assert_eq!(row().aims(&aims[1..2]).verdict(), "yes");

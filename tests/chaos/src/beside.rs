@@ -1,8 +1,8 @@
-//! How long writers wait beside somebody who writes over HTTP: each such write leaves a hole in what is pushed, for which the
-//! client has to join its store again.
+//! Wait times of socket writes while others write over HTTP: each HTTP write leaves a gap in the pushed ops, for which
+//! the client has to join its store again.
 //!
-//! In real time, with a network that takes its time and a server whose channel takes some over each message, and drops at a
-//! join what it has not read.
+//! It runs in real time, with a latency of the network and of the server's channel, which drops unread messages at a
+//! join.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,18 +23,18 @@ use tokio::time::Instant;
 
 const STORE: &str = "acme/main";
 
-/// How a run is made.
+/// The options of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// How long it goes on.
+    /// Duration of the run.
     pub time: Duration,
-    /// How many write over the socket, one write after the other.
+    /// Number of writers over the socket, each with one write after the other.
     pub writers: usize,
-    /// How many writes a second go over HTTP.
+    /// HTTP writes per second.
     pub http_rate: u32,
-    /// How long the network takes, one way.
+    /// Latency of the network, one way.
     pub latency: Duration,
-    /// How long a channel takes over each write.
+    /// Time that a channel takes for each write.
     pub message: Duration,
 }
 
@@ -50,16 +50,16 @@ impl Default for Options {
     }
 }
 
-/// How a run went.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub struct Figures {
-    /// How long each write over the socket took.
+    /// Duration of each write over the socket.
     pub writes: Vec<Duration>,
-    /// How many of these ended with an unknown outcome.
+    /// Number of these with an unknown outcome.
     pub timeouts: usize,
-    /// How many failed otherwise, and the last error.
+    /// Number of other failures, and the last error.
     pub failed: (usize, Option<String>),
-    /// How long it took from the answer to each write over HTTP until the mirror had it.
+    /// Time from the answer to each HTTP write until the mirror had it.
     pub holes: Vec<Duration>,
 }
 
@@ -74,7 +74,7 @@ impl fmt::Display for Figures {
     }
 }
 
-/// The quantiles of some times.
+/// The quantiles of a list of times.
 struct Spread<'a>(&'a [Duration]);
 
 impl fmt::Display for Spread<'_> {
@@ -92,7 +92,7 @@ impl fmt::Display for Spread<'_> {
     }
 }
 
-/// What the tasks of a run share.
+/// The state that the tasks of a run share.
 #[derive(Default)]
 struct Shared {
     figures: Mutex<Figures>,
@@ -109,7 +109,7 @@ impl Shared {
     }
 }
 
-/// Runs, and measures. An error is one of the run itself.
+/// Runs the writers, and measures. An error is one of the run itself.
 pub async fn run(options: Options) -> Result<Figures, String> {
     let text = |error: DustErr| error.to_string();
     let emulator = Emulator::builder().store(STORE).start().await.map_err(|error| error.to_string())?;
@@ -183,7 +183,7 @@ async fn write_beside(http: HttpTransport, client: SyncClient, rate: u32, shared
     Ok(())
 }
 
-/// A way to an address that takes so long in each direction.
+/// A proxy to an address, with a latency in each direction.
 async fn relay(to: SocketAddr, latency: Duration) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;

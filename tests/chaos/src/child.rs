@@ -1,15 +1,15 @@
-//! A process that is killed at a moment that nobody has chosen: a test of the same binary, started as a program of its own.
+//! A child process that is killed at a random moment: a test of the same binary, started as a process.
 //!
-//! The child is told by a variable what to do; it says what it has done, line by line, and whoever started it kills it
-//! (`SIGKILL`) and looks at what it has left behind.
+//! An environment variable has the child's task. The child prints a line for each completed step; the parent kills it
+//! (`SIGKILL`) and checks its files.
 
 use std::io::{self, BufRead, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
-/// What a line begins with that the child has said, and not the harness of the tests.
+/// The prefix of a line of the child, in contrast to lines of the test harness.
 const MARK: &str = "> ";
 
-/// A test of this binary that runs as a process of its own.
+/// A test of this binary that runs as a child process.
 #[derive(Debug)]
 pub struct Child {
     process: std::process::Child,
@@ -17,7 +17,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts the test of this name, with a variable that tells it that it is meant, and what to do.
+    /// Starts the test of this name, with its task in an environment variable.
     pub fn start(test: &str, variable: &str, value: &str) -> io::Result<Child> {
         let mut process = Command::new(std::env::current_exe()?)
             .args(["--exact", test, "--nocapture", "--test-threads=1"])
@@ -28,12 +28,12 @@ impl Child {
         Ok(Child { process, said: BufReader::new(said) })
     }
 
-    /// The next line that it says. It is an error if it ends by itself: it only ends by being killed.
+    /// Returns the next line. Fails if the child ends by itself, as only a kill ends it.
     pub fn line(&mut self) -> io::Result<String> {
         self.next_line()?.ok_or_else(|| io::Error::other("the child ended by itself"))
     }
 
-    /// Kills it, and answers what it had still said before it died.
+    /// Kills it, and returns the lines that it printed before its end.
     pub fn kill(mut self) -> io::Result<Vec<String>> {
         self.process.kill()?;
         let mut rest = Vec::new();
@@ -50,7 +50,7 @@ impl Child {
         loop {
             let mut line = String::new();
             self.said.read_line(&mut line)?;
-            // What was cut in its middle was not said.
+            // An incomplete line does not count.
             let Some(whole) = line.strip_suffix('\n') else { return Ok(None) };
             if let Some(said) = whole.strip_prefix(MARK) {
                 return Ok(Some(said.to_owned()));
@@ -59,15 +59,15 @@ impl Child {
     }
 }
 
-/// Says a line to whoever has started this process.
+/// Prints a line for the parent process.
 pub fn say(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    // The harness may have left a line unfinished.
+    // The harness may have printed an incomplete line.
     out.write_all(format!("\n{MARK}{line}\n").as_bytes())?;
     out.flush()
 }
 
-/// How often a process is killed: `DUST_TEST_KILLS`, or so often.
+/// Number of kills: `DUST_TEST_KILLS`, otherwise `usually`.
 pub fn kills(usually: u64) -> u64 {
     std::env::var("DUST_TEST_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(usually)
 }

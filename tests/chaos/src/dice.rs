@@ -1,4 +1,4 @@
-//! Randomness that a seed decides.
+//! Random numbers from a seed.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use std::time::Duration;
 pub struct Dice(u64);
 
 impl Dice {
-    /// The numbers of a seed.
+    /// Makes the generator of a seed.
     pub fn new(seed: u64) -> Dice {
         Dice(seed)
     }
 
-    /// Any number.
+    /// Returns a number of the full range.
     pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -21,28 +21,28 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 on; 0 if there is none below `end`.
+    /// Returns a number below `end`, or 0 if `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         self.roll() % end.max(1)
     }
 
-    /// A number within bounds, both included.
+    /// Returns a number within bounds, both included.
     pub fn within(&mut self, least: u64, most: u64) -> u64 {
         least + self.below(most - least + 1)
     }
 
-    /// An index of something that has so many.
+    /// Returns an index below `len`.
     pub fn index(&mut self, len: usize) -> usize {
         // Fits: it is less than `len`.
         self.below(len as u64) as usize
     }
 
-    /// Whether something happens that happens so often in a hundred times.
+    /// Returns true with a probability of `share` percent.
     pub fn percent(&mut self, share: u64) -> bool {
         self.below(100) < share
     }
 
-    /// One of several, each as often as its weight says. `None` only if there is none.
+    /// Returns one of several values, with the probability of its weight; `None` only for an empty list.
     pub fn pick<T: Copy>(&mut self, weighted: &[(u64, T)]) -> Option<T> {
         let mut at = self.below(weighted.iter().map(|(weight, _)| weight).sum());
         for (weight, item) in weighted {
@@ -54,7 +54,7 @@ impl Dice {
         None
     }
 
-    /// A time within bounds, in milliseconds, with fractions.
+    /// Returns a time within bounds in milliseconds, with fractions.
     pub fn time(&mut self, least_ms: u64, most_ms: u64) -> Duration {
         Duration::from_micros(self.within(least_ms * 1000, most_ms * 1000))
     }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_decides_everything() {
+    fn same_seed_gives_same_numbers() {
         let rolls = |seed| (0..4).scan(Dice::new(seed), |dice, _| Some(dice.roll())).collect::<Vec<_>>();
         assert_eq!(rolls(7), rolls(7));
         assert_ne!(rolls(7), rolls(8));

@@ -1,4 +1,4 @@
-//! What a store has committed, which is a total order, and the state after each op.
+//! The committed ops of a store, which have a total order, and the state after each op.
 
 use dust_orm::realtime::Mirror;
 use dust_protocol::{CommittedOp, Entry, ListItem, ListRequest, Page, Pattern, RawJson};
@@ -6,17 +6,17 @@ use dust_store::Store;
 
 use crate::violation::{Promise, Violation};
 
-/// How many ops are read from a log at once.
+/// Number of ops that are read from a log at once.
 const PAGE: usize = 1000;
 
-/// A leaf as it is read.
+/// A leaf as a reader sees it.
 pub type Shown = (String, RawJson, u64);
 
 /// A store's log, and the state after each of its ops.
 #[derive(Clone)]
 pub struct Ledger {
     ops: Vec<CommittedOp>,
-    /// The state after so many ops.
+    /// The states after each number of ops, beginning with none.
     states: Vec<Mirror>,
 }
 
@@ -27,7 +27,7 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// Reads what a store has committed since the last time; those ops.
+    /// Reads the ops that a store has committed since the last call, and returns them.
     pub fn read(&mut self, store: &Store) -> Result<&[CommittedOp], String> {
         let known = self.ops.len();
         while self.seq() < store.current_seq() {
@@ -45,7 +45,7 @@ impl Ledger {
         Ok(&self.ops[known..])
     }
 
-    /// What it was after an op.
+    /// The state after an op.
     pub fn through(&self, seq: u64) -> Ledger {
         let count = usize::try_from(seq).unwrap_or(usize::MAX).min(self.ops.len());
         Ledger { ops: self.ops[..count].to_vec(), states: self.states[..=count].to_vec() }
@@ -71,7 +71,7 @@ impl Ledger {
         self.states.get(usize::try_from(seq).ok()?)
     }
 
-    /// Checks what a mirror shows against the state after the op it stands at.
+    /// Compares a mirror with the state after its op.
     pub fn check(&self, mirror: &Mirror, pattern: &Pattern, promise: Promise) -> Result<(), Violation> {
         let seq = mirror.seq();
         let wrong = |what: String| Violation::new(promise, format!("at op {seq}: {what}"));
@@ -82,7 +82,7 @@ impl Ledger {
     }
 }
 
-/// Whether leaves are those expected. Up to `inexact_through` their revisions may be too high.
+/// True if leaves equal the expected ones. Up to `inexact_through` their revisions may be too high.
 pub fn same(shown: &[Shown], expected: &[Shown], inexact_through: u64) -> Result<(), String> {
     let paths = |leaves: &[Shown]| leaves.iter().map(|(path, ..)| path.clone()).collect::<Vec<_>>();
     if shown.len() != expected.len() {

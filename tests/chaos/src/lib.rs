@@ -1,7 +1,7 @@
-//! What the realtime client promises, checked under faults.
+//! Checks of the realtime client's promises under faults.
 //!
-//! [`sim`] runs several sessions, their mirrors and a server in one thread, with a scheduler and a virtual clock: a seed
-//! decides everything. [`sockets`] runs clients and a server on real sockets, in real time.
+//! [`sim`] runs several sessions, their mirrors and a server in one thread, with a scheduler and a virtual clock: a
+//! seed determines the whole run. [`sockets`] runs clients and a server on real sockets, in real time.
 
 pub mod beside;
 pub mod child;

@@ -54,7 +54,7 @@ fn run() -> Result<bool, lexopt::Error> {
             Long("message") => beside.message = Duration::from_millis(arguments.value()?.parse()?),
             Long("writers") => beside.writers = arguments.value()?.parse()?,
             Long("seconds") => seconds = arguments.value()?.parse()?,
-            // What a run on sockets starts, to kill it.
+            // The child process of a run on sockets, which the run kills.
             Long("emulate") => {
                 let data = PathBuf::from(arguments.value()?);
                 return in_runtime(sockets::serve(&data)).map(|()| true);

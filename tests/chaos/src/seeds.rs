@@ -1,25 +1,25 @@
-//! Many seeds, on all processors.
+//! Runs of many seeds on all processors.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::sim::{self, Counts, Mutation, Report};
 
-/// How many failures are kept.
+/// Maximum number of recorded failures.
 const KEPT: usize = 3;
 
-/// How a number of seeds went.
+/// The result of a number of seeds.
 #[derive(Debug, Default)]
 pub struct Summary {
-    /// How many were run.
+    /// Number of runs.
     pub runs: u64,
-    /// How often what happened in all of them.
+    /// Counts of the events of all runs.
     pub counts: Counts,
-    /// Those that broke a promise, with their traces: the first few.
+    /// The first runs that broke a promise, with their traces.
     pub failures: Vec<Report>,
 }
 
-/// Runs seeds from one on, until that many are done or a few have failed.
+/// Runs seeds from `from` on, until `count` are done or a few have failed.
 pub fn run(from: u64, count: u64, mutation: Option<Mutation>) -> Summary {
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let summary = Mutex::new(Summary::default());
@@ -37,7 +37,7 @@ pub fn run(from: u64, count: u64, mutation: Option<Mutation>) -> Summary {
                     summary.runs += 1;
                     summary.counts.merge(&report.counts);
                     if report.violation.is_some() {
-                        // Once more, to see how.
+                        // Once more, with a trace.
                         summary.failures.push(sim::run_with(report.seed, mutation, true));
                         stop.store(summary.failures.len() >= KEPT, Ordering::Relaxed);
                     }
@@ -50,7 +50,7 @@ pub fn run(from: u64, count: u64, mutation: Option<Mutation>) -> Summary {
     summary
 }
 
-/// A failure as text: what happened, and how to see it again.
+/// A failure as text: its events, and the command to repeat it.
 pub fn explain(report: &Report) -> String {
     let Report { seed, violation, trace, .. } = report;
     let what = violation.as_ref().map_or_else(|| "all is well".to_owned(), ToString::to_string);

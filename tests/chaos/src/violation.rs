@@ -1,49 +1,50 @@
-//! What is promised, and how a run tells that it was broken.
+//! The promises of the realtime client, and their violations.
 
 use std::fmt;
 
-/// What the realtime client promises.
+/// A promise of the realtime client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Promise {
     /// An acknowledged write is in the log, under the number it was acknowledged with, within the time of its call.
     AcknowledgedIsKept,
     /// No op is in the log twice.
     WrittenOnce,
-    /// A write is sent once, by whatever way, unless its caller was told that it was not done.
+    /// A write is sent once, over the socket or HTTP, unless its caller received the answer that it was not applied.
     SentOnce,
-    /// What was answered as failed, or was never asked for, is not in the log.
+    /// A write that was answered as failed, or was never requested, is not in the log.
     FailedIsAbsent,
-    /// If one call returned before another began, their numbers agree; and what a caller was told of is in its mirror.
+    /// If one call returned before another began, their op numbers are in this order; an acknowledged op is in the
+    /// mirror.
     OrderOfCalls,
-    /// What is read is the state at some op that the reader may see.
+    /// A read returns the state at some op that the reader may see.
     ReadsAreStates,
-    /// When all is quiet the mirror is the store.
+    /// The mirror equals the store after all activity has ended.
     MirrorIsExact,
-    /// Ops are handed on once each and in order.
+    /// Subscribers receive each op once and in order.
     OnceAndInOrder,
-    /// Every caller is answered once, in time.
+    /// Every call has one answer, in time.
     EveryCallIsAnswered,
-    /// Where nothing was lost but events, no call ends with an unknown outcome, and each is answered soon.
+    /// If only events are lost, no call ends with an unknown outcome, and each ends soon.
     UnknownNeedsAFault,
-    /// It comes to rest when the faults are over.
+    /// The client becomes idle after the faults have ended.
     ComesToRest,
-    /// A write under a fence is done only while its lease is held.
+    /// A write under a fence is applied only while its lease is held.
     FencesHold,
     /// Nothing panics.
     NoPanic,
 }
 
-/// A promise that was broken.
+/// A broken promise with its details.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which.
+    /// The promise.
     pub promise: Promise,
-    /// How.
+    /// The details.
     pub what: String,
 }
 
 impl Violation {
-    /// A broken promise.
+    /// Makes a violation of a promise.
     pub fn new(promise: Promise, what: impl Into<String>) -> Violation {
         Violation { promise, what: what.into() }
     }

@@ -1,8 +1,8 @@
-//! Kills a process that writes to a file store, at random moments, and looks at what it left behind.
+//! Kills a process that writes to a file store at random moments, and checks its file.
 //!
-//! What is written in a round follows from the number of the round alone. So a store in memory that has done the rounds that
-//! the child has acknowledged is what the file has to hold, whole: or it has done the one after them, too, which the child
-//! had no time to acknowledge. `DUST_TEST_KILLS` says how often a child is killed.
+//! The number of a round determines its writes. A store in memory applies the acknowledged rounds of the child, and the
+//! file has to equal this store, or the store after one more round, which the child had no time to acknowledge.
+//! `DUST_TEST_KILLS` is the number of kills.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic in a test is the failure we want to see")]
 #![allow(clippy::print_stdout, reason = "a test says how much it has done")]
 
@@ -18,8 +18,7 @@ use dust_protocol::{
 };
 use dust_store::{Compaction, ManualClock, Origin, Snapshot, Store, StoreBuilder, StoreError};
 
-/// The first round, the size of a log that is compacted, and the file; set only in the process that is going to be
-/// killed.
+/// The first round, the size of a log that is compacted, and the file; set only in the child process.
 const CHILD: &str = "DUST_KILLED_STORE";
 
 fn path(text: &str) -> Path {
@@ -30,12 +29,12 @@ fn raw(text: &str) -> RawJson {
     RawJson::parse(text).unwrap()
 }
 
-/// A clock that stands still: what a round does is the same whenever it is done.
+/// A stopped clock: a round has the same effect at any time.
 fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(1_790_000_000_000))
 }
 
-/// A store that compacts itself once its log has so many bytes, if that is given.
+/// A store that compacts itself once its log has `log_bytes` bytes, or never.
 fn builder(log_bytes: Option<u64>) -> StoreBuilder {
     let compaction = match log_bytes {
         Some(bytes) => Compaction::default().min_log_bytes(bytes).log_per_live(0),
@@ -44,11 +43,11 @@ fn builder(log_bytes: Option<u64>) -> StoreBuilder {
     Store::builder().clock(clock()).compaction(compaction)
 }
 
-/// Does what belongs to a round. A refusal belongs to it as well.
+/// Makes the writes of a round, some of which the store refuses.
 fn do_round(store: &Store, round: u64) -> Result<(), StoreError> {
     let dice = &mut Dice::new(round);
     let origin = Origin::new("child", round.to_string());
-    // Paths that meet each other, in other letters too.
+    // Paths that overlap, in other case too.
     let folder = ["links", "Links", "LINKS", "other"][dice.index(4)];
     let at = path(&format!("{folder}/k{}", dice.below(12)));
     let write = |op| Write::new(at.clone(), op);
@@ -85,7 +84,7 @@ fn do_round(store: &Store, round: u64) -> Result<(), StoreError> {
             let mut ops: Vec<BatchOp> = (0..count)
                 .map(|number| BatchOp::set(path(&format!("Batch/{number}/n")), raw(&round.to_string())))
                 .collect();
-            // Some are refused at their end, when all the others are done.
+            // Some are refused at their last op.
             if dice.percent(20) {
                 ops.push(BatchOp::set(at, raw("1")).on(Some(Precondition::IfMatch(u64::MAX))));
             }
@@ -104,7 +103,7 @@ fn do_round(store: &Store, round: u64) -> Result<(), StoreError> {
     store.write(write, &origin).map(|_| ())
 }
 
-/// Everything that a store can be asked.
+/// The whole content of a store.
 #[derive(Debug, PartialEq)]
 struct State {
     seq: u64,
@@ -142,7 +141,7 @@ impl State {
         }
     }
 
-    /// What is wrong with it, whatever was written.
+    /// Returns an inconsistency of the content, for any writes.
     fn check(&self) {
         for (hash, kept) in &self.files {
             assert_eq!(Some(hash), kept.as_ref(), "the bytes of a file are not there");
@@ -153,27 +152,27 @@ impl State {
     }
 }
 
-/// Writes until it is killed, and says which rounds are done. Does nothing when it runs as a test.
+/// Writes until it is killed, and prints the completed rounds. Does nothing when it runs as a test.
 #[test]
 fn child_writes_until_it_is_killed() {
     let Ok(arguments) = std::env::var(CHILD) else { return };
     let [first, log_bytes, file] = arguments.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
     let store = builder(log_bytes.parse().ok()).open(file).unwrap();
     for round in first.parse().unwrap().. {
-        // What is refused changes nothing, in the store in memory as in this.
+        // A refused write changes nothing, in both stores.
         let _ = do_round(&store, round);
         child::say(&format!("did {round}")).unwrap();
     }
 }
 
-/// Lets a child write, kills it, and answers the last round that it said was done.
+/// Lets a child write, kills it, and returns the last round that it printed.
 fn write_and_kill(dice: &mut Dice, first: u64, log_bytes: Option<u64>, file: &str) -> Option<u64> {
     let log_bytes = log_bytes.map_or_else(|| "never".to_owned(), |bytes| bytes.to_string());
     let arguments = format!("{first} {log_bytes} {file}");
     let mut child = Child::start("child_writes_until_it_is_killed", CHILD, &arguments).unwrap();
     let round = |line: &str| line.strip_prefix("did ").unwrap().parse::<u64>().unwrap();
     let mut last = None;
-    // Sometimes it does not get as far as to open the file, or is killed while redb repairs it.
+    // Sometimes the kill is before it opens the file, or while redb repairs it.
     let most_us = if dice.percent(20) {
         40_000
     } else {
@@ -189,8 +188,8 @@ fn write_and_kill(dice: &mut Dice, first: u64, log_bytes: Option<u64>, file: &st
     child.kill().unwrap().last().map(|line| round(line)).or(last)
 }
 
-/// Lets children write and kills them. After each, `compare` is given the file as it is opened again and a store in
-/// memory that has done the rounds that were acknowledged, or the one after them too; it answers what is wrong.
+/// Lets children write and kills them. After each kill, `compare` checks the reopened file against a store in memory
+/// with the acknowledged rounds, or with one more.
 fn kill_children(seed: u64, log_bytes: Option<u64>, compare: impl Fn(&Store, &Store) -> Option<String>) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("store.redb");
@@ -217,7 +216,7 @@ fn kill_children(seed: u64, log_bytes: Option<u64>, compare: impl Fn(&Store, &St
 }
 
 #[test]
-fn after_a_kill_the_file_holds_what_was_acknowledged_and_nothing_half() {
+fn file_after_kill_has_acknowledged_rounds_whole() {
     kill_children(11, None, |found, expected| {
         let (found, expected) = (State::of(found), State::of(expected));
         (found != expected).then(|| format!("found {found:?}, expected {expected:?}"))
@@ -225,7 +224,7 @@ fn after_a_kill_the_file_holds_what_was_acknowledged_and_nothing_half() {
 }
 
 #[test]
-fn after_a_kill_a_store_that_compacts_itself_holds_everything() {
+fn compacting_store_after_kill_has_all_rounds() {
     let compacted = std::cell::Cell::new(0);
     kill_children(12, Some(20_000), |found, expected| {
         let (found_state, expected_state) = (State::of(found), State::of(expected));
@@ -237,7 +236,7 @@ fn after_a_kill_a_store_that_compacts_itself_holds_everything() {
         // The snapshots are of different ops, so each is compared with the store as of its op where the other has that.
         let snapshot = found_state.snapshot?;
         let since = expected_state.snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
-        // A snapshot that no round has made.
+        // A snapshot of a compaction outside of the rounds.
         compacted.set(compacted.get() + u32::from(snapshot.seq > since));
         if snapshot.seq >= since {
             let then = expected.copy_as_of(snapshot.seq).unwrap().unwrap();

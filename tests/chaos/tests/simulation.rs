@@ -1,15 +1,15 @@
-//! Seeds, and whether the checks would notice.
+//! Runs of seeds, and runs with mutations that the checks have to detect.
 
 use chaos::sim::{self, Mutation};
 use chaos::violation::Promise;
 use chaos::{seeds, sim::Report};
 
-/// The seeds of every test run are the same, so that it fails for a reason and not by chance.
+/// Every test run has the same seeds, so that a failure is reproducible.
 const FROM: u64 = 1;
 const SEEDS: u64 = 2_000;
 
 #[test]
-fn every_promise_is_kept_whatever_goes_wrong() {
+fn promises_hold_under_faults() {
     let count = std::env::var("DUST_CHAOS_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(SEEDS);
     println!("{count} seeds from {FROM} on");
     let summary = seeds::run(FROM, count, None);
@@ -20,7 +20,7 @@ fn every_promise_is_kept_whatever_goes_wrong() {
     if count < 500 {
         return;
     }
-    // A fault that never happens, or a call that is never answered so, proves nothing.
+    // Every kind of fault and of answer has to occur.
     for what in [
         "HTTP write",
         "cache saved",
@@ -69,20 +69,20 @@ fn every_promise_is_kept_whatever_goes_wrong() {
 }
 
 #[test]
-fn a_seed_decides_everything() {
+fn same_seed_gives_same_run() {
     for seed in [3, 17, 4_711] {
         let (one, two) = (sim::run_with(seed, None, true), sim::run_with(seed, None, true));
         assert!(one.trace.len() > 20);
         assert_eq!(one, two);
-        // Looking changes nothing.
+        // A trace changes nothing.
         assert_eq!(Report { trace: vec![], ..one }, sim::run(seed));
     }
     assert_ne!(sim::run_with(3, None, true).trace, sim::run_with(4, None, true).trace);
 }
 
-/// Every mutation is noticed soon, as what it is; and the trace leads there.
+/// Every mutation is detected within a few seeds, as the promise that it breaks, with a trace.
 #[test]
-fn what_is_wrong_is_noticed() {
+fn mutations_are_detected() {
     for mutation in Mutation::ALL {
         let expected: &[Promise] = match mutation {
             Mutation::ServerForgetsWrite => &[Promise::AcknowledgedIsKept],
@@ -98,7 +98,7 @@ fn what_is_wrong_is_noticed() {
             Mutation::ClientLosesLeaf => &[Promise::MirrorIsExact, Promise::ReadsAreStates],
             Mutation::ClientForgetsCaller | Mutation::ClientAnswersTwice => &[Promise::EveryCallIsAnswered],
             Mutation::ClientAnswersEarly => &[Promise::OrderOfCalls],
-            // Ops go on from those that are lost, reads show them, or they stay.
+            // Ops follow lost ones, reads show lost ones, or lost ones stay.
             Mutation::OpsShareTheirIds => {
                 &[Promise::OnceAndInOrder, Promise::ReadsAreStates, Promise::MirrorIsExact, Promise::ComesToRest]
             }

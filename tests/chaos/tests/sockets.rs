@@ -6,7 +6,7 @@ use chaos::beside;
 use chaos::sockets::{self, Options};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_promise_is_kept_on_real_sockets() {
+async fn promises_hold_on_real_sockets() {
     let options = Options { seed: 1, time: Duration::from_secs(5), program: env!("CARGO_BIN_EXE_chaos").into() };
     let outcomes = sockets::run(options).await.unwrap();
     println!("{outcomes}");
@@ -15,7 +15,7 @@ async fn every_promise_is_kept_on_real_sockets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_write_is_unknown_beside_somebody_who_writes_over_http() {
+async fn socket_writes_beside_http_writes_have_known_outcomes() {
     let options = beside::Options { time: Duration::from_secs(3), ..beside::Options::default() };
     let figures = beside::run(options).await.unwrap();
     println!("{figures}");

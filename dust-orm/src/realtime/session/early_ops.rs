@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dust_protocol::CommittedOp;
-use dust_protocol::list::MAX_PAGE;
+use dust_protocol::list::MAX_BATCH_OPS;
 
 /// Number of ops that may wait. Above it the latest are dropped, and a later join fetches them again.
 const MAX_OPS: usize = 10_000;
@@ -60,7 +60,7 @@ impl EarlyOps {
                 whole = last;
             }
             last += 1;
-            if last >= catch_up_end || !op.is_in_batch() || last - whole >= MAX_PAGE as u64 || is_too_large {
+            if last >= catch_up_end || !op.is_in_batch() || last - whole >= MAX_BATCH_OPS as u64 || is_too_large {
                 whole = last;
             }
         }

@@ -1,4 +1,4 @@
-//! An account: eight fields, which are checked.
+//! An account: eight fields with rules.
 
 use dust_orm::entity::prelude::*;
 

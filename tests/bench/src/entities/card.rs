@@ -9,16 +9,16 @@ use super::page;
 #[sea_orm(table_name = "cards")]
 #[dust(prefix = "cards", mode = "map")]
 pub struct Model {
-    /// Its key.
+    /// The key.
     #[sea_orm(primary_key, auto_increment = false)]
     pub slug: String,
-    /// What it is called.
+    /// The title.
     pub title: String,
-    /// Where it is.
+    /// The URL.
     pub url: String,
-    /// What there is to say about it.
+    /// A text about it.
     pub note: Option<String>,
-    /// How often it was looked at.
+    /// Number of views.
     pub visits: i64,
 }
 

@@ -1,4 +1,4 @@
-//! What is stored.
+//! The stored entities.
 
 pub mod account;
 pub mod card;

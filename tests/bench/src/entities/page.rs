@@ -7,17 +7,17 @@ use dust_orm::entity::prelude::*;
 #[sea_orm(table_name = "pages")]
 #[dust(prefix = "pages")]
 pub struct Model {
-    /// Its key.
+    /// The key.
     #[sea_orm(primary_key, auto_increment = false)]
     #[serde(default)]
     pub slug: String,
-    /// What it is called.
+    /// The title.
     pub title: String,
-    /// Where it is.
+    /// The URL.
     pub url: String,
-    /// What there is to say about it.
+    /// A text about it.
     pub note: Option<String>,
-    /// How often it was looked at.
+    /// Number of views.
     pub visits: i64,
 }
 
@@ -27,7 +27,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// How many leaves a page has.
+/// Number of leaves of a page.
 pub const LEAVES: usize = 4;
 
 /// A page for a number.
@@ -46,7 +46,7 @@ pub fn draft(number: usize) -> ActiveModel {
     page(number).into_active_model().reset_all()
 }
 
-/// Pages as an emulator takes them to begin with.
+/// Pages as the seed of an emulator.
 pub fn seed(numbers: std::ops::Range<usize>) -> String {
     let records: serde_json::Map<_, _> = numbers
         .map(page)

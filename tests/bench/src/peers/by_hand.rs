@@ -1,4 +1,5 @@
-//! The client that a careful programmer writes by hand for one entity: reqwest, serde, and the same requests as dust-orm.
+//! The client that a careful programmer writes by hand for one entity: reqwest, serde, and the same requests as
+//! dust-orm.
 
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ struct Written {
 
 impl ByHand {
     pub fn new(server: &Server, store: &str) -> Result<ByHand> {
-        // reqwest wants one, though it will not speak TLS. An error says that there is one already.
+        // reqwest needs a provider, although it does not use TLS here. An error means that one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, format!("Bearer {}", server.emulator.token()).parse()?);
@@ -101,7 +102,7 @@ impl ByHand {
         self.send(self.http.post(format!("{}/batch_write", self.entries)), &json!({"ops": ops})).await
     }
 
-    /// As many clients do it: a request for each field.
+    /// Sends a request for each field, as many clients do.
     pub async fn insert_by_puts(&self, page: &Model) -> Result<u64> {
         let mut last = 0;
         for (field, value) in [
@@ -121,7 +122,7 @@ impl ByHand {
         self.send(self.http.put(format!("{}/cards/{}", self.entries, card.slug)), &object).await
     }
 
-    /// Sets a title, if it has still this revision.
+    /// Sets a title if its revision is unchanged.
     pub async fn set_title(&self, slug: &str, title: &str, revision: Option<u64>) -> Result<u64> {
         let put = self.http.put(format!("{}/pages/{slug}/title", self.entries));
         let put = match revision {

@@ -1,4 +1,4 @@
-//! What dust-orm is compared with.
+//! The programs that dust-orm is compared with.
 
 mod by_hand;
 mod socket;

@@ -1,4 +1,4 @@
-//! The least that a client can do: it sends frames that were made before, and waits for their replies and events.
+//! A minimal client: it sends prepared frames, and waits for their replies and events.
 
 use dust_protocol::channel::{CAPVER, Request, SOCKET_PATH, VSN, topic};
 use dust_protocol::{Op, Path, RawJson, Write};
@@ -21,7 +21,7 @@ pub struct Socket {
     last: u64,
 }
 
-/// A write that is ready to be sent, and what to look for in its event and in its reply.
+/// A prepared write, and the texts to find in its event and its reply.
 pub struct Frame {
     text: String,
     in_event: String,

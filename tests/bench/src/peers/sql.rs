@@ -1,4 +1,4 @@
-//! SQLite through SeaORM, and beneath it sqlx.
+//! SQLite through SeaORM, and through sqlx.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub async fn sqlite(file: Option<&Path>) -> Result<DatabaseConnection> {
         None => "sqlite::memory:".to_owned(),
     };
     let mut options = ConnectOptions::new(url);
-    // Each connection to memory would have a database of its own.
+    // Each connection to memory has a database of its own.
     options.max_connections(1).sqlx_logging(false);
     Ok(Database::connect(options).await?)
 }

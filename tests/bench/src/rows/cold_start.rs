@@ -1,4 +1,4 @@
-//! A realtime client that starts: how long until its mirror is whole, and what it holds.
+//! The start of a realtime client: the time until its mirror is complete, and its memory.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -47,7 +47,7 @@ pub async fn rows(plan: &mut Plan) -> Result<()> {
                 IN_MEMORY => builder,
                 INTO_SQLITE => builder.cache(cache(&file(round)).await?),
                 _ => {
-                    // It has all of it from a run before.
+                    // The cache is complete from an earlier run.
                     let filled = server.client(STORE).cache(cache(&file(0)).await?).start().await?;
                     filled.flush_cache().await?;
                     filled.shutdown().await;

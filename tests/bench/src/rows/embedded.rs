@@ -1,4 +1,4 @@
-//! The embedded store beside SQLite through SeaORM, for the same entity.
+//! The embedded store and SQLite through SeaORM, for the same entity.
 
 use std::hint::black_box;
 
@@ -96,7 +96,7 @@ async fn in_memory(plan: &mut Plan) -> Result<()> {
     .await
 }
 
-/// Both wait until the disk has what they write.
+/// Writes to a file; both wait for the disk.
 async fn in_a_file(plan: &mut Plan) -> Result<()> {
     let scale = plan.scale;
     let directory = tempfile::tempdir()?;

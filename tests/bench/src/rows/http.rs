@@ -11,21 +11,22 @@ use crate::plan::{Case, Plan};
 use crate::server::{OTHER, STORE, Server};
 use crate::table::Aim;
 
-/// What a call may take more than one that is written by hand.
+/// The aims of a call, compared with the client written by hand.
 const CALL: &[Aim] = &[Aim::Ratio(1.03), Aim::Cpu(10.0), Aim::Allocations(15.0)];
-/// The same for two.
+/// The aims of two calls.
 const TWO_CALLS: &[Aim] = &[Aim::Ratio(1.03), Aim::Cpu(20.0), Aim::Allocations(30.0)];
 
 const BY_HAND: &str = "reqwest and serde by hand";
 
-/// What a batch holds at the most is 1000 ops.
+/// Records of a batch, which holds at most 1000 ops.
 const BATCH_RECORDS: usize = 1000 / LEAVES;
 
 pub async fn rows(plan: &mut Plan) -> Result<()> {
     plan.group("http");
     let scale = plan.scale;
     let (rounds, calls) = (scale.rounds, scale.calls(200));
-    // Behind the records that stay are those that are deleted, and behind them those that are inserted.
+    // The numbers of deleted records follow those of the remaining ones, and the numbers of inserted records follow
+    // them.
     let deleted = scale.records;
     let inserted = deleted + calls_of(rounds, calls);
     let server = Server::twins(&page::seed(0..inserted)).await?;
@@ -91,7 +92,7 @@ pub async fn rows(plan: &mut Plan) -> Result<()> {
     plan.compare(
         case("update of a field"),
         async |n| {
-            // Not to create half a record, it looks whether there is one.
+            // It tests first if the record exists, so that it creates no partial record.
             let (mut page, _) = by_hand.get(&old(n)).await?;
             page.title = title(n);
             by_hand.set_title(&page.slug, &page.title, None).await?;

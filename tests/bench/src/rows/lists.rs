@@ -32,7 +32,7 @@ pub async fn rows(plan: &mut Plan) -> Result<()> {
             continue;
         }
         let server = Server::twins(&page::seed(0..records)).await?;
-        // Nothing is written here, so that both may have the same store.
+        // No row writes, so that both can have the same store.
         let (by_hand, repo) = (ByHand::new(&server, STORE)?, server.repo(STORE)?);
         if by_hand.all().await? != repo.all::<page::Entity>().await? {
             return Err("dust-orm and its peer have not read the same".into());
@@ -86,7 +86,7 @@ async fn stream(plan: &mut Plan, by_hand: &ByHand, repo: &dust_orm::DustRepo, re
     }
     let transport = repo.transport();
     let request = ListRequest::pattern(Pattern::parse("pages/**")?);
-    // Connections and their buffers are there already.
+    // Connections and their buffers exist already.
     let of_a_page = most(async || {
         black_box(transport.list(&request).await?);
         Ok(())
@@ -104,7 +104,7 @@ async fn stream(plan: &mut Plan, by_hand: &ByHand, repo: &dust_orm::DustRepo, re
     Ok(())
 }
 
-/// The most memory that this thread holds at a time, beyond what it held before.
+/// The peak memory of this thread during a future, minus the memory before it.
 async fn most(call: impl AsyncFnOnce() -> Result<()>) -> Result<f64> {
     let before = alloc::live();
     alloc::reset_peak();

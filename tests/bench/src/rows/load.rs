@@ -1,4 +1,4 @@
-//! Writes over one WebSocket by many tasks at once.
+//! Concurrent writes of many tasks over one WebSocket.
 
 use dust_orm::transport::{RealtimeTransport, Transport};
 use dust_protocol::{Op, Path, RawJson, Write};
@@ -9,7 +9,7 @@ use crate::plan::{Case, Plan};
 use crate::server::{OTHER, STORE, Server};
 use crate::table::Aim;
 
-/// The time of a write does not depend on how many tasks write.
+/// Measures the time of a write with few and with many tasks.
 const SAME: &[Aim] = &[Aim::Ratio(1.15)];
 const MANY_TASKS: &str = "set of a leaf, by 20,000 tasks";
 const LARGE: &str = "set of 200 kB, by 80 tasks";
@@ -42,7 +42,7 @@ pub async fn rows(plan: &mut Plan) -> Result<()> {
     Ok(())
 }
 
-/// A client of a store that nobody else uses.
+/// A client of a store without other users.
 struct Writer {
     transport: RealtimeTransport,
     _server: Server,
@@ -55,7 +55,7 @@ impl Writer {
         Ok(Writer { transport: RealtimeTransport::new(&client, store)?, _server: server })
     }
 
-    /// Has so many tasks set a leaf of their own, each so often.
+    /// Lets several tasks set a leaf of their own, each several times.
     async fn write(&self, tasks: usize, times: usize, bytes: usize) -> Result<()> {
         let value = RawJson::parse(&format!("\"{}\"", "x".repeat(bytes)))?;
         let mut writers = JoinSet::new();

@@ -1,4 +1,4 @@
-//! What is measured.
+//! The measured rows.
 
 mod cold_start;
 mod embedded;

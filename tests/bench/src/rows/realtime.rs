@@ -28,7 +28,7 @@ pub async fn rows(plan: &mut Plan) -> Result<()> {
     }
     let scale = plan.scale;
     let (rounds, calls) = (scale.rounds, scale.calls(200));
-    // What is written is made before, on both sides.
+    // The written values are prepared on both sides.
     let all = calls_of(rounds, calls);
     let server = Server::twins(&page::seed(0..scale.records)).await?;
     let client = server.client(STORE).start().await?;

@@ -31,7 +31,7 @@ pub async fn rows(plan: &mut Plan) -> Result<()> {
     Ok(())
 }
 
-/// Counts the models that have arrived, each at a task of its own.
+/// Counts the models that have arrived at the subscribers' tasks.
 #[derive(Default)]
 struct Arrivals {
     left: AtomicUsize,
@@ -59,7 +59,7 @@ async fn follow(mut pages: Subscription<page::Entity>, arrivals: Arc<Arrivals>) 
     }
 }
 
-/// From the write to the last of those who have waited for it.
+/// Measures the time from a write to its arrival at the last subscriber.
 async fn event(plan: &mut Plan) -> Result<()> {
     let scale = plan.scale;
     let store = Store::in_memory()?;
@@ -75,7 +75,7 @@ async fn event(plan: &mut Plan) -> Result<()> {
             .aims(&[Aim::Most(Figure::Time(5e6))]),
         async |n| {
             by_peer.left.store(scale.subscribers, Ordering::Release);
-            channel.send(page(n)).map_err(|_| "nobody listens")?;
+            channel.send(page(n)).map_err(|_| "there is no receiver")?;
             by_peer.all.notified().await;
             Ok(())
         },
@@ -89,14 +89,14 @@ async fn event(plan: &mut Plan) -> Result<()> {
     .await
 }
 
-/// A write that concerns nobody, beside nobody and beside many.
+/// A write that matches no subscription, with one and with many subscribers.
 async fn untouched(plan: &mut Plan) -> Result<()> {
     let scale = plan.scale;
     let (alone, among) = (Store::in_memory()?, Store::in_memory()?);
     let quiet = DustRepo::with_store(alone.clone()).transport().op_hub().await?;
     let hub = DustRepo::with_store(among.clone()).transport().op_hub().await?;
     let pattern = |number: usize| Pattern::parse(&format!("entity-{number}/**"));
-    // One, so that the hub has work to do; all others differ.
+    // One subscriber, so that the hub has work to do.
     let _one = quiet.subscribe(&pattern(0)?, 1000);
     let _many = (0..scale.subscribers)
         .map(|number| Ok(hub.subscribe(&pattern(number)?, 1000)))

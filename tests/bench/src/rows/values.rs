@@ -93,7 +93,7 @@ fn checked(changeset: Changeset<account::ActiveModel>) -> Changeset<account::Act
         .validate_number(Column::Score, 0.0..=100.0)
 }
 
-/// What is wrong with an account, in short.
+/// The errors of an account.
 fn by_hand(account: &account::Model) -> Vec<(&'static str, &'static str)> {
     let characters = |text: &str| text.chars().count();
     let is_slug = |text: &str| {

@@ -1,4 +1,4 @@
-//! Calls: what a caller asks of its client, and what it is told.
+//! The calls of a caller, and their answers.
 
 use std::time::Duration;
 
@@ -7,53 +7,53 @@ use dust_protocol::{Fence, Op, OpKind, Path, PathError, Precondition, RawJson, W
 
 use crate::dice::Dice;
 
-/// Paths that meet each other: parents, children, and the same in other letters.
+/// Paths that overlap: parents, children, and the same in other case.
 const PATHS: [&str; 8] = ["a", "a/x", "a/y", "A/x", "b", "b/x/y", "b/X", "e~1f/é"];
 const COUNTERS: [&str; 2] = ["c/n", "c/m"];
 const SETS: [&str; 1] = ["d/s"];
 const LEASES: [&str; 2] = ["l/1", "l/2"];
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It was done; as which op, if it was one.
+    /// Applied, with the number of its op, if it has one.
     Done(Option<u64>),
-    /// It was not done.
+    /// Not applied.
     Failed(String),
-    /// Nobody knows.
+    /// Unknown.
     Unknown,
-    /// The caller went away.
+    /// The caller gave up.
     Cancelled,
 }
 
-/// A call that was begun.
+/// A call.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) caller: usize,
     pub(super) client: usize,
-    /// Which start of the client, and which of its commands, from 1 on.
+    /// The number of the client's start, and of its command, from 1 on.
     pub(super) start: u64,
     pub(super) number: u64,
     pub(super) store: usize,
-    /// What it writes, if it does.
+    /// Its write, if it is one.
     pub(super) target: Option<(Path, OpKind, Option<Fence>)>,
-    /// The write, where HTTP can do it as well.
+    /// The write, if HTTP supports it as well.
     pub(super) plain: Option<Write>,
-    /// Where the store was when it began.
+    /// The op of the store at its beginning.
     pub(super) since: u64,
-    /// By when it has to be answered, on the clock of its client.
+    /// Its deadline, on the clock of its client.
     pub(super) due: Duration,
     pub(super) outcome: Option<Outcome>,
-    /// The op it was found to be in the log.
+    /// Its op in the log.
     pub(super) found: Option<u64>,
-    /// How often the store had been restored then.
+    /// The era of this op.
     pub(super) found_era: usize,
 }
 
-/// What a caller does next.
+/// The next step of a caller.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    /// Asks its client.
+    /// Calls its client.
     Ask(CommandKind),
     /// Reads the mirror.
     Read(&'static str),
@@ -61,16 +61,16 @@ pub(super) enum Step {
     Http(Vec<Write>),
 }
 
-/// What a caller knows that helps it to make up its next step.
+/// Values of earlier answers that a caller uses for its next step.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Knowledge {
-    /// Leases it was given, the last one last.
+    /// Leases that it received, the last one last.
     pub(super) leases: Vec<Fence>,
-    /// Revisions it has seen.
+    /// Revisions that it has read.
     pub(super) revisions: Vec<u64>,
 }
 
-/// Makes up a step. The number of the call goes into what it writes, so that every value is another.
+/// Generates a step. Values contain the number of the call, so that each is unique.
 pub(super) fn step(dice: &mut Dice, knowledge: &Knowledge, number: usize) -> Result<Step, String> {
     let kind = dice.pick(&[(60, 'w'), (20, 'r'), (8, 'f'), (8, 'h'), (4, 'c')]);
     Ok(match kind {

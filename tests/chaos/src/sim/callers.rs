@@ -1,4 +1,4 @@
-//! Callers: what they ask, read and are told.
+//! Callers: their calls, reads and answers.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use super::world::{Caller, Checked, Event, World, broken};
 use crate::ledger;
 use crate::violation::{Promise, Violation};
 
-/// How long a call may take where nothing goes wrong: frames are under way for up to 400 ms each, and catch-ups come op by op.
+/// Time limit for a call without faults: the latency of a frame is up to 400 ms, and catch-ups arrive op by op.
 const SOON: Duration = Duration::from_secs(10);
 
 impl World {
-    /// A caller has its answer, and thinks about what to do next.
+    /// Schedules the next step of a caller that has its answer.
     pub(super) fn go_on(&mut self, caller: usize) {
         self.callers[caller].waits_for = None;
         let after = self.dice.time(0, self.plan.think_ms);
@@ -51,7 +51,7 @@ impl World {
                 }
             }
             Step::Ask(CommandKind::CatchUp(_)) => {
-                // That of another caller, who has told this one.
+                // The lease of another caller.
                 let seq = self.server.stores[store].ledger.seq();
                 let seq = self.dice.within(seq.saturating_sub(3), seq);
                 self.ask(caller, store, CommandKind::CatchUp(seq))
@@ -109,7 +109,7 @@ impl World {
             store,
             target,
             plain,
-            // An answer to this has to be about what was there when it was asked.
+            // The answer has to include all ops from before the call.
             since: match kind {
                 CommandKind::CatchUp(seq) => seq,
                 _ => self.server.stores[store].ledger.seq(),
@@ -135,14 +135,14 @@ impl World {
     pub(super) fn answered(&mut self, client: usize, id: CommandId, result: Result<Written, DustErr>) -> Checked {
         let index = usize::try_from(id.0).ok().and_then(|id| self.clients[client].commands.get(id)).copied();
         let Some(index) = index else {
-            return Err(Violation::new(Promise::EveryCallIsAnswered, format!("{id:?} was asked for by nobody")));
+            return Err(Violation::new(Promise::EveryCallIsAnswered, format!("{id:?} has no call")));
         };
         self.tell(|| format!("call {index} is answered: {result:?}"));
         let Call { caller, store, since, .. } = self.calls[index];
         let found = self.calls[index].found;
         let is_write = self.calls[index].target.is_some();
         match &self.calls[index].outcome {
-            // What nobody waits for is still not to be a lie, but nobody hears it.
+            // The answer has to be right, although the caller has given up.
             Some(Outcome::Cancelled) => return Ok(()),
             Some(before) => {
                 let what = format!("call {index} is answered again, after {before:?}");
@@ -174,12 +174,14 @@ impl World {
                     return Err(Violation::new(Promise::AcknowledgedIsKept, what));
                 }
                 if !is_write && *seq < since {
-                    let what = format!("call {index} was told of op {seq}, but op {since} was there before it asked");
+                    let what =
+                        format!("call {index} has the answer op {seq}, but op {since} was committed before it began");
                     return Err(Violation::new(Promise::OrderOfCalls, what));
                 }
                 let seen = &mut self.clients[client].stores[store];
                 if seen.mirror.seq() < *seq {
-                    let what = format!("call {index} is told of op {seq}, and the mirror is at {}", seen.mirror.seq());
+                    let what =
+                        format!("call {index} has the answer op {seq}, and the mirror is at {}", seen.mirror.seq());
                     return Err(Violation::new(Promise::OrderOfCalls, what));
                 }
                 seen.told = seen.told.max(*seq);
@@ -189,7 +191,8 @@ impl World {
                 return Err(Violation::new(Promise::FailedIsAbsent, what));
             }
             Outcome::Done(None) if found.is_some() => {
-                let what = format!("call {index} is told that nothing changed, but it is op {found:?} of s{store}");
+                let what =
+                    format!("call {index} has the answer that nothing changed, but it is op {found:?} of s{store}");
                 return Err(Violation::new(Promise::FailedIsAbsent, what));
             }
             _ => {}
@@ -209,7 +212,7 @@ impl World {
         Ok(())
     }
 
-    /// Writes over HTTP what the client could not send, as a repo does.
+    /// Sends a write over HTTP that the client could not send, as a repo does.
     fn fail_over(&mut self, index: usize) -> Checked {
         let Call { store, ref mut plain, .. } = self.calls[index];
         let Some(write) = plain.take() else { return Ok(()) };
@@ -219,7 +222,7 @@ impl World {
         Ok(())
     }
 
-    /// Where nothing goes wrong but that others write and events get lost, a call is answered soon, and known.
+    /// Checks that a call ends soon and with a known outcome if the only faults are writes of others and lost events.
     fn check_calm(&self, index: usize, outcome: &Outcome) -> Checked {
         let Call { client, due, ref target, .. } = self.calls[index];
         let began = due - Timing::default().deadline;
@@ -231,7 +234,7 @@ impl World {
         Ok(())
     }
 
-    /// A caller learns from an answer. What an op has made has to be what the log says.
+    /// Records the values of an answer, after a comparison with the log.
     pub(super) fn learn(&mut self, index: usize, written: &Written) -> Checked {
         let Call { caller, store, ref target, found_era, .. } = self.calls[index];
         let (Some((path, kind, _)), Some(seq)) = (target, written.store_seq) else { return Ok(()) };
@@ -239,7 +242,7 @@ impl World {
         if let (Some(value), OpKind::Increment | OpKind::Add | OpKind::Remove) = (&written.value, kind)
             && Some(value) != logged
         {
-            let what = format!("call {index} is told of {value}, the log says {logged:?}");
+            let what = format!("call {index} has the answer {value}, the log has {logged:?}");
             return Err(Violation::new(Promise::AcknowledgedIsKept, what));
         }
         if let OpKind::Lease = kind {
@@ -250,7 +253,7 @@ impl World {
     }
 }
 
-/// Puts into a mirror what nobody has committed.
+/// Puts an uncommitted value into a mirror.
 fn show_uncommitted(client: &mut Client, store: usize, write: &Write) {
     let Op::Set(value) = &write.op else { return };
     let mirror = &mut client.stores[store].mirror;

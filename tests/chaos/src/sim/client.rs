@@ -1,4 +1,4 @@
-//! A client: a session, its mirrors, and what its callers and subscribers see of them.
+//! A client: a session, its mirrors, its callers and its subscribers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,29 +14,29 @@ use crate::dice::Dice;
 
 pub(super) struct Client {
     pub(super) name: String,
-    /// Its name to the server: another one after each restart.
+    /// Its device id, a new one after each restart.
     pub(super) device_id: String,
     pub(super) session: Session,
     pub(super) stores: Vec<Seen>,
     pub(super) wire: Option<usize>,
-    /// The attempt to connect that is under way.
+    /// The running attempt to connect.
     pub(super) dialling: Option<u64>,
     pub(super) attempts: u64,
-    /// When it is going to be woken, on the clock of the world.
+    /// Its wake time, on the clock of the world.
     pub(super) wakes_at: Option<Duration>,
-    /// How far its clock is ahead.
+    /// The offset of its clock.
     pub(super) ahead: Duration,
     /// Its calls, by the number of the command.
     pub(super) commands: Vec<usize>,
-    /// How often it was started.
+    /// Number of its starts.
     pub(super) starts: u64,
-    /// What the server is not going to answer it.
+    /// Answers that the server will not send.
     pub(super) mute: Mute,
     /// The last write that was sent.
     pub(super) last_write: Option<String>,
 }
 
-/// How many of the next answers a client does not get.
+/// Numbers of the next answers that a client does not receive.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Mute {
     pub(super) joins: u64,
@@ -47,15 +47,15 @@ pub(super) struct Mute {
 /// A store as a client sees it.
 pub(super) struct Seen {
     pub(super) mirror: Mirror,
-    /// The mirror as a cache has kept it.
+    /// The mirror as saved by a cache.
     pub(super) cached: Mirror,
-    /// The era of the store that each of them is of.
+    /// The eras of the store of the mirror and of the cache.
     pub(super) era: usize,
     pub(super) cached_era: usize,
     pub(super) is_live: bool,
-    /// What callers were told of.
+    /// The last op that callers had an answer for.
     pub(super) told: u64,
-    /// The last op that was handed on.
+    /// The last op that subscribers received.
     pub(super) heard: u64,
     hub: Arc<Hub>,
     pub(super) followers: Vec<Follower>,
@@ -83,7 +83,7 @@ impl Client {
         })
     }
 
-    /// Starts again as a new process, with what its cache has kept.
+    /// Restarts as a new process, with the mirrors of its cache.
     pub(super) fn restart(&mut self, index: usize, stores: &[Kept], dice: &mut Dice) -> Result<(), String> {
         self.starts += 1;
         self.device_id = format!("d{index}.{}", self.starts);
@@ -99,26 +99,26 @@ impl Client {
         Ok(())
     }
 
-    /// Keeps the mirrors in the cache.
+    /// Saves the mirrors in the cache.
     pub(super) fn save(&mut self) {
         for seen in &mut self.stores {
             (seen.cached, seen.cached_era) = (seen.mirror.clone(), seen.era);
         }
     }
 
-    /// Where its mirrors are.
+    /// The ops of its mirrors.
     pub(super) fn cursors(&self) -> Vec<u64> {
         self.stores.iter().map(|seen| seen.mirror.seq()).collect()
     }
 
-    /// Its own time.
+    /// The time of its own clock.
     pub(super) fn time(&self, now: Duration) -> Duration {
         now + self.ahead
     }
 }
 
 impl Seen {
-    /// What a client begins with.
+    /// The state of a client at its first start.
     fn starting_at(cached: Mirror, era: usize, dice: &mut Dice) -> Result<Seen, String> {
         let (mirror, at) = (cached.clone(), cached.seq());
         let hub = Hub::new(at);
@@ -126,7 +126,7 @@ impl Seen {
         Ok(Seen { mirror, cached, era, cached_era: era, is_live: false, told: at, heard: at, hub, followers })
     }
 
-    /// The store was restored from a backup that knows the ops up to one. What is no later is as of the new era, too.
+    /// Applies a restore of the store from a backup up to an op. A state up to this op is of the new era, too.
     pub(super) fn restored(&mut self, through: u64, era: usize) {
         let follows = |its: &mut usize, seq: u64| {
             if *its + 1 == era && seq <= through {
@@ -140,25 +140,25 @@ impl Seen {
         }
     }
 
-    /// Tells subscribers of ops that the mirror has.
+    /// Sends ops of the mirror to subscribers.
     pub(super) fn publish(&mut self, ops: &[CommittedOp], dice: &mut Dice) -> Result<u64, String> {
         self.hub.publish(ops, None);
         self.listen(dice)
     }
 
-    /// Tells subscribers that the mirror was replaced.
+    /// Sends a resync to subscribers after the mirror was replaced.
     pub(super) fn resync(&mut self, dice: &mut Dice) -> Result<u64, String> {
         self.hub.resync(self.mirror.seq());
         self.listen(dice)
     }
 
-    /// Lets those listen who want to; how often they had to read again.
+    /// Lets some subscribers read their queues, and returns the number of resyncs.
     fn listen(&mut self, dice: &mut Dice) -> Result<u64, String> {
         let Seen { followers, mirror, era, .. } = self;
         followers.iter_mut().filter(|follower| follower.wants(dice)).map(|follower| follower.listen(mirror, *era)).sum()
     }
 
-    /// Lets everybody hear what is left, and checks what they have made of it.
+    /// Lets all subscribers read their queues, and checks their copies.
     pub(super) fn check_followers(&mut self) -> Result<(), String> {
         for follower in &mut self.followers {
             follower.listen(&self.mirror, self.era)?;
@@ -167,7 +167,7 @@ impl Seen {
         Ok(())
     }
 
-    /// Takes an op; what is wrong with it.
+    /// Applies an op; the error is the broken promise.
     pub(super) fn apply(&mut self, op: &CommittedOp, original: Option<&CommittedOp>) -> Result<(), String> {
         if op.store_seq != self.heard + 1 {
             return Err(format!("op {} is handed on after op {}", op.store_seq, self.heard));

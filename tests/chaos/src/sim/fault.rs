@@ -1,4 +1,4 @@
-//! What goes wrong.
+//! The faults.
 
 use std::time::Duration;
 
@@ -10,42 +10,42 @@ use crate::violation::{Promise, Violation};
 /// The kinds of faults.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
-    /// Everything under way is lost.
+    /// All frames in transit are lost.
     Cut,
-    /// The server reads what is under way, and its answers are lost.
+    /// The server reads the frames in transit, and its answers are lost.
     CutAfter,
-    /// The client lets go, and what is under way arrives later, beside the next connection.
+    /// The client closes, and the frames in transit arrive later, during the next connection.
     Linger,
-    /// Nothing moves for a while.
+    /// All frames are delayed.
     Stall,
-    /// Everything vanishes from now on, one way or both, and nobody is told.
+    /// All later frames are lost without an error, in one direction or both.
     Hole,
     /// The server's channels crash.
     Crash,
-    /// The server's channels read nothing more, on a socket that lives.
+    /// The server's channels stop reading, on an open socket.
     Hang,
-    /// The next join is not answered, or its catch-up never comes; or the next replies to `status` are lost.
+    /// The next join has no answer or no catch-up, or the next replies to `status` are lost.
     Mute,
-    /// The server stops, and comes back.
+    /// The server stops and restarts.
     Restart,
-    /// The server stops, and comes back with a store as it was some ops ago. Others may write before anybody is back.
+    /// The server restarts with a store as of some ops ago. Others may write before a client reconnects.
     Restore,
     Compact,
     /// Others write over HTTP.
     Beside,
-    /// A client sleeps: its clock leaps.
+    /// A client is suspended: its clock jumps.
     Leap,
-    /// Somebody sets the server's clock.
+    /// The server's wall clock is set.
     Wall,
-    /// A client's process dies, and starts again with its cache.
+    /// A client's process is killed, and restarts with its cache.
     Die,
-    /// A client is stopped in order, and starts again with its cache.
+    /// A client shuts down, and restarts with its cache.
     Stop,
-    /// The cache of a client keeps what its mirrors have.
+    /// The cache of a client saves its mirrors.
     Save,
 }
 
-/// What goes wrong where no outcome may be unknown.
+/// The faults of a plan without unknown outcomes.
 const CALM: [(u64, Fault); 3] = [(6, Fault::Beside), (1, Fault::Compact), (1, Fault::Save)];
 
 const FAULTS: [(u64, Fault); 17] = [
@@ -217,7 +217,7 @@ impl World {
         }
     }
 
-    /// Cuts all connections, and takes no new ones for a while.
+    /// Cuts all connections, and refuses new ones for a time.
     fn stop_server(&mut self) {
         for wire in 0..self.wires.len() {
             self.cut(wire);
@@ -226,7 +226,7 @@ impl World {
         self.server.down_until = Some(self.now + down_for);
     }
 
-    /// Cuts a connection. Whoever is at its ends hears of it soon.
+    /// Cuts a connection. Both ends detect it soon.
     fn cut(&mut self, wire: usize) {
         self.wires[wire].line = None;
         self.wires[wire].down.drain();
@@ -234,7 +234,7 @@ impl World {
         self.schedule(after, Event::Lost(wire));
     }
 
-    /// Nobody will hear what this client has been asked.
+    /// Drops the open calls of this client.
     fn abandon(&mut self, client: usize) {
         for call in self.clients[client].commands.clone() {
             if self.calls[call].outcome.is_none() {

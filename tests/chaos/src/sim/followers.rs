@@ -1,4 +1,4 @@
-//! Subscribers: those who listen at once, and those who are slow.
+//! Subscribers: immediate and slow ones.
 
 use std::sync::Arc;
 
@@ -12,20 +12,20 @@ use crate::ledger;
 
 const PATTERNS: [&str; 5] = ["**", "a/**", "*/x", "b/**", "c/*"];
 
-/// One who keeps a copy of what matches a pattern, by what its subscription tells it.
+/// A subscriber that keeps a copy of the leaves that match a pattern.
 pub(super) struct Follower {
     pattern: Pattern,
     ops: Ops,
     copy: Mirror,
-    /// How often in a hundred times it listens. Who always listens misses nothing.
+    /// Percentage of the times at which it reads its queue. At 100 it never needs a resync.
     listens: u64,
-    /// The last op it was told of.
+    /// The last op that it received.
     last: u64,
-    /// The era of the store that its copy is of.
+    /// The era of the store of its copy.
     era: usize,
 }
 
-/// The subscribers of a store: one who hears everything at once, and two who are slow and have little room.
+/// The subscribers of a store: an immediate one, and two slow ones with short queues.
 pub(super) fn followers(hub: &Arc<Hub>, mirror: &Mirror, era: usize, dice: &mut Dice) -> Result<Vec<Follower>, String> {
     let follower = |pattern: &str, room, listens| -> Result<Follower, String> {
         let pattern = Pattern::parse(pattern).map_err(|error| error.to_string())?;
@@ -42,21 +42,20 @@ pub(super) fn followers(hub: &Arc<Hub>, mirror: &Mirror, era: usize, dice: &mut 
 }
 
 impl Follower {
-    /// Whether it listens this time.
+    /// True if it reads its queue this time.
     pub(super) fn wants(&self, dice: &mut Dice) -> bool {
         dice.percent(self.listens)
     }
 
-    /// The store was restored from a backup, and all that its client's mirror has is still there.
+    /// Applies a restore of the store that keeps all ops of the client's mirror.
     pub(super) fn restored(&mut self, era: usize) {
         if self.era + 1 == era {
             self.era = era;
         }
     }
 
-    /// Takes what waits for it; how often it had to read again. An error is what is wrong with what it was told.
-    ///
-    /// Before it is told of an op of a restored store, it has to be told to read again, unless it had no op that was lost.
+    /// Reads its queue, and returns the number of resyncs. The error is a wrong event.
+    /// Before an op of a restored store it has to receive a resync, unless it had none of the lost ops.
     pub(super) fn listen(&mut self, mirror: &Mirror, era: usize) -> Result<u64, String> {
         let mut resyncs = 0;
         while let Some(Some(delivery)) = self.ops.next().now_or_never() {
@@ -65,14 +64,14 @@ impl Follower {
                     let (seq, is_prompt) = (op.store_seq, self.listens == 100);
                     let is_next = if is_prompt { seq == self.copy.seq() + 1 } else { seq > self.last };
                     if self.era != era {
-                        return Err(format!("a subscriber is told of op {seq} of a restored store as if it went on"));
+                        return Err(format!("a subscriber receives op {seq} of a restored store without a resync"));
                     }
                     if !is_next {
                         let (last, at) = (self.last, self.copy.seq());
-                        return Err(format!("a subscriber at op {at} is told of op {seq} after op {last}"));
+                        return Err(format!("a subscriber at op {at} receives op {seq} after op {last}"));
                     }
                     self.last = seq;
-                    // What it has read already may still be told.
+                    // Ops that a resync has read already may still arrive.
                     if seq > self.copy.seq() {
                         self.copy.apply(&op);
                     }
@@ -81,7 +80,7 @@ impl Follower {
                     resyncs += 1;
                     self.copy = mirror.clone();
                     if std::mem::replace(&mut self.era, era) != era {
-                        // The numbers mean other ops now.
+                        // The numbers are those of other ops now.
                         self.last = 0;
                     }
                 }
@@ -90,7 +89,7 @@ impl Follower {
         Ok(resyncs)
     }
 
-    /// Checks its copy, when it has heard everything.
+    /// Checks its copy after all events.
     pub(super) fn check(&self, mirror: &Mirror) -> Result<(), String> {
         let (copy, original) = (ledger::shown(&self.copy, &self.pattern)?, ledger::shown(mirror, &self.pattern)?);
         let same = ledger::same(&copy, &original, self.copy.inexact_through());

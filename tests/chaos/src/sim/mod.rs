@@ -1,4 +1,4 @@
-//! The simulation: clients, a server, a scheduler and a virtual clock, in one thread. A seed decides everything.
+//! The simulation: clients, a server, a scheduler and a virtual clock, in one thread. A seed determines the whole run.
 
 mod call;
 mod callers;
@@ -26,37 +26,37 @@ pub use mutation::Mutation;
 use crate::violation::{Promise, Violation};
 use world::World;
 
-/// How a run went.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The seed it came from.
+    /// The seed of the run.
     pub seed: u64,
-    /// The promise that was broken, if one was.
+    /// The broken promise, if any.
     pub violation: Option<Violation>,
-    /// How often what happened.
+    /// Counts of events.
     pub counts: Counts,
-    /// What happened, if that was to be kept.
+    /// The trace, if it was recorded.
     pub trace: Vec<String>,
 }
 
-/// How often things happened, by their names.
+/// Counts of events, by their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts(pub BTreeMap<&'static str, u64>);
 
 impl Counts {
-    /// It happened once more.
+    /// Counts an event.
     pub(crate) fn add(&mut self, what: &'static str) {
         *self.0.entry(what).or_default() += 1;
     }
 
-    /// Adds those of another run.
+    /// Adds the counts of another run.
     pub fn merge(&mut self, other: &Counts) {
         for (what, count) in &other.0 {
             *self.0.entry(what).or_default() += count;
         }
     }
 
-    /// How often something happened.
+    /// The count of an event.
     pub fn of(&self, what: &str) -> u64 {
         self.0.get(what).copied().unwrap_or_default()
     }
@@ -71,7 +71,7 @@ impl fmt::Display for Counts {
     }
 }
 
-/// What happened, as lines of text, if anybody wants to know.
+/// The trace of a run as lines of text, if it is recorded.
 #[derive(Clone, Default)]
 pub(crate) struct Trace(Option<Rc<RefCell<Vec<String>>>>);
 
@@ -88,7 +88,7 @@ pub fn run(seed: u64) -> Report {
     run_with(seed, None, false)
 }
 
-/// Runs a seed, with something wrong on purpose if a mutation is given, and keeps what happened if that is wanted.
+/// Runs a seed, with a mutation if one is given, and records a trace on request.
 pub fn run_with(seed: u64, mutation: Option<Mutation>, traced: bool) -> Report {
     let trace = Trace(traced.then(Rc::default));
     let mut counts = Counts::default();

@@ -1,29 +1,29 @@
-//! Faults of the library and of the server, made on purpose: the checks have to find them.
+//! Deliberate faults of the library and of the server, which the checks have to find.
 
-/// Something that is wrong.
+/// A deliberate fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
-    /// The server acknowledges a write and forgets it.
+    /// The server acknowledges a write and does not apply it.
     ServerForgetsWrite,
-    /// The server does a write twice.
+    /// The server applies a write twice.
     ServerWritesTwice,
-    /// The server does a write that it refuses.
+    /// The server applies a write that it refuses.
     ServerRefusesWhatItWrote,
-    /// The server does not look at fences.
+    /// The server ignores fences.
     ServerIgnoresFences,
     /// The client sends a write again when it has connected again.
     ClientSendsAgain,
-    /// A write of unknown outcome is written again over HTTP, as one that was not sent is.
+    /// A write of unknown outcome is sent again over HTTP, like one that was not sent.
     FailoverSendsAgain,
     /// The client loses an op.
     ClientLosesOp,
-    /// The client hands an op on twice.
+    /// The client passes an op to subscribers twice.
     ClientDeliversTwice,
     /// The client swaps two ops.
     ClientSwapsOps,
     /// The client loses a leaf of a snapshot.
     ClientLosesLeaf,
-    /// The client says that a write has failed that was done.
+    /// The client reports an applied write as failed.
     ClientDeniesWrite,
     /// The client does not answer.
     ClientForgetsCaller,
@@ -31,18 +31,18 @@ pub enum Mutation {
     ClientAnswersTwice,
     /// The client answers before the mirror has the op.
     ClientAnswersEarly,
-    /// The client shows what it was asked to write before it is committed.
+    /// The mirror has a write before it is committed.
     ClientShowsUncommitted,
-    /// Subscribers are not told of an op.
+    /// Subscribers do not receive an op.
     HubLosesOp,
-    /// Subscribers are not told that the mirror was replaced.
+    /// Subscribers receive no resync after the mirror was replaced.
     HubForgetsReplace,
-    /// What is written over HTTP has no id of its own, so that nobody can tell a restored store from the one before.
+    /// HTTP writes have no id of their own, so that a restored store looks like the one before.
     OpsShareTheirIds,
 }
 
 impl Mutation {
-    /// All of them.
+    /// All mutations.
     pub const ALL: [Mutation; 18] = [
         Mutation::ServerForgetsWrite,
         Mutation::ServerWritesTwice,

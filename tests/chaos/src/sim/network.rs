@@ -1,4 +1,4 @@
-//! The network: frames under way, connections that open and end.
+//! The network: frames in transit, connections that open and end.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::wire::Wire;
 use super::world::{Checked, Event, World};
 
 impl World {
-    /// How long a frame is under way.
+    /// The latency of a frame.
     pub(super) fn latency(&mut self) -> Duration {
         match self.dice.below(40) {
             0 => self.dice.time(0, 400),
@@ -59,7 +59,7 @@ impl World {
         Ok(())
     }
 
-    /// The client lets go of its connection, which the server hears of later: what is under way may still arrive there.
+    /// Closes the client's end of its connection. The server detects that later: frames in transit may still arrive.
     pub(super) fn let_go(&mut self, client: usize) {
         if let Some(wire) = self.clients[client].wire.take() {
             self.wires[wire].is_held = false;

@@ -1,4 +1,4 @@
-//! Doing what sessions want done, as the task does that owns a socket.
+//! The outputs of sessions, handled like in the task that owns a socket.
 
 use dust_orm::DustErr;
 use dust_orm::realtime::session::Output;
@@ -34,7 +34,7 @@ impl World {
         }
     }
 
-    /// Does what a session wants done, as the task does that owns a socket.
+    /// Handles the outputs of a session, like the task that owns a socket.
     pub(super) fn drain(&mut self, client: usize) -> Checked {
         let mut outputs = Vec::new();
         while let Some(output) = self.clients[client].session.next_output() {
@@ -46,7 +46,7 @@ impl World {
         for output in outputs {
             self.output(client, output)?;
         }
-        // When it has to be woken next.
+        // Schedules its next wake.
         let this = &mut self.clients[client];
         let wakes_at = this.session.next_wake().map(|at| at.saturating_sub(this.ahead).max(self.now));
         if wakes_at != this.wakes_at {
@@ -111,7 +111,7 @@ impl World {
                 self.tell(|| format!("client {client} replaces its mirror of s{} by that of op {seq}", store.0));
                 let era = self.server.stores[store.0].era();
                 let seen = &mut self.clients[client].stores[store.0];
-                // Only of a store that was restored, and has lost an op that the mirror has, may it go back.
+                // It may go back only for a restored store without an op of the mirror.
                 // A snapshot of just the last op cannot be compared with it.
                 let goes_back = seq < seen.heard || (seq == seen.heard) != is_rewound;
                 if goes_back && seen.era == era {
@@ -119,7 +119,7 @@ impl World {
                     return Err(self.violation(Promise::OnceAndInOrder, client, store.0, what));
                 }
                 if seen.era != era {
-                    // What callers were told of the ops that are lost does not count any more.
+                    // Answers with lost ops do not count any more.
                     seen.told = 0;
                     self.counts.add(if is_rewound { "restore noticed" } else { "restore passed over by a snapshot" });
                 }
@@ -163,7 +163,7 @@ impl World {
         Ok(())
     }
 
-    /// What subscribers have heard just now.
+    /// The events that subscribers have just received.
     fn heard(&mut self, client: usize, store: usize, heard: Result<u64, String>) -> Checked {
         let resyncs = heard.map_err(|what| self.violation(Promise::OnceAndInOrder, client, store, what))?;
         (0..resyncs).for_each(|_| self.counts.add("subscriber reads again"));

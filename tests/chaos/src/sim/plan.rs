@@ -1,4 +1,4 @@
-//! What a seed decides beforehand: who takes part, and how much goes wrong.
+//! The plan of a seed: the participants, and the rates of faults.
 
 use crate::dice::Dice;
 
@@ -11,24 +11,24 @@ pub(super) struct Plan {
     pub(super) callers: usize,
     /// Calls of each caller.
     pub(super) calls: u64,
-    /// Whether nothing goes wrong but that others write over HTTP and events get lost: then no outcome may be unknown.
+    /// True if the only faults are HTTP writes of others and lost events: then no outcome may be unknown.
     pub(super) is_calm: bool,
     pub(super) faults: u64,
-    /// The most between one fault and the next, in milliseconds.
+    /// Maximum time between two faults, in milliseconds.
     pub(super) fault_gap_ms: u64,
-    /// The most between an answer and the next call, in milliseconds.
+    /// Maximum time between an answer and the next call, in milliseconds.
     pub(super) think_ms: u64,
-    /// The most that a frame is usually under way, in milliseconds.
+    /// Usual maximum latency of a frame, in milliseconds.
     pub(super) latency_ms: u64,
-    /// How many writes in a hundred are answered strangely: no reply, no event, two events, the reply first.
+    /// Percentage of writes with an unusual answer: no reply, no event, two events, the reply first.
     pub(super) twists: u64,
-    /// How many messages in a hundred their channel reads later than the socket.
+    /// Percentage of messages that the channel reads later than the socket.
     pub(super) unread: u64,
-    /// How many calls in a hundred are cancelled.
+    /// Percentage of cancelled calls.
     pub(super) cancelled: u64,
-    /// Ops that are there before anybody comes.
+    /// Number of ops before the first client starts.
     pub(super) before: u64,
-    /// Writes a minute, where they are limited.
+    /// Rate limit in writes per minute, if there is one.
     pub(super) rate_limit: Option<u32>,
 }
 

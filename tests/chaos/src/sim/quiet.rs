@@ -1,4 +1,4 @@
-//! What has to be true when all is quiet.
+//! The conditions after all activity has ended.
 
 use dust_protocol::Pattern;
 
@@ -8,7 +8,7 @@ use crate::ledger;
 use crate::violation::{Promise, Violation};
 
 impl World {
-    /// What has to be true when all is quiet.
+    /// Checks the conditions after all activity has ended.
     pub(super) fn check(&mut self) -> Checked {
         let everything = Pattern::parse("**").map_err(|error| broken(error.to_string()))?;
         for (client, this) in self.clients.iter().enumerate() {
@@ -54,7 +54,7 @@ impl World {
         Ok(())
     }
 
-    /// The op that a call was, if it is not in the log any more although no backup was older than it.
+    /// The op of a call that is missing in the log although no backup was older than it.
     fn is_missing(&self, index: usize) -> Option<u64> {
         let Call { store, found, found_era, .. } = self.calls[index];
         let kept = &self.server.stores[store];

@@ -1,4 +1,4 @@
-//! The server: an emulator without a network, and what its stores have committed.
+//! The server: an emulator without a network, and the logs of its stores.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub(super) struct Server {
     clock: Arc<ManualClock>,
     told_ms: u64,
     pub(super) stores: Vec<Kept>,
-    /// Until when it is down.
+    /// The end of its downtime.
     pub(super) down_until: Option<Duration>,
 }
 
@@ -23,25 +23,25 @@ pub(super) struct Kept {
     pub(super) name: String,
     pub(super) handle: Store,
     pub(super) ledger: Ledger,
-    /// What it had committed each time before it was restored from a backup.
+    /// The ledgers before each restore from a backup.
     pub(super) lost: Vec<Ledger>,
     /// The last op of each of the backups.
     pub(super) restored_to: Vec<u64>,
 }
 
 impl Kept {
-    /// How often it was restored. What is the same op in two eras is in the log of both, under the same number.
+    /// Number of restores. An op of two eras is in the ledger of both, with the same number.
     pub(super) fn era(&self) -> usize {
         self.lost.len()
     }
 
-    /// What it had committed in an era.
+    /// The ledger of an era.
     pub(super) fn ledger_of(&self, era: usize) -> &Ledger {
         self.lost.get(era).unwrap_or(&self.ledger)
     }
 }
 
-/// Who writes over HTTP.
+/// The origin of HTTP writes.
 pub(super) fn http_origin(id: &str) -> Origin {
     Origin::new("http:token", id)
 }
@@ -66,7 +66,7 @@ impl Server {
         Ok(Server { unplugged, clock, told_ms: 0, stores, down_until: None })
     }
 
-    /// Lets its clock go on.
+    /// Advances its clock.
     pub(super) fn tick(&mut self, now: Duration) {
         let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         let passed = now_ms.saturating_sub(self.told_ms);
@@ -74,7 +74,7 @@ impl Server {
         self.told_ms = now_ms;
     }
 
-    /// Somebody sets its wall clock.
+    /// Sets its wall clock.
     pub(super) fn set_wall(&mut self, by_ms: i64) {
         use dust_store::Clock;
         self.clock.set_wall(self.clock.wall_ms() + by_ms);

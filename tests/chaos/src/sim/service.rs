@@ -1,4 +1,4 @@
-//! What the server does, and what it has committed.
+//! The operations of the server, and its committed ops.
 
 use dust_emulator::ReplyFault;
 use dust_orm::realtime::session::StoreId;
@@ -23,7 +23,7 @@ impl World {
         }
     }
 
-    /// The server does what a frame asks for.
+    /// Handles a frame on the server.
     pub(super) fn serve(&mut self, wire: usize, frame: &str) -> Checked {
         if self.wires[wire].line.is_none() {
             return Ok(());
@@ -90,8 +90,7 @@ impl World {
         Ok(())
     }
 
-    /// The server is sent the write of a call over HTTP: not if it was sent on a socket, and its caller does not know that it was
-    /// not done.
+    /// Checks that the write of a call may be sent over HTTP: not if it was sent on a socket with an unknown outcome.
     fn sent_again(&mut self, index: usize) -> Checked {
         let Call { client, start, number, ref outcome, .. } = self.calls[index];
         if matches!(outcome, Some(Outcome::Failed(_))) || !self.writes_sent.contains(&(client, start, number)) {
@@ -101,7 +100,7 @@ impl World {
         Err(Violation::new(Promise::SentOnce, what))
     }
 
-    /// The server is sent a write on a socket: once.
+    /// Checks that a write is sent on a socket only once.
     fn sent_on_socket(&mut self, wire: usize, frame: &str) -> Checked {
         let (Some(number), Wire { client, start, .. }) = (op_number(frame), &self.wires[wire]) else { return Ok(()) };
         if self.writes_arrived.insert((*client, *start, number)) {
@@ -111,7 +110,7 @@ impl World {
         Err(Violation::new(Promise::SentOnce, what))
     }
 
-    /// Takes away what a client is not to be answered.
+    /// Removes the answers that a client should not receive.
     fn mute(&mut self, wire: usize, frame: &str, twist: &mut ReplyFault) {
         let mute = &mut self.clients[self.wires[wire].client].mute;
         let (is_join, is_status) = (frame.contains(r#","phx_join",{"#), frame.contains(r#","status",{"#));
@@ -126,7 +125,8 @@ impl World {
         self.counts.add(what);
     }
 
-    /// A join overtakes what the channels have not read: it ends the one that it joins again with the rest of that.
+    /// A join is read before the waiting messages of the channels: it ends the channel of its topic, with its unread
+    /// messages.
     fn overtake(&mut self, wire: usize) {
         let Some(line) = self.wires[wire].line.as_mut() else { return };
         for _ in 0..self.dice.within(0, line.unread() as u64) {
@@ -177,7 +177,7 @@ impl World {
         Ok(())
     }
 
-    /// Looks at what the server has done: what it has committed, and what it sends.
+    /// Collects the ops that the server has committed, and the frames that it sends.
     pub(super) fn look(&mut self) -> Checked {
         for store in 0..self.server.stores.len() {
             let kept = &mut self.server.stores[store];
@@ -198,7 +198,7 @@ impl World {
         Ok(())
     }
 
-    /// The server has committed an op: somebody has to have asked for it, once.
+    /// Checks a committed op: it has to have exactly one call.
     pub(super) fn committed(&mut self, store: usize, seq: u64) -> Checked {
         let Some(op) = self.server.stores[store].ledger.op(seq).cloned() else { return Ok(()) };
         self.tell(|| {
@@ -218,12 +218,12 @@ impl World {
             let CommittedOp { device_id, client_op_id, .. } = &op;
             Err(Violation::new(promise, format!("op {seq} of s{store} by {device_id} {client_op_id} {what}")))
         };
-        let Some(index) = self.author(&op) else { return wrong(Promise::FailedIsAbsent, "was asked for by nobody") };
+        let Some(index) = self.author(&op) else { return wrong(Promise::FailedIsAbsent, "has no call") };
         let era = self.server.stores[store].era();
         let call = &mut self.calls[index];
         let asked = call.target.as_ref().filter(|(path, kind, _)| *path == op.path && *kind == op.op);
         let Some((_, _, fence)) = asked.filter(|_| call.store == store) else {
-            return wrong(Promise::FailedIsAbsent, &format!("is not what call {index} asked for"));
+            return wrong(Promise::FailedIsAbsent, &format!("is not the write of call {index}"));
         };
         if let Some(before) = call.found.replace(seq) {
             return wrong(Promise::WrittenOnce, &format!("was op {before} already"));
@@ -247,7 +247,7 @@ impl World {
         Ok(())
     }
 
-    /// The call that an op comes from: a session numbers its ops by its commands, from 1 on.
+    /// The call of an op: a session numbers its ops by its commands, from 1 on.
     pub(super) fn author(&self, op: &CommittedOp) -> Option<usize> {
         let (_, number) = op.client_op_id.rsplit_once('-')?;
         let number: u64 = number.parse().ok()?;
@@ -256,7 +256,7 @@ impl World {
         self.calls.iter().position(|call| (call.client, call.start, call.number) == (client, start, number))
     }
 
-    /// Somebody writes over HTTP, which nobody is told of.
+    /// Writes over HTTP as another program, without an event for the clients.
     pub(super) fn write_beside(&mut self) -> Checked {
         let store = self.dice.index(self.server.stores.len());
         let write = call::plain_write(&mut self.dice, self.calls.len()).map_err(broken)?;
@@ -264,12 +264,12 @@ impl World {
         Ok(())
     }
 
-    /// Writes over HTTP: one write, or a batch; the number of the last op.
+    /// Writes over HTTP, one write or a batch, and returns the number of the last op.
     pub(super) fn write_http(&mut self, store: usize, writes: Vec<Write>) -> Result<Option<u64>, Violation> {
         self.write_http_for(None, store, writes)
     }
 
-    /// The same, instead of a call of a client.
+    /// Writes over HTTP for a call of a client.
     pub(super) fn write_http_for(
         &mut self,
         call: Option<usize>,
@@ -280,7 +280,7 @@ impl World {
         if let Some(call) = call {
             self.sent_again(call)?;
         }
-        // Each request has an id of its own, unless nobody is to be able to tell one op from another.
+        // Each request has an id of its own, except under the mutation of equal ids.
         let anonymous = self.mutation == Some(Mutation::OpsShareTheirIds);
         let request =
             if anonymous { "request".to_owned() } else { format!("request-{}", self.counts.of("HTTP write")) };
@@ -295,10 +295,9 @@ impl World {
         Ok(seq)
     }
 
-    /// The server stops, and comes back restored from a backup: with all that some op and those before it have made, and
-    /// without the ops after it, which nobody is owed any more.
-    ///
-    /// What the client cannot tell is left out: it says up to which op, and so does a cache that does not know its last one.
+    /// Restarts the server from a backup: with all ops up to some op, and without later ones, whose loss breaks no
+    /// promise. Restores that a client cannot detect are left out: those within ops whose ids the client or its cache
+    /// does not have.
     pub(super) fn restore(&mut self) -> Checked {
         let store = self.dice.index(self.server.stores.len());
         let blind = self.clients.iter().map(|client| {
@@ -340,7 +339,7 @@ impl World {
     }
 }
 
-/// The number of the command whose write a frame is.
+/// The number of the command of a frame's write.
 pub(super) fn op_number(frame: &str) -> Option<u64> {
     let id = frame.split(r#""client_op_id":""#).nth(1)?.split('"').next()?;
     id.rsplit_once('-')?.1.parse().ok()

@@ -1,4 +1,4 @@
-//! One connection, which loses, delays and stalls, but does not reorder.
+//! One connection, which loses, delays and stalls frames, but does not reorder them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use dust_emulator::LoopbackSocket;
 #[derive(Debug)]
 pub(super) struct Wire {
     pub(super) client: usize,
-    /// Which start of the client opened it.
+    /// The number of the client's start that opened it.
     pub(super) start: u64,
     /// The server's end, while it has one.
     pub(super) line: Option<LoopbackSocket>,
-    /// Whether the client holds its end.
+    /// True while the client holds its end.
     pub(super) is_held: bool,
     pub(super) up: Way,
     pub(super) down: Way,
-    /// Whether a step of a catch-up is due already.
+    /// True if a step of a catch-up is scheduled.
     pub(super) steps: bool,
-    /// Whether a channel is going to read already.
+    /// True if a read of a channel is scheduled.
     pub(super) reads: bool,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Way {
     frames: VecDeque<(Duration, String)>,
     last: Duration,
     stalled_until: Duration,
-    /// Whether everything vanishes.
+    /// True if all frames are lost.
     pub(super) is_hole: bool,
 }
 
@@ -49,14 +49,14 @@ impl Wire {
 }
 
 impl Wire {
-    /// Whether the server has something to do that it was sent.
+    /// True if the server has unhandled frames.
     pub(super) fn is_sent(&self) -> bool {
         self.line.as_ref().is_some_and(|line| !self.up.is_empty() || line.unread() > 0)
     }
 }
 
 impl Way {
-    /// Takes a frame; when it arrives, which is not before those it has taken.
+    /// Accepts a frame and returns its time of arrival, not before that of earlier frames.
     pub(super) fn push(&mut self, at: Duration, frame: String) -> Option<Duration> {
         if self.is_hole {
             return None;
@@ -66,7 +66,7 @@ impl Way {
         Some(self.last)
     }
 
-    /// The frame that arrives now; or when it will, if that was put off.
+    /// Returns the frame that arrives now, or its later time of arrival after a stall.
     pub(super) fn pop(&mut self, now: Duration) -> Result<Option<String>, Duration> {
         match self.frames.front() {
             Some(_) if now < self.stalled_until => Err(self.stalled_until),
@@ -79,12 +79,12 @@ impl Way {
         self.frames.is_empty()
     }
 
-    /// Everything stops for a while.
+    /// Delays all frames for a time.
     pub(super) fn stall(&mut self, until: Duration) {
         self.stalled_until = self.stalled_until.max(until);
     }
 
-    /// Everything arrives at once.
+    /// Lets all frames arrive at once.
     pub(super) fn drain(&mut self) -> Vec<String> {
         self.frames.drain(..).map(|(_, frame)| frame).collect()
     }

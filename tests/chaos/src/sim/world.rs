@@ -1,4 +1,4 @@
-//! The world: what happens when, and what is checked as it happens.
+//! The world: the schedule of events, and the checks during them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,42 +13,43 @@ use super::{Counts, Trace};
 use crate::dice::Dice;
 use crate::violation::{Promise, Violation};
 
-/// How long it may take to come to rest once the faults are over.
+/// Time limit to become idle after the faults have ended.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// How much may happen in the same moment: a client that is to be woken at once, again and again, spins.
+/// Maximum number of events at the same time: a client that requests an immediate wake again and again is in a busy
+/// loop.
 const MOST_AT_ONCE: u32 = 10_000;
 
-/// What is going to happen.
+/// A scheduled event.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Event {
     /// A frame arrives at the server.
     Up(usize),
     /// A frame arrives at the client.
     Down(usize),
-    /// A catch-up goes on.
+    /// A catch-up continues.
     CatchUp(usize),
-    /// A channel reads what is left to it.
+    /// A channel reads its waiting messages.
     Read(usize),
-    /// A client's time has come.
+    /// The wake time of a client.
     Wake(usize),
     /// An attempt to connect ends.
     Dialled { client: usize, attempt: u64 },
-    /// The server hears that a connection is gone.
+    /// The server detects the end of a connection.
     Gone(usize),
-    /// The client hears that a connection is gone.
+    /// The client detects the end of a connection.
     Lost(usize),
-    /// A caller goes on.
+    /// A caller continues.
     Next(usize),
-    /// A caller goes away.
+    /// A caller gives up.
     Cancel { caller: usize, call: usize },
-    /// Something goes wrong.
+    /// A fault.
     Fault,
-    /// A client starts again.
+    /// A client restarts.
     Start(usize),
 }
 
-/// One who calls a client, one call after the other.
+/// A caller of a client, with one call after the other.
 #[derive(Debug, Default)]
 pub(super) struct Caller {
     pub(super) client: usize,
@@ -59,11 +60,11 @@ pub(super) struct Caller {
 
 pub(super) struct World {
     pub(super) now: Duration,
-    /// How many events were planned.
+    /// Number of scheduled events.
     turns: u64,
     pub(super) dice: Dice,
     pub(super) plan: Plan,
-    /// What is going to happen, by time and turn.
+    /// The scheduled events, by time and number.
     queue: BTreeMap<(Duration, u64), Event>,
     pub(super) server: Server,
     pub(super) clients: Vec<Client>,
@@ -72,7 +73,7 @@ pub(super) struct World {
     pub(super) calls: Vec<Call>,
     /// The writes that were sent on sockets: the client, its start, and the number of its command.
     pub(super) writes_sent: BTreeSet<(usize, u64, u64)>,
-    /// Those of them that the server got.
+    /// The writes of these that the server received.
     pub(super) writes_arrived: BTreeSet<(usize, u64, u64)>,
     pub(super) faults_left: u64,
     pub(super) mutation: Option<Mutation>,
@@ -82,7 +83,7 @@ pub(super) struct World {
 
 pub(super) type Checked = Result<(), Violation>;
 
-/// What cannot go wrong unless the simulation itself is wrong.
+/// Makes the violation for an error of the simulation itself.
 pub(super) fn broken(what: impl Into<String>) -> Violation {
     Violation::new(Promise::NoPanic, what)
 }
@@ -171,7 +172,7 @@ impl World {
         Err(Violation::new(Promise::ComesToRest, stand.collect::<Vec<_>>().join("\n")))
     }
 
-    /// Whether nothing is left to do.
+    /// True if no event is left.
     fn is_at_rest(&self) -> bool {
         let follows = |client: &Client| {
             let mut stores = client.stores.iter().zip(&self.server.stores);
@@ -180,7 +181,7 @@ impl World {
                     seen.is_live && seen.era == kept.era() && seen.mirror.seq() == kept.ledger.seq()
                 })
         };
-        // A frame under way may be a write.
+        // A frame in transit may be a write.
         self.clients.iter().all(follows) && !self.wires.iter().any(Wire::is_sent)
     }
 

@@ -1,4 +1,4 @@
-//! What is checked afterwards, against the log.
+//! The checks against the log after a run.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +9,7 @@ use super::load::{COUNTER, History, Outcome, Read, Written, lock};
 use crate::ledger;
 use crate::violation::{Promise, Violation};
 
-/// Checks everything that was told against the log.
+/// Checks all answers against the log.
 pub(super) fn check(history: &History, log: &[CommittedOp]) -> Vec<Violation> {
     let mut violations = std::mem::take(&mut *lock(&history.violations));
     for (at, op) in (1..).zip(log) {
@@ -106,7 +106,7 @@ fn writes(written: &[Written], log: &[CommittedOp], violations: &mut Vec<Violati
     }
 }
 
-/// What only counts is found by its number.
+/// Finds a counting write by its number.
 fn counts(written: &[Written], log: &[CommittedOp], violations: &mut Vec<Violation>) {
     let counted = |op: &&CommittedOp| op.op == OpKind::Increment && op.path.as_str() == COUNTER;
     let in_log = log.iter().filter(counted).count();
@@ -135,7 +135,7 @@ fn counts(written: &[Written], log: &[CommittedOp], violations: &mut Vec<Violati
     }
 }
 
-/// Every read has to be the state at some op it may see.
+/// Checks that every read is the state at some op that it may see.
 fn reads(mut reads: Vec<Read>, log: &[CommittedOp], violations: &mut Vec<Violation>) {
     reads.sort_by_key(|read| read.from);
     let mut coming = reads.into_iter().peekable();
@@ -150,7 +150,7 @@ fn reads(mut reads: Vec<Read>, log: &[CommittedOp], violations: &mut Vec<Violati
         }
         open.retain(|read| {
             let expected = ledger::shown(&state, &read.pattern);
-            // A snapshot may have been in between, which does not tell revisions.
+            // A snapshot, which has no revisions, may have been in between.
             if expected.is_ok_and(|expected| ledger::same(&read.shown, &expected, seq).is_ok()) {
                 return false;
             }
@@ -168,7 +168,7 @@ fn reads(mut reads: Vec<Read>, log: &[CommittedOp], violations: &mut Vec<Violati
     }
 }
 
-/// Between two times that a subscriber had to read again, no op may be missing, twice or out of order.
+/// Checks that between two resyncs of a subscriber no op is missing, repeated or out of order.
 fn in_order(heard: &[Option<u64>], violations: &mut Vec<Violation>) {
     let mut last = 0;
     for pair in heard.windows(2) {
@@ -179,8 +179,10 @@ fn in_order(heard: &[Option<u64>], violations: &mut Vec<Violation>) {
             _ => true,
         };
         if !fits {
-            violations
-                .push(Violation::new(Promise::OnceAndInOrder, format!("a subscriber heard {pair:?} after op {last}")));
+            violations.push(Violation::new(
+                Promise::OnceAndInOrder,
+                format!("a subscriber received {pair:?} after op {last}"),
+            ));
         }
     }
 }

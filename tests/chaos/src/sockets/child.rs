@@ -9,12 +9,12 @@ use tokio::process::{Child, Command};
 
 /// The argument that makes the program an emulator.
 pub const ARGUMENT: &str = "--emulate";
-/// The store it has, and the token.
+/// The store and the token of the emulator.
 pub(super) const STORE: &str = "acme/main";
 pub(super) const TOKEN: &str = "secret";
 const READY: &str = "listening on ";
 
-/// What the process does: it serves the stores of a directory until it is killed, or its parent is gone.
+/// Serves the stores of a directory until the process is killed, or its parent has ended.
 pub async fn serve(data: &Path) -> Result<(), String> {
     let emulator = Emulator::builder().data_dir(data).store(STORE).secret(TOKEN).start().await;
     let emulator = emulator.map_err(|error| error.to_string())?;
@@ -29,14 +29,14 @@ pub async fn serve(data: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// A process that serves.
+/// A process with an emulator.
 pub(super) struct Server {
     process: Child,
     pub(super) address: std::net::SocketAddr,
 }
 
 impl Server {
-    /// Starts one, and waits until it listens.
+    /// Starts a process, and waits until it listens.
     pub(super) async fn start(program: &Path, data: &Path) -> Result<Server, String> {
         let failed = |error: &dyn std::fmt::Display| format!("the emulator does not start: {error}");
         let mut process = Command::new(program)
@@ -55,7 +55,7 @@ impl Server {
         Ok(Server { process, address })
     }
 
-    /// Kills it, which it does not notice, and waits until it is gone.
+    /// Kills it without a shutdown, and waits until it has ended.
     pub(super) async fn kill(mut self) -> Result<(), String> {
         self.process.kill().await.map_err(|error| format!("the emulator cannot be killed: {error}"))
     }

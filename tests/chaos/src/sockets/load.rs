@@ -1,4 +1,4 @@
-//! What clients do meanwhile: write, read, listen.
+//! The load of the clients: writes, reads, subscriptions.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,13 +15,13 @@ use crate::dice::Dice;
 use crate::ledger::Shown;
 use crate::violation::{Promise, Violation};
 
-/// How long a call may take: longer than the client's own deadlines.
+/// Time limit for a call, longer than the client's own deadlines.
 pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 
 const PATHS: [&str; 7] = ["a", "a/x", "a/y", "A/x", "b", "b/x/y", "e"];
 pub(super) const COUNTER: &str = "n";
 
-/// What was told of a write.
+/// The answer to a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Done(u64),
@@ -29,45 +29,45 @@ pub(super) enum Outcome {
     Unknown,
 }
 
-/// A write that was answered.
+/// An answered write.
 #[derive(Clone, Debug)]
 pub(super) struct Written {
-    /// What its values hold, unless it only counts.
+    /// The marker in its values, unless it only counts.
     pub(super) marker: Option<String>,
-    /// How many ops it has.
+    /// Number of its ops.
     pub(super) ops: u64,
-    /// The last op that anybody had been told of when it began.
+    /// The last op that any caller had an answer for when it began.
     pub(super) floor: u64,
     pub(super) outcome: Outcome,
 }
 
-/// Something that was read.
+/// A read.
 #[derive(Clone, Debug)]
 pub(super) struct Read {
     pub(super) client: usize,
     pub(super) pattern: Pattern,
-    /// The ops that the reader may see the state at.
+    /// The range of ops whose state the reader may see.
     pub(super) from: u64,
     pub(super) to: u64,
     pub(super) shown: Vec<Shown>,
 }
 
-/// What happened.
+/// The events of a run.
 #[derive(Default)]
 pub(super) struct History {
     pub(super) written: Mutex<Vec<Written>>,
     pub(super) reads: Mutex<Vec<Read>>,
     pub(super) violations: Mutex<Vec<Violation>>,
-    /// Numbers of ops as subscribers heard them, and `None` where they had to read again.
+    /// Numbers of ops in the order of a subscriber, and `None` for a resync.
     pub(super) heard: Mutex<Vec<Vec<Option<u64>>>>,
-    /// The last op that anybody was told of.
+    /// The last op that any caller had an answer for.
     pub(super) told: AtomicU64,
-    /// How many callers gave up.
+    /// Number of callers that gave up.
     pub(super) cancelled: AtomicU64,
     pub(super) stops: AtomicBool,
 }
 
-/// Locks what is only pushed to.
+/// Locks a list, also after a panic: it is only appended to.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -82,7 +82,7 @@ impl History {
     }
 }
 
-/// One client, and what its own callers were told of.
+/// One client, and the last op that its own callers had an answer for.
 #[derive(Clone)]
 pub(super) struct Subject {
     pub(super) index: usize,
@@ -92,12 +92,12 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Where its mirror is.
+    /// The op of its mirror.
     pub(super) fn seq(&self) -> u64 {
         self.client.status().first().map_or(0, |status| status.seq)
     }
 
-    /// Whether it follows the store.
+    /// True if it follows the store.
     pub(super) fn is_live(&self) -> bool {
         self.client.status().iter().all(|status| status.state.is_live())
     }
@@ -136,10 +136,10 @@ pub(super) async fn write(subject: Subject, history: Arc<History>, name: String,
                 (Some(marker), 1, Call::Write(Write::new(path(&mut dice)?, Op::Set(value))))
             }
         };
-        // Some callers give up, at whatever point that is.
+        // Some callers give up, at any point.
         let gives_up = dice.percent(5).then(|| dice.time(0, 20));
         let result = answer(&subject, &history, ops, marker, call, gives_up).await;
-        // Who is told that there is no connection does not ask again at once.
+        // A caller without a connection pauses before its next call.
         if result.is_err() {
             tokio::time::sleep(Duration::from_millis(dice.below(20))).await;
         }
@@ -152,7 +152,7 @@ enum Call {
     Batch(Vec<BatchOp>),
 }
 
-/// Makes a call, and keeps what it is told.
+/// Makes a call, and records its answer.
 async fn answer(
     subject: &Subject,
     history: &History,
@@ -179,7 +179,8 @@ async fn answer(
         Ok(seq) => {
             // Over HTTP without a connection of the socket the mirror cannot have it.
             if subject.is_live() && subject.seq() < *seq && ops == 1 {
-                let what = format!("client {} was told of op {seq}, its mirror has {}", subject.index, subject.seq());
+                let what =
+                    format!("client {} has the answer op {seq}, its mirror has {}", subject.index, subject.seq());
                 history.violate(Promise::OrderOfCalls, what);
             }
             if ops == 1 {
@@ -222,7 +223,7 @@ fn list(pattern: &Pattern) -> dust_protocol::ListRequest {
     dust_protocol::ListRequest::pattern(pattern.clone())
 }
 
-/// Listens until the client is shut down.
+/// Subscribes until the client is shut down.
 pub(super) async fn listen(subject: Subject, history: Arc<History>) -> Result<(), String> {
     let pattern = Pattern::parse("**").map_err(|error| error.to_string())?;
     let hub = subject.transport.op_hub().await.map_err(|error| error.to_string())?;

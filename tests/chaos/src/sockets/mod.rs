@@ -1,7 +1,7 @@
-//! The same on real sockets: clients write, read and listen through proxies that cut, stall and truncate, to a server that
-//! is killed and started again on its file.
+//! The chaos run on real sockets: clients write, read and subscribe through proxies that cut, stall and truncate, with
+//! a server that is killed and started again on its file.
 //!
-//! Only the plan of the faults comes from a seed here; time is real.
+//! Only the plan of the faults depends on a seed; time is real.
 
 mod check;
 mod child;
@@ -34,18 +34,18 @@ const CLIENTS: usize = 3;
 /// Writers of each client.
 const WRITERS: usize = 2;
 
-/// How a run is made.
+/// The options of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What decides the faults and the writes.
+    /// The seed of the faults and the writes.
     pub seed: u64,
-    /// How long things go wrong.
+    /// Duration of the faults.
     pub time: Duration,
-    /// The program that is an emulator with [`ARGUMENT`] and a directory.
+    /// The program that runs an emulator, with [`ARGUMENT`] and a directory as its arguments.
     pub program: PathBuf,
 }
 
-/// How a run went.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub struct Outcomes {
     /// Ops in the log.
@@ -54,17 +54,17 @@ pub struct Outcomes {
     pub acknowledged: usize,
     /// Writes that failed.
     pub failed: usize,
-    /// Writes of which nobody knows.
+    /// Writes with an unknown outcome.
     pub unknown: usize,
-    /// Of these, how many because the caller gave up.
+    /// Number of these whose caller gave up.
     pub cancelled: u64,
     /// Reads.
     pub reads: usize,
-    /// Ops that subscribers heard.
+    /// Ops that subscribers received.
     pub heard: usize,
-    /// How often the server was killed.
+    /// Number of kills of the server.
     pub kills: usize,
-    /// How often a connection was cut, stalled or truncated.
+    /// Number of cut, stalled or truncated connections.
     pub faults: usize,
     /// Promises that were broken.
     pub violations: Vec<Violation>,
@@ -78,21 +78,21 @@ impl fmt::Display for Outcomes {
         }
         write!(
             f,
-            "{ops} ops; writes: {acknowledged} acknowledged, {failed} failed, {unknown} unknown ({cancelled} cancelled); {reads} reads; \
-             {heard} ops heard; {kills} kills, {faults} other faults; {} promises broken",
+            "{ops} ops; writes: {acknowledged} acknowledged, {failed} failed, {unknown} unknown ({cancelled} cancelled); \
+             {reads} reads; {heard} ops received; {kills} kills, {faults} other faults; {} promises broken",
             violations.len()
         )
     }
 }
 
-/// The server's file, and what its log has held: a compaction empties it.
+/// The server's file, and all ops of its log, which a compaction empties.
 struct File {
     path: PathBuf,
     log: Vec<CommittedOp>,
 }
 
 impl File {
-    /// Reads what the store has committed, while no server has it open.
+    /// Reads the committed ops while no server has the store open.
     fn read(&mut self) -> Result<Store, String> {
         let store = Store::open(&self.path).map_err(|error| format!("after the kill: {error}"))?;
         while (self.log.len() as u64) < store.current_seq() {
@@ -106,7 +106,7 @@ impl File {
     }
 }
 
-/// Lets things go wrong for a while, then waits until all is quiet, and checks. An error is one of the run itself.
+/// Injects faults, then waits until all activity has ended, and checks the promises. An error is one of the run itself.
 pub async fn run(options: Options) -> Result<Outcomes, String> {
     let Options { seed, time, program } = options;
     let mut dice = Dice::new(seed);
@@ -156,7 +156,7 @@ pub async fn run(options: Options) -> Result<Outcomes, String> {
         }
     }
 
-    // The writers end, then whatever is still under way: a last kill, and a last write by each client.
+    // The writers end, then the running calls: a last kill, and a last write by each client.
     history.stops.store(true, Ordering::SeqCst);
     proxies.iter().for_each(Proxy::calm);
     for task in tasks {
@@ -192,7 +192,7 @@ pub async fn run(options: Options) -> Result<Outcomes, String> {
     let everything = everything()?;
     let stored = ledger::stored(&store, &everything)?;
     for (client, shown) in shown.iter().enumerate() {
-        // A snapshot does not tell revisions.
+        // A snapshot has no revisions.
         if let Err(what) = ledger::same(shown, &stored, store.current_seq()) {
             let what = format!("client {client}: {what}");
             outcomes.violations.push(Violation::new(Promise::MirrorIsExact, what));
@@ -217,7 +217,7 @@ fn everything() -> Result<Pattern, String> {
     Pattern::parse("**").map_err(|error| error.to_string())
 }
 
-/// A client behind a proxy: impatient, so that much happens in a short time.
+/// A client behind a proxy, with short time limits, so that a short run covers many cases.
 async fn connect(index: usize, proxy: &Proxy) -> Result<Subject, String> {
     let mut timing = Timing::default();
     timing.heartbeat = Duration::from_millis(500);
@@ -239,7 +239,7 @@ async fn restart(program: &Path, data: &Path, proxies: &[Proxy]) -> Result<Serve
     Ok(server)
 }
 
-/// Has each client write once more, and waits until all have the last of these ops.
+/// Writes once more by each client, and waits until all have the last of these ops.
 async fn settle(subjects: &[Subject]) -> Result<(), Violation> {
     let violation = |what: String| Violation::new(Promise::ComesToRest, what);
     let until = Instant::now() + PATIENCE;
@@ -266,7 +266,7 @@ async fn settle(subjects: &[Subject]) -> Result<(), Violation> {
     Ok(())
 }
 
-/// What each mirror shows.
+/// The leaves of each mirror.
 async fn mirrors(subjects: &[Subject]) -> Result<Vec<Vec<ledger::Shown>>, String> {
     let mut shown = Vec::new();
     for subject in subjects {

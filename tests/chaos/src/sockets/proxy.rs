@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// Between a client and a server that may change its address.
+/// A proxy between a client and a server whose address can change.
 pub(super) struct Proxy {
     pub(super) address: SocketAddr,
     shared: Arc<Shared>,
@@ -26,7 +26,7 @@ struct Shared {
 struct State {
     upstream: Option<SocketAddr>,
     stalled_until: Instant,
-    /// How many more bytes pass before everything is cut.
+    /// Number of bytes that pass before all connections are cut.
     left: Option<usize>,
 }
 
@@ -41,7 +41,7 @@ impl Proxy {
         Ok(Proxy { address, shared, task })
     }
 
-    /// Leads to another server from now on, or to none.
+    /// Changes the server, or removes it.
     pub(super) fn lead_to(&self, upstream: Option<SocketAddr>) {
         self.shared.lock().upstream = upstream;
     }
@@ -51,17 +51,17 @@ impl Proxy {
         self.shared.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Lets nothing through for a while.
+    /// Stops all bytes for a time.
     pub(super) fn stall(&self, time: Duration) {
         self.shared.lock().stalled_until = Instant::now() + time;
     }
 
-    /// Cuts every connection after so many more bytes, in the middle of whatever they are.
+    /// Cuts every connection after `bytes` more bytes, also inside of a frame.
     pub(super) fn truncate(&self, bytes: usize) {
         self.shared.lock().left = Some(bytes);
     }
 
-    /// Lets everything through.
+    /// Removes all faults.
     pub(super) fn calm(&self) {
         let mut state = self.shared.lock();
         state.stalled_until = Instant::now();
@@ -82,7 +82,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many of so many bytes may pass, and whether that was all.
+    /// Returns the number of bytes that may pass, and true if the cut follows.
     fn take(&self, bytes: usize) -> (usize, bool) {
         let mut state = self.lock();
         match state.left {
@@ -106,7 +106,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             let mut cuts = shared.cuts.subscribe();
             let upstream = shared.lock().upstream;
             let Some(upstream) = upstream else { return };
-            // A server that is gone is as good as a cut.
+            // A missing server has the effect of a cut.
             let Ok(server) = TcpStream::connect(upstream).await else { return };
             let (client_in, client_out) = client.into_split();
             let (server_in, server_out) = server.into_split();
