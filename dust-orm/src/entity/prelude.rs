@@ -1,5 +1,5 @@
-//! What an entity file needs: `use dust_orm::entity::prelude::*;` brings SeaORM's own entity prelude, serde, changesets,
-//! and the Dust traits, derives and field types.
+//! The imports of an entity file: `use dust_orm::entity::prelude::*;` imports SeaORM's own entity prelude, serde,
+//! changesets, and the Dust traits, derives and field types.
 
 pub use sea_orm;
 pub use sea_orm::ActiveValue::{self, NotSet, Set, Unchanged};
