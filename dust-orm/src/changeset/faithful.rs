@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::decimal::Decimal;
 use super::spelling::fraction;
 use super::value::{View, view_field, widen};
-use crate::entity::{Fields, reads_back};
+use crate::entity::{Fields, round_trips};
 
 /// The digits that every decimal keeps on its way through a number of 64 bits.
 const TRUSTED_DIGITS: usize = f64::DIGITS as usize;
@@ -18,7 +18,7 @@ pub(super) fn is_kept<A: Fields>(model: &A, position: usize, given: View<'_>) ->
     // What cannot be looked at cannot be written: a number in it is not finite.
     let same = view_field(model, position, |held| has_same_numbers(given, held)).unwrap_or(false);
     let read_back = A::FIELDS.get(position).is_some_and(|field| field.read_back);
-    same && (!read_back || reads_back(model, position))
+    same && (!read_back || round_trips(model, position))
 }
 
 /// Whether a number that was given is the number that is held, also inside of lists and objects. What is no number on both

@@ -1,4 +1,4 @@
-//! [`Counter`]: a number that is counted up and down by many writers at once.
+//! [`Counter`]: an integer field that many writers increment at once.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use sea_orm::{ActiveValue, ColIdx, IntoActiveValue, QueryResult, TryGetError, Tr
 use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
 use serde::{Serialize, Serializer};
 
-/// A field that is counted with [`increment`](crate::DustRepo::increment): increments that happen at the same time add up,
-/// where setting the number would lose all but one.
+/// An integer field that is changed with [`increment`](crate::DustRepo::increment): concurrent increments add up,
+/// whereas of concurrent writes that set the number only the last one remains.
 ///
-/// It is an `i64`, in SQL a `BIGINT`. With `#[serde(default)]` a record that nobody has counted on reads as 0; without, the
-/// field is required like any other.
+/// It holds an `i64` and is a `BIGINT` in SQL. With `#[serde(default)]` the field of a record without the leaf is 0;
+/// without that attribute the field is required like any other.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -48,28 +48,29 @@ use serde::{Serialize, Serializer};
 /// # }
 /// ```
 ///
-/// # What overwrites a count
+/// # Writes that overwrite a count
 ///
-/// A write that sets the field sets the number, whatever was counted in between: an insert or update in which it is `Set`,
-/// [`put`](crate::DustRepo::put), and in map mode every update, which writes the whole record. Leave the field alone there,
-/// or guard the write by `if_match`.
+/// A write that sets the field discards the increments since the field was read: an insert or update in which it is
+/// `Set`, [`put`](crate::DustRepo::put), and in map mode every update, which writes the whole record. Leave the field
+/// out of such writes, or guard them with `if_match`.
 ///
 /// # Numbers that do not fit
 ///
-/// Other clients can add fractions. A whole number with a fraction of zero (`3.0`) is read, any other, and one beyond
-/// `i64`, is none of this type, and the record does not fit its entity: [`get`](crate::DustRepo::get) names the field
-/// and the number, and an [`update`](crate::DustRepo::update) that sets the field mends it. `increment` itself leaves
-/// no such number. Declare the field as `f64` where fractions are meant; `increment` takes those too.
+/// Other clients can add fractions. A number with a fraction of zero (`3.0`) is read as an integer. A number with
+/// another fraction, or beyond the range of `i64`, is not a `Counter`, and the record does not fit its entity: the
+/// error of [`get`](crate::DustRepo::get) names the field and the number, and an [`update`](crate::DustRepo::update)
+/// that sets the field repairs the record. `increment` itself never leaves such a number. Declare the field as `f64` if
+/// fractions are intended; `increment` accepts that type too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Counter(i64);
 
 impl Counter {
-    /// A counter that stands at this number.
+    /// Creates a counter with this value.
     pub const fn new(number: i64) -> Counter {
         Counter(number)
     }
 
-    /// The number.
+    /// The value.
     pub const fn get(self) -> i64 {
         self.0
     }
@@ -111,7 +112,7 @@ impl<'de> Deserialize<'de> for Counter {
     }
 }
 
-/// The largest float up to which every whole number has one of its own: 2^53.
+/// The size up to which an `f64` represents every integer exactly: 2^53.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 struct WholeNumber;
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_whole_numbers_however_they_are_written() {
+    fn whole_number_in_any_notation_is_read() {
         assert_eq!(read("3.0"), Some(3));
         assert_eq!(read("-2e0"), Some(-2));
         assert_eq!(read("9223372036854775807"), Some(i64::MAX));
@@ -204,7 +205,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn json_and_sql_give_back_what_they_got(number: i64) {
+        fn counter_round_trips_through_json_and_sql(number: i64) {
             let counter = Counter::new(number);
             prop_assert_eq!(serde_json::to_string(&counter).unwrap(), number.to_string());
             prop_assert_eq!(read(&number.to_string()), Some(number));

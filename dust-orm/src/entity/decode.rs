@@ -1,4 +1,4 @@
-//! From the leaves of a record to a Model.
+//! Decodes the leaves of a record into a Model.
 
 use std::borrow::Cow;
 
@@ -13,11 +13,14 @@ use super::record::RecordRef;
 use super::{DustEntity, FieldState, Fields};
 use crate::error::{InvalidRecord, Undecodable};
 
-/// Reads a record. Leaves that no field claims are no obstacle; a required field without a leaf is, and so is a value
-/// that does not fit its field.
+/// Decodes a record. It ignores leaves that belong to no field.
+///
+/// # Errors
+///
+/// A required field without a leaf, a value that its field cannot hold, and a record beyond the limits of its size.
 pub(crate) fn decode<'a, E: DustEntity>(record: impl Into<RecordRef<'a>>) -> Result<E::Model, InvalidRecord> {
     let record = record.into();
-    if let Some(excess) = record.measure().excess() {
+    if let Some(excess) = record.size().excess() {
         return Err(InvalidRecord::undecodable(record.path, Undecodable::new("record", format!("it has {excess}"))));
     }
     decode_active::<E>(record)?.try_into_model().map_err(|error| {
@@ -25,7 +28,7 @@ pub(crate) fn decode<'a, E: DustEntity>(record: impl Into<RecordRef<'a>>) -> Res
     })
 }
 
-/// The same as an ActiveModel, every field `Unchanged`.
+/// Decodes a record into an ActiveModel whose fields are all `Unchanged`.
 fn decode_active<E: DustEntity>(record: RecordRef<'_>) -> Result<E::ActiveModel, InvalidRecord> {
     let mut active = <E::ActiveModel as ActiveModelTrait>::default();
     let key = E::set_key(&mut active, &record.key());
@@ -37,9 +40,9 @@ fn decode_active<E: DustEntity>(record: RecordRef<'_>) -> Result<E::ActiveModel,
     invalid.into_result().map(|()| active)
 }
 
-/// Completes an ActiveModel from the record as it is stored, so that it becomes a whole Model: fields that are `NotSet`
-/// get what is stored or what an absent leaf stands for, and `Unchanged` ones are brought up to date. What is `Set` stays.
-/// Answers what could not be filled.
+/// Completes an ActiveModel from the stored record, so that it converts to a Model. Fields that are `Set` stay as they
+/// are. `NotSet` fields get the stored value, or the value of an absent leaf. `Unchanged` fields get the stored value.
+/// Returns the fields that could not be filled.
 pub(crate) fn fill<A: Fields>(active: &mut A, record: Option<RecordRef<'_>>) -> InvalidRecord {
     let mut invalid = InvalidRecord::default();
     let mut sources: Vec<Source<'_>> = A::FIELDS.iter().map(|_| Source::Absent).collect();
@@ -48,7 +51,7 @@ pub(crate) fn fill<A: Fields>(active: &mut A, record: Option<RecordRef<'_>>) -> 
     }
     for (position, field) in A::FIELDS.iter().enumerate() {
         let state = active.state(position);
-        // Without a record nothing was read that could speak against what is unchanged.
+        // Without a record there is no newer value for an unchanged field.
         if field.key || state == FieldState::Set || (state == FieldState::Unchanged && record.is_none()) {
             continue;
         }
@@ -59,7 +62,7 @@ pub(crate) fn fill<A: Fields>(active: &mut A, record: Option<RecordRef<'_>>) -> 
         };
         match read {
             Ok(true) => {}
-            // An absent field may have a value all the same: `None`, or the default of `#[serde(default)]`.
+            // The value of an absent field is `None`, or the default of `#[serde(default)]`.
             Ok(false) if !field.required && active.set_absent(position) => {}
             Ok(false) => invalid.missing.push(field.name.to_owned()),
             Err(error) => {
@@ -83,7 +86,7 @@ pub(crate) fn fill<A: Fields>(active: &mut A, record: Option<RecordRef<'_>>) -> 
     invalid
 }
 
-/// Where the value of a field comes from.
+/// The stored leaves that hold the value of a field.
 enum Source<'a> {
     Absent,
     Leaf(LeafRef<'a>),
@@ -91,15 +94,24 @@ enum Source<'a> {
     Subtree(Vec<LeafRef<'a>>),
 }
 
-/// Finds the source of each field, by position.
+/// Finds the source of each field, by position. Among the names of a field, the first one with a leaf counts.
+///
+/// For a field `title` with the alias `name`:
+///
+/// | leaves of the record | source |
+/// |---|---|
+/// | `title`, `name` | `title` |
+/// | `name` | `name` |
+/// | `title` at revision 3, `title/en` at revision 4 | the subtree `title/en` |
+/// | `title` at revision 4, `title/en` at revision 3 | the leaf `title` |
 fn find_sources<'a, A: Fields>(record: RecordRef<'a>, sources: &mut [Source<'a>], invalid: &mut InvalidRecord) {
-    // The place of the name under which each field was found that has several.
+    // For each field with aliases that was found: its position, and the rank of the name under which it was found.
     let mut ranks: Vec<(usize, usize)> = Vec::new();
-    // What an insert has claimed it has not written yet.
+    // A claim is written before the record, and is not a value.
     for leaf in record.leaves().filter(|leaf| !is_claim(leaf.value)) {
         let (head, is_below) = first_segment(record.name(leaf));
         let Some((position, rank)) = find_field::<A>(&head) else {
-            // The key may stand in the record as well: other clients write it as a field.
+            // Other clients also write the key as a field of the record.
             let is_key = A::FIELDS.iter().any(|field| field.key && field.rank(&head).is_some());
             if !is_key && invalid.unrecognised.last().is_none_or(|last| *last != head) {
                 invalid.unrecognised.push(head.into_owned());
@@ -119,7 +131,7 @@ fn find_sources<'a, A: Fields>(record: RecordRef<'a>, sources: &mut [Source<'a>]
         }
         match &mut sources[position] {
             Source::Subtree(leaves) => leaves.push(leaf),
-            // The leaf at the field itself comes first. Where there are children too, the newer was written last.
+            // The leaf at the field's own path precedes its children. If both exist, the newer revision counts.
             Source::Leaf(exact) if is_below && exact.revision >= leaf.revision => {}
             source if is_below => *source = Source::Subtree(vec![leaf]),
             source => *source = Source::Leaf(leaf),
@@ -127,7 +139,7 @@ fn find_sources<'a, A: Fields>(record: RecordRef<'a>, sources: &mut [Source<'a>]
     }
 }
 
-/// The field that a leaf of this name belongs to, and the place of the name among the field's names.
+/// The position of the field that a leaf of this name belongs to, and the rank of the name among the field's names.
 fn find_field<A: Fields>(name: &str) -> Option<(usize, usize)> {
     let by_name = A::FIELDS.iter().position(|field| field.name == name && is_leaf(field));
     let by_alias = || {
@@ -137,7 +149,7 @@ fn find_field<A: Fields>(name: &str) -> Option<(usize, usize)> {
     by_name.map(|position| (position, 0)).or_else(by_alias)
 }
 
-/// The first segment of a leaf's name, unescaped, and whether there are more.
+/// The first segment of a leaf's name, unescaped, and `true` if further segments follow.
 #[inline]
 fn first_segment(name: &str) -> (Cow<'_, str>, bool) {
     if !name.bytes().any(|byte| matches!(byte, b'/' | b'~')) {
@@ -147,7 +159,7 @@ fn first_segment(name: &str) -> (Cow<'_, str>, bool) {
     (path::unescape(head), is_below)
 }
 
-/// Reads one field. `false` when there is no value: a `null` for a field that must have one.
+/// Decodes one field. Returns `false` if the leaf is `null` and the field must have a value.
 fn read_field<A: Fields>(active: &mut A, position: usize, leaf: &str) -> Result<bool, serde_json::Error> {
     let field = &A::FIELDS[position];
     let value = unescape(leaf);
@@ -158,12 +170,12 @@ fn read_field<A: Fields>(active: &mut A, position: usize, leaf: &str) -> Result<
     match active.deserialize_field(position, text) {
         Ok(()) => Ok(true),
         Err(_) if value == "null" => Ok(false),
-        // For the words of the error.
+        // This second reading gives the error its position in the text.
         Err(_) => active.deserialize_field(position, text.exact()).map(|()| true),
     }
 }
 
-/// The object that the leaves below a field stand for.
+/// Assembles the leaves below a field into one object.
 fn assemble(record: RecordRef<'_>, leaves: &[LeafRef<'_>]) -> RawJson {
     let to_plain = |leaf: &LeafRef<'_>| envelope::to_plain(&RawJson::from_trusted(leaf.value));
     let leaves = leaves.iter().map(|leaf| (Path::from_trusted(leaf.path), to_plain(leaf)));

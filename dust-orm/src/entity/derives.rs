@@ -1,9 +1,9 @@
-//! The derives, with their documentation.
+//! Documentation of the derive macros.
 
 /// Makes a SeaORM entity a Dust entity: derive it on `Model`, beside `DeriveEntityModel`.
 ///
-/// It only adds `impl DustEntity for Entity` and `impl Fields for ActiveModel`; nothing of SeaORM's is generated twice, so
-/// the same `ActiveModel` can be written to SQL and to Dust.
+/// It adds `impl DustEntity for Entity` and `impl Fields for ActiveModel`, and repeats nothing that SeaORM generates,
+/// so the same `ActiveModel` can be written to SQL and to Dust.
 ///
 /// ```
 /// use dust_orm::entity::prelude::*;
@@ -21,7 +21,7 @@
 /// pub enum Relation {}
 /// impl ActiveModelBehavior for ActiveModel {}
 ///
-/// // A link lives at links/<slug>, as the leaves links/<slug>/title and links/<slug>/note.
+/// // A link is stored below links/<slug>, as the leaves links/<slug>/title and links/<slug>/note.
 /// assert_eq!(Entity::PREFIX, ["links"]);
 /// let link = ActiveModel { slug: Set("dust".into()), ..Default::default() };
 /// assert_eq!(Entity::key_segment(&link).as_deref(), Some("dust"));
@@ -31,38 +31,39 @@
 ///
 /// | `#[dust(..)]` on the struct | |
 /// |---|---|
-/// | `prefix = "links"`, `prefix("reading", "links")` | Where the records live: one path segment, or several. Needed. |
-/// | `mode = "flat"` (default), `mode = "map"` | How a record is written: [`StorageMode`](crate::entity::StorageMode). |
-/// | `required(note, ..)` | Fields without which a record is not one, although their type is an `Option` or they have a default. |
-/// | `key_case = "lower"` (default), `key_case = "any"` | Which keys and prefixes are accepted: [`KeyCase`](crate::entity::KeyCase). |
-/// | `crate = "path"` | Where `dust-orm` is, when it is only re-exported by another crate. |
+/// | `prefix = "links"`, `prefix("reading", "links")` | The path of the records: one segment, or several. Required. |
+/// | `mode = "flat"` (default), `mode = "map"` | The form of a record: [`StorageMode`](crate::entity::StorageMode). |
+/// | `required(note, ..)` | Fields that are required although their type is an `Option` or they have a default. |
+/// | `key_case = "lower"` (default), `key_case = "any"` | The letters of keys: [`KeyCase`](crate::entity::KeyCase). |
+/// | `crate = "path"` | The path of `dust-orm`, if it is only re-exported by another crate. |
 ///
 /// # Fields
 ///
 /// * The key is the one field with `#[sea_orm(primary_key)]`. Its type writes itself as a path segment with `ToString`
-///   and reads itself with `FromStr`. A segment that the key would write otherwise (`007` for the number 7) is no key.
+///   and reads itself with `FromStr`. A segment that differs from the one that the parsed key writes (`007` for the
+///   number 7) is not a key.
 ///   A newtype also implements SeaORM's `TryFromU64`, which its `DeriveValueType` gives to numbers only.
-/// * Every other field is a leaf. Its type implements serde's `Serialize` and `Deserialize` (both directions pass through
-///   them, never through SeaORM's `Value`). The leaf has serde's name: `#[serde(rename)]` on the field and
+/// * Every other field is a leaf. Its type implements serde's `Serialize` and `Deserialize` (both directions pass
+///   through them, never through SeaORM's `Value`). The leaf has serde's name: `#[serde(rename)]` on the field and
 ///   `#[serde(rename_all)]` on the struct are followed, and so are `with`, `serialize_with` and `deserialize_with`.
-/// * Types of `chrono`, `time`, `uuid` and `rust_decimal` come with the features `with-chrono`, `with-time`, `with-uuid` and
-///   `with-rust_decimal`, and are written as strings. `time` has a form of its own (`2026-01-02 03:04:05.0 +00:00:00`): for
-///   one that other readers of the store expect, add `#[serde(with = "time::serde::rfc3339")]` to an `OffsetDateTime`.
+/// * Types of `chrono`, `time`, `uuid` and `rust_decimal` need the features `with-chrono`, `with-time`, `with-uuid` and
+///   `with-rust_decimal`, and are written as strings. `time` writes `2026-01-02 03:04:05.0 +00:00:00`: for the form
+///   that other readers of the store expect, add `#[serde(with = "time::serde::rfc3339")]` to an `OffsetDateTime`.
 /// * `Vec<String>` needs SeaORM's feature `postgres-array`. A list or struct in a type of its own, with
 ///   `FromJsonQueryResult`, does not, but that derive needs `serde_json` among the dependencies.
 /// * A field is required unless its type is an `Option`, or serde gives it a value by `default` or `skip`.
 /// * An absent leaf is read as `None`, or as the value of `#[serde(default)]`. With `#[serde(skip)]` there is no leaf.
-/// * With `#[serde(alias = "..")]` a value is read under another name too, where there is none under the field's own: a
-///   field is renamed while its records stay. A write of the field deletes what is stored under the other name.
-/// * A field with `#[sea_orm(ignore)]` is no column and no leaf.
-/// * `Option` is recognised by that name: an alias for it is not.
+/// * With `#[serde(alias = "..")]` a value is also read under that name, if the record has none under the field's own:
+///   so a field can be renamed without rewriting its records. A write of the field deletes the leaf under the alias.
+/// * A field with `#[sea_orm(ignore)]` is neither a column nor a leaf.
+/// * `Option` is recognised by its name: a type alias of it is not recognised.
 ///
-/// The model need not derive serde's traits itself, unless it uses `#[serde(..)]`. What cannot work is an error at
-/// compile time: `flatten`, `skip_serializing_if`, names that differ between reading and writing, attributes that
+/// The model need not derive serde's traits itself, unless it uses `#[serde(..)]`. An unsupported declaration is a
+/// compile error: `flatten`, `skip_serializing_if`, names that differ between reading and writing, attributes that
 /// change the shape of the whole struct, a composite key, fields whose names or aliases differ only in ASCII case.
 pub use dust_orm_macros::DeriveDustEntity;
 
-/// Gives a SeaORM entity that lives in SQL only what changesets need: derive it on `Model`, beside `DeriveEntityModel`.
+/// Makes an entity that is stored only in SQL usable in changesets: derive it on `Model`, beside `DeriveEntityModel`.
 ///
 /// It adds `impl Fields for ActiveModel` and `Entity::required_columns()`. [`DeriveDustEntity`] has both.
 ///
@@ -86,6 +87,7 @@ pub use dust_orm_macros::DeriveDustEntity;
 /// assert_eq!(names, ["email", "nickname"]);
 /// ```
 ///
-/// `#[dust(..)]` is optional and takes `required(..)` and `crate = ".."`. Serde's attributes are followed as by
-/// [`DeriveDustEntity`]. Any primary key will do, also a composite one; a key that the database makes is not required.
+/// `#[dust(..)]` is optional and takes `required(..)` and `crate = ".."`. Serde's attributes have the same effect as
+/// with [`DeriveDustEntity`]. Every primary key is accepted, also a composite one; a key that the database generates is
+/// not required.
 pub use dust_orm_macros::DeriveChangeset;

@@ -1,4 +1,4 @@
-//! From the fields of an ActiveModel to the values of leaves.
+//! Encodes the fields of an ActiveModel as the values of leaves.
 
 use dust_protocol::RawJson;
 use dust_protocol::value::{check_depth, nul_key};
@@ -6,24 +6,25 @@ use serde_json::Serializer;
 
 use super::escape::escape_from;
 use super::finite::Finite;
-use super::read_back::comes_back;
+use super::read_back::text_round_trips;
 use super::{Field, FieldState, Fields};
 use crate::error::{DustErr, Errors};
 
-/// Room for the text of an ordinary field.
-const FIELD: usize = 64;
+/// Initial capacity for the text of one field, in bytes.
+const FIELD_CAPACITY: usize = 64;
 
-/// Which fields of an ActiveModel a write takes.
+/// The fields of an ActiveModel that a write contains.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FieldSelection {
-    /// Those that were set, as an update does.
+    /// The fields that are `Set`, as in an update.
     Changed,
-    /// Those that have a value, as an insert does.
+    /// The fields that have a value, as in an insert.
     All,
 }
 
 impl FieldSelection {
-    pub(crate) fn takes(self, state: FieldState) -> bool {
+    /// True if a field in this state belongs to the selection.
+    pub(crate) fn includes(self, state: FieldState) -> bool {
         match self {
             FieldSelection::Changed => state == FieldState::Set,
             FieldSelection::All => state != FieldState::NotSet,
@@ -31,7 +32,7 @@ impl FieldSelection {
     }
 }
 
-/// Appends a field's value as the text of its leaf, or of its subtree.
+/// Appends the text of a field's leaf, or of its subtree.
 fn push_field<A: Fields>(model: &A, position: usize, text: &mut Vec<u8>) -> Result<(), DustErr> {
     let field = &A::FIELDS[position];
     let start = text.len();
@@ -40,7 +41,7 @@ fn push_field<A: Fields>(model: &A, position: usize, text: &mut Vec<u8>) -> Resu
         .map_err(|error| unwritable(field.name, &error))?;
     if field.read_back {
         let written = str::from_utf8(&text[start..]).map_err(|error| unwritable(field.name, &error))?;
-        if !comes_back(model, position, written) {
+        if !text_round_trips(model, position, written) {
             let reason = format_args!("its type writes it as {written} and reads that as another value");
             return Err(unwritable(field.name, &reason));
         }
@@ -49,9 +50,9 @@ fn push_field<A: Fields>(model: &A, position: usize, text: &mut Vec<u8>) -> Resu
     check_keys(field.name, &text[start..])
 }
 
-/// Refuses an object that no store could keep or give back: nested too deep, or with a NUL in a key.
+/// Refuses a value that no store could return unchanged: one that is nested too deep, or has a NUL in a key.
 fn check_keys(name: &str, value: &[u8]) -> Result<(), DustErr> {
-    // Scalars, which most fields are, have no keys. What is no text is found out later.
+    // Scalars, the values of most fields, have no keys. The caller refuses bytes that are not UTF-8.
     let Some(text) =
         value.first().filter(|first| matches!(first, b'{' | b'[')).and_then(|_| str::from_utf8(value).ok())
     else {
@@ -71,7 +72,7 @@ fn unwritable(name: &str, reason: &dyn std::fmt::Display) -> DustErr {
     DustErr::invalid_params(format!("field `{name}` cannot be written: {reason}"))
 }
 
-/// A field's value as the text of its leaf, or of its subtree.
+/// Encodes a field as the text of its leaf, or of its subtree. `text` is a buffer that the caller reuses.
 fn encode_field<A: Fields>(model: &A, position: usize, text: &mut Vec<u8>) -> Result<RawJson, DustErr> {
     text.clear();
     push_field(model, position, text)?;
@@ -79,33 +80,33 @@ fn encode_field<A: Fields>(model: &A, position: usize, text: &mut Vec<u8>) -> Re
     Ok(RawJson::from_trusted(text))
 }
 
-/// The fields a write takes, by position, each with its text. Never the key, which is the record's path.
-pub(crate) fn encode_fields<A: Fields>(model: &A, take: FieldSelection) -> Result<Vec<(usize, RawJson)>, DustErr> {
+/// Encodes the selected fields, by position. The key is never among them: it is the record's path.
+pub(crate) fn encode_fields<A: Fields>(model: &A, selection: FieldSelection) -> Result<Vec<(usize, RawJson)>, DustErr> {
     let mut fields = Vec::with_capacity(A::FIELDS.len());
-    let mut text = Vec::with_capacity(FIELD);
+    let mut text = Vec::with_capacity(FIELD_CAPACITY);
     for (position, field) in A::FIELDS.iter().enumerate() {
-        if is_leaf(field) && take.takes(model.state(position)) {
+        if is_leaf(field) && selection.includes(model.state(position)) {
             fields.push((position, encode_field(model, position, &mut text)?));
         }
     }
     Ok(fields)
 }
 
-/// The record as one object: every field that has a value.
+/// Encodes every field that has a value as one object.
 pub(crate) fn encode_object<A: Fields>(model: &A) -> Result<RawJson, DustErr> {
     object_of(model, FieldSelection::All)
 }
 
-/// The fields that were set as one object.
+/// Encodes the fields that are `Set` as one object.
 pub(crate) fn encode_set<A: Fields>(model: &A) -> Result<RawJson, DustErr> {
     object_of(model, FieldSelection::Changed)
 }
 
-fn object_of<A: Fields>(model: &A, take: FieldSelection) -> Result<RawJson, DustErr> {
-    let mut object = Vec::with_capacity(A::FIELDS.len() * FIELD);
+fn object_of<A: Fields>(model: &A, selection: FieldSelection) -> Result<RawJson, DustErr> {
+    let mut object = Vec::with_capacity(A::FIELDS.len() * FIELD_CAPACITY);
     object.push(b'{');
     for (position, field) in A::FIELDS.iter().enumerate() {
-        if !is_leaf(field) || !take.takes(model.state(position)) {
+        if !is_leaf(field) || !selection.includes(model.state(position)) {
             continue;
         }
         if object.len() > 1 {
@@ -121,20 +122,20 @@ fn object_of<A: Fields>(model: &A, take: FieldSelection) -> Result<RawJson, Dust
     Ok(RawJson::from_trusted(object))
 }
 
-/// Whether a field has a leaf of its own.
+/// True if the field is stored as a leaf: it is neither the key nor skipped.
 pub(crate) fn is_leaf<C>(field: &Field<C>) -> bool {
     !field.key && !field.skipped
 }
 
-/// Names every required field that a write would leave without a value: options that are required and set to `None`, and,
-/// where the write is to make the record whole, fields left `NotSet`.
-pub(crate) fn check_required<A: Fields>(model: &A, take: FieldSelection) -> Result<(), DustErr> {
+/// Refuses a write that would leave required fields without a value, and names each of them: a required `Option` that
+/// is set to `None`, and, if the write contains the whole record, a field that is `NotSet`.
+pub(crate) fn check_required<A: Fields>(model: &A, selection: FieldSelection) -> Result<(), DustErr> {
     let mut errors = Errors::default();
     let mut text = Vec::new();
     for (position, field) in A::FIELDS.iter().enumerate() {
         let is_blank = match model.state(position) {
-            FieldState::NotSet => take == FieldSelection::All,
-            state if field.required && field.nullable && take.takes(state) => {
+            FieldState::NotSet => selection == FieldSelection::All,
+            state if field.required && field.nullable && selection.includes(state) => {
                 encode_field(model, position, &mut text)?.is_null()
             }
             _ => false,

@@ -1,9 +1,17 @@
-//! Values that a Dust store would not give back as they were written, and how they are kept all the same.
+//! Escapes values that a Dust store would not return unchanged.
 //!
-//! An object becomes one leaf per scalar, so an empty object leaves nothing behind, an empty key is refused, an object
-//! that looks like a typed envelope comes back as a bare string, and of an object with the key `_scalar` a catch-up
-//! brings that member only. An array, on the other hand, is one leaf and is kept to the letter. A value that would be
-//! lost is therefore written as the array `["$json", value]`, and so is an array that begins with that marker itself.
+//! A store splits an object into one leaf per scalar. So an empty object leaves no leaf, an empty key is refused, an
+//! object that looks like a typed envelope is returned as a plain string, and of an object with the key `_scalar` a
+//! catch-up returns only that member. An array is one leaf, and is returned unchanged. A value that a store would
+//! change is therefore written as the array `["$json", value]`, and so is an array that begins with that marker.
+//!
+//! | value | written as |
+//! |---|---|
+//! | `{"a": 1}` | `{"a": 1}` |
+//! | `{}` | `["$json", {}]` |
+//! | `{"a": {}}` | `["$json", {"a": {}}]` |
+//! | `["$json", 1]` | `["$json", ["$json", 1]]` |
+//! | `null` in a field that is not an `Option` | `["$json", null]` |
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,28 +24,29 @@ use dust_protocol::{RawJson, envelope};
 
 const MARKER: &str = r#"["$json","#;
 
-/// Makes a field's value, which was written from a place in a text on, into what to write for it. `nullable` says whether
-/// `null` stands for `None`; where it does not (a JSON column that is not an `Option`), `null` is kept as a value of its own.
+/// Escapes the value that begins at `start` and ends with the text, if a store would change it.
+///
+/// `nullable` is true if `null` means `None`. Otherwise (a JSON column that is not an `Option`) `null` is a value and
+/// is escaped.
 pub(crate) fn escape_from(start: usize, text: &mut Vec<u8>, nullable: bool) {
     let value = &text[start..];
-    let lost = match value.first() {
-        // What is no text is no JSON either, and found out later.
-        Some(b'{') => str::from_utf8(value).is_ok_and(object_is_lost),
+    let changes_in_store = match value.first() {
+        // The caller refuses bytes that are not UTF-8.
+        Some(b'{') => str::from_utf8(value).is_ok_and(object_changes_in_store),
         Some(b'[') => value.starts_with(MARKER.as_bytes()) || value == CLAIM.as_bytes(),
         Some(b'n') => !nullable,
         _ => false,
     };
-    if lost {
+    if changes_in_store {
         text.splice(start..start, MARKER.bytes());
         text.push(b']');
     }
 }
 
-/// The field's value behind the leaf that was read: without the marker, and a decimal or datetime envelope as the bare
-/// string that it stands for.
+/// Reverts [`escape_from`]: removes the marker, and converts a decimal or datetime envelope to its plain string.
 pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
     match text.as_bytes().first() {
-        // White space is possible where another client wrote the array, so the marker is read, not compared.
+        // Another client may have written white space in the array, so the marker is parsed.
         Some(b'[') => match serde_json::from_str::<(&str, &RawValue)>(text) {
             Ok(("$json", value)) => Cow::Borrowed(value.get()),
             _ => Cow::Borrowed(text),
@@ -47,16 +56,16 @@ pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn object_is_lost(text: &str) -> bool {
+fn object_changes_in_store(text: &str) -> bool {
     let mut json = serde_json::Deserializer::from_str(text);
-    // An object that was just serialized parses; were it not so, the array would keep it too.
-    json.deserialize_map(IsLost).unwrap_or(true)
+    // A serialized object parses. If it did not, the array would preserve it.
+    json.deserialize_map(ChangesInStore).unwrap_or(true)
 }
 
-/// Whether an object holds, outside of arrays, anything that a store would drop or change.
-struct IsLost;
+/// Determines whether an object holds, outside of arrays, a value that a store would drop or change.
+struct ChangesInStore;
 
-impl<'de> Visitor<'de> for IsLost {
+impl<'de> Visitor<'de> for ChangesInStore {
     type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,30 +73,30 @@ impl<'de> Visitor<'de> for IsLost {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
-        let (mut empty, mut lost, mut kept_whole) = (true, false, false);
-        let (mut has_type, mut has_typed, mut taken_for_its_member) = (false, false, false);
+        let (mut is_empty, mut has_changed_member, mut is_one_leaf) = (true, false, false);
+        let (mut has_type, mut has_typed, mut is_unwrapped) = (false, false, false);
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            empty = false;
+            is_empty = false;
             match &*key {
                 "_type" => {
                     has_type = true;
                     let kind: &RawValue = map.next_value()?;
-                    // A file or lease is one leaf, whatever is in it.
-                    kept_whole = matches!(kind.get(), r#""file""# | r#""lease""#);
-                    lost |= kind.get().starts_with('{');
+                    // The store keeps a file or a lease as one leaf, with all its members.
+                    is_one_leaf = matches!(kind.get(), r#""file""# | r#""lease""#);
+                    has_changed_member |= kind.get().starts_with('{');
                     continue;
                 }
                 "_typed" => has_typed = true,
-                // A server keeps a value that is no object as `{"_scalar": x}`, and takes every value with that key for
-                // one; it takes a body `{"_json": x}` for `x`.
-                "_scalar" | "_json" => taken_for_its_member = true,
-                "" => lost = true,
+                // A server stores a value `x` that is not an object as `{"_scalar": x}`, and reads every object with
+                // that key as its member. It reads a body `{"_json": x}` as `x`.
+                "_scalar" | "_json" => is_unwrapped = true,
+                "" => has_changed_member = true,
                 _ => {}
             }
             let value: &RawValue = map.next_value()?;
-            lost |= value.get().starts_with('{') && object_is_lost(value.get());
+            has_changed_member |= value.get().starts_with('{') && object_changes_in_store(value.get());
         }
-        Ok(empty || (has_type && has_typed) || taken_for_its_member || (lost && !kept_whole))
+        Ok(is_empty || (has_type && has_typed) || is_unwrapped || (has_changed_member && !is_one_leaf))
     }
 }
 
@@ -110,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_ordinary_values_as_they_are() {
+    fn ordinary_value_is_written_unchanged() {
         for value in [
             json!(1),
             json!("x"),
@@ -129,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_what_a_store_would_lose() {
+    fn value_that_a_store_would_change_is_escaped() {
         for value in [
             json!({}),
             json!({"a": {}}),
@@ -154,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_envelopes_as_the_strings_they_stand_for() {
+    fn envelope_is_read_as_its_string() {
         assert_eq!(unescape(r#"{"_type":"decimal","_typed":"1.20"}"#), r#""1.20""#);
         assert_eq!(unescape(r#"{"_typed":"2026-01-02T03:04:05Z", "_type":"datetime"}"#), r#""2026-01-02T03:04:05Z""#);
         assert_eq!(unescape(r#"{"_type":"file","hash":"x"}"#), r#"{"_type":"file","hash":"x"}"#);
@@ -181,7 +190,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn unescape_undoes_escape(value in any_json(), nullable: bool) {
+        fn unescape_reverts_escape(value in any_json(), nullable: bool) {
             let written = escape(value.to_string(), nullable);
             prop_assert_eq!(unescape(&written), value.to_string());
         }

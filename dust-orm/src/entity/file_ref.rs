@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::json_column::json_column;
 
-/// A field that refers to a file's bytes, which the store keeps beside the record: written by
-/// [`put_file`](crate::DustRepo::put_file), and read with [`fetch_file`](crate::DustRepo::fetch_file).
+/// A field that refers to a file's bytes, which the store keeps beside the record.
+/// [`put_file`](crate::DustRepo::put_file) writes it, [`fetch_file`](crate::DustRepo::fetch_file) reads the bytes.
 ///
-/// In SQL it is a JSON column. A record usually has its file later than itself: declare the field as `Option<FileRef>`.
+/// In SQL it is a JSON column. A record usually exists before its file does: declare the field as `Option<FileRef>`.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -34,7 +34,8 @@ use super::json_column::json_column;
 /// }
 ///
 /// let repo = DustRepo::embedded();
-/// let avatar = repo.put_file("ada", user::Column::Avatar, b"GIF89a").filename("ada.gif").content_type("image/gif").await?;
+/// let upload = repo.put_file("ada", user::Column::Avatar, b"GIF89a");
+/// let avatar = upload.filename("ada.gif").content_type("image/gif").await?;
 /// assert_eq!((avatar.size, avatar.filename.as_deref()), (6, Some("ada.gif")));
 /// assert_eq!(repo.fetch_file(&avatar).await?, b"GIF89a");
 /// # Ok(())
@@ -43,30 +44,30 @@ use super::json_column::json_column;
 ///
 /// # Copies
 ///
-/// A store gives out bytes for references that `put_file` has made, for as long as one of them is in the store. A reference
-/// that was written in another way (an insert, a put, in map mode any update) is only a value: when it replaces or outlives
-/// the one that `put_file` made, the bytes are out of reach. Leave the field alone in other writes, which an update in flat
-/// mode does by itself.
+/// A store returns the bytes of references that `put_file` has written, as long as one of them is in the store. A
+/// reference that was written in another way (an insert, a put, in map mode any update) is only a value: once it has
+/// replaced or outlived the reference that `put_file` wrote, the bytes can no longer be fetched. Leave the field out of
+/// other writes; an update in flat mode does so by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "JsonObject<Wire>", into = "Wire")]
+#[serde(from = "JsonObject<FileRefJson>", into = "FileRefJson")]
 pub struct FileRef {
-    /// What the bytes are asked for by: `sha256:` and 64 hexadecimal digits, their SHA-256.
+    /// The SHA-256 of the bytes, by which they are fetched: `sha256:` and 64 hexadecimal digits.
     pub hash: String,
-    /// How many bytes.
+    /// The size of the file, in bytes.
     pub size: u64,
-    /// Its media type. A store says `application/octet-stream` where none was given.
+    /// The media type. A store sets `application/octet-stream` if the upload had none.
     pub content_type: Option<String>,
-    /// Its name, if it has one.
+    /// The name of the file; `None` if the upload had none.
     pub filename: Option<String>,
-    /// When it was stored: ISO 8601, in UTC, by the store's clock.
+    /// The time of the upload by the store's clock, as ISO 8601 in UTC.
     pub uploaded_at: String,
 }
 
 json_column!(impl[] FileRef, "FileRef");
 
-/// A reference as it stands in a leaf. `_type` is what tells it from an object of several leaves.
+/// The JSON of a leaf that holds a reference. The member `_type` distinguishes it from an object of several leaves.
 #[derive(Serialize, Deserialize)]
-struct Wire {
+struct FileRefJson {
     _type: Tag,
     hash: String,
     size: u64,
@@ -82,17 +83,17 @@ enum Tag {
     File,
 }
 
-impl From<JsonObject<Wire>> for FileRef {
-    fn from(JsonObject(wire): JsonObject<Wire>) -> FileRef {
-        let Wire { _type: Tag::File, hash, size, content_type, filename, uploaded_at } = wire;
+impl From<JsonObject<FileRefJson>> for FileRef {
+    fn from(JsonObject(wire): JsonObject<FileRefJson>) -> FileRef {
+        let FileRefJson { _type: Tag::File, hash, size, content_type, filename, uploaded_at } = wire;
         FileRef { hash, size, content_type, filename, uploaded_at }
     }
 }
 
-impl From<FileRef> for Wire {
-    fn from(file: FileRef) -> Wire {
+impl From<FileRef> for FileRefJson {
+    fn from(file: FileRef) -> FileRefJson {
         let FileRef { hash, size, content_type, filename, uploaded_at } = file;
-        Wire { _type: Tag::File, hash, size, content_type, filename, uploaded_at }
+        FileRefJson { _type: Tag::File, hash, size, content_type, filename, uploaded_at }
     }
 }
 
@@ -103,11 +104,11 @@ mod tests {
 
     use super::*;
 
-    /// As a server has written it.
+    /// The JSON that a server wrote.
     const RECORDED: &str = r#"{"_type":"file","content_type":"text/plain","filename":"h.txt","hash":"sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824","size":5,"uploaded_at":"2026-11-22T07:26:55.777391Z"}"#;
 
     #[test]
-    fn reads_what_a_server_wrote_and_writes_the_same() {
+    fn recorded_reference_round_trips() {
         let file: FileRef = serde_json::from_str(RECORDED).unwrap();
         assert_eq!((file.size, file.filename.as_deref()), (5, Some("h.txt")));
         let written = serde_json::to_value(&file).unwrap();
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn other_objects_are_no_files() {
+    fn object_without_file_members_is_refused() {
         for other in
             [r#"{"hash":"x","size":1}"#, r#"{"_type":"lease","hash":"x","size":1}"#, r#"{"_type":"file"}"#, "null"]
         {
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_is_no_file() {
+    fn array_is_refused() {
         let array = r#"["file","sha256:x",5,null,null,"2026-11-22T07:26:55Z"]"#;
         assert!(serde_json::from_str::<FileRef>(array).is_err());
         assert!(serde_json::from_str::<FileRef>(r#"["file","sha256:x",5,null,null]"#).is_err());

@@ -1,16 +1,16 @@
-//! A serializer that refuses floats JSON has no text for.
+//! A serializer that refuses floats that JSON cannot represent.
 //!
-//! `serde_json` writes `null` for NaN and the infinities, and a value that was lost that way reads back as something
-//! else. [`Finite`] passes everything on to the serializer inside it and turns those floats into an error.
+//! `serde_json` writes NaN and the infinities as `null`, which is read back as another value. [`Finite`] delegates to
+//! the serializer inside it and returns an error for those floats.
 
 use std::fmt::Display;
 
 use serde::ser::{self, Error, Serialize, Serializer};
 
-/// Passes values on to `S`, and refuses floats that are not finite, at any depth.
+/// Delegates to the serializer `S`, and refuses floats that are not finite, at any depth.
 pub(crate) struct Finite<S>(pub(crate) S);
 
-/// A value inside another: serialized through [`Finite`] too.
+/// A nested value, which is serialized through [`Finite`] too.
 struct Checked<'a, T: ?Sized>(&'a T);
 
 impl<T: Serialize + ?Sized> Serialize for Checked<'_, T> {
@@ -23,7 +23,7 @@ fn not_finite<E: Error>(number: f64) -> E {
     E::custom(format_args!("{number} is not finite: JSON has no such number"))
 }
 
-macro_rules! pass_on {
+macro_rules! delegate {
     ($($method:ident($type:ty)),* $(,)?) => {
         $(fn $method(self, value: $type) -> Result<S::Ok, S::Error> {
             self.0.$method(value)
@@ -42,7 +42,7 @@ impl<S: Serializer> Serializer for Finite<S> {
     type SerializeStruct = Finite<S::SerializeStruct>;
     type SerializeStructVariant = Finite<S::SerializeStructVariant>;
 
-    pass_on! {
+    delegate! {
         serialize_bool(bool), serialize_char(char), serialize_str(&str), serialize_bytes(&[u8]),
         serialize_i8(i8), serialize_i16(i16), serialize_i32(i32), serialize_i64(i64), serialize_i128(i128),
         serialize_u8(u8), serialize_u16(u16), serialize_u32(u32), serialize_u64(u64), serialize_u128(u128),
@@ -261,7 +261,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn writes_what_serde_json_writes_and_refuses_the_rest(shape in shapes()) {
+        fn finite_values_match_serde_json_and_others_are_refused(shape in shapes()) {
             match to_json(&shape) {
                 Ok(text) => {
                     prop_assert!(is_finite(&shape));

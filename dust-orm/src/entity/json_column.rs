@@ -1,9 +1,9 @@
-//! What SeaORM asks of a field type that it keeps as a JSON column.
+//! SeaORM's traits for a field type that is a JSON column in SQL.
 
-/// Implements SeaORM's conversions of a type to and from a JSON value by way of serde.
+/// Implements SeaORM's conversions of a type to and from a JSON value, through serde.
 ///
-/// SeaORM's own derive does the same, but for types without parameters only, and it panics where the value has no JSON;
-/// here that is `NULL`.
+/// SeaORM's own derive supports only types without parameters, and panics if the value cannot be serialized; here such
+/// a value becomes `NULL`.
 macro_rules! json_column {
     (impl [$($generics:tt)*] $type:ty, $name:literal) => {
         impl<$($generics)*> sea_orm::TryGetableFromJson for $type {}

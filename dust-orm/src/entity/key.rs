@@ -1,4 +1,4 @@
-//! Keys: which strings may name a record, and where the record is.
+//! Keys: the texts that may name a record, and the paths of records.
 
 use dust_protocol::Path;
 use sea_orm::ActiveModelTrait;
@@ -6,43 +6,48 @@ use sea_orm::ActiveModelTrait;
 use super::{DustEntity, Fields, KeyCase};
 use crate::error::DustErr;
 
-/// The path at which to look for the record with this key; `None` for a key that can name none.
+/// The path to read the record with this key from; `None` for a key that no record can have.
 ///
-/// A key is one segment, whatever it contains: it is escaped and can never reach outside of its prefix.
+/// A key is always one segment: it is escaped, so its path is always below the prefix.
 ///
-/// Fails for a key that holds a NUL character, which no transport sends.
+/// # Errors
+///
+/// The key holds a NUL character, which no transport sends.
 pub(crate) fn lookup_path<E: DustEntity>(segment: &str) -> Result<Option<Path>, DustErr> {
     match segment {
         "" | "\\*" | "\\**" => Ok(None),
-        _ if segment.contains('\0') => Err(refused::<E>(segment, NUL)),
+        _ if segment.contains('\0') => Err(invalid_key::<E>(segment, NUL)),
         _ => Ok(Path::within(E::PREFIX, segment).map(Some)?),
     }
 }
 
 const NUL: &str = "it holds a NUL character, and a server loses leaves whose path has one; use a key without it";
 
-fn refused<E: DustEntity>(segment: &str, reason: &str) -> DustErr {
+fn invalid_key<E: DustEntity>(segment: &str, reason: &str) -> DustErr {
     let prefix = E::PREFIX.join("/");
     DustErr::invalid_params(format!("{segment:?} cannot be a key under `{prefix}`: {reason}"))
 }
 
-/// The path under which an entity writes its records. The derive checks the prefix; one that was written by hand is refused
-/// here when it breaks the rule of the keys.
+/// The path under which an entity writes its records.
+///
+/// # Errors
+///
+/// The prefix violates [`KeyCase`]. The derive checks that at compile time; this covers a handwritten `DustEntity`.
 pub(crate) fn writable_prefix<E: DustEntity>() -> Result<Path, DustErr> {
-    match E::PREFIX.iter().find(|segment| breaks_case::<E>(segment)) {
+    match E::PREFIX.iter().find(|segment| violates_case::<E>(segment)) {
         None => Ok(E::prefix_path()?),
         Some(segment) => Err(DustErr::invalid_params(format!(
-            "the prefix `{}` of the entity `{}` has upper-case letters in {segment:?}, and the server ignores case when it \
-             removes what is under a path, so that prefixes which differ in case destroy each other's records; use lower \
-             case, or `KeyCase::Any` if no two prefixes and no two keys differ in case",
+            "the prefix `{}` of the entity `{}` has upper-case letters in {segment:?}, and the server ignores case \
+             when it removes a subtree, so that prefixes which differ in case destroy each other's records; use \
+             lower case, or `KeyCase::Any` if no two prefixes and no two keys differ in case",
             E::PREFIX.join("/"),
             E::default().table_name(),
         ))),
     }
 }
 
-/// Whether the server may take a segment for another one that differs in case.
-fn breaks_case<E: DustEntity>(segment: &str) -> bool {
+/// True if the segment violates [`KeyCase::Lower`]: the server may confuse it with one that differs only in case.
+fn violates_case<E: DustEntity>(segment: &str) -> bool {
     E::KEY_CASE == KeyCase::Lower && segment.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
@@ -61,7 +66,7 @@ impl KeyFault {
             "" => Some(KeyFault::Empty),
             "\\*" | "\\**" => Some(KeyFault::Star),
             _ if segment.contains('\0') => Some(KeyFault::Nul),
-            _ => breaks_case::<E>(segment).then_some(KeyFault::Case),
+            _ => violates_case::<E>(segment).then_some(KeyFault::Case),
         }
     }
 
@@ -79,16 +84,24 @@ impl KeyFault {
     }
 }
 
-/// The path at which to write the record with this key. Refuses a key that must not name one, and says why.
+/// The path to write the record with this key to.
+///
+/// # Errors
+///
+/// The reason why no record may have this key.
 pub(crate) fn record_path<E: DustEntity>(segment: &str) -> Result<Path, DustErr> {
     if let Some(fault) = KeyFault::of::<E>(segment) {
-        return Err(refused::<E>(segment, fault.reason()));
+        return Err(invalid_key::<E>(segment, fault.reason()));
     }
     writable_prefix::<E>()?;
     Ok(Path::within(E::PREFIX, segment)?)
 }
 
-/// The path at which to write the record that an ActiveModel is about.
+/// The path to write the record of an ActiveModel to.
+///
+/// # Errors
+///
+/// The key is `NotSet`, or the reason why no record may have it.
 pub(crate) fn active_path<E: DustEntity>(model: &E::ActiveModel) -> Result<Path, DustErr> {
     match E::key_segment(model) {
         Some(segment) => {
@@ -102,7 +115,7 @@ pub(crate) fn active_path<E: DustEntity>(model: &E::ActiveModel) -> Result<Path,
     }
 }
 
-/// Refuses a key that its path segment would be read as another key, or as none.
+/// Refuses a key whose path segment parses as another key, or not at all.
 fn check_key<E: DustEntity>(model: &E::ActiveModel, segment: &str) -> Result<(), DustErr> {
     let mut keys =
         E::ActiveModel::FIELDS.iter().enumerate().filter(|(_, field)| field.key && field.read_back).peekable();

@@ -1,22 +1,22 @@
-//! The text of a leaf as serde reads it.
+//! Deserializes the text of a leaf.
 
 use serde::de::{Deserializer, Visitor};
 use serde_json::Error;
 use serde_json::de::StrRead;
 
-/// Reads a JSON value as `serde_json` does, and sooner where it is a text without escapes, as most leaves are: that is
-/// handed over as it lies there.
+/// A deserializer that reads a JSON value as `serde_json` does. It borrows a string without escapes, the most common
+/// leaf, without parsing it, which is faster.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LeafText<'a> {
     /// Valid JSON, without white space around it.
     json: &'a str,
-    /// What is between the quotes of such a text.
+    /// The content of a string without escapes; `None` for every other value.
     plain: Option<&'a str>,
 }
 
 impl<'a> LeafText<'a> {
     pub(super) fn new(json: &'a str) -> LeafText<'a> {
-        // Without an early end: for texts this short, a loop over all of it is quicker.
+        // A loop without an early exit is faster for texts this short.
         let has_escape = |text: &[u8]| text.iter().fold(false, |found, byte| found | (*byte == b'\\'));
         let plain = match json.as_bytes() {
             [b'"', inside @ .., b'"'] if !has_escape(inside) => json.get(1..json.len() - 1),
@@ -25,7 +25,7 @@ impl<'a> LeafText<'a> {
         LeafText { json, plain }
     }
 
-    /// The same as `serde_json` reads it: it says where in the text an error is.
+    /// A deserializer that leaves every value to `serde_json`, whose errors have a position in the text.
     pub(super) fn exact(self) -> LeafText<'a> {
         LeafText { plain: None, ..self }
     }
@@ -93,7 +93,7 @@ mod tests {
     #[derive(Debug, PartialEq, Deserialize)]
     struct Wrapped(String);
 
-    /// Whether it is read as `serde_json` reads it, the words of an error included.
+    /// Asserts that a value is read as `serde_json` reads it, with the same error messages.
     fn check<'a, T: Deserialize<'a> + Debug>(json: &'a str) {
         let mut expected = serde_json::Deserializer::from_str(json);
         let expected = format!("{:?}", T::deserialize(&mut expected).map_err(|error| error.to_string()));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_as_serde_json_does() {
+    fn sample_leaf_reads_as_in_serde_json() {
         for json in [
             r#""""#,
             r#""x""#,
@@ -145,12 +145,12 @@ mod tests {
         ] {
             check_all(json);
         }
-        assert_eq!(<&str>::deserialize(LeafText::new(r#""as it lies""#)).unwrap(), "as it lies");
+        assert_eq!(<&str>::deserialize(LeafText::new(r#""borrowed""#)).unwrap(), "borrowed");
     }
 
     proptest! {
         #[test]
-        fn reads_any_text_as_serde_json_does(text in "[\\PC\\\\\"\n]{0,12}") {
+        fn any_text_reads_as_in_serde_json(text in "[\\PC\\\\\"\n]{0,12}") {
             check_all(&serde_json::to_string(&text).unwrap());
         }
     }

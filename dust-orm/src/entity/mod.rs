@@ -1,4 +1,4 @@
-//! Entities: SeaORM models that live in Dust, and how a record becomes leaves and leaves become a record.
+//! Entities: SeaORM models that are stored in Dust, and the conversion of their records to and from leaves.
 
 mod counter;
 mod decode;
@@ -31,10 +31,10 @@ pub use fields::{Field, FieldState, Fields};
 pub use file_ref::FileRef;
 pub(crate) use finite::Finite;
 pub(crate) use key::{KeyFault, active_path, lookup_path, record_path, writable_prefix};
-pub(crate) use read_back::{reads_back, settle_nulls, written_bytes};
+pub(crate) use read_back::{normalize_nulls, round_trips, written_bytes};
 pub(crate) use record::SizeLimit;
 pub(crate) use record::{
-    MAX_RECORD_BYTES, MAX_RECORD_LEAVES, PackedRecord, RecordRef, StoredRecord, behind, check_size, last_record,
+    MAX_RECORD_BYTES, MAX_RECORD_LEAVES, PackedRecord, RecordRef, StoredRecord, check_size, cursor_after, last_record,
     record_of, records,
 };
 pub use revision::{Revision, Versioned};
@@ -45,9 +45,9 @@ use dust_protocol::{Path, PathError};
 /// The type of an entity's primary key, as SeaORM's `find_by_id` takes it.
 pub type KeyOf<E> = <<E as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueType;
 
-/// A SeaORM entity whose records live in Dust, at `<prefix>/<key>/<field>`.
+/// A SeaORM entity whose records are stored in Dust, at `<prefix>/<key>/<field>`.
 ///
-/// Derive it with `#[derive(DeriveDustEntity)]` beside `DeriveEntityModel`; nothing here is meant to be written by hand.
+/// Derive it with `#[derive(DeriveDustEntity)]` beside `DeriveEntityModel`; do not implement it by hand.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no entity that lives in Dust",
     label = "needs `DeriveDustEntity`",
@@ -60,53 +60,61 @@ pub trait DustEntity:
         ActiveModel: Fields<Entity = Self> + TryIntoModel<Self::Model> + Send + Sync + 'static,
     >
 {
-    /// The segments under which all records of this entity live.
+    /// The path segments below which all records of this entity are stored.
     const PREFIX: &'static [&'static str];
-    /// How a record is written.
+    /// The form in which a record is written.
     const MODE: StorageMode;
-    /// Which keys are accepted.
+    /// The rule for the case of keys.
     const KEY_CASE: KeyCase;
 
-    /// The key as the path segment that names a record.
+    /// Converts a key to the path segment that names its record.
     fn key_to_segment(key: &KeyOf<Self>) -> Cow<'_, str>;
 
     /// The key of an ActiveModel as a path segment; `None` when it is `NotSet`.
     fn key_segment(model: &Self::ActiveModel) -> Option<String>;
 
-    /// Reads the key from a path segment into the ActiveModel, as `Unchanged`; the error says why it is no such key.
+    /// Parses the key from a path segment into the ActiveModel, as `Unchanged`.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the segment is not a key of this entity.
     fn set_key(model: &mut Self::ActiveModel, segment: &str) -> Result<(), String>;
 
-    /// The columns without which a record is not one: those that are not an `Option`, and those named by
-    /// `#[dust(required(..))]`. The changeset and the guard on reads share this list.
+    /// The columns that every record must have: those that neither are an `Option` nor have a default of serde, and
+    /// those named by `#[dust(required(..))]`. Changesets and reads both use this list.
     fn required_columns() -> Vec<Self::Column> {
         fields::required_columns::<Self::ActiveModel>()
     }
 
-    /// The path under which all records live.
+    /// The path below which all records are stored.
+    ///
+    /// # Errors
+    ///
+    /// [`PREFIX`](DustEntity::PREFIX) is not a valid path. The derive checks it at compile time.
     fn prefix_path() -> Result<Path, PathError> {
         Path::from_segments(Self::PREFIX)
     }
 }
 
-/// How the records of an entity are written (`#[dust(mode = "..")]`). They are read the same way in both modes.
+/// The form in which the records of an entity are written (`#[dust(mode = "..")]`, default: `flat`). Reads accept both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StorageMode {
-    /// One leaf per field: other writers can change a single field, and an update writes only what changed.
+    /// One leaf per field: other writers can change a single field, and an update writes only the changed fields.
     #[default]
     Flat,
-    /// The whole record at once: every write replaces it, all its leaves share one revision.
+    /// The whole record at once: every write replaces it, and all its leaves share one revision.
     Map,
 }
 
-/// Which keys and prefixes an entity accepts (`#[dust(key_case = "..")]`).
+/// The rule for the case of keys and prefixes (`#[dust(key_case = "..")]`, default: `lower`).
 ///
-/// A Dust server ignores ASCII case when it removes a subtree, so two keys that differ only in case destroy each other, and
-/// so do the records of two prefixes that differ only in case.
+/// A Dust server ignores ASCII case when it removes a subtree. So the records of two keys that differ only in case
+/// destroy each other, and so do those of two prefixes that differ only in case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyCase {
-    /// Keys and a prefix without ASCII upper-case letters; others are refused before anything is sent.
+    /// Keys and prefixes without ASCII upper-case letters; others are refused before anything is sent.
     #[default]
     Lower,
     /// Any key and prefix: the application promises that no two differ only in case.

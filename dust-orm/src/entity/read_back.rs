@@ -1,5 +1,5 @@
-//! Whether a field's value is read as it was written. Serde types may write less than they hold: chrono rounds the offset of
-//! a time to minutes, and `Some(null)` is written as `None` is.
+//! Checks that a field's serialized value is read back as the same value. A type may serialize less than it holds:
+//! chrono rounds the offset of a time to minutes, and `Some(null)` has the same text as `None`.
 
 use sea_orm::ActiveModelTrait;
 use serde_json::Serializer;
@@ -8,19 +8,19 @@ use super::finite::Finite;
 use super::leaf::LeafText;
 use super::{FieldState, Fields};
 
-/// Whether a field's value comes back from the text that it was serialized to.
-pub(crate) fn comes_back<A: Fields>(model: &A, position: usize, text: &str) -> bool {
+/// True if a field's value is read back from the text that it was serialized to.
+pub(crate) fn text_round_trips<A: Fields>(model: &A, position: usize, text: &str) -> bool {
     let mut read = <A as ActiveModelTrait>::default();
     read.deserialize_field(position, LeafText::new(text)).is_ok() && read.same_value(model, position)
 }
 
-/// Whether a field's value can be written and is then read as it is.
-pub(crate) fn reads_back<A: Fields>(model: &A, position: usize) -> bool {
-    text_of(model, position).is_some_and(|text| comes_back(model, position, &text))
+/// True if a field's value can be serialized and is read back as the same value.
+pub(crate) fn round_trips<A: Fields>(model: &A, position: usize) -> bool {
+    text_of(model, position).is_some_and(|text| text_round_trips(model, position, &text))
 }
 
-/// Makes `Some(null)` what it is read as: `None`. `null` is the only word that there is for both.
-pub(crate) fn settle_nulls<A: Fields>(model: &mut A) {
+/// Replaces `Some(null)` by `None`: both are written as `null`, which is read as `None`.
+pub(crate) fn normalize_nulls<A: Fields>(model: &mut A) {
     let may_be = |position: &usize| A::FIELDS[*position].nullable && A::FIELDS[*position].read_back;
     for position in (0..A::FIELDS.len()).filter(may_be) {
         let state = model.state(position);
@@ -34,7 +34,7 @@ pub(crate) fn settle_nulls<A: Fields>(model: &mut A) {
 }
 
 fn is_written_as_null<A: Fields>(model: &A, position: usize) -> bool {
-    // A longer value does not fit, and is not written to its end.
+    // A longer value does not fit, so serializing it fails.
     let mut text = [0; 4];
     let written = model.serialize_field(position, &mut Serializer::new(&mut text[..]));
     written.is_ok() && text == *b"null"
@@ -46,7 +46,7 @@ fn text_of<A: Fields>(model: &A, position: usize) -> Option<String> {
     String::from_utf8(text).ok()
 }
 
-/// The length of a field's value as text, in bytes; 0 for one that cannot be written.
+/// The length of a field's serialized value, in bytes; 0 for one that cannot be serialized.
 pub(crate) fn written_bytes<A: Fields>(model: &A, position: usize) -> usize {
     text_of(model, position).map_or(0, |text| text.len())
 }

@@ -1,4 +1,4 @@
-//! Records as a store keeps them: the leaves below one key.
+//! Stored records: the leaves below one key.
 
 use std::borrow::Cow;
 use std::ops::Bound;
@@ -9,12 +9,12 @@ use dust_protocol::{Entry, LeafRef, PackedLeaves, Path};
 
 use crate::error::DustErr;
 
-/// The most leaves of a record that are read. A record written by this library has some for each field.
+/// The maximum number of leaves of a record that is read. A record of this library has few for each field.
 pub(crate) const MAX_RECORD_LEAVES: usize = 100_000;
-/// The most bytes of a record that are read, paths and values together: what a server sends in one answer.
+/// The maximum size of a record that is read, paths and values together, in bytes: that of one response of a server.
 pub(crate) const MAX_RECORD_BYTES: usize = 64 << 20;
 
-/// How much of a record, or of whatever else is below one path, was read. A list goes on for as long as a server says so.
+/// The size of the leaves read below one path, with a limit: a server determines when a list ends.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SizeLimit {
     leaves: usize,
@@ -22,45 +22,49 @@ pub(crate) struct SizeLimit {
 }
 
 impl SizeLimit {
-    /// Counts a leaf, and refuses it when there are too many, or when they are too large.
+    /// Counts a leaf of `path`.
+    ///
+    /// # Errors
+    ///
+    /// The leaves read so far are too many or too large for one record.
     #[cfg(feature = "http")]
-    pub(crate) fn take(&mut self, of: &Path, leaf: &Entry) -> Result<(), DustErr> {
+    pub(crate) fn add_leaf(&mut self, path: &Path, leaf: &Entry) -> Result<(), DustErr> {
         self.leaves += 1;
         self.bytes += LeafRef::from(leaf).size();
-        self.check(of.as_str())
+        self.check(path.as_str())
     }
 
-    /// Counts so many leaves, with the bytes of their paths and values.
+    /// Adds a number of leaves, and the bytes of their paths and values.
     pub(crate) fn add(&mut self, (leaves, bytes): (usize, usize)) {
         self.leaves = self.leaves.saturating_add(leaves);
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
-    /// The excess over what is read of a record; `None` where there is none.
+    /// A description of the size if it exceeds the limits of a record; otherwise `None`.
     pub(crate) fn excess(&self) -> Option<String> {
         let SizeLimit { leaves, bytes } = self;
         (*leaves > MAX_RECORD_LEAVES || *bytes > MAX_RECORD_BYTES).then(|| {
             format!(
-                "{leaves} leaves with {bytes} bytes, and no record of more than {MAX_RECORD_LEAVES} leaves or \
-                 {MAX_RECORD_BYTES} bytes is read"
+                "{leaves} leaves with {bytes} bytes; a record can have at most {MAX_RECORD_LEAVES} leaves and \
+                 {MAX_RECORD_BYTES} bytes"
             )
         })
     }
 
-    fn check(&self, of: &str) -> Result<(), DustErr> {
+    fn check(&self, path: &str) -> Result<(), DustErr> {
         match self.excess() {
-            Some(excess) => Err(DustErr::TooLarge { what: format!("what is stored at `{of}` has {excess}") }),
+            Some(excess) => Err(DustErr::TooLarge { what: format!("the subtree at `{path}` has {excess}") }),
             None => Ok(()),
         }
     }
 }
 
-/// Refuses leaves that are too many for one record, or too large.
-pub(crate) fn check_size(of: &str, leaves: &PackedLeaves) -> Result<(), DustErr> {
-    SizeLimit { leaves: leaves.len(), bytes: leaves.size() }.check(of)
+/// Refuses leaves that are too many or too large for one record.
+pub(crate) fn check_size(path: &str, leaves: &PackedLeaves) -> Result<(), DustErr> {
+    SizeLimit { leaves: leaves.len(), bytes: leaves.size() }.check(path)
 }
 
-/// The leaves of one record, each by itself.
+/// A record whose leaves are owned entries.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredRecord {
     /// The record's path, `<prefix>/<key>`.
@@ -75,13 +79,13 @@ impl StoredRecord {
         RecordRef::from(self).key()
     }
 
-    /// How much text it is, in bytes.
+    /// The size of the leaves, paths and values together, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         RecordRef::from(self).leaves().map(|leaf| leaf.size()).sum()
     }
 }
 
-/// The leaves of one record as they were read, together.
+/// A record whose leaves are packed, as they were read.
 #[derive(Clone, Debug)]
 pub(crate) struct PackedRecord<'p> {
     /// The record's path, `<prefix>/<key>`.
@@ -90,7 +94,7 @@ pub(crate) struct PackedRecord<'p> {
     pub(crate) leaves: PackedLeaves,
 }
 
-/// A record where it lies.
+/// A borrowed record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordRef<'a> {
     /// The record's path, `<prefix>/<key>`.
@@ -100,8 +104,8 @@ pub(crate) struct RecordRef<'a> {
 
 #[derive(Clone, Copy, Debug)]
 enum LeavesRef<'a> {
-    Apart(&'a [Entry]),
-    /// Those from one place to another.
+    Entries(&'a [Entry]),
+    /// The leaves from the first index up to, but not including, the second.
     Packed(&'a PackedLeaves, usize, usize),
 }
 
@@ -114,36 +118,36 @@ impl<'a> RecordRef<'a> {
 
     /// The leaves, in the order of their paths.
     pub(crate) fn leaves(self) -> impl Iterator<Item = LeafRef<'a>> {
-        let places = match self.leaves {
-            LeavesRef::Apart(entries) => 0..entries.len(),
+        let indices = match self.leaves {
+            LeavesRef::Entries(entries) => 0..entries.len(),
             LeavesRef::Packed(_, start, end) => start..end,
         };
-        places.map(move |place| match self.leaves {
-            LeavesRef::Apart(entries) => LeafRef::from(&entries[place]),
-            LeavesRef::Packed(leaves, ..) => leaves.at(place),
+        indices.map(move |index| match self.leaves {
+            LeavesRef::Entries(entries) => LeafRef::from(&entries[index]),
+            LeavesRef::Packed(leaves, ..) => leaves.at(index),
         })
     }
 
-    /// How much it is.
-    pub(crate) fn measure(self) -> SizeLimit {
-        let mut measure = SizeLimit::default();
-        self.leaves().for_each(|leaf| measure.add((1, leaf.size())));
-        measure
+    /// The size of the record.
+    pub(crate) fn size(self) -> SizeLimit {
+        let mut size = SizeLimit::default();
+        self.leaves().for_each(|leaf| size.add((1, leaf.size())));
+        size
     }
 
-    /// Whether it is no record yet: the one leaf with which an insert has claimed it.
+    /// True if the record consists of the claim of an insert that has not written it yet.
     pub(crate) fn is_claim(self) -> bool {
         let mut leaves = self.leaves();
         matches!((leaves.next(), leaves.next()), (Some(leaf), None) if is_claim(leaf.value))
     }
 
-    /// What a leaf is called inside the record, in rendered form: `title`, or `meta/colour`.
+    /// The path of a leaf relative to the record, in rendered form: `title`, or `meta/colour`.
     pub(crate) fn name(self, leaf: LeafRef<'a>) -> &'a str {
-        // Every leaf lies below the record's path, and so begins with it and a `/`.
+        // The path of every leaf begins with the record's path and a `/`.
         leaf.path.get(self.path.len() + 1..).unwrap_or_default()
     }
 
-    /// The record with leaves of its own.
+    /// Copies the record.
     pub(crate) fn to_stored(self) -> StoredRecord {
         let leaves = self.leaves().map(LeafRef::to_entry).collect();
         StoredRecord { path: Path::from_trusted(self.path), leaves }
@@ -152,7 +156,7 @@ impl<'a> RecordRef<'a> {
 
 impl<'a> From<&'a StoredRecord> for RecordRef<'a> {
     fn from(record: &'a StoredRecord) -> RecordRef<'a> {
-        RecordRef { path: record.path.as_str(), leaves: LeavesRef::Apart(&record.leaves) }
+        RecordRef { path: record.path.as_str(), leaves: LeavesRef::Entries(&record.leaves) }
     }
 }
 
@@ -163,8 +167,8 @@ impl<'a> From<&'a PackedRecord<'_>> for RecordRef<'a> {
     }
 }
 
-/// The records among leaves, which come in the order of their paths: in it, all leaves of a record stand together.
-/// `within` is the prefix of the entity, with a `/` behind it.
+/// Groups leaves by record. They must be in the order of their paths, in which the leaves of a record are adjacent.
+/// `within` is the prefix of the entity, followed by a `/`.
 pub(crate) fn records<'a>(within: &'a str, leaves: &'a PackedLeaves) -> impl Iterator<Item = RecordRef<'a>> {
     let mut next = 0;
     std::iter::from_fn(move || {
@@ -181,7 +185,8 @@ pub(crate) fn records<'a>(within: &'a str, leaves: &'a PackedLeaves) -> impl Ite
     })
 }
 
-/// Where the last record among leaves begins, which more of its leaves may follow.
+/// The index of the first leaf of the last record, which may be incomplete. It is the number of leaves if the last leaf
+/// belongs to no record.
 pub(crate) fn last_record(within: &str, leaves: &PackedLeaves) -> usize {
     let last = leaves.iter().next_back().and_then(|leaf| record_of(within, leaf.path));
     match last {
@@ -190,13 +195,13 @@ pub(crate) fn last_record(within: &str, leaves: &PackedLeaves) -> usize {
     }
 }
 
-/// The cursor behind everything that is below a record.
-pub(crate) fn behind(record: &str) -> String {
-    // `0` follows `/`.
+/// The cursor of a list that continues after all leaves below a record.
+pub(crate) fn cursor_after(record: &str) -> String {
+    // `0` is the character after `/`.
     format!("{record}0")
 }
 
-/// The path of the record that a leaf belongs to. One at the prefix or at a record's own path belongs to none.
+/// The path of the record that a leaf belongs to. A leaf at the prefix or at a record's own path belongs to none.
 pub(crate) fn record_of<'a>(within: &str, leaf: &'a str) -> Option<&'a str> {
     let key_end = leaf.strip_prefix(within)?.find('/')? + within.len();
     leaf.get(..key_end)
@@ -230,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_leaves_of_a_record_together() {
+    fn leaves_are_grouped_by_record() {
         assert_eq!(
             regroup(&["links", "links/a", "links/a-1/title", "links/a/meta/x", "links/a/title", "links/b~1c/title"]),
             [
@@ -242,12 +247,12 @@ mod tests {
     }
 
     #[test]
-    fn leaves_outside_of_the_prefix_are_no_records() {
+    fn leaf_outside_prefix_belongs_to_no_record() {
         assert_eq!(regroup(&["lin/a/title", "linksx/a/title", "other/a/b"]), []);
     }
 
     #[test]
-    fn a_record_without_an_end_is_refused() {
+    fn oversized_record_is_refused() {
         let mut leaves: PackedLeaves =
             (0..MAX_RECORD_LEAVES).map(|number| leaf(&format!("links/z/{number:06}"))).collect();
         check_size("links/z", &leaves).unwrap();

@@ -7,48 +7,49 @@ use serde::{Deserialize, Serialize};
 
 use super::record::RecordRef;
 
-/// The state in which a record was read, to be handed to `if_match`.
+/// The revision of a record at the time it was read, to be passed to `if_match`.
 ///
-/// Opaque: it remembers the revision of the record and of every leaf that was read, because a store compares leaves, not
-/// records. It serializes, so that it can travel in a form and come back. A bare number, such as another client's
-/// revision of the whole record, converts into one; it can be matched in map mode only.
+/// It holds the revision of the record and of every leaf that was read, because a store compares leaves, not records.
+/// It is serializable, so that an HTML form can carry it. A bare number, such as another client's revision of the whole
+/// record, converts into a `Revision`; `if_match` accepts that one in map mode only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "JsonObject<Wire>")]
+#[serde(from = "JsonObject<RevisionJson>")]
 pub struct Revision {
     record: u64,
-    /// The leaves by their rendered name inside the record; `None` for a bare number.
-    #[serde(serialize_with = "shared::serialize")]
-    leaves: Option<Leaves>,
+    /// The revisions of the leaves; `None` for a bare number.
+    #[serde(serialize_with = "as_list::serialize")]
+    leaves: Option<LeafRevisions>,
 }
 
-/// A revision as it travels.
+/// The serialized form of a revision.
 #[derive(Deserialize)]
-struct Wire {
+struct RevisionJson {
     record: u64,
-    #[serde(default, deserialize_with = "shared::deserialize")]
-    leaves: Option<Leaves>,
+    #[serde(default, deserialize_with = "as_list::deserialize")]
+    leaves: Option<LeafRevisions>,
 }
 
-impl From<JsonObject<Wire>> for Revision {
-    fn from(JsonObject(Wire { record, leaves }): JsonObject<Wire>) -> Revision {
+impl From<JsonObject<RevisionJson>> for Revision {
+    fn from(JsonObject(RevisionJson { record, leaves }): JsonObject<RevisionJson>) -> Revision {
         Revision { record, leaves }
     }
 }
 
-/// Shared, as a revision is handed on with every write that it guards.
-type Leaves = Arc<[(String, u64)]>;
+/// The revision of each leaf by its path relative to the record, in rendered form. Every write that a revision guards
+/// shares them.
+type LeafRevisions = Arc<[(String, u64)]>;
 
-/// How they travel: as a list.
-mod shared {
+/// Serializes [`LeafRevisions`] as a list of pairs.
+mod as_list {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::Leaves;
+    use super::LeafRevisions;
 
-    pub(super) fn serialize<S: Serializer>(leaves: &Option<Leaves>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(leaves: &Option<LeafRevisions>, serializer: S) -> Result<S::Ok, S::Error> {
         leaves.as_deref().serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Leaves>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<LeafRevisions>, D::Error> {
         Ok(Option::<Vec<(String, u64)>>::deserialize(deserializer)?.map(Into::into))
     }
 }
@@ -60,17 +61,17 @@ impl Revision {
         Revision { record: record.leaves().map(|leaf| leaf.revision).max().unwrap_or(0), leaves: Some(leaves) }
     }
 
-    /// The revision of the record: the largest of its leaves'.
+    /// The revision of the record: the largest revision of its leaves.
     pub fn number(&self) -> u64 {
         self.record
     }
 
-    /// Whether this is a bare number, which names no leaves.
+    /// True if this is a bare number, without revisions of leaves.
     pub(crate) fn is_bare(&self) -> bool {
         self.leaves.is_none()
     }
 
-    /// Whether a leaf was read at or below a path, which is that of the record or below it.
+    /// True if a leaf was read at or below `path`, which is the path of the record or below it.
     pub(crate) fn has_read(&self, path: &Path, record: &Path) -> bool {
         let Some(inside) = path.as_str().strip_prefix(record.as_str()) else { return false };
         let inside = inside.strip_prefix('/').unwrap_or(inside);
@@ -80,7 +81,7 @@ impl Revision {
         })
     }
 
-    /// The revisions of the leaves below a record, with their paths; `None` for a bare number.
+    /// The revisions of the leaves below a record, by path; `None` for a bare number.
     pub(crate) fn leaves(&self, record: &Path) -> Result<Option<Vec<(Path, u64)>>, PathError> {
         let Some(leaves) = &self.leaves else { return Ok(None) };
         let path = |name: &str| Path::try_from([record.as_str(), "/", name].concat());
@@ -101,12 +102,12 @@ impl From<&Revision> for Revision {
     }
 }
 
-/// A Model together with the state in which it was read.
+/// A Model with the revision at which it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Versioned<M> {
-    /// The record.
+    /// The decoded record.
     pub model: M,
-    /// Its revision.
+    /// The revision of the record.
     pub revision: Revision,
 }
 
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_array_is_no_revision() {
+    fn revision_round_trips_and_array_is_refused() {
         let revision = Revision { record: 7, leaves: Some(vec![("title".to_owned(), 7)].into()) };
         let text = serde_json::to_string(&revision).unwrap();
         assert_eq!(text, r#"{"record":7,"leaves":[["title",7]]}"#);
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn it_knows_what_was_read() {
+    fn has_read_compares_whole_segments() {
         let path = |text: &str| Path::parse(text).unwrap();
         let leaves = ["title", "tags/a", "titles"].map(|name| (name.to_owned(), 1)).to_vec();
         let read = Revision { record: 1, leaves: Some(leaves.into()) };

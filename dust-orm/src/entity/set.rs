@@ -9,10 +9,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::json_column::json_column;
 
-/// A field that is changed member by member with [`add`](crate::DustRepo::add_to_set) and [`remove`](crate::DustRepo::remove_from_set), so
-/// that writers who change different members do not undo each other. Newest member first, each once.
+/// A list without duplicates, newest member first. [`add_to_set`](crate::DustRepo::add_to_set) and
+/// [`remove_from_set`](crate::DustRepo::remove_from_set) change one member, so that writers who change different
+/// members do not overwrite each other.
 ///
-/// In SQL it is a JSON column. With `#[serde(default)]` a record that has no such leaf reads as the empty set.
+/// In SQL it is a JSON column. With `#[serde(default)]` the field of a record without the leaf is the empty set.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -47,36 +48,36 @@ use super::json_column::json_column;
 /// # }
 /// ```
 ///
-/// It derefs to a slice. Two sets are equal when they have the same members in the same order. A store compares members as
-/// JSON, where `1` and `1.0` are two. The text `$json` cannot be added: it marks values that a store would not keep as they
-/// are.
+/// It dereferences to a slice. Two sets are equal if they have the same members in the same order. A store compares
+/// members as JSON, in which `1` and `1.0` are different. The text `$json` cannot be added: it marks values that a
+/// store would change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct DustSet<T>(Vec<T>);
 
 impl<T> DustSet<T> {
-    /// A set without members.
+    /// Creates a set without members.
     pub const fn new() -> DustSet<T> {
         DustSet(Vec::new())
     }
 
-    /// The members, newest first.
+    /// Converts the set into its members, newest first.
     pub fn into_vec(self) -> Vec<T> {
         self.0
     }
 }
 
 impl<T: PartialEq> DustSet<T> {
-    /// Puts a member first, as a store does; `false` when it was there already and has only moved. To change what is
-    /// stored, use [`DustRepo::add`](crate::DustRepo::add_to_set).
+    /// Adds a member as the first one, as a store does. Returns `false` if the set had the member already and only its
+    /// position has changed. To change the stored set, use [`DustRepo::add_to_set`](crate::DustRepo::add_to_set).
     pub fn add(&mut self, member: T) -> bool {
         let fresh = !self.remove(&member);
         self.0.insert(0, member);
         fresh
     }
 
-    /// Takes a member out; `false` when it was not there. To change what is stored, use
-    /// [`DustRepo::remove`](crate::DustRepo::remove_from_set).
+    /// Removes a member. Returns `false` if the set did not have it. To change the stored set, use
+    /// [`DustRepo::remove_from_set`](crate::DustRepo::remove_from_set).
     pub fn remove(&mut self, member: &T) -> bool {
         let at = self.0.iter().position(|known| known == member);
         at.map(|at| self.0.remove(at)).is_some()
@@ -97,7 +98,7 @@ impl<T> Deref for DustSet<T> {
     }
 }
 
-/// The first of equal members stays.
+/// Keeps the first of equal members.
 impl<T: Eq + Hash> FromIterator<T> for DustSet<T> {
     fn from_iter<I: IntoIterator<Item = T>>(members: I) -> DustSet<T> {
         let mut members: Vec<T> = members.into_iter().collect();
@@ -139,7 +140,7 @@ impl<'a, T> IntoIterator for &'a DustSet<T> {
     }
 }
 
-/// Another client may have written a list with duplicates: they are left out.
+/// Drops duplicates, which a list of another client may have.
 impl<'de, T: Deserialize<'de> + Eq + Hash> Deserialize<'de> for DustSet<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<DustSet<T>, D::Error> {
         Vec::deserialize(deserializer).map(DustSet::from)
@@ -159,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn duplicates_are_left_out_on_the_way_in() {
+    fn duplicates_are_dropped_by_deserialize() {
         let read: DustSet<u8> = serde_json::from_str("[3,1,3,2,1]").unwrap();
         assert_eq!(read, DustSet::from([3, 1, 2]));
         assert_eq!(serde_json::to_string(&read).unwrap(), "[3,1,2]");
@@ -168,12 +169,12 @@ mod tests {
     }
 
     #[test]
-    fn has_a_null_in_sql() {
+    fn sql_null_is_read_as_none() {
         assert_eq!(<Option<DustSet<u8>> as ValueType>::try_from(DustSet::<u8>::null()).unwrap(), None);
         assert!(<DustSet<u8> as ValueType>::try_from(Value::from(1)).is_err());
     }
 
-    /// What a store makes of an op on a leaf that holds a set.
+    /// The set that a store holds after an op on it.
     fn stored(set: &DustSet<u8>, op: &Op) -> DustSet<u8> {
         let path = Path::parse("tags").unwrap();
         let leaf = Leaf { value: RawJson::from_serialize(set).unwrap(), kind: LeafKind::Set, revision: 1 };
@@ -183,14 +184,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn json_and_sql_give_back_what_they_got(members: Vec<String>) {
+        fn set_round_trips_through_json_and_sql(members: Vec<String>) {
             let set = DustSet::from(members);
-            prop_assert_eq!(&serde_json::from_str::<DustSet<String>>(&serde_json::to_string(&set).unwrap()).unwrap(), &set);
+            let json = serde_json::to_string(&set).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<DustSet<String>>(&json).unwrap(), &set);
             prop_assert_eq!(<DustSet<String> as ValueType>::try_from(Value::from(set.clone())).unwrap(), set);
         }
 
         #[test]
-        fn adds_and_removes_as_a_store_does(members in proptest::collection::vec(0_u8..6, 0..8), member in 0_u8..6) {
+        fn add_and_remove_match_the_store(members in proptest::collection::vec(0_u8..6, 0..8), member in 0_u8..6) {
             let set = DustSet::from(members);
             let text = RawJson::from_serialize(&member).unwrap();
             let (mut added, mut removed) = (set.clone(), set.clone());

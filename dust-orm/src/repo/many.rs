@@ -23,7 +23,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sea_orm::ActiveModelTrait;
 
 use super::record_pages::fetch_to_limit;
-use crate::entity::{DustEntity, Fields, PackedRecord, RecordRef, behind, check_size, is_leaf};
+use crate::entity::{DustEntity, Fields, PackedRecord, RecordRef, check_size, cursor_after, is_leaf};
 use crate::error::DustErr;
 use crate::transport::Transport;
 
@@ -170,7 +170,7 @@ impl<'s> Span<'s> {
 
     /// Skips the records that end before a path.
     fn pass(&mut self, path: &str) {
-        while self.wanted.get(self.next).is_some_and(|wanted| *path >= *behind(wanted.path.as_str())) {
+        while self.wanted.get(self.next).is_some_and(|wanted| *path >= *cursor_after(wanted.path.as_str())) {
             self.next += 1;
         }
     }

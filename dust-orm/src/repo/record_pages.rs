@@ -8,7 +8,8 @@ use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 
 use crate::entity::{
-    DustEntity, PackedRecord, RecordRef, StoredRecord, behind, check_size, decode, last_record, record_of, records,
+    DustEntity, PackedRecord, RecordRef, StoredRecord, check_size, cursor_after, decode, last_record, record_of,
+    records,
 };
 use crate::error::{DustErr, InvalidRecord};
 use crate::transport::Transport;
@@ -144,10 +145,10 @@ impl RecordPages {
             let excess = records(&self.within, &self.open).next().and_then(|record| {
                 let why = check_size(record.path, &self.open).err()?;
                 warn_too_large(record.path, &why);
-                Some(behind(record.path))
+                Some(cursor_after(record.path))
             });
-            if let Some(behind) = excess {
-                *after = behind;
+            if let Some(cursor) = excess {
+                *after = cursor;
                 self.open = PackedLeaves::default();
             }
         }
@@ -176,7 +177,7 @@ impl RecordPages {
             return Ok(PackedLeaves::default());
         };
         warn_too_large(record, why);
-        self.continue_after(Some(behind(record)));
+        self.continue_after(Some(cursor_after(record)));
         let is_part = records(&self.within, &before).next().is_some_and(|open| open.path == record);
         Ok(if is_part { PackedLeaves::default() } else { before })
     }

@@ -5,7 +5,7 @@ use sea_orm::{
     ActiveModelBehavior, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExecResult, QueryResult, Statement,
 };
 
-use crate::entity::{DustEntity, settle_nulls};
+use crate::entity::{DustEntity, normalize_nulls};
 use crate::error::DustErr;
 
 /// The connection that hooks receive. A Dust write has no SQL database: every statement is an error.
@@ -45,7 +45,7 @@ pub(in crate::repo) async fn before_save<E: DustEntity>(
     insert: bool,
 ) -> Result<E::ActiveModel, DustErr> {
     let mut active = active.before_save(&NoSql, insert).await?;
-    settle_nulls(&mut active);
+    normalize_nulls(&mut active);
     Ok(active)
 }
 

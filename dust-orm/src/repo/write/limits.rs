@@ -96,7 +96,7 @@ pub(in crate::repo) fn check_limits<'v>(
 
 /// Refuses to add so many bytes to a field, or the field to its record, where that could not be read back.
 pub(in crate::repo) fn check_growth(record: &PackedRecord<'_>, field: &Path, bytes: usize) -> Result<(), DustErr> {
-    let mut total = RecordRef::from(record).measure();
+    let mut total = RecordRef::from(record).size();
     let is_there = record.leaves.iter().any(|leaf| leaf.path == field.as_str());
     total.add(if is_there { (0, bytes) } else { (1, bytes.saturating_add(field.as_str().len())) });
     match total.excess() {

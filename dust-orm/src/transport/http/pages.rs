@@ -206,14 +206,14 @@ impl HttpTransport {
             return Ok(Some(leaf));
         }
         let mut request = all_below(path);
-        let (mut leaves, mut revision, mut measure) = (Vec::new(), 0, SizeLimit::default());
+        let (mut leaves, mut revision, mut size) = (Vec::new(), 0, SizeLimit::default());
         let mut empty = EmptyPages::default();
         loop {
             let call = self.about(Operation::Get, About::Path(path));
             let Page { items, next_cursor, .. } = self.page(call, deadline, &request).await?;
             empty.check(items.is_empty(), next_cursor.as_deref())?;
             for entry in items.into_iter().filter_map(ListItem::into_entry) {
-                measure.take(path, &entry)?;
+                size.add_leaf(path, &entry)?;
                 revision = revision.max(entry.revision);
                 leaves.push((entry.path, entry.value));
             }
