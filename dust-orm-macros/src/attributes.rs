@@ -7,7 +7,7 @@ use syn::parse::Parse;
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Error, Ident, LitStr, Path, Result, Token, parenthesized, parse_quote};
 
-/// Which derive is at work: they take different attributes and promise different impls.
+/// The derive that runs. Each accepts its own attributes and generates its own impls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Derive {
     /// `DeriveDustEntity`
@@ -32,7 +32,7 @@ impl Derive {
     }
 }
 
-/// The attributes of one struct. What was not written has its default.
+/// The attributes of one struct. An attribute that is not written has its default.
 pub(crate) struct Attributes {
     pub(crate) prefix: Option<Vec<LitStr>>,
     /// The variant of `StorageMode`.
@@ -40,7 +40,7 @@ pub(crate) struct Attributes {
     /// The variant of `KeyCase`.
     pub(crate) key_case: &'static str,
     pub(crate) required: Vec<Ident>,
-    /// Where `dust-orm` is.
+    /// The path of the crate `dust-orm`.
     pub(crate) krate: Path,
 }
 
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_written_has_its_default() {
+    fn missing_attribute_has_its_default() {
         let attributes = entity(&[]).unwrap();
         assert_eq!((attributes.mode, attributes.key_case), ("Flat", "Lower"));
         assert!(attributes.prefix.is_none() && attributes.required.is_empty());
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn changesets_take_less() {
+    fn changeset_refuses_attributes_of_entities() {
         let attr: Attribute = parse_quote!(#[dust(mode = "map")]);
         let error = parse(&[attr], Derive::Changeset).map(|_| ()).unwrap_err().to_string();
         assert!(

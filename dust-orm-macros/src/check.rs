@@ -1,4 +1,4 @@
-//! What a Dust entity cannot be, beyond what each attribute checks by itself.
+//! Checks of a Dust entity that concern several attributes or fields.
 
 use std::collections::HashMap;
 

@@ -27,14 +27,14 @@ pub(crate) struct Field {
     pub(crate) column: Ident,
     /// The name serde gives it.
     pub(crate) name: String,
-    /// Where that name comes from: a `rename`, or the field itself.
+    /// The span of that name: of a `rename`, or of the field itself.
     pub(crate) name_span: Span,
-    /// Where `primary_key` is written.
+    /// The span of `primary_key`; `None` for a field outside of the key.
     pub(crate) key: Option<Span>,
     pub(crate) required: bool,
-    /// Whether its type is an `Option`.
+    /// True if its type is an `Option`.
     pub(crate) nullable: bool,
-    /// Whether serde, or the path of a key, may give back another value than the one that was written.
+    /// True if serde, or the path of a key, may return another value than the written one.
     pub(crate) read_back: bool,
     pub(crate) serde: SerdeField,
 }
@@ -55,7 +55,7 @@ impl Field {
         names.split_off(1)
     }
 
-    /// Whether it is a leaf of the record.
+    /// True if it is a leaf of the record.
     pub(crate) fn stored(&self) -> bool {
         self.key.is_none() && !self.skipped()
     }
@@ -132,7 +132,7 @@ pub(crate) fn parse(input: &DeriveInput, derive: Derive) -> Result<Model> {
         let default_name = rename_all.map_or_else(|| rust_name.clone(), |rule| rule.apply(&rust_name));
         let serde = serde_attributes::field(&field.attrs, &default_name, derive)?;
         let nullable = is_option(&field.ty);
-        // A key that the database makes is asked of nobody.
+        // A key that the database generates is not required.
         let generated = derive == Derive::Changeset && !composite && sea_orm.generated_key(&field.ty);
         fields.push(Field {
             column: column(&rust_name, sea_orm.enum_name, ident.span()),
@@ -169,7 +169,7 @@ fn named_by_sea_orm(input: &DeriveInput) -> Result<()> {
     }
 }
 
-/// What SeaORM's attributes say of one field. SeaORM's own derive reports what is wrong with them.
+/// SeaORM's attributes of one field. SeaORM's own derive reports what is wrong with them.
 #[derive(Default)]
 struct SeaOrmField {
     key: Option<Span>,
@@ -194,7 +194,7 @@ impl SeaOrmField {
         parsed
     }
 
-    /// Whether it is a key that the database makes, by SeaORM's rule where the attribute does not say so.
+    /// True if it is a key that the database generates, by SeaORM's rule if no attribute states it.
     fn generated_key(&self, ty: &Type) -> bool {
         let by_type = || !last_segment(ty).is_some_and(|last| last.ends_with("String") || last.ends_with("Uuid"));
         self.key.is_some() && self.auto_increment.unwrap_or_else(by_type)
@@ -231,7 +231,7 @@ const PLAIN: [&str; 16] = [
     "u128",
 ];
 
-/// Whether a type is plain, or an `Option` of one, a list of them, or an `Option` of such a list.
+/// True if a type is plain, an `Option` of one, a list of them, or an `Option` of such a list.
 fn is_plain(ty: &Type) -> bool {
     let inside = |ty, name| last_segment(ty).filter(|last| last == name).and_then(|_| argument(ty));
     let item = inside(ty, "Option").unwrap_or(ty);

@@ -14,7 +14,7 @@ use syn::{Attribute, Error, Expr, ExprPath, Lit, LitStr, Meta, Result, Token};
 use crate::attributes::Derive;
 use crate::case::RenameRule;
 
-/// What serde's attributes say of one field.
+/// Serde's attributes of one field.
 #[derive(Default)]
 pub(crate) struct SerdeField {
     pub(crate) rename: Option<LitStr>,
@@ -32,7 +32,7 @@ pub(crate) struct SerdeField {
 }
 
 impl SerdeField {
-    /// Whether the type itself reads and writes the value, no function of the application.
+    /// True if the type itself reads and writes the value, without functions of the application.
     pub(crate) fn is_derived(&self) -> bool {
         self.serialize_with.is_none() && self.deserialize_with.is_none()
     }
@@ -131,7 +131,7 @@ pub(crate) fn field(attrs: &[Attribute], default_name: &str, derive: Derive) -> 
         (Some(span), Some(_)) => field.skip = Some(span),
         (Some(span), None) if stored => return Err(half_skip(span, "skip_serializing")),
         (None, Some(span)) if stored => return Err(half_skip(span, "skip_deserializing")),
-        // What JSON must not set, `cast` must not set either.
+        // `cast` must not set a field that JSON must not set.
         (None, Some(span)) => field.skip = Some(span),
         (_, None) => {}
     }

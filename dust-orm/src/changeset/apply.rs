@@ -5,23 +5,23 @@ use super::{BASE, Changeset, name};
 use crate::entity::{FieldState, Fields};
 use crate::error::{Errors, FieldError};
 
-/// What is done with the model that a changeset gives, for [`apply_action`](Changeset::apply_action).
+/// The use of the model that a changeset produces, for [`apply_action`](Changeset::apply_action).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
-    /// A record is written under the key that the changes have, or else the data.
+    /// Writes a record under the key of the changes, or without one under the key of the data.
     Insert,
-    /// The record that the data names is changed.
+    /// Changes the record that has the key of the data.
     Update,
-    /// The record that the data names is removed.
+    /// Removes the record that has the key of the data.
     Delete,
 }
 
 impl<A: Fields> Changeset<A> {
-    /// Adds a function that sees the changeset just before it is written, and may still change it.
+    /// Adds a function that receives the changeset just before it is written, and returns the one to write.
     ///
-    /// It runs only for a valid changeset, only when a repo writes it (not in [`apply`](Changeset::apply)), after those
-    /// that were added before it. Errors that it adds refuse the write.
+    /// It runs only for a valid changeset and only when a repo writes it (not in [`apply`](Changeset::apply)), after
+    /// the functions that were added before it. If it adds errors, nothing is written.
     pub fn prepare_changes(mut self, function: impl Fn(Changeset<A>) -> Changeset<A> + Send + Sync + 'static) -> Self {
         self.fresh.clear();
         self.prepare.push(Arc::new(function));
@@ -39,15 +39,14 @@ impl<A: Fields> Changeset<A> {
         functions.iter().fold(self, |changeset, function| function(changeset))
     }
 
-    /// The model with the changes in it, or the errors.
+    /// Applies the changes to the model.
     ///
-    /// Changed fields are `Set`; all others are as the data has them. A field that was emptied although its type has no
-    /// word for that is refused with `can't be blank`, even when nobody asked
-    /// [`validate_required`](Changeset::validate_required).
+    /// Changed fields are `Set`; all others are as in the data. A field that was emptied although its type cannot be
+    /// empty gets the error `can't be blank`, even without [`validate_required`](Changeset::validate_required).
     ///
-    /// A key that was read is not changed: where the data has it as `Unchanged` and the changes have another one, that is
-    /// the error `cannot be changed` (code `key`) on the key's field, because SeaORM would update the other row. Say with
-    /// [`apply_action`](Changeset::apply_action) that the model is for an insert, where a copy under another key is meant.
+    /// A key that was read cannot be changed: if the data has it as `Unchanged` and the changes have another one, the
+    /// key's field gets the error `cannot be changed` (code `key`), because SeaORM would update the other row. For a
+    /// copy under another key, use [`apply_action`](Changeset::apply_action) with [`Action::Insert`].
     ///
     /// ```
     /// use dust_orm::Changeset;
@@ -66,12 +65,13 @@ impl<A: Fields> Changeset<A> {
         self.apply_where(|state| state == FieldState::Unchanged)
     }
 
-    /// As [`apply`](Changeset::apply), for a model that is then inserted, updated or deleted. A repo does this itself.
+    /// Like [`apply`](Changeset::apply), for a model that is then inserted, updated or deleted. A repo does this
+    /// itself.
     ///
-    /// - [`Insert`](Action::Insert) takes the key that the changes have, whatever key the data has: the new record is a
+    /// - [`Insert`](Action::Insert) uses the key of the changes, also if the data has another one: the new record is a
     ///   copy under that key.
-    /// - [`Update`](Action::Update) and [`Delete`](Action::Delete) refuse every key but the one that the data has, also
-    ///   where the data has it as `Set`. Data without a key takes the one of the changes.
+    /// - [`Update`](Action::Update) and [`Delete`](Action::Delete) refuse every key but that of the data, also if the
+    ///   data has it as `Set`. If the data has no key, they use the key of the changes.
     ///
     /// ```
     /// use dust_orm::Changeset;
@@ -92,8 +92,8 @@ impl<A: Fields> Changeset<A> {
         self.apply_where(|state| action != Action::Insert && state != FieldState::NotSet)
     }
 
-    /// Applies the changes. `keeps` says of the state that a key has in the data whether the key must stay as it is.
-    fn apply_where(self, keeps: impl Fn(FieldState) -> bool) -> Result<A, Errors> {
+    /// Applies the changes. `is_kept` receives the state of a key in the data, and returns true if it must not change.
+    fn apply_where(self, is_kept: impl Fn(FieldState) -> bool) -> Result<A, Errors> {
         let Changeset { mut data, changes, emptied, mut errors, .. } = self;
         for field in emptied.into_iter().map(name::<A>) {
             if errors.get(field).is_empty() {
@@ -101,7 +101,7 @@ impl<A: Fields> Changeset<A> {
             }
         }
         let changed = |position: &usize| changes.state(*position) == FieldState::Set;
-        let kept: Vec<usize> = key_positions::<A>().filter(|position| keeps(data.state(*position))).collect();
+        let kept: Vec<usize> = key_positions::<A>().filter(|position| is_kept(data.state(*position))).collect();
         for position in kept.iter().copied().filter(changed) {
             if !changes.same_value(&data, position) {
                 errors.push(name::<A>(position), FieldError::new("cannot be changed", "key"));
@@ -110,17 +110,18 @@ impl<A: Fields> Changeset<A> {
         if !errors.is_empty() {
             return Err(errors);
         }
-        // Equal keys may still be written differently (`1.0`, `1.00`): the one of the data names the record.
+        // Equal keys can have different texts (`1.0`, `1.00`): the text in the data is the one in the record's path.
         for position in (0..A::FIELDS.len()).filter(changed).filter(|position| !kept.contains(position)) {
             data.copy_field(&changes, position);
         }
         Ok(data)
     }
 
-    /// Joins two changesets of the same data: changes and parameters of the other come first, errors are added without
-    /// repeating any, and the functions of [`prepare_changes`](Changeset::prepare_changes) run in the order of the two.
+    /// Merges another changeset of the same data into this one. Changes and parameters of the other replace those of
+    /// this one, errors are added without duplicates, and the functions of
+    /// [`prepare_changes`](Changeset::prepare_changes) of this one run before those of the other.
     ///
-    /// Different data is an error of [`BASE`], and nothing of the other is taken over.
+    /// If the data differs, that is an error of [`BASE`], and nothing else changes.
     pub fn merge(mut self, other: Changeset<A>) -> Self {
         self.fresh.clear();
         if !(0..A::FIELDS.len()).all(|position| same_field(&self.data, &other.data, position)) {
@@ -160,7 +161,7 @@ fn key_positions<A: Fields>() -> impl Iterator<Item = usize> {
     A::FIELDS.iter().enumerate().filter(|(_, field)| field.key).map(|(position, _)| position)
 }
 
-/// Whether a field is unknown in both, or has the same value.
+/// True if a field is `NotSet` in both models, or has the same value in both.
 fn same_field<A: Fields>(one: &A, other: &A, position: usize) -> bool {
     let unknown = |model: &A| model.state(position) == FieldState::NotSet;
     one.same_value(other, position) || (unknown(one) && unknown(other))

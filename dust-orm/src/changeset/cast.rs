@@ -1,7 +1,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::coerce::{Read, Strictness, read_field};
+use super::coerce::{ReadOutcome, Strictness, read_field};
 use super::params::parameters;
 use super::value::{View, to_json};
 use super::{BASE, Changeset, ColumnOf, IntoChangeset, name};
@@ -9,27 +9,26 @@ use crate::entity::Fields;
 use crate::error::FieldError;
 
 impl<A: Fields> Changeset<A> {
-    /// Takes the permitted columns from untrusted parameters, as typed changes.
+    /// Converts the permitted columns of untrusted parameters to typed changes.
     ///
-    /// - `data` is an `ActiveModel`, or a changeset to which more is cast.
-    /// - `params` is anything that serializes as an object: `serde_json::Value`, a form struct, a map of texts; or as a
-    ///   list of pairs, as a form is decoded into a `Vec<(String, String)>`. The names are the serde names of the
-    ///   fields, otherwise those of `#[serde(alias)]`; unknown and unpermitted ones are ignored. Anything else is an
-    ///   error of [`BASE`]. They are taken as JSON, which has no number that is not finite: it would be `null`.
-    /// - A value equal to the present one is no change. A value of a wrong type, or one of which the type would lose a
-    ///   part (a digit of a decimal, an exponent out of its range), is the error `is invalid` (code `cast`, parameter
-    ///   `type`) on its field. A JSON number for a decimal has at most 15 digits, as it comes through 64 bits: send a
-    ///   text.
-    /// - `null` clears an `Option`. So does a text of white space only, whatever the field's type is; blank entries of
-    ///   a list are left out. A field with `#[serde(default)]` gets its default. Any other field is emptied, which
+    /// - `data` is an `ActiveModel`, or a changeset, to which the new changes are added.
+    /// - `params` is a value that serializes as an object (`serde_json::Value`, a form struct, a map of texts), or as a
+    ///   list of pairs, like a form that is decoded into a `Vec<(String, String)>`. The names are the serde names of
+    ///   the fields, otherwise those of `#[serde(alias)]`; unknown and unpermitted ones are ignored. Any other value is
+    ///   an error of [`BASE`]. Parameters are read as JSON, in which a number that is not finite is `null`.
+    /// - A value equal to the present one is not a change. A value of a wrong type, or one that the type would shorten
+    ///   (a digit of a decimal, an exponent out of its range), is the error `is invalid` (code `cast`, parameter
+    ///   `type`) on its field. A JSON number for a decimal can have at most 15 digits, because it is read as 64 bits:
+    ///   send a text for more.
+    /// - `null` clears an `Option`. So does a text of white space only, for every type of field; blank entries of a
+    ///   list are dropped. A field with `#[serde(default)]` gets its default. Any other field is emptied, which
     ///   [`validate_required`](Changeset::validate_required) reports.
-    /// - Form posts know only texts: `"42"`, `"0.5"`, `"true"`, `"1"`, `"on"` are read as numbers and truth values
-    ///   where the field is one, and dates and times as their inputs send them, `"2026-11-22T20:30"` and `"20:30"`,
-    ///   for the types of `chrono` and `time`. A date and time without an offset are in UTC where the type needs one.
+    /// - Forms contain only texts: `"42"`, `"0.5"`, `"true"`, `"1"`, `"on"` are read as numbers and booleans if the
+    ///   field is one, and dates and times in the form that inputs send, `"2026-11-22T20:30"` and `"20:30"`, for the
+    ///   types of `chrono` and `time`. A date and time without an offset is in UTC if the type needs an offset.
     ///   Decimals, enums and ids are read as serde reads them.
-    /// - In a list of pairs a name that comes several times is a list, and so is one that ends with `[]`. A field that
-    ///   is no list takes the last value, as for a checkbox with a hidden input before it; a list takes a single value
-    ///   too.
+    /// - In a list of pairs, a name that occurs several times or ends with `[]` has a list of values. A field that is
+    ///   not a list uses the last value, as for a checkbox after a hidden input; a list also accepts a single value.
     ///
     /// ```
     /// use dust_orm::Changeset;
@@ -51,43 +50,43 @@ impl<A: Fields> Changeset<A> {
         let mut changeset = data.into_changeset();
         changeset.fresh.clear();
         match to_json(&params).ok().and_then(parameters) {
-            Some((params, manner)) => {
+            Some((params, strictness)) => {
                 for column in permitted {
-                    changeset.cast_field(A::position(column), &params, manner);
+                    changeset.cast_field(A::position(column), &params, strictness);
                 }
                 changeset.keep_params(params);
             }
-            // Parameters that are cast in two steps are wrong once.
+            // Parameters that are cast in two steps get this error only once.
             _ if changeset.errors.get(BASE).iter().any(|error| error.code() == "cast") => {}
             _ => changeset.fail(BASE, cast_error(Some("map"))),
         }
         changeset
     }
 
-    fn cast_field(&mut self, position: usize, params: &Map<String, Value>, manner: Strictness) {
+    fn cast_field(&mut self, position: usize, params: &Map<String, Value>, strictness: Strictness) {
         let Some(field) = A::FIELDS.get(position).filter(|field| !field.skipped) else { return };
         if let Some(value) = field.names().find_map(|name| params.get(name)) {
-            self.read(position, View::of(value), manner);
+            self.read(position, View::of(value), strictness);
         }
     }
 
-    /// Reads a value into the changes. A value that the data has already is no change.
-    pub(super) fn read(&mut self, position: usize, view: View<'_>, manner: Strictness) {
-        self.force(position, view, manner);
+    /// Reads a value into the changes. A value equal to that of the data is not a change.
+    pub(super) fn read(&mut self, position: usize, view: View<'_>, strictness: Strictness) {
+        self.force(position, view, strictness);
         if self.changes.same_value(&self.data, position) {
             self.forget(position);
         }
     }
 
-    /// Reads a value into the changes, whatever the data has.
-    pub(super) fn force(&mut self, position: usize, view: View<'_>, manner: Strictness) {
-        match read_field(&mut self.changes, position, view, manner) {
-            Read::Value => self.emptied.retain(|emptied| *emptied != position),
-            Read::Nothing => {
+    /// Reads a value into the changes, also if the data has the same value.
+    pub(super) fn force(&mut self, position: usize, view: View<'_>, strictness: Strictness) {
+        match read_field(&mut self.changes, position, view, strictness) {
+            ReadOutcome::Value => self.emptied.retain(|emptied| *emptied != position),
+            ReadOutcome::Empty => {
                 self.forget(position);
                 self.emptied.push(position);
             }
-            Read::Mismatch(expected) => self.fail(name::<A>(position), cast_error(expected)),
+            ReadOutcome::Mismatch(expected) => self.fail(name::<A>(position), cast_error(expected)),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Reads a value into a field: as it is (`put_change`), or with the leniency that form posts need (`cast`).
+//! Reads a value into a field: strictly (`put_change`), or with the conversions that forms need (`cast`).
 
 use std::cell::Cell;
 use std::fmt;
@@ -13,29 +13,29 @@ use super::spelling::spellings;
 use super::value::{View, untouched, widen};
 use crate::entity::{FieldState, Fields};
 
-/// What became of reading a value into a field.
+/// The outcome of reading a value into a field.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Read {
+pub(super) enum ReadOutcome {
     /// The field holds the value.
     Value,
-    /// The value is nothing, and the field's type has no word for that.
-    Nothing,
-    /// The value is not of the field's type; its name, where known.
+    /// The value is empty, and the field's type has no empty value.
+    Empty,
+    /// The value is not of the field's type, whose name is given if known.
     Mismatch(Option<&'static str>),
 }
 
-/// The field is a list, and the value is none, or a list of something else.
-const NO_LIST: Read = Read::Mismatch(Some("array"));
+/// The field is a list, and the value is not a list, or a list of items of another type.
+const NOT_A_LIST: ReadOutcome = ReadOutcome::Mismatch(Some("array"));
 
-/// How strict the reading is.
+/// The conversions that are allowed when a value is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Strictness {
-    /// Only values of the field's own type.
+    /// None: the value must be of the field's own type.
     Strict,
-    /// Blank texts are nothing; texts that say a number, a truth value or a time are read as one.
+    /// A blank text is empty; a text that represents a number, a boolean or a time is read as one.
     Lenient,
-    /// As lenient, and one text may be a list, and the last of several texts a value: a form names a field as often as it
-    /// has values.
+    /// Those of `Lenient`; in addition a single text is read as a list, and the last of several texts as a value,
+    /// because a form repeats the name of a field for each of its values.
     Form,
 }
 
@@ -45,42 +45,52 @@ impl Strictness {
     }
 }
 
-/// Reads a value into a field, which keeps what it had unless the answer is [`Read::Value`].
-pub(super) fn read_field<A: Fields>(model: &mut A, position: usize, view: View<'_>, manner: Strictness) -> Read {
-    // Most fields had nothing.
+/// Reads a value into a field. The field changes only if the outcome is [`ReadOutcome::Value`].
+pub(super) fn read_field<A: Fields>(
+    model: &mut A,
+    position: usize,
+    view: View<'_>,
+    strictness: Strictness,
+) -> ReadOutcome {
+    // Most fields are `NotSet`, and need no copy.
     let before = (model.state(position) != FieldState::NotSet).then(|| {
         let mut before: A = untouched();
         before.copy_field(model, position);
         before
     });
-    let read = read_into(model, position, view, manner);
+    let read = read_into(model, position, view, strictness);
     match before {
-        _ if read == Read::Value => {}
+        _ if read == ReadOutcome::Value => {}
         Some(before) => model.copy_field(&before, position),
         None => model.set_state(position, FieldState::NotSet),
     }
     read
 }
 
-fn read_into<A: Fields>(model: &mut A, position: usize, view: View<'_>, manner: Strictness) -> Read {
-    let read = read_as_it_is(model, position, view, manner);
-    if read == Read::Value || manner == Strictness::Strict {
+fn read_into<A: Fields>(model: &mut A, position: usize, view: View<'_>, strictness: Strictness) -> ReadOutcome {
+    let read = read_once(model, position, view, strictness);
+    if read == ReadOutcome::Value || strictness == Strictness::Strict {
         return read;
     }
-    let mut again = |view: View<'_>, manner| read_as_it_is(model, position, view, manner);
+    let mut again = |view: View<'_>, strictness| read_once(model, position, view, strictness);
     let is_read = match (read, view) {
-        // A list in which nothing is chosen. What takes any text, as JSON does, is no list.
-        (Read::Nothing, View::Str(_)) if manner == Strictness::Form && again(view, Strictness::Strict) == NO_LIST => {
-            again(View::Json(&Value::Array(Vec::new())), manner) == Read::Value
+        // A blank text for a list means that no item is chosen. A field that accepts any text, such as JSON, is not a
+        // list.
+        (ReadOutcome::Empty, View::Str(_))
+            if strictness == Strictness::Form && again(view, Strictness::Strict) == NOT_A_LIST =>
+        {
+            again(View::Json(&Value::Array(Vec::new())), strictness) == ReadOutcome::Value
         }
-        (NO_LIST, View::Str(text)) if manner == Strictness::Form => {
-            again(View::Json(&json!([text])), manner) == Read::Value
+        (NOT_A_LIST, View::Str(text)) if strictness == Strictness::Form => {
+            again(View::Json(&json!([text])), strictness) == ReadOutcome::Value
         }
-        (Read::Mismatch(_), View::Str(text)) => {
-            spellings(text).iter().any(|spelling| again(View::Str(spelling), manner) == Read::Value)
+        (ReadOutcome::Mismatch(_), View::Str(text)) => {
+            spellings(text).iter().any(|spelling| again(View::Str(spelling), strictness) == ReadOutcome::Value)
         }
-        // A list of which one item is wrong is not the last item.
-        (Read::Mismatch(_), View::Json(Value::Array(items))) if manner == Strictness::Form && read != NO_LIST => {
+        // For a field that is a list, one wrong item makes the whole list invalid.
+        (ReadOutcome::Mismatch(_), View::Json(Value::Array(items)))
+            if strictness == Strictness::Form && read != NOT_A_LIST =>
+        {
             match items.last().map(View::of) {
                 Some(last) => return read_into(model, position, last, Strictness::Lenient),
                 None => false,
@@ -88,29 +98,29 @@ fn read_into<A: Fields>(model: &mut A, position: usize, view: View<'_>, manner: 
         }
         _ => false,
     };
-    if is_read { Read::Value } else { read }
+    if is_read { ReadOutcome::Value } else { read }
 }
 
-fn read_as_it_is<A: Fields>(model: &mut A, position: usize, view: View<'_>, manner: Strictness) -> Read {
-    if manner.is_lenient() && view.is_blank() {
-        return read_nothing(model, position);
+fn read_once<A: Fields>(model: &mut A, position: usize, view: View<'_>, strictness: Strictness) -> ReadOutcome {
+    if strictness.is_lenient() && view.is_blank() {
+        return read_empty(model, position);
     }
     let expected = Cell::new(None);
-    match model.deserialize_field(position, Reader { view, manner, expected: &expected }) {
-        Ok(()) if is_kept(model, position, view) => Read::Value,
-        Ok(()) => Read::Mismatch(expected.get()),
-        Err(Mismatch) if view == View::Null => read_nothing(model, position),
-        Err(Mismatch) => Read::Mismatch(expected.get()),
+    match model.deserialize_field(position, Reader { view, strictness, expected: &expected }) {
+        Ok(()) if is_kept(model, position, view) => ReadOutcome::Value,
+        Ok(()) => ReadOutcome::Mismatch(expected.get()),
+        Err(Mismatch) if view == View::Null => read_empty(model, position),
+        Err(Mismatch) => ReadOutcome::Mismatch(expected.get()),
     }
 }
 
-fn read_nothing<A: Fields>(model: &mut A, position: usize) -> Read {
-    if model.set_absent(position) { Read::Value } else { Read::Nothing }
+fn read_empty<A: Fields>(model: &mut A, position: usize) -> ReadOutcome {
+    if model.set_absent(position) { ReadOutcome::Value } else { ReadOutcome::Empty }
 }
 
 /// Reads a value as any type, strictly.
 pub(super) fn read<T: de::DeserializeOwned>(view: View<'_>) -> Option<T> {
-    T::deserialize(Reader { view, manner: Strictness::Strict, expected: &Cell::new(None) }).ok()
+    T::deserialize(Reader { view, strictness: Strictness::Strict, expected: &Cell::new(None) }).ok()
 }
 
 /// The value is not of the type. Which part of it, and why, is of no use to the person who filled in a form.
@@ -133,7 +143,7 @@ impl de::Error for Mismatch {
 
 struct Reader<'de, 'c> {
     view: View<'de>,
-    manner: Strictness,
+    strictness: Strictness,
     /// The name of the type that asked first.
     expected: &'c Cell<Option<&'static str>>,
 }
@@ -145,10 +155,10 @@ impl<'de> Reader<'de, '_> {
         }
     }
 
-    /// The text from which a number or a truth value may be read.
+    /// The text, if it may be converted to a number or a boolean.
     fn lenient_text(&self) -> Option<&'de str> {
         match self.view {
-            View::Str(text) if self.manner.is_lenient() => Some(text),
+            View::Str(text) if self.strictness.is_lenient() => Some(text),
             _ => None,
         }
     }
@@ -172,7 +182,7 @@ impl<'de> Reader<'de, '_> {
         }
     }
 
-    /// A number of 32 bits, which has a range of its own.
+    /// Reads a number of 32 bits, whose range differs from that of 64 bits.
     fn single<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         self.expect("float");
         let number: f32 = match (self.lenient_text(), self.view) {
@@ -191,7 +201,7 @@ impl<'de> Reader<'de, '_> {
     }
 }
 
-/// Not every number type accepts a 128-bit number, so the narrowest call is made.
+/// Visits an integer with the narrowest method, because not every number type accepts a 128-bit integer.
 fn visit_int<'de, V: Visitor<'de>>(number: i128, visitor: V) -> Result<V::Value, Mismatch> {
     match (i64::try_from(number), u64::try_from(number)) {
         (Ok(number), _) => visitor.visit_i64(number),
@@ -200,12 +210,12 @@ fn visit_int<'de, V: Visitor<'de>>(number: i128, visitor: V) -> Result<V::Value,
     }
 }
 
-/// JSON has no word for a number that is not finite, so it is refused here, not turned into null later.
+/// Visits a float. A float that is not finite is refused, because JSON would represent it as `null`.
 fn visit_float<'de, V: Visitor<'de>>(number: f64, visitor: V) -> Result<V::Value, Mismatch> {
     if number.is_finite() { visitor.visit_f64(number) } else { Err(Mismatch) }
 }
 
-/// Whether a number that is not zero was read as zero, because it is too small for the type.
+/// True if a number that is not zero was read as zero, because it is too small for the type.
 fn vanishes(is_zero: bool, text: &str) -> bool {
     is_zero && Decimal::read(text).is_some_and(|number| !number.is_zero())
 }
@@ -218,7 +228,7 @@ macro_rules! numbers {
     };
 }
 
-/// Compound values are read by `serde_json`, after the name of the type is noted.
+/// Methods for compound values: they record the name of the expected type, and delegate to `serde_json`.
 macro_rules! compounds {
     ($($method:ident($($arg:ident: $type:ty),*) $name:literal;)*) => {
         $(fn $method<V: Visitor<'de>>(self, $($arg: $type,)* visitor: V) -> Result<V::Value, Mismatch> {
@@ -266,7 +276,7 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         self.expect("boolean");
         match self.lenient_text() {
-            // `on` is what a browser sends for a checkbox without a value of its own.
+            // A browser sends `on` for a checkbox without a `value` attribute.
             Some("true" | "1" | "on") => visitor.visit_bool(true),
             Some("false" | "0" | "off") => visitor.visit_bool(false),
             Some(_) => Err(Mismatch),
@@ -288,8 +298,8 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         self.expect("array");
         match self.view {
-            // A form sends one blank entry for a list in which nothing is chosen.
-            View::Json(Value::Array(items)) if self.manner.is_lenient() => {
+            // A form sends one blank entry for a list without a chosen item.
+            View::Json(Value::Array(items)) if self.strictness.is_lenient() => {
                 let filled = items.iter().map(View::of).filter(|item| !item.is_blank());
                 let items = filled.map(|view| Reader { view, ..self });
                 visitor.visit_seq(SeqDeserializer::new(items))

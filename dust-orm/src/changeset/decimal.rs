@@ -1,4 +1,4 @@
-//! Numbers as they are written: every digit counts, and none is rounded.
+//! Decimal numbers of arbitrary precision, read from text without rounding.
 
 use std::cmp::Ordering;
 
@@ -8,7 +8,7 @@ pub(super) struct Decimal {
     negative: bool,
     /// The digits from the first to the last that is not zero; empty for zero.
     digits: String,
-    /// How many digits stand before the decimal point; negative where zeros follow it.
+    /// The number of digits before the decimal point; negative if zeros follow the point.
     point: i64,
 }
 
@@ -16,7 +16,7 @@ impl Decimal {
     /// Reads an optional sign, digits with an optional point, and an optional exponent, as in `-12.50` and `1e-7`.
     pub(super) fn read(text: &str) -> Option<Decimal> {
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-            // Beyond 32 bits it is no number that anybody means, and `point` below cannot overflow.
+            // With an exponent of at most 32 bits, `point` below cannot overflow.
             Some((mantissa, exponent)) => (mantissa, i64::from(exponent.parse::<i32>().ok()?)),
             None => (text, 0),
         };
@@ -44,7 +44,7 @@ impl Decimal {
         self.digits.is_empty()
     }
 
-    /// How many digits there are from the first to the last that is not zero.
+    /// The number of significant digits: from the first to the last digit that is not zero.
     pub(super) fn significant(&self) -> usize {
         self.digits.len()
     }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn one_number_in_several_forms_is_equal() {
+    fn equal_numbers_in_different_notation_are_equal() {
         for (one, other) in [
             ("12.50", "12.5"),
             ("0012", "+12."),
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_number_is_refused() {
+    fn text_that_is_not_a_number_is_refused() {
         for text in ["", "-", ".", "1_000", " 1", "1 ", "--1", "1e", "1e1.5", "e5", "0x1", "inf", "NaN", "1.2.3", "١"]
         {
             assert_eq!(Decimal::read(text), None, "{text}");

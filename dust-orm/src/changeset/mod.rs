@@ -1,15 +1,15 @@
-//! Changesets: what a caller wants to change in a record, cast from untrusted input and validated before it is written.
+//! Changesets: changes to a record, cast from untrusted input and validated before they are written.
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
-//! | `cast`, `params` | from parameters to typed changes |
-//! | `read`, `spelling`, `faithful` | from a value to a field: leniently, and without loss |
-//! | `change` | changes made by the application itself |
-//! | `look` | what has changed, and to what |
-//! | `finish` | `prepare_changes`, `merge`, `apply`, and the key that stays |
+//! | `cast`, `params` | the conversion of parameters to typed changes |
+//! | `coerce`, `spelling`, `faithful` | the conversion of a value to a field: lenient, and without loss |
+//! | `put` | changes made by the application itself |
+//! | `accessors` | the changes, the errors and the values of fields |
+//! | `apply` | `prepare_changes`, `merge`, `apply`, and the check that the key stays the same |
 //! | `validate/` | the rules |
 //!
-//! An entity that lives in SQL only derives `DeriveChangeset` and has them too:
+//! An entity that is stored only in SQL has changesets with `DeriveChangeset`:
 //!
 //! ```
 //! use dust_orm::entity::prelude::*;
@@ -80,15 +80,15 @@ use crate::error::{Errors, FieldError, Param};
 /// The column type of an `ActiveModel`'s entity.
 pub type ColumnOf<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::Column;
 
-/// The field under which an error is kept that belongs to no field: parameters that are not an object, or changesets
-/// that cannot be merged.
+/// The field name of errors that belong to no field: of parameters that are not an object, and of changesets that
+/// cannot be merged.
 pub const BASE: &str = "base";
 
 /// Changes to an `ActiveModel`: cast, validated, and ready to be written or to be refused with errors by field.
 ///
-/// Named and shaped after `Ecto.Changeset`. A changeset holds the model as it was ([`data`](Changeset::data)), the
-/// fields that differ, and the [`errors`](Changeset::errors) found so far. Every method takes the changeset and gives it
-/// back, so that a changeset function is one chain; nothing in it panics on input.
+/// Its names and behaviour follow `Ecto.Changeset`. A changeset holds the original model ([`data`](Changeset::data)),
+/// the fields that differ, and the [`errors`](Changeset::errors) found so far. Its methods consume and return the
+/// changeset, so that they can be chained. No input makes them panic.
 ///
 /// ```
 /// use dust_orm::Changeset;
@@ -97,8 +97,8 @@ pub const BASE: &str = "base";
 /// use serde_json::{Value, json};
 ///
 /// fn create(params: Value) -> Changeset<ActiveModel> {
-///     checked(Changeset::cast(ActiveModel::default(), params, [Column::Slug, Column::Title, Column::Url, Column::Note]))
-///         .validate_slug()
+///     let permitted = [Column::Slug, Column::Title, Column::Url, Column::Note];
+///     checked(Changeset::cast(ActiveModel::default(), params, permitted)).validate_slug()
 /// }
 ///
 /// fn edit(link: Model, params: Value) -> Changeset<ActiveModel> {
@@ -124,36 +124,37 @@ pub const BASE: &str = "base";
 /// assert_eq!((link.note, link.title), (Set(Some("read me".into())), Unchanged("Dust".into())));
 /// ```
 ///
-/// A changeset knows the key of its data. An update or a delete by it never reaches another record: a key that was changed
-/// is the error `cannot be changed` on its field. Permit the key when a record is created, and not when it is edited.
+/// An update or a delete with a changeset never changes another record than that of its data: a changed key is the
+/// error `cannot be changed` on its field. Permit the key when a record is created, and not when it is edited.
 ///
-/// Rules look at fields that have **changed**, and to something other than `null`; a field that is `NotSet` is untouched
-/// by all but [`validate_required`](Changeset::validate_required). It works for every entity whose `ActiveModel` has
-/// [`Fields`], in Dust or in SQL only.
+/// Rules check only fields that have **changed** to a value other than `null`; only
+/// [`validate_required`](Changeset::validate_required) also checks the others. Changesets work for every entity whose
+/// `ActiveModel` implements [`Fields`], in Dust or only in SQL.
 ///
-/// Where the types of Rust and Elixir differ, so do changesets:
-/// - A column that cannot be `null` cannot hold the emptiness that Ecto would put there. Casting `null` or a blank text
-///   to it is remembered, reported by `validate_required`, and refused by [`apply`](Changeset::apply) in any case.
+/// They differ from Ecto's because the types of Rust and Elixir differ:
+/// - A column that cannot be `null` cannot hold the `nil` that Ecto would put there. A changeset records that `null` or
+///   a blank text was cast to it; `validate_required` reports that, and [`apply`](Changeset::apply) refuses it in any
+///   case.
 /// - A `NotSet` field is unknown rather than `null`: casting `null` to it is a change.
-/// - Where Ecto raises because a rule does not fit a type (the format of a number), the field gets the rule's error.
-#[must_use = "a changeset does nothing until it is applied or given to a repo"]
+/// - If a rule does not apply to a type (a format to a number), the field gets the rule's error; Ecto raises.
+#[must_use = "a changeset does nothing until it is applied or passed to a repo"]
 pub struct Changeset<A: Fields> {
-    /// The model as it was.
+    /// The original model.
     data: A,
     /// The changed fields, as `Set`; all others are `NotSet`.
     changes: A,
-    /// The fields that were emptied although their type cannot say so.
+    /// The fields that were emptied although their type has no empty value.
     emptied: Vec<usize>,
     params: Option<Map<String, Value>>,
     errors: Errors,
-    /// The errors of the last call, for `message` and `param`.
+    /// The errors that the last call added, by field and index, for `message` and `param`.
     fresh: Vec<(Cow<'static, str>, usize)>,
     prepare: Vec<Prepare<A>>,
 }
 
 type Prepare<A> = Arc<dyn Fn(Changeset<A>) -> Changeset<A> + Send + Sync>;
 
-/// What a changeset can be made from: an `ActiveModel` with [`Fields`], or a changeset, to which more is then added.
+/// A conversion into a changeset: of an `ActiveModel` with [`Fields`], or of a changeset, which stays as it is.
 #[diagnostic::on_unimplemented(
     message = "a changeset cannot be made from `{Self}`",
     label = "neither an `ActiveModel` with a derive of dust-orm nor a `Changeset`",
@@ -162,10 +163,10 @@ type Prepare<A> = Arc<dyn Fn(Changeset<A>) -> Changeset<A> + Send + Sync>;
             `DeriveEntityModel`"
 )]
 pub trait IntoChangeset {
-    /// The model that is changed.
+    /// The type of the model that is changed.
     type ActiveModel: Fields;
 
-    /// The changeset.
+    /// Converts into the changeset.
     fn into_changeset(self) -> Changeset<Self::ActiveModel>;
 }
 
@@ -203,17 +204,17 @@ impl<A: Fields> Changeset<A> {
         self
     }
 
-    /// Replaces the message of the errors that the call just before has added; without any, it does nothing.
+    /// Replaces the message of the errors that the previous call added. Does nothing if it added none.
     ///
-    /// The message may name the error's parameters: `"needs %{count} letters or more"`. On the result of
-    /// [`cast`](Changeset::cast) it words all errors of casting.
+    /// The message can contain the error's parameters: `"needs %{count} letters or more"`. After
+    /// [`cast`](Changeset::cast) it replaces the message of all its errors.
     pub fn message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
         self.change_fresh(|error| error.set_template(message.clone()));
         self
     }
 
-    /// Adds a parameter to the errors that the call just before has added, for its [`message`](Changeset::message).
+    /// Adds a parameter to the errors that the previous call added, for use in their [`message`](Changeset::message).
     pub fn param(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Param>) -> Self {
         let (name, value) = (name.into(), value.into());
         self.change_fresh(|error| {
@@ -230,7 +231,7 @@ impl<A: Fields> Changeset<A> {
         }
     }
 
-    /// Keeps an error and remembers it as one of the current call.
+    /// Adds an error, and records that the current call added it.
     fn fail(&mut self, field: impl Into<Cow<'static, str>>, error: FieldError) {
         let field = field.into();
         self.fresh.push((field.clone(), self.errors.get(&field).len()));
@@ -245,13 +246,14 @@ impl<A: Fields> Changeset<A> {
         self.emptied.contains(&position)
     }
 
-    /// Takes a change back.
+    /// Removes a change.
     fn forget(&mut self, position: usize) {
         self.changes.set_state(position, FieldState::NotSet);
         self.emptied.retain(|emptied| *emptied != position);
     }
 
-    /// The model that holds the field's value: the changes, or else the data.
+    /// The model that holds the field's value: the changes if the field has changed, otherwise the data. `None` if the
+    /// field has no value.
     fn holder(&self, position: usize) -> Option<&A> {
         if self.is_emptied(position) {
             return None;

@@ -5,17 +5,18 @@ use serde_json::{Map, Value};
 
 use super::coerce::Strictness;
 
-/// The parameters by name, and how their values are read; `None` for anything else.
+/// The parameters by name, and the strictness with which to read them; `None` if they are neither form.
 pub(super) fn parameters(params: Value) -> Option<(Map<String, Value>, Strictness)> {
     match params {
         Value::Object(params) => Some((params, Strictness::Lenient)),
-        // A form of which no box is ticked sends nothing at all.
+        // A form whose boxes are all unticked sends no pairs: an empty list is a form.
         Value::Array(pairs) => Some((form(pairs)?, Strictness::Form)),
         _ => None,
     }
 }
 
-/// The pairs of a form as an object: a name that comes several times, or ends with `[]`, has a list of values.
+/// Converts the pairs of a form to an object. A name that occurs several times, or ends with `[]`, has a list of
+/// values.
 fn form(pairs: Vec<Value>) -> Option<Map<String, Value>> {
     let mut params = Map::new();
     for pair in pairs {
@@ -35,7 +36,7 @@ fn form(pairs: Vec<Value>) -> Option<Map<String, Value>> {
     Some(params)
 }
 
-/// Makes a value a list of itself and one more, or of the values of both.
+/// Appends a value to a known one: the result is the list of the values of both.
 fn append(known: &mut Value, value: Value) {
     let mut values = match known.take() {
         Value::Array(values) => values,

@@ -8,15 +8,16 @@ use super::{Changeset, ColumnOf, IntoChangeset, name};
 use crate::entity::Fields;
 
 impl<A: Fields> Changeset<A> {
-    /// A changeset without changes, for those that the application makes itself.
+    /// Creates a changeset without changes, to which the application adds its own.
     pub fn change<D: IntoChangeset<ActiveModel = A>>(data: D) -> Changeset<A> {
         data.into_changeset()
     }
 
-    /// Changes a field to a value of its own type, unasked and unvalidated; a value that the data has is no change.
+    /// Changes a field to a value of its own type, without validation. A value equal to that of the data is not a
+    /// change.
     ///
-    /// The value is anything that serializes as the field's type does: a `&str` for a `String`, an `i32` for an `i64`.
-    /// One that does not is the error `is invalid` on the field. Texts are taken as they are, blank ones too.
+    /// The value can have any type that serializes like the field's: a `&str` for a `String`, an `i32` for an `i64`.
+    /// Otherwise the field gets the error `is invalid`. Texts are not trimmed, and blank ones are accepted.
     pub fn put_change(mut self, column: ColumnOf<A>, value: impl Serialize) -> Self {
         self.fresh.clear();
         let position = A::position(column);
@@ -26,7 +27,8 @@ impl<A: Fields> Changeset<A> {
         self
     }
 
-    /// Like [`put_change`](Changeset::put_change), but a value that the data has already is a change, and is written.
+    /// Like [`put_change`](Changeset::put_change), but a value equal to that of the data is a change too, and is
+    /// written.
     pub fn force_change(mut self, column: ColumnOf<A>, value: impl Serialize) -> Self {
         self.fresh.clear();
         let position = A::position(column);
@@ -36,7 +38,7 @@ impl<A: Fields> Changeset<A> {
         self
     }
 
-    /// Changes a change: the function gets the new value, if there is one, and its answer is
+    /// Replaces the change of a field: the function receives the new value, if there is one, and its result is
     /// [put](Changeset::put_change) in its place.
     pub fn update_change<T, U>(self, column: ColumnOf<A>, function: impl FnOnce(T) -> U) -> Self
     where
@@ -49,7 +51,7 @@ impl<A: Fields> Changeset<A> {
         }
     }
 
-    /// Takes a change back: the field is as the data has it.
+    /// Removes the change of a field, so that it has the value of the data.
     pub fn delete_change(mut self, column: ColumnOf<A>) -> Self {
         self.fresh.clear();
         self.forget(A::position(column));

@@ -1,21 +1,21 @@
-//! Dates with times as forms write them, in the spellings in which field types read them.
+//! Converts the times of forms to the spellings that field types read.
 //!
-//! A browser sends `2026-11-22T20:30` for an input of the type `datetime-local` and `20:30` for `time`. The types of chrono
-//! want the seconds, those of the crate `time` a fraction too, and a space in place of the `T`.
+//! A browser sends `2026-11-22T20:30` for an input of the type `datetime-local` and `20:30` for `time`. The types of
+//! chrono need the seconds; those of the crate `time` also need a fraction, and a space in place of the `T`.
 
-/// Other spellings of the same time; none where the text is no time. A date and time without an offset are in UTC, as in
-/// Ecto, for the types that need an offset.
+/// The other spellings of a time; none if the text is not a time. For types that need an offset, a date and time
+/// without one is in UTC, as in Ecto.
 pub(super) fn spellings(text: &str) -> Vec<String> {
     read(text).map(spell).unwrap_or_default()
 }
 
-/// The parts of a time as they are written.
+/// The parts of the text of a time.
 struct Parts<'a> {
     date: Option<&'a str>,
     /// Hours and minutes.
     clock: &'a str,
     seconds: &'a str,
-    /// The digits after the point; empty where there is none.
+    /// The digits after the point; empty without a point.
     fraction: &'a str,
     /// `Z`, or hours and minutes with a sign.
     offset: Option<&'a str>,
@@ -60,7 +60,7 @@ fn read(text: &str) -> Option<Parts<'_>> {
     is_time.then_some(Parts { date, clock, seconds, fraction, offset })
 }
 
-/// The digits behind the seconds of a time in any spelling, without zeros at the end; `None` where a text has no time with
+/// The digits after the seconds of a time in any spelling, without trailing zeros; `None` if the text has no time with
 /// seconds.
 pub(super) fn fraction(text: &str) -> Option<&str> {
     let is_second = |at: &usize| {
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_time_has_no_spelling() {
+    fn text_that_is_not_a_time_has_no_spelling() {
         for text in [
             "",
             "T",
@@ -143,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_looked_at(text in "[0-9é:TZ+. -]{0,24}|.{0,12}") {
+        fn any_text_does_not_panic(text in "[0-9é:TZ+. -]{0,24}|.{0,12}") {
             spellings(&text);
         }
     }

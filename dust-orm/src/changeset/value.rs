@@ -1,4 +1,4 @@
-//! A borrowed look at a value through serde, so that rules can read fields without knowing their types.
+//! Borrowed views of values through serde, so that rules can read fields of any type.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::entity::{Fields, Finite};
 
-/// A value in serde's terms. Scalars are copied and texts borrowed; lists and maps are built as JSON first.
+/// A value in serde's data model. Scalars are copied, texts are borrowed, lists and maps are converted to JSON first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum View<'a> {
     Null,
@@ -37,73 +37,82 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Whether it is a text of white space only.
+    /// True for a text of white space only.
     pub(super) fn is_blank(self) -> bool {
         matches!(self, View::Str(text) if text.trim_start().is_empty())
     }
 }
 
-/// Looks at any value.
-pub(super) fn view<T: Serialize + ?Sized, R>(value: &T, look: impl FnOnce(View<'_>) -> R) -> Result<R, Opaque> {
-    let mut look = Some(look);
-    match value.serialize(Probe(&mut look)) {
-        Err(Opaque) => by_way_of_json(look, to_json(value)),
+/// Passes the view of a value to a function.
+pub(super) fn view<T: Serialize + ?Sized, R>(value: &T, visit: impl FnOnce(View<'_>) -> R) -> Result<R, Opaque> {
+    let mut visit = Some(visit);
+    match value.serialize(Probe(&mut visit)) {
+        Err(Opaque) => visit_json(visit, to_json(value)),
         seen => seen,
     }
 }
 
-/// Looks at a field's value; an error when it is `NotSet`, or cannot be serialized.
+/// Passes the view of a field's value to a function.
+///
+/// # Errors
+///
+/// The field is `NotSet`, or its value cannot be serialized.
 pub(super) fn view_field<A: Fields, R>(
     model: &A,
     position: usize,
-    look: impl FnOnce(View<'_>) -> R,
+    visit: impl FnOnce(View<'_>) -> R,
 ) -> Result<R, Opaque> {
-    let mut look = Some(look);
-    match model.serialize_field(position, Probe(&mut look)) {
-        Err(Opaque) => by_way_of_json(look, field_to_json(model, position)),
+    let mut visit = Some(visit);
+    match model.serialize_field(position, Probe(&mut visit)) {
+        Err(Opaque) => visit_json(visit, field_to_json(model, position)),
         seen => seen,
     }
 }
 
-/// Any value as JSON, by way of its text: so that 0.1 in 32 bits is `0.1`, and not the 64 bits that are nearest to it.
+/// Converts a value to JSON through its text, so that the `f32` 0.1 becomes `0.1`, and not the `f64` of equal value.
 pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Value, serde_json::Error> {
     serde_json::from_str(&serde_json::to_string(value)?)
 }
 
-/// A field's value as JSON; an error when it is `NotSet`, cannot be serialized, or holds a number that is not finite.
+/// Converts a field's value to JSON.
+///
+/// # Errors
+///
+/// The field is `NotSet`, cannot be serialized, or holds a number that is not finite.
 pub(super) fn field_to_json<A: Fields>(model: &A, position: usize) -> Result<Value, serde_json::Error> {
     let mut text = Vec::new();
     model.serialize_field(position, Finite(&mut serde_json::Serializer::new(&mut text)))?;
     serde_json::from_slice(&text)
 }
 
-/// The number of 64 bits that is written as the one of 32 bits is: 0.1 of 0.1.
+/// The `f64` with the same decimal text as an `f32`: 0.1 for 0.1.
 pub(super) fn widen(number: f32) -> f64 {
     number.to_string().parse().unwrap_or(f64::from(number))
 }
 
-/// A model without any field. `Default` would run the application's `ActiveModelBehavior::new`.
+/// A model whose fields are all `NotSet`. `Default::default` would run the application's
+/// `ActiveModelBehavior::new`.
 pub(super) fn untouched<A: Fields>() -> A {
     <A as ActiveModelTrait>::default()
 }
 
-fn by_way_of_json<R>(
-    look: Option<impl FnOnce(View<'_>) -> R>,
+fn visit_json<R>(
+    visit: Option<impl FnOnce(View<'_>) -> R>,
     value: Result<Value, serde_json::Error>,
 ) -> Result<R, Opaque> {
-    match (look, value) {
-        (Some(look), Ok(value)) => Ok(look(View::of(&value))),
+    match (visit, value) {
+        (Some(visit), Ok(value)) => Ok(visit(View::of(&value))),
         _ => Err(Opaque),
     }
 }
 
-/// The value is no scalar, or could not be serialized.
+/// The value is not a scalar, or could not be serialized.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Opaque;
 
 impl fmt::Display for Opaque {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the value cannot be looked at")
+        f.write_str("the value is not a scalar, or cannot be serialized")
     }
 }
 
@@ -115,7 +124,7 @@ impl ser::Error for Opaque {
     }
 }
 
-/// A serializer that hands a scalar to a closure, and fails on anything else without having called it.
+/// A serializer that passes a scalar to a closure, and fails on every other value without calling it.
 struct Probe<'f, F>(&'f mut Option<F>);
 
 impl<F> Probe<'_, F> {
@@ -123,7 +132,7 @@ impl<F> Probe<'_, F> {
     where
         F: FnOnce(View<'_>) -> R,
     {
-        self.0.take().map(|look| look(view)).ok_or(Opaque)
+        self.0.take().map(|visit| visit(view)).ok_or(Opaque)
     }
 }
 

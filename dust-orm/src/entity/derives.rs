@@ -34,7 +34,7 @@
 /// | `prefix = "links"`, `prefix("reading", "links")` | The path of the records: one segment, or several. Required. |
 /// | `mode = "flat"` (default), `mode = "map"` | The form of a record: [`StorageMode`](crate::entity::StorageMode). |
 /// | `required(note, ..)` | Fields that are required although their type is an `Option` or they have a default. |
-/// | `key_case = "lower"` (default), `key_case = "any"` | The letters of keys: [`KeyCase`](crate::entity::KeyCase). |
+/// | `key_case = "lower"` (default), `key_case = "any"` | The case of keys: [`KeyCase`](crate::entity::KeyCase). |
 /// | `crate = "path"` | The path of `dust-orm`, if it is only re-exported by another crate. |
 ///
 /// # Fields

@@ -90,7 +90,7 @@ pub trait DustEntity:
     ///
     /// # Errors
     ///
-    /// [`PREFIX`](DustEntity::PREFIX) is not a valid path. The derive checks it at compile time.
+    /// [`PREFIX`](DustEntity::PREFIX) is not a valid path.
     fn prefix_path() -> Result<Path, PathError> {
         Path::from_segments(Self::PREFIX)
     }

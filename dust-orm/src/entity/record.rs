@@ -9,7 +9,8 @@ use dust_protocol::{Entry, LeafRef, PackedLeaves, Path};
 
 use crate::error::DustErr;
 
-/// The maximum number of leaves of a record that is read. A record of this library has few for each field.
+/// The maximum number of leaves of a record that is read. A record of this library usually has one or a few for
+/// each field.
 pub(crate) const MAX_RECORD_LEAVES: usize = 100_000;
 /// The maximum size of a record that is read, paths and values together, in bytes: that of one response of a server.
 pub(crate) const MAX_RECORD_BYTES: usize = 64 << 20;

@@ -4,7 +4,7 @@ use super::MAX_OUTGOING;
 use crate::value::{push_number, push_string};
 use crate::{FileUpload, Op, Precondition, Write};
 
-/// What a client asks for in one frame.
+/// A request of a client, which is one frame.
 ///
 /// ```
 /// use dust_protocol::channel::{Request, topic};
@@ -15,27 +15,27 @@ use crate::{FileUpload, Op, Precondition, Write};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Request<'a> {
-    /// Opens the channel of a store and asks for the ops after one.
+    /// Opens the channel of a store and requests the ops after `last_store_seq`.
     Join {
-        /// The last op the client has.
+        /// The sequence number of the last op that the client has.
         last_store_seq: u64,
     },
     /// Closes the channel.
     Leave,
-    /// Keeps the socket open; its topic is `phoenix`, whatever is given.
+    /// Keeps the socket open. Its topic is always `phoenix`.
     Heartbeat,
-    /// Asks where the store is. Not rate limited.
+    /// Requests the status of the store. Not rate limited.
     Status,
-    /// Writes.
+    /// Applies a write.
     Write {
-        /// What.
+        /// The write to apply.
         write: &'a Write,
         /// The client's own id for it, which comes back with its event.
         client_op_id: &'a str,
     },
-    /// Stores a file and refers to it.
+    /// Stores a file and writes a reference to it.
     PutFile {
-        /// What.
+        /// The file to store.
         file: &'a FileUpload,
         /// The client's own id for it, which comes back with its event.
         client_op_id: &'a str,
@@ -55,7 +55,7 @@ pub enum RequestError {
     /// A `put_file` of a reference: a reference to a file that was never stored breaks the next upload of the store.
     #[error("put_file of a reference: send the file itself")]
     FileReference,
-    /// A write with the precondition [`IfSubtreeAbsent`](Precondition::IfSubtreeAbsent), which no frame can say.
+    /// A write with the precondition [`IfSubtreeAbsent`](Precondition::IfSubtreeAbsent), which frames do not support.
     #[error("a write on condition that nothing is below a path: use if_absent for a leaf")]
     IfSubtreeAbsent,
 }
@@ -119,7 +119,7 @@ impl<'f> Members<'f> {
         Members { frame, is_empty: true }
     }
 
-    /// Writes a key, which holds nothing that has to be escaped; its value is to follow.
+    /// Writes a key, which must need no escaping. The caller writes its value next.
     fn key(&mut self, key: &'static str) -> &mut String {
         self.frame.push_str(if std::mem::take(&mut self.is_empty) { "\"" } else { ",\"" });
         self.frame.push_str(key);
@@ -132,7 +132,7 @@ impl<'f> Members<'f> {
     }
 
     fn number(&mut self, key: &'static str, value: impl fmt::Display) {
-        // A `String` takes everything.
+        // Writing to a `String` never fails.
         let _ = write!(self.key(key), "{value}");
     }
 
@@ -145,7 +145,7 @@ impl<'f> Members<'f> {
     }
 }
 
-/// How long the value of an op is, where it has one.
+/// The length of the value of an op, in bytes; 0 for an op without a value.
 fn value_len(op: &Op) -> usize {
     match op {
         Op::Set(value) | Op::Merge(value) | Op::Increment(value) | Op::Add(value) | Op::Remove(value) => {

@@ -7,7 +7,7 @@ use crate::changeset::Action;
 use crate::error::Param;
 
 #[test]
-fn takes_permitted_columns_and_ignores_the_rest() {
+fn cast_ignores_unpermitted_columns() {
     let changeset = Changeset::cast(
         post::ActiveModel::default(),
         json!({"title": "hello", "text": "world", "upvotes": 3, "nonsense": true}),
@@ -20,7 +20,7 @@ fn takes_permitted_columns_and_ignores_the_rest() {
 }
 
 #[test]
-fn takes_any_serializable_object() {
+fn cast_accepts_any_serializable_object() {
     #[derive(Serialize)]
     struct Form<'a> {
         title: &'a str,
@@ -36,7 +36,7 @@ fn takes_any_serializable_object() {
 }
 
 #[test]
-fn parameters_that_are_no_object_are_an_error_of_base() {
+fn params_other_than_an_object_are_an_error_of_base() {
     for params in [json!(null), json!([1]), json!("title")] {
         let changeset = posted(params);
         assert_eq!(errors(&changeset), json!({"base": ["is invalid"]}));
@@ -53,7 +53,7 @@ fn parameters_that_are_no_object_are_an_error_of_base() {
 }
 
 #[test]
-fn the_present_value_is_no_change() {
+fn present_value_is_not_a_change() {
     let changeset =
         edited(json!({"slug": "dust", "title": "Dust", "text": "A store", "upvotes": "5", "topics": ["db"]}));
     assert_eq!(changes(&changeset), json!({}));
@@ -62,14 +62,14 @@ fn the_present_value_is_no_change() {
 }
 
 #[test]
-fn the_primary_key_is_a_column_like_any_other() {
+fn permitted_primary_key_is_cast() {
     assert_eq!(changes(&posted(json!({"slug": "new"}))), json!({"slug": "new"}));
     let changeset = Changeset::cast(post::ActiveModel::default(), json!({"slug": "new"}), [Post::Title]);
     assert_eq!(changes(&changeset), json!({}));
 }
 
 #[test]
-fn a_wrong_type_is_an_error_that_names_the_type() {
+fn value_of_wrong_type_is_an_error_with_the_type() {
     for (params, column, kind) in [
         (json!({"title": 1}), Post::Title, "string"),
         (json!({"title": ["a"]}), Post::Title, "string"),
@@ -101,7 +101,7 @@ fn a_wrong_type_is_an_error_that_names_the_type() {
 }
 
 #[test]
-fn form_texts_become_numbers_and_truth_values() {
+fn form_text_is_read_as_number_or_boolean() {
     for (params, expected) in [
         (json!({"upvotes": "42"}), json!({"upvotes": 42})),
         (json!({"upvotes": "-7", "size": "+255"}), json!({"upvotes": -7, "size": 255})),
@@ -121,7 +121,7 @@ fn form_texts_become_numbers_and_truth_values() {
 }
 
 #[test]
-fn null_and_blank_texts_clear_what_can_be_cleared() {
+fn null_and_blank_text_clear_nullable_fields() {
     for nothing in [json!(null), json!(""), json!(" \t\n")] {
         let params = json!({"text": nothing, "size": nothing, "mood": nothing, "colour": nothing, "meta": nothing});
         let changeset = edited(params);
@@ -132,7 +132,7 @@ fn null_and_blank_texts_clear_what_can_be_cleared() {
 }
 
 #[test]
-fn what_cannot_be_cleared_is_emptied_and_refused() {
+fn field_without_empty_value_is_emptied_and_refused() {
     for nothing in [json!(null), json!(""), json!("  ")] {
         let changeset = edited(json!({"title": nothing, "upvotes": nothing, "text": "x"}));
         assert_eq!(changes(&changeset), json!({"text": "x"}));
@@ -142,7 +142,7 @@ fn what_cannot_be_cleared_is_emptied_and_refused() {
         let validated = changeset.validate_required([Post::Title]);
         assert_eq!(errors(&validated), json!({"title": ["can't be blank"]}));
     }
-    // A later value, or taking the change back, ends it.
+    // A later value or the removal of the change clears the error.
     let emptied = edited(json!({"title": ""}));
     assert!(emptied.clone().put_change(Post::Title, "Rust").apply().is_ok());
     assert!(emptied.clone().put_change(Post::Title, "Dust").apply().is_ok());
@@ -151,20 +151,20 @@ fn what_cannot_be_cleared_is_emptied_and_refused() {
 }
 
 #[test]
-fn blank_entries_of_a_list_are_left_out_but_not_those_of_json() {
+fn blank_entries_are_dropped_from_lists_but_not_from_json() {
     let changeset = posted(json!({"topics": ["", "bar", " "], "meta": ["", {"a": ""}]}));
     assert_eq!(changes(&changeset), json!({"topics": ["bar"], "meta": ["", {"a": ""}]}));
     assert_eq!(changes(&posted(json!({"topics": []}))), json!({"topics": []}));
 }
 
 #[test]
-fn fields_that_serde_skips_are_never_cast() {
+fn field_skipped_by_serde_is_never_cast() {
     let changeset = posted(json!({"secret": "mine"}));
     assert!(changeset.is_valid() && changes(&changeset) == json!({}));
 }
 
 #[test]
-fn casts_more_onto_a_changeset() {
+fn second_cast_adds_to_the_changeset() {
     let base = Changeset::cast(stored(), json!({"title": "Rust", "text": "x"}), all());
     let changeset = Changeset::cast(base, json!({"text": null, "upvotes": 6}), [Post::Body]);
     assert_eq!(changes(&changeset), json!({"title": "Rust", "text": null}));
@@ -177,12 +177,12 @@ fn casts_more_onto_a_changeset() {
 }
 
 #[test]
-fn a_required_field_of_a_wrong_type_has_one_error() {
+fn required_field_of_wrong_type_has_one_error() {
     let changeset = posted(json!({"title": 1})).validate_required([Post::Title]);
     assert_eq!(errors(&changeset), json!({"title": ["is invalid"]}));
 }
 
-/// JSON of the shapes that forms and programs send, and of those that they should not.
+/// JSON values that forms and programs send, valid and invalid.
 fn any_param() -> impl Strategy<Value = Value> {
     let scalar = prop_oneof![
         Just(Value::Null),
@@ -201,7 +201,7 @@ fn any_param() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn whatever_is_sent_is_a_change_an_error_or_nothing(values in proptest::collection::vec(any_param(), 14)) {
+    fn any_param_is_a_change_an_error_or_ignored(values in proptest::collection::vec(any_param(), 14)) {
         let names = <post::ActiveModel as Fields>::FIELDS.iter().map(|field| field.name.to_owned());
         let params = Value::Object(names.zip(values).collect());
         let changeset = edited(params.clone());
@@ -217,7 +217,7 @@ proptest! {
                 accepted.insert(field.name.to_owned(), params[field.name].clone());
             }
         }
-        // What was accepted is what the model then has, so sending it again changes nothing.
+        // The model holds the accepted values, so casting them again changes nothing.
         let model = edited(accepted.clone().into()).apply_action(Action::Insert).unwrap();
         prop_assert_eq!(changes(&Changeset::cast(model, accepted, all())), json!({}));
     }

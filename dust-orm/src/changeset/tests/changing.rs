@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn puts_and_deletes_changes() {
+fn put_change_is_deleted_by_delete_change() {
     let base = || Changeset::change(stored());
     assert_eq!(changes(&base()), json!({}));
     assert_eq!(changes(&base().put_change(Post::Title, "bar")), json!({"title": "bar"}));
@@ -19,7 +19,7 @@ fn puts_and_deletes_changes() {
 }
 
 #[test]
-fn puts_values_of_the_fields_own_type_only() {
+fn put_change_refuses_other_types() {
     for changeset in [
         Changeset::change(stored()).put_change(Post::Upvotes, "42"),
         Changeset::change(stored()).force_change(Post::Upvotes, "42"),
@@ -37,7 +37,7 @@ fn puts_values_of_the_fields_own_type_only() {
 }
 
 #[test]
-fn null_put_into_a_field_without_null_empties_it() {
+fn put_null_empties_field_that_is_not_nullable() {
     let changeset = Changeset::change(stored()).put_change(Post::Title, None::<String>);
     assert!(changeset.field_missing(Post::Title) && changeset.apply().is_err());
     let changeset = Changeset::change(stored()).force_change(Post::Title, ());
@@ -45,14 +45,14 @@ fn null_put_into_a_field_without_null_empties_it() {
 }
 
 #[test]
-fn forces_changes() {
+fn force_change_keeps_an_equal_value() {
     let changeset = Changeset::change(stored()).force_change(Post::Upvotes, 5);
     assert_eq!(changes(&changeset), json!({"upvotes": 5}));
     assert_eq!(changes(&changeset.put_change(Post::Upvotes, 5)), json!({}), "until it is put again");
 }
 
 #[test]
-fn updates_changes() {
+fn update_change_replaces_the_change() {
     let changeset = posted(json!({"title": "foo"})).update_change(Post::Title, |title: String| title + "bar");
     assert_eq!(changes(&changeset), json!({"title": "foobar"}));
     let changeset = posted(json!({})).update_change(Post::Title, |title: String| title + "bar");
@@ -65,7 +65,7 @@ fn updates_changes() {
 }
 
 #[test]
-fn reads_changes_and_fields() {
+fn get_change_and_get_field_return_typed_values() {
     let changeset = edited(json!({"title": "Rust", "text": null}));
     assert_eq!(changeset.get_change::<String>(Post::Title).as_deref(), Some("Rust"));
     assert_eq!(changeset.get_change::<i32>(Post::Title), None);
@@ -80,7 +80,7 @@ fn reads_changes_and_fields() {
 }
 
 #[test]
-fn knows_missing_fields() {
+fn field_missing_is_true_without_a_value() {
     let changeset = edited(json!({"colour": "", "public": false}));
     for (column, missing) in [
         (Post::Title, false),

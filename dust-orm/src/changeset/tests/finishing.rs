@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn applies_changes_and_leaves_the_rest() {
+fn apply_sets_only_changed_fields() {
     let model = edited(json!({"title": "Rust", "text": ""})).apply().unwrap();
     assert_eq!(model.title, Set("Rust".into()));
     assert_eq!(model.body, Set(None));
@@ -14,7 +14,7 @@ fn applies_changes_and_leaves_the_rest() {
 }
 
 #[test]
-fn applies_nothing_when_invalid() {
+fn apply_of_invalid_changeset_returns_errors() {
     let refused = edited(json!({"title": 1, "upvotes": ""})).apply().unwrap_err();
     assert_eq!(json!(refused), json!({"title": ["is invalid"], "upvotes": ["can't be blank"]}));
     let error = crate::DustErr::from(refused);
@@ -22,7 +22,7 @@ fn applies_nothing_when_invalid() {
 }
 
 #[test]
-fn prepares_in_order_when_valid_and_not_in_apply() {
+fn prepare_functions_run_in_order_if_valid_and_not_in_apply() {
     let prepared = |params| {
         posted(params)
             .prepare_changes(|changeset| changeset.put_change(Post::Title, "one"))
@@ -39,7 +39,7 @@ fn prepares_in_order_when_valid_and_not_in_apply() {
 }
 
 #[test]
-fn merges_changes_params_errors_and_functions() {
+fn merge_joins_changes_params_errors_and_functions() {
     let one = Changeset::cast(stored(), json!({"title": "one", "text": "b", "size": "x"}), all());
     let two = Changeset::cast(
         stored(),
@@ -64,14 +64,14 @@ fn merges_changes_params_errors_and_functions() {
 }
 
 #[test]
-fn merges_only_what_has_the_same_data() {
+fn merge_of_different_data_is_refused() {
     let merged = edited(json!({"title": "Rust"})).merge(posted(json!({"text": "x"})));
     assert_eq!(errors(&merged), json!({"base": ["different data when merging changesets"]}));
     assert_eq!(changes(&merged), json!({"title": "Rust"}));
 }
 
 #[test]
-fn is_send_sync_clone_and_shows_itself() {
+fn changeset_is_send_sync_clone_and_debug() {
     fn check<T: Send + Sync + Clone + std::fmt::Debug>(value: T) -> String {
         format!("{value:?}")
     }

@@ -1,26 +1,26 @@
-//! What HTML forms send.
+//! Parameters that HTML forms send.
 
 use serde_json::json;
 
 use super::*;
 
-/// A body as a handler gets it: decoded into pairs.
+/// Casts the body of a form, decoded into pairs as in a handler.
 fn sent(body: &str) -> Changeset<post::ActiveModel> {
     let pairs: Vec<(String, String)> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
     Changeset::cast(post::ActiveModel::default(), pairs, all())
 }
 
 #[test]
-fn pairs_are_parameters() {
+fn pairs_are_cast_as_params() {
     for (body, expected) in [
         ("title=a+b&upvotes=42&rating=0.5", json!({"title": "a b", "upvotes": 42, "rating": 0.5})),
         ("title=a%26b&nonsense=1", json!({"title": "a&b"})),
-        // A checkbox, alone and behind the hidden input that says that it was not ticked.
+        // A checkbox, alone and after the hidden input for its unticked state.
         ("public=on", json!({"public": true})),
         ("public=false", json!({"public": false})),
         ("public=false&public=true", json!({"public": true})),
         ("public=0&public=on", json!({"public": true})),
-        // A select of which one, several or none of the options are chosen.
+        // A select with one, several or no chosen options.
         ("topics=a", json!({"topics": ["a"]})),
         ("topics=a&topics=b", json!({"topics": ["a", "b"]})),
         ("topics=&topics=a&topics=b", json!({"topics": ["a", "b"]})),
@@ -28,7 +28,7 @@ fn pairs_are_parameters() {
         ("topics[]=a", json!({"topics": ["a"]})),
         ("topics[]=", json!({"topics": []})),
         ("topics%5B%5D=a&topics%5B%5D=b&topics=c", json!({"topics": ["a", "b", "c"]})),
-        // The last of several values of what is no list.
+        // The last of several values of a field that is not a list.
         ("title=first&title=last&upvotes=1&upvotes=2", json!({"title": "last", "upvotes": 2})),
         ("size=&rating=", json!({"size": null, "rating": null})),
         ("size=1&size=", json!({"size": null})),
@@ -41,14 +41,14 @@ fn pairs_are_parameters() {
 }
 
 #[test]
-fn empty_input_is_no_number() {
+fn empty_input_is_not_a_number() {
     let changeset = sent("title=x&upvotes=&views=+").validate_required([Post::Upvotes, Post::Views]);
     assert_eq!(errors(&changeset), json!({"upvotes": ["can't be blank"], "views": ["can't be blank"]}));
     assert_eq!(changes(&changeset), json!({"title": "x"}));
 }
 
 #[test]
-fn wrong_values_of_a_form_are_invalid() {
+fn form_value_of_wrong_type_is_invalid() {
     let changeset = sent("upvotes=1&upvotes=x&public=maybe&mood=sad&mood=furious&size=1_0");
     let invalid = json!(["is invalid"]);
     assert_eq!(errors(&changeset), json!({"upvotes": invalid, "public": invalid, "mood": invalid, "size": invalid}));
@@ -56,7 +56,7 @@ fn wrong_values_of_a_form_are_invalid() {
 }
 
 #[test]
-fn list_that_is_no_form_is_an_error_of_base() {
+fn list_that_is_not_a_form_is_an_error_of_base() {
     for params in [json!([["title"]]), json!([["title", "a", "b"]]), json!([[1, "a"]]), json!(["title", "a"])] {
         assert_eq!(errors(&posted(params)), json!({"base": ["is invalid"]}));
     }
@@ -90,7 +90,7 @@ mod poll {
 }
 
 #[test]
-fn list_with_wrong_item_is_invalid_wherever_item_stands() {
+fn list_with_wrong_item_is_invalid_at_any_position() {
     use poll::{ActiveModel, Column};
     let cast = |pairs: &[(&str, &str)]| {
         let poll = Changeset::cast(ActiveModel::default(), pairs, [Column::Answers, Column::Others, Column::Data]);
@@ -107,7 +107,7 @@ fn list_with_wrong_item_is_invalid_wherever_item_stands() {
 }
 
 #[test]
-fn blank_text_of_form_is_no_json() {
+fn blank_text_of_form_is_not_json() {
     use poll::{ActiveModel, Column};
     let poll = Changeset::cast(ActiveModel::default(), [("data", "")], [Column::Data]);
     assert_eq!(json!(poll.changes()), json!({}));
@@ -127,7 +127,7 @@ fn params_hold_the_lists() {
 }
 
 #[test]
-fn text_in_json_is_no_list() {
+fn text_in_json_is_not_a_list() {
     assert_eq!(errors(&posted(json!({"topics": "a"}))), json!({"topics": ["is invalid"]}));
     assert_eq!(errors(&posted(json!({"title": ["a"]}))), json!({"title": ["is invalid"]}));
 }

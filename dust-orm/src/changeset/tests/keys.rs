@@ -71,7 +71,7 @@ fn emptied_key_is_refused_once() {
 }
 
 #[test]
-fn insert_takes_the_key_of_the_changes() {
+fn insert_uses_key_of_changes() {
     let new = posted(json!({"slug": "b"})).apply_action(Action::Insert).unwrap();
     assert_eq!(new.slug, Set("b".into()));
     let copy = edited(json!({"slug": "b"})).apply_action(Action::Insert).unwrap();
@@ -79,13 +79,13 @@ fn insert_takes_the_key_of_the_changes() {
 }
 
 #[test]
-fn data_without_a_key_takes_the_one_of_the_changes() {
+fn data_without_key_gets_key_of_changes() {
     let model = posted(json!({"slug": "b"})).apply_action(Action::Update).unwrap();
     assert_eq!(model.slug, Set("b".into()));
 }
 
 #[test]
-fn apply_for_sql_refuses_another_key_than_the_one_that_was_read() {
+fn apply_for_sql_refuses_changed_key() {
     let stored = account::Model { id: 7, email: "a@example.com".into(), password: None };
     let edit = |params: Value| {
         Changeset::cast(stored.clone().into_active_model(), params, [account::Column::Id, account::Column::Email])
@@ -99,7 +99,7 @@ fn apply_for_sql_refuses_another_key_than_the_one_that_was_read() {
 }
 
 #[test]
-fn each_part_of_a_composite_key_is_kept() {
+fn composite_key_keeps_each_part() {
     use member::Column::{Name, Number, Team};
 
     let stored = member::Model { team: "red".into(), number: 7, name: "Ada".into() };

@@ -1,4 +1,4 @@
-//! Every message with its metadata, as Ecto has them: a translation catalogue made for Ecto fits unchanged.
+//! Every message and its metadata match those of Ecto, so that a translation catalogue for Ecto can be used unchanged.
 
 use serde_json::json;
 
@@ -19,7 +19,7 @@ fn full() -> Changeset<post::ActiveModel> {
 }
 
 #[test]
-fn golden_table() {
+fn every_message_matches_ecto() {
     let enumeration = |items: &[&str]| ("enum", Param::List(items.iter().map(|item| (*item).to_owned()).collect()));
     let length = |count: i64, kind, of| {
         vec![("count", Param::Int(count)), ("kind", Param::from(kind)), ("type", Param::from(of))]
@@ -226,7 +226,7 @@ fn golden_table() {
 }
 
 #[test]
-fn the_parameters_fill_the_messages() {
+fn params_are_inserted_into_messages() {
     let changeset = full()
         .validate_length(Post::Title, 10..=20)
         .validate_number(Post::Rating, Number::greater_than(2.75))
@@ -242,7 +242,7 @@ fn the_parameters_fill_the_messages() {
 }
 
 #[test]
-fn a_message_of_ones_own_keeps_code_and_parameters() {
+fn custom_message_keeps_code_and_params() {
     let changeset = full()
         .validate_length(Post::Title, 10..)
         .message("%{name} needs %{count} letters")
@@ -267,7 +267,7 @@ fn a_message_of_ones_own_keeps_code_and_parameters() {
 }
 
 #[test]
-fn translates() {
+fn message_is_translated() {
     let changeset = full().validate_length(Post::Title, 10..).add_error(Post::Mood, "oops");
     let german = changeset.errors().traverse(|field, error| match (error.code(), error.get("count")) {
         ("length", Some(count)) => format!("{field} braucht {count} Zeichen"),

@@ -1,4 +1,4 @@
-//! Toy entities: a post in Dust with fields of many shapes, a page, and an account that lives in SQL only.
+//! Entities of the tests: a post in Dust with fields of many types, a page, and an account that is stored only in SQL.
 
 #![allow(unreachable_pub, reason = "entities are written as in an application")]
 
@@ -64,7 +64,7 @@ pub(super) mod post {
     #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, FromJsonQueryResult)]
     pub struct Topics(pub Vec<String>);
 
-    /// A decimal: written as a text such as "12.50", and equal to itself with other zeros.
+    /// A decimal that serializes as a text such as "12.50". Texts with different trailing zeros are equal values.
     #[derive(Clone, Debug, PartialEq, DeriveValueType)]
     pub struct Price(pub i64);
 
@@ -85,7 +85,7 @@ pub(super) mod post {
     }
 }
 
-/// Its keys may have upper-case letters.
+/// An entity whose keys may have upper-case letters.
 pub(super) mod page {
     use crate::entity::prelude::*;
 

@@ -20,7 +20,7 @@ fn assert_refused(changeset: PostChange) {
 }
 
 #[test]
-fn rules_run_on_changes_that_are_not_null_only() {
+fn rules_check_only_changes_other_than_null() {
     let every = |changeset: PostChange| {
         changeset
             .validate_length(Post::Body, 100..)
@@ -41,7 +41,7 @@ fn rules_run_on_changes_that_are_not_null_only() {
 }
 
 #[test]
-fn required_looks_at_changes_and_data() {
+fn validate_required_checks_changes_and_data() {
     assert_valid(Changeset::change(stored()).validate_required([Post::Title, Post::Body]));
     assert_valid(posted(json!({"title": "x", "upvotes": 0, "public": false})).validate_required([
         Post::Title,
@@ -51,12 +51,12 @@ fn required_looks_at_changes_and_data() {
     let changeset = edited(json!({"title": "\n", "text": null})).validate_required([Post::Title, Post::Body]);
     assert_eq!(errors(&changeset), json!({"title": ["can't be blank"], "text": ["can't be blank"]}));
     assert_eq!(changes(&changeset), json!({}), "the change is dropped");
-    // Put by the application, a blank text is a value of the field, but still missing.
+    // A blank text that the application puts is a value of the field, but counts as missing.
     assert_refused(Changeset::change(stored()).put_change(Post::Title, " \u{a0}").validate_required([Post::Title]));
     // No second error.
     let twice = posted(json!({})).validate_required([Post::Title]).validate_required([Post::Title]);
     assert_refused(twice);
-    // The list that the entity itself gives.
+    // The list of the entity's own required columns.
     let changeset = posted(json!({"topics": []}))
         .validate_required(<post::Entity as crate::entity::DustEntity>::required_columns());
     let fields: Vec<&str> = changeset.errors().iter().map(|(field, _)| field).collect();
@@ -64,7 +64,7 @@ fn required_looks_at_changes_and_data() {
 }
 
 #[test]
-fn length_counts_what_people_see() {
+fn validate_length_counts_grapheme_clusters() {
     let title = |title: &str, length: Length| posted(json!({"title": title})).validate_length(Post::Title, length);
     // Composed and decomposed é, a family of four, a flag, and a line end of two characters.
     for (text, characters, codepoints, bytes) in [
@@ -83,7 +83,7 @@ fn length_counts_what_people_see() {
 }
 
 #[test]
-fn length_takes_every_range() {
+fn validate_length_accepts_every_range() {
     let five = |length: Length| posted(json!({"title": "12345"})).validate_length(Post::Title, length);
     for length in [
         5.into(),
@@ -113,7 +113,7 @@ fn length_takes_every_range() {
 }
 
 #[test]
-fn a_rule_that_does_not_fit_the_type_refuses() {
+fn rule_for_another_type_is_an_error() {
     let full = || posted(json!({"upvotes": 5, "title": "x", "public": true, "mood": "sad", "topics": ["a"]}));
     assert_refused(full().validate_length(Post::Upvotes, ..));
     assert_refused(full().validate_number(Post::Title, ..=1));
@@ -127,7 +127,7 @@ fn a_rule_that_does_not_fit_the_type_refuses() {
 }
 
 #[test]
-fn numbers_have_bounds() {
+fn validate_number_checks_bounds() {
     let rated = |rating: f64, number: Number| posted(json!({"rating": rating})).validate_number(Post::Rating, number);
     assert_valid(rated(3.5, (1..=5).into()));
     assert_valid(rated(5.0, (1..=5).into()));
@@ -148,7 +148,7 @@ fn numbers_have_bounds() {
 }
 
 #[test]
-fn decimals_are_compared_digit_by_digit() {
+fn validate_number_compares_decimals_exactly() {
     let priced = |number: Number| posted(json!({"price": "12.50"})).validate_number(Post::Price, number);
     assert_valid(priced(Number::equal_to(12.5)));
     assert_valid(priced((0..=13).into()));
@@ -182,9 +182,10 @@ proptest! {
         let float = int.saturating_add(near) as f64;
         let model = post::ActiveModel::default();
         let holds = |number: Number| {
-            Changeset::change(model.clone()).put_change(Post::Views, int).validate_number(Post::Views, number).is_valid()
+            let changeset = Changeset::change(model.clone()).put_change(Post::Views, int);
+            changeset.validate_number(Post::Views, number).is_valid()
         };
-        // Every float of this size is a whole number that i128 holds.
+        // Every float of this size is an integer within the range of i128.
         let exact = float as i128;
         prop_assert_eq!(holds(Number::less_than(float)), i128::from(int) < exact);
         prop_assert_eq!(holds(Number::greater_than(float)), i128::from(int) > exact);
@@ -193,7 +194,7 @@ proptest! {
 }
 
 #[test]
-fn choices_are_values_of_the_fields_type() {
+fn choices_are_compared_as_the_field_type() {
     assert_valid(posted(json!({"mood": "sad"})).validate_inclusion(Post::Mood, [post::Mood::Sad]));
     assert_refused(posted(json!({"mood": "sad"})).validate_inclusion(Post::Mood, [post::Mood::Happy]));
     assert_refused(posted(json!({"mood": "sad"})).validate_exclusion(Post::Mood, ["sad"]));
@@ -208,7 +209,7 @@ fn choices_are_values_of_the_fields_type() {
 }
 
 #[test]
-fn formats() {
+fn formats_are_checked() {
     let at = Regex::new("@").unwrap();
     assert_valid(posted(json!({"title": "foo@bar"})).validate_format(Post::Title, &at));
     assert_refused(posted(json!({"title": "foobar"})).validate_format(Post::Title, &at));
@@ -225,7 +226,7 @@ fn formats() {
 }
 
 #[test]
-fn url_is_judged_by_its_text() {
+fn validate_url_checks_the_text() {
     let url = |text: &str| Changeset::change(stored()).put_change(Post::Title, text).validate_url(Post::Title);
     for good in [
         "https://dustlayer.io",
@@ -292,13 +293,13 @@ fn url_is_judged_by_its_text() {
 }
 
 #[test]
-fn url_names_its_host_itself() {
+fn validate_url_refuses_host_that_parses_as_another() {
     let url = |text: &str| Changeset::change(stored()).put_change(Post::Title, text).validate_url(Post::Title);
     for good in ["http://exämple.de/", "http://É.de", "http://e\u{301}.de:80", "https://ß.de.", "http://😀.example"]
     {
         assert_valid(url(good));
     }
-    // A parser finds 127.0.0.1 in the first two, `example.com` in the next ones, and so on.
+    // The first two are parsed as 127.0.0.1, the next two as `example.com`; the others also parse as other hosts.
     for bad in [
         "http://①②⑦.⓪.⓪.①/",
         "http://１２７.0.0.1/",
@@ -313,7 +314,7 @@ fn url_names_its_host_itself() {
 }
 
 #[test]
-fn url_has_one_of_the_given_schemes() {
+fn validate_url_with_accepts_only_given_schemes() {
     let url = |text: &str, schemes: &[&str]| {
         Changeset::change(stored()).put_change(Post::Title, text).validate_url_with(Post::Title, schemes)
     };
@@ -333,7 +334,7 @@ fn url_has_one_of_the_given_schemes() {
 }
 
 #[test]
-fn email_is_judged_by_its_text() {
+fn validate_email_checks_the_text() {
     let email = |text: &str| Changeset::change(stored()).put_change(Post::Title, text).validate_email(Post::Title);
     for good in ["a@example.com", "a.b+c@localhost", "a@müller.example", "a@[127.0.0.1]", "_@a-b.example"] {
         assert_valid(email(good));
@@ -372,7 +373,7 @@ fn email_is_judged_by_its_text() {
 }
 
 #[test]
-fn a_rule_of_ones_own_answers_errors() {
+fn custom_rule_returns_errors() {
     let check = |title: String| {
         if title == "foo" { vec![FieldError::new("cannot be %{title}", "taste").with("title", title)] } else { vec![] }
     };
@@ -385,7 +386,7 @@ fn a_rule_of_ones_own_answers_errors() {
 }
 
 #[test]
-fn acceptance_looks_at_the_parameter() {
+fn validate_acceptance_checks_the_param() {
     let accept = |params| posted(params).validate_acceptance("terms");
     for yes in [json!(true), json!("true"), json!("1")] {
         assert_valid(accept(json!({"terms": yes})));
@@ -400,7 +401,7 @@ fn acceptance_looks_at_the_parameter() {
 }
 
 #[test]
-fn confirmation_compares_parameters() {
+fn validate_confirmation_compares_params() {
     let confirm = |params| posted(params).validate_confirmation(Post::Title);
     assert_valid(confirm(json!({"title": "x", "title_confirmation": "x"})));
     assert_valid(confirm(json!({"title": "x"})));
@@ -415,7 +416,7 @@ fn confirmation_compares_parameters() {
 }
 
 #[test]
-fn a_slug_names_a_record() {
+fn validate_slug_refuses_keys_that_cannot_name_a_record() {
     let slug =
         |slug: &str| Changeset::change(post::ActiveModel::default()).put_change(Post::Slug, slug).validate_slug();
     for good in ["dust", "a/b~c", "ä Ö 1.2", "1*"] {

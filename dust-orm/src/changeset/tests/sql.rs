@@ -1,4 +1,4 @@
-//! Changesets of an entity that SeaORM keeps in SQL.
+//! Changesets of an entity that SeaORM stores in SQL.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ fn registration(params: Value) -> Changeset<account::ActiveModel> {
 }
 
 #[test]
-fn refuses_with_errors_by_field() {
+fn invalid_registration_has_errors_by_field() {
     let changeset =
         registration(json!({"id": 7, "email": "nobody", "password": "short", "password_confirmation": "shirt"}));
     assert_eq!(
@@ -31,7 +31,7 @@ fn refuses_with_errors_by_field() {
 }
 
 #[tokio::test]
-async fn gives_sea_orm_a_model_to_insert() {
+async fn applied_model_is_inserted_by_sea_orm() {
     use sea_orm::{ActiveModelTrait, DatabaseBackend, MockDatabase};
 
     let stored = account::Model { id: 1, email: "a@example.com".into(), password: None };

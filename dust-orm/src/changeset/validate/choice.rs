@@ -5,17 +5,17 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::number::compare_mixed;
-use crate::changeset::coerce::{Read, Strictness, read_field};
+use crate::changeset::coerce::{ReadOutcome, Strictness, read_field};
 use crate::changeset::value::{View, to_json, untouched, view};
 use crate::changeset::{Changeset, ColumnOf};
 use crate::entity::Fields;
 use crate::error::FieldError;
 
 impl<A: Fields> Changeset<A> {
-    /// The value must be one of these: `is invalid`.
+    /// Requires that the value is one of `values`: `is invalid`.
     ///
-    /// They are compared as values of the field's own type, so a decimal equals itself with more zeros. For a range of
-    /// numbers [`validate_number`](Changeset::validate_number) is faster.
+    /// They are compared as values of the field's own type, so decimals with different trailing zeros are equal. For a
+    /// range of numbers [`validate_number`](Changeset::validate_number) is faster.
     ///
     /// ```
     /// use dust_orm::Changeset;
@@ -35,17 +35,17 @@ impl<A: Fields> Changeset<A> {
         self.check(column, |_| (!included).then(|| choice_error("is invalid", "inclusion", &values)))
     }
 
-    /// The value must be none of these: `is reserved`.
+    /// Requires that the value is none of `values`: `is reserved`.
     pub fn validate_exclusion<T: Serialize>(self, column: ColumnOf<A>, values: impl IntoIterator<Item = T>) -> Self {
         let values: Vec<T> = values.into_iter().collect();
         let included = self.is_one_of(A::position(column), &values);
         self.check(column, |_| included.then(|| choice_error("is reserved", "exclusion", &values)))
     }
 
-    /// Every item of a list must be one of these: `has an invalid entry`. A field that is no list is refused with the
-    /// same error.
+    /// Requires that every item of a list is one of `values`: `has an invalid entry`. A field that is not a list gets
+    /// the same error.
     ///
-    /// They are compared as items of the field's own type, as [`validate_inclusion`](Changeset::validate_inclusion) does.
+    /// They are compared as items of the field's own type, as in [`validate_inclusion`](Changeset::validate_inclusion).
     pub fn validate_subset<T: Serialize>(self, column: ColumnOf<A>, values: impl IntoIterator<Item = T>) -> Self {
         let values: Vec<T> = values.into_iter().collect();
         let position = A::position(column);
@@ -67,7 +67,7 @@ impl<A: Fields> Changeset<A> {
         })
     }
 
-    /// Whether a field has changed to one of the values, each read as the field's type.
+    /// True if a field has changed to one of the values, each read as the field's type.
     fn is_one_of<T: Serialize>(&self, position: usize, values: &[T]) -> bool {
         if !self.is_changed(position) {
             return false;
@@ -80,24 +80,24 @@ impl<A: Fields> Changeset<A> {
     }
 }
 
-/// Reads a value that the application has written as the field's type.
+/// Reads a value from the application's source code as the field's type.
 fn read_choice<A: Fields>(model: &mut A, position: usize, value: View<'_>) -> bool {
-    let mut reads = |value: View<'_>| read_field(model, position, value, Strictness::Strict) == Read::Value;
+    let mut reads = |value: View<'_>| read_field(model, position, value, Strictness::Strict) == ReadOutcome::Value;
     match value {
-        // A decimal takes no float of which digits may have been lost on its way. Of one in the source none were.
+        // A decimal refuses a float that may have lost digits. A float literal in the source has lost none.
         View::Float(number) => reads(value) || (reads(View::Int(0)) && reads(View::Str(&number.to_string()))),
         _ => reads(value),
     }
 }
 
-/// A model whose field holds a list of one item; `None` where the type of the field has no such item.
+/// A model whose field holds a list of one item; `None` if the field's type has no such item.
 fn list_of<A: Fields>(position: usize, item: &Value) -> Option<A> {
     let mut model: A = untouched();
     let list = Value::Array(vec![item.clone()]);
-    (read_field(&mut model, position, View::Json(&list), Strictness::Strict) == Read::Value).then_some(model)
+    (read_field(&mut model, position, View::Json(&list), Strictness::Strict) == ReadOutcome::Value).then_some(model)
 }
 
-/// JSON keeps `1` and `1.0` apart; a list of numbers does not.
+/// True if two JSON values are equal. Unlike in `serde_json`, `1` equals `1.0`.
 fn same(one: &Value, other: &Value) -> bool {
     match (View::of(one), View::of(other)) {
         (View::Int(int), View::Float(float)) | (View::Float(float), View::Int(int)) => {

@@ -8,27 +8,27 @@ use crate::entity::Fields;
 use crate::error::FieldError;
 
 impl<A: Fields> Changeset<A> {
-    /// A text must match a regular expression: `has invalid format`.
+    /// Requires that a text matches a regular expression: `has invalid format`.
     ///
-    /// The expression may match anywhere; `^` and `$` tie it to the ends. Compile it once, in a `LazyLock`.
+    /// The expression may match anywhere in the text; `^` and `$` anchor it. Compile it once, in a `LazyLock`.
     pub fn validate_format(self, column: ColumnOf<A>, format: &Regex) -> Self {
         self.check_text(column, |text| format.is_match(text))
     }
 
-    /// A text must be an e-mail address, as a browser's e-mail input accepts it: `has invalid format`.
+    /// Requires that a text is an e-mail address that a browser's e-mail input accepts: `has invalid format`.
     ///
-    /// White space, control characters and invisible ones are part of no address, also where a mail program would drop
-    /// them. So are characters that stand for other ones in a host, as in `a@ｅxample.com`. The host is a name or an address
-    /// in brackets, such as `[127.0.0.1]`.
+    /// White space, control characters and invisible characters are refused, also if a mail program would drop them. So
+    /// are characters that a parser replaces by others in a host, as in `a@ｅxample.com`. The host is a name or an
+    /// address in brackets, such as `[127.0.0.1]`.
     pub fn validate_email(self, column: ColumnOf<A>) -> Self {
         self.check_text(column, is_email)
     }
 
-    /// A text must be an absolute `http` or `https` URL with a host: `has invalid format`.
+    /// Requires that a text is an absolute `http` or `https` URL with a host: `has invalid format`.
     ///
-    /// The text itself is judged, not what a browser makes of it: white space, control characters, `https:example.com` and
-    /// `https:\\example.com` are refused, and so is a host that is read as another one (`0x7f.1`). `javascript:` never
-    /// passes.
+    /// The rule checks the text itself, without the corrections of a browser: it refuses white space, control
+    /// characters, `https:example.com` and `https:\\example.com`, and a host that is parsed as another one (`0x7f.1`).
+    /// It never accepts `javascript:`.
     ///
     /// ```
     /// use dust_orm::Changeset;
@@ -44,9 +44,9 @@ impl<A: Fields> Changeset<A> {
         self.validate_url_with(column, ["http", "https"])
     }
 
-    /// As [`validate_url`](Changeset::validate_url), with the schemes that are accepted, written without `:`. Every URL
-    /// needs a host behind `://`, so that `mailto:` does not pass even if it is named. `javascript`, `vbscript` and `data`
-    /// never pass, as a browser runs what is behind them.
+    /// Like [`validate_url`](Changeset::validate_url), with the accepted schemes, each without `:`. Every URL needs a
+    /// host after `://`, so `mailto:` is refused even if `schemes` has it. `javascript`, `vbscript` and `data` are
+    /// always refused, because a browser runs the rest of such a URL.
     pub fn validate_url_with<S: AsRef<str>>(self, column: ColumnOf<A>, schemes: impl IntoIterator<Item = S>) -> Self {
         self.check_text(column, |text| {
             let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
@@ -63,13 +63,14 @@ impl<A: Fields> Changeset<A> {
     }
 }
 
-/// Schemes of URLs that a browser takes for a script or a document: `javascript://host/%0aalert(1)` has a host, and runs.
+/// Schemes of URLs that a browser runs as a script or shows as a document: `javascript://host/%0aalert(1)` has a host,
+/// and runs.
 const SCRIPTS: [&str; 3] = ["javascript", "vbscript", "data"];
 
-/// Whether a text is an e-mail address, and its host is the one that a mail program finds in it.
+/// True if a text is an e-mail address whose host is also the host that a mail program parses.
 fn is_email(text: &str) -> bool {
     let Some((_, host)) = text.rsplit_once('@') else { return false };
-    // The validator looks at the end of a host only when that is an address in brackets.
+    // If a host ends with an address in brackets, the validator ignores the rest of it.
     let has_address = host.contains('[');
     let is_whole = host.rfind('[') == Some(0);
     let is_named = || {
@@ -82,11 +83,11 @@ fn is_email(text: &str) -> bool {
         && (if has_address { is_whole } else { host.is_ascii() || is_named() })
 }
 
-/// Whether a text is a URL with a host, and a parser finds that host in it.
+/// True if a text is a URL with a host, and a parser finds the same host.
 fn is_url(text: &str) -> bool {
     let Some((_, rest)) = text.split_once("://") else { return false };
     let before_query = rest.split(['?', '#']).next().unwrap_or_default();
-    // A browser takes `\` for `/`.
+    // A browser reads `\` as `/`.
     if !is_visible(text) || before_query.contains('\\') {
         return false;
     }
@@ -102,9 +103,9 @@ fn is_url(text: &str) -> bool {
     }
 }
 
-/// Whether a host with an optional port, as it is written, is the one that was parsed.
+/// True if a written host, with an optional port, is the parsed host.
 fn names_host(written: &str, parsed: &str) -> bool {
-    // The parser has checked what is between the brackets of an IPv6 address, which has several forms.
+    // An IPv6 address has several forms; the parser has checked the text between the brackets.
     if written.starts_with('[') {
         return true;
     }
@@ -113,14 +114,15 @@ fn names_host(written: &str, parsed: &str) -> bool {
     if labels.split('.').any(str::is_empty) || host.chars().any(joins) {
         return false;
     }
-    // A parser takes `。` for `.` and `①` for `1`: each label has to become one, and in no other script but ASCII.
+    // A parser reads `。` as `.` and `①` as `1`. So the number of labels must be the same, and a label in another script
+    // must not be parsed as plain ASCII.
     let mut parsed = parsed.split('.');
     host.split('.').all(|label| parsed.next().is_some_and(|parsed| names_label(label, parsed)))
         && parsed.next().is_none()
 }
 
-/// Whether a label of a host is the one that was parsed. Other scripts are parsed into an ASCII form, which a scheme of the
-/// web begins with `xn--` and any other one percent-encodes.
+/// True if a written label of a host is the parsed label. A label in another script than ASCII is parsed into a form
+/// that begins with `xn--` for the schemes of the web, and is percent-encoded for the others.
 fn names_label(written: &str, parsed: &str) -> bool {
     match written.is_ascii() {
         true => written.eq_ignore_ascii_case(parsed),
@@ -128,17 +130,17 @@ fn names_label(written: &str, parsed: &str) -> bool {
     }
 }
 
-/// Whether a text has no character that is not seen, and that parsers drop.
+/// True if a text has no white space and no control or invisible characters, which parsers drop.
 fn is_visible(text: &str) -> bool {
     text.chars().all(|character| !character.is_whitespace() && !character.is_control() && !is_ignorable(character))
 }
 
-/// Joiners and variation selectors, which scripts and emoji need. Parsers drop them from a host.
+/// True for joiners and variation selectors, which some scripts and emoji need. Parsers drop them from a host.
 fn joins(character: char) -> bool {
     matches!(character, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}')
 }
 
-/// Unicode's other default-ignorable characters: soft hyphens, marks of direction, tags and the like.
+/// True for Unicode's other default-ignorable characters, such as soft hyphens, marks of direction and tags.
 fn is_ignorable(character: char) -> bool {
     matches!(
         character,

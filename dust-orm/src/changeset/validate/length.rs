@@ -8,10 +8,10 @@ use crate::changeset::{Changeset, ColumnOf};
 use crate::entity::Fields;
 use crate::error::FieldError;
 
-/// How long a value may be, for [`validate_length`](Changeset::validate_length): a range or an exact count, and what of a
-/// text is counted.
+/// The accepted lengths of a value, for [`validate_length`](Changeset::validate_length): a range or an exact count, and
+/// the unit in which a text is counted.
 ///
-/// A range or a number alone counts characters.
+/// A range or a number without a unit counts characters.
 ///
 /// ```
 /// use dust_orm::Changeset;
@@ -41,17 +41,17 @@ enum Unit {
 }
 
 impl Length {
-    /// Characters as people count them (extended grapheme clusters): `é` is one, however it is encoded.
+    /// A range of characters (extended grapheme clusters): `é` is one, composed or decomposed.
     pub fn characters(range: impl RangeBounds<usize>) -> Length {
         Length::new(range, Unit::Characters)
     }
 
-    /// Unicode code points, as most databases count.
+    /// A range of Unicode code points, the unit of most databases.
     pub fn codepoints(range: impl RangeBounds<usize>) -> Length {
         Length::new(range, Unit::Codepoints)
     }
 
-    /// Bytes in UTF-8.
+    /// A range of bytes in UTF-8.
     pub fn bytes(range: impl RangeBounds<usize>) -> Length {
         Length::new(range, Unit::Bytes)
     }
@@ -70,7 +70,7 @@ impl Length {
         Length { min, max, unit }
     }
 
-    /// The first bound that a length misses.
+    /// The kind and the value of the first bound that a length violates.
     fn missed(self, length: usize) -> Option<(&'static str, usize)> {
         match (self.min, self.max) {
             (Some(min), Some(max)) if min == max => (length != max).then_some(("is", max)),
@@ -106,12 +106,12 @@ impl Length {
     }
 }
 
-/// Extended grapheme clusters. In ASCII only a line end in the manner of Windows is more than one byte.
+/// The number of extended grapheme clusters. In ASCII only `\r\n` has more than one byte.
 fn characters(text: &str) -> usize {
     if text.is_ascii() { text.len() - text.matches("\r\n").count() } else { text.graphemes(true).count() }
 }
 
-/// Exactly so many characters.
+/// Exactly `count` characters.
 impl From<usize> for Length {
     fn from(count: usize) -> Length {
         Length::characters(count..=count)
@@ -132,10 +132,10 @@ from_ranges! { Range<usize> RangeInclusive<usize> RangeFrom<usize> RangeTo<usize
 from_ranges! { (Bound<usize>, Bound<usize>) }
 
 impl<A: Fields> Changeset<A> {
-    /// A text, list or map must be of a certain length: `should be at least %{count} character(s)` and so on.
+    /// Requires a length of a text, list or map: `should be at least %{count} character(s)` and similar messages.
     ///
-    /// The length is a range or a number of characters, or a [`Length`] in other units; of lists and maps the items are
-    /// counted, whatever the unit. A field that is none of these is refused with `is invalid`.
+    /// The length is a range or a number of characters, or a [`Length`] in other units; lists and maps are measured in
+    /// items, with every unit. A field that is none of these gets the error `is invalid`.
     pub fn validate_length(self, column: ColumnOf<A>, length: impl Into<Length>) -> Self {
         let length = length.into();
         self.check(column, |value| length.check(value))

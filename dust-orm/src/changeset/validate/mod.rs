@@ -1,4 +1,4 @@
-//! The rules, one file per family.
+//! Validation rules, one file for each kind.
 
 mod choice;
 mod format;
@@ -21,11 +21,11 @@ pub use number::{Amount, Number};
 pub(super) use required::blank_error;
 
 impl<A: Fields> Changeset<A> {
-    /// A rule of your own: the function gets the new value and answers its errors, as an `Option`, an array or a `Vec`
-    /// of messages or [`FieldError`]s.
+    /// Runs a custom rule: the function receives the new value and returns its errors, as an `Option`, an array or a
+    /// `Vec` of messages or [`FieldError`]s.
     ///
-    /// `T` is the field's type, or the type inside its `Option`; a value that is no `T` is the error `is invalid`.
-    /// Like every rule it looks only at a field that has changed, and not to `null`.
+    /// `T` is the field's type, or the type inside its `Option`; for a value that is not a `T` the field gets the error
+    /// `is invalid`. Like every rule it checks only a field that has changed to a value other than `null`.
     ///
     /// ```
     /// use dust_orm::tests_cfg::link::{ActiveModel, Column};
@@ -39,7 +39,8 @@ impl<A: Fields> Changeset<A> {
     ///     })
     ///     .validate_change(Column::Note, |note: String| {
     ///         let words = note.split(' ').filter(|word| ["fix", "todo"].contains(word));
-    ///         words.map(|word| FieldError::new("says %{word}", "todo").with("word", word.to_owned())).collect::<Vec<_>>()
+    ///         let error = |word: &str| FieldError::new("says %{word}", "todo").with("word", word.to_owned());
+    ///         words.map(error).collect::<Vec<_>>()
     ///     });
     /// assert_eq!(link.errors().to_string(), "title should start with a capital; note says fix");
     /// ```
@@ -54,7 +55,7 @@ impl<A: Fields> Changeset<A> {
         })
     }
 
-    /// Runs a rule on a field that has changed to something other than null.
+    /// Runs a rule on a field that has changed to a value other than `null`.
     fn check<E>(mut self, column: ColumnOf<A>, rule: impl FnOnce(View<'_>) -> E) -> Self
     where
         E: IntoIterator<Item = FieldError> + Default,
@@ -67,7 +68,7 @@ impl<A: Fields> Changeset<A> {
         let rule = |value: View<'_>| if value == View::Null { E::default() } else { rule(value) };
         match view_field(&self.changes, position, rule) {
             Ok(errors) => errors.into_iter().for_each(|error| self.fail(name::<A>(position), error)),
-            // Only a type whose own `Serialize` fails comes here. It could not be written either.
+            // The type's own `Serialize` fails, so the value could not be written either.
             Err(_) => self.fail(name::<A>(position), super::cast::cast_error(None)),
         }
         self

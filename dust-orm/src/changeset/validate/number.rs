@@ -8,7 +8,7 @@ use crate::changeset::{Changeset, ColumnOf};
 use crate::entity::Fields;
 use crate::error::{FieldError, Param};
 
-/// Which numbers are accepted, for [`validate_number`](Changeset::validate_number): a range, or comparisons joined with
+/// The accepted numbers, for [`validate_number`](Changeset::validate_number): a range, or comparisons joined with
 /// [`and`](Number::and).
 ///
 /// ```
@@ -25,7 +25,7 @@ pub struct Number {
     bounds: [Option<Amount>; COMPARISONS.len()],
 }
 
-/// A whole or floating-point number to compare with. `into` makes it from any Rust number but `u128`.
+/// An integer or floating-point number to compare with. Every number type but `u128` converts into it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Amount(Inner);
 
@@ -66,37 +66,37 @@ const COMPARISONS: [Comparison; 6] = [
 ];
 
 impl Number {
-    /// Below a number.
+    /// Accepts values below a number.
     pub fn less_than(number: impl Into<Amount>) -> Number {
         Number::only(LESS, number)
     }
 
-    /// Above a number.
+    /// Accepts values above a number.
     pub fn greater_than(number: impl Into<Amount>) -> Number {
         Number::only(GREATER, number)
     }
 
-    /// A number, or below it.
+    /// Accepts a number and values below it.
     pub fn less_than_or_equal_to(number: impl Into<Amount>) -> Number {
         Number::only(AT_MOST, number)
     }
 
-    /// A number, or above it.
+    /// Accepts a number and values above it.
     pub fn greater_than_or_equal_to(number: impl Into<Amount>) -> Number {
         Number::only(AT_LEAST, number)
     }
 
-    /// A number itself.
+    /// Accepts only one number.
     pub fn equal_to(number: impl Into<Amount>) -> Number {
         Number::only(EQUAL, number)
     }
 
-    /// Anything but a number.
+    /// Accepts every value but one number.
     pub fn not_equal_to(number: impl Into<Amount>) -> Number {
         Number::only(NOT_EQUAL, number)
     }
 
-    /// Both conditions. Of two comparisons of the same kind the second one counts.
+    /// Joins two conditions. Of two comparisons of the same kind the one of `other` counts.
     pub fn and(mut self, other: Number) -> Number {
         for (bound, more) in self.bounds.iter_mut().zip(other.bounds) {
             *bound = more.or(*bound);
@@ -125,7 +125,7 @@ impl Number {
     }
 }
 
-/// How a value compares with a number, exactly; `None` when it is no number.
+/// Compares a value with a number, exactly; `None` if the value is not a number.
 fn compare(value: View<'_>, with: Amount) -> Option<Ordering> {
     match (value, with.0) {
         (View::Int(one), Inner::Int(other)) => Some(one.cmp(&other)),
@@ -133,9 +133,9 @@ fn compare(value: View<'_>, with: Amount) -> Option<Ordering> {
         (View::Int(one), Inner::Float(other)) => compare_mixed(one, other),
         (View::Float(one), Inner::Int(other)) => compare_mixed(other, one).map(Ordering::reverse),
         (View::Single(one), Inner::Int(other)) => compare_mixed(other, one.into()).map(Ordering::reverse),
-        // 0.1 in 32 bits is another number than in 64; whoever writes the bound 0.1 means the one of the field.
+        // The `f32` 0.1 and the `f64` 0.1 differ; the bound 0.1 of an `f32` field means the `f32`.
         (View::Single(one), Inner::Float(other)) => one.partial_cmp(&(other as f32)),
-        // Decimals are written as texts, so that no digit is lost.
+        // Decimals serialize as texts, which preserve every digit.
         (View::Str(text), Inner::Float(bound)) if bound.is_infinite() => {
             Decimal::read(text).map(|_| if bound > 0.0 { Ordering::Less } else { Ordering::Greater })
         }
@@ -146,7 +146,7 @@ fn compare(value: View<'_>, with: Amount) -> Option<Ordering> {
 
 /// Compares without rounding either number to the type of the other.
 pub(super) fn compare_mixed(int: i128, float: f64) -> Option<Ordering> {
-    // 2^127: every i128 is below it, and not below its negative. Both have exact floats.
+    // 2^127, which is exact as a float: every i128 is less than it, and at least its negative.
     const LIMIT: f64 = 170_141_183_460_469_231_731_687_303_715_884_105_728.0;
     if float.is_nan() {
         return None;
@@ -191,7 +191,7 @@ macro_rules! from_ints {
 
 from_ints! { i8 i16 i32 i64 i128 u8 u16 u32 u64 }
 
-/// The standard library has no `From` for these, but no pointer is wider than 128 bits.
+/// Converts `isize` and `usize`, for which `i128` has no `From`. No pointer has more than 128 bits.
 macro_rules! from_sizes {
     ($($int:ty)*) => {
         $(impl From<$int> for Amount {
@@ -248,11 +248,13 @@ impl<T: Into<Amount>> From<RangeToInclusive<T>> for Number {
 }
 
 impl<A: Fields> Changeset<A> {
-    /// A number must be within bounds: `must be greater than %{number}` and so on, for the first bound that it misses.
+    /// Requires that a number is within bounds: `must be greater than %{number}` and similar messages, for the first
+    /// bound that it violates.
     ///
-    /// The bounds are a range, or a [`Number`]. Whole and floating-point numbers are compared exactly, and so are
-    /// decimals, which serialize as texts; any other field is refused with `is invalid`. A floating-point bound of an `f32`
-    /// is rounded to an `f32`, as the value is: `0.1` is within `..=0.1`. An infinite bound is no bound.
+    /// The bounds are a range, or a [`Number`]. Integers and floating-point numbers are compared exactly, and so are
+    /// decimals, which serialize as texts; any other field gets the error `is invalid`. For an `f32` field a
+    /// floating-point bound is rounded to an `f32`, like the value: `0.1` is within `..=0.1`. An infinite bound does
+    /// not restrict the value.
     pub fn validate_number(self, column: ColumnOf<A>, number: impl Into<Number>) -> Self {
         let number = number.into();
         self.check(column, |value| number.check(value))

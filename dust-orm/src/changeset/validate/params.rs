@@ -8,10 +8,11 @@ use crate::entity::Fields;
 use crate::error::FieldError;
 
 impl<A: Fields> Changeset<A> {
-    /// A parameter, such as a tick box for the terms of service, must say yes: `must be accepted`.
+    /// Requires that a parameter is accepted, such as the checkbox of the terms of service: `must be accepted`.
     ///
-    /// It is looked up in the parameters that were cast and need not be a field: `true`, `"true"`, `"1"` and `"on"` are yes,
-    /// also as the last of several values; anything else, or nothing, is not. A changeset without parameters is not asked.
+    /// The parameter is one of those that were cast, and need not be a field. `true`, `"true"`, `"1"` and `"on"` mean
+    /// accepted, also as the last of several values; any other value, or none, does not. A changeset without parameters
+    /// gets no error.
     pub fn validate_acceptance(mut self, param: impl Into<Cow<'static, str>>) -> Self {
         self.fresh.clear();
         let param = param.into();
@@ -31,15 +32,15 @@ impl<A: Fields> Changeset<A> {
         self
     }
 
-    /// The parameter `<field>_confirmation`, if there is one, must equal the field's parameter: `does not match
-    /// confirmation`, an error of `<field>_confirmation`.
+    /// Requires that the parameter `<field>_confirmation`, if there is one, equals the field's parameter: `does not
+    /// match confirmation`, an error of `<field>_confirmation`.
     ///
     /// Only the parameters that were cast are compared, never the data.
     pub fn validate_confirmation(self, column: ColumnOf<A>) -> Self {
         self.confirm(column, false)
     }
 
-    /// Like [`validate_confirmation`](Changeset::validate_confirmation), but the confirmation must be there: `can't be
+    /// Like [`validate_confirmation`](Changeset::validate_confirmation), but requires the confirmation: `can't be
     /// blank`.
     pub fn require_confirmation(self, column: ColumnOf<A>) -> Self {
         self.confirm(column, true)

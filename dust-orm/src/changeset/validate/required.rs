@@ -3,10 +3,10 @@ use crate::entity::Fields;
 use crate::error::FieldError;
 
 impl<A: Fields> Changeset<A> {
-    /// Each of the columns must have a value, in the changes or in the data: `can't be blank`.
+    /// Requires that each of the columns has a value, in the changes or in the data: `can't be blank`.
     ///
-    /// `NotSet`, `null` and texts of white space only count as missing; zero, `false` and empty lists are values. A field
-    /// that fails loses its change. A field that has an error already gets no second one.
+    /// `NotSet`, `null` and texts of white space only count as missing; zero, `false` and empty lists are values. The
+    /// change of a field that fails is removed. A field that already has an error gets no second one.
     pub fn validate_required(mut self, columns: impl IntoIterator<Item = ColumnOf<A>>) -> Self {
         self.fresh.clear();
         for column in columns {

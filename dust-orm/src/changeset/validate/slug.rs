@@ -5,11 +5,11 @@ use crate::entity::{DustEntity, Fields, KeyFault};
 use crate::error::FieldError;
 
 impl<A: Fields> Changeset<A> {
-    /// The primary key must be fit to name a record in Dust: not empty (`cannot be empty`), without NUL characters, none of
-    /// the two texts that no pattern can name (`\*` and `\**`), and without ASCII upper-case letters unless the entity says
-    /// `#[dust(key_case = "any")]`.
+    /// Requires that the primary key can name a record in Dust: it is not empty (`cannot be empty`), has no NUL
+    /// characters, is neither of the two texts that no pattern can name (`\*` and `\**`), and has no ASCII upper-case
+    /// letters, unless the entity has `#[dust(key_case = "any")]`.
     ///
-    /// A key that is `NotSet` is left to [`validate_required`](Changeset::validate_required).
+    /// A key that is `NotSet` gets no error here: [`validate_required`](Changeset::validate_required) checks that.
     pub fn validate_slug<E>(mut self) -> Self
     where
         A: ActiveModelTrait<Entity = E>,
