@@ -24,7 +24,8 @@ fn key() -> impl Strategy<Value = String> {
 fn json() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         3 => ".{0,6}",
-        1 => prop_oneof![Just("$json"), Just("decimal"), Just("datetime"), Just("file"), Just("lease")].prop_map(String::from),
+        1 => prop_oneof![Just("$json"), Just("decimal"), Just("datetime"), Just("file"), Just("lease")]
+            .prop_map(String::from),
     ];
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -37,7 +38,8 @@ fn json() -> impl Strategy<Value = Value> {
     let name = prop_oneof![
         3 => "[a-c]{1,2}",
         2 => "[^\u{0}\n]{0,3}",
-        1 => prop_oneof![Just("_type"), Just("_typed"), Just("_json"), Just("_scalar"), Just("")].prop_map(String::from),
+        1 => prop_oneof![Just("_type"), Just("_typed"), Just("_json"), Just("_scalar"), Just("")]
+            .prop_map(String::from),
     ];
     leaf.prop_recursive(4, 24, 4, move |inner| {
         prop_oneof![

@@ -51,7 +51,10 @@ async fn of_two_writers_who_saw_the_same_one_wins_in_flat_mode(cx: &Context) {
     let revision = now.iter().find(|leaf| leaf.path.as_str().ends_with("title")).unwrap().revision;
     let error = cx.repo.update(edit("second")).if_match(&seen.revision).await.unwrap_err();
     assert!(
-        matches!(&error, DustErr::Conflict { path, current, .. } if path == "links/dust/title" && *current == Some(revision)),
+        matches!(
+            &error,
+            DustErr::Conflict { path, current, .. } if path == "links/dust/title" && *current == Some(revision)
+        ),
         "{error:?}"
     );
     assert_eq!(cx.repo.get::<link::Entity>("dust").await.unwrap().title, "first");
@@ -244,7 +247,10 @@ async fn a_delete_by_revision(cx: &Context) {
     let current = cx.set("links/dust/note", json!("by another")).await;
     let error = cx.repo.delete_by_id::<link::Entity>("dust").if_match(&stale).await.unwrap_err();
     assert!(
-        matches!(&error, DustErr::Conflict { path, current: now, .. } if path == "links/dust/note" && *now == Some(current)),
+        matches!(
+            &error,
+            DustErr::Conflict { path, current: now, .. } if path == "links/dust/note" && *now == Some(current)
+        ),
         "{error:?}"
     );
     assert_eq!(cx.leaves("links/dust").await.len(), 3);

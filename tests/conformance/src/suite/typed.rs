@@ -479,7 +479,8 @@ async fn changesets_take_every_field_type(cx: &Context) {
     };
     let params = json!({
         "slug": "home", "title": "Home", "hits": "12", "tags": ["a", "b", "a"], "editors": ["1", "2"],
-        "cover": {"_type": "file", "hash": "sha256:00", "size": 3, "content_type": null, "filename": "x", "uploaded_at": ""},
+        "cover": {"_type": "file", "hash": "sha256:00", "size": 3, "content_type": null,
+            "filename": "x", "uploaded_at": ""},
     });
     let inserted = cx.repo.insert(cast(params)).await.unwrap();
     assert_eq!((inserted.hits.get(), &*inserted.tags), (12, &["a".to_owned(), "b".to_owned()][..]));
