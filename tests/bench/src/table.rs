@@ -93,7 +93,7 @@ impl Row {
         self.dust.number() / self.peer.number()
     }
 
-    /// True if an aim is met, `None` if it is unknown; compares the rounded figures.
+    /// True if an aim is met; a figure that was not measured does not meet its aim.
     pub fn meets(&self, aim: Aim) -> bool {
         match aim {
             Aim::Ratio(most) => self.ratio() <= most,
@@ -178,7 +178,8 @@ impl fmt::Display for Row {
         let (with, ratio, aims, met) = (&self.with, self.ratio(), aims.join(", "), self.verdict());
         write!(
             f,
-            "| {what:<54} | {with:<29} | {peer:>10} | {dust:>8} | {ratio:>6.2} | {cpu:>8} | {allocations:>11} | {aims:<35} | {met:<28} |"
+            "| {what:<54} | {with:<29} | {peer:>10} | {dust:>8} | {ratio:>6.2} | \
+             {cpu:>8} | {allocations:>11} | {aims:<35} | {met:<28} |"
         )
     }
 }

@@ -18,7 +18,7 @@ pub trait Backend: Send + Sync + 'static {
     async fn connect(&self, module: &str) -> (Arc<dyn Transport>, Box<dyn Send>);
 }
 
-/// A number no other test run has: std's hasher is seeded at random.
+/// A random number, unique to the test run: std's hasher has a random seed.
 pub(crate) fn unique() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())

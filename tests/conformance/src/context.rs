@@ -1,4 +1,4 @@
-//! What a test is given.
+//! The context of a test.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ impl Context {
         self.outer.write(Write::new(self.scope.clone(), Op::Delete)).await.unwrap();
     }
 
-    /// A repo over the same store, and what looks at its requests.
+    /// A repo over the same store, and a probe for its requests.
     pub(crate) fn probe(&self) -> (DustRepo, Arc<Probe>) {
         self.limited(|_| {})
     }
@@ -52,7 +52,7 @@ impl Context {
         (DustRepo::with_transport(Arc::clone(&probe) as Arc<dyn Transport>), probe)
     }
 
-    /// Writes a value as another client would, and gives its revision.
+    /// Writes a value as another client, and returns its revision.
     pub(crate) async fn set(&self, at: &str, value: Value) -> u64 {
         self.write(set(at, value)).await.unwrap()
     }
@@ -68,7 +68,7 @@ impl Context {
         self.write(Write::new(path(at), Op::Delete)).await.unwrap()
     }
 
-    /// Does a write that commits something, and gives its place in the store's order.
+    /// Makes a write that commits an op, and returns its number.
     pub(crate) async fn write(&self, write: Write) -> Result<u64, DustErr> {
         Ok(self.transport.write(write).await?.store_seq.unwrap())
     }

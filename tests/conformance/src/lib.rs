@@ -1,4 +1,4 @@
-//! What `DustRepo` and every `Transport` must do, whatever the store behind them: a library of tests.
+//! A library of tests for `DustRepo` and every `Transport`, on any store.
 //!
 //! A [`Backend`] makes stores to test against; [`trials`] turns the tests into those of a test binary, named
 //! `<backend>::<module>::<test>`. See `tests/conformance.rs` for the backends of this workspace.

@@ -1,4 +1,4 @@
-//! The embedded store with the abilities of a server over HTTP, and no more: what the repo falls back to is tested with it.
+//! The embedded store with only the capabilities of a server over HTTP, for tests of the repo's fallbacks.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A transport that looks at what passes through it, and can make it fail.
+//! A transport that records the requests through it, and can make them fail.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -7,7 +7,7 @@ use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, Transport};
 use dust_protocol::{BatchOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Page, Path, Write};
 
-/// Counts requests, and fails those it was told to fail before they are sent.
+/// Records requests, and fails the selected ones before they are sent.
 #[derive(Debug)]
 pub(crate) struct Probe {
     inner: Arc<dyn Transport>,
@@ -19,11 +19,11 @@ pub(crate) struct Probe {
 struct State {
     calls: Vec<Call>,
     failures: Vec<Failure>,
-    /// After so many more writes.
+    /// The number of writes before it.
     intruder: Option<(usize, Write)>,
 }
 
-/// The n-th request of a kind is to fail.
+/// Fails the n-th request of a kind.
 #[derive(Debug)]
 struct Failure {
     is_write: bool,
@@ -39,7 +39,7 @@ pub(crate) enum Call {
     GetMany,
     Exists,
     Write,
-    /// With so many ops.
+    /// A batch with this number of ops.
     Batch(usize),
     PutFile,
     FetchFile,
@@ -56,7 +56,7 @@ impl Probe {
         Probe { inner, capabilities, state: Mutex::default() }
     }
 
-    /// The requests since the last time this was asked, those that failed included.
+    /// Returns the requests since the last call, failed ones included.
     pub(crate) fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut self.state().calls)
     }
@@ -71,12 +71,12 @@ impl Probe {
         self.state().failures.push(Failure { is_write: false, to_pass: nth, error });
     }
 
-    /// Does this write just before the next one, as another client that comes in between would.
+    /// Makes this write just before the next one, as another client.
     pub(crate) fn intrude(&self, write: Write) {
         self.intrude_at(0, write);
     }
 
-    /// Does this write just before the `nth` one from now on, counted from 0.
+    /// Makes this write just before the `nth` one from now on, counted from 0.
     pub(crate) fn intrude_at(&self, nth: usize, write: Write) {
         self.state().intruder = Some((nth, write));
     }

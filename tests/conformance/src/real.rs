@@ -73,7 +73,7 @@ impl Server {
 /// The life of a store that the suite creates, in seconds: a server has no request that removes one.
 const TTL: u64 = 86_400;
 
-/// A real server over HTTP. Its rate limit is waited out, as often as it says so.
+/// A real server over HTTP. Each refusal by its rate limit is waited out.
 pub struct RealServer(pub Server);
 
 #[async_trait]

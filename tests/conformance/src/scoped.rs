@@ -16,7 +16,7 @@ use dust_protocol::{
 pub(crate) struct Scoped {
     inner: Arc<dyn Transport>,
     scope: String,
-    /// What the hub of the inner transport tells of the scope, told again with paths as they are inside it.
+    /// A hub with the ops of the scope, with paths relative to it.
     hub: OnceLock<(Arc<Hub>, Listener)>,
 }
 

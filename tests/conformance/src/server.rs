@@ -44,7 +44,7 @@ impl Backend for EmulatorRealtime {
     }
 }
 
-/// The emulator, by a repo that was opened over HTTP and found a realtime client.
+/// The emulator, by a repo that was opened over HTTP and promoted by a realtime client.
 pub struct EmulatorPromoted;
 
 #[async_trait]

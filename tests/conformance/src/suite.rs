@@ -1,4 +1,4 @@
-//! From test functions to the trials of a test binary.
+//! The trials of a test binary, made from test functions.
 
 mod aliases;
 mod batch;
@@ -114,7 +114,7 @@ pub fn trials(backend: impl Backend) -> Vec<Trial> {
 }
 
 fn run(test: Test, module: &str, backend: &dyn Backend) {
-    // The test itself stays on this thread; the tasks that it spawns run beside it.
+    // The test itself runs on this thread; the tasks that it spawns run on others.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap();
     runtime.block_on(async {
         let context = Context::new(backend, module).await;

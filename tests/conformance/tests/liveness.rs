@@ -1,4 +1,5 @@
-//! Repos that were told only the server, while a channel does not answer, and after the store was restored from a backup.
+//! Repos that were opened for a server, while a channel does not answer, and after a restore of the store from a
+//! backup.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -26,7 +27,7 @@ fn timing(change: impl FnOnce(&mut Timing)) -> Timing {
     timing
 }
 
-/// A client. Its timing is impatient only with what a test breaks: a machine that is busy breaks the rest.
+/// A client with short limits only for the faults of the test: a busy machine would exceed the others.
 fn client(emulator: &Emulator, mut timing: Timing) -> SyncClientBuilder {
     timing.lost_grace = SOON;
     SyncClient::builder().store(emulator.store()).token(emulator.token()).base_url(emulator.url()).timing(timing)
@@ -46,7 +47,7 @@ fn set(path: &str, value: &str) -> Write {
     Write::new(Path::parse(path).unwrap(), Op::Set(RawJson::parse(value).unwrap()))
 }
 
-/// Writes as the server itself would: nobody is told over a socket.
+/// Writes on the server itself: no event is pushed over a socket.
 fn commit(emulator: &Emulator, path: &str, value: &str) {
     let store = emulator.store_handle(&emulator.store()).unwrap();
     store.write(set(path, value), &Origin::new("another", "op")).unwrap();
@@ -83,7 +84,7 @@ async fn a_promoted_repo_does_not_read_the_mirror_of_a_channel_whose_status_is_s
     let (client, repo) = (client(&emulator, timing).start().await.unwrap(), repo(&emulator));
     assert_eq!(read_in_realtime(&client, &repo, "a").await, None);
     emulator.faults().add(Fault::swallow_reply().route(Route::SocketStatus).forever());
-    // It does not come back before the faults are gone.
+    // It stays offline as long as the faults last.
     emulator.faults().add(Fault::stall_catch_up().forever());
     state(&client, |state| matches!(state, StoreState::Offline)).await;
     commit(&emulator, "a", "1");
@@ -122,7 +123,7 @@ async fn a_write_of_unknown_outcome_is_not_sent_again_over_http() {
     for fault in [Fault::hang(), Fault::crash(), Fault::crash().applied(), Fault::close(), Fault::close().applied()] {
         for is_batch in [false, true] {
             let emulator = Emulator::start().await.unwrap();
-            // Only what hangs is given up by the clock.
+            // Only hanging calls end by the clock.
             let answer = if fault == Fault::hang() { SOON } else { Timing::default().answer };
             let timing = timing(|timing| timing.answer = answer);
             let (client, repo) = (client(&emulator, timing).start().await.unwrap(), repo(&emulator));
@@ -130,7 +131,7 @@ async fn a_write_of_unknown_outcome_is_not_sent_again_over_http() {
             assert_eq!(transport.name(), "realtime");
             emulator.clear_requests();
             emulator.faults().add(fault.clone().route(Route::SocketWrite));
-            // What follows hides what became of it.
+            // The following ops hide its outcome.
             emulator.faults().add(Fault::status(503).route(Route::Socket));
             let result = match is_batch {
                 true => transport.batch_write(record("1"), None).await.map(drop),
@@ -196,7 +197,7 @@ async fn a_promoted_repo_comes_back_to_realtime_after_the_store_was_restored_fro
         state(&client, StoreState::is_live).await;
         let now = (way(&repo), client.status()[0].seq, read(&repo, "a").await);
         assert_eq!(now, ("realtime", through + grown, Some(through.to_string())), "restored as of op {through}");
-        // One that starts now is not held up by what was written before.
+        // A client that starts now is not delayed by earlier writes.
         let late = self::client(&emulator, timing).start().await.unwrap();
         assert!(late.status()[0].state.is_live());
         client.shutdown().await;

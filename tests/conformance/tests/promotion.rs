@@ -1,4 +1,4 @@
-//! Repos that were told only the server: which way their calls go while realtime clients come and go.
+//! Repos that were opened for a server: the transport of their calls while realtime clients start and stop.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -26,7 +26,7 @@ fn client(emulator: &Emulator) -> SyncClientBuilder {
     SyncClient::builder().store(emulator.store()).token(emulator.token()).base_url(emulator.url())
 }
 
-/// Waits for something that is certain to come, however busy the machine is.
+/// Waits until a condition holds, on a busy machine too.
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(300), what).await.expect("it comes to pass")
 }
@@ -167,11 +167,11 @@ async fn a_subscription_goes_on_through_a_break_and_ends_with_the_client() {
     let emulator = Emulator::start().await.unwrap();
     let repo = repo(&emulator);
     let refused = repo.subscribe::<link::Entity>().await.map(drop).unwrap_err();
-    assert_eq!(refused.kind(), ErrKind::NotSupported, "over HTTP alone nobody is told");
+    assert_eq!(refused.kind(), ErrKind::NotSupported, "HTTP has no subscriptions");
     let client = client(&emulator).start().await.unwrap();
     let mut changes = repo.subscribe::<link::Entity>().await.unwrap();
     for slug in ["a", "b"] {
-        // Whichever way it goes: over HTTP while the connection is not back.
+        // On any transport: over HTTP until the connection is restored.
         repo.insert(new_link(slug)).await.unwrap();
         let heard = soon(changes.next()).await;
         assert!(matches!(&heard, Some(Event::Upserted(link)) if link.slug == slug), "{heard:?}");

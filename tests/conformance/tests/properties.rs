@@ -1,5 +1,5 @@
-//! Properties of the repo, on the embedded store in memory: whatever is written comes back, and any sequence of verbs does
-//! what it does to a map.
+//! Properties of the repo, on the embedded store in memory: every value reads back as written, and any sequence of
+//! verbs has the same effect as on a map.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "these are tests")]
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 mod model;
 
-/// Any key but those that are refused.
+/// Any key except refused ones.
 fn key() -> impl Strategy<Value = String> {
     let odd = prop_oneof![Just("/"), Just("~"), Just("*"), Just("**"), Just("."), Just("%"), Just("\\"), Just(" ")];
     let odd = proptest::collection::vec(odd, 1..4).prop_map(|parts| parts.concat());
@@ -20,11 +20,12 @@ fn key() -> impl Strategy<Value = String> {
         .prop_filter("keys that cannot be named", |key| !matches!(key.as_str(), "" | "\\*" | "\\**"))
 }
 
-/// Any JSON that is not refused, with a liking for what a store could take for something else.
+/// Any JSON that is not refused, with a preference for values that a store could misread.
 fn json() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         3 => ".{0,6}",
-        1 => prop_oneof![Just("$json"), Just("decimal"), Just("datetime"), Just("file"), Just("lease")].prop_map(String::from),
+        1 => prop_oneof![Just("$json"), Just("decimal"), Just("datetime"), Just("file"), Just("lease")]
+            .prop_map(String::from),
     ];
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -37,7 +38,8 @@ fn json() -> impl Strategy<Value = Value> {
     let name = prop_oneof![
         3 => "[a-c]{1,2}",
         2 => "[^\u{0}\n]{0,3}",
-        1 => prop_oneof![Just("_type"), Just("_typed"), Just("_json"), Just("_scalar"), Just("")].prop_map(String::from),
+        1 => prop_oneof![Just("_type"), Just("_typed"), Just("_json"), Just("_scalar"), Just("")]
+            .prop_map(String::from),
     ];
     leaf.prop_recursive(4, 24, 4, move |inner| {
         prop_oneof![
@@ -62,7 +64,7 @@ proptest! {
     fn documents_come_back(slug in key(), before in json(), value in json(), maybe in maybe()) {
         let repo = DustRepo::embedded();
         block_on(async {
-            // Over another value, which must leave no trace.
+            // Over another value, of which no leaf may stay.
             repo.put(flat::doc(&slug, &before)).await.unwrap();
             repo.put(map::doc(&slug, &before)).await.unwrap();
             let flat = flat::Model { slug: slug.clone(), value: value.clone(), maybe: maybe.clone() };

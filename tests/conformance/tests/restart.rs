@@ -19,7 +19,7 @@ fn model(slug: &str, title: &str) -> link::Model {
     link::Model { slug: slug.into(), title: title.into(), url: "u".into(), note: None }
 }
 
-/// Writes as the server itself would: nobody is told over a socket.
+/// Writes on the server itself: no event is pushed over a socket.
 fn commit(store: &Store, slug: &str, title: &str) {
     let path = Path::parse(&format!("links/{slug}")).unwrap();
     let value = RawJson::from(json!({"title": title, "url": "u"}));
@@ -63,13 +63,13 @@ async fn a_subscription_lives_through_restarts_of_the_server() {
     repo.insert(model("c", "3").into_active_model()).await.unwrap();
     hears(&mut links, Event::Upserted(model("c", "3"))).await;
 
-    // Of what a compaction hides only this is known: that it is there.
+    // A snapshot shows only the existence of these records, not their ops.
     emulator.go_down().await;
     soon(states.wait_for(|state| !state.is_live())).await.unwrap();
     commit(&store, "d", "4");
     store.compact().unwrap();
     emulator.come_up().await.unwrap();
-    // Nobody else has read the records again.
+    // The other subscription has not read the records again.
     soon(states.wait_for(StoreState::is_live)).await.unwrap();
     assert_eq!((ready.len(), ready.get("d").unwrap().title.as_str()), (4, "4"));
     hears(&mut links, Event::Resync).await;

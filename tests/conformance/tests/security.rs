@@ -1,4 +1,4 @@
-//! Who is trusted with the token, and who gets to see it: nobody.
+//! The token is sent to trusted servers only, and is in no output.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fmt::{Debug, Write as _};
@@ -39,7 +39,7 @@ fn new_link(slug: &str) -> link::ActiveModel {
     link::ActiveModel { slug: text(slug), title: text("T"), url: text("https://dust"), note: NotSet }
 }
 
-/// A server that nobody vouches for; everything that it is told, once TLS is done.
+/// A server with an untrusted certificate; returns the bytes that it receives after the TLS handshake.
 async fn unknown_server() -> (String, Arc<Mutex<Vec<u8>>>) {
     let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/test-certificate.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/test-key.pem")).unwrap();
@@ -93,7 +93,7 @@ async fn a_server_that_nobody_vouches_for_is_told_nothing() {
     client.shutdown().await;
     assert!(told.lock().unwrap().is_empty(), "not even a request line, which has the token of a WebSocket");
 
-    // Who trusts it does get through: the server is all right, it is only not known.
+    // A client that trusts the certificate connects: the server works.
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(include_bytes!("tls/test-certificate.pem")).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -133,7 +133,7 @@ async fn a_token_that_is_revoked_while_a_client_runs_is_told_of() {
     assert!(error.to_string().contains("revoked"), "{error}");
     let refused = soon(async { repo.insert(new_link("after")).await }).await.unwrap_err();
     assert!(matches!(refused.kind(), ErrKind::Unauthorized | ErrKind::Network), "{refused}");
-    assert_eq!(repo.all::<link::Entity>().await.unwrap().len(), 1, "the mirror is what it was");
+    assert_eq!(repo.all::<link::Entity>().await.unwrap().len(), 1, "the mirror is unchanged");
 
     emulator.add_token(Token::new(TOKEN));
     soon(states.wait_for(StoreState::is_live)).await.unwrap();
@@ -141,7 +141,7 @@ async fn a_token_that_is_revoked_while_a_client_runs_is_told_of() {
     client.shutdown().await;
 }
 
-/// Keeps every event and span of every crate, whatever its level, as text.
+/// Records every event and span of every crate and level as text.
 #[derive(Clone, Default)]
 struct Everything(Arc<Mutex<String>>);
 
@@ -177,7 +177,7 @@ impl tracing::Subscriber for Everything {
     fn exit(&self, _: &tracing::Id) {}
 }
 
-/// A server that repeats the whole request, which has the token, in everything that it says.
+/// A server that repeats the whole request, with the token, in all of its answers.
 async fn parrot() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -208,7 +208,7 @@ async fn parrot() -> String {
     format!("http://{address}")
 }
 
-/// Does what there is to do with a repo; what it said when it did not work.
+/// Runs the verbs of a repo, and returns the texts of their errors.
 async fn use_it(repo: &DustRepo, said: &mut String) {
     let mut note = |error: Option<DustErr>| {
         if let Some(error) = error {
@@ -260,7 +260,7 @@ async fn the_token_is_in_no_log_no_error_and_no_debug() {
     assert!(logged.contains("dust_orm::op") && logged.contains("dust_orm::realtime"), "{logged}");
     assert!(said.contains("[redacted]") && said.contains("[token]") && said.contains("Unauthorized"), "{said}");
     for (what, text) in [("errors", &said), ("logs", &logged)] {
-        // Not the beginning of it either, which a text that is cut could show.
+        // Not the beginning of it either, which a shortened text could show.
         if let Some(at) = text.find(&TOKEN[..13]) {
             let context: String = text[at.saturating_sub(400)..].chars().take(600).collect();
             panic!("the token is in the {what}: …{context}…");
@@ -268,7 +268,7 @@ async fn the_token_is_in_no_log_no_error_and_no_debug() {
     }
 }
 
-/// A server that begins to answer and does not end; the most that it could send on one connection.
+/// A server whose answers do not end; returns the maximum number of bytes sent on one connection.
 async fn endless(head: &'static str, again: &'static str) -> (String, Arc<Mutex<usize>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -306,7 +306,7 @@ async fn a_handshake_without_an_end_is_given_up() {
         if let Ok(client) = soon(builder.start()).await {
             client.shutdown().await;
         }
-        // What is on its way in the buffers of the system counts, too.
+        // Bytes in the buffers of the system count, too.
         assert!(*most.lock().unwrap() < 32 << 20, "{head:?}");
     }
 }

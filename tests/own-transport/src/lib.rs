@@ -17,12 +17,12 @@ pub struct QuotaTransport {
 }
 
 impl QuotaTransport {
-    /// A transport that takes `quota` writes, each batch as one.
+    /// A transport that accepts `quota` writes; a batch counts as one.
     pub fn new(store: Store, quota: u64) -> QuotaTransport {
         QuotaTransport { store, quota, writes: AtomicU64::new(0) }
     }
 
-    /// Counts a write, and gives it an id of its own.
+    /// Counts a write, and returns an origin with a new id.
     fn origin(&self) -> Result<Origin, DustErr> {
         let number = self.writes.fetch_add(1, Ordering::Relaxed);
         if number >= self.quota {

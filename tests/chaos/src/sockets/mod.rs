@@ -78,7 +78,8 @@ impl fmt::Display for Outcomes {
         }
         write!(
             f,
-            "{ops} ops; writes: {acknowledged} acknowledged, {failed} failed, {unknown} unknown ({cancelled} cancelled); \
+            "{ops} ops; writes: {acknowledged} acknowledged, {failed} failed, {unknown} unknown \
+             ({cancelled} cancelled); \
              {reads} reads; {heard} ops received; {kills} kills, {faults} other faults; {} promises broken",
             violations.len()
         )

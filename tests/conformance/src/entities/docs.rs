@@ -1,4 +1,4 @@
-//! Any JSON, in a field that must be there and in one that need not, in both storage modes.
+//! Any JSON, in a required and in an optional field, in both storage modes.
 
 macro_rules! doc {
     ($module:ident, $prefix:tt, $mode:tt) => {

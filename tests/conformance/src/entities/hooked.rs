@@ -1,4 +1,4 @@
-//! An entity with hooks. What they do is told by the title; what was called is kept per thread, which is the test's.
+//! An entity with hooks. The title selects their behaviour; their calls are recorded per thread, which is the test's.
 
 use std::cell::RefCell;
 
@@ -25,7 +25,7 @@ pub const QUERIES: &str = "queries SQL";
 pub const EXECUTES: &str = "executes SQL";
 /// `after_save` fails.
 pub const REGRETTED: &str = "regretted";
-/// `after_save` answers another title.
+/// `after_save` returns another title.
 pub const QUIET: &str = "quiet";
 /// The key that `before_delete` keeps from being deleted.
 pub const KEPT: &str = "kept";
@@ -34,7 +34,7 @@ thread_local! {
     static CALLS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What was called since the last time this was asked.
+/// Returns the calls since the last time.
 pub fn take_calls() -> Vec<String> {
     CALLS.take()
 }

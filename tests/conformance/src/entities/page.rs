@@ -1,4 +1,4 @@
-//! Fields that are counted, collected and uploaded, in both storage modes.
+//! A counter, a set and a file, in both storage modes.
 
 macro_rules! page {
     ($module:ident, $prefix:tt, $mode:tt) => {
@@ -29,7 +29,7 @@ macro_rules! page {
 
             impl ActiveModelBehavior for ActiveModel {}
 
-            /// A page nobody has looked at.
+            /// A page without views.
             pub fn page(slug: &str) -> Model {
                 Model {
                     slug: slug.to_owned(),

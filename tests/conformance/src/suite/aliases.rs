@@ -1,4 +1,4 @@
-//! `#[serde(alias)]`: fields that have been renamed while records were there.
+//! `#[serde(alias)]`: renamed fields of stored records.
 
 use dust_orm::{Changeset, DustErr, ErrKind, Event};
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ async fn records_with_old_names_are_read(cx: &Context) {
 
 async fn the_first_name_that_is_there_wins(cx: &Context) {
     cx.set_all(old()).await;
-    // A later revision does not count, nor does the place in the order of the paths.
+    // Neither the later revision nor the order of the paths matters.
     cx.set_all([
         ("aliased/a/head~1line", json!("Older")),
         ("aliased/a/meta", json!({"new": true})),

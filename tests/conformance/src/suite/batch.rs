@@ -136,7 +136,7 @@ async fn a_batch_with_nothing_to_write_is_fine(cx: &Context) {
     assert_eq!((written.store_seq, written.ops), (None, 0));
 }
 
-/// So many settings, each one op.
+/// Makes `count` settings, each one op.
 fn settings(count: usize) -> Vec<BatchEntry> {
     (0..count).map(|n| BatchEntry::insert(new_setting(&format!("s{n:04}")))).collect()
 }
@@ -163,7 +163,7 @@ async fn a_thousand_and_one_ops_are_refused_with_their_count(cx: &Context) {
 async fn deletes_and_inserts_mix(cx: &Context) {
     cx.repo.insert_many(["a", "b", "c"].map(new_link)).await.unwrap();
     cx.set("links/b/stray", json!(1)).await;
-    // Deleted and made again: nothing of the old record is left.
+    // Deleted and inserted again: no leaf of the old record is left.
     let entries = [
         BatchEntry::delete_by_id::<link::Entity>("a"),
         BatchEntry::delete_by_id::<link::Entity>("b"),

@@ -22,8 +22,8 @@ super::tests![
     a_fence_guards_each_chunk,
 ];
 
-/// The sizes of the batches that were sent. Only the first is certain: behind a store that is slow, as any is on a machine
-/// that is busy, they become smaller.
+/// The sizes of the batches that were sent. Only the first is certain: for a slow store, such as any store on a busy
+/// machine, they become smaller.
 fn chunks(calls: Vec<Call>) -> Vec<usize> {
     let size = |call| match call {
         Call::Batch(ops) => ops,
@@ -52,7 +52,7 @@ async fn many_records_are_sent_in_chunks(cx: &Context) {
     let chunks = chunks(probe.take_calls());
     assert_eq!((chunks[0], chunks.iter().sum::<usize>()), (1000, 2500));
     assert_eq!(models.len(), 2500);
-    // Four leaves each: ten pages, and a record at the seam of none of them is lost or doubled.
+    // Four leaves each: ten pages, and no record at the end of a page is lost or doubled.
     assert_eq!(cx.repo.all::<setting::Entity>().await.unwrap(), models);
 }
 

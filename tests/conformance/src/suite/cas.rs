@@ -51,7 +51,10 @@ async fn of_two_writers_who_saw_the_same_one_wins_in_flat_mode(cx: &Context) {
     let revision = now.iter().find(|leaf| leaf.path.as_str().ends_with("title")).unwrap().revision;
     let error = cx.repo.update(edit("second")).if_match(&seen.revision).await.unwrap_err();
     assert!(
-        matches!(&error, DustErr::Conflict { path, current, .. } if path == "links/dust/title" && *current == Some(revision)),
+        matches!(
+            &error,
+            DustErr::Conflict { path, current, .. } if path == "links/dust/title" && *current == Some(revision)
+        ),
         "{error:?}"
     );
     assert_eq!(cx.repo.get::<link::Entity>("dust").await.unwrap().title, "first");
@@ -118,7 +121,7 @@ async fn insert_if_absent_works_again_after_a_delete(cx: &Context) {
     for _ in 0..2 {
         cx.repo.insert(new_link("dust")).if_absent().await.unwrap();
         cx.repo.insert(new_setting("theme")).if_absent().await.unwrap();
-        // Neighbours whose names begin alike are no obstacle.
+        // Other records whose keys begin alike do not matter.
         cx.repo.insert(new_link("dust-2")).await.unwrap();
         cx.repo.delete_by_id::<link::Entity>("dust").await.unwrap();
         cx.repo.delete_by_id::<setting::Entity>("theme").await.unwrap();
@@ -153,7 +156,7 @@ async fn a_bare_number_that_is_stale_conflicts_in_map_mode(cx: &Context) {
     assert!(!cx.repo.get::<setting::Entity>("theme").await.unwrap().enabled);
 }
 
-/// The number is looked up first; a change between the look and the write is a conflict all the same.
+/// The revision is read first; a change between this read and the write is a conflict too.
 async fn a_bare_number_is_checked_when_it_is_written(cx: &Context) {
     let (repo, probe) = cx.probe();
     repo.insert(new_setting("theme")).await.unwrap();
@@ -217,7 +220,7 @@ async fn a_record_made_again_conflicts(cx: &Context) {
     assert_eq!(cx.repo.get::<setting::Entity>("theme").await.unwrap(), setting("theme"));
 }
 
-/// As in a form that was sent to a browser and came back.
+/// As in a form that a browser has sent back.
 async fn a_revision_goes_through_json(cx: &Context) {
     let odd = renamed::renamed("a/b");
     cx.repo.put(odd.clone()).await.unwrap();
@@ -244,7 +247,10 @@ async fn a_delete_by_revision(cx: &Context) {
     let current = cx.set("links/dust/note", json!("by another")).await;
     let error = cx.repo.delete_by_id::<link::Entity>("dust").if_match(&stale).await.unwrap_err();
     assert!(
-        matches!(&error, DustErr::Conflict { path, current: now, .. } if path == "links/dust/note" && *now == Some(current)),
+        matches!(
+            &error,
+            DustErr::Conflict { path, current: now, .. } if path == "links/dust/note" && *now == Some(current)
+        ),
         "{error:?}"
     );
     assert_eq!(cx.leaves("links/dust").await.len(), 3);
@@ -305,7 +311,7 @@ async fn an_update_by_revision_keeps_what_was_not_edited(cx: &Context) {
     assert_eq!(cx.repo.get::<link::Entity>("dust").await.unwrap(), updated);
 }
 
-/// Where a store compares single leaves only, the absence of a field is made sure of by a write of its own.
+/// On a store that compares single leaves only, a separate write ensures the absence of a field.
 async fn a_conflict_leaves_nothing_of_a_deleted_record(cx: &Context) {
     cx.repo.insert(link::ActiveModel { note: NotSet, ..new_link("dust") }).await.unwrap();
     let seen = cx.repo.find_versioned::<link::Entity>("dust").await.unwrap().unwrap();
@@ -337,7 +343,7 @@ async fn an_update_of_nothing_by_revision_looks_for_the_record(cx: &Context) {
     }
 }
 
-/// It cannot be read from a record, but it can come back in a form.
+/// No read returns it, but a form can contain it.
 async fn a_revision_that_names_nothing_matches_nothing(cx: &Context) {
     cx.repo.insert(new_link("dust")).await.unwrap();
     cx.repo.insert(new_setting("theme")).await.unwrap();
@@ -368,8 +374,8 @@ async fn insert_if_absent_replaces_nothing(cx: &Context) {
     assert_eq!(cx.leaves("links").await, strangers.map(|(at, value)| (at.to_owned(), value)));
 }
 
-/// Where a record cannot be compared as a whole, its insert begins with a claim; a writer may stop right after it.
-/// Nobody sees that, and the next writer takes it over.
+/// On a store that cannot compare a whole record, its insert begins with a claim. After a writer that stops there,
+/// reads ignore the claim, and the next writer takes it over.
 async fn what_an_insert_if_absent_left_behind_is_taken_over(cx: &Context) {
     if cx.transport.capabilities().if_subtree_absent {
         return;
@@ -411,7 +417,7 @@ async fn an_insert_without_a_condition_meets_a_claim(cx: &Context) {
     assert_eq!(cx.repo.get::<link::Entity>("dust").await.unwrap().title, "theirs");
 }
 
-/// A claim is taken back only as far as nobody has written there since.
+/// A claim is removed only if no other writer has changed it since.
 async fn a_write_over_a_claim_stays_when_the_claim_is_taken_back(cx: &Context) {
     if cx.transport.capabilities().if_subtree_absent {
         return;
@@ -431,7 +437,7 @@ async fn a_write_over_a_claim_stays_when_the_claim_is_taken_back(cx: &Context) {
     assert_eq!((now.title.as_str(), now.note.as_deref()), ("Title of dust", Some("theirs")));
 }
 
-/// Another writes what was to be guarded by its absence: the claim goes away again.
+/// Another writer sets the field whose absence is the guard: the claim is removed again.
 async fn a_claim_that_is_not_used_is_taken_back(cx: &Context) {
     cx.repo.insert(link::ActiveModel { note: NotSet, ..new_link("dust") }).await.unwrap();
     let seen = cx.repo.find_versioned::<link::Entity>("dust").await.unwrap().unwrap();

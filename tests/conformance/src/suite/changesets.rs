@@ -206,7 +206,7 @@ async fn many_changesets_are_inserted(cx: &Context) {
 
 async fn an_emptied_field_that_cannot_be_null_is_refused(cx: &Context) {
     let stored = cx.repo.insert(new_link("dust")).await.unwrap();
-    // Nobody asked for `validate_required`.
+    // Without `validate_required`.
     let emptied = Changeset::cast(stored.into_active_model(), json!({"title": null}), [link::Column::Title]);
     let error = cx.repo.update(emptied).await.unwrap_err();
     assert_eq!(error.errors().unwrap().get("title")[0].message(), "can't be blank");

@@ -1,4 +1,4 @@
-//! Leaves where no field has one: at the prefix, at a record's path, below another leaf.
+//! Leaves at paths without a field: at the prefix, at a record's path, below another leaf.
 
 use dust_orm::ErrKind;
 use serde_json::json;
@@ -50,7 +50,7 @@ async fn a_leaf_in_place_of_a_record_is_no_record(cx: &Context) {
 
 async fn a_leaf_with_older_children_counts(cx: &Context) {
     cx.repo.put(docs::flat::doc("a", &json!({"x": 1}))).await.unwrap();
-    // A merge is the only op that writes a leaf and leaves what is below it; elsewhere the children go.
+    // A merge is the only op that writes a leaf and keeps the leaves below it; other ops remove them.
     let merge = dust_protocol::Op::Merge(json!({"value": "newer"}).into());
     let write = dust_protocol::Write::new(crate::context::path("flat-docs/a"), merge);
     if cx.transport.capabilities().typed_ops {
@@ -77,7 +77,7 @@ async fn with_children(cx: &Context) {
         cx.set(&format!("{below}/below"), json!(1)).await;
         cx.set(&format!("{below}/below/deep"), json!(2)).await;
         cx.set(&format!("{below}/beside"), json!(3)).await;
-        // The text is the newer one, where it can be.
+        // The text is the newer one, if the transport has merges.
         if cx.transport.capabilities().typed_ops {
             let (parent, name) = below.rsplit_once('/').unwrap();
             let merge = dust_protocol::Op::Merge(json!({name: "text"}).into());
@@ -131,7 +131,7 @@ async fn a_record_whose_field_has_children_can_be_deleted_by_revision(cx: &Conte
     assert_eq!(cx.leaves_of_all().await, []);
 }
 
-/// Removing what is below one of them removes what is below the other: each must be looked at before that.
+/// Removing the subtree of one of them removes that of the other: both are checked before.
 async fn children_that_differ_in_case_are_updated_by_revision(cx: &Context) {
     cx.repo.put(docs::flat::doc("a", &json!({"k": 1}))).await.unwrap();
     cx.set_all([("flat-docs/a/value/K/x", json!(2)), ("flat-docs/a/value/k", json!(3))]).await;

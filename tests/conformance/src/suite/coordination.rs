@@ -1,4 +1,4 @@
-//! Leases and single flight through the repo, where the transport has typed ops; where it has none, that nothing is sent.
+//! Leases and single flight through the repo, on transports with typed ops; other transports send nothing.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

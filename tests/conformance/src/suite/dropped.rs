@@ -1,5 +1,5 @@
-//! Futures that are dropped before they are done, at each point at which they can be: nothing hangs, nothing is torn, and
-//! whoever comes next finds a store and a repo that work.
+//! Futures that are dropped at each of their await points: nothing hangs, no record is partial, and the store and the
+//! repo work afterwards.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -25,12 +25,12 @@ super::tests![
     a_flight_that_is_left_does_not_ground_the_others,
 ];
 
-/// More often than any of these futures is polled.
+/// Upper bound of the polls of a future.
 const OFTEN: usize = 200;
 /// Longer than any test takes.
 const LONG: Duration = Duration::from_secs(600);
 
-/// Polls a future so many times and drops it, unless it is done before.
+/// Polls a future `polls` times and drops it, unless it is done before.
 async fn poll_times<T>(future: impl Future<Output = T>, times: usize) -> Option<T> {
     let mut future = pin!(future);
     let mut left = times;
@@ -48,7 +48,7 @@ async fn poll_times<T>(future: impl Future<Output = T>, times: usize) -> Option<
     .await
 }
 
-/// Drops a future after one poll, after two, and so on until it is done; each time something looks what has become of it.
+/// Drops a future after one poll, after two, and so on until it is done, with a check after each drop.
 async fn drop_everywhere<T>(begin: impl AsyncFn(usize) -> Result<T, DustErr>, look: impl AsyncFn(usize)) {
     for times in 0..OFTEN {
         let outcome = poll_times(begin(times), times).await;
@@ -61,7 +61,7 @@ async fn drop_everywhere<T>(begin: impl AsyncFn(usize) -> Result<T, DustErr>, lo
     panic!("not done after {OFTEN} polls");
 }
 
-/// The record is whole or not there, and can be written.
+/// Checks that the record is complete or absent, and can be written.
 async fn assert_whole(repo: &DustRepo, slug: &str) {
     let found = repo.find_by_id::<link::Entity>(slug).await.unwrap();
     assert!(found.is_none_or(|found| found == link(slug)));
@@ -94,7 +94,7 @@ async fn an_insert_if_absent_is_taken_over(cx: &Context) {
     let slug = |times: usize| format!("new-{times}");
     let insert = async |times: usize| cx.repo.insert(new_link(&slug(times))).if_absent().await;
     drop_everywhere(insert, async |times| {
-        // What was sent before the drop may come through at the same time as this.
+        // A write that was sent before the drop may be applied at the same time as this one.
         match cx.repo.insert(new_link(&slug(times))).if_absent().await {
             Ok(_) => {}
             Err(error) => assert!(matches!(error.kind(), ErrKind::Exists | ErrKind::Conflict), "{error}"),
@@ -179,7 +179,7 @@ async fn a_lease_is_free_again_when_it_has_run_out(cx: &Context) {
     let key = |times: usize| format!("locks/{times}");
     let take = async |times: usize| cx.repo.lease(key(times), LONG).await;
     drop_everywhere(take, async |times| {
-        // Who dropped it cannot give it back, so the place is free or held, and what is elsewhere does not matter.
+        // The lease may be held after the drop, as no caller can release it; other paths are not checked.
         match cx.repo.lease(key(times), LONG).await {
             Ok(lease) => assert!(lease.release().await.unwrap()),
             Err(error) => assert_eq!(error.kind(), ErrKind::LeaseHeld, "{error}"),
@@ -194,8 +194,8 @@ async fn a_flight_that_is_left_does_not_ground_the_others(cx: &Context) {
         return;
     }
     let key = |times: usize| format!("report-{times}");
-    // The lease is short, so that others soon take over from a flight that is left. A machine that is slower than the
-    // lease loses it, and flies again.
+    // The lease is short, so that other callers soon take over from a dropped flight. A slow machine loses the lease,
+    // and computes again.
     let fly = async |times: usize| loop {
         let options = FlightOptions::new().lease_ttl(Duration::from_millis(100));
         match cx.repo.single_flight(key(times), options, async |_: DustRepo| Ok::<u32, DustErr>(7)).await {
@@ -204,7 +204,7 @@ async fn a_flight_that_is_left_does_not_ground_the_others(cx: &Context) {
         }
     };
     drop_everywhere(fly, async |times| {
-        // It takes over, at the latest when the lease of the one that is gone has run out.
+        // It takes over, at the latest after the lease of the dropped flight has expired.
         assert_eq!(fly(times).await.unwrap().value, 7);
     })
     .await;

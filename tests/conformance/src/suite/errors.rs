@@ -1,4 +1,5 @@
-//! Errors: those of the transport reach the caller as they are, and what a transport lacks is refused before it is sent.
+//! Errors: those of the transport reach the caller unchanged, and an operation that a transport lacks is refused before
+//! it is sent.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -24,7 +25,7 @@ super::tests![
     a_builder_without_a_store_says_what_to_do,
 ];
 
-/// Every error that a way to a server can produce.
+/// Every error that a transport to a server can produce.
 fn errors() -> Vec<DustErr> {
     vec![
         DustErr::network("connection refused"),
@@ -101,7 +102,7 @@ async fn two_pages(cx: &Context) {
     cx.repo.insert_many((0..400).map(|n| new_link(&format!("l{n:03}")))).await.unwrap();
 }
 
-/// An error that it does not help to try again after.
+/// An error that is not retryable.
 fn revoked() -> DustErr {
     DustErr::unauthorized("the token was revoked", None)
 }
@@ -162,7 +163,7 @@ fn fence() -> Fence {
     Fence { key: path("locks/x"), token: 1 }
 }
 
-/// What each verb answers when its fence does not hold.
+/// The result of each verb if its fence does not hold.
 async fn fenced(repo: &DustRepo) -> Vec<DustErr> {
     vec![
         repo.insert(new_link("dust")).fence(fence()).await.unwrap_err(),

@@ -1,4 +1,4 @@
-//! Keys that would like to be somewhere else: whatever a user calls a record, it stays below its entity's prefix.
+//! Hostile keys: a record with any key stays below its entity's prefix.
 
 use dust_orm::DustErr;
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ use crate::entities::*;
 
 super::tests![no_key_reaches_outside_of_its_prefix, no_arbitrary_key_reaches_outside_of_its_prefix];
 
-/// Made to be misread by somebody on the way.
+/// Texts that a parser could misread.
 const KEYS: [&str; 52] = [
     "",
     ".",
@@ -68,7 +68,7 @@ const KEYS: [&str; 52] = [
     "💥",
 ];
 
-/// What somebody else has, in places that are near.
+/// Leaves of other programs at similar paths.
 const OTHERS: [&str; 9] = [
     "other",
     "links2/a/title",
@@ -87,10 +87,10 @@ async fn outside(cx: &Context) -> Vec<(String, serde_json::Value)> {
     leaves.into_iter().filter(|(path, _)| !inside.iter().any(|prefix| path.starts_with(prefix))).collect()
 }
 
-/// How many arbitrary keys each store is asked to write, unless `PROPTEST_CASES` says otherwise.
+/// Number of arbitrary keys for each store, unless `PROPTEST_CASES` is set.
 const CASES: u32 = 64;
 
-/// Any text at all, with a liking for what is made to be misread.
+/// Arbitrary text, with a preference for texts that a parser could misread.
 fn any_key() -> impl Strategy<Value = String> {
     let odd = prop::sample::select([&KEYS[..], &["~1", "%2e", "..", "links", "~"]].concat());
     let odd = prop_oneof![
@@ -106,7 +106,7 @@ fn any_key() -> impl Strategy<Value = String> {
 
 async fn no_arbitrary_key_reaches_outside_of_its_prefix(cx: &Context) {
     let before = surrounded(cx).await;
-    // The same keys in each run, so that it fails for a reason and not by chance.
+    // The same keys in each run, so that a failure is reproducible.
     let default = ProptestConfig::default();
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { CASES };
     let mut runner = TestRunner::new_with_rng(default, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
@@ -114,7 +114,7 @@ async fn no_arbitrary_key_reaches_outside_of_its_prefix(cx: &Context) {
     for _ in 0..cases {
         let mut key = any_key().new_tree(&mut runner).unwrap();
         let mut worst = None;
-        // What is found wrong is made as simple as it can be.
+        // A failing key is reduced to a simple one.
         loop {
             let text = key.current();
             written += u32::from(all_verbs(cx, &text).await.is_ok());
@@ -137,7 +137,7 @@ async fn no_arbitrary_key_reaches_outside_of_its_prefix(cx: &Context) {
     assert!(written >= cases / 2, "most of them are keys like any other: {written}");
 }
 
-/// Writes what others have, in places that are near.
+/// Writes the leaves of other programs.
 async fn surrounded(cx: &Context) -> Vec<(String, serde_json::Value)> {
     for at in OTHERS {
         cx.set(at, serde_json::json!("theirs")).await;
@@ -147,7 +147,7 @@ async fn surrounded(cx: &Context) -> Vec<(String, serde_json::Value)> {
     others
 }
 
-/// Makes good what a key has done to others.
+/// Restores the leaves of other programs.
 async fn put_back(cx: &Context, before: &[(String, serde_json::Value)]) {
     for (at, _) in outside(cx).await {
         cx.delete(&at).await;
@@ -165,11 +165,11 @@ async fn no_key_reaches_outside_of_its_prefix(cx: &Context) {
         written += usize::from(done.is_ok());
         assert_eq!(outside(cx).await, before, "{key:?}");
     }
-    // Most of them are keys like any other.
+    // Most of them are ordinary keys.
     assert!(written > 30, "{written}");
 }
 
-/// Does everything to a record of this key. An error is as good as success, as far as others are concerned.
+/// Runs every verb on a record of this key. An error is allowed, as the leaves of others stay unchanged.
 async fn all_verbs(cx: &Context, key: &str) -> Result<(), DustErr> {
     let repo = &cx.repo;
     let inserted = repo.insert(new_link(key)).await;

@@ -40,7 +40,7 @@ async fn every_type_comes_back_in_map_mode(cx: &Context) {
 
 async fn options_that_are_none_come_back(cx: &Context) {
     let (flat, map) = (sample::flat::bare("s"), sample::map::bare("s"));
-    // Over values, so that something is taken away.
+    // Over existing values, so that leaves are removed.
     cx.repo.put(sample::flat::full("s")).await.unwrap();
     cx.repo.put(sample::map::full("s")).await.unwrap();
     cx.repo.insert(flat.clone().into_active_model()).await.unwrap();
@@ -154,7 +154,7 @@ async fn builders_are_written(cx: &Context) {
     assert!(cx.repo.all::<book::Entity>().await.unwrap().is_empty());
 }
 
-/// In flat mode each is a leaf like any other; as one object the record would come back as something else.
+/// In flat mode each is an ordinary leaf; as one object the record would read back as another value.
 async fn names_that_a_server_takes_for_its_own(cx: &Context) {
     use reserved::{json_map, typed_flat, typed_map};
     let flat = typed_flat::reserved("file");

@@ -1,4 +1,4 @@
-//! Updates of records that are deleted at the same time: nothing of the record comes back.
+//! Updates of records that are deleted at the same time: no leaf of the record reappears.
 
 use dust_orm::{BatchEntry, ErrKind};
 use dust_protocol::{Op, Write};
@@ -23,7 +23,7 @@ fn delete(at: &str) -> Write {
     Write::new(path(at), Op::Delete)
 }
 
-/// Nothing is there, for any verb.
+/// Checks that no verb finds the record.
 async fn assert_gone(cx: &Context, slug: &str) {
     assert_eq!(cx.leaves(&format!("links/{slug}")).await, []);
     assert_eq!(cx.repo.find_by_id::<link::Entity>(slug).await.unwrap(), None);

@@ -1,4 +1,4 @@
-//! The guard on reads: a record that does not fit its entity is left out, and `get` says why.
+//! The guard on reads: a record that does not fit its entity is left out, and `get` returns the reason.
 
 use std::error::Error as _;
 
@@ -68,7 +68,7 @@ async fn a_required_option_must_not_be_none(cx: &Context) {
     let blank = flat::Model { note: None, ..flat::guarded("a") };
     assert_eq!(cx.repo.put(blank).await.unwrap_err().kind(), ErrKind::Invalid);
     assert_eq!(cx.leaves_of_all().await, []);
-    // Another client can write it, and then it is no record.
+    // Another client can write it, and then the record does not fit.
     cx.set("flat-guarded/a", json!({"title": "T", "note": null, "count": 1})).await;
     assert_eq!(cx.repo.all::<flat::Entity>().await.unwrap(), []);
     let error = cx.repo.get::<flat::Entity>("a").await.unwrap_err();

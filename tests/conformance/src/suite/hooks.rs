@@ -1,4 +1,4 @@
-//! SeaORM's hooks, on every way of writing.
+//! SeaORM's hooks, with every write verb.
 
 use dust_orm::sea_orm::DbErr;
 use dust_orm::{BatchEntry, Changeset, DustErr, ErrKind};
@@ -171,7 +171,7 @@ async fn a_hook_after_the_write_changes_the_answer(cx: &Context) {
     assert_eq!(cx.repo.get::<hooked::Entity>("a").await.unwrap().title, hooked::QUIET);
 }
 
-/// As in SeaORM outside of a transaction: the write is done, the hook's error is the answer.
+/// As in SeaORM outside of a transaction: the write is applied, and the result is the hook's error.
 async fn a_hook_that_fails_after_the_write_leaves_it_written(cx: &Context) {
     let error = cx.repo.insert(hooked("a", hooked::REGRETTED)).await.unwrap_err();
     assert_refused(&error, "regretted by a hook");

@@ -38,7 +38,7 @@ super::tests![
     prefixes_of_odd_segments,
 ];
 
-/// Takes records with these keys through every verb, in both storage modes.
+/// Runs every verb on records with these keys, in both storage modes.
 async fn live(cx: &Context, keys: &[&str]) {
     live_flat(cx, keys).await;
     live_map(cx, keys).await;
@@ -50,7 +50,7 @@ async fn live_flat(cx: &Context, keys: &[&str]) {
     let mut all = cx.repo.all::<link::Entity>().await.unwrap();
     assert_eq!(all.len(), keys.len());
     all.retain(|link| !keys.contains(&link.slug.as_str()));
-    assert_eq!(all, [], "keys that nobody wrote");
+    assert_eq!(all, [], "keys without a write");
     let found = cx.repo.find_many::<link::Entity>(keys.iter().copied()).await.unwrap();
     for (key, found) in keys.iter().zip(found) {
         assert_eq!(found.as_ref(), Some(&link(key)));
@@ -138,7 +138,7 @@ async fn keys_with_emoji(cx: &Context) {
     live(cx, &["😀", "👩‍👩‍👧", "🇩🇪", "\u{fffd}", "\u{10ffff}", "\u{e000}"]).await;
 }
 
-/// The server's case folding knows ASCII only, so these do not disturb each other.
+/// The server folds the case of ASCII only, so these keys are independent.
 async fn keys_with_upper_case_beyond_ascii(cx: &Context) {
     live(cx, &["É", "é", "Ω", "ω", "\u{212a}", "k"]).await;
 }

@@ -1,4 +1,4 @@
-//! Records that are ready in memory, on transports that can be subscribed to.
+//! Decoded records in memory, on transports that support subscriptions.
 
 use dust_orm::{BatchEntry, ErrKind};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What a write answers is what a read answers, or the write is refused by the name of the field.
+//! A write returns the same model as a later read, or is refused with the name of the field.
 
 use chrono::{FixedOffset, NaiveDate, NaiveTime, TimeDelta};
 use dust_orm::sea_orm::prelude::{DateTimeUtc, DateTimeWithTimeZone, Decimal};
@@ -18,7 +18,7 @@ super::tests![
     some_null_is_answered_as_none,
 ];
 
-/// How many records are tried.
+/// Number of records.
 const RECORDS: usize = 150;
 
 fn plain(slug: &str) -> flat::Model {

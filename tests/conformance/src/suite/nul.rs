@@ -42,7 +42,7 @@ async fn a_key_with_a_nul_is_refused_by_every_verb(cx: &Context) {
             assert_names(repo.lease(format!("locks/{key}"), std::time::Duration::from_secs(5)).await, "NUL");
         }
     }
-    assert!(!probe.take_calls().iter().any(|call| format!("{call:?}") != "Write"), "nothing but a lease is asked for");
+    assert!(!probe.take_calls().iter().any(|call| format!("{call:?}") != "Write"), "only a lease is requested");
     assert_eq!(cx.leaves_of_all().await, []);
 }
 

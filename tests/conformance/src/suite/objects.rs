@@ -1,4 +1,4 @@
-//! Fields that hold objects, and so are several leaves: replaced as a whole, compared leaf by leaf.
+//! Fields with objects, which are several leaves: replaced as a whole, compared leaf by leaf.
 
 use dust_orm::{DustErr, ErrKind};
 use serde_json::{Value, json};
@@ -78,7 +78,7 @@ async fn a_scalar_replaces_an_object_by_revision_and_back(cx: &Context) {
     }
 }
 
-/// Writes with a revision that was read before `change`, and gives the conflict.
+/// Writes with a revision that was read before `change`, and returns the conflict.
 async fn conflict_after(cx: &Context, change: impl AsyncFnOnce(&Context) -> u64) -> (String, Option<u64>, u64) {
     insert(cx, json!({"a": 1, "b": {"c": 2}})).await;
     let seen = cx.repo.find_versioned::<flat::Entity>("d").await.unwrap().unwrap();

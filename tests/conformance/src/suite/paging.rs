@@ -39,7 +39,7 @@ async fn records_split_across_pages_are_whole(cx: &Context) {
     }
     let streamed: Vec<link::Model> = repo.stream::<link::Entity>().try_collect().await.unwrap();
     assert_eq!(streamed, all);
-    // Deleting them all is one request, however many they are.
+    // Deleting them all is one request, for any number of records.
     probe.take_calls();
     repo.delete_all::<link::Entity>().await.unwrap();
     assert_eq!(probe.take_calls(), [Call::Write]);
@@ -50,10 +50,10 @@ async fn a_stream_fetches_pages_as_it_goes(cx: &Context) {
     fill(cx).await;
     let (repo, probe) = cx.probe();
     let stream = repo.stream::<link::Entity>();
-    assert_eq!(probe.take_calls(), [], "nothing is asked for before it is polled");
+    assert_eq!(probe.take_calls(), [], "no request before the first poll");
     let mut stream = pin!(stream);
     assert_eq!(stream.next().await.unwrap().unwrap(), link(&slug(0)));
-    // At the most the page at hand and the one after it.
+    // At most the current page and the next one.
     assert!(probe.take_calls().len() <= 2);
     for n in 1..100 {
         assert_eq!(stream.next().await.unwrap().unwrap(), link(&slug(n)));

@@ -20,7 +20,7 @@ async fn fill(cx: &Context) {
     cx.repo.insert_many(["x", "y"].map(|slug| ab::book(slug).into_active_model())).await.unwrap();
 }
 
-/// How many records each entity has: `a`, `a-1`, `a/b`, `ab`.
+/// Number of records of each entity: `a`, `a-1`, `a/b`, `ab`.
 async fn counts(cx: &Context) -> [usize; 4] {
     [
         cx.repo.all::<a::Entity>().await.unwrap().len(),

@@ -22,7 +22,7 @@ super::tests![
 const WRITERS: usize = 8;
 const ROUNDS: usize = 3;
 
-/// Runs one task a writer, on several threads, and gives what each answers.
+/// Runs one task for each writer, on several threads, and returns their results.
 async fn writers<T, F>(cx: &Context, write: impl Fn(DustRepo, usize) -> F) -> Vec<T>
 where
     T: Send + 'static,
@@ -36,7 +36,7 @@ where
     answers
 }
 
-/// Whether the write was done; `false` when another was faster.
+/// True if the write was applied, false if another was first.
 fn won<T>(outcome: Result<T, DustErr>) -> bool {
     match outcome {
         Ok(_) => true,
@@ -47,7 +47,7 @@ fn won<T>(outcome: Result<T, DustErr>) -> bool {
     }
 }
 
-/// Whoever loses has lost against a winner, and there are not so many of those.
+/// Each conflict is caused by a successful write, which limits the number of conflicts.
 fn assert_could_lose(times: usize) {
     assert!(times < WRITERS * ROUNDS, "lost {times} times, which is once too often");
 }
@@ -84,7 +84,7 @@ async fn no_increment_is_lost_in_map_mode(cx: &Context) {
                 let integer = Set(seen.model.integer + 1);
                 let edit = sample::map::ActiveModel { integer, ..seen.model.into_active_model() };
                 let update = repo.update(edit);
-                // Half of them know no more than the number.
+                // Half of them have only the number of the revision.
                 let update = match writer % 2 {
                     0 => update.if_match(&seen.revision),
                     _ => update.if_match(seen.revision.number()),

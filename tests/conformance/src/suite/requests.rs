@@ -1,4 +1,4 @@
-//! How many requests a verb costs: a rate limit counts requests, not what is in them.
+//! The number of requests of each verb: a rate limit counts requests, not records.
 
 use dust_orm::BatchEntry;
 
@@ -85,7 +85,7 @@ async fn an_update_of_one_field_is_a_single_op(cx: &Context) {
     repo.update(retitled("dust", "mine")).await.unwrap();
     let calls = probe.take_calls();
     assert_eq!(calls[..2], [Call::List, Call::Write]);
-    // Where a guarded write would go another way, the mirror is looked at instead, which takes no request.
+    // If a guarded write uses another transport than the mirror, the mirror is read instead, without a request.
     assert_eq!(calls.len() > 2, cx.transport.capabilities().merges_fields, "{calls:?}");
 }
 
@@ -157,8 +157,8 @@ async fn get_many_of_few_records_among_many_skips_the_rest(cx: &Context) {
     let found = repo.find_many::<link::Entity>(ends).await.unwrap();
     assert_eq!(found, [Some(link(ends[0])), Some(link(ends[1])), Some(link(ends[2])), None]);
     assert_eq!(probe.take_calls(), [Call::List; 2]);
-    // One in each page and more: the rest is read by exact paths, which counts as a write, or in pages, whatever is
-    // less.
+    // One in each page and more: the rest is read by exact paths, which counts as a write, or in pages, if these are
+    // fewer.
     let apart: Vec<&String> = slugs.iter().step_by(400).collect();
     let found = repo.find_many::<link::Entity>(apart.iter().map(|slug| (*slug).clone())).await.unwrap();
     assert!(found.into_iter().flatten().eq(apart.iter().map(|slug| link(slug))));

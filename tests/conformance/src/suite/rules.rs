@@ -1,4 +1,4 @@
-//! The rules of writing: what is written, what is not, and what is refused.
+//! The rules of writing: written, unwritten and refused fields.
 
 use dust_orm::ErrKind;
 use dust_orm::sea_orm::ActiveModelTrait;

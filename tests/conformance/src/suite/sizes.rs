@@ -1,4 +1,4 @@
-//! Records of any size: what a write accepts, every verb reads back, and one record that is too large hides no other.
+//! Records of any size: every verb reads back an accepted record, and a record that is too large hides no other.
 
 use dust_orm::{BatchEntry, DustErr, ErrKind};
 use dust_protocol::{Op, RawJson, Write};
@@ -62,7 +62,7 @@ async fn a_record_of_too_many_bytes_is_refused_by_every_verb(cx: &Context) {
 
 /// Each field is small enough by itself, both are not. In most of the verbs the larger one is not written.
 async fn what_stays_of_a_record_counts_in_every_verb(cx: &Context) {
-    // It takes long, and these have every way to write.
+    // Slow, so only on the transports that together cover every write.
     if !matches!(cx.transport.name(), "embedded" | "http" | "realtime") {
         return;
     }
@@ -115,7 +115,7 @@ async fn a_value_that_is_nested_too_deep_is_refused(cx: &Context) {
 }
 
 async fn a_record_that_is_too_large_is_left_out_of_lists(cx: &Context) {
-    // It takes long, and a list is the same for all that the two ways of reading it do not make different.
+    // Slow, so only on one transport for each of the two ways to read a list.
     if !matches!(cx.transport.name(), "http" | "realtime") {
         return;
     }
@@ -160,7 +160,7 @@ async fn a_guard_of_too_many_leaves_names_a_way_out(cx: &Context) {
         text.contains("1201 leaves") && text.contains("`update` the fields") && !text.contains("insert_many"),
         "{text}"
     );
-    // The way that it names.
+    // The alternative that the error names.
     let edit = docs::flat::ActiveModel { maybe: Set(Some(json!(1))), ..seen.model.into_active_model() };
     cx.repo.update(edit).if_match(&seen.revision).await.unwrap();
     assert_eq!(cx.repo.get::<docs::flat::Entity>("a").await.unwrap().maybe, Some(json!(1)));

@@ -1,4 +1,4 @@
-//! Subscriptions: what subscribers hear of, on transports that can be subscribed to.
+//! Subscriptions, on transports that support them.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ fn can_subscribe(cx: &Context) -> bool {
 
 type Links = Subscription<link::Entity>;
 
-/// What comes before the event of a record that is written now: all that there was to hear of.
+/// Returns all earlier events: writes a record, and collects the events before its own.
 async fn heard(cx: &Context, links: &mut Links) -> Vec<Event<link::Model>> {
     let end = cx.repo.insert(new_link("end")).await.unwrap();
     let mut events = Vec::new();

@@ -1,4 +1,4 @@
-//! What every transport does, without entities.
+//! Tests of every transport without entities.
 
 pub(super) mod batches;
 pub(super) mod conditions;

@@ -1,4 +1,4 @@
-//! Fields that are counted, collected and uploaded, where the transport has typed ops; where it has none, that nothing is sent.
+//! Counters, sets and files on transports with typed ops; other transports send nothing.
 
 use dust_orm::{Changeset, DustErr, ErrKind};
 use dust_protocol::{Fence, LeafKind, Op, RawJson, Write};
@@ -70,7 +70,7 @@ async fn increments_add_up(cx: &Context) {
         (leaf.path.as_str(), leaf.kind, leaf.value.as_str()),
         ("flat-pages/home/hits", LeafKind::Counter, "-89")
     );
-    // A record that is inserted later keeps what was counted.
+    // A record that is inserted later keeps the count.
     let draft = flat::ActiveModel { slug: Set("home".into()), title: Set("Home".into()), ..Default::default() };
     assert_eq!(cx.repo.insert(draft).await.unwrap().hits, -89);
 }
@@ -133,7 +133,7 @@ async fn a_count_that_its_type_cannot_hold_is_not_written(cx: &Context) {
     assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
 }
 
-/// The answer to an increment by an `i64` is one, whatever the field can hold.
+/// The result of an increment is an `i64`, whatever the type of the field.
 async fn a_count_that_its_answer_cannot_hold_is_not_written(cx: &Context) {
     if lacks_typed_ops(cx) {
         return;
@@ -162,13 +162,13 @@ async fn a_count_that_others_carry_out_of_its_type_is_taken_back(cx: &Context) {
     assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
     assert!(error.to_string().contains("-2") && error.to_string().contains("undone"), "{error}");
     assert_eq!(cx.repo.get::<flat::Entity>("home").await.unwrap().stock, Some(2));
-    // Where it cannot be taken back, the number that is stored is named.
+    // If the revert fails, the error has the stored number.
     probe.intrude(Write::new(path("flat-pages/home/stock"), by(-1)));
     probe.fail_write(1, DustErr::network("gone"));
     let error = repo.increment("home", flat::Column::Stock, -2).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::Decode, "{error}");
     assert!(error.to_string().contains("the leaf holds -1"), "{error}");
-    // It can be counted into its range again.
+    // Another increment brings it into its range again.
     assert_eq!(cx.repo.increment("home", flat::Column::Stock, 1).await.unwrap(), 0);
 }
 
@@ -181,7 +181,7 @@ async fn a_number_that_its_type_cannot_hold_is_named(cx: &Context) {
     let text = error.to_string();
     assert!(text.contains("`stock`") && text.contains("the number -1"), "{text}");
     assert!(text.contains("`hits`") && text.contains("the number 9223372036854775808"), "{text}");
-    // An update that sets them mends the record.
+    // An update that sets them makes the record valid again.
     let edit =
         flat::ActiveModel { hits: Set(Counter::new(1)), stock: Set(Some(1)), ..flat::page("home").into_active_model() };
     cx.repo.update(edit).await.unwrap();
@@ -239,7 +239,7 @@ async fn a_member_of_another_type_is_refused(cx: &Context) {
     assert_eq!(probe.take_calls(), []);
 }
 
-/// A number that is written in tens.
+/// A number that is stored in tens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(from = "i64", into = "i64")]
 struct Tens(i64);
@@ -377,13 +377,13 @@ async fn a_file_comes_back(cx: &Context) {
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     let nowhere = cx.repo.download(&file, directory.path().join("no/where")).await.unwrap_err();
     assert_eq!(nowhere.kind(), ErrKind::InvalidParams, "{nowhere}");
-    // An edit of another field keeps the reference that counts.
+    // An edit of another field keeps the reference of `put_file`.
     let edit = flat::ActiveModel { title: Set("Other".into()), ..page.into_active_model() };
     cx.repo.update(edit).await.unwrap();
     assert_eq!(cx.repo.fetch_file(&file).await.unwrap(), content);
 }
 
-/// A file that is not there; a server does not tell that from one that nobody may read.
+/// A missing file; a server gives the same answer for one that the token may not read.
 async fn assert_gone(cx: &Context, file: &FileRef) {
     let error = cx.repo.fetch_file(file).await.unwrap_err();
     assert!(matches!(error.kind(), ErrKind::NotFound | ErrKind::Unauthorized), "{error}");
@@ -479,7 +479,8 @@ async fn changesets_take_every_field_type(cx: &Context) {
     };
     let params = json!({
         "slug": "home", "title": "Home", "hits": "12", "tags": ["a", "b", "a"], "editors": ["1", "2"],
-        "cover": {"_type": "file", "hash": "sha256:00", "size": 3, "content_type": null, "filename": "x", "uploaded_at": ""},
+        "cover": {"_type": "file", "hash": "sha256:00", "size": 3, "content_type": null,
+            "filename": "x", "uploaded_at": ""},
     });
     let inserted = cx.repo.insert(cast(params)).await.unwrap();
     assert_eq!((inserted.hits.get(), &*inserted.tags), (12, &["a".to_owned(), "b".to_owned()][..]));

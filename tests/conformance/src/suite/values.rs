@@ -1,4 +1,4 @@
-//! Values: any JSON in a field comes back equal, in both storage modes.
+//! Values: any JSON in a field reads back equal, in both storage modes.
 
 use dust_orm::ErrKind;
 use serde_json::{Value, json};
@@ -35,14 +35,14 @@ async fn come_back(cx: &Context, values: impl IntoIterator<Item = Value>) {
     let flat: Vec<flat::Model> = named().map(|(slug, value)| flat::doc(&slug, value)).collect();
     let map: Vec<map::Model> = named().map(|(slug, value)| map::doc(&slug, value)).collect();
     for around in 0..2 {
-        // The second time around each is written over its neighbour.
+        // In the second pass each replaces another value.
         let of = |n: usize| if around == 0 { &values[(n + 1) % values.len()] } else { &values[n] };
         let flat = flat.iter().enumerate().map(|(n, doc)| flat::doc(&doc.slug, of(n)).into_active_model().reset_all());
         cx.repo.insert_many(flat).await.unwrap();
         let map = map.iter().enumerate().map(|(n, doc)| map::doc(&doc.slug, of(n)).into_active_model().reset_all());
         cx.repo.insert_many(map).await.unwrap();
     }
-    // `Some(null)` of an option is `None`: null is the only word there is for it.
+    // `Some(null)` of an option is `None`: both are stored as null.
     let flat: Vec<flat::Model> =
         flat.into_iter().map(|doc| flat::Model { maybe: doc.maybe.filter(|v| !v.is_null()), ..doc }).collect();
     let map: Vec<map::Model> =
@@ -196,7 +196,7 @@ async fn null_and_absent_are_both_none(cx: &Context) {
     cx.set("links/b", json!({"title": "B", "url": "u", "note": null})).await;
     let notes: Vec<_> = cx.repo.all::<link::Entity>().await.unwrap().into_iter().map(|link| link.note).collect();
     assert_eq!(notes, [None, None]);
-    // `Set(None)` is a null that is there, `NotSet` is nothing.
+    // `Set(None)` is a stored null, `NotSet` is no leaf.
     cx.repo.insert(link::ActiveModel { note: Set(None), ..new_link("c") }).await.unwrap();
     cx.repo.insert(link::ActiveModel { note: NotSet, ..new_link("d") }).await.unwrap();
     assert_eq!(cx.leaves("links/c").await[0], ("links/c/note".to_owned(), Value::Null));
@@ -209,7 +209,7 @@ async fn a_null_of_another_client_is_json_null(cx: &Context) {
     assert_eq!((doc.value, doc.maybe), (Value::Null, None));
 }
 
-/// Other clients read the same leaves, so only what would be lost is written otherwise.
+/// Other clients read the same leaves, so only values that would be lost are written in another form.
 async fn plain_json_is_stored_plainly(cx: &Context) {
     let value = json!({"a": {"b": [1, {}]}, "c": null});
     cx.repo.insert(flat::doc("a", &value).into_active_model().reset_all()).await.unwrap();

@@ -20,12 +20,12 @@ enum Given {
     Some(Value),
 }
 
-/// On what condition.
+/// The condition.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Condition {
     None,
     IfLeafAbsent,
-    /// On the revision that was last seen; none where nothing was.
+    /// The last read revision; none without a read.
     IfMatch,
 }
 
@@ -35,7 +35,7 @@ enum Verb {
         value: Value,
         maybe: Given,
     },
-    /// From the model that was last seen, or from the key alone.
+    /// From the last read model, or from the key alone.
     Update {
         seen: bool,
         value: Option<Value>,
@@ -114,7 +114,7 @@ struct Record {
 
 type Records = BTreeMap<&'static str, Record>;
 
-/// What was seen last, as a record.
+/// The last read record.
 type Seen = BTreeMap<&'static str, Record>;
 
 fn given_value(given: &Given) -> Option<Option<Value>> {
@@ -125,7 +125,7 @@ fn given_value(given: &Given) -> Option<Option<Value>> {
     }
 }
 
-/// Whether what a write touches is as it was seen.
+/// True if the fields of a write are unchanged since the read.
 fn unchanged(mode: StorageMode, now: Option<&Record>, seen: &Record, value: bool, maybe: bool) -> bool {
     let Some(now) = now else { return false };
     let same_value = now.value.1 == seen.value.1;
@@ -137,7 +137,7 @@ fn unchanged(mode: StorageMode, now: Option<&Record>, seen: &Record, value: bool
     }
 }
 
-/// Whether every leaf that was seen is as it was; those that came later are not noticed.
+/// True if every leaf of the read is unchanged; added leaves are not compared.
 fn all_unchanged(now: Option<&Record>, seen: &Record) -> bool {
     now.is_some_and(|now| {
         now.value.1 == seen.value.1
@@ -145,7 +145,7 @@ fn all_unchanged(now: Option<&Record>, seen: &Record) -> bool {
     })
 }
 
-/// Does to the map what a verb does to the store, at a time.
+/// Applies a verb to the map, at a time.
 fn expect(
     mode: StorageMode,
     records: &mut Records,
@@ -187,7 +187,7 @@ fn expect(
                 return Err(ErrKind::Conflict);
             }
             Some(match (mode, base) {
-                // What is unchanged is written too, as it was when it was seen.
+                // Unchanged fields are written too, with the values of the read.
                 (StorageMode::Map, Some(base)) => Record {
                     value: (value.clone().unwrap_or_else(|| base.value.0.clone()), time),
                     maybe: Some((maybe.unwrap_or_else(|| base.maybe.clone().and_then(|(maybe, _)| maybe)), time)),
@@ -220,7 +220,7 @@ fn expect(
     Ok(())
 }
 
-/// An update has no `if_absent`, nor has a delete: there it is taken away. In a batch a put is an insert of everything.
+/// Removes `if_absent` from updates and deletes, which lack it. In a batch a put is an insert of every field.
 fn tidy(verb: Verb, condition: Condition, in_batch: bool) -> (Verb, Condition) {
     let condition = match (&verb, condition) {
         (Verb::Update { .. } | Verb::Delete, Condition::IfLeafAbsent) => Condition::None,

@@ -102,7 +102,7 @@ async fn if_absent_writes_once(cx: &Context) {
     assert_eq!(cx.value("r/a").await, Some(json!(1)));
 }
 
-/// A trap of the server, which is why records are not inserted this way.
+/// A behaviour of the server that makes it unsuitable for inserts of records.
 async fn if_absent_looks_at_the_leaf_alone(cx: &Context) {
     cx.set("r/a/below", json!(1)).await;
     cx.write(on(Precondition::IfLeafAbsent, "r/a", json!(2))).await.unwrap();

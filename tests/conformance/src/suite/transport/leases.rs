@@ -19,7 +19,7 @@ super::tests![
 
 const LONG: i64 = 600_000;
 
-/// Takes the lease `locks/r`; `None`, once it is seen to be refused, where the transport has no leases.
+/// Takes the lease `locks/r`; returns `None` on a transport without leases, after a check of the refusal.
 async fn take(cx: &Context) -> Option<u64> {
     let taken = lease(cx, "me").await;
     if !cx.transport.capabilities().typed_ops {

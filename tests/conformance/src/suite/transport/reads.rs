@@ -120,7 +120,7 @@ async fn get_many_takes_a_thousand_paths(cx: &Context) {
     assert_eq!(found.len(), 1000);
     assert_eq!(found.iter().position(Option::is_some), Some(999));
     match cx.transport.get_many(&paths).await {
-        // In so many requests as it takes.
+        // In as many requests as needed.
         Ok(found) => assert_eq!(found.len(), 1001),
         Err(error) => {
             assert_eq!(error.kind(), ErrKind::InvalidParams);
