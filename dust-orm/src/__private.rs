@@ -1,4 +1,5 @@
-//! What the code that the derives generate calls. No part of the public interface: it changes with the derives.
+//! Functions and traits for the code that the derives generate. Not part of the public interface: they change with the
+//! derives.
 
 use std::any::Any;
 use std::fmt::Display;
@@ -52,10 +53,10 @@ pub trait StoredField<By> {
     type Field;
 }
 
-/// By the bounds of the traits.
+/// The marker of impls that have the bounds of the traits.
 pub enum Bounds {}
 
-/// By nothing: no type implements [`Impossible`].
+/// The marker of impls that match no type: no type implements [`Impossible`].
 pub enum Never {}
 
 pub trait Impossible {}
@@ -95,10 +96,10 @@ pub trait ColumnAccess: Sized {
 
     fn value<E: ser::Error>(field: &Self::Active) -> Result<&Self, E>;
 
-    /// Keeps what the function of `#[serde(deserialize_with)]` has read.
+    /// Stores the value that the function of `#[serde(deserialize_with)]` has read.
     fn set<E>(field: &mut Self::Active, value: Self) -> Result<(), E>;
 
-    /// `true`: there was a value to set.
+    /// Sets the value. Always returns true.
     fn set_to(field: &mut Self::Active, value: Self) -> bool;
 }
 
@@ -187,9 +188,9 @@ pub fn required_columns<A: Fields>() -> Vec<<A::Entity as EntityTrait>::Column> 
     fields::required_columns::<A>()
 }
 
-/// The one place that needs `ToString` of a key: a type without it is one error, not one for each method.
+/// The text of a key. Only this function needs `ToString`, so that a type without it is one compile error.
 pub fn key_to_segment<K: ToString + 'static>(key: &K) -> Cow<'_, str> {
-    // A text is one already; the question is answered by the compiler.
+    // A text needs no conversion; the compiler resolves the branch.
     match (key as &dyn Any).downcast_ref::<String>() {
         Some(text) => Cow::Borrowed(text),
         None => Cow::Owned(key.to_string()),
@@ -200,8 +201,8 @@ pub fn key_segment<K: Into<Value>>(key: &ActiveValue<K>, write: fn(&K) -> Cow<'_
     key.try_as_ref().map(|key| write(key).into_owned())
 }
 
-/// Reads a key. A segment that the key itself would write otherwise is refused: `007` is the number 7, but not the path
-/// of the record 7, which a later write would create beside it.
+/// Reads a key. Refuses a segment that differs from the text of the key: `007` parses as 7, but the record of the key 7
+/// has the path segment `7`, and a later write would create a second record there.
 pub fn set_key<K>(key: &mut ActiveValue<K>, segment: &str, write: fn(&K) -> Cow<'_, str>) -> Result<(), String>
 where
     K: Into<Value> + FromStr<Err: Display>,
@@ -224,7 +225,7 @@ pub mod codec {
     use crate::entity::{DustEntity, FieldSelection, StoredRecord, decode, encode_fields};
     use crate::error::DustErr;
 
-    /// A record as it is stored.
+    /// A stored record.
     pub struct Stored(StoredRecord);
 
     /// The texts of a record's leaves.

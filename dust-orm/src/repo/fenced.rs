@@ -9,7 +9,7 @@ use super::DustRepo;
 use crate::error::DustErr;
 use crate::transport::{Receipt, Transport};
 
-/// Passes everything on to the transport of a repo, and puts the fence on what is written.
+/// Delegates to the transport of a repo, and adds the fence to every write.
 #[derive(Debug)]
 pub(super) struct Fenced {
     repo: DustRepo,
