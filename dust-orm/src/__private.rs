@@ -1,4 +1,5 @@
-//! What the code that the derives generate calls. No part of the public interface: it changes with the derives.
+//! Functions and traits for the code that the derives generate. Not part of the public interface: they change with the
+//! derives.
 
 use std::any::Any;
 use std::fmt::Display;
@@ -54,10 +55,10 @@ pub trait StoredField<By> {
     type Field;
 }
 
-/// By the bounds of the traits.
+/// The marker of impls that have the bounds of the traits.
 pub enum Bounds {}
 
-/// By nothing: no type implements [`Impossible`].
+/// The marker of impls that match no type: no type implements [`Impossible`].
 pub enum Never {}
 
 pub trait Impossible {}
@@ -166,10 +167,10 @@ pub trait ColumnAccess: Sized {
 
     fn value<E: ser::Error>(field: &Self::Active) -> Result<&Self, E>;
 
-    /// Keeps what the function of `#[serde(deserialize_with)]` has read.
+    /// Stores the value that the function of `#[serde(deserialize_with)]` has read.
     fn set<E>(field: &mut Self::Active, value: Self) -> Result<(), E>;
 
-    /// `true`: there was a value to set.
+    /// Sets the value. Always returns true.
     fn set_to(field: &mut Self::Active, value: Self) -> bool;
 }
 
@@ -266,7 +267,7 @@ pub mod codec {
     use crate::entity::{DustEntity, FieldSelection, StoredRecord, decode, encode_fields};
     use crate::error::DustErr;
 
-    /// A record as it is stored.
+    /// A stored record.
     pub struct Stored(StoredRecord);
 
     /// The texts of a record's leaves.

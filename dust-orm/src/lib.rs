@@ -29,7 +29,7 @@
 //!         checked(Changeset::cast(ActiveModel::new(), params, [Column::Slug, Column::Title, Column::Note]))
 //!     }
 //!
-//!     /// The key is not among the permitted columns: it says which link is changed.
+//!     /// The key is not among the permitted columns: it names the link to change.
 //!     pub fn edit(link: Model, params: impl Serialize) -> Changeset<ActiveModel> {
 //!         checked(Changeset::cast(link.into_active_model(), params, [Column::Title, Column::Note]))
 //!     }
@@ -58,19 +58,19 @@
 //! |---|---|
 //! | declare an entity | [`DeriveDustEntity`], [`StorageMode`], [`entity::prelude`]; [`DeriveChangeset`] for SQL only |
 //! | open a repo | [`DustRepo::embedded`], [`open`](DustRepo::open), [`from_env`](DustRepo::from_env), [`connect`](DustRepo::connect) with a [`DustConfig`] |
-//! | check what comes from outside | [`Changeset`], [`Errors`] |
+//! | check input | [`Changeset`], [`Errors`] |
 //! | read | [`find_by_id`](DustRepo::find_by_id), [`get`](DustRepo::get), [`find_many`](DustRepo::find_many), [`all`](DustRepo::all), [`stream`](DustRepo::stream), [`exists`](DustRepo::exists) |
 //! | write a record | [`insert`](DustRepo::insert), [`update`](DustRepo::update), [`put`](DustRepo::put), [`merge`](DustRepo::merge), [`delete`](DustRepo::delete), [`delete_by_id`](DustRepo::delete_by_id) |
 //! | write many | [`batch_write`](DustRepo::batch_write) (all or nothing), [`insert_many`](DustRepo::insert_many), [`delete_all`](DustRepo::delete_all) |
-//! | not undo what others write | [`get_versioned`](DustRepo::get_versioned), [`Revision`], [`if_match`](repo::Update::if_match), [`if_absent`](repo::Insert::if_absent) |
+//! | keep the writes of others | [`get_versioned`](DustRepo::get_versioned), [`Revision`], [`if_match`](repo::Update::if_match), [`if_absent`](repo::Insert::if_absent) |
 //! | count, collect, upload | [`Counter`](entity::Counter), [`DustSet`](entity::DustSet), [`FileRef`](entity::FileRef); [`increment`](DustRepo::increment), [`add_to_set`](DustRepo::add_to_set), [`remove_from_set`](DustRepo::remove_from_set), [`put_file`](DustRepo::put_file), [`fetch_file`](DustRepo::fetch_file), [`download`](DustRepo::download) |
-//! | hear of changes | [`subscribe`](DustRepo::subscribe), [`broadcast`](DustRepo::broadcast), [`on_change`](DustRepo::on_change), [`Event`] |
-//! | agree who does what | [`lease`](DustRepo::lease), [`single_flight`](DustRepo::single_flight) |
+//! | receive changes | [`subscribe`](DustRepo::subscribe), [`broadcast`](DustRepo::broadcast), [`on_change`](DustRepo::on_change), [`Event`] |
+//! | coordinate processes | [`lease`](DustRepo::lease), [`single_flight`](DustRepo::single_flight) |
 //! | read from a live local mirror | [`realtime::SyncClient`]; [`realtime::cache`] keeps it across restarts |
-//! | handle what goes wrong | [`DustErr`], [`ErrKind`], [`http_status`](DustErr::http_status), [`RetryPolicy`] |
+//! | handle errors | [`DustErr`], [`ErrKind`], [`http_status`](DustErr::http_status), [`RetryPolicy`] |
 //! | test an application | [`testing::TestRepo`], and the crate `dust-emulator` for a whole server |
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
 //! | [`prelude`] | the names of programs that use a repo |
 //! | [`repo`] | [`DustRepo`] and its verbs |
@@ -80,23 +80,23 @@
 //! | [`config`] | [`DustConfig`]: which store on which server, with which token |
 //! | [`realtime`] | the realtime client: a local mirror of a store, kept by a WebSocket |
 //! | [`realtime::cache`] | keeping that mirror across restarts |
-//! | [`feed`] | committed ops on their way to those who subscribe |
-//! | [`transport`] | the ways to a store, for those who bring their own |
+//! | [`feed`] | committed ops on their way to subscribers |
+//! | [`transport`] | the ways to a store; implement [`Transport`] for another one |
 //! | [`store`] | the embedded store |
 //! | [`testing`] | a repo for the tests of applications |
 //! | [`protocol`] | Dust's language: paths, patterns, values, ops |
 //!
-//! The guide in the repository (`docs/guide`) tells all this in order.
+//! The guide in the repository (`docs/guide`) explains all of this in order.
 //!
 //! # Features
 //!
-//! | feature | default | what |
+//! | feature | default | contents |
 //! |---|---|---|
 //! | `embedded` | yes | the embedded store |
 //! | `http` | yes | a store on a Dust server: [`DustRepo::from_env`] |
 //! | `realtime` | yes | a local mirror of a store on a Dust server: [`realtime::SyncClient`] |
-//! | `rustls` | yes | `https` and `wss` by rustls, with the provider the application installed or else ring |
-//! | `native-tls` | no | `https` and `wss` by the system's library; wins over `rustls` where both are on |
+//! | `rustls` | yes | `https` and `wss` by rustls, with the provider that the application has installed, otherwise ring |
+//! | `native-tls` | no | `https` and `wss` by the system's library; used instead of `rustls` if both are on |
 //! | `cache-sql` | no | keeps that mirror in the application's own database, through SeaORM: `realtime::cache::SqlCache` |
 //! | `cache-sql-migration` | no | its tables as a migration of `sea-orm-migration` |
 //! | `macros` | yes | the derives, SeaORM's included |

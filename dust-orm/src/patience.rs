@@ -1,4 +1,4 @@
-//! Waits by the clock of the caller, in a tokio runtime and outside of any.
+//! Waits with a time limit, inside and outside of a tokio runtime.
 
 use std::collections::BTreeMap;
 use std::future::{pending, poll_fn};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-/// The output of a future, or `None` when it takes longer than `limit`.
+/// The output of a future, or `None` if it takes longer than `limit`.
 ///
 /// The runtime of the caller measures the time, so a wait for the client's task ends although the runtime of that task
 /// is not driven. Outside of a tokio runtime a thread of this module measures it.
@@ -28,7 +28,7 @@ pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) 
     }
 }
 
-/// Waits, by the clock of the caller's tokio runtime, or by a thread of this module outside of any.
+/// Waits, by the timer of the caller's tokio runtime, or by a thread of this module outside of a runtime.
 pub(crate) async fn sleep(duration: Duration) {
     match Handle::try_current() {
         Ok(_) => tokio::time::sleep(duration).await,
@@ -36,7 +36,7 @@ pub(crate) async fn sleep(duration: Duration) {
     }
 }
 
-/// Waits by the thread of this module.
+/// Waits, by the thread of this module.
 async fn alarm(duration: Duration) {
     let Some(end) = Instant::now().checked_add(duration) else { return pending().await };
     let mut alarmed: Option<Waker> = None;
@@ -55,14 +55,14 @@ async fn alarm(duration: Duration) {
 
 type Alarm = (Instant, Waker);
 
-/// Wakes a task at a moment, from one thread for all of them.
+/// Wakes a task at a given time, from one thread for all tasks.
 fn wake_at(at: Instant, waker: Waker) {
     static ALARMS: LazyLock<Option<Sender<Alarm>>> = LazyLock::new(|| {
         let (alarms, added) = channel();
         thread::Builder::new().name("dust-alarms".to_owned()).spawn(move || ring(&added)).ok()?;
         Some(alarms)
     });
-    // Without a thread there is no clock, and the wait ends by what it waits for only.
+    // If the thread cannot be started, the task is woken only by the other futures that it polls.
     if let Some(alarms) = &*ALARMS {
         let _ = alarms.send((at, waker));
     }

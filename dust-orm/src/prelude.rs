@@ -1,5 +1,5 @@
 //! The names of programs that use a repo: `use dust_orm::prelude::*;`. A file that declares an entity uses
-//! [`entity::prelude`](crate::entity::prelude), which has SeaORM's names besides; the two go together in one file.
+//! [`entity::prelude`](crate::entity::prelude), which also has SeaORM's names; one file can import both.
 //!
 //! ```
 //! use dust_orm::prelude::*;

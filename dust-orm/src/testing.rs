@@ -1,5 +1,5 @@
-//! For tests of applications: a repo over a store in memory that the test fills, in which it plays the other writers, and
-//! whose time and connection it decides.
+//! A repo for tests of applications: it has a store in memory, and the test fills the store, acts as other writers, and
+//! controls the clock and the connection.
 //!
 //! ```
 //! use dust_orm::testing::TestRepo;
@@ -40,9 +40,10 @@ use switch::Switch;
 /// The wall clock of a new [`TestRepo`]: the beginning of 2025, in milliseconds since 1970.
 const START: i64 = 1_735_689_600_000;
 
-/// A [`DustRepo`] for tests, with what a test wants to do behind its back. See the [module](self).
+/// A [`DustRepo`] over a store in memory, with control of the store, the clock and the connection. See the
+/// [module](self).
 ///
-/// It is a `DustRepo` by `Deref`; clone that (`DustRepo::clone(&repo)`) for code that takes one.
+/// It dereferences to `DustRepo`; pass a clone (`DustRepo::clone(&repo)`) to code that takes a repo.
 #[derive(Debug)]
 pub struct TestRepo {
     repo: DustRepo,
@@ -64,18 +65,19 @@ impl TestRepo {
         TestRepo { repo, switch, store, clock, emitted: AtomicU64::new(0) }
     }
 
-    /// A repo over a store with these values: an object by the first segment of their paths, and further objects inside,
-    /// as `{"links": {"dust": {"title": ..}}}`. Each member of the outer object is one op.
+    /// A repo over a store with these values: an object by the first segment of their paths, with further objects
+    /// inside, such as `{"links": {"dust": {"title": ..}}}`. Each member of the outer object is one op.
     ///
     /// # Errors
     ///
-    /// [`InvalidParams`](DustErr::InvalidParams) for anything but an object, for values that no store takes, for empty
-    /// objects and empty keys, of which a store keeps nothing, and for two paths that differ only in ASCII case, as
-    /// what removes one of them in a store removes the other. It names the path.
+    /// [`InvalidParams`](DustErr::InvalidParams) for a value that is not an object, for values that no store accepts,
+    /// for empty objects and empty keys, which a store does not keep, and for two paths that differ only in ASCII case,
+    /// as the removal of one removes the other. It names the path.
     pub fn seeded(values: &Value) -> Result<TestRepo, DustErr> {
         let Value::Object(members) = values else {
             return Err(DustErr::invalid_params(format!(
-                "a store is seeded from an object, such as {{\"links\": {{\"dust\": {{\"title\": \"Dust\"}}}}}}, not from {values}"
+                "a store is seeded from an object, such as {{\"links\": {{\"dust\": {{\"title\": \"Dust\"}}}}}}, not from \
+                 {values}"
             )));
         };
         let (mut check, mut writes) = (SeedCheck::default(), Vec::with_capacity(members.len()));
@@ -91,8 +93,12 @@ impl TestRepo {
         Ok(repo)
     }
 
-    /// Does an op as another writer would, and answers it as it was committed: `None` only for the release of a lease that
-    /// is not held. Subscribers have heard of it when this returns, if nobody else writes at the same time.
+    /// Applies an op as another writer, and returns the committed op; `None` only for the release of a lease that is
+    /// not held. Subscribers have the op when this returns, if no other thread writes at the same time.
+    ///
+    /// # Errors
+    ///
+    /// The error of an invalid path, or of the store that refuses the op.
     ///
     /// ```
     /// use dust_orm::{protocol::Op, testing::TestRepo};
@@ -107,7 +113,7 @@ impl TestRepo {
         self.write(Path::parse(path)?, op)
     }
 
-    /// The clock of the store, which stands still until it is moved: leases expire when the test says so.
+    /// The clock of the store. It advances only when the test advances it, and leases expire by it.
     ///
     /// ```
     /// use dust_orm::{protocol::Op, testing::TestRepo};
@@ -124,17 +130,19 @@ impl TestRepo {
         &self.clock
     }
 
-    /// From now on the repo and its clones have no connection, as a realtime client without one: what they write fails with
-    /// [`Network`](DustErr::Network) and changes nothing, and so does fetching a file; they can read.
+    /// Cuts the connection of the repo and its clones, as that of a realtime client: writes and `fetch_file` fail with
+    /// [`Network`](DustErr::Network) and change nothing; reads still work.
     ///
-    /// This is not the whole of being offline: what others [`emit`](TestRepo::emit) can be read and heard of all the same.
+    /// Unlike a client without a connection, the repo still reads, and its subscribers still receive, the ops that the
+    /// test [emits](TestRepo::emit).
     ///
     /// ```
     /// # use dust_orm::{ErrKind, entity::prelude::*, testing::TestRepo, tests_cfg::link};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), dust_orm::DustErr> {
     /// let repo = TestRepo::new();
-    /// # let draft = link::ActiveModel { slug: Set("dust".into()), title: Set("Dust".into()), url: Set("u".into()), note: NotSet };
+    /// # let (title, url) = (Set("Dust".into()), Set("u".into()));
+    /// # let draft = link::ActiveModel { slug: Set("dust".into()), title, url, note: NotSet };
     /// repo.go_offline();
     /// assert_eq!(repo.insert(draft.clone()).await.unwrap_err().kind(), ErrKind::Network);
     /// assert_eq!(repo.find_by_id::<link::Entity>("dust").await?, None);
@@ -147,7 +155,7 @@ impl TestRepo {
         self.switch.set_offline(true);
     }
 
-    /// Undoes [`go_offline`](TestRepo::go_offline).
+    /// Restores the connection after [`go_offline`](TestRepo::go_offline).
     pub fn come_online(&self) {
         self.switch.set_offline(false);
     }

@@ -1,4 +1,4 @@
-//! Building a configuration, from calls and from the environment.
+//! The builder of a configuration, from calls and from the environment.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use super::address::{NotABaseUrl, check_base_url};
 use super::{DEFAULT_BASE_URL, DustConfig, RetryPolicy, Token};
 use crate::error::DustErr;
 
-/// Builds a [`DustConfig`]; made by [`DustConfig::builder`]. Nothing is checked before [`build`](DustConfigBuilder::build).
+/// Builds a [`DustConfig`]; made by [`DustConfig::builder`]. Nothing is checked before
+/// [`build`](DustConfigBuilder::build).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct DustConfigBuilder {
@@ -26,7 +27,7 @@ pub struct DustConfigBuilder {
     log_values: bool,
 }
 
-/// A value and where it came from, for errors.
+/// A value and its source, for errors.
 #[derive(Clone, Debug)]
 struct Setting {
     value: String,
@@ -49,7 +50,7 @@ enum Source {
     Environment,
 }
 
-/// What a setting is called, and what it looks like.
+/// The names of a setting, and an example of its value.
 struct Name {
     method: &'static str,
     variable: &'static str,
@@ -76,7 +77,8 @@ impl Name {
         self.instead(source, &format!("{why}; for example"), self.example)
     }
 
-    /// The error that ends in another value, such as "DUST_STORE must be `org/name`; for example DUST_STORE=acme/reading".
+    /// The error that ends in another value, such as "DUST_STORE must be `org/name`; for example
+    /// DUST_STORE=acme/reading".
     fn instead(&self, source: Source, why: &str, value: &str) -> DustErr {
         let Name { method, variable, .. } = self;
         DustErr::invalid_params(match source {
@@ -95,7 +97,7 @@ impl Default for DustConfigBuilder {
             read_env: false,
             connect_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(15),
-            // The slowest single try: one connection and one answer.
+            // The slowest single try: one connection and one response.
             deadline: Duration::from_secs(45),
             retry: RetryPolicy::default(),
             http1_only: false,
@@ -114,7 +116,7 @@ impl DustConfigBuilder {
         self
     }
 
-    /// The access token. It is sent in a header and shown nowhere.
+    /// The access token. It is sent in a header, and no log and no error shows it.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(SecretSetting(Setting { value: token.into(), source: Source::Builder }));
         self
@@ -129,71 +131,76 @@ impl DustConfigBuilder {
         self
     }
 
-    /// Takes the store, the token and the server from the environment, where they have not been set here.
+    /// Reads the store, the token and the server from the environment, if they are not set here.
     pub fn env(mut self) -> Self {
         self.read_env = true;
         self
     }
 
-    /// The time that a connection may take to open. A read counts it towards the request timeout as well.
+    /// The longest time to open a connection (default: 30 s). A read counts it towards the request timeout as well.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long the server may take over one request, its answer included.
+    /// The longest time for one request, its response included (default: 15 s).
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self
     }
 
-    /// The time that a call may take, with all its requests, retries and waits: the pages of a list, the chunks of
-    /// `insert_many`, the reads before a write. Of a stream each page has that time.
+    /// The longest time for a call, with all its requests, retries and waits (default: 45 s): the pages of a list, the
+    /// chunks of `insert_many`, the reads before a write. Each page of a stream has that time.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// How often and how eagerly to try again.
+    /// The number of tries, the pauses between them, and the budget of all retries (default: [`RetryPolicy::default`]).
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// Never speaks HTTP/2, which puts all requests on one connection. Worth a try where many are under way at once.
+    /// Uses HTTP/1.1 only (default: off). HTTP/2 sends all requests on one connection, which can slow down many
+    /// concurrent requests.
     pub fn http1_only(mut self, only: bool) -> Self {
         self.http1_only = only;
         self
     }
 
-    /// How many idle connections are kept open. More are opened when they are needed.
+    /// The number of idle connections that are kept open (default: 32). More are opened when they are needed.
     pub fn pool_size(mut self, size: usize) -> Self {
         self.pool_size = size;
         self
     }
 
-    /// The largest answer that is read, in bytes after decompression. A page of leaves that is larger is asked for
-    /// again in smaller pages.
+    /// The size of the largest response that is read, in bytes after decompression (default: 64 MiB). A larger page of
+    /// leaves is requested again in smaller pages.
     pub fn max_answer(mut self, bytes: usize) -> Self {
         self.max_answer = bytes;
         self
     }
 
-    /// Makes writes wait for the next minute once the server says that this minute's are used up, instead of sending one
-    /// that it refuses. It counts what this configuration's transport sends; others may use the same token.
+    /// Makes writes wait for the next minute once the rate limit of this minute is reached (default: off). It counts
+    /// the writes of this configuration's transport; other programs may use the same token.
     pub fn pace_writes(mut self, pace: bool) -> Self {
         self.pace_writes = pace;
         self
     }
 
-    /// Shows what is written in the events of target `dust_orm::op`. Off by default, as values may be personal.
+    /// Shows written values in the events of target `dust_orm::op` (default: off, as values may be personal).
     pub fn log_values(mut self, log: bool) -> Self {
         self.log_values = log;
         self
     }
 
-    /// The configuration, or an [`InvalidParams`](DustErr::InvalidParams) that names what is missing or malformed, by its
-    /// method or its variable, and shows an example.
+    /// Checks and returns the configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidParams`](DustErr::InvalidParams) if a setting is missing or malformed. It names the method or the
+    /// variable, and shows an example.
     pub fn build(self) -> Result<DustConfig, DustErr> {
         self.build_with(|variable| std::env::var_os(variable))
     }
@@ -254,7 +261,7 @@ fn positive(method: &str, example: &str) -> DustErr {
     DustErr::invalid_params(format!("`{method}` must be more than zero; for example {example}"))
 }
 
-/// The two halves of `org/name`. The error does not show what was given: it may be a token, in the wrong place.
+/// The two halves of `org/name`. The error does not show the given text, which may be a misplaced token.
 fn check_store(store: &str) -> Result<(&str, &str), &'static str> {
     let well_formed = |part: &str| {
         part.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
@@ -278,7 +285,7 @@ fn is_quoted(text: &str) -> bool {
     ['"', '\''].iter().any(|quote| text.len() > 1 && text.starts_with(*quote) && text.ends_with(*quote))
 }
 
-/// The error does not show the token, not even a malformed one.
+/// Checks the characters of a token. The error does not show the token, not even a malformed one.
 fn check_token(token: &str) -> Result<(), &'static str> {
     match token {
         "" => Err("is empty, but a token is needed"),

@@ -1,4 +1,4 @@
-//! Configuration of a way to a Dust server: which store, with which token, and how patiently.
+//! Configuration of a client of a Dust server: store, token, timeouts and retries.
 
 mod address;
 mod builder;
@@ -20,25 +20,26 @@ pub(crate) use token::Token;
 
 use crate::error::DustErr;
 
-/// Where Dust is hosted, and what [`DustConfig`] assumes unless told otherwise.
+/// The hosted Dust server: the default base URL of a [`DustConfig`].
 pub const DEFAULT_BASE_URL: &str = "https://dustlayer.io";
 
-/// How to reach one store on a Dust server. Checked when it is built: what it holds is well-formed.
+/// The configuration of a client of one store on a Dust server. [`build`](DustConfigBuilder::build) checks that it is
+/// well-formed.
 ///
 /// | builder | environment | default | |
 /// |---|---|---|---|
 /// | [`store`](DustConfigBuilder::store) | `DUST_STORE` | required | the store, `org/name` |
 /// | [`token`](DustConfigBuilder::token) | `DUST_TOKEN` | required | the access token; never printed |
 /// | [`base_url`](DustConfigBuilder::base_url) | `DUST_BASE_URL` | [`DEFAULT_BASE_URL`] | the server |
-/// | [`connect_timeout`](DustConfigBuilder::connect_timeout) | | 30 s | how long a connection may take to open |
-/// | [`request_timeout`](DustConfigBuilder::request_timeout) | | 15 s | how long the server may take over one request |
-/// | [`deadline`](DustConfigBuilder::deadline) | | 45 s | how long a call may take, retries included |
-/// | [`retry`](DustConfigBuilder::retry) | | [`RetryPolicy::default`] | how often and how eagerly to try again |
-/// | [`http1_only`](DustConfigBuilder::http1_only) | | off | never speak HTTP/2 |
+/// | [`connect_timeout`](DustConfigBuilder::connect_timeout) | | 30 s | the longest time to open a connection |
+/// | [`request_timeout`](DustConfigBuilder::request_timeout) | | 15 s | the longest time for one request |
+/// | [`deadline`](DustConfigBuilder::deadline) | | 45 s | the longest time for a call, retries included |
+/// | [`retry`](DustConfigBuilder::retry) | | [`RetryPolicy::default`] | number of tries, pauses and budget |
+/// | [`http1_only`](DustConfigBuilder::http1_only) | | off | use HTTP/1.1 only |
 /// | [`pool_size`](DustConfigBuilder::pool_size) | | 32 | idle connections kept open |
 /// | [`max_answer`](DustConfigBuilder::max_answer) | | 64 MiB | the largest answer that is read |
-/// | [`pace_writes`](DustConfigBuilder::pace_writes) | | off | wait instead of running into the rate limit |
-/// | [`log_values`](DustConfigBuilder::log_values) | | off | whether traces show what is written |
+/// | [`pace_writes`](DustConfigBuilder::pace_writes) | | off | wait for the next minute when the rate limit is reached |
+/// | [`log_values`](DustConfigBuilder::log_values) | | off | show written values in traces |
 ///
 /// Any number of configurations, for different stores and tokens, live side by side in one process.
 ///
@@ -68,10 +69,12 @@ pub struct DustConfig {
 }
 
 impl DustConfig {
-    /// The configuration that the environment describes: `DUST_STORE`, `DUST_TOKEN` and, if it is set, `DUST_BASE_URL`.
+    /// The configuration from the environment variables `DUST_STORE`, `DUST_TOKEN` and, if it is set, `DUST_BASE_URL`.
     ///
-    /// A variable that is missing or malformed is an [`InvalidParams`](DustErr::InvalidParams) that names it and shows an
-    /// example.
+    /// # Errors
+    ///
+    /// [`InvalidParams`](DustErr::InvalidParams) if a variable is missing or malformed. It names the variable and shows
+    /// an example.
     ///
     /// ```no_run
     /// let config = dust_orm::DustConfig::from_env()?;
@@ -81,7 +84,7 @@ impl DustConfig {
         DustConfig::builder().env().build()
     }
 
-    /// Starts a configuration; `store` and `token` have to follow.
+    /// Starts a configuration, which needs a `store` and a `token`.
     pub fn builder() -> DustConfigBuilder {
         DustConfigBuilder::default()
     }
@@ -96,47 +99,47 @@ impl DustConfig {
         self.base_url.as_str().trim_end_matches('/')
     }
 
-    /// How long a connection may take to open.
+    /// The longest time to open a connection.
     pub fn connect_timeout(&self) -> Duration {
         self.connect_timeout
     }
 
-    /// How long the server may take over one request.
+    /// The longest time for one request and its response.
     pub fn request_timeout(&self) -> Duration {
         self.request_timeout
     }
 
-    /// How long a call may take, retries and waits included.
+    /// The longest time for a call, retries and waits included.
     pub fn deadline(&self) -> Duration {
         self.deadline
     }
 
-    /// How often and how eagerly to try again.
+    /// The number of tries, the pauses between them, and the budget of all retries.
     pub fn retry(&self) -> RetryPolicy {
         self.retry
     }
 
-    /// Whether HTTP/2 is never spoken.
+    /// True if HTTP/2 is never used.
     pub fn http1_only(&self) -> bool {
         self.http1_only
     }
 
-    /// How many idle connections are kept open.
+    /// The number of idle connections that are kept open.
     pub fn pool_size(&self) -> usize {
         self.pool_size
     }
 
-    /// The largest answer that is read, in bytes after decompression.
+    /// The size of the largest response that is read, in bytes after decompression.
     pub fn max_answer(&self) -> usize {
         self.max_answer
     }
 
-    /// Whether writes wait for the next window instead of running into the rate limit.
+    /// True if writes wait for the next minute when the rate limit is reached.
     pub fn pace_writes(&self) -> bool {
         self.pace_writes
     }
 
-    /// Whether traces show what is written.
+    /// True if traces show written values.
     pub fn log_values(&self) -> bool {
         self.log_values
     }

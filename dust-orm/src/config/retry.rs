@@ -1,14 +1,14 @@
 use std::time::Duration;
 
-/// How often and how eagerly a call is tried again within its deadline.
+/// The number of tries of a call within its deadline, and the pauses between them.
 ///
-/// Only what cannot do harm twice is tried again: reads, writes that provably never reached the server, and requests the
-/// server refused because of its rate limit, which it does before it applies anything. A write whose answer was lost is
-/// [`Timeout`](crate::DustErr::Timeout).
+/// Only requests that cannot be applied twice are repeated: reads, writes that provably never reached the server, and
+/// requests that the server refused because of its rate limit, which it does before it applies anything. A write whose
+/// response was lost is [`Timeout`](crate::DustErr::Timeout).
 ///
-/// Pauses are drawn at random between nothing and `base_delay`, doubled with every try up to `max_delay`. A pause the
-/// server asks for with `429` is taken in full, at least a second, and ends the call with
-/// [`RateLimited`](crate::DustErr::RateLimited) when the deadline comes first.
+/// A pause is random, between zero and an upper bound: `base_delay`, doubled after every try up to `max_delay`. After a
+/// `429` the pause is the server's, at least one second. If the deadline is earlier, the call ends with
+/// [`RateLimited`](crate::DustErr::RateLimited).
 ///
 /// ```
 /// use std::time::Duration;
@@ -20,20 +20,20 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// How often a call is tried at the most; 1 tries once and never waits. Waiting for the rate limit does not count. 3 by
-    /// default.
+    /// The largest number of tries of a call (default: 3). 1 tries once and never waits. Tries that the rate limit
+    /// refuses do not count.
     pub max_tries: u32,
-    /// The upper bound of the first pause. 50 ms by default.
+    /// The upper bound of the first pause (default: 50 ms).
     pub base_delay: Duration,
-    /// The upper bound of any pause. 5 s by default.
+    /// The upper bound of any pause (default: 5 s).
     pub max_delay: Duration,
-    /// The budget that all calls share, so that a server in trouble is not buried in retries: a retry costs 5, after a
-    /// timeout 10, and a success gives 1 back. 500 by default.
+    /// The budget that all calls share (default: 500). It limits the retries to an overloaded server: a retry costs 5,
+    /// after a timeout 10, and a success returns 1.
     pub budget: u32,
 }
 
 impl RetryPolicy {
-    /// Every call is tried once.
+    /// A policy without retries: every call is tried once.
     pub fn none() -> RetryPolicy {
         RetryPolicy::default().with_max_tries(1)
     }

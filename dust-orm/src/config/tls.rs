@@ -1,4 +1,4 @@
-//! rustls, set up once for every way to a server.
+//! The configuration of rustls, for HTTP and for the WebSocket.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::error::DustErr;
 
-/// A client with the provider the application has installed, or else ring, and the roots of the system. Without
-/// `with_roots` it trusts nobody: a machine without any root must still reach a server that speaks no TLS.
+/// A client configuration with the provider that the application has installed, otherwise ring, and the roots of the
+/// system. Without `with_roots` it trusts no certificate: a machine without roots can still reach a server without TLS.
 pub(crate) fn client(with_roots: bool) -> Result<ClientConfig, DustErr> {
     let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))

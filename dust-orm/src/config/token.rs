@@ -10,14 +10,14 @@ impl Token {
         Token(token.into())
     }
 
-    /// The token itself: for the `Authorization` header, and for nothing else.
+    /// The token itself, for the `Authorization` header only.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// The text without the token. An answer may repeat what was sent, and ends up in errors.
+    /// The text without the token. A response may repeat the request, and its text is part of errors.
     pub(crate) fn redact(&self, text: String) -> String {
-        // A token this short is no secret, and would leave gaps all over the text.
+        // A shorter token is not a secret, and its letters may occur in any word of the text.
         const SECRET_FROM: usize = 8;
         let hide = self.0.len() >= SECRET_FROM && text.contains(&*self.0);
         if hide { text.replace(&*self.0, "[token]") } else { text }

@@ -1,4 +1,4 @@
-//! Errors of calls over the WebSocket: what a refusal of a channel means.
+//! Errors of calls over the WebSocket: the error for each refusal of a channel.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) op: OpKind,
     /// The key of the lease that fenced it.
     pub(crate) fence: Option<&'a Path>,
-    /// The revision of the leaf as far as the writer knows: a refusal does not tell it.
+    /// The revision of the leaf that the writer knows: a refusal does not contain it.
     pub(crate) current: Option<u64>,
 }
 
@@ -36,7 +36,7 @@ impl Attempt<'_> {
             "rate_limited" => rate_limited(refusal),
             "missing_scope" | "store_not_allowed" | "unauthorized" => unauthorized(refusal, &what()),
             "unmatched topic" => DustErr::network(format!("{}: the channel of the store was not open", what())),
-            // The writer did not answer the channel in time, and may apply the write all the same.
+            // The server's writer did not answer the channel in time, and may still apply the write.
             reason if reason.starts_with("{:writer_unavailable") => {
                 DustErr::timeout(format!("{} (the server's writer did not answer it)", what()))
             }
@@ -56,10 +56,10 @@ pub(crate) fn join_refused(refusal: &Refusal, store: &str) -> DustErr {
 }
 
 fn rate_limited(refusal: &Refusal) -> DustErr {
-    let told = Duration::from_millis(refusal.retry_after_ms.unwrap_or(0));
+    let pause = Duration::from_millis(refusal.retry_after_ms.unwrap_or(0));
     let limit = "the requests that a token may make in a minute are used up, HTTP and WebSocket together (100 \
                  writes unless the server says otherwise)";
-    DustErr::RateLimited { retry_after: retry_after(told), limit: limit.to_owned() }
+    DustErr::RateLimited { retry_after: retry_after(pause), limit: limit.to_owned() }
 }
 
 fn unauthorized(refusal: &Refusal, what: &str) -> DustErr {

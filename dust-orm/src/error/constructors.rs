@@ -28,8 +28,8 @@ impl DustErr {
         DustErr::Http { status, message: message.into(), source: None }
     }
 
-    /// [`Conflict`](DustErr::Conflict): the guarded leaf or record at `path` has the revision `current` by now, `None`
-    /// when it is gone.
+    /// [`Conflict`](DustErr::Conflict): the guarded leaf or record at `path` now has the revision `current`, `None` if
+    /// it was deleted.
     pub fn conflict(path: impl Into<String>, current: Option<u64>) -> DustErr {
         DustErr::Conflict { path: path.into(), current, op_index: None }
     }
@@ -51,7 +51,7 @@ impl DustErr {
         DustErr::NotImplemented { operation: operation.into() }
     }
 
-    /// [`Timeout`](DustErr::Timeout): no clear answer to `operation`, which may have been applied.
+    /// [`Timeout`](DustErr::Timeout): no clear response to `operation`, which may have been applied.
     pub fn timeout(operation: impl Into<String>) -> DustErr {
         DustErr::Timeout { operation: operation.into(), source: None }
     }

@@ -1,4 +1,4 @@
-//! Errors of calls over HTTP: what a refusal of a server means.
+//! Errors of calls over HTTP: the error for each refusal of a server.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,18 +11,18 @@ use serde::Deserialize;
 
 use super::{DustErr, retry_after as bounded, wrong_scheme_hint};
 
-/// What was asked for, as far as it decides what an answer means.
+/// The parts of a request that decide the error for a response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'a> {
     /// The store, `org/name`.
     pub(crate) store: &'a str,
-    /// What was to be done.
+    /// The operation.
     pub(crate) operation: Operation,
-    /// To what.
+    /// The object of the operation.
     pub(crate) about: About<'a>,
 }
 
-/// What is done over HTTP.
+/// An operation over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the methods of Transport, with `write` split in two")]
@@ -37,7 +37,7 @@ pub(crate) enum Operation {
     FetchFile,
 }
 
-/// What an operation is about.
+/// The object of an operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum About<'a> {
     /// One path.
@@ -46,9 +46,9 @@ pub(crate) enum About<'a> {
     Selection(&'a Selector),
     /// The leaves below a path.
     Below(&'a Path),
-    /// So many paths.
+    /// A number of paths.
     Paths(usize),
-    /// So many ops.
+    /// A number of ops.
     Ops(usize),
     /// The file with this hash.
     File(&'a str),
@@ -69,12 +69,12 @@ impl Operation {
         }
     }
 
-    /// Whether it may change the store, so that a lost answer leaves the outcome open.
+    /// True if the operation may change the store: without a response its outcome is unknown.
     pub(crate) fn writes(self) -> bool {
         matches!(self, Operation::Set | Operation::Delete | Operation::BatchWrite)
     }
 
-    /// Whether the rate limit counts it as a write, as it does every `POST`.
+    /// True if the rate limit counts the operation as a write, as it counts every `POST`.
     pub(crate) fn counts_as_write(self) -> bool {
         self.writes() || self == Operation::GetMany
     }
@@ -96,7 +96,7 @@ impl fmt::Display for About<'_> {
     }
 }
 
-/// An answer that is not a success.
+/// A response with a status other than success.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refusal<'a> {
     /// The HTTP status.
@@ -113,7 +113,7 @@ pub(crate) struct Refusal<'a> {
     pub(crate) now: Duration,
 }
 
-/// What the errors of a server hold, all told. Which of them are there depends on the error.
+/// The fields of a server's error body. Each error has some of them.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct ErrorBody<'a> {
@@ -129,12 +129,12 @@ struct ErrorBody<'a> {
 }
 
 impl Call<'_> {
-    /// Such as "set of `links/dust/title`".
+    /// The operation and its object, such as "set of `links/dust/title`".
     pub(crate) fn text(&self) -> String {
         format!("{} of {}", self.operation.name(), self.about)
     }
 
-    /// The error for a call that did not reach the server, or for a read whose answer was lost.
+    /// The error for a call that did not reach the server, or for a read whose response was lost.
     pub(crate) fn network(&self, why: &str) -> DustErr {
         DustErr::network(format!("{}: {why}", self.text()))
     }
@@ -144,7 +144,8 @@ impl Call<'_> {
         DustErr::timeout(format!("{} ({why})", self.text()))
     }
 
-    /// The error for an answer whose status promised success. A write was probably applied, but nothing says where.
+    /// The error for a successful response with an unreadable body. A write was probably applied, with an unknown
+    /// `store_seq`.
     pub(crate) fn unreadable(&self, status: u16, why: Unreadable) -> DustErr {
         let error = if self.operation.writes() {
             self.unknown_outcome(&format!("an answer that cannot be read: {why}"))
@@ -154,12 +155,12 @@ impl Call<'_> {
         error.with_source(why)
     }
 
-    /// The error for a request that is itself wrong.
+    /// The error for an invalid request.
     pub(crate) fn invalid(&self, what: &str) -> DustErr {
         DustErr::invalid_params(format!("{}: {what}", self.text()))
     }
 
-    /// What a 404 is about: a read of one leaf does not tell a missing leaf from a missing store.
+    /// The object that a 404 reports as missing. For a read of one leaf that is the leaf or the store.
     fn missing(&self) -> String {
         match (self.operation, self.about) {
             (Operation::Get, About::Path(path)) => format!("`{path}` in `{}`", self.store),
@@ -168,7 +169,7 @@ impl Call<'_> {
         }
     }
 
-    /// The limit that a 429 is about.
+    /// The limit that a 429 reports.
     pub(crate) fn rate_limit(&self) -> &'static str {
         if self.operation.counts_as_write() {
             "the writes that a token may make in a minute are used up (100 unless the server says otherwise, HTTP and \
@@ -178,7 +179,7 @@ impl Call<'_> {
         }
     }
 
-    /// The way to need fewer such requests.
+    /// The advice on how to send fewer such requests.
     #[cfg(feature = "http")]
     pub(crate) fn fewer_requests(&self) -> &'static str {
         match self.operation {
@@ -191,7 +192,7 @@ impl Call<'_> {
             Operation::GetMany => "read whole records, whose lists count as reads, or through a realtime client",
             _ => {
                 "read records together with `all` or `find_many`, set optional fields before an insert so that it need \
-                 not read, or read through a realtime client, which asks for nothing"
+                 not read, or read through a realtime client, which sends no request"
             }
         }
     }
@@ -215,7 +216,7 @@ impl Call<'_> {
 }
 
 impl Refusal<'_> {
-    /// The error this answer stands for.
+    /// The error for this response.
     pub(crate) fn error(&self, call: &Call<'_>) -> DustErr {
         let body = str::from_utf8(self.body).ok().and_then(|text| serde_json::from_str(text).ok());
         let JsonObject(body): JsonObject<ErrorBody<'_>> = body.unwrap_or_default();
@@ -228,7 +229,7 @@ impl Refusal<'_> {
             403 if call.operation == Operation::FetchFile => call
                 .unauthorized(&body, "no store that the token may read refers to the file, or it lacks `files:read`"),
             403 => call.unauthorized(&body, "the token lacks the scope for this, or has no access to the store"),
-            // Another server at this address has other words for it.
+            // A 404 without Dust's error code comes from another server at this address.
             404 if body.error == "not_found" => DustErr::NotFound { what: call.missing() },
             404 | 405 => DustErr::NotImplemented { operation: call.operation.name().to_owned() },
             412 if body.error == "conflict" => {
@@ -239,11 +240,11 @@ impl Refusal<'_> {
             }
             413 if self.sent == 0 => call.invalid("the server, or a proxy before it, refuses the request as too large"),
             413 => call.invalid(&format!(
-                "the server, or a proxy before it, does not take a body of {} bytes; write less at a time, or raise \
+                "the server, or a proxy before it, does not accept a body of {} bytes; write less at a time, or raise \
                  the limit there (nginx: `client_max_body_size`)",
                 self.sent
             )),
-            414 | 431 => call.invalid("the path is longer than the server, or a proxy before it, takes"),
+            414 | 431 => call.invalid("the path is longer than the server, or a proxy before it, accepts"),
             429 => DustErr::RateLimited {
                 retry_after: retry_after(self.retry_after, self.now),
                 limit: match body.is_foreign() && !self.body.is_empty() {
@@ -260,7 +261,7 @@ impl Refusal<'_> {
         }
     }
 
-    /// The way out of an answer that leads elsewhere.
+    /// The text and the advice for a redirect.
     fn redirect(&self) -> String {
         match self.location {
             Some(location) => format!(
@@ -273,7 +274,7 @@ impl Refusal<'_> {
         }
     }
 
-    /// The way out where the page of a server with TLS says that it received plain text.
+    /// The advice to change the scheme, if the body is the page of a TLS server that received plain text.
     fn scheme_hint(&self, body: &ErrorBody<'_>) -> &'static str {
         match str::from_utf8(self.body) {
             Ok(page) if body.error.is_empty() => wrong_scheme_hint(false, page),
@@ -281,7 +282,7 @@ impl Refusal<'_> {
         }
     }
 
-    /// What the server said, short.
+    /// The server's message, shortened.
     fn detail(&self, body: &ErrorBody<'_>) -> String {
         let place = match (body.op_index, &body.path) {
             (Some(index), Some(path)) => format!("op {index} (`{}`): ", excerpt(path)),
@@ -299,12 +300,13 @@ impl Refusal<'_> {
 }
 
 impl ErrorBody<'_> {
-    /// True if the answer names no error, as every error of a Dust server does.
+    /// True if the body names no error. Every error of a Dust server names one.
     fn is_foreign(&self) -> bool {
         self.error.is_empty() && self.message.is_none() && self.detail.is_none()
     }
 
-    /// A 400 that is no bad input: the writer did not answer in time or was not there, and may apply the write all the same.
+    /// True for a 400 that does not report invalid input: the server's writer did not answer in time or was not
+    /// available, and may still apply the write.
     fn is_unknown_outcome(&self) -> bool {
         self.detail.as_deref().is_some_and(|detail| detail.starts_with("{:writer_unavailable"))
     }
@@ -318,12 +320,12 @@ impl ErrorBody<'_> {
     }
 }
 
-/// The pause that a 429 asks for, in seconds or as a date. Anything else counts as the shortest pause.
+/// The pause in the header of a 429, in seconds or as a date; the shortest pause for any other text.
 fn retry_after(header: Option<&str>, now: Duration) -> Duration {
     bounded(header.and_then(|header| parse_retry_after(header, now)).unwrap_or_default())
 }
 
-/// The duration that a header `Retry-After` stands for, counted from `now`, the time since 1970.
+/// The duration in a header `Retry-After`, counted from `now`, the time since 1970.
 pub(crate) fn parse_retry_after(header: &str, now: Duration) -> Option<Duration> {
     let header = header.trim();
     let is_number = !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit());
@@ -333,8 +335,8 @@ pub(crate) fn parse_retry_after(header: &str, now: Duration) -> Option<Duration>
     }
 }
 
-/// A date in one of the three forms of RFC 9110, as the time since 1970: `Wed, 21 Oct 2026 07:28:00 GMT`, and the two
-/// that only recipients have to know, `Wednesday, 21-Oct-26 07:28:00 GMT` and `Wed Oct 21 07:28:00 2026`.
+/// The time since 1970 of a date in one of the three forms of RFC 9110: `Wed, 21 Oct 2026 07:28:00 GMT`, and the two
+/// obsolete forms `Wednesday, 21-Oct-26 07:28:00 GMT` and `Wed Oct 21 07:28:00 2026`.
 fn http_date(text: &str) -> Option<Duration> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let is_separator = |char| matches!(char, ' ' | '-');
@@ -354,7 +356,7 @@ fn http_date(text: &str) -> Option<Duration> {
     envelope::unix_seconds(&rfc3339).and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs)
 }
 
-/// A body as one short line.
+/// The body on one line, shortened.
 fn shorten_bytes(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     match text.trim_start() {

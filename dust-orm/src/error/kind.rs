@@ -32,7 +32,7 @@ pub enum ErrKind {
 }
 
 impl DustErr {
-    /// Which kind of error this is.
+    /// The kind of the error.
     pub fn kind(&self) -> ErrKind {
         match self {
             DustErr::Network { .. } => ErrKind::Network,

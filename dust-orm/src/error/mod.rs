@@ -1,4 +1,4 @@
-//! Errors, and what a caller can do about them.
+//! Errors, their kinds and causes.
 
 #[cfg(feature = "realtime")]
 pub(crate) mod channel;
@@ -40,9 +40,9 @@ pub type Cause = Arc<dyn Error + Send + Sync>;
 ///
 /// `?` carries it into SeaORM code (`From<DustErr> for DbErr`) and back (`From<DbErr> for DustErr`). Branch on
 /// [`kind`](DustErr::kind), or match the variants with `..`: variants and fields can be added. Each kind that code
-/// outside of this crate may have to answer, such as a transport of its own, has a constructor.
+/// outside of this crate may have to return, such as a transport of its own, has a constructor.
 ///
-/// | kind | when | what it tells | [retryable](DustErr::is_retryable) | [status](DustErr::http_status) |
+/// | kind | when | contents | [retryable](DustErr::is_retryable) | [status](DustErr::http_status) |
 /// |---|---|---|---|---|
 /// | `Network` | the server was not reached: nothing was applied | cause | yes | 503 |
 /// | `Http` | an answer outside the protocol, such as a 5xx to a read | status, body | 5xx yes | 503, else 502 |
@@ -69,12 +69,12 @@ pub type Cause = Arc<dyn Error + Send + Sync>;
 /// | `Storage` | the file of the embedded store, or of a cache, failed | cause | no | 500 |
 /// | `Json` | the application's own JSON could not be written or read | the `serde_json::Error` | no | 500 |
 ///
-/// [`source`](Error::source) answers the cause where there is one: the error of `reqwest`, of the socket or of the I/O
-/// for `Network`, `Timeout` and `Http`, the store's error for all that the embedded store refuses as `Storage` or
+/// [`source`](Error::source) returns the cause if there is one: the error of `reqwest`, of the socket or of the I/O
+/// for `Network`, `Timeout` and `Http`, the store's error for the refusals of the embedded store as `Storage` or
 /// `InvalidParams`, the [`DbErr`] of `Database`, serde's error for `Decode` and `Json`, the error of the next record
 /// for `PartiallyWritten`. The message contains the cause's text.
 ///
-/// `Debug` begins with the text, so that a `main` that answers a `DustErr` prints a sentence:
+/// `Debug` begins with the text, so that a `main` that returns a `DustErr` prints a sentence:
 ///
 /// ```
 /// let error = dust_orm::DustErr::not_found("`links/dust`");
@@ -262,7 +262,7 @@ pub enum DustErr {
     },
 }
 
-/// The text, and in brackets the kind and what the text does not say.
+/// The text, and in brackets the kind and the details that the text lacks.
 impl fmt::Debug for DustErr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self} [{:?}", self.kind())?;
@@ -276,21 +276,21 @@ impl fmt::Debug for DustErr {
     }
 }
 
-/// The shortest pause after too many requests: a server answers `0` a moment before the window opens.
+/// The shortest pause after too many requests: a server sends `0` a moment before the window opens.
 #[cfg(feature = "http")]
 const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
-/// The longest pause that is taken from a server.
+/// The longest pause that is accepted from a server.
 #[cfg(feature = "http")]
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The pause after too many requests, given the server's answer.
+/// The pause after too many requests, given the server's value.
 #[cfg(feature = "http")]
 fn retry_after(answer: Duration) -> Duration {
     answer.clamp(MIN_RETRY_AFTER, MAX_RETRY_AFTER)
 }
 
 impl DustErr {
-    /// Tells if the same call may be made again as it is. Never true for a write that may have been applied.
+    /// True if the same call may be repeated unchanged. Never true for a write that may have been applied.
     pub fn is_retryable(&self) -> bool {
         match self {
             DustErr::Network { .. } | DustErr::RateLimited { .. } | DustErr::LeaseHeld { .. } => true,
@@ -325,7 +325,7 @@ impl DustErr {
     }
 }
 
-/// So that `?` takes what `serde_json` answers; [`source`](std::error::Error::source) is the error itself.
+/// Converts errors of `serde_json`; [`source`](std::error::Error::source) is the error itself.
 ///
 /// ```
 /// use std::error::Error;
@@ -353,14 +353,14 @@ impl From<InvalidRecord> for DustErr {
     }
 }
 
-/// A `DustErr` that travelled through SeaORM code as [`DbErr::Custom`] comes back as [`DustErr::Database`].
+/// Converts errors of SeaORM to [`DustErr::Database`], also a [`DbErr::Custom`] that was made from a `DustErr`.
 impl From<DbErr> for DustErr {
     fn from(error: DbErr) -> DustErr {
         DustErr::Database { source: Box::new(error) }
     }
 }
 
-/// What SeaORM's `transaction` answers, so that `?` takes that as well, with the error of the closure as it was.
+/// Converts errors of SeaORM's `transaction`. An error of the closure stays as it is.
 ///
 /// ```
 /// use dust_orm::{DustErr, ErrKind, sea_orm::TransactionError};

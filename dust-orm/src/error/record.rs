@@ -56,12 +56,12 @@ impl InvalidRecord {
         InvalidRecord { path: path.into(), undecodable: vec![field], ..InvalidRecord::default() }
     }
 
-    /// Tells if anything keeps the record from being read. Unrecognised leaves alone do not.
+    /// True if the record cannot be read. Unrecognised leaves alone do not make it invalid.
     pub fn is_invalid(&self) -> bool {
         !self.missing.is_empty() || !self.undecodable.is_empty()
     }
 
-    /// An error when anything keeps the record from being read.
+    /// Returns the record as an error if it cannot be read.
     pub(crate) fn into_result(self) -> Result<(), InvalidRecord> {
         if self.is_invalid() { Err(self) } else { Ok(()) }
     }

@@ -42,17 +42,17 @@ pub enum Param {
 }
 
 impl Errors {
-    /// Whether there are none.
+    /// True if there are no errors.
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
 
-    /// How many errors there are in all.
+    /// The number of errors of all fields.
     pub fn len(&self) -> usize {
         self.fields.iter().map(|(_, errors)| errors.len()).sum()
     }
 
-    /// Adds an error to a field, behind those it has. `code` names the rule: `required`, `cast`, `length`, …
+    /// Adds an error to a field, after those it has. `code` names the rule: `required`, `cast`, `length`, …
     pub fn add(
         &mut self,
         field: impl Into<Cow<'static, str>>,
@@ -83,12 +83,12 @@ impl Errors {
         self.fields.iter().find(|(name, _)| name == field).map_or(&[], |(_, errors)| errors)
     }
 
-    /// The errors of one field, to be changed.
+    /// The errors of one field, for changes.
     pub fn get_mut(&mut self, field: &str) -> &mut [FieldError] {
         self.fields.iter_mut().find(|(name, _)| name == field).map_or(&mut [], |(_, errors)| errors)
     }
 
-    /// The fields that have errors, with them.
+    /// The fields that have errors, with their errors.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[FieldError])> {
         self.fields.iter().map(|(name, errors)| (&**name, &**errors))
     }
@@ -102,7 +102,7 @@ impl Errors {
         }
     }
 
-    /// The messages by field, each made by `translate`: Ecto's `traverse_errors`, and the place for gettext or fluent.
+    /// The messages by field, as `translate` returns them, such as from gettext or fluent. Ecto's `traverse_errors`.
     ///
     /// ```
     /// # use dust_orm::Errors;

@@ -1,4 +1,4 @@
-//! A connection that a test can cut.
+//! A transport whose connection a test can cut.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,7 +8,7 @@ use dust_protocol::{BatchOp, Fence, FileUpload, Write};
 use crate::error::DustErr;
 use crate::transport::{EmbeddedTransport, Receipt, Transport};
 
-/// The embedded store, or while it is offline what a client without a connection has of it: it can read.
+/// The embedded store. While it is offline it can be read only, as the mirror of a client without a connection.
 #[derive(Debug)]
 pub(super) struct Switch {
     inner: EmbeddedTransport,

@@ -7,14 +7,14 @@ use crate::entity::prelude::*;
 #[sea_orm(table_name = "links")]
 #[dust(prefix = "links", crate = "crate")]
 pub struct Model {
-    /// Its key.
+    /// The key.
     #[sea_orm(primary_key, auto_increment = false)]
     pub slug: String,
-    /// What it is called.
+    /// The title.
     pub title: String,
-    /// Where it leads.
+    /// The address.
     pub url: String,
-    /// What there is to say about it.
+    /// A remark.
     pub note: Option<String>,
 }
 

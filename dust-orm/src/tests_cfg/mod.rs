@@ -1,4 +1,4 @@
-//! Small entities that the examples in these docs, and the tests, share. No part of the public interface.
+//! Small entities that the examples in the documentation and the tests share. Not part of the public interface.
 
 pub mod link;
 pub mod page;

@@ -7,16 +7,16 @@ use crate::entity::prelude::*;
 #[sea_orm(table_name = "pages")]
 #[dust(prefix = "pages", crate = "crate")]
 pub struct Model {
-    /// Its key.
+    /// The key.
     #[sea_orm(primary_key, auto_increment = false)]
     pub slug: String,
-    /// How often it was looked at.
+    /// The number of visits.
     #[serde(default)]
     pub hits: Counter,
-    /// What it is about.
+    /// The topics.
     #[serde(default)]
     pub tags: DustSet<String>,
-    /// Its picture.
+    /// The picture.
     pub cover: Option<FileRef>,
 }
 

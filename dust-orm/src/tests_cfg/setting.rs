@@ -7,14 +7,14 @@ use crate::entity::prelude::*;
 #[sea_orm(table_name = "settings")]
 #[dust(prefix("app", "settings"), mode = "map", crate = "crate")]
 pub struct Model {
-    /// Its key.
+    /// The key.
     #[sea_orm(primary_key, auto_increment = false)]
     pub name: String,
-    /// Whether it is on.
+    /// True if the feature is on.
     pub enabled: bool,
-    /// How it is set up.
+    /// The options of the feature.
     pub options: Json,
-    /// Who owns it.
+    /// The owner.
     pub owner: Option<String>,
 }
 

@@ -2,8 +2,7 @@ use crate::error::DustErr;
 
 /// The abilities of a transport beyond reading, `set`, `delete` and atomic batches, which all transports have.
 ///
-/// A transport of one's own begins with the [default](Capabilities::default), the minimum, and sets what it can do
-/// besides:
+/// Another transport starts with the [default](Capabilities::default), the minimum, and sets its further abilities:
 ///
 /// ```
 /// use dust_orm::Capabilities;
@@ -16,24 +15,24 @@ use crate::error::DustErr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// A `set` may carry [`IfSubtreeAbsent`](dust_protocol::Precondition::IfSubtreeAbsent). A Dust server knows only `IfLeafAbsent` of a
-    /// single leaf, and ignores even that in a batch without an error.
+    /// A `set` may carry [`IfSubtreeAbsent`](dust_protocol::Precondition::IfSubtreeAbsent). A Dust server knows only
+    /// `IfLeafAbsent` of a single leaf, and ignores even that in a batch without an error.
     pub if_subtree_absent: bool,
     /// Writes may carry a [`Fence`](dust_protocol::Fence).
     pub fences: bool,
-    /// Any batch may carry a fence. Where single writes may and batches may not, a batch that sets the fields of one
-    /// record without conditions still may.
+    /// Any batch may carry a fence. If only `fences` is set, a batch may carry one if it sets the fields of one record
+    /// without conditions.
     pub fenced_batches: bool,
     /// A batch that sets several fields of one record may be committed as one op, with one `store_seq`.
     pub merges_fields: bool,
     /// `merge`, `increment`, `add`, `remove`, leases and files can be written.
     pub typed_ops: bool,
-    /// Committed ops can be subscribed to: [`op_hub`](crate::Transport::op_hub) answers a hub.
+    /// Committed ops can be subscribed to: [`op_hub`](crate::Transport::op_hub) returns a hub.
     pub subscribe: bool,
-    /// A call crosses a network, so that it pays to ask for the next page ahead of time.
+    /// Calls cross a network: lists request the next page in advance.
     pub remote: bool,
-    /// The largest batch in bytes of paths and values, with some room for what stands around them. `usize::MAX`, which
-    /// is no limit, by default.
+    /// The size of the largest batch, in bytes of paths and values with some room for the syntax around them (default:
+    /// `usize::MAX`, no limit).
     pub batch_bytes: usize,
 }
 

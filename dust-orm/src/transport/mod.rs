@@ -1,4 +1,4 @@
-//! Transports: the ways to a Dust store. [`Transport`] speaks Dust's language, not that of entities.
+//! Transports: the ways to a Dust store. A [`Transport`] has paths, leaves and ops, and no entities.
 
 mod capabilities;
 mod delegate;
@@ -36,48 +36,49 @@ use crate::feed::Hub;
 
 /// A way to one Dust store: embedded, HTTP or realtime.
 ///
-/// Object-safe, so that a repo can hold any. What a transport cannot do is absent from its [`Capabilities`] and answered
-/// with [`DustErr::NotSupported`] before anything is sent.
+/// The trait is object-safe. An operation that a transport lacks is absent from its [`Capabilities`] and returns
+/// [`DustErr::NotSupported`] before anything is sent.
 ///
-/// Dropping a future cancels the wait, not the effect: a write that was already handed over may still be applied.
+/// Dropping a future cancels the wait, not the effect: a write that was already sent may still be applied.
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync {
-    /// The name in errors, logs and `repo.transport()`.
+    /// The name of the transport in errors, logs and `repo.transport()`.
     fn name(&self) -> &'static str;
 
-    /// The same transport for the requests of one call, which end together by one deadline that begins now. `None`
-    /// where calls have none.
+    /// The same transport for the requests of one call, which share one deadline that begins now. `None` if calls have
+    /// no deadline (default).
     fn for_call(&self) -> Option<Arc<dyn Transport>> {
         None
     }
 
-    /// The same transport for a subscription, which lasts and must not keep alive what is to end with its last user.
-    /// `None` where it may.
+    /// The same transport for a subscription, if a subscription must not keep the transport's resources alive. `None`
+    /// if it may (default).
     fn for_subscription(&self) -> Option<Arc<dyn Transport>> {
         None
     }
 
-    /// The number of requests that were sent [for the call](Transport::for_call), retries included; 0 where none are
-    /// sent.
+    /// The number of requests that were sent [for the call](Transport::for_call), retries included; 0 for a transport
+    /// that sends none (default).
     fn requests(&self) -> usize {
         0
     }
 
-    /// What this transport can do.
+    /// The abilities of this transport.
     fn capabilities(&self) -> Capabilities;
 
     /// One page of leaves, keys or prefixes.
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr>;
 
-    /// Some leaves below a path, exact in case and in order: from the first on, or after the cursor of the page before. What
-    /// entities are read by. The same as the pages of [`list`](Transport::list) with the pattern `<path>/**`, which answers it
-    /// unless a transport has a quicker way.
+    /// One page of the leaves below a path, exact in case and in the order of the paths: the first page, or the one
+    /// after the cursor `after`. Entities are read by this method. The default lists the pattern `<path>/**` by
+    /// [`list`](Transport::list).
     async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
         let Page { items, next_cursor, .. } = self.list(&ListRequest::below(path, after)?).await?;
         Ok(LeafPage::new(items.into_iter().filter_map(ListItem::into_entry).collect(), next_cursor))
     }
 
-    /// What [`list_subtree`](Transport::list_subtree) would answer, where it takes no waiting to say so; that is asked where this is `None`.
+    /// The result of [`list_subtree`](Transport::list_subtree), if it needs no wait. `None` (default) makes the caller
+    /// use `list_subtree`.
     fn try_list_subtree(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
         let _ = (path, after);
         None
@@ -88,42 +89,46 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// Entities are never read this way: for an interior path a server ignores ASCII case.
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr>;
 
-    /// The leaves at exactly these paths, in the same order; at most [`MAX_GET_MANY_PATHS`](dust_protocol::list::MAX_GET_MANY_PATHS).
+    /// The leaves at exactly these paths, in the same order; at most
+    /// [`MAX_GET_MANY_PATHS`](dust_protocol::list::MAX_GET_MANY_PATHS).
     async fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr>;
 
-    /// Whether there is a leaf below `path`. Exact in case. The leaf with which an insert that is under way has claimed
-    /// a record for itself counts for none.
+    /// True if there is a leaf below `path`, exact in case. The claim of an insert that is under way, which is one
+    /// leaf, does not count.
     async fn exists(&self, path: &Path) -> Result<bool, DustErr>;
 
     /// One write.
     async fn write(&self, write: Write) -> Result<Receipt, DustErr>;
 
     /// Several `set` and `delete` ops, all applied or none, each with its own `store_seq` unless
-    /// [`merges_fields`](Capabilities::merges_fields) says otherwise; at most
-    /// [`MAX_BATCH_OPS`](dust_protocol::list::MAX_BATCH_OPS). Answers the `store_seq` of the last.
+    /// [`merges_fields`](Capabilities::merges_fields) is set; at most
+    /// [`MAX_BATCH_OPS`](dust_protocol::list::MAX_BATCH_OPS). Returns the `store_seq` of the last op.
     async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr>;
 
-    /// Keeps a file's bytes and writes a reference to them, which is in the receipt.
+    /// Stores the bytes of a file and writes a reference to them, which the receipt contains.
     async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
         let _ = (file, fence);
         Err(self.capabilities().refuse(self.name(), "put_file"))
     }
 
-    /// The bytes of a file by their [hash](dust_protocol::content_hash), as they come: the caller checks them. A file
-    /// that nothing in the store refers to is [`NotFound`](DustErr::NotFound), or, from a server, which does not tell
-    /// the two apart, [`Unauthorized`](DustErr::Unauthorized).
+    /// The bytes of a file by their [hash](dust_protocol::content_hash). The caller compares the bytes with the hash.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](DustErr::NotFound) for a file without a reference in the store. A server returns
+    /// [`Unauthorized`](DustErr::Unauthorized) instead.
     async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
         let _ = hash;
         Err(self.capabilities().refuse(self.name(), "fetch_file"))
     }
 
-    /// The hub through which this transport tells of committed ops, once it has told of every op that could be read when
-    /// this was called: whoever subscribes after this hears of later ops only.
+    /// The hub that publishes committed ops. It is returned when every op that was readable at the call is published: a
+    /// subscriber that is added afterwards receives later ops only.
     async fn op_hub(&self) -> Result<Arc<Hub>, DustErr> {
         Err(self.capabilities().refuse(self.name(), "subscribe"))
     }
 
-    /// Whether an op was written through this transport.
+    /// True if an op was written through this transport (default: false).
     fn is_own(&self, op: &CommittedOp) -> bool {
         let _ = op;
         false
@@ -151,7 +156,7 @@ pub struct Receipt {
     /// The op's place in the store's order; the revision of the leaves it wrote. `None` when nothing was committed,
     /// which happens only when a lease is released with a token that no longer matches.
     pub store_seq: Option<u64>,
-    /// The value that the op has made, where only the store knows: for `increment`, `add` and `remove` the new value of
+    /// The new value, for ops whose result only the store knows: for `increment`, `add` and `remove` the new value of
     /// the leaf, for `lease` and `renew` the lease, for `put_file` the reference. `None` for other ops.
     pub value: Option<RawJson>,
 }
@@ -168,14 +173,14 @@ impl Receipt {
     }
 }
 
-/// The first leaves below a path, as many as tell a claim from a record.
+/// A list of the first two leaves below a path, which suffice to distinguish a claim, which is one leaf, from a record.
 #[cfg(any(feature = "embedded", feature = "realtime"))]
 fn first_two_below(path: &Path) -> ListRequest {
     let (order, select) = (dust_protocol::Order::Ascending, dust_protocol::Select::Entries);
     ListRequest::new(dust_protocol::Selector::below(path)).limit(2).order(order).select(select)
 }
 
-/// Whether there is a leaf among the [first two](first_two_below) that is no claim.
+/// True if one of the [first two](first_two_below) leaves is not a claim.
 #[cfg(any(feature = "embedded", feature = "realtime"))]
 fn has_leaf(page: &Page) -> bool {
     match page.items.as_slice() {

@@ -31,11 +31,11 @@ use transaction::{Read, Write};
 /// ```
 ///
 /// The cache has two tables. `dust_cache` has a row for each leaf: its path, its value as JSON text, its type and its
-/// revision. `dust_cache_cursor` has a row for each store, with the position of the leaves in the store's log; while its column
-/// `unfinished` is not empty, a client is writing the leaves and they are not the state at any op. Other programs may
-/// read the tables. [`clear`](SqlCache::clear) empties both for a store, while no client runs. An application that has
-/// migrations adds [`Migration`](super::migration::Migration) to them (feature `cache-sql-migration`) instead of calling
-/// [`create_if_missing`](SqlCache::create_if_missing).
+/// revision. `dust_cache_cursor` has a row for each store, with the position of the leaves in the store's log; while
+/// its column `unfinished` is not empty, a client is writing the leaves and they are not the state at any op. Other
+/// programs may read the tables. [`clear`](SqlCache::clear) empties both for a store, while no client runs. An
+/// application that has migrations adds [`Migration`](super::migration::Migration) to them (feature
+/// `cache-sql-migration`) instead of calling [`create_if_missing`](SqlCache::create_if_missing).
 ///
 /// The `sea-orm` features of the application decide which databases are supported. The connection may be the one that
 /// the application uses: a change takes one connection of its pool for one transaction, at most several times a second.
@@ -55,8 +55,8 @@ impl SqlCache {
         SqlCache { db, tables: Tables::new(SqlCache::TABLE) }
     }
 
-    /// Sets the name of the table of leaves (default: [`TABLE`](SqlCache::TABLE)). The table of cursors has the same name
-    /// with `_cursor` appended.
+    /// Sets the name of the table of leaves (default: [`TABLE`](SqlCache::TABLE)). The table of cursors has the same
+    /// name with `_cursor` appended.
     pub fn table(mut self, table: &str) -> SqlCache {
         self.tables = Tables::new(table);
         self
