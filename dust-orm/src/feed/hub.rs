@@ -53,8 +53,7 @@ struct State {
     resyncs: u64,
     closed: bool,
     index: Index,
-    /// By pattern and [`Group::wants_changes`].
-    by_pattern: HashMap<(Pattern, bool), u64>,
+    by_pattern: HashMap<Pattern, u64>,
     groups: HashMap<u64, Group>,
     next_id: u64,
     /// Tasks that wait until an op is published.
@@ -64,8 +63,8 @@ struct State {
 /// The listeners of one pattern. However many there are, an op is compared with the pattern once.
 struct Group {
     pattern: Pattern,
-    /// True if the listeners read the changes of leaves, not only the ops.
-    wants_changes: bool,
+    /// The number of listeners that read the changes of leaves, not only the ops.
+    wanting: usize,
     /// Shared with a publication under way, and copied only if they change meanwhile.
     listeners: Arc<BTreeMap<u64, Arc<Call>>>,
 }
@@ -114,7 +113,7 @@ impl Hub {
         let mut candidates = Vec::new();
         state.index.candidates(&affected, &mut candidates);
         let mut groups = candidates.iter().filter_map(|id| state.groups.get(id));
-        groups.any(|group| group.wants_changes && affected.meets(&group.pattern))
+        groups.any(|group| group.wanting > 0 && affected.meets(&group.pattern))
     }
 
     /// Declares the ops up to `seq` published: they came before the hub, or were part of a [`resync`](Hub::resync).
@@ -209,20 +208,24 @@ impl Hub {
         let mut state = self.lock();
         state.next_id += 1;
         let id = state.next_id;
-        let group = *state.by_pattern.entry((pattern.clone(), wants_changes)).or_insert(id);
-        if group == id {
-            state.index.insert(pattern, id);
-            state.groups.insert(id, Group { pattern: pattern.clone(), wants_changes, listeners: Arc::default() });
-        }
-        if let Some(group) = state.groups.get_mut(&group) {
-            Arc::make_mut(&mut group.listeners).insert(id, Arc::clone(&call));
-        }
+        let group = match state.by_pattern.get(pattern) {
+            Some(group) => *group,
+            None => {
+                state.index.insert(pattern, id);
+                state.by_pattern.insert(pattern.clone(), id);
+                id
+            }
+        };
+        let entry = state.groups.entry(group);
+        let entry = entry.or_insert_with(|| Group { pattern: pattern.clone(), wanting: 0, listeners: Arc::default() });
+        entry.wanting += usize::from(wants_changes);
+        Arc::make_mut(&mut entry.listeners).insert(id, Arc::clone(&call));
         let closed = state.closed;
         drop(state);
         if closed {
             call(HubEvent::Closed);
         }
-        Listener { hub: Arc::clone(self), group, id }
+        Listener { hub: Arc::clone(self), group, id, wants_changes }
     }
 
     /// The value that listeners of one kind share while one of them holds it; made if there is none.
@@ -324,6 +327,7 @@ pub struct Listener {
     hub: Arc<Hub>,
     group: u64,
     id: u64,
+    wants_changes: bool,
 }
 
 impl Drop for Listener {
@@ -332,8 +336,9 @@ impl Drop for Listener {
         let State { groups, by_pattern, index, .. } = &mut *state;
         let Some(group) = groups.get_mut(&self.group) else { return };
         let call = Arc::make_mut(&mut group.listeners).remove(&self.id);
+        group.wanting -= usize::from(self.wants_changes);
         if group.listeners.is_empty() {
-            by_pattern.remove(&(group.pattern.clone(), group.wants_changes));
+            by_pattern.remove(&group.pattern);
             index.remove(&group.pattern, self.group);
             groups.remove(&self.group);
         }

@@ -249,6 +249,19 @@ fn changes_are_wanted_where_a_listener_reads_them() {
 }
 
 #[test]
+fn listeners_of_one_pattern_are_called_in_the_order_they_joined() {
+    for _ in 0..20 {
+        let hub = Hub::new(0);
+        let heard = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&heard);
+        let _first = hub.listen(&glob("**"), move |_| count.store(1, Ordering::SeqCst));
+        let before = Arc::clone(&heard);
+        let _second = hub.listen_to_ops(&glob("**"), move |_| assert_eq!(before.load(Ordering::SeqCst), 1));
+        hub.resync(1);
+    }
+}
+
+#[test]
 fn commit_carries_its_own_changes() {
     let hub = Hub::new(0);
     let heard = Arc::new(Mutex::new(Vec::new()));
