@@ -1,4 +1,4 @@
-//! Addresses, proxies, limits, and failures of dialling, against servers on the loopback.
+//! Addresses, proxies, limits, and failures of is_connecting, against servers on the loopback.
 
 use std::io::{Read, Write};
 
@@ -14,7 +14,7 @@ fn address(url: &str) -> Result<Endpoint, DustErr> {
 }
 
 #[test]
-fn the_address_of_the_socket_follows_from_that_of_the_server() {
+fn socket_address_is_derived_from_server_address() {
     let query = "?token=dust_tok_%26secret&device_id=d+1&capver=3&vsn=2.0.0";
     for (url, expected) in [
         ("http://127.0.0.1:7755", "ws://127.0.0.1:7755/ws/sync/websocket"),
@@ -68,7 +68,7 @@ async fn socket_is_opened_through_a_proxy() {
 }
 
 #[tokio::test]
-async fn proxy_that_opens_no_connection_is_named_and_tried_again() {
+async fn proxy_that_opens_no_connection_is_named_in_the_error() {
     for (answer, expected) in [
         ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n".to_owned(), "requires a user and a password"),
         ("HTTP/1.1 503 No\r\n\r\n".to_owned(), "status 503"),
@@ -100,7 +100,7 @@ fn proxy_of_another_scheme_is_an_error_of_the_configuration() {
 }
 
 #[tokio::test]
-async fn host_whose_first_address_is_dead_is_reached_at_the_next() {
+async fn host_with_a_dead_first_address_is_reached_at_the_next() {
     // No process can listen on a port that is held.
     let held = tokio::net::TcpSocket::new_v4().unwrap();
     held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -127,7 +127,7 @@ async fn endless(listener: tokio::net::TcpListener) {
 }
 
 #[tokio::test]
-async fn a_message_without_an_end_is_given_up_at_the_limit() {
+async fn endless_message_fails_at_the_limit() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut address = address(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     assert_eq!(address.max_incoming, 256 << 20);
@@ -167,7 +167,7 @@ impl Write for Deaf {
 }
 
 #[test]
-fn answers_to_pings_that_nobody_takes_do_not_pile_up() {
+fn unread_answers_to_pings_are_bounded() {
     let mut socket = WebSocket::from_raw_socket(Deaf(0), Role::Client, Some(limits(MAX_INCOMING)));
     for _ in 0..2 * MAX_OUTGOING / 125 {
         assert!(socket.read().unwrap().is_ping());
@@ -177,7 +177,7 @@ fn answers_to_pings_that_nobody_takes_do_not_pile_up() {
 }
 
 #[test]
-fn an_address_that_is_none_says_so() {
+fn malformed_address_is_an_error_with_an_example() {
     for url in ["", "dust", "ftp://dust", "ws://user@dust", "ws://dust/?token=x"] {
         let error = address(url).unwrap_err().to_string();
         assert!(error.contains("DUST_WS_URL") && error.contains("for example"), "{url}: {error}");

@@ -135,7 +135,7 @@ fn followed(kept: &Arc<Kept>) -> (CacheTarget, StoreShared) {
 }
 
 #[tokio::test]
-async fn changes_that_did_not_get_into_the_cache_get_there_the_next_time() {
+async fn failed_changes_are_written_by_the_next_flush() {
     let kept = Arc::new(Kept::default());
     let (place, store) = followed(&kept);
     store.apply(vec![op(1, OpKind::Set, "a"), op(2, OpKind::Set, "gone")]).unwrap();
@@ -153,7 +153,7 @@ async fn changes_that_did_not_get_into_the_cache_get_there_the_next_time() {
 }
 
 #[tokio::test]
-async fn changes_that_did_not_get_into_the_cache_get_there_with_later_ones() {
+async fn failed_changes_are_written_with_later_ones() {
     let kept = Arc::new(Kept::default());
     let (place, store) = followed(&kept);
     store.apply(vec![op(1, OpKind::Set, "a")]).unwrap();

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::{Output, Session, Timing};
 use crate::realtime::Mirror;
 
-/// What one connection of a recording received, from its `nth` join on.
+/// The frames that one connection of a recording received, from its `nth` join on.
 fn received(file: &str, connection: &str, joins_before: usize) -> (String, Vec<String>) {
     let wire = recordings::folder().join(file);
     let text = std::fs::read_to_string(wire).unwrap();
@@ -82,7 +82,7 @@ fn listed(file: &str) -> Vec<(String, Value, u64)> {
 }
 
 #[test]
-fn a_catch_up_gives_the_leaves_that_the_server_lists() {
+fn catch_up_gives_the_leaves_that_the_server_lists() {
     let file = "h-values-ws-and-list.txt";
     let mut mirror = Mirror::default();
     assert!(replay(&mut mirror, received(file, "CJ", 0)));
@@ -103,7 +103,7 @@ fn live_events_give_the_leaves_that_the_server_lists() {
 }
 
 #[test]
-fn a_snapshot_and_what_follows_replace_an_old_mirror() {
+fn snapshot_and_later_ops_replace_an_old_mirror() {
     for connection in ["J0", "J5"] {
         let mut mirror = Mirror::default();
         mirror.replace(5, 0, vec![]);
@@ -130,7 +130,7 @@ fn a_snapshot_and_what_follows_replace_an_old_mirror() {
 }
 
 #[test]
-fn a_whole_session_of_writes_is_mirrored_live_and_by_catch_up_alike() {
+fn writes_are_mirrored_alike_live_and_by_catch_up() {
     let file = "g2-ws-writes-json.txt";
     let mut caught_up = Mirror::default();
     assert!(replay(&mut caught_up, received(file, "C", 0)));
@@ -146,7 +146,7 @@ fn a_whole_session_of_writes_is_mirrored_live_and_by_catch_up_alike() {
 }
 
 #[test]
-fn what_was_written_over_http_leaves_a_hole_and_comes_with_the_next_join() {
+fn http_write_leaves_a_hole_and_arrives_with_the_next_join() {
     let file = "g1-ws-connect-join.txt";
     for (connection, from) in [("C0", 0), ("C3", 3), ("C7", 7), ("C8", 8)] {
         let mut mirror = Mirror::default();

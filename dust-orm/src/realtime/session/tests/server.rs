@@ -1,4 +1,5 @@
-//! A server that is too simple to be wrong, at the other end of a connection that may do anything but reorder.
+//! A simple model of the server, at the other end of a connection that loses and delays frames but does not reorder
+//! them.
 
 use std::collections::VecDeque;
 
@@ -17,13 +18,13 @@ pub(crate) struct Server {
     pub(crate) leaves: Mirror,
     snapshot: Option<(u64, Mirror)>,
     pub(crate) connection: Option<Connection>,
-    /// How a write is told: the event first, or the reply.
+    /// True if the event of a write is sent before its reply.
     pub(crate) event_first: bool,
     /// Joins it has answered.
     pub(crate) joins: usize,
-    /// Messages that a join has ended unread.
+    /// Messages that a join has discarded unread.
     pub(crate) overtaken: usize,
-    /// How many of the next replies to `status` are lost.
+    /// The number of the next replies to `status` that are lost.
     pub(crate) swallows: usize,
 }
 
@@ -34,9 +35,9 @@ pub(crate) struct Connection {
     join_ref: Option<String>,
     /// Messages that the socket has read and the channel has not.
     unread: VecDeque<String>,
-    /// Whether the channel reads nothing more.
+    /// True if the channel reads no more messages.
     pub(crate) hangs: bool,
-    /// Whether its catch-up never comes.
+    /// True if its catch-up is never sent.
     pub(crate) is_stalled: bool,
     /// The next op of the catch-up that is under way.
     catching_up: Option<u64>,
@@ -53,7 +54,7 @@ fn value(raw: &RawJson) -> Value {
 }
 
 fn event(op: &CommittedOp, join_ref: Option<&str>) -> String {
-    // A catch-up bares an envelope at the top.
+    // A catch-up sends the bare string of an envelope at the top.
     let is_bared = join_ref.is_some() && op.op == OpKind::Set;
     let shown = if is_bared { envelope::to_plain(&op.value) } else { op.value.clone() };
     let payload = json!({
@@ -68,7 +69,7 @@ impl Server {
         self.log.len() as u64
     }
 
-    /// Commits an op, or says why not.
+    /// Commits an op, or returns the reason of its refusal.
     pub(crate) fn commit(
         &mut self,
         path: &Path,
@@ -93,7 +94,7 @@ impl Server {
         Ok(store_seq)
     }
 
-    /// Tells the client of the last op, if it has joined.
+    /// Pushes the last op to the client, if it has joined.
     pub(crate) fn push_last(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         if connection.join_ref.is_some() {
@@ -105,7 +106,7 @@ impl Server {
         self.snapshot = Some((self.seq(), self.leaves.clone()));
     }
 
-    /// Comes back with fewer ops than it had.
+    /// Restores the store as of `seq`, and closes the connection.
     pub(crate) fn restore(&mut self, seq: u64) {
         self.connection = None;
         self.log.truncate(seq as usize);
@@ -116,7 +117,7 @@ impl Server {
         }
     }
 
-    /// The channel process dies.
+    /// The channel crashes.
     pub(crate) fn crash(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         connection.catching_up = None;
@@ -127,7 +128,7 @@ impl Server {
         }
     }
 
-    /// Sends a little of the catch-up that is under way.
+    /// Sends the next two ops of the catch-up that is under way.
     pub(crate) fn catch_up(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         if connection.is_stalled {
@@ -146,20 +147,20 @@ impl Server {
         }
     }
 
-    /// Whether a catch-up is under way.
+    /// True if a catch-up is under way.
     pub(crate) fn is_catching_up(&self) -> bool {
         self.connection.as_ref().is_some_and(|connection| connection.catching_up.is_some() && !connection.is_stalled)
     }
 
-    /// Whether it has something to read.
+    /// True if a message waits to be read.
     pub(crate) fn is_behind(&self) -> bool {
         self.connection.as_ref().is_some_and(|connection| {
             !connection.to_server.is_empty() || !connection.unread.is_empty() && !connection.hangs
         })
     }
 
-    /// The socket reads one frame. A message it leaves to the channel; a join ends the channel that there is, which has
-    /// read so many more of what was left to it, with the rest.
+    /// The socket reads one frame. It passes a message to the channel. A join ends the open channel after it has read
+    /// `kept` more messages; the rest is lost.
     pub(crate) fn arrive(&mut self, kept: usize) {
         let Some(connection) = &mut self.connection else { return };
         let Some(text) = connection.to_server.pop_front() else { return };
@@ -180,7 +181,7 @@ impl Server {
         self.answer(&text);
     }
 
-    /// The channel reads one message, and is sent one where it has none.
+    /// The channel reads one message; the socket first passes one on if none waits.
     pub(crate) fn read(&mut self) {
         let Some(connection) = &self.connection else { return };
         if connection.unread.is_empty() || connection.hangs {
@@ -218,7 +219,8 @@ impl Server {
             ("phx_join", before) => {
                 self.joins += 1;
                 let join_ref = incoming.join_ref.as_deref().unwrap();
-                let answer = json!({"store_seq": store_seq, "capver": 3, "permissions": {"read": true, "write": true}, "scopes": []});
+                let permissions = json!({"read": true, "write": true});
+                let answer = json!({"store_seq": store_seq, "capver": 3, "permissions": permissions, "scopes": []});
                 connection.to_client.push_back(reply(Some(join_ref), Ok(answer)));
                 if let Some(before) = before {
                     connection.to_client.push_back(frame(Some(&before), Some(&before), "phx_close", &json!({})));

@@ -5,7 +5,7 @@ use dust_protocol::LeafKind;
 use super::super::save::MAX_LEAVES;
 use super::*;
 
-/// So many leaves that a save takes three transactions.
+/// Number of leaves whose save takes three transactions.
 const LEAVES: usize = 2 * MAX_LEAVES + 10;
 /// The most leaves in a transaction that clears and writes.
 const MAX: usize = 2 * MAX_LEAVES + 2 * 1024;
@@ -81,7 +81,7 @@ async fn large_mirror_is_saved_in_transactions_of_bounded_size() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pauses_between_transactions_are_as_long_as_a_writer_needs_to_get_its_turn() {
+async fn pauses_between_transactions_let_another_writer_begin() {
     // The time of a transaction, and the longest time between two tries of a connection that waited for all of it.
     for (took, retry) in [(0, 25), (50, 25), (128, 25), (129, 50), (200, 50), (228, 50), (229, 100), (5_000, 100)] {
         let kept = Arc::new(Kept::default());
@@ -96,7 +96,7 @@ async fn pauses_between_transactions_are_as_long_as_a_writer_needs_to_get_its_tu
 }
 
 #[tokio::test(start_paused = true)]
-async fn leaves_of_many_bytes_fill_a_transaction_before_their_number_does() {
+async fn large_leaves_fill_a_transaction_by_their_bytes() {
     let kept = Arc::new(Kept::default());
     let (place, store) = followed(&kept);
     let store = StoreShared::new("acme/main".to_owned(), store.mirror().clone(), false, Arc::default(), 1 << 30);
@@ -120,7 +120,7 @@ async fn small_mirror_is_replaced_in_one_transaction() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn crash_between_two_transactions_leaves_a_cache_that_nobody_uses() {
+async fn crash_between_two_transactions_leaves_an_unused_cache() {
     for commits in 1..=2 {
         let kept = Arc::new(Kept::default());
         let (dying, store) = large(&kept);
@@ -137,7 +137,7 @@ async fn crash_between_two_transactions_leaves_a_cache_that_nobody_uses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn crash_while_a_whole_cache_is_replaced_leaves_a_cache_that_nobody_uses() {
+async fn crash_during_a_rewrite_leaves_an_unused_cache() {
     for commits in 1..5 {
         let kept = Arc::new(Kept::default());
         let (place, store) = large(&kept);
@@ -151,7 +151,7 @@ async fn crash_while_a_whole_cache_is_replaced_leaves_a_cache_that_nobody_uses()
 }
 
 #[tokio::test(start_paused = true)]
-async fn failure_between_two_transactions_is_made_good_by_the_next_flush() {
+async fn failure_between_two_transactions_is_repaired_by_the_next_flush() {
     let kept = Arc::new(Kept::default());
     let (place, store) = large(&kept);
     kept.inner().commit_time = Duration::from_millis(10);
@@ -232,7 +232,7 @@ async fn second_client_waits_for_one_that_writes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_slow_clients_take_each_others_place_and_come_to_an_end() {
+async fn two_slow_clients_take_over_from_each_other_and_finish() {
     let kept = Arc::new(Kept::default());
     let ((place, store), (second, mirror)) = (large(&kept), another(&kept));
     // Longer than either waits for a mark at first.
@@ -260,7 +260,7 @@ async fn two_slow_clients_take_each_others_place_and_come_to_an_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rewind_is_not_forgotten_when_the_mirror_is_replaced_while_it_is_saved() {
+async fn rewind_is_kept_when_the_mirror_is_replaced_during_a_save() {
     let kept = Arc::new(Kept::default());
     let (place, store) = large(&kept);
     store.replace(900, 0, leaves(10, "1"), false).unwrap();

@@ -1,20 +1,20 @@
-//! When the session connects, joins again and gives up.
+//! Connections, joins and their retries.
 
 use super::*;
 
 #[test]
-fn an_unreadable_frame_is_a_sign_of_life() {
+fn unreadable_frame_ends_the_wait_for_a_frame() {
     let mut client = Client::unasking(3);
     client.pass(ms(35_000));
     client.session.unreadable(client.now, FrameError::new("bytes"));
     client.pass(ms(9_000));
-    assert_eq!(client.hang_ups, 0);
+    assert_eq!(client.disconnects, 0);
     client.pass(ms(30_000));
-    assert_eq!(client.hang_ups, 1);
+    assert_eq!(client.disconnects, 1);
 }
 
 #[test]
-fn a_token_that_is_revoked_is_told_of_and_tried_again_seldom() {
+fn revoked_token_refuses_stores_and_is_retried_every_half_minute() {
     let mut client = Client::live(0);
     let patient = {
         client.lose();
@@ -27,11 +27,11 @@ fn a_token_that_is_revoked_is_told_of_and_tried_again_seldom() {
     assert_eq!(client.error(patient), ErrKind::Unauthorized);
     let late = client.write();
     assert_eq!(client.error(late), ErrKind::Unauthorized);
-    let (states, dials) = (client.states.len(), client.dials);
+    let (states, connects) = (client.states.len(), client.connects);
     client.pass(ms(29_999));
-    assert_eq!(client.dials, dials);
+    assert_eq!(client.connects, connects);
     client.pass(ms(1));
-    assert_eq!(client.dials, dials + 1);
+    assert_eq!(client.connects, connects + 1);
     client.session.refused(client.now, &revoked);
     client.drain();
     assert_eq!(client.states.len(), states, "it is refused all the while");
@@ -44,7 +44,7 @@ fn a_token_that_is_revoked_is_told_of_and_tried_again_seldom() {
 }
 
 #[test]
-fn a_join_that_fails_or_is_not_answered_is_repeated_more_and_more_slowly() {
+fn failed_join_is_repeated_with_back_off() {
     let mut client = Client::new(0);
     client.connect();
     let mut gaps = vec![];
@@ -65,21 +65,21 @@ fn a_join_that_fails_or_is_not_answered_is_repeated_more_and_more_slowly() {
 }
 
 #[test]
-fn a_silent_socket_is_dead() {
+fn silent_socket_is_given_up() {
     let mut client = Client::unasking(0);
     client.pass(ms(30_000));
     assert!(client.sent_events().contains(&"heartbeat".to_owned()));
     client.pass(ms(9_000));
     client.is_alive();
     client.pass(ms(29_000));
-    assert_eq!((client.hang_ups, client.dials), (0, 1));
+    assert_eq!((client.disconnects, client.connects), (0, 1));
     client.pass(ms(5_000));
-    assert_eq!((client.hang_ups, client.dials), (1, 2));
+    assert_eq!((client.disconnects, client.connects), (1, 2));
     assert!(client.states.iter().any(|state| matches!(state, StoreState::Offline)));
 }
 
 #[test]
-fn a_socket_on_which_a_large_frame_arrives_is_not_silent_but_not_for_ever() {
+fn socket_with_a_large_frame_in_transit_is_given_up_at_the_longest_wait() {
     let mut client = Client::unasking(0);
     client.pass(ms(30_000));
     let mut arrived = 0;
@@ -89,7 +89,7 @@ fn a_socket_on_which_a_large_frame_arrives_is_not_silent_but_not_for_ever() {
         client.session.arrived(arrived);
         client.pass(ms(1_000));
     }
-    assert_eq!((client.hang_ups, client.dials), (0, 1));
+    assert_eq!((client.disconnects, client.connects), (0, 1));
     client.says("1", "snapshot", json!({"snapshot_seq": 9, "entries": {}}));
     // From then on silence is silence, whatever has arrived before; and so are a few bytes now and then, such as pings.
     client.pass(ms(31_000));
@@ -98,7 +98,7 @@ fn a_socket_on_which_a_large_frame_arrives_is_not_silent_but_not_for_ever() {
         client.session.arrived(arrived);
         client.pass(ms(2_000));
     }
-    assert_eq!(client.hang_ups, 1);
+    assert_eq!(client.disconnects, 1);
 
     // One that never ends is given up.
     let mut client = Client::unasking(0);
@@ -107,14 +107,14 @@ fn a_socket_on_which_a_large_frame_arrives_is_not_silent_but_not_for_ever() {
         client.session.arrived(second * 1_000_000);
         client.pass(ms(1_000));
     }
-    assert_eq!(client.hang_ups, 0);
+    assert_eq!(client.disconnects, 0);
     client.session.arrived(u64::MAX);
     client.pass(ms(11_000));
-    assert_eq!(client.hang_ups, 1);
+    assert_eq!(client.disconnects, 1);
 }
 
 #[test]
-fn the_answer_to_a_join_may_come_after_a_large_frame() {
+fn large_frame_extends_the_wait_for_the_reply_to_a_join() {
     let mut client = Client::over([("acme/large".to_owned(), 0), ("acme/main".to_owned(), 0)]);
     client.connect();
     client.sent.clear();
@@ -129,13 +129,13 @@ fn the_answer_to_a_join_may_come_after_a_large_frame() {
 }
 
 #[test]
-fn reconnections_slow_down_until_one_is_of_use() {
+fn reconnections_back_off_until_one_is_of_use() {
     let mut client = Client::live(0);
     let mut pauses = vec![];
     for _ in 0..14 {
         client.lose();
-        let (before, dials) = (client.now, client.dials);
-        while client.dials == dials {
+        let (before, connects) = (client.now, client.connects);
+        while client.connects == connects {
             client.pass(ms(1));
         }
         pauses.push(client.now - before);
@@ -148,18 +148,18 @@ fn reconnections_slow_down_until_one_is_of_use() {
     client.says(&join, "catch_up_complete", json!({"through_seq": 0}));
     client.pass(ms(1_000));
     client.lose();
-    let (before, dials) = (client.now, client.dials);
+    let (before, connects) = (client.now, client.connects);
     client.pass(ms(11));
-    assert_eq!(client.dials, dials + 1, "{before:?}");
+    assert_eq!(client.connects, connects + 1, "{before:?}");
 }
 
 #[test]
-fn a_server_that_lets_in_and_breaks_off_each_time_is_not_hammered() {
+fn server_that_closes_every_connection_is_retried_with_back_off() {
     let mut client = Client::new(0);
-    let mut dials = 0;
+    let mut connects = 0;
     while client.now < ms(60_000) {
-        if client.dials > dials {
-            dials = client.dials;
+        if client.connects > connects {
+            connects = client.connects;
             client.connect();
             let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
             client.joined(&join, 0);
@@ -168,11 +168,11 @@ fn a_server_that_lets_in_and_breaks_off_each_time_is_not_hammered() {
         }
         client.pass(ms(5));
     }
-    assert!(dials < 40, "{dials} in a minute");
+    assert!(connects < 40, "{connects} in a minute");
 }
 
 #[test]
-fn a_channel_that_crashes_each_time_it_is_up_to_date_is_not_hammered() {
+fn channel_that_crashes_whenever_up_to_date_is_joined_with_back_off() {
     let mut client = Client::live(0);
     let mut joins = 0;
     client.says("1", "phx_error", json!({}));
@@ -203,28 +203,28 @@ fn a_channel_that_crashes_each_time_it_is_up_to_date_is_not_hammered() {
 }
 
 #[test]
-fn a_server_that_sends_what_is_no_frame_is_given_up_for_a_while() {
+fn server_that_sends_only_unreadable_frames_is_given_up_for_a_pause() {
     let mut client = Client::live(0);
     for _ in 0..999 {
         client.session.frame(client.now, "garbage");
     }
     client.drain();
-    assert_eq!(client.hang_ups, 0);
+    assert_eq!(client.disconnects, 0);
     client.session.frame(client.now, r#"[1,2,"store:acme/main","event",{"store_seq":18446744073709551615}]"#);
     client.drain();
-    assert_eq!((client.hang_ups, client.dials), (1, 1));
+    assert_eq!((client.disconnects, client.connects), (1, 1));
     assert!(matches!(client.states.last(), Some(StoreState::Offline)));
     client.pass(ms(10));
-    assert_eq!(client.dials, 2);
+    assert_eq!(client.connects, 2);
     // Each connection has as many.
     client.connect();
     client.session.frame(client.now, "garbage");
     client.drain();
-    assert_eq!(client.hang_ups, 1);
+    assert_eq!(client.disconnects, 1);
 }
 
 #[test]
-fn numbers_that_no_store_reaches_are_not_believed() {
+fn numbers_beyond_any_store_are_unreadable() {
     let mut client = Client::live(3);
     for seq in [u64::MAX, u64::MAX - 1, 1 << 63] {
         client.event(None, seq, "x");
@@ -240,7 +240,7 @@ fn numbers_that_no_store_reaches_are_not_believed() {
 }
 
 #[test]
-fn what_a_server_says_is_shown_short_and_without_the_token() {
+fn text_of_a_server_is_logged_short_and_without_the_token() {
     let mut client = Client::new(0);
     client.session.keep_secret(crate::config::Token::new("dust_tok_secret"));
     client.connect();
@@ -261,7 +261,7 @@ fn what_a_server_says_is_shown_short_and_without_the_token() {
 }
 
 #[test]
-fn frames_of_nobody_are_ignored() {
+fn frames_of_unknown_topics_are_ignored() {
     let mut client = Client::live(0);
     client.session.frame(client.now, "not json");
     client.raw(json!(["1", null, "store:acme/else", "event", {"store_seq": 1, "op": "set", "path": "p", "value": 1}]));

@@ -1,4 +1,4 @@
-//! When a store is joined again whose channel is open, and when a channel is taken for one that hangs.
+//! Joins on open channels, and channels that do not answer.
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn is_live(client: &Client) -> bool {
 }
 
 #[test]
-fn a_hole_is_joined_for_when_everything_sent_is_answered_and_nothing_is_sent_meanwhile() {
+fn hole_is_joined_for_after_every_answer_and_nothing_is_sent_meanwhile() {
     let mut client = Client::live(3);
     let sent = [client.write(), client.write()];
     let references: Vec<Value> = client.sent.iter().map(|frame| frame[1].clone()).collect();
@@ -51,7 +51,7 @@ fn a_hole_is_joined_for_when_everything_sent_is_answered_and_nothing_is_sent_mea
 }
 
 #[test]
-fn a_status_under_way_holds_a_join_up_as_a_write_does() {
+fn unanswered_status_delays_a_join_as_a_write_does() {
     let mut client = Client::live(3);
     client.pass(ms(5_000));
     client.last_sent("status");
@@ -73,7 +73,7 @@ fn a_hole_that_closes_by_itself_is_not_joined_for() {
 }
 
 #[test]
-fn a_store_that_went_back_is_joined_for_when_everything_sent_is_answered() {
+fn rewound_store_is_joined_again_after_every_answer() {
     let mut client = Client::live(3);
     client.pass(ms(5_000));
     let status = client.last_sent("status")[1].clone();
@@ -86,7 +86,7 @@ fn a_store_that_went_back_is_joined_for_when_everything_sent_is_answered() {
 }
 
 #[test]
-fn an_op_that_has_come_is_waited_for_no_longer_than_the_grace_when_its_reply_is_lost() {
+fn write_whose_op_arrived_without_reply_is_settled_after_grace() {
     let mut client = Client::live(3);
     let id = client.write();
     let op = client.op_id();
@@ -100,7 +100,7 @@ fn an_op_that_has_come_is_waited_for_no_longer_than_the_grace_when_its_reply_is_
 }
 
 #[test]
-fn writers_that_never_pause_do_not_starve_a_hole() {
+fn constant_writes_do_not_keep_a_hole_open() {
     let mut client = Client::live(0);
     let mut seq = 0;
     (0..4).for_each(|_| _ = client.write());
@@ -125,7 +125,7 @@ fn writers_that_never_pause_do_not_starve_a_hole() {
 }
 
 #[test]
-fn so_many_messages_are_unanswered_at_a_time_and_the_others_follow_in_order() {
+fn messages_beyond_64_unanswered_follow_in_order() {
     let mut client = Client::live(0);
     let ids: Vec<u64> = (0..100).map(|_| client.write()).collect();
     assert_eq!(count(&client, "write"), 64);
@@ -141,13 +141,13 @@ fn so_many_messages_are_unanswered_at_a_time_and_the_others_follow_in_order() {
 }
 
 #[test]
-fn a_channel_that_answers_nothing_is_joined_again_and_then_left_for_another_socket() {
+fn channel_without_answers_is_joined_again_and_then_moved_to_another_socket() {
     let mut client = Client::live(3);
     let id = client.write();
     client.pass(ms(9_999));
-    assert_eq!((count(&client, "phx_join"), client.hang_ups), (0, 0));
+    assert_eq!((count(&client, "phx_join"), client.disconnects), (0, 0));
     client.pass(ms(200));
-    assert_eq!((count(&client, "phx_join"), client.hang_ups), (1, 0), "on the same socket first");
+    assert_eq!((count(&client, "phx_join"), client.disconnects), (1, 0), "on the same socket first");
     assert!(matches!(client.states.last(), Some(StoreState::Offline)), "its mirror is not taken for the store");
     catch_up(&mut client, 3);
     assert!(!is_live(&client), "it is believed when it has answered a status");
@@ -157,9 +157,9 @@ fn a_channel_that_answers_nothing_is_joined_again_and_then_left_for_another_sock
     let text = client.answer(id).unwrap().as_ref().unwrap_err().to_string();
     assert!(text.contains("the server did not answer it, nor anything else on its channel"), "{text}");
     client.pass(ms(8_000));
-    assert_eq!((client.hang_ups, client.dials), (1, 1), "joining again did not help");
+    assert_eq!((client.disconnects, client.connects), (1, 1), "joining again did not help");
     client.pass(ms(10));
-    assert_eq!(client.dials, 2);
+    assert_eq!(client.connects, 2);
     client.connect();
     catch_up(&mut client, 3);
     client.pass(ms(0));
@@ -169,11 +169,11 @@ fn a_channel_that_answers_nothing_is_joined_again_and_then_left_for_another_sock
     client.write();
     client.sent.clear();
     client.pass(ms(10_200));
-    assert_eq!((count(&client, "phx_join"), client.hang_ups), (1, 1));
+    assert_eq!((count(&client, "phx_join"), client.disconnects), (1, 1));
 }
 
 #[test]
-fn replies_to_status_that_are_swallowed_are_noticed_although_writes_are_answered() {
+fn lost_replies_to_status_are_noticed_although_writes_are_answered() {
     let mut client = Client::live(0);
     for seq in 1..=15 {
         client.pass(ms(1_000));
@@ -192,7 +192,7 @@ fn replies_to_status_that_are_swallowed_are_noticed_although_writes_are_answered
 }
 
 #[test]
-fn a_stalled_catch_up_is_given_up_although_writes_are_answered_and_waited_for_longer_each_time() {
+fn stalled_catch_up_is_given_up_although_writes_are_answered_with_a_limit_that_doubles() {
     let mut client = Client::new(3);
     client.connect();
     client.joined("1", 9);
@@ -213,23 +213,23 @@ fn a_stalled_catch_up_is_given_up_although_writes_are_answered_and_waited_for_lo
     client.joined(&reference, 17);
     client.sent.clear();
     client.pass(ms(19_000));
-    assert_eq!(client.hang_ups, 0, "it is given twice the time");
+    assert_eq!(client.disconnects, 0, "it is given twice the time");
     client.pass(ms(1_001));
-    assert_eq!(client.hang_ups, 1);
+    assert_eq!(client.disconnects, 1);
 }
 
 #[test]
-fn a_join_that_is_not_answered_is_repeated_and_then_tried_on_another_socket() {
+fn unanswered_join_is_repeated_and_then_moved_to_another_socket() {
     let mut client = Client::new(0);
     client.connect();
     client.pass(ms(10_200));
-    assert_eq!((count(&client, "phx_join"), client.hang_ups), (2, 0));
+    assert_eq!((count(&client, "phx_join"), client.disconnects), (2, 0));
     client.pass(ms(10_000));
-    assert_eq!((count(&client, "phx_join"), client.hang_ups), (2, 1));
+    assert_eq!((count(&client, "phx_join"), client.disconnects), (2, 1));
 }
 
 #[test]
-fn a_channel_that_hangs_leaves_the_other_stores_alone_the_first_time() {
+fn hanging_channel_keeps_the_socket_of_other_stores_the_first_time() {
     let mut client = Client::over([("acme/main".to_owned(), 0), ("acme/other".to_owned(), 0)]);
     client.connect();
     client.joined("1", 0);
@@ -252,7 +252,7 @@ fn a_channel_that_hangs_leaves_the_other_stores_alone_the_first_time() {
     let joined: Vec<&Value> =
         client.sent.iter().filter(|frame| frame[3] == "phx_join").map(|frame| &frame[2]).collect();
     assert!(joined.contains(&&json!(TOPIC)), "{joined:?}");
-    assert_eq!(client.hang_ups, 0);
+    assert_eq!(client.disconnects, 0);
     assert!(client.answer(50).is_none());
     let op = json!({"store_seq": 1, "op": "set", "path": "p", "value": null, "device_id": "d", "client_op_id": "x"});
     client.raw(json!([null, null, OTHER, "event", op]));
@@ -261,7 +261,7 @@ fn a_channel_that_hangs_leaves_the_other_stores_alone_the_first_time() {
 }
 
 #[test]
-fn a_large_message_may_be_under_way_for_as_long_as_its_bytes_take() {
+fn large_message_extends_the_wait_for_its_answer_by_its_upload() {
     let mut client = Client::unasking(0);
     let megabytes = RawJson::parse(&format!("\"{}\"", "x".repeat(4 << 20))).unwrap();
     client.ask(CommandKind::Write(Write::new(path("p"), Op::Set(megabytes))), false);
@@ -273,7 +273,7 @@ fn a_large_message_may_be_under_way_for_as_long_as_its_bytes_take() {
 }
 
 #[test]
-fn status_is_asked_for_soon_after_others_have_written_and_rarely_when_it_is_quiet() {
+fn status_is_requested_soon_after_http_writes_and_rarely_without() {
     let mut client = Client::live(0);
     let mut asked = vec![];
     let mut seq = 0;
@@ -324,7 +324,7 @@ fn serve(client: &mut Client, due: &mut Vec<(Duration, Value)>, stored: u64, unt
 }
 
 #[test]
-fn http_writes_of_others_are_seen_as_soon_as_the_guide_says() {
+fn http_writes_of_others_arrive_within_the_time_of_the_guide() {
     let has = |seq: u64| move |client: &Client| client.applied.last().is_some_and(|last| *last >= seq);
     for offset in (0..5_250).step_by(125) {
         for pause in [0, 100, 250, 700, 1_500, 3_000, 4_500, 9_000, 20_000] {
@@ -346,17 +346,17 @@ fn http_writes_of_others_are_seen_as_soon_as_the_guide_says() {
 }
 
 #[test]
-fn a_store_that_tells_how_far_it_is_takes_back_what_was_known_before_it_was_asked() {
+fn answered_position_replaces_ops_known_before_the_request() {
     let mut client = Client::unasking(3);
     client.session.advance_known_seq(client.now, StoreId(0), 100);
     client.drain();
     catch_up(&mut client, 3);
-    assert_eq!(client.stands.last(), Some(&(0, 3)));
+    assert_eq!(client.positions.last(), Some(&(0, 3)));
     assert!(is_live(&client));
     client.sent.clear();
     client.pass(ms(4_000));
     assert_eq!(count(&client, "phx_join"), 0, "there is no op 100 to join for");
-    // What is known after it was asked counts.
+    // An op that is known after the request counts.
     client.session.advance_known_seq(client.now, StoreId(0), 4);
     client.drain();
     let reference = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();

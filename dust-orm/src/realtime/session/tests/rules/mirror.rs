@@ -1,4 +1,4 @@
-//! What the mirror is given.
+//! Ops, batches and snapshots that the mirror receives.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 
 #[test]
-fn a_session_joins_every_store_from_where_its_mirror_is() {
+fn session_joins_every_store_from_the_op_of_its_mirror() {
     let mut client = Client::over([("acme/main".to_owned(), 5), ("acme/other".to_owned(), 0)]);
-    assert_eq!((client.dials, client.sent.len()), (1, 0));
+    assert_eq!((client.connects, client.sent.len()), (1, 0));
     client.connect();
     assert_eq!(client.sent[0], json!(["1", "1", "store:acme/main", "phx_join", {"last_store_seq": 5}]));
     assert_eq!(client.sent[1], json!(["2", "2", "store:acme/other", "phx_join", {"last_store_seq": 0}]));
 }
 
 #[test]
-fn ops_are_handed_on_in_order_and_once() {
+fn ops_are_delivered_in_order_and_once() {
     let mut client = Client::new(0);
     client.connect();
     client.joined("1", 3);
@@ -33,13 +33,13 @@ fn ops_are_handed_on_in_order_and_once() {
 }
 
 #[test]
-fn a_hole_in_what_is_pushed_is_filled_by_joining_again() {
+fn hole_in_pushed_ops_is_filled_by_another_join() {
     let mut client = Client::live(3);
     client.event(None, 8, "after http");
     assert_eq!(*client.last_sent("phx_join"), json!(["2", "2", TOPIC, "phx_join", {"last_store_seq": 3}]));
     client.joined("2", 8);
     client.says("1", "phx_close", json!({}));
-    // What the old join still sends is not looked at.
+    // Frames of the old join are ignored.
     client.event(Some("1"), 4, "x");
     assert!(client.applied.is_empty());
     for seq in 4..=8 {
@@ -51,7 +51,7 @@ fn a_hole_in_what_is_pushed_is_filled_by_joining_again() {
 }
 
 #[test]
-fn where_nothing_is_pushed_status_finds_what_was_missed() {
+fn status_finds_missed_ops_where_nothing_is_pushed() {
     let mut client = Client::live(3);
     client.pass(ms(5_000));
     let status = client.last_sent("status")[1].clone();
@@ -64,7 +64,7 @@ fn where_nothing_is_pushed_status_finds_what_was_missed() {
 }
 
 #[test]
-fn a_status_that_an_event_overtakes_is_no_drift() {
+fn status_overtaken_by_an_event_causes_no_join() {
     let mut client = Client::live(3);
     client.pass(ms(5_000));
     let status = client.last_sent("status")[1].clone();
@@ -76,7 +76,7 @@ fn a_status_that_an_event_overtakes_is_no_drift() {
 }
 
 #[test]
-fn joins_that_bring_nothing_become_rare() {
+fn joins_without_ops_back_off() {
     let mut client = Client::unasking(3);
     let asked = client.ask(CommandKind::CatchUp(9), false);
     let mut joins = vec![];
@@ -97,7 +97,7 @@ fn joins_that_bring_nothing_become_rare() {
 }
 
 #[test]
-fn an_op_that_the_store_does_not_have_is_asked_for_once() {
+fn op_that_the_store_lacks_is_fetched_once() {
     let mut client = Client::unasking(3);
     let asked = client.ask(CommandKind::CatchUp(9), false);
     let reference = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
@@ -105,14 +105,14 @@ fn an_op_that_the_store_does_not_have_is_asked_for_once() {
     client.joined(&reference, 3);
     client.says(&reference, "catch_up_complete", json!({"through_seq": 3}));
     client.pass(ms(29_999));
-    assert_eq!((client.sent_events(), client.stands.last()), (vec![], Some(&(0, 3))));
+    assert_eq!((client.sent_events(), client.positions.last()), (vec![], Some(&(0, 3))));
     assert!(client.states.last().unwrap().is_live());
     client.pass(ms(1));
     assert_eq!(client.error(asked), ErrKind::Timeout);
 }
 
 #[test]
-fn an_op_over_which_each_catch_up_crashes_is_told_of() {
+fn op_at_which_each_catch_up_crashes_refuses_the_store() {
     /// Waits for the next join, and answers it; its reference.
     fn joins(client: &mut Client) -> String {
         let began = client.now;
@@ -166,7 +166,7 @@ fn an_op_over_which_each_catch_up_crashes_is_told_of() {
 }
 
 #[test]
-fn what_a_snapshot_brought_is_not_fetched_again() {
+fn ops_of_a_snapshot_are_not_fetched_again() {
     let mut client = Client::live(5);
     client.session.advance_known_seq(client.now, StoreId(0), 7);
     client.drain();
@@ -179,7 +179,7 @@ fn what_a_snapshot_brought_is_not_fetched_again() {
 }
 
 #[test]
-fn a_snapshot_replaces_and_what_came_early_follows() {
+fn snapshot_replaces_the_mirror_and_early_ops_follow() {
     let mut client = Client::new(0);
     client.connect();
     client.joined("1", 11);
@@ -193,27 +193,7 @@ fn a_snapshot_replaces_and_what_came_early_follows() {
 }
 
 #[test]
-fn a_store_with_fewer_ops_is_fetched_again_aside() {
-    let mut client = Client::live(50);
-    client.lose();
-    client.pass(ms(10));
-    client.connect();
-    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
-    client.joined(&join, 2);
-    assert_eq!(client.last_sent("phx_join")[4]["last_store_seq"], 0);
-    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
-    client.joined(&join, 2);
-    client.event(Some(&join), 1, "x");
-    client.event(Some(&join), 2, "x");
-    assert!(client.applied.is_empty() && client.replaced.is_empty(), "the old mirror is still shown");
-    client.says(&join, "catch_up_complete", json!({"through_seq": 2}));
-    assert_eq!(client.replaced, [(2, 1)]);
-    client.event(None, 3, "x");
-    assert_eq!(client.applied, [3]);
-}
-
-#[test]
-fn a_store_that_is_fetched_anew_and_is_too_large_is_refused() {
+fn copy_that_is_too_large_refuses_its_store() {
     let mut client = Client::live(5);
     client.session = std::mem::replace(&mut client.session, Session::new(Timing::default(), [], 0)).with_max_mirror(10);
     client.lose();
@@ -242,7 +222,7 @@ fn a_store_that_is_fetched_anew_and_is_too_large_is_refused() {
 }
 
 #[test]
-fn a_mirror_that_is_too_large_is_warned_of_once_and_tried_more_and_more_seldom() {
+fn mirror_that_is_too_large_warns_once_and_is_retried_with_back_off() {
     let warnings = Warnings::default();
     tracing::subscriber::with_default(warnings.clone(), || {
         let mut client = Client::live(5);
@@ -299,7 +279,7 @@ impl tracing::Subscriber for Warnings {
 }
 
 #[test]
-fn ops_that_waited_when_the_connection_broke_are_fetched_again() {
+fn early_ops_of_a_lost_connection_are_fetched_again() {
     let mut client = Client::live(5);
     client.event(None, 8, "of a store that was restored before this op");
     client.lose();
@@ -315,7 +295,7 @@ fn ops_that_waited_when_the_connection_broke_are_fetched_again() {
 }
 
 #[test]
-fn a_batch_is_handed_on_as_a_whole() {
+fn batch_is_delivered_as_a_whole() {
     let mut client = Client::new(0);
     client.connect();
     client.joined("1", 6);
@@ -334,7 +314,7 @@ fn a_batch_is_handed_on_as_a_whole() {
 }
 
 #[test]
-fn half_a_batch_is_fetched_again_or_handed_on_when_no_more_comes() {
+fn half_of_a_batch_is_fetched_again_or_delivered_without_the_rest() {
     let mut client = Client::new(0);
     client.connect();
     client.joined("1", 3);
@@ -357,7 +337,7 @@ fn half_a_batch_is_fetched_again_or_handed_on_when_no_more_comes() {
 }
 
 #[test]
-fn ids_that_count_on_and_on_hold_nothing_up_for_long() {
+fn ids_of_an_endless_batch_delay_delivery_by_one_page() {
     let mut client = Client::new(0);
     client.connect();
     client.joined("1", 5_000);
@@ -368,129 +348,7 @@ fn ids_that_count_on_and_on_hold_nothing_up_for_long() {
 }
 
 #[test]
-fn an_op_that_overtakes_the_answer_to_a_join_is_no_restore() {
-    let mut client = Client::live(3);
-    client.event(None, 5, "after http");
-    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
-    client.event(None, 4, "late");
-    assert_eq!(client.applied, [4, 5]);
-    client.joined(&join, 4);
-    assert_eq!(client.last_sent("phx_join")[1], join, "no other join");
-}
-
-#[test]
-fn a_status_that_went_back_is_a_restore() {
-    let mut client = Client::live(30);
-    client.pass(ms(5_000));
-    let status = client.last_sent("status")[1].clone();
-    client.replies(&status, "ok", json!({"current_seq": 29, "entry_count": 1}));
-    assert_eq!(client.last_sent("phx_join")[4]["last_store_seq"], 0);
-}
-
-/// Loses the connection and opens another; the reference of the join, and the op it begins after.
-fn again(client: &mut Client) -> (String, u64) {
-    client.lose();
-    client.pass(ms(6_000));
-    client.connect();
-    let join = client.last_sent("phx_join").clone();
-    (join[1].as_str().unwrap().to_owned(), join[4]["last_store_seq"].as_u64().unwrap())
-}
-
-#[test]
-fn a_store_that_was_restored_and_has_grown_is_noticed_by_its_last_op() {
-    let mut client = Client::live(0);
-    client.event(None, 1, "a-1");
-    client.event(None, 2, "a-2");
-    // The same store: its last op comes once more, and is not handed on again.
-    let (join, from) = again(&mut client);
-    assert_eq!(from, 1);
-    client.joined(&join, 4);
-    client.event(None, 4, "live");
-    client.event(Some(&join), 2, "a-2");
-    client.event(Some(&join), 3, "a-3");
-    client.event(Some(&join), 4, "live");
-    client.says(&join, "catch_up_complete", json!({"through_seq": 4}));
-    assert_eq!((client.applied.as_slice(), client.replaced.len()), (&[1, 2, 3, 4][..], 0));
-    assert!(client.states.last().unwrap().is_live());
-    // On the same connection there is no doubt.
-    client.event(None, 6, "hole");
-    assert_eq!(client.last_sent("phx_join")[4]["last_store_seq"], 4);
-    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
-    client.joined(&join, 6);
-    client.event(Some(&join), 5, "a-5");
-    client.event(Some(&join), 6, "hole");
-    client.says(&join, "catch_up_complete", json!({"through_seq": 6}));
-
-    // Another store: restored to op 3, and grown to 8 since. Nothing of it is shown as if it followed what was there.
-    let (join, from) = again(&mut client);
-    assert_eq!(from, 5);
-    client.joined(&join, 8);
-    client.event(None, 9, "b-9");
-    client.event(None, 7, "b-7");
-    client.event(Some(&join), 6, "b-6");
-    assert_eq!(client.last_sent("phx_join")[4]["last_store_seq"], 0);
-    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
-    client.joined(&join, 9);
-    for seq in 1..=9 {
-        client.event(Some(&join), seq, &format!("b-{seq}"));
-    }
-    client.says(&join, "catch_up_complete", json!({"through_seq": 9}));
-    assert_eq!(client.applied, [1, 2, 3, 4, 5, 6]);
-    assert_eq!(client.replaced, [(9, 1)]);
-}
-
-#[test]
-fn a_mirror_that_was_kept_with_the_id_of_its_last_op_is_compared_too() {
-    for (kept, is_same) in [("a-5", true), ("b-5", false)] {
-        let mut client = Client::new(5);
-        let session = std::mem::replace(&mut client.session, Session::new(Timing::default(), [], 0));
-        assert_eq!(session.undetected_rewind_limit(StoreId(0)), 5);
-        client.session = session.with_last_op(StoreId(0), Some(kept.into()));
-        assert_eq!(client.session.undetected_rewind_limit(StoreId(0)), 0);
-        client.connect();
-        assert_eq!(client.last_sent("phx_join")[4]["last_store_seq"], 4);
-        client.joined("1", 6);
-        client.event(Some("1"), 5, "a-5");
-        client.event(Some("1"), 6, "a-6");
-        let applied: &[u64] = if is_same { &[6] } else { &[] };
-        assert_eq!(client.applied, applied);
-        let last = if is_same { 4 } else { 0 };
-        assert_eq!(client.last_sent("phx_join")[4]["last_store_seq"], last);
-    }
-}
-
-#[test]
-fn where_the_last_op_is_in_no_log_any_more_the_snapshot_replaces_the_mirror() {
-    let mut client = Client::live(0);
-    client.event(None, 1, "a-1");
-    let (join, from) = again(&mut client);
-    assert_eq!(from, 0);
-    client.joined(&join, 1);
-    // It may be that of a store that was restored, and has grown to just as many ops.
-    client.says(&join, "snapshot", json!({"snapshot_seq": 1, "entries": {}}));
-    client.says(&join, "catch_up_complete", json!({"through_seq": 1}));
-    assert_eq!(client.replaced, [(1, 0)]);
-    assert!(client.states.last().unwrap().is_live());
-    // From then on there is nothing to compare with, until an op comes.
-    assert_eq!(again(&mut client).1, 1);
-
-    // A server that sends neither is believed, and holds nothing up.
-    let mut client = Client::live(0);
-    client.event(None, 1, "a-1");
-    let (join, _) = again(&mut client);
-    client.joined(&join, 2);
-    client.event(Some(&join), 2, "a-2");
-    assert_eq!(client.applied, [1]);
-    client.says(&join, "catch_up_complete", json!({"through_seq": 2}));
-    assert_eq!(client.applied, [1, 2]);
-    // A break in between leaves the question open.
-    let (join, _) = again(&mut client);
-    client.joined(&join, 2);
-    assert_eq!(again(&mut client).1, 1);
-}
-
-#[test]
-fn what_waits_for_earlier_ops_takes_limited_memory() {
+fn early_ops_take_limited_memory() {
     let mut client = Client::new(0);
     client.connect();
     client.joined("1", 100);
@@ -502,13 +360,13 @@ fn what_waits_for_earlier_ops_takes_limited_memory() {
         client.drain();
         client.session.early_bytes()
     };
-    // 15 of them fit, but not 16, with what they have beside their values.
+    // 15 of them fit, but not 16, with the memory beside their values.
     for seq in 2..=40 {
         assert!(receive(&mut client, seq, "x".into()) <= 64 << 20);
     }
     client.event(Some("1"), 1, "x");
     assert_eq!(client.applied.last(), Some(&16));
-    // A batch that does not fit is seen in parts, and nothing of it is lost.
+    // A batch that does not fit is delivered in parts, and no op of it is lost.
     for seq in 17..=60 {
         assert!(receive(&mut client, seq, format!("batch:{}", seq - 17)) <= 64 << 20);
     }

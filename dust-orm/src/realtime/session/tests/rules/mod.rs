@@ -1,4 +1,4 @@
-//! The rules one by one: what is sent when, and what is answered to what.
+//! The rules of the session one by one, with a client whose server is the test.
 
 use std::time::Duration;
 
@@ -11,8 +11,10 @@ use crate::error::{DustErr, ErrKind};
 
 mod connection;
 mod liveness;
+mod lost_writes;
 mod mirror;
 mod refusal;
+mod restore;
 mod writes;
 
 const TOPIC: &str = "store:acme/main";
@@ -25,10 +27,10 @@ struct Client {
     replaced: Vec<(u64, usize)>,
     answers: Vec<(u64, Result<Written, DustErr>)>,
     states: Vec<StoreState>,
-    /// What stores have told of how far they are.
-    stands: Vec<(usize, u64)>,
-    dials: usize,
-    hang_ups: usize,
+    /// The positions that stores have answered.
+    positions: Vec<(usize, u64)>,
+    connects: usize,
+    disconnects: usize,
     next_id: u64,
 }
 
@@ -58,9 +60,9 @@ impl Client {
             replaced: vec![],
             answers: vec![],
             states: vec![],
-            stands: vec![],
-            dials: 0,
-            hang_ups: 0,
+            positions: vec![],
+            connects: 0,
+            disconnects: 0,
             next_id: 0,
         };
         client.session.start();
@@ -68,12 +70,12 @@ impl Client {
         client
     }
 
-    /// Connected and caught up with a store that has `seq` ops.
+    /// A client that is connected and up to date with a store of `seq` ops.
     fn live(seq: u64) -> Client {
         Client::new(seq).caught_up(seq)
     }
 
-    /// The same, of a session that never asks how far the store is.
+    /// The same, with a session that never requests the position of the store.
     fn unasking(seq: u64) -> Client {
         let timing = Timing { status: Duration::MAX, status_soon: Duration::MAX, ..Timing::default() };
         Client::timed(timing, [("acme/main".to_owned(), seq)]).caught_up(seq)
@@ -92,14 +94,14 @@ impl Client {
     fn drain(&mut self) {
         while let Some(output) = self.session.next_output() {
             match output {
-                Output::Connect => self.dials += 1,
-                Output::Disconnect => self.hang_ups += 1,
+                Output::Connect => self.connects += 1,
+                Output::Disconnect => self.disconnects += 1,
                 Output::Send(text) => self.sent.push(serde_json::from_str(&text).unwrap()),
                 Output::Apply { ops, .. } => self.applied.extend(ops.iter().map(|op| op.store_seq)),
                 Output::Replace { seq, leaves, .. } => self.replaced.push((seq, leaves.len())),
                 Output::Answer { id, result } => self.answers.push((id.0, result)),
                 Output::State { state, .. } => self.states.push(state),
-                Output::Position { store, seq, .. } => self.stands.push((store.0, seq)),
+                Output::Position { store, seq, .. } => self.positions.push((store.0, seq)),
             }
         }
     }
@@ -114,7 +116,7 @@ impl Client {
         self.drain();
     }
 
-    /// The server gives a sign of life.
+    /// The server answers a heartbeat.
     fn is_alive(&mut self) {
         self.raw(json!([null, "9", "phoenix", "phx_reply", {"status": "ok", "response": {}}]));
     }
@@ -171,7 +173,7 @@ impl Client {
         self.ask(CommandKind::Write(Write::new(path("p"), Op::Set(RawJson::null()))), false)
     }
 
-    /// The last frame that was sent, which has to be of this event.
+    /// The last frame that was sent; its event has to be `event`.
     fn last_sent(&self, event: &str) -> &Value {
         let frame = self.sent.last().unwrap_or_else(|| panic!("nothing was sent, not {event}"));
         assert_eq!(frame[3], event, "{frame}");

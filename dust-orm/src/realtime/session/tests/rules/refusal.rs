@@ -21,7 +21,7 @@ fn joined(client: &mut Client) -> Vec<String> {
 }
 
 #[test]
-fn a_store_whose_frame_is_too_long_is_refused_alone_and_not_asked_for_by_the_next_connection() {
+fn store_with_too_long_a_frame_is_refused_alone_and_not_joined_on_the_next_connection() {
     let mut client = two();
     client.session.oversized(client.now, BEGINNING, 300, 200);
     client.lose();
@@ -43,7 +43,7 @@ fn a_store_whose_frame_is_too_long_is_refused_alone_and_not_asked_for_by_the_nex
 }
 
 #[test]
-fn a_store_whose_frame_is_too_long_is_asked_for_again_after_pauses_that_double() {
+fn store_with_too_long_a_frame_is_joined_after_pauses_that_double() {
     let mut client = two();
     let mut pauses = Vec::new();
     for _ in 0..9 {
@@ -64,7 +64,7 @@ fn a_store_whose_frame_is_too_long_is_asked_for_again_after_pauses_that_double()
 }
 
 #[test]
-fn a_frame_that_is_too_long_and_names_no_store_is_of_the_only_one_that_catches_up() {
+fn too_long_frame_without_topic_refuses_the_only_store_that_catches_up() {
     let mut client = two();
     client.session.oversized(client.now, b"[", 300, 200);
     client.lose();
@@ -74,7 +74,7 @@ fn a_frame_that_is_too_long_and_names_no_store_is_of_the_only_one_that_catches_u
 }
 
 #[test]
-fn a_long_frame_that_cannot_be_read_refuses_its_store_and_a_short_one_does_not() {
+fn long_unreadable_frame_refuses_its_store_and_a_short_one_does_not() {
     let mut client = two();
     let frame = |length: usize| format!(r#"["2",null,"store:acme/main2","snapshot",[{}]"#, "1,".repeat(length));
     client.session.frame(client.now, &frame(10));
@@ -84,11 +84,11 @@ fn a_long_frame_that_cannot_be_read_refuses_its_store_and_a_short_one_does_not()
     client.drain();
     assert!(client.states.iter().any(|state| matches!(state, StoreState::Refused(_))));
     // The connection stays.
-    assert_eq!((client.dials, client.hang_ups), (1, 0));
+    assert_eq!((client.connects, client.disconnects), (1, 0));
 }
 
 #[test]
-fn events_of_a_store_whose_mirror_is_too_large_are_left_alone() {
+fn events_of_a_store_whose_mirror_is_too_large_are_ignored() {
     let mut client = Client::live(0);
     client.event(None, 1, "a");
     let error = DustErr::TooLarge { what: "the mirror".to_owned() };
@@ -100,7 +100,7 @@ fn events_of_a_store_whose_mirror_is_too_large_are_left_alone() {
 }
 
 #[test]
-fn a_client_that_is_started_again_asks_for_a_store_that_was_too_large() {
+fn restarted_session_joins_a_store_that_was_too_large() {
     let mut client = two();
     client.session.oversized(client.now, BEGINNING, 300, 200);
     client.session.stop();

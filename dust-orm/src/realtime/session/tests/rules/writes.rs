@@ -1,9 +1,9 @@
-//! What is answered to a command.
+//! Answers of commands.
 
 use super::*;
 
 #[test]
-fn a_write_is_answered_by_its_event_or_by_its_reply_when_the_mirror_has_it() {
+fn write_is_answered_by_event_or_reply_when_the_mirror_has_it() {
     let mut client = Client::live(0);
     let first = client.write();
     let (reference, op_id) = (client.last_sent("write")[1].clone(), client.op_id());
@@ -21,7 +21,7 @@ fn a_write_is_answered_by_its_event_or_by_its_reply_when_the_mirror_has_it() {
 }
 
 #[test]
-fn a_write_behind_a_hole_waits_for_it() {
+fn write_behind_a_hole_waits_until_it_is_filled() {
     let mut client = Client::live(0);
     let id = client.write();
     let (reference, op_id) = (client.last_sent("write")[1].clone(), client.op_id());
@@ -36,7 +36,7 @@ fn a_write_behind_a_hole_waits_for_it() {
 }
 
 #[test]
-fn a_refused_write_says_why_and_a_release_of_nothing_is_fine() {
+fn refused_write_has_its_reason_and_release_of_nothing_succeeds() {
     let mut client = Client::live(0);
     let write =
         Write { precondition: Some(Precondition::IfMatch(3)), ..Write::new(path("p"), Op::Set(RawJson::null())) };
@@ -57,7 +57,7 @@ fn a_refused_write_says_why_and_a_release_of_nothing_is_fine() {
 }
 
 #[test]
-fn leases_and_files_tell_more_than_a_number() {
+fn leases_and_files_are_answered_with_a_value() {
     let mut client = Client::live(0);
     let lease = Op::Lease { holder: Some("me".into()), ttl_ms: 1_000 };
     let id = client.ask(CommandKind::Write(Write::new(path("lock"), lease)), false);
@@ -81,7 +81,7 @@ fn leases_and_files_tell_more_than_a_number() {
 }
 
 #[test]
-fn without_a_connection_a_write_fails_at_once_or_waits_if_it_is_told_to() {
+fn write_without_connection_fails_at_once_or_waits_as_requested() {
     let mut client = Client::live(0);
     client.lose();
     let impatient = client.write();
@@ -112,7 +112,7 @@ fn without_a_connection_a_write_fails_at_once_or_waits_if_it_is_told_to() {
 }
 
 #[test]
-fn an_op_that_is_known_by_another_way_is_fetched_at_once() {
+fn op_known_from_http_is_fetched_at_once() {
     let mut client = Client::live(0);
     client.sent.clear();
     client.session.advance_known_seq(client.now, StoreId(0), 1);
@@ -125,60 +125,7 @@ fn an_op_that_is_known_by_another_way_is_fetched_at_once() {
 }
 
 #[test]
-fn a_lost_reply_is_found_in_the_catch_up() {
-    let mut client = Client::live(0);
-    let (found, missing) = (client.write(), client.write());
-    let op_id = client.sent[0][4]["client_op_id"].as_str().unwrap().to_owned();
-    client.lose();
-    assert!(client.answer(found).is_none() && client.answer(missing).is_none());
-    client.pass(ms(10));
-    client.connect();
-    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
-    client.joined(&join, 1);
-    client.event(Some(&join), 1, &op_id);
-    assert!(client.answer(found).unwrap().is_ok());
-    client.says(&join, "catch_up_complete", json!({"through_seq": 1}));
-    assert!(client.answer(missing).is_none(), "the server may be about to do it");
-    assert!(!client.sent.iter().skip(2).any(|frame| frame[3] == "write"), "nothing is sent twice");
-    client.pass(ms(2_000));
-    assert_eq!(client.error(missing), ErrKind::Timeout);
-}
-
-#[test]
-fn a_snapshot_hides_what_became_of_a_write() {
-    let mut client = Client::live(0);
-    let id = client.write();
-    client.lose();
-    client.pass(ms(10));
-    client.connect();
-    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
-    client.joined(&join, 5);
-    client.says(&join, "snapshot", json!({"snapshot_seq": 5, "entries": {}}));
-    client.says(&join, "catch_up_complete", json!({"through_seq": 5}));
-    assert_eq!(client.error(id), ErrKind::Timeout);
-}
-
-#[test]
-fn a_crashed_channel_is_joined_again_and_its_writes_are_looked_for() {
-    let mut client = Client::live(0);
-    let id = client.write();
-    let op_id = client.op_id();
-    client.says("1", "phx_error", json!({}));
-    client.pass(ms(100));
-    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
-    client.joined(&join, 1);
-    client.event(Some(&join), 1, &op_id);
-    assert!(client.answer(id).unwrap().is_ok());
-    // That of a join that is over means nothing.
-    client.says(&join, "catch_up_complete", json!({"through_seq": 1}));
-    client.sent.clear();
-    client.says("1", "phx_error", json!({}));
-    client.pass(ms(1_000));
-    assert!(client.sent.is_empty() && client.states.last().unwrap().is_live());
-}
-
-#[test]
-fn a_channel_that_was_not_open_took_no_write() {
+fn reply_without_channel_answers_write_and_joins_again() {
     let mut client = Client::live(0);
     let id = client.write();
     let reference = client.last_sent("write")[1].clone();
@@ -189,7 +136,7 @@ fn a_channel_that_was_not_open_took_no_write() {
 }
 
 #[test]
-fn a_refused_store_fails_writes_and_is_tried_again_later() {
+fn refused_store_fails_writes_and_is_joined_later() {
     let mut client = Client::new(0);
     client.connect();
     client.replies(&json!("1"), "error", json!({"reason": "missing_scope", "scope": "entries:read", "message": "no"}));
@@ -216,7 +163,7 @@ fn every_command_has_a_deadline() {
 }
 
 #[test]
-fn what_was_written_over_http_is_fetched_at_once() {
+fn http_write_of_the_process_is_fetched_at_once() {
     let mut client = Client::live(4);
     let id = client.ask(CommandKind::CatchUp(6), false);
     let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
@@ -228,7 +175,7 @@ fn what_was_written_over_http_is_fetched_at_once() {
 }
 
 #[test]
-fn a_refresh_asks_how_far_the_store_is_and_gets_there() {
+fn refresh_is_answered_when_the_mirror_has_the_position() {
     let mut client = Client::live(4);
     let up_to_date = client.ask(CommandKind::Refresh, false);
     let status = client.last_sent("status")[1].clone();
@@ -266,15 +213,15 @@ fn stopping_answers_everything_and_closes_the_socket() {
     let sent = client.write();
     client.session.stop();
     client.drain();
-    assert_eq!((client.error(sent), client.hang_ups), (ErrKind::Timeout, 1));
+    assert_eq!((client.error(sent), client.disconnects), (ErrKind::Timeout, 1));
     assert!(client.session.is_quiet() && client.session.next_wake().is_none());
     let late = client.write();
     assert_eq!(client.error(late), ErrKind::Network);
     client.connect();
-    assert_eq!(client.hang_ups, 2, "a socket that opens late is closed");
+    assert_eq!(client.disconnects, 2, "a socket that opens late is closed");
     client.session.start();
     client.drain();
-    assert_eq!(client.dials, 2);
+    assert_eq!(client.connects, 2);
 }
 
 /// The sessions of two processes never give the same id to an op.
@@ -335,7 +282,7 @@ fn large_writes_are_sent_until_four_megabytes_are_unanswered() {
 }
 
 #[test]
-fn a_write_that_waits_behind_others_until_its_deadline_was_not_sent() {
+fn queued_write_at_its_deadline_is_answered_as_not_sent() {
     let timing = Timing { answer: Duration::MAX, status: Duration::MAX, ..Timing::default() };
     let mut client = Client::timed(timing, [("acme/main".to_owned(), 0)]).caught_up(0);
     let ids: Vec<u64> = (0..65).map(|_| client.write()).collect();
@@ -351,7 +298,7 @@ fn a_write_that_waits_behind_others_until_its_deadline_was_not_sent() {
 }
 
 #[test]
-fn a_deadline_counts_from_when_the_caller_began_to_wait() {
+fn deadline_counts_from_the_time_of_the_caller() {
     let mut client = Client::live(0);
     client.now = ms(20_000);
     client.is_alive();
@@ -369,17 +316,7 @@ fn a_deadline_counts_from_when_the_caller_began_to_wait() {
 }
 
 #[test]
-fn writes_that_were_sent_and_writes_that_wait_are_told_apart_when_the_connection_breaks() {
-    let mut client = Client::live(0);
-    let ids: Vec<u64> = (0..70).map(|_| client.write()).collect();
-    client.lose();
-    assert!(client.session.has_room());
-    assert!(ids[..64].iter().all(|id| client.answer(*id).is_none()));
-    assert!(ids[64..].iter().all(|id| client.error(*id) == ErrKind::Network));
-}
-
-#[test]
-fn a_write_whose_time_is_over_is_not_sent() {
+fn write_past_its_deadline_is_not_sent() {
     let mut client = Client::live(0);
     client.now = ms(60_000);
     let command = Command {
@@ -393,7 +330,7 @@ fn a_write_whose_time_is_over_is_not_sent() {
 }
 
 #[test]
-fn an_op_with_the_id_of_a_write_but_another_path_or_kind_does_not_answer_it() {
+fn op_with_the_id_of_a_write_but_another_path_or_kind_answers_nothing() {
     for (op, path) in [("set", "q"), ("delete", "p"), ("merge", "p"), ("set", "p/q")] {
         let mut client = Client::live(0);
         let id = client.write();
@@ -406,73 +343,4 @@ fn an_op_with_the_id_of_a_write_but_another_path_or_kind_does_not_answer_it() {
         client.event(None, 2, &op_id);
         assert_eq!(client.answer(id).unwrap().as_ref().unwrap().store_seq, Some(2));
     }
-}
-
-#[test]
-fn a_write_that_was_cut_off_may_still_turn_up_within_the_grace_after_the_catch_up() {
-    let mut client = Client::live(0);
-    let id = client.write();
-    let op_id = client.op_id();
-    client.lose();
-    client.pass(ms(10));
-    client.connect();
-    let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
-    client.joined(&join, 0);
-    client.says(&join, "catch_up_complete", json!({"through_seq": 0}));
-    client.pass(ms(1_999));
-    assert!(client.answer(id).is_none());
-    // The server had the frame, and reads it only now.
-    client.event(None, 1, &op_id);
-    assert_eq!(client.answer(id).unwrap().as_ref().unwrap().store_seq, Some(1));
-}
-
-#[test]
-fn a_write_of_unknown_outcome_says_why_its_answer_did_not_come() {
-    type End = fn(&mut Client);
-    let ends: [(End, &str, &str); 4] = [
-        (|client| client.lose(), "the connection broke before its answer came", "ops that followed do not contain it"),
-        (
-            |client| client.says("1", "phx_error", json!({})),
-            "the channel crashed before its answer came",
-            "ops that followed do not contain it",
-        ),
-        (
-            |client| client.says("1", "phx_close", json!({})),
-            "the server closed the channel before its answer came",
-            "ops that followed do not contain it",
-        ),
-        (
-            |client| client.says("1", "phx_error", json!({})),
-            "the channel crashed before its answer came",
-            "a snapshot hides whether it was applied",
-        ),
-    ];
-    for (end, cause, then) in ends {
-        let mut client = Client::live(0);
-        let id = client.write();
-        end(&mut client);
-        client.pass(ms(100));
-        if client.dials > 1 {
-            client.connect();
-        }
-        let join = client.last_sent("phx_join")[1].as_str().unwrap().to_owned();
-        client.joined(&join, 5);
-        let snapshot = if then.starts_with("a snapshot") { 5 } else { 0 };
-        if snapshot > 0 {
-            client.says(&join, "snapshot", json!({"snapshot_seq": 5, "entries": {}}));
-        }
-        (snapshot + 1..=5).for_each(|seq| client.event(Some(&join), seq, "other"));
-        client.says(&join, "catch_up_complete", json!({"through_seq": 5}));
-        client.pass(ms(2_000));
-        let error = client.answer(id).unwrap().as_ref().unwrap_err();
-        let text = error.to_string();
-        assert_eq!(error.kind(), ErrKind::Timeout);
-        assert!(text.contains(&format!("set of `p` ({cause}, and ")) && text.contains(then), "{text}");
-    }
-    let timing = Timing { answer: Duration::MAX, status: Duration::MAX, ..Timing::default() };
-    let mut client = Client::timed(timing, [("acme/main".to_owned(), 0)]).caught_up(0);
-    let id = client.write();
-    client.pass(ms(30_000));
-    let text = client.answer(id).unwrap().as_ref().unwrap_err().to_string();
-    assert!(text.contains("no answer in time"), "{text}");
 }
