@@ -1,7 +1,7 @@
 //! The frames of a Dust server's WebSocket: Phoenix channels. No I/O.
 //!
-//! Frames are JSON text (`vsn=2.0.0`). Every frame is an array of five, [`Frame`]. [`Request::encode`] writes the frames
-//! of a client. [`Incoming::decode`] parses those of a server; it never panics and keeps every digit of a value.
+//! Frames are JSON text (`vsn=2.0.0`). Every frame is an array of five, [`Frame`]. [`Request::encode`] writes the
+//! frames of a client. [`Incoming::decode`] parses those of a server; it never panics and keeps every digit of a value.
 
 mod frame;
 mod message;
