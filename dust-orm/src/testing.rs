@@ -76,8 +76,8 @@ impl TestRepo {
     pub fn seeded(values: &Value) -> Result<TestRepo, DustErr> {
         let Value::Object(members) = values else {
             return Err(DustErr::invalid_params(format!(
-                "a store is seeded from an object, such as {{\"links\": {{\"dust\": {{\"title\": \"Dust\"}}}}}}, not from \
-                 {values}"
+                "a store is seeded from an object, such as {{\"links\": {{\"dust\": {{\"title\": \"Dust\"}}}}}}, not \
+                 from {values}"
             )));
         };
         let (mut check, mut writes) = (SeedCheck::default(), Vec::with_capacity(members.len()));

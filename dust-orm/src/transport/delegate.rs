@@ -151,7 +151,10 @@ macro_rules! delegate_transport {
     };
 
     // The signature that `async_trait` makes of an async method: the attribute does not see what a macro writes.
-    (@async $self:ident $inner:expr, $method:ident<$($life:lifetime),*>($($argument:ident: $type:ty),*) -> $output:ty) => {
+    (
+        @async $self:ident $inner:expr,
+        $method:ident<$($life:lifetime),*>($($argument:ident: $type:ty),*) -> $output:ty
+    ) => {
         fn $method<'a, $($life,)* 'async_trait>(
             &'a $self,
             $($argument: $type),*
