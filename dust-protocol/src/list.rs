@@ -1,6 +1,7 @@
 //! Requests for lists of leaves, and their pages.
 
 use super::entry::Entry;
+use super::packed::PackedLeaves;
 use super::path::Path;
 use super::pattern::{Pattern, UnnameablePath};
 
@@ -138,6 +139,23 @@ impl Page {
     /// A page of these items; `next_cursor` is `None` on the last one.
     pub fn new(items: Vec<ListItem>, next_cursor: Option<String>) -> Page {
         Page { items, next_cursor }
+    }
+}
+
+/// A page of packed leaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LeafPage {
+    /// The leaves, decimal and datetime envelopes as plain strings.
+    pub leaves: PackedLeaves,
+    /// The path that the next page comes after; `None` on the last one.
+    pub next_cursor: Option<String>,
+}
+
+impl LeafPage {
+    /// A page of these leaves; `next_cursor` is `None` on the last one.
+    pub fn new(leaves: PackedLeaves, next_cursor: Option<String>) -> LeafPage {
+        LeafPage { leaves, next_cursor }
     }
 }
 

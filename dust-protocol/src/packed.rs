@@ -56,23 +56,6 @@ pub struct LeafRef<'a> {
     pub revision: u64,
 }
 
-/// A page of packed leaves.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LeafPage {
-    /// The leaves, decimal and datetime envelopes as plain strings.
-    pub leaves: PackedLeaves,
-    /// The path that the next page comes after; `None` on the last one.
-    pub next_cursor: Option<String>,
-}
-
-impl LeafPage {
-    /// A page of these leaves; `next_cursor` is `None` on the last one.
-    pub fn new(leaves: PackedLeaves, next_cursor: Option<String>) -> LeafPage {
-        LeafPage { leaves, next_cursor }
-    }
-}
-
 impl Row for LeafRef<'_> {
     type Error = Infallible;
 
