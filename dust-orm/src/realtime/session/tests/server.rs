@@ -43,6 +43,13 @@ pub(crate) struct Connection {
     catching_up: Option<u64>,
 }
 
+impl Connection {
+    /// True if a message is on its way, or has arrived and is not read.
+    pub(crate) fn has_pending(&self) -> bool {
+        !self.to_server.is_empty() || !self.to_client.is_empty() || !self.unread.is_empty()
+    }
+}
+
 const TOPIC: &str = "store:acme/main";
 
 fn frame(join_ref: Option<&str>, reference: Option<&str>, event: &str, payload: &Value) -> String {

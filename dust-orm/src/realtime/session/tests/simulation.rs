@@ -107,6 +107,8 @@ struct World {
     is_live: bool,
     /// True after a fault that may have left messages unread.
     is_faulty: bool,
+    /// The time since which a message is on its way or unread, without a moment in which none is.
+    pending_since: Option<Duration>,
 }
 
 impl World {
@@ -125,6 +127,7 @@ impl World {
             is_secret: false,
             is_live: false,
             is_faulty: false,
+            pending_since: None,
         }
     }
 
@@ -218,7 +221,17 @@ impl World {
         self.session.lost(self.now, "cut");
     }
 
+    /// Notes a message that is pending for longer than the session waits for an answer. Then the session may join again
+    /// although the server has not read everything.
+    fn note_pending(&mut self) {
+        let is_pending = self.server.connection.as_ref().is_some_and(Connection::has_pending);
+        self.pending_since = is_pending.then(|| self.pending_since.unwrap_or(self.now));
+        let pending = self.pending_since.map_or(Duration::ZERO, |since| self.now - since);
+        self.is_faulty |= pending >= Timing::default().answer;
+    }
+
     fn happen(&mut self, event: Event) {
+        self.note_pending();
         match event {
             Event::ToServer => self.read(),
             Event::Arrive { kept } => {
@@ -259,6 +272,7 @@ impl World {
             Event::Cut { .. } => {}
             Event::Pass(ms) => {
                 self.now += Duration::from_millis(ms);
+                self.note_pending();
                 self.session.wake(self.now);
             }
             Event::Pushed(path, op) => self.other_writes(&path, &op, true),
