@@ -49,7 +49,7 @@ pub(super) struct Horizon {
 }
 
 impl StoreShared {
-    /// Creates a store with its initial mirror. The mirror may come from a cache.
+    /// Creates a store. `is_kept` is true if a cache had stored `mirror`.
     pub(super) fn new(
         name: String,
         mirror: Mirror,

@@ -31,8 +31,8 @@ pub(in crate::repo) fn check(options: &Options, transport: &dyn Transport) -> Re
 #[derive(Debug, Default)]
 pub(in crate::repo) struct WriteBatch {
     pub(in crate::repo) ops: Vec<BatchOp>,
-    /// What was absent when it was read, and has to be so still: finding it there is a conflict, and not a record that
-    /// exists where none was asked for.
+    /// The paths that were absent when they were read and must still be absent. A leaf there is a conflict, and not
+    /// `Exists` as for an insert that requires absence.
     absent_when_read: Vec<Path>,
     /// The records that must exist.
     present: Vec<Presence>,

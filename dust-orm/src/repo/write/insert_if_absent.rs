@@ -30,9 +30,9 @@ const ATTEMPTS: usize = 5;
 /// set one leaf if it is absent, to a claim                      another was faster: read again
 /// set the record in a batch that is guarded by the claim        a conflict: read again
 /// ```
+///
 /// The claim is invisible: readers and subscribers treat such a leaf as absent. If a writer stops after the claim, the
 /// next one takes it over; any other leaf stays, even if it does not fit the entity.
-/// takes it over; anything else that is there stays, also where it does not fit the entity.
 pub(in crate::repo) async fn insert_if_absent<E: DustEntity>(
     active: <E as EntityTrait>::ActiveModel,
     options: Options,

@@ -81,7 +81,7 @@ impl Guard {
 /// leaf under the new name has priority over them in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::repo) enum OldNames {
-    /// They stay: the transport fences no batch that deletes leaves.
+    /// They stay: the transport cannot fence a batch that deletes leaves.
     Keep,
     /// The leaves that were read are deleted.
     DeleteRead,
