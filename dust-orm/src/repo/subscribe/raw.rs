@@ -32,7 +32,7 @@ pub enum RawEvent {
 
 /// An op as it was committed: [`op`](CommittedOp::op), [`path`](CommittedOp::path), [`value`](CommittedOp::value),
 /// [`store_seq`](CommittedOp::store_seq), [`device_id`](CommittedOp::device_id) and
-/// [`client_op_id`](CommittedOp::client_op_id), and its origin.
+/// [`client_op_id`](CommittedOp::client_op_id), and [`own`](RawOp::own).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RawOp {
