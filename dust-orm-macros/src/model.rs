@@ -117,7 +117,7 @@ pub(crate) fn parse(input: &DeriveInput, derive: Derive) -> Result<Model> {
     let composite = sea_orm.iter().filter(|field| field.key.is_some()).count() > 1;
     let mut fields = Vec::new();
     for (field, sea_orm) in named.named.iter().zip(sea_orm) {
-        // A field of a struct with named fields has a name; the compiler gives syn no other.
+        // A field of a struct with named fields always has a name in syn.
         let Some(ident) = &field.ident else { continue };
         if let Some(attr) = field.attrs.iter().find(|attr| attr.path().is_ident("dust")) {
             return Err(Error::new(

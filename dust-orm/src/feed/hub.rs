@@ -179,10 +179,11 @@ impl Hub {
         .await;
     }
 
-    /// The ops that concern a pattern, from now on. The queue holds `capacity` ops (at least 1; the usual number is
-    /// [`QUEUE`](super::QUEUE)).
+    /// Subscribes to the ops that concern a pattern, from now on. The queue holds `capacity` ops (at least 1; the usual
+    /// number is [`QUEUE`](super::QUEUE)).
     ///
-    /// After waiting for [`Transport::op_hub`](crate::Transport::op_hub), the stream has no op that could be read before.
+    /// After waiting for [`Transport::op_hub`](crate::Transport::op_hub), the stream has no op that could be read
+    /// before.
     pub fn subscribe(self: &Arc<Hub>, pattern: &Pattern, capacity: usize) -> Ops {
         Ops::new(self, pattern, capacity)
     }

@@ -111,7 +111,7 @@ fn too_large(record: &Path, field: &str, excess: &str) -> DustErr {
     ))
 }
 
-/// True if fields with a text of `text` bytes and the kept leaves are within the limits, however the fields are split
+/// True if fields with a text of `text` bytes and the kept leaves are within the limits, for any split of the fields
 /// into leaves: a leaf takes at least five bytes, and its path is no longer than the record's and the text together.
 fn is_small(record: &Path, text: usize, (kept_leaves, kept_bytes): (usize, usize)) -> bool {
     let leaves = text / 5 + 1;
