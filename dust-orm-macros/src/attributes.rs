@@ -1,4 +1,4 @@
-//! `#[dust(..)]`: what the user says about the entity.
+//! The attribute `#[dust(..)]`, in which the user describes the entity.
 
 use proc_macro2::Span;
 use quote::ToTokens;
@@ -60,8 +60,8 @@ impl Default for Attributes {
 }
 
 impl Attributes {
-    /// What stands for attributes with a mistake, so that the impls can be written. `None` where they name a crate: without
-    /// that, the impls would only be wrong in their turn.
+    /// Attributes that stand for ones with a mistake, so that the impls can be written. `None` if the attributes name a
+    /// crate: without that name, the impls would only add errors of their own.
     pub(crate) fn in_place_of(attrs: &[Attribute]) -> Option<Attributes> {
         let names_crate = |attr: &Attribute| {
             attr.path().is_ident("dust") && attr.meta.to_token_stream().to_string().contains("crate")
@@ -131,11 +131,11 @@ fn prefix(meta: &ParseNestedMeta<'_>) -> Result<Vec<LitStr>> {
         .collect()
 }
 
-/// The answer to a name that holds a NUL character.
+/// The error for a name that contains a NUL character.
 pub(crate) const WITHOUT_NUL: &str = "a Dust server loses what is under a path with a NUL character: remove `\\0`";
 
-/// Refuses the texts that a Dust server cannot read back: the two that a pattern reads as an escaped wildcard, and those
-/// that hold a NUL character.
+/// Rejects the texts that a Dust server cannot read back: the two that a pattern reads as an escaped wildcard, and
+/// those that contain a NUL character.
 fn addressable(literal: LitStr) -> Result<LitStr> {
     match literal.value().as_str() {
         value @ ("\\*" | "\\**") => Err(Error::new(
@@ -192,7 +192,7 @@ fn krate(meta: &ParseNestedMeta<'_>) -> Result<Path> {
     literal.parse_with(Path::parse_mod_style).map_err(|_| Error::new(literal.span(), HINT))
 }
 
-/// A string that is one of a few words; gives the variant it stands for.
+/// Parses a string that is one of a few words, and returns its variant.
 fn one_of(meta: &ParseNestedMeta<'_>, choices: &[(&str, &'static str)]) -> Result<&'static str> {
     let name = meta.path.require_ident()?;
     let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{name} = \"{word}\"`")).collect();
@@ -205,7 +205,7 @@ fn one_of(meta: &ParseNestedMeta<'_>, choices: &[(&str, &'static str)]) -> Resul
     }
 }
 
-/// The string of `name = ".."`; any other form is answered with the hint.
+/// Parses the string of `name = ".."`. Any other form is an error with the hint.
 fn string(meta: &ParseNestedMeta<'_>, hint: &str) -> Result<LitStr> {
     if !meta.input.peek(Token![=]) {
         return Err(meta.error(hint));
@@ -213,7 +213,7 @@ fn string(meta: &ParseNestedMeta<'_>, hint: &str) -> Result<LitStr> {
     meta.value()?.parse().map_err(|error: Error| Error::new(error.span(), hint))
 }
 
-/// The items of `name(a, b)`; items of another kind are answered with the hint.
+/// Parses the items of `name(a, b)`. An item of another kind is an error with the hint.
 fn list<T: Parse>(meta: &ParseNestedMeta<'_>, hint: &str) -> Result<Vec<T>> {
     let content;
     parenthesized!(content in meta.input);
@@ -222,7 +222,7 @@ fn list<T: Parse>(meta: &ParseNestedMeta<'_>, hint: &str) -> Result<Vec<T>> {
         .map_err(|error| Error::new(error.span(), hint))
 }
 
-/// `a`, `b` and `c`, in back-quotes.
+/// Formats `a`, `b` and `c`, in back-quotes.
 pub(crate) fn quoted_list<S: AsRef<str>>(names: &[S]) -> String {
     let quoted: Vec<_> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
     match quoted.split_last() {

@@ -14,7 +14,7 @@ pub(crate) enum RenameRule {
 }
 
 impl RenameRule {
-    /// The rule that serde knows by this name.
+    /// Returns the rule that serde knows by this name.
     pub(crate) fn parse(name: &str) -> Option<RenameRule> {
         Some(match name {
             "lowercase" => RenameRule::Lower,
@@ -29,8 +29,8 @@ impl RenameRule {
         })
     }
 
-    /// The name of a field. Serde takes a field's name to be in snake case already, so it only ever changes ASCII
-    /// letters and underscores, and two of the rules change nothing.
+    /// The name of a field under this rule. Serde assumes that a field's name is in snake case already, so it changes
+    /// only ASCII letters and underscores, and two of the rules change nothing.
     pub(crate) fn apply(self, field: &str) -> String {
         match self {
             RenameRule::Lower | RenameRule::Snake => field.to_owned(),
@@ -67,7 +67,8 @@ fn pascal(field: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Every rule, on fields that tell the rules apart. `tests/derive` compares the same rules with serde itself.
+    /// Applies every rule to fields that distinguish the rules. `tests/derive` compares the same rules with serde
+    /// itself.
     #[test]
     fn applies_every_rule_to_fields() {
         let fields = ["outcome", "very_tasty", "a", "z42", "is_2d", "_private", "trailing_", "double__under", "größe"];

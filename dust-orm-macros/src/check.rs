@@ -8,7 +8,7 @@ use crate::attributes::{Attributes, WITHOUT_NUL};
 use crate::model::{Field, Model};
 use crate::serde_attributes::{always_written, metas, text};
 
-/// The prefix, which an entity must have, and which obeys the rule of its keys.
+/// The prefix, which an entity must have, and which satisfies the rule of its keys.
 pub(crate) fn prefix<'a>(attributes: &'a Attributes, input: &DeriveInput) -> Result<&'a [LitStr]> {
     let prefix = attributes.prefix.as_deref().ok_or_else(|| {
         let table = metas(&input.attrs, "sea_orm")
@@ -36,7 +36,7 @@ pub(crate) fn prefix<'a>(attributes: &'a Attributes, input: &DeriveInput) -> Res
     }
 }
 
-/// The key of a model that can live in Dust.
+/// The key of a model that Dust can store.
 pub(crate) fn entity(model: &Model) -> Result<&Field> {
     let mut keys = model.fields.iter().filter_map(|field| field.key.map(|span| (field, span)));
     let Some((key, _)) = keys.next() else {
@@ -65,7 +65,7 @@ pub(crate) fn entity(model: &Model) -> Result<&Field> {
     Ok(key)
 }
 
-/// The leaves must be there, have names, always be written, and not destroy each other.
+/// Checks that leaves exist, have names, are always written, and do not overwrite each other.
 fn leaves(model: &Model) -> Result<()> {
     let mut names = HashMap::new();
     for field in model.fields.iter().filter(|field| field.stored()) {
@@ -90,9 +90,9 @@ fn leaves(model: &Model) -> Result<()> {
     aliases(model, names)
 }
 
-/// An alias names one field, whatever the case of its letters.
+/// Checks that an alias names one field, in any case of its letters.
 fn aliases<'m>(model: &'m Model, mut names: HashMap<String, &'m Field>) -> Result<()> {
-    // Other clients write the key as a field, too.
+    // Other clients also write the key as a field.
     for key in model.fields.iter().filter(|field| field.key.is_some()) {
         names.entry(key.name.to_ascii_lowercase()).or_insert(key);
     }

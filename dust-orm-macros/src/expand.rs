@@ -1,8 +1,8 @@
-//! The impls. What they do is in `dust_orm::__private`; here every field is one short match arm, so that an entity costs
-//! little to compile.
+//! The generated impls. Their logic is in `dust_orm::__private`; here every field is one short match arm, so that an
+//! entity costs little compile time.
 //!
-//! Locals have the hygiene of the macro, so a function that an attribute names is never mistaken for one of them.
-//! Whatever depends on the type of a field carries the place of that type, so the compiler points at the field.
+//! Locals have the hygiene of the macro, so a function that an attribute names never resolves to one of them. Code that
+//! depends on the type of a field has the span of that type, so the compiler points at the field.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -13,7 +13,7 @@ use crate::attributes::Attributes;
 use crate::model::{Field, Model};
 use crate::serde_attributes::FieldDefault;
 
-/// Puts impls where `__dust` means `dust_orm::__private`, whatever the user's module is called or imports.
+/// Puts impls into a scope where `__dust` means `dust_orm::__private`, for any name and imports of the user's module.
 pub(crate) fn in_scope(krate: &Path, impls: &[TokenStream]) -> TokenStream {
     quote! {
         const _: () = {
@@ -152,7 +152,7 @@ pub(crate) fn entity(attributes: &Attributes, prefix: &[LitStr], key: &Field) ->
     }
 }
 
-/// `Entity::required_columns()` for an entity in SQL, which is no `DustEntity`.
+/// `Entity::required_columns()` for a SQL entity, which is not a `DustEntity`.
 pub(crate) fn required_columns() -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
@@ -185,7 +185,7 @@ fn description(field: &Field) -> TokenStream {
     }
 }
 
-/// One arm per field: its position, and what `body` makes of it. A field without a body has no arm.
+/// One arm per field: its position and the result of `body`. A field with an empty body has no arm.
 fn arms(fields: &[Field], body: impl Fn(&Field, &syn::Ident) -> TokenStream) -> TokenStream {
     let arms = fields.iter().enumerate().filter_map(|(position, field)| {
         let body = body(field, &field.ident);
@@ -194,7 +194,7 @@ fn arms(fields: &[Field], body: impl Fn(&Field, &syn::Ident) -> TokenStream) -> 
     quote!(#(#arms)*)
 }
 
-/// The functions by which serde reads and writes a field of this type.
+/// The functions with which serde reads and writes a field of this type.
 fn serde_access(at: Span, ty: &Type) -> TokenStream {
     quote_spanned!(at=> <<#ty as __dust::StoredField<_>>::Field as __dust::SerdeAccess>)
 }
@@ -248,8 +248,8 @@ fn set_absent(fields: &[Field]) -> TokenStream {
     }
 }
 
-/// The field's type as `ColumnField`, by way of `StoredField` where serde's traits are needed: a type that lacks
-/// several of them is one error.
+/// The field's type as `ColumnField`, through `StoredField` if serde's traits are needed: a type that lacks several of
+/// them is one error.
 fn column(field: &Field) -> TokenStream {
     let (at, ty) = (place(field), &field.ty);
     match field.skipped() || field.serde.serialize_with.is_some() || field.serde.deserialize_with.is_some() {
@@ -258,7 +258,7 @@ fn column(field: &Field) -> TokenStream {
     }
 }
 
-/// The place of a field's type, with the hygiene of the macro's locals.
+/// The span of a field's type, with the hygiene of the macro's locals.
 fn place(field: &Field) -> Span {
     field.ty.span().resolved_at(Span::mixed_site())
 }

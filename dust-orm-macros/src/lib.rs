@@ -1,8 +1,8 @@
 //! Derive macros of `dust-orm`. Use them through `dust_orm::entity::prelude`, where they are documented.
 //!
-//! Each derive reads the struct (`model`), with its attributes (`attributes`, `serde_attributes`), refuses what
-//! cannot work (`check`) and writes the impls (`expand`). The first mistake is the only error: where it is in `#[dust(..)]`, the
-//! impls are emitted all the same, so that the compiler has nothing to add about code that uses them.
+//! Each derive reads the struct (`model`), with its attributes (`attributes`, `serde_attributes`), rejects mistakes
+//! (`check`) and writes the impls (`expand`). Only the first mistake is reported. If it is in `#[dust(..)]`, the impls
+//! are emitted all the same, so that code that uses them causes no further errors.
 
 mod attributes;
 mod case;
@@ -23,7 +23,8 @@ pub fn derive_dust_entity(input: TokenStream) -> TokenStream {
     derive(&parse_macro_input!(input as DeriveInput), Derive::Entity)
 }
 
-/// Gives a SeaORM entity that lives in SQL only what changesets need: derive it on `Model`, beside `DeriveEntityModel`.
+/// Implements only the traits for changesets on a SeaORM entity in SQL: derive it on `Model`, beside
+/// `DeriveEntityModel`.
 #[proc_macro_derive(DeriveChangeset, attributes(dust))]
 pub fn derive_changeset(input: TokenStream) -> TokenStream {
     derive(&parse_macro_input!(input as DeriveInput), Derive::Changeset)
@@ -37,8 +38,8 @@ fn derive(input: &DeriveInput, derive: Derive) -> TokenStream {
     expand(input, derive).unwrap_or_else(|mistake| refuse(input, derive, &mistake)).into()
 }
 
-/// The mistake, beside the impls that there would be without its attributes: code that uses the entity is right, and shall
-/// not be called wrong. Where the mistake is in a field, there are none.
+/// The mistake, and the impls that there would be without its attributes: code that uses the entity is correct, and
+/// must not cause further errors. A mistake in a field yields no impls.
 fn refuse(input: &DeriveInput, derive: Derive, mistake: &syn::Error) -> TokenStream2 {
     let attributes = Attributes::in_place_of(&input.attrs);
     let impls = attributes.and_then(|attributes| expand_with(&attributes, input, derive).ok());

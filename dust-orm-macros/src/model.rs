@@ -1,4 +1,4 @@
-//! The struct: its fields as SeaORM and serde see them.
+//! The struct, with its fields as SeaORM and serde see them.
 
 use heck::ToUpperCamelCase;
 use proc_macro2::Span;
@@ -25,7 +25,7 @@ pub(crate) struct Field {
     pub(crate) ty: Type,
     /// The variant of `Column`.
     pub(crate) column: Ident,
-    /// The name serde gives it.
+    /// The name that serde gives the field.
     pub(crate) name: String,
     /// The span of that name: of a `rename`, or of the field itself.
     pub(crate) name_span: Span,
@@ -44,7 +44,7 @@ impl Field {
         self.serde.skip.is_some()
     }
 
-    /// The other names under which it is read, each once.
+    /// The other names under which the field is read, each once.
     pub(crate) fn aliases(&self) -> Vec<String> {
         let mut names = vec![self.name.clone()];
         for alias in self.serde.aliases.iter().map(LitStr::value) {
@@ -55,7 +55,7 @@ impl Field {
         names.split_off(1)
     }
 
-    /// True if it is a leaf of the record.
+    /// True if the field is a leaf of the record.
     pub(crate) fn stored(&self) -> bool {
         self.key.is_none() && !self.skipped()
     }
@@ -117,7 +117,7 @@ pub(crate) fn parse(input: &DeriveInput, derive: Derive) -> Result<Model> {
     let composite = sea_orm.iter().filter(|field| field.key.is_some()).count() > 1;
     let mut fields = Vec::new();
     for (field, sea_orm) in named.named.iter().zip(sea_orm) {
-        // A field of a struct with named fields has a name; the compiler gives syn no other.
+        // A field of a struct with named fields always has a name in syn.
         let Some(ident) = &field.ident else { continue };
         if let Some(attr) = field.attrs.iter().find(|attr| attr.path().is_ident("dust")) {
             return Err(Error::new(
@@ -155,8 +155,8 @@ pub(crate) fn parse(input: &DeriveInput, derive: Derive) -> Result<Model> {
     Ok(Model { ident: input.ident.clone(), fields })
 }
 
-/// Refuses another name than `Model` beside `DeriveEntityModel`, which is known by its `table_name`: it refuses the name
-/// too, and then does not make the types that the impls are for.
+/// Rejects a name other than `Model` beside `DeriveEntityModel`, which is recognized by its `table_name`: it rejects
+/// the name too, and then does not make the types that the impls are for.
 fn named_by_sea_orm(input: &DeriveInput) -> Result<()> {
     let has_table =
         serde_attributes::metas(&input.attrs, "sea_orm").iter().any(|meta| meta.path().is_ident("table_name"));
@@ -169,7 +169,7 @@ fn named_by_sea_orm(input: &DeriveInput) -> Result<()> {
     }
 }
 
-/// SeaORM's attributes of one field. SeaORM's own derive reports what is wrong with them.
+/// SeaORM's attributes of one field. SeaORM's own derive reports mistakes in them.
 #[derive(Default)]
 struct SeaOrmField {
     key: Option<Span>,
@@ -194,17 +194,17 @@ impl SeaOrmField {
         parsed
     }
 
-    /// True if it is a key that the database generates, by SeaORM's rule if no attribute states it.
+    /// True if the field is a key that the database generates, by SeaORM's rule if no attribute states it.
     fn generated_key(&self, ty: &Type) -> bool {
         let by_type = || !last_segment(ty).is_some_and(|last| last.ends_with("String") || last.ends_with("Uuid"));
         self.key.is_some() && self.auto_increment.unwrap_or_else(by_type)
     }
 }
 
-/// The variant of `Column` that SeaORM makes of a field.
+/// The variant of `Column` that SeaORM generates for a field.
 fn column(rust_name: &str, enum_name: Option<String>, span: Span) -> Ident {
     let name = enum_name.unwrap_or_else(|| rust_name.to_upper_camel_case());
-    // The only word of that form which is a keyword.
+    // The only word of that form that is a keyword.
     Ident::new(if name == "Self" { "Self_" } else { &name }, span)
 }
 
@@ -225,7 +225,7 @@ fn is_option(ty: &Type) -> bool {
     last_segment(ty).is_some_and(|last| last == "Option")
 }
 
-/// The types whose every value comes back from its text. Like `Option`, they are known by their names.
+/// The types whose every value can be read back from its text. Like `Option`, they are recognized by their names.
 const PLAIN: [&str; 16] = [
     "String", "Uuid", "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "u8", "u16", "u32", "u64",
     "u128",
@@ -271,7 +271,7 @@ fn last_segment(ty: &Type) -> Option<String> {
 }
 
 impl FieldDefault {
-    /// The default of a field whose leaf is absent, where it has one.
+    /// The default of a field whose leaf is absent, if it has one.
     pub(crate) fn of(field: &Field) -> Option<&FieldDefault> {
         match &field.serde.default {
             Some(default) => Some(default),

@@ -1,10 +1,10 @@
-//! `#[serde(..)]`: the names of the leaves and the functions that read and write them.
+//! The attribute `#[serde(..)]`: the names of the leaves and the functions that read and write them.
 //!
-//! Serde's own derive reads the same attributes and reports those it does not know, so here an attribute of an unknown
-//! name or form is passed over.
+//! Serde's own derive reads the same attributes and reports unknown ones, so this module ignores an attribute of an
+//! unknown name or form.
 //!
-//! A record in Dust is its fields, written and read back one by one, so an entity that lives there cannot have attributes
-//! by which the two differ. A changeset only reads, and takes a SQL entity as it is.
+//! A record in Dust is its fields, written and read back one by one, so an entity in Dust cannot have attributes by
+//! which the two differ. A changeset only reads, and accepts any SQL entity.
 
 use proc_macro2::Span;
 use syn::punctuated::Punctuated;
@@ -18,7 +18,7 @@ use crate::case::RenameRule;
 #[derive(Default)]
 pub(crate) struct SerdeField {
     pub(crate) rename: Option<LitStr>,
-    /// The other names under which it is read.
+    /// The other names under which the field is read.
     pub(crate) aliases: Vec<LitStr>,
     /// The span of `skip_serializing_if`.
     skip_serializing_if: Option<Span>,
@@ -46,8 +46,7 @@ pub(crate) enum FieldDefault {
     Function(ExprPath),
 }
 
-/// The `rename_all` of the struct. Attributes that would make a record something other than the sum of its fields are
-/// errors.
+/// The `rename_all` of the struct. Attributes that would make a record differ from the sum of its fields are errors.
 pub(crate) fn container(attrs: &[Attribute], derive: Derive) -> Result<Option<RenameRule>> {
     let stored = derive == Derive::Entity;
     let mut rename_all = None;
@@ -79,14 +78,14 @@ pub(crate) fn container(attrs: &[Attribute], derive: Derive) -> Result<Option<Re
                     ),
                 ));
             }
-            // Serde itself refuses `untagged`, and `transparent` on a struct of several fields.
+            // Serde itself rejects `untagged`, and `transparent` on a struct of several fields.
             _ => {}
         }
     }
     Ok(rename_all)
 }
 
-/// Reads the attributes of a field whose name is `default_name` where nothing renames it.
+/// Reads the attributes of a field. Its name is `default_name` unless an attribute renames it.
 pub(crate) fn field(attrs: &[Attribute], default_name: &str, derive: Derive) -> Result<SerdeField> {
     let stored = derive == Derive::Entity;
     let mut field = SerdeField::default();
@@ -138,7 +137,7 @@ pub(crate) fn field(attrs: &[Attribute], default_name: &str, derive: Derive) -> 
     Ok(field)
 }
 
-/// Refuses `skip_serializing_if` on a field that is written to Dust.
+/// Rejects `skip_serializing_if` on a field that is written to Dust.
 pub(crate) fn always_written(field: &SerdeField) -> Result<()> {
     match field.skip_serializing_if {
         None => Ok(()),
@@ -167,7 +166,7 @@ fn asymmetric(meta: &Meta, suggestion: &str) -> Error {
     )
 }
 
-/// The metas of all attributes of this name; an attribute that does not parse is left to the derive that owns it.
+/// The metas of all attributes of this name. An attribute that does not parse is left to the derive that owns it.
 pub(crate) fn metas(attrs: &[Attribute], name: &str) -> Vec<Meta> {
     attrs
         .iter()
@@ -211,7 +210,7 @@ fn both_ways(meta: &Meta) -> (Option<LitStr>, Option<LitStr>) {
     (serialize, deserialize)
 }
 
-/// `function` in the module or type that `with = ".."` names.
+/// The path of `function` in the module or type that `with = ".."` names.
 fn function_in(meta: &Meta, function: &str) -> Option<ExprPath> {
     let literal = text(meta)?;
     let mut path: ExprPath = literal.parse().ok()?;

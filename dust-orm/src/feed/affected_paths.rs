@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use dust_protocol::{CommittedOp, OpKind, Path, Pattern, RawJson, value};
 
-/// A part of a store: the leaf at a path, and perhaps whatever is below it.
+/// A part of a store: the leaf at a path and, if `below`, the leaves below it.
 #[derive(Clone, Debug)]
 pub(super) struct AffectedPaths<'o> {
     pub(super) path: Cow<'o, Path>,
@@ -23,12 +23,12 @@ impl AffectedPaths<'_> {
 pub(super) fn affected_paths(op: &CommittedOp) -> Vec<AffectedPaths<'_>> {
     let whole = |below| vec![AffectedPaths { path: Cow::Borrowed(&op.path), below }];
     match op.op {
-        // A merge leaves alone what it does not name. One that cannot be read may change anything.
+        // A merge changes only the fields that it names. An unreadable merge may change anything.
         OpKind::Merge => children(op).unwrap_or_else(|| whole(true)),
         OpKind::Increment | OpKind::Add | OpKind::Remove | OpKind::Lease | OpKind::Renew | OpKind::Release => {
             whole(false)
         }
-        // The others replace what is below, too.
+        // The other ops also replace the leaves below the path.
         _ => whole(true),
     }
 }

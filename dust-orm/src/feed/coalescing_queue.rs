@@ -1,59 +1,60 @@
-//! What waits for one subscriber: a limited number of things.
+//! The bounded queue of the items that wait for one subscriber.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-/// Something that waits for a subscriber.
+/// An item that waits for a subscriber.
 pub(crate) trait Coalesce {
-    /// What it is about: only things about the same can replace each other.
+    /// The subject of the item: only items with the same key can replace each other.
     type Key: Clone + Eq + Hash;
 
     fn key(&self) -> Self::Key;
 
-    /// Takes the place of an older one about the same: true when the older one need not be delivered any more. What it
-    /// must not forget of the older one it keeps.
+    /// Replaces an older item with the same key. Returns true if the older item need not be delivered any more. The
+    /// newer item keeps the state of the older one that the subscriber still needs.
     fn replace(&mut self, older: &Self) -> bool;
 
-    /// Takes note that it is taken before something that may stand for an older one: nothing is complete up to here.
+    /// Records that this item leaves the queue before one that may stand for an older item, so that no state is
+    /// complete up to here.
     fn overtake(&mut self) {}
 
-    /// About how much memory it takes, in bytes, although others may hold it, too.
+    /// The approximate memory of the item, in bytes, including memory that it shares with others.
     fn weight(&self) -> usize;
 }
 
-/// How much may wait for one subscriber, in bytes, unless it is a single thing.
+/// Maximum size of the items that wait for one subscriber, in bytes. A single item may be larger.
 pub(crate) const MAX_QUEUE_BYTES: usize = 64 << 20;
 
-/// What a subscriber takes out of its queue.
+/// An item that a subscriber takes out of its queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received<T> {
     Item(T),
-    /// What was here did not fit.
+    /// Replaces the items that did not fit.
     Resync,
 }
 
-/// Holds a limited number of things, of limited size, until they are taken.
+/// A queue of items, limited in number and size.
 ///
-/// When it is full, older things are dropped that newer ones replace. When it is full of things that all matter, it is
-/// emptied, and says so in their place. Putting something in takes constant time, spread over many.
+/// When it is full, it drops older items that newer ones replace. When no item can be replaced, it drops all of them
+/// and delivers [`Received::Resync`] in their place. Adding an item takes amortized constant time.
 pub(super) struct CoalescingQueue<T: Coalesce> {
     capacity: usize,
-    /// What waits. `None` is the place of something that was replaced.
+    /// The items that wait. `None` is the slot of an item that was replaced.
     slots: VecDeque<Option<T>>,
-    /// How many slots are taken.
+    /// The number of occupied slots.
     waiting: usize,
-    /// How much memory what waits takes.
+    /// The weight of the items that wait, in bytes.
     bytes: usize,
-    /// How many slots there have been before the first one: with it, a slot keeps its number while others are taken.
+    /// The number of slots before the first one: with it, a slot keeps its number while others are removed.
     before: u64,
-    /// The newest slot about each thing, from the moment the backlog was full until it is empty again.
+    /// The newest slot of each key, from the moment the queue was full until it is empty again.
     newest: Option<HashMap<T::Key, u64>>,
-    /// Whether something that did not fit was before the first slot.
+    /// True if items that did not fit were before the first slot.
     resync: bool,
 }
 
 impl<T: Coalesce> CoalescingQueue<T> {
-    /// A backlog for at least one.
+    /// Creates a queue of `capacity` items (at least 1).
     pub(super) fn new(capacity: usize) -> CoalescingQueue<T> {
         let capacity = capacity.max(1);
         CoalescingQueue {
@@ -67,7 +68,7 @@ impl<T: Coalesce> CoalescingQueue<T> {
         }
     }
 
-    /// Puts something in.
+    /// Adds an item.
     pub(super) fn push(&mut self, item: T) {
         let bytes = self.bytes + item.weight();
         if self.newest.is_none() && self.waiting < self.capacity && bytes <= MAX_QUEUE_BYTES {
@@ -84,7 +85,7 @@ impl<T: Coalesce> CoalescingQueue<T> {
         }
     }
 
-    /// Empties it and says so.
+    /// Drops all items and delivers [`Received::Resync`] in their place.
     pub(super) fn resync(&mut self) {
         self.before += self.slots.len() as u64;
         self.slots.clear();
@@ -93,7 +94,7 @@ impl<T: Coalesce> CoalescingQueue<T> {
         self.resync = true;
     }
 
-    /// Takes what comes next.
+    /// Removes and returns the next item.
     pub(super) fn take(&mut self) -> Option<Received<T>> {
         if std::mem::take(&mut self.resync) {
             return Some(Received::Resync);
@@ -113,7 +114,7 @@ impl<T: Coalesce> CoalescingQueue<T> {
         None
     }
 
-    /// Adds an item in the place of an older one that it replaces. Afterwards there may be one too many.
+    /// Adds an item in the place of an older one that it replaces. Afterwards the queue may hold one item too many.
     fn coalesce(&mut self, item: T) {
         if self.newest.is_none() {
             self.rebuild();
@@ -121,7 +122,7 @@ impl<T: Coalesce> CoalescingQueue<T> {
         self.append(item);
     }
 
-    /// Puts everything in again, so that what is replaced is dropped and no slot is empty.
+    /// Adds all items again, so that replaced items are dropped and no slot is empty.
     fn rebuild(&mut self) {
         self.newest = Some(HashMap::new());
         self.before += self.slots.len() as u64;
@@ -129,7 +130,7 @@ impl<T: Coalesce> CoalescingQueue<T> {
         for item in std::mem::take(&mut self.slots).into_iter().flatten() {
             self.append(item);
         }
-        // What was replaced just now has left its slot empty; the places of the others are known only after this.
+        // A replaced item leaves its slot empty; the numbers of the other slots are known only after this.
         if self.waiting < self.slots.len() {
             let items: VecDeque<Option<T>> =
                 std::mem::take(&mut self.slots).into_iter().filter(Option::is_some).collect();
@@ -167,7 +168,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// Counts how often it is woken.
+    /// Counts the calls of `wake`.
     #[derive(Default)]
     pub(in crate::feed) struct Count(AtomicUsize);
 
@@ -183,7 +184,7 @@ pub(super) mod tests {
         }
     }
 
-    /// Something about a key; `from` is the oldest number it stands for. Of odd keys nothing is ever replaced.
+    /// An item with a key; `from` is the oldest number that it stands for. Items with an odd key are never replaced.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub(in crate::feed) struct Item {
         key: u8,
@@ -215,7 +216,7 @@ pub(super) mod tests {
         Item { key, from: number, number }
     }
 
-    /// Takes everything: `Err` is a Resync.
+    /// Takes all items: `Err` is a Resync.
     fn take_all(backlog: &mut CoalescingQueue<Item>) -> Vec<Result<Item, ()>> {
         let taken = std::iter::from_fn(|| backlog.take());
         taken.map(|next| if let Received::Item(item) = next { Ok(item) } else { Err(()) }).collect()
@@ -247,7 +248,7 @@ pub(super) mod tests {
         for number in 0..8 {
             backlog.push(item(2 * u8::try_from(number).unwrap(), number));
         }
-        // 0 to 3 and 4 to 7 did not fit; that is said once.
+        // Neither 0 to 3 nor 4 to 7 fit; one Resync stands for both.
         assert_eq!(take_all(&mut backlog), [Err(())]);
         backlog.push(item(2, 8));
         assert_eq!(take_all(&mut backlog), [Ok(item(2, 8))]);
@@ -260,7 +261,7 @@ pub(super) mod tests {
     #[test]
     fn what_waits_takes_limited_memory() {
         let mut backlog = CoalescingQueue::new(1000);
-        // Three of these fit; a fourth does where it replaces one of them.
+        // Three of these fit; a fourth fits if it replaces one of them.
         for (number, key) in (0..).zip([200, 202, 204, 202]) {
             backlog.push(item(key, number));
         }
@@ -294,8 +295,8 @@ pub(super) mod tests {
     }
 
     proptest! {
-        /// Whatever is pushed and taken: the order is kept, the bound is kept, and of every key the newest arrives, unless
-        /// a Resync says that it may not.
+        /// Any sequence of pushes and takes keeps the order and the bound, and the newest item of every key arrives
+        /// unless a Resync replaces it.
         #[test]
         fn nothing_is_lost_silently(
             capacity in 1..6_usize,
@@ -325,7 +326,7 @@ pub(super) mod tests {
                 .filter_map(|next| match next { Received::Item(item) => Some(item.number), Received::Resync => None })
                 .collect();
             prop_assert!(numbers.is_sorted_by(|left, right| left < right));
-            // What follows the last Resync is complete: each push is there, or one that replaced it.
+            // The items after the last Resync are complete: each push is there, or one that replaced it.
             let after_resync = taken.iter().rposition(|next| *next == Received::Resync).map_or(0, |at| at + 1);
             let whole: Vec<&Item> = taken[after_resync..]
                 .iter()

@@ -1,4 +1,4 @@
-//! One queue for many subscribers.
+//! A queue that many subscribers share.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,17 +6,18 @@ use std::task::{Context, Poll, Waker};
 
 use super::coalescing_queue::{Coalesce, CoalescingQueue, MAX_QUEUE_BYTES, Received};
 
-/// How many things are kept for all. Who is further behind has what waits for it moved to a backlog of its own.
+/// Maximum number of shared items. The items that wait for a subscriber further behind move to a queue of its own.
 const RECENT: usize = 64;
 
-/// Many who are told the same, each as fast as it takes it.
+/// A publisher of the same items to many subscribers, each of which takes them at its own speed.
 ///
-/// What is published is kept once, and each subscriber only has its place in it, so that to publish is little more than to
-/// wake who waits. For the subscriber it is as if it had a [`CoalescingQueue`] of its own into which everything is put at once: it
-/// gets one when more waits for it than that would hold, and keeps it until that is empty.
+/// A published item is stored once, and each subscriber only has its position, so that publishing costs little more
+/// than waking the subscribers that wait. A subscriber sees the same as with a [`CoalescingQueue`] of its own that
+/// receives every item at once: it gets one when more items wait for it than that would hold, and keeps it until that
+/// is empty.
 pub(crate) struct Fanout<T: Coalesce + Clone>(Mutex<State<T>>);
 
-/// A subscriber. The number is nobody else's, ever.
+/// The identity of a subscriber. The number of a subscriber is never used again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SubscriberId {
     index: usize,
@@ -24,16 +25,16 @@ pub(crate) struct SubscriberId {
 }
 
 struct State<T: Coalesce> {
-    /// What not everybody has taken yet, each with the weight of all that was published before it.
+    /// The items that not all subscribers have taken, each with the weight of all items published before it.
     recent: VecDeque<(T, u64)>,
-    /// How many things were published.
+    /// The number of published items.
     end: u64,
-    /// The weight of all that was published.
+    /// The weight of all published items.
     weight: u64,
-    /// By its index; a free one has the number 0.
+    /// The subscribers by index; a free place has the number 0.
     places: Vec<Place<T>>,
     free: BTreeSet<usize>,
-    /// How many have not taken all of what is recent.
+    /// The number of subscribers that have not taken all of `recent`.
     behind: usize,
     last_id: u64,
     closed: bool,
@@ -42,10 +43,10 @@ struct State<T: Coalesce> {
 struct Place<T: Coalesce> {
     id: u64,
     capacity: usize,
-    /// The number of what comes next.
+    /// The number of the next item.
     next: u64,
     waker: Option<Waker>,
-    /// What comes before that.
+    /// The items before `next`.
     backlog: Option<Box<CoalescingQueue<T>>>,
 }
 
@@ -63,13 +64,13 @@ impl<T: Coalesce + Clone> Fanout<T> {
         }))
     }
 
-    /// Adds a subscriber, for which so many things may wait, and at least one.
+    /// Adds a subscriber whose queue holds `capacity` items (at least 1).
     pub(crate) fn join(&self, capacity: usize) -> SubscriberId {
         let mut state = self.lock();
         state.last_id += 1;
         let (id, next) = (state.last_id, state.end);
         let place = Place { id, capacity: capacity.max(1), next, waker: None, backlog: None };
-        // The first of those that are free, so that the others come to be at the end.
+        // The lowest free index, so that the free places collect at the end.
         let index = match state.free.pop_first() {
             Some(index) => {
                 state.places[index] = place;
@@ -83,7 +84,7 @@ impl<T: Coalesce + Clone> Fanout<T> {
         SubscriberId { index, id }
     }
 
-    /// Removes a subscriber. Should somebody wait in its name, that one is to be woken when no lock is held.
+    /// Removes a subscriber. Returns the waker of a task that waits for it; the caller wakes it while it holds no lock.
     pub(crate) fn leave(&self, seat: SubscriberId) -> Option<Waker> {
         let mut state = self.lock();
         let end = state.end;
@@ -102,7 +103,7 @@ impl<T: Coalesce + Clone> Fanout<T> {
         left.waker
     }
 
-    /// Tells everybody. Those who wait are to be woken when no lock is held.
+    /// Publishes items to all subscribers. The caller wakes the returned wakers while it holds no lock.
     #[must_use]
     pub(crate) fn publish(&self, items: impl IntoIterator<Item = T>) -> Vec<Waker> {
         let mut state = self.lock();
@@ -110,8 +111,8 @@ impl<T: Coalesce + Clone> Fanout<T> {
         state.wakers()
     }
 
-    /// Tells everybody that something is missing, in place of what they have not taken yet. Those who wait are to be woken
-    /// when no lock is held.
+    /// Replaces the items that wait for each subscriber with [`Received::Resync`]. The caller wakes the returned wakers
+    /// while it holds no lock.
     #[must_use]
     pub(crate) fn resync(&self) -> Vec<Waker> {
         let mut state = self.lock();
@@ -125,7 +126,7 @@ impl<T: Coalesce + Clone> Fanout<T> {
         state.wakers()
     }
 
-    /// Nothing comes any more after what waits. Those who wait are to be woken when no lock is held.
+    /// Ends each queue after the items that wait. The caller wakes the returned wakers while it holds no lock.
     #[must_use]
     pub(crate) fn close(&self) -> Vec<Waker> {
         let mut state = self.lock();
@@ -133,13 +134,13 @@ impl<T: Coalesce + Clone> Fanout<T> {
         state.wakers()
     }
 
-    /// Those who wait: for something else that they have to do.
+    /// Removes the wakers of all subscribers that wait, so that the caller can wake them for other work.
     #[must_use]
     pub(crate) fn take_wakers(&self) -> Vec<Waker> {
         self.lock().wakers()
     }
 
-    /// Takes what comes next for a subscriber. `None` is the end.
+    /// Takes the next item of a subscriber. `None` is the end.
     pub(crate) fn poll(&self, seat: SubscriberId, context: &Context<'_>) -> Poll<Option<Received<T>>> {
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -165,7 +166,7 @@ impl<T: Coalesce + Clone> Fanout<T> {
         Poll::Pending
     }
 
-    /// How many subscribers there are.
+    /// The number of subscribers.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         let state = self.lock();
@@ -173,7 +174,7 @@ impl<T: Coalesce + Clone> Fanout<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // What is called under the lock (weighing, hashing a key, replacing an item) does not panic.
+        // The calls under the lock (weighing, hashing a key, replacing an item) do not panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -195,7 +196,7 @@ impl<T: Coalesce + Clone> State<T> {
         self.behind = there;
     }
 
-    /// Gives those who are behind what waits for them as their own, so that nothing is recent any more.
+    /// Moves the recent items that subscribers still lack into their own queues, so that nothing is recent any more.
     fn settle(&mut self) {
         for place in self.places.iter_mut().filter(|place| place.next < self.end) {
             place.settle(&self.recent, self.end);
@@ -203,7 +204,8 @@ impl<T: Coalesce + Clone> State<T> {
         self.forget();
     }
 
-    /// One more has taken all. Answers what nobody needs any more, to be dropped under no lock.
+    /// Records that one more subscriber has taken all items. Returns the items that no subscriber needs, to be dropped
+    /// without the lock.
     fn caught_up(&mut self) -> Option<VecDeque<(T, u64)>> {
         self.behind -= 1;
         if self.behind == 0 { Some(self.forget()) } else { None }
@@ -222,7 +224,7 @@ impl<T: Coalesce + Clone> State<T> {
 }
 
 impl<T: Coalesce + Clone> Place<T> {
-    /// Takes what comes next.
+    /// Takes the next item.
     fn take(&mut self, recent: &VecDeque<(T, u64)>, end: u64, weight: u64) -> Option<Received<T>> {
         if self.next < end {
             if self.backlog.is_none()
@@ -242,7 +244,7 @@ impl<T: Coalesce + Clone> Place<T> {
         taken
     }
 
-    /// Moves what waits into the backlog.
+    /// Moves the items that wait into the backlog.
     fn settle(&mut self, recent: &VecDeque<(T, u64)>, end: u64) {
         let start = self.start(recent, end);
         let backlog = self.backlog.get_or_insert_with(|| Box::new(CoalescingQueue::new(self.capacity)));
@@ -250,7 +252,7 @@ impl<T: Coalesce + Clone> Place<T> {
         self.next = end;
     }
 
-    /// Where what waits begins.
+    /// The index in `recent` of the first item that waits.
     fn start(&self, recent: &VecDeque<(T, u64)>, end: u64) -> usize {
         recent.len().saturating_sub(usize::try_from(end - self.next).unwrap_or(usize::MAX))
     }
@@ -273,7 +275,7 @@ mod tests {
         drop(audience.publish([item]));
     }
 
-    /// What a subscriber does, or is done to all.
+    /// A step of one subscriber, or one that affects all.
     #[derive(Clone, Debug)]
     enum Step {
         Join(usize),
@@ -296,7 +298,7 @@ mod tests {
     }
 
     proptest! {
-        /// Each gets what it would get out of a backlog of its own.
+        /// Each subscriber gets the items that it would get out of a queue of its own.
         #[test]
         fn is_as_if_everybody_had_a_backlog(steps in prop::collection::vec(step(), 0..60)) {
             let audience = Fanout::new();
@@ -304,7 +306,7 @@ mod tests {
             let mut number = 0;
             for step in steps {
                 match step {
-                    // Some hold little, others all that is recent and more.
+                    // Some queues hold little, others hold all recent items and more.
                     Step::Join(capacity) => {
                         let capacity = capacity * capacity * 10;
                         all.push((audience.join(capacity), CoalescingQueue::new(capacity)));

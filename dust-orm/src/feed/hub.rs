@@ -78,7 +78,7 @@ impl Hub {
         Arc::new(Hub { state: Mutex::new(State { seq, ..State::default() }), shared: Mutex::default() })
     }
 
-    /// The `store_seq` of the last op that was published, or, where that is none, of the last before the hub began.
+    /// The `store_seq` of the last published op or, if no op was published, of the last op before the hub began.
     pub fn seq(&self) -> u64 {
         self.lock().seq
     }
@@ -148,7 +148,7 @@ impl Hub {
 
     /// Waits until every op that can be read now is published. `readable` returns the `store_seq` of the last of them.
     pub async fn caught_up(&self, readable: impl Fn() -> u64) {
-        // The number, and the resync that it was found after.
+        // The number, and the count of resyncs when it was read.
         let mut wanted: Option<(u64, u64)> = None;
         poll_fn(|context| {
             loop {
@@ -179,10 +179,11 @@ impl Hub {
         .await;
     }
 
-    /// The ops that concern a pattern, from now on. The queue holds `capacity` ops (at least 1; the usual number is
-    /// [`QUEUE`](super::QUEUE)).
+    /// Subscribes to the ops that concern a pattern, from now on. The queue holds `capacity` ops (at least 1; the usual
+    /// number is [`QUEUE`](super::QUEUE)).
     ///
-    /// After waiting for [`Transport::op_hub`](crate::Transport::op_hub), the stream has no op that could be read before.
+    /// After waiting for [`Transport::op_hub`](crate::Transport::op_hub), the stream has no op that could be read
+    /// before.
     pub fn subscribe(self: &Arc<Hub>, pattern: &Pattern, capacity: usize) -> Ops {
         Ops::new(self, pattern, capacity)
     }
@@ -228,9 +229,9 @@ impl Hub {
         Listener { hub: Arc::clone(self), group, id, wants_changes }
     }
 
-    /// The value that listeners of one kind share while one of them holds it; made if there is none.
+    /// Returns the value that listeners of one kind share while one of them holds it; makes it if there is none.
     pub(crate) fn shared<T: Any + Send + Sync>(&self, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
-        // A panic under the lock has changed nothing.
+        // A panic under the lock leaves the map unchanged.
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let found = shared.get(&TypeId::of::<T>()).and_then(Weak::upgrade);
         if let Some(found) = found.and_then(|any| any.downcast::<T>().ok()) {
@@ -242,7 +243,7 @@ impl Hub {
         made
     }
 
-    /// The listeners of a commit, and the number of nodes of the index and patterns that the search looked at.
+    /// Returns the listeners of a commit, and the number of index nodes and patterns that the search looked at.
     fn deliveries(&self, commit: &[CommittedOp]) -> (Vec<Delivery>, usize) {
         let state = self.lock();
         if state.groups.is_empty() {
@@ -286,7 +287,7 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No one else's code is called under the lock, so a panic elsewhere has not left the state half changed.
+        // No foreign code is called under the lock, so a panic elsewhere does not leave the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -305,7 +306,7 @@ impl Hub {
     }
 }
 
-/// The changes of some ops among those of more ops, which are in order.
+/// The changes of the ops `first` to `last`, out of `changes`, which are in order.
 fn between(changes: &[LeafChange], first: u64, last: u64) -> &[LeafChange] {
     let (_, changes) = changes.split_at(changes.partition_point(|change| change.store_seq < first));
     changes.split_at(changes.partition_point(|change| change.store_seq <= last)).0
@@ -343,7 +344,7 @@ impl Drop for Listener {
             groups.remove(&self.group);
         }
         drop(state);
-        // The function may hold a listener, which takes the lock.
+        // The function may hold a listener whose drop takes the lock.
         drop(call);
     }
 }

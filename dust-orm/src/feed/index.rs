@@ -1,4 +1,4 @@
-//! From an op to the patterns that it may concern.
+//! An index from an op to the patterns that it may concern.
 
 use std::collections::HashMap;
 
@@ -7,12 +7,12 @@ use dust_protocol::pattern::Token;
 
 use super::affected_paths::AffectedPaths;
 
-/// How many segments of a pattern the index looks at. Entities have a prefix of one or two; what is deeper is left to the
-/// pattern itself.
+/// Maximum number of segments of a pattern that the index compares. Entities have a prefix of one or two segments; the
+/// pattern itself compares deeper ones.
 const DEPTH: usize = 8;
 
-/// A tree over the first segments of patterns, in lower case. It answers candidates: every pattern that a region meets,
-/// and perhaps some that differ from it in case or below the depth it looks at.
+/// A tree over the first segments of patterns, in lower case. It finds candidates: every pattern that a region meets,
+/// and perhaps some that differ from it in case or below the compared depth.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     root: Node,
@@ -24,7 +24,7 @@ struct Node {
     one: Option<Box<Node>>,
     /// Patterns that end here.
     here: Vec<u64>,
-    /// Patterns that match something below: they go on with `**`, or deeper than the index.
+    /// Patterns that match something below: they continue with `**`, or deeper than the index.
     below: Vec<u64>,
 }
 
@@ -47,7 +47,7 @@ impl Index {
         self.root.remove(&pattern.tokens()[..pattern.tokens().len().min(DEPTH + 1)], 0, id);
     }
 
-    /// Adds the candidates for a region, each once, and answers how many nodes it has looked at.
+    /// Adds the candidates for a region, each once, and returns the number of nodes that it has looked at.
     pub(super) fn candidates(&self, region: &AffectedPaths<'_>, found: &mut Vec<u64>) -> usize {
         let mut looked_at = 0;
         let mut nodes = vec![&self.root];
@@ -65,7 +65,7 @@ impl Index {
                 return looked_at;
             }
         }
-        // The ends of the path. Whatever continues them is below the region.
+        // The nodes at the end of the path. Their descendants are below the region.
         while let Some(node) = nodes.pop() {
             looked_at += 1;
             found.extend(&node.here);
@@ -134,7 +134,7 @@ mod tests {
         })
     }
 
-    /// Short patterns, which random paths meet, and some that are deeper than the index.
+    /// Short patterns, which random paths match, and some that are deeper than the index.
     fn patterns() -> impl Strategy<Value = Vec<Pattern>> {
         let short = pattern().prop_filter("short", |glob| glob.tokens().len() <= 4);
         prop::collection::vec(prop_oneof![4 => short, 1 => pattern()], 0..12)

@@ -12,7 +12,7 @@
 //! # Changes of leaves
 //!
 //! An op is applied once, to the leaves of the store or of the mirror. The transport decides before that whether to
-//! record the changes, so that they cost nothing where nobody listens:
+//! record the changes, so that they cost nothing without a listener that wants them:
 //!
 //! ```text
 //! the transport                              a listener that wants changes

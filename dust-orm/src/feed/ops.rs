@@ -13,21 +13,21 @@ use super::coalescing_queue::{Coalesce, Received};
 use super::hub::{Hub, HubEvent, Listener};
 use super::queue::Queue;
 
-/// What a subscriber to ops gets.
+/// An item of a subscription to ops.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delivery {
     /// An op, once, in the order of `store_seq`.
     Op(Arc<CommittedOp>),
-    /// Ops are missing here: read again whatever depends on them.
+    /// Ops are missing here: read again the data that depends on them.
     Resync,
 }
 
-/// The ops that concern a pattern, made by [`Hub::subscribe`]. Dropping it ends the subscription at once.
+/// The stream of ops that concern a pattern, made by [`Hub::subscribe`]. Dropping it ends the subscription at once.
 ///
 /// A subscriber that falls behind by more than its queue holds misses ops whose effect a later one replaces (an older
-/// `set` of the same path); when that is not enough, it finds [`Delivery::Resync`] in the place of all of them. The stream
-/// ends only when the hub is closed.
+/// `set` of the same path); when that is not enough, it receives [`Delivery::Resync`] in the place of all of them. The
+/// stream ends only when the hub is closed.
 pub struct Ops {
     queue: Arc<Queue<Arc<CommittedOp>>>,
     _listener: Listener,
@@ -77,13 +77,13 @@ impl Coalesce for Arc<CommittedOp> {
 
     fn replace(&mut self, older: &Self) -> bool {
         match self.op {
-            // These clear whatever was at the path and below it.
+            // These remove the leaves at the path and below it.
             OpKind::Set | OpKind::Delete | OpKind::PutFile => true,
-            // These carry the new value of one leaf, which is all that an older one of them has changed.
+            // These carry the new value of one leaf, which is all that an older op of this kind has changed.
             OpKind::Increment | OpKind::Add | OpKind::Remove | OpKind::Lease | OpKind::Renew | OpKind::Release => {
                 !matches!(older.op, OpKind::Set | OpKind::Delete | OpKind::PutFile | OpKind::Merge)
             }
-            // A merge names some fields only; what an op of a later version does is not known.
+            // A merge names only some fields; the effect of an op of a later version is unknown.
             _ => false,
         }
     }

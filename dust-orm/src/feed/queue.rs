@@ -1,11 +1,11 @@
-//! The bounded queue between those who publish and one subscriber.
+//! The bounded queue between the publishers and one subscriber.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::coalescing_queue::{Coalesce, CoalescingQueue, Received};
 
-/// A [`CoalescingQueue`] that one subscriber waits at. Putting something in never waits.
+/// A [`CoalescingQueue`] with one subscriber that waits for its items. Adding an item never waits.
 pub(crate) struct Queue<T: Coalesce>(Mutex<State<T>>);
 
 struct State<T: Coalesce> {
@@ -15,12 +15,12 @@ struct State<T: Coalesce> {
 }
 
 impl<T: Coalesce> Queue<T> {
-    /// A queue for at least one.
+    /// Creates a queue of `capacity` items (at least 1).
     pub(crate) fn new(capacity: usize) -> Queue<T> {
         Queue(Mutex::new(State { backlog: CoalescingQueue::new(capacity), closed: false, waker: None }))
     }
 
-    /// Puts something in. The subscriber is to be woken when no lock is held.
+    /// Adds an item. The caller wakes the returned waker while it holds no lock.
     #[must_use]
     pub(crate) fn push(&self, item: T) -> Option<Waker> {
         let mut state = self.lock();
@@ -31,7 +31,7 @@ impl<T: Coalesce> Queue<T> {
         state.waker.take()
     }
 
-    /// Empties the queue and says so. The subscriber is to be woken when no lock is held.
+    /// Replaces all items with [`Received::Resync`]. The caller wakes the returned waker while it holds no lock.
     #[must_use]
     pub(crate) fn resync(&self) -> Option<Waker> {
         let mut state = self.lock();
@@ -39,7 +39,7 @@ impl<T: Coalesce> Queue<T> {
         state.waker.take()
     }
 
-    /// Nothing comes any more after what waits. The subscriber is to be woken when no lock is held.
+    /// Ends the queue after the items that wait. The caller wakes the returned waker while it holds no lock.
     #[must_use]
     pub(crate) fn close(&self) -> Option<Waker> {
         let mut state = self.lock();
@@ -47,7 +47,7 @@ impl<T: Coalesce> Queue<T> {
         state.waker.take()
     }
 
-    /// Takes what comes next. `None` is the end.
+    /// Takes the next item. `None` is the end.
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Option<Received<T>>> {
         let mut state = self.lock();
         if let Some(taken) = state.backlog.take() {
@@ -64,7 +64,7 @@ impl<T: Coalesce> Queue<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // What is called under the lock (hashing a key, replacing an item) does not panic.
+        // The calls under the lock (hashing a key, replacing an item) do not panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -84,7 +84,7 @@ mod tests {
         drop(queue.push(item));
     }
 
-    /// Takes everything: `Err` is a Resync.
+    /// Takes all items: `Err` is a Resync.
     fn take_all(queue: &Queue<Item>) -> Vec<Result<Item, ()>> {
         let mut taken = Vec::new();
         while let Poll::Ready(Some(next)) = take(queue) {

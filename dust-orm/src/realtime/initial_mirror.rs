@@ -1,17 +1,17 @@
-//! The beginning of the message that is arriving: it names the topic, also of a message that is too long to be read.
+//! The beginning of the message that is arriving: it names the topic, even if the message is too long to be read.
 
-/// How much of a message is kept. The topic is its third element, behind two short numbers.
+/// Maximum number of bytes of a message that are stored. The topic is its third element, behind two short numbers.
 const KEPT: usize = 512;
-/// The longest header of a frame: two bytes, eight of its length, four of a mask.
+/// Maximum size of the header of a frame, in bytes: two bytes, eight of its length, four of a mask.
 const HEADER: usize = 14;
 
-/// Follows the frames in a stream of bytes, and keeps the first bytes of the latest message.
+/// A parser that follows the frames in a stream of bytes, and stores the first bytes of the latest message.
 #[derive(Debug, Default)]
 pub(super) struct Beginning {
     header: [u8; HEADER],
-    /// How many bytes of a header are there.
+    /// The number of received bytes of a header.
     have: usize,
-    /// How many bytes of a frame are still to come.
+    /// The number of bytes of the frame that are still missing.
     left: u64,
     is_message: bool,
     message: Vec<u8>,
@@ -23,12 +23,12 @@ impl Beginning {
         &self.message
     }
 
-    /// Whether more of them would be kept.
+    /// True if further bytes of the message would be stored.
     pub(super) fn wants_more(&self) -> bool {
         self.message.len() < KEPT && (self.left > 0 || self.have > 0)
     }
 
-    /// Takes the next bytes of the stream.
+    /// Consumes the next bytes of the stream.
     pub(super) fn take(&mut self, mut bytes: &[u8]) {
         while let Some(first) = bytes.first() {
             if self.left > 0 {
@@ -65,13 +65,13 @@ impl Beginning {
         self.left = if extended == 0 { u64::from(short) } else { length };
         self.have = 0;
         match first & 0x0f {
-            // A part of the message before.
+            // A further part of the message before.
             0 => self.is_message = true,
             1 | 2 => {
                 self.is_message = true;
                 self.message.clear();
             }
-            // Pings and their like stand between the parts of a message.
+            // Pings and other control frames may come between the parts of a message.
             _ => self.is_message = false,
         }
     }

@@ -21,13 +21,13 @@ use journal::Journal;
 pub(super) use journal::{Changes, Unsaved, What};
 use leaf_map::LeafMap;
 
-/// How large a mirror may become unless a client says otherwise: 1 GiB of paths and values.
+/// Default maximum size of a mirror, in bytes of paths and values: 1 GiB.
 pub const MAX_MIRROR: usize = 1 << 30;
 
 /// The leaves of one store as of one op, read as a Dust server reads them.
 ///
-/// It takes committed ops in their order and whole snapshots, and nothing else, so it never shows what a server has not
-/// committed. Writing goes through the server.
+/// It receives only committed ops, in their order, and whole snapshots, so it never shows a state that the server has
+/// not committed. Writes go through the server.
 ///
 /// ```
 /// use dust_protocol::{CommittedOp, OpKind, Path, RawJson};
@@ -45,50 +45,51 @@ pub const MAX_MIRROR: usize = 1 << 30;
 #[derive(Clone, Debug, Default)]
 pub struct Mirror {
     leaves: LeafMap,
-    /// The paths that contain ASCII upper-case letters, by their lower-case form: with them, what lies below a path
-    /// whatever its case is found without a scan.
+    /// The paths that contain ASCII upper-case letters, by their lower-case form: with them, the leaves below a path in
+    /// any case of letters are found without a scan.
     folded: BTreeMap<Box<str>, Vec<Box<str>>>,
     seq: u64,
-    /// The id of the last op, where it came as an op.
+    /// The `client_op_id` of the last op; `None` if that op came as part of a snapshot, or has no id.
     last_op_id: Option<Arc<str>>,
     inexact_through: u64,
-    /// What its cache lacks, where it has one.
+    /// The changes that its cache lacks; `None` without a cache.
     journal: Option<Box<Journal>>,
 }
 
 impl Mirror {
-    /// The `store_seq` of the last op it holds.
+    /// The `store_seq` of the last op that the mirror holds.
     pub fn seq(&self) -> u64 {
         self.seq
     }
 
-    /// The `client_op_id` of that op. `None` where it came as part of a snapshot, or has none.
+    /// The `client_op_id` of the last op; `None` if that op came as part of a snapshot, or has no id.
     pub fn last_op_id(&self) -> Option<&Arc<str>> {
         self.last_op_id.as_ref()
     }
 
-    /// Up to which `store_seq` a revision may be too high: a snapshot does not tell the revisions of its leaves, and they
-    /// have the snapshot's own instead. 0 when every revision is exact.
+    /// The `store_seq` up to which a revision may be too high: a snapshot has no revisions of its leaves, so they have
+    /// that of the snapshot instead. 0 if every revision is exact.
     pub fn inexact_through(&self) -> u64 {
         self.inexact_through
     }
 
-    /// How many leaves there are.
+    /// The number of leaves.
     pub fn len(&self) -> usize {
         self.leaves.len()
     }
 
-    /// Whether there is none.
+    /// True if the mirror has no leaf.
     pub fn is_empty(&self) -> bool {
         self.leaves.is_empty()
     }
 
-    /// The bytes of its paths and values. It takes somewhat more memory than that.
+    /// The size of its paths and values, in bytes. The memory that it uses is somewhat larger.
     pub fn size(&self) -> usize {
         self.leaves.size()
     }
 
-    /// Does the next op. One that does not fit, which no server commits, leaves nothing at its path and is warned of.
+    /// Applies the next op. An op that cannot be applied, which no server commits, leaves nothing at its path and is
+    /// logged as a warning.
     pub fn apply(&mut self, op: &CommittedOp) {
         self.apply_recorded(op, None);
     }
@@ -105,8 +106,8 @@ impl Mirror {
         }
     }
 
-    /// Replaces everything by the leaves as of one op. Up to `inexact_through` their revisions may be too high, as those of
-    /// a snapshot are.
+    /// Replaces all leaves by those as of `seq`. Their revisions may be too high up to `inexact_through`, as those of a
+    /// snapshot are.
     pub fn replace(&mut self, seq: u64, inexact_through: u64, leaves: impl Into<PackedLeaves>) {
         let mut journal = self.journal.take();
         if let Some(journal) = &mut journal {
@@ -116,24 +117,24 @@ impl Mirror {
         self.extend(&leaves.into());
     }
 
-    /// Remembers the id of the last op, which came as part of what was kept.
+    /// Sets the id of the last op, which a cache had stored.
     pub(super) fn set_last_op_id(&mut self, id: Option<Arc<str>>) {
         self.last_op_id = id;
     }
 
-    /// Adds leaves that are as of the same op.
+    /// Adds leaves as of the same op.
     pub(super) fn extend(&mut self, leaves: &PackedLeaves) {
         for leaf in leaves.iter() {
             self.insert(leaf);
         }
     }
 
-    /// Takes note of what changes from now on. `saved` is the op that a cache is as of already.
+    /// Records the changes from now on. `saved` is the op that the cache already has.
     pub(super) fn keep_journal(&mut self, saved: Option<u64>) {
         self.journal = Some(Box::new(Journal::new(saved)));
     }
 
-    /// Goes on with the journal of the mirror that this one takes the place of.
+    /// Continues the journal of the mirror that this one replaces.
     pub(super) fn succeed(&mut self, before: &mut Mirror, is_rewound: bool) {
         self.journal = before.journal.take();
         if let Some(journal) = &mut self.journal {
@@ -141,28 +142,29 @@ impl Mirror {
         }
     }
 
-    /// Takes what its cache lacks; `None` when that is nothing, or when there is no cache.
+    /// Removes and returns the changes that its cache lacks; `None` if there are none, or if there is no cache.
     pub(super) fn take_unsaved(&mut self) -> Option<Unsaved> {
         let mut unsaved = self.journal.as_mut()?.take(self.seq, self.inexact_through)?;
         unsaved.last_op_id = self.last_op_id.clone();
         Some(unsaved)
     }
 
-    /// Takes back what did not get into the cache.
+    /// Returns changes to the journal that were not written to the cache.
     pub(super) fn put_back(&mut self, unsaved: Unsaved) {
         if let Some(journal) = &mut self.journal {
             journal.put_back(unsaved);
         }
     }
 
-    /// Begins to write everything to the cache, in the order of the paths.
+    /// Begins to write all leaves to the cache, in the order of their paths.
     pub(super) fn begin_rewrite(&mut self) {
         if let Some(journal) = &mut self.journal {
             journal.begin_rewrite();
         }
     }
 
-    /// The next leaves to write, after a path or from the first one on. When there are none left, what the cache will lack.
+    /// Returns the next leaves to write, after a path or from the first one on. When none are left, returns the changes
+    /// that the cache will lack.
     pub(super) fn rewrite_next(&mut self, after: Option<&Path>) -> Result<Vec<Entry>, Option<Unsaved>> {
         let after = after.map_or(Bound::Unbounded, |path| Bound::Excluded(path.as_str()));
         let leaves = next_chunk(&mut self.leaves.range((after, Bound::Unbounded)));
@@ -176,7 +178,7 @@ impl Mirror {
         }
     }
 
-    /// The leaf at a path, else the object that the leaves below it make, ignoring ASCII case as a server does.
+    /// The leaf at a path, otherwise the object that the leaves below it make, ignoring ASCII case as a server does.
     pub fn get(&self, path: &Path) -> Option<Entry> {
         match self.leaves.get(path.as_str()) {
             Some(leaf) => Some(read::entry(path.clone(), leaf.to_leaf())),
@@ -184,7 +186,7 @@ impl Mirror {
         }
     }
 
-    /// The leaves at exactly these paths, in the same order: 1000 at the most.
+    /// The leaves at exactly these paths, in the same order: at most 1000.
     pub fn get_many(&self, paths: &[Path]) -> Result<Vec<Option<Entry>>, DustErr> {
         if paths.len() > MAX_GET_MANY_PATHS {
             let count = paths.len();
@@ -196,13 +198,13 @@ impl Mirror {
         Ok(paths.iter().map(entry).collect())
     }
 
-    /// Whether there is a leaf below a path, exact in case.
+    /// True if there is a leaf below a path, exact in case.
     pub fn exists(&self, path: &Path) -> bool {
         let prefix = path.descendant_prefix();
         self.leaves.range(between(&prefix, &prefix_end(&prefix))).next().is_some()
     }
 
-    /// One page of leaves, their paths, or the prefixes one segment below a pattern's base; as a server answers it.
+    /// One page of leaves, their paths, or the prefixes one segment below a pattern's base, as a server returns it.
     pub fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
         let Some(listing) = Listing::of(request)? else { return Ok(Page::default()) };
         let rows = self.leaves.range(listing.bounds()).map(Ok::<_, Infallible>);
@@ -212,7 +214,7 @@ impl Mirror {
         }
     }
 
-    /// The leaves below a path, exact in case and in order, after the cursor of the page before: 1000 at the most.
+    /// The leaves below a path, exact in case and in order, after the cursor of the page before: at most 1000.
     pub fn below(&self, path: &Path, after: Option<&str>) -> LeafPage {
         let (leaves, is_more) = self.leaves.below(path.as_str(), after, MAX_PAGE_LEAVES);
         let last = is_more.then(|| leaves.iter().next_back()).flatten();
@@ -225,18 +227,18 @@ impl Mirror {
         self.leaves.get(path.as_str()).map(|leaf| leaf.revision)
     }
 
-    /// Whether nothing lies below a path, whatever its case.
+    /// True if no leaf lies below a path, ignoring ASCII case.
     pub(crate) fn is_vacant_below(&self, path: &Path) -> bool {
         self.has_none_with(&folded_prefix(path))
     }
 
-    /// Whether no path begins with a prefix, whatever its case. The prefix has no upper case.
+    /// True if no path begins with a prefix, ignoring ASCII case. The prefix has no upper case.
     fn has_none_with(&self, prefix: &str) -> bool {
         let folded = self.folded.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
         !self.leaves.has_prefixed(prefix) && !folded.take(1).any(|(folded, _)| folded.starts_with(prefix))
     }
 
-    /// Every leaf in order, with its revision, envelopes as they came.
+    /// Every leaf in order, with its revision, envelopes as they were received.
     pub(crate) fn into_leaves(self) -> impl Iterator<Item = Entry> {
         self.leaves.into_entries()
     }
@@ -246,7 +248,7 @@ impl Mirror {
         let prefix = folded_prefix(path);
         let end = prefix_end(&prefix);
         let range = between(&prefix, &end);
-        // Those that begin with the lower-case prefix come with the others below.
+        // The paths that begin with the lower-case prefix are among `self.leaves` already.
         let mixed = self.folded.range::<str, _>(range).flat_map(|(_, paths)| paths);
         let mixed = mixed.filter(|path| !path.starts_with(&prefix));
         let mut found: Vec<(Path, Leaf)> = mixed
@@ -258,7 +260,7 @@ impl Mirror {
         found
     }
 
-    /// Tells the journal of a leaf that is written or removed.
+    /// Records in the journal that a leaf is written or removed.
     fn note(&mut self, path: &str, leaf: Option<LeafRef<'_>>) {
         if let Some(journal) = &mut self.journal {
             journal.note(path, leaf);
@@ -273,12 +275,12 @@ impl Mirror {
     }
 }
 
-/// The number of leaves that a cache is handed at a time.
+/// Maximum number of leaves that a cache receives at a time.
 pub(super) const CHUNK: usize = 1024;
 /// The bytes after which a chunk takes no further leaf.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// The next leaves to hand to a cache.
+/// Returns the next leaves to write to a cache.
 pub(super) fn next_chunk<'l>(leaves: &mut impl Iterator<Item = LeafRef<'l>>) -> Vec<Entry> {
     let (mut chunk, mut bytes) = (Vec::new(), 0);
     while chunk.len() < CHUNK
@@ -291,7 +293,7 @@ pub(super) fn next_chunk<'l>(leaves: &mut impl Iterator<Item = LeafRef<'l>>) -> 
     chunk
 }
 
-/// The error for a mirror that is larger than it may be.
+/// Checks that a mirror is no larger than `max`.
 pub(super) fn check_size(store: &str, size: usize, max: usize) -> Result<(), DustErr> {
     if size <= max {
         return Ok(());
@@ -304,14 +306,14 @@ pub(super) fn check_size(store: &str, size: usize, max: usize) -> Result<(), Dus
     })
 }
 
-/// What every path below this one begins with, when both are in lower case.
+/// The prefix, in lower case, of the lower-case form of every path below this one.
 fn folded_prefix(path: &Path) -> String {
     let mut prefix = path.descendant_prefix();
     prefix.make_ascii_lowercase();
     prefix
 }
 
-/// From one path (included) to another (excluded).
+/// The range from one path (included) to another (excluded).
 fn between<'p>(from: &'p str, to: &'p str) -> (Bound<&'p str>, Bound<&'p str>) {
     (Bound::Included(from), Bound::Excluded(to))
 }
@@ -353,7 +355,7 @@ impl Leaves for Mirror {
 
     fn remove_below(&mut self, path: &Path) -> Result<(), OpError> {
         let prefix = folded_prefix(path);
-        // Nearly always there is nothing.
+        // Nearly always there is no leaf below.
         if self.has_none_with(&prefix) {
             return Ok(());
         }

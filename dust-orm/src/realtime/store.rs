@@ -1,4 +1,4 @@
-//! One store of a running client, as its handles see it.
+//! One store of a running client, as its handles use it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -19,36 +19,37 @@ pub(super) struct StoreShared {
     pub(super) name: String,
     mirror: RwLock<Mirror>,
     state: watch::Sender<StoreState>,
-    /// Whether the mirror follows the store: it was up to date once on this connection.
+    /// True if the mirror follows the store: it was up to date once on this connection.
     is_up: AtomicBool,
-    /// What the token may do, as of the last join.
+    /// The permissions of the token, as of the last join.
     permissions: RwLock<Option<Permissions>>,
-    /// Whether the mirror was up to date once.
+    /// True if the mirror was up to date once.
     filled: watch::Sender<bool>,
-    /// Why there is no connection, if there is none.
+    /// The reason why there is no connection, if there is none.
     trouble: RwLock<Option<Reason>>,
-    /// Who hears of the ops. It is told by the one task that changes the mirror, so in order, when the mirror has them.
+    /// The listeners of the ops. The one task that changes the mirror publishes to it, in order and after the mirror
+    /// has the ops.
     pub(super) hub: Arc<Hub>,
-    /// The last op that its cache has.
+    /// The last op that the cache has.
     saved: watch::Sender<Option<u64>>,
-    /// Rung when there may be something for the cache.
+    /// A signal that the cache may lack changes.
     unsaved: Arc<Notify>,
-    /// How large the mirror may be.
+    /// Maximum size of the mirror, in bytes.
     max_mirror: usize,
     horizon: RwLock<Option<Horizon>>,
 }
 
-/// How far a store was at a time.
+/// The last op of a store at a point in time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Horizon {
-    /// When it was asked.
+    /// The time of the request.
     pub(super) asked: Instant,
-    /// Its last op when it answered.
+    /// The last op of the store when it answered.
     pub(super) seq: u64,
 }
 
 impl StoreShared {
-    /// A store with the mirror that it begins with, and whether a cache had kept that.
+    /// Creates a store. `is_kept` is true if a cache had stored `mirror`.
     pub(super) fn new(
         name: String,
         mirror: Mirror,
@@ -89,14 +90,15 @@ impl StoreShared {
         self.saved.send_replace(seq);
     }
 
-    /// Takes what the cache lacks. Before it was up to date once, an empty mirror says nothing about the store.
+    /// Removes and returns the changes that the cache lacks. An empty mirror that was never up to date says nothing
+    /// about the store.
     pub(super) fn take_unsaved(&self) -> Option<Unsaved> {
         let is_filled = *self.filled.borrow();
         let mut mirror = self.mirror_mut();
         if is_filled || mirror.seq() > 0 { mirror.take_unsaved() } else { None }
     }
 
-    /// Takes back what did not get into the cache.
+    /// Returns changes to the journal that were not written to the cache.
     pub(super) fn put_back(&self, unsaved: Unsaved) {
         self.mirror_mut().put_back(unsaved);
     }
@@ -106,17 +108,17 @@ impl StoreShared {
         self.mirror_mut().begin_rewrite();
     }
 
-    /// The next leaves to write; when there are none left, what the cache will lack.
+    /// Returns the next leaves to write; when none are left, the changes that the cache will lack.
     pub(super) fn rewrite_next(&self, after: Option<&Path>) -> Result<Vec<Entry>, Option<Unsaved>> {
         self.mirror_mut().rewrite_next(after)
     }
 
-    /// The store has told how far it is.
+    /// Records the last op of the store, from an answer to a request sent at `asked`.
     pub(super) fn stands(&self, asked: Instant, seq: u64) {
         *self.horizon.write().unwrap_or_else(PoisonError::into_inner) = Some(Horizon { asked, seq });
     }
 
-    /// How far the store was when it was last asked.
+    /// The last op of the store by its latest answer.
     pub(super) fn horizon(&self) -> Option<Horizon> {
         *self.horizon.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,12 +131,12 @@ impl StoreShared {
         self.is_up.load(Ordering::Acquire)
     }
 
-    /// Why the last connection ended, or was not opened.
+    /// Sets the reason why the last connection ended, or was not opened.
     pub(super) fn set_trouble(&self, why: &Reason) {
         *self.trouble.write().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
     }
 
-    /// Whether the mirror was up to date once.
+    /// True if the mirror was up to date once.
     pub(super) fn is_filled(&self) -> bool {
         *self.filled.borrow()
     }
@@ -155,7 +157,7 @@ impl StoreShared {
                 self.is_up.store(true, Ordering::Release);
                 self.unsaved.notify_one();
             }
-            // With a connection, a mirror that was up to date is behind by what is on its way.
+            // With a connection, a mirror that was up to date lacks only the ops in transit.
             StoreState::CatchingUp => {}
             StoreState::Dormant | StoreState::Offline | StoreState::Refused(_) => {
                 self.is_up.store(false, Ordering::Release);
@@ -184,7 +186,7 @@ impl StoreShared {
         Ok(())
     }
 
-    /// Takes other leaves in place of all, unless they are too large.
+    /// Replaces all leaves, unless the new ones are too large.
     pub(super) fn replace(
         &self,
         seq: u64,
@@ -193,7 +195,7 @@ impl StoreShared {
         is_rewound: bool,
     ) -> Result<(), DustErr> {
         check_size(&self.name, leaves.size(), self.max_mirror)?;
-        // Built aside, so that readers wait for a moment only.
+        // Built outside of the lock, so that readers wait for a moment only.
         let mut mirror = Mirror::default();
         mirror.replace(seq, inexact_through, leaves);
         let before = {
@@ -207,7 +209,7 @@ impl StoreShared {
         Ok(())
     }
 
-    /// The hub, when it has told of everything that the mirror shows; for no longer than `patience`.
+    /// Returns the hub once it has published everything that the mirror shows; waits for at most `patience`.
     pub(super) async fn hub(&self, patience: Duration) -> Result<Arc<Hub>, DustErr> {
         match within(patience, self.hub.caught_up(|| self.mirror().seq())).await {
             Some(()) => Ok(Arc::clone(&self.hub)),
@@ -215,12 +217,12 @@ impl StoreShared {
         }
     }
 
-    /// Waits until the mirror has been up to date once, for no longer than `patience` and only while there is hope.
+    /// Waits until the mirror has been up to date once, for at most `patience` and only while that is possible.
     pub(super) async fn filled(&self, patience: Duration) -> Result<(), DustErr> {
         if self.is_filled() {
             return Ok(());
         }
-        // Apart, so that whoever reads needs no room for it.
+        // Boxed, so that the futures of readers need no room for it.
         Box::pin(self.fill(patience)).await
     }
 
@@ -287,7 +289,7 @@ mod tests {
         assert!(shared.hub(Duration::MAX).now_or_never().is_some());
         shared.replace(1, 1, PackedLeaves::default(), true).unwrap();
         shared.apply(vec![op(2)]).unwrap();
-        // At the resync there is nothing left to be told of.
+        // At the resync there is nothing left to publish.
         assert_eq!(*heard.lock().unwrap(), [(1, 2, false), (2, 2, false), (0, 1, true), (2, 2, false)]);
     }
 }

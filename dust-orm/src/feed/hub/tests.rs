@@ -24,7 +24,7 @@ fn set(seq: u64, path: &str) -> CommittedOp {
     op(seq, OpKind::Set, path, "1")
 }
 
-/// What waits in a subscription: 0 is a Resync.
+/// The numbers of the ops that wait in a subscription: 0 is a Resync.
 fn seqs(ops: &mut Ops) -> Vec<u64> {
     let mut seqs = Vec::new();
     while let Some(Some(next)) = ops.next().now_or_never() {
@@ -43,12 +43,12 @@ fn subscribers_get_what_concerns_them_in_order() {
     let mut titles = hub.subscribe(&glob("links/*/title"), 10);
     let mut tags = hub.subscribe(&glob("tags/*"), 10);
     hub.publish(&[set(1, "links/a/title"), set(2, "links/b/url"), set(3, "tags/x"), set(4, "other")], None);
-    // A set or a delete above a pattern concerns it, whatever its case; one beside it does not.
+    // A set or a delete above a pattern concerns it, in any case of letters; one beside it does not.
     hub.publish(
         &[op(5, OpKind::Delete, "links", "null"), op(6, OpKind::Delete, "LINKS/A", "null"), set(7, "linksx")],
         None,
     );
-    // A merge concerns what it names.
+    // A merge concerns the fields that it names.
     hub.publish(&[op(8, OpKind::Merge, "links/a", r#"{"url":1,"note":2}"#)], None);
     hub.publish(&[op(9, OpKind::Merge, "links", r#"{"a":{"title":1},"b":1}"#)], None);
     // An increment changes one leaf.
@@ -75,7 +75,7 @@ fn a_batch_is_one_commit() {
             batch(1, "x:0", "links/a/title"),
             batch(2, "x:1", "other"),
             batch(3, "x:2", "links/a/url"),
-            // The same id again, another id, no number, and a hole.
+            // The same id again, another id, no number, and a gap.
             batch(4, "x:0", "links/b"),
             batch(5, "y:1", "links/b"),
             batch(6, "y", "links/b"),
@@ -168,7 +168,7 @@ fn resync_and_the_end_reach_everybody() {
     hub.close();
     assert_eq!(seqs(&mut links), [11]);
     assert_eq!(links.next().now_or_never(), Some(None));
-    // Too late, and told so.
+    // A subscription after the close ends at once.
     assert_eq!(hub.subscribe(&glob("**"), 1).next().now_or_never(), Some(None));
     assert_eq!(hub.caught_up(|| 100).now_or_never(), Some(()));
 }
@@ -279,7 +279,7 @@ fn commit_carries_its_own_changes() {
 }
 
 proptest! {
-    /// Whatever an op does to the leaves, those who subscribe to a leaf that it has changed hear of it.
+    /// For any op, the subscribers to a leaf that it has changed receive it.
     #[test]
     fn every_change_reaches_those_it_concerns(
         steps in prop::collection::vec((near_path(), near_op()), 1..20),

@@ -1,4 +1,4 @@
-//! What has changed in a mirror since its cache was told.
+//! The changes of a mirror since its cache was last written.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use dust_protocol::{LeafRef, Path};
 
 use super::leaf_map::LeafMap;
 
-/// So many paths may be remembered whatever the number of leaves.
+/// Minimum number of paths that the journal may hold, whatever the number of leaves.
 const MIN_PATHS: usize = 10_000;
 
-/// Leaves that were written and paths where none is left.
+/// Written leaves, and paths where no leaf is left.
 #[derive(Clone, Debug, Default)]
 pub(in crate::realtime) struct Changes {
     pub(in crate::realtime) set: LeafMap,
@@ -35,7 +35,7 @@ impl Changes {
         }
     }
 
-    /// Adds what was noted before these.
+    /// Adds changes that were recorded before these.
     fn add_older(&mut self, older: Changes) {
         for leaf in older.set.iter().filter(|leaf| !self.removed.contains(leaf.path)) {
             if self.set.get(leaf.path).is_none() {
@@ -47,15 +47,15 @@ impl Changes {
     }
 }
 
-/// What a cache lacks.
+/// The changes that a cache lacks.
 #[derive(Clone, Debug)]
 pub(in crate::realtime) struct Unsaved {
     pub(in crate::realtime) what: What,
-    /// The changes are those after this op.
+    /// The op after which the changes begin.
     pub(in crate::realtime) base: u64,
-    /// As of which op.
+    /// The last op of the changes.
     pub(in crate::realtime) seq: u64,
-    /// The id of that op, where the mirror knows it.
+    /// The id of that op, if the mirror knows it.
     pub(in crate::realtime) last_op_id: Option<Arc<str>>,
     pub(in crate::realtime) inexact_through: u64,
 }
@@ -63,24 +63,25 @@ pub(in crate::realtime) struct Unsaved {
 #[derive(Clone, Debug)]
 pub(in crate::realtime) enum What {
     Changes(Changes),
-    /// Everything: what is in the cache does not count.
+    /// All leaves: they replace the content of the cache.
     Whole {
-        /// The numbers of ops mean other ops than before.
+        /// True if the numbers of ops stand for other ops than before.
         is_rewound: bool,
     },
 }
 
-/// Collects what a cache lacks.
+/// A collector of the changes that a cache lacks.
 #[derive(Clone, Debug)]
 pub(super) struct Journal {
     what: What,
     base: u64,
-    /// While the whole mirror is written in the order of its paths: how far. What changes behind that needs no note.
+    /// While the whole mirror is written in the order of its paths: the last path so far. Changes after it need no
+    /// record.
     written_through: Option<Box<str>>,
 }
 
 impl Journal {
-    /// `saved` is the op that the cache is as of, if it keeps anything.
+    /// Creates a journal. `saved` is the op that the cache is as of, if it stores anything.
     pub(super) fn new(saved: Option<u64>) -> Journal {
         let what = match saved {
             Some(_) => What::Changes(Changes::default()),
@@ -98,13 +99,13 @@ impl Journal {
         }
     }
 
-    /// Everything has been replaced.
+    /// Records that all leaves were replaced.
     pub(super) fn note_all(&mut self, rewound: bool) {
         let was_rewound = matches!(self.what, What::Whole { is_rewound: true });
         self.what = What::Whole { is_rewound: rewound || was_rewound };
     }
 
-    /// Remembers no more than what writing everything would take.
+    /// Records a complete rewrite in place of the changes if these are too many.
     pub(super) fn bound(&mut self, leaves: usize) {
         if let What::Changes(changes) = &self.what
             && changes.len() > leaves.max(MIN_PATHS)
@@ -113,7 +114,7 @@ impl Journal {
         }
     }
 
-    /// Everything is about to be written, in the order of the paths.
+    /// Begins a rewrite of all leaves, in the order of their paths.
     pub(super) fn begin_rewrite(&mut self) {
         if let What::Changes(changes) = &mut self.what {
             *changes = Changes::default();
@@ -121,12 +122,12 @@ impl Journal {
         self.written_through = Some(Box::default());
     }
 
-    /// The leaves up to a path are about to be written as they are now.
+    /// Records that the leaves up to a path are about to be written as they are now.
     pub(super) fn rewrite_through(&mut self, path: &Path) {
         self.written_through = Some(path.as_str().into());
     }
 
-    /// Takes what the cache lacks of a mirror that is as of `seq`, and of which nothing is about to be written.
+    /// Removes and returns the changes that the cache lacks. The mirror is as of `seq`, and no rewrite is under way.
     pub(super) fn take(&mut self, seq: u64, inexact_through: u64) -> Option<Unsaved> {
         self.written_through = None;
         if matches!(self.what, What::Changes(_)) && seq == self.base {
@@ -137,7 +138,7 @@ impl Journal {
         Some(Unsaved { what, base, seq, last_op_id: None, inexact_through })
     }
 
-    /// Takes back what did not get into the cache.
+    /// Adds changes again that were not written to the cache.
     pub(super) fn put_back(&mut self, unsaved: Unsaved) {
         self.base = unsaved.base;
         self.written_through = None;
@@ -183,7 +184,7 @@ mod tests {
         journal.put_back(failed);
         let both = vec![("a".to_owned(), None), ("b".to_owned(), Some(8))];
         assert_eq!(taken(&mut journal, 8), Some((4, Some(both))));
-        // An op that changes nothing moves the cursor all the same.
+        // An op that changes nothing also advances the cursor.
         assert_eq!(taken(&mut journal, 9), Some((8, Some(vec![]))));
         assert_eq!(taken(&mut journal, 9), None);
     }
@@ -212,7 +213,7 @@ mod tests {
         set(&mut journal, "d", 10);
         assert_eq!(taken(&mut journal, 10), Some((9, Some(vec![("d".to_owned(), Some(10))]))));
 
-        // Where it fails in the middle, everything is written again.
+        // After a failure in the middle, everything is written again.
         journal.begin_rewrite();
         first.what = What::Whole { is_rewound: false };
         journal.put_back(first);

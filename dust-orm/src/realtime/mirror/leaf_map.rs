@@ -7,22 +7,23 @@ use dust_protocol::{Entry, LeafRef, PackedLeaves};
 
 use super::separator::Separator;
 
-/// How many leaves one block holds at the most.
+/// Maximum number of leaves in one block.
 const MAX_LEAVES: usize = 32;
-/// How much text one block holds at the most, unless a single leaf has more. So much is copied to write a leaf.
+/// Maximum size of the text of one block, in bytes, unless a single leaf has more. Writing a leaf copies that much.
 const MAX_TEXT: usize = 4096;
 
 /// Leaves by their rendered path.
 ///
-/// A sorted map would do, with two allocations and some hundred bytes for each leaf beside its text. Here some dozen leaves
-/// that are next to each other share one text, a search ends in a few comparisons within it, and the leaves of a record,
-/// which nearly always lie in one block, are found by one search.
+/// A plain sorted map would need two allocations and some hundred bytes for each leaf beside its text. Here some dozen
+/// adjacent leaves share one text, a search ends in a few comparisons within it, and one search finds the leaves of a
+/// record, which nearly always lie in one block.
 #[derive(Clone, Debug, Default)]
 pub(in crate::realtime) struct LeafMap {
-    /// None is empty. The paths in one are not before its separator, and before that of the next.
+    /// The blocks. No block is empty. Its paths are not before its separator, and before the separator of the next
+    /// block.
     by_separator: BTreeMap<Separator, PackedLeaves>,
     len: usize,
-    /// The bytes of all paths and values.
+    /// The size of all paths and values, in bytes.
     size: usize,
 }
 
@@ -37,7 +38,7 @@ impl LeafMap {
         self.len == 0
     }
 
-    /// How much text there is: paths and values.
+    /// The size of all paths and values, in bytes.
     pub(super) fn size(&self) -> usize {
         self.size
     }
@@ -57,7 +58,8 @@ impl LeafMap {
         self.pieces(bounds).flat_map(|(block, range)| range.map(|index| block.at(index)))
     }
 
-    /// Copies of the leaves below a path that come after another path, in order; and whether there are more than the limit.
+    /// Copies the leaves below a path that come after another path, in order. The `bool` is true if there are more than
+    /// the limit.
     pub(super) fn below(&self, path: &str, after: Option<&str>, limit: usize) -> (PackedLeaves, bool) {
         let first =
             after.map_or_else(|| Separator::below(path), |after| Separator::at(after).max(Separator::below(path)));
@@ -82,7 +84,7 @@ impl LeafMap {
         (found, false)
     }
 
-    /// Whether there is a leaf whose path begins with a prefix.
+    /// True if the path of a leaf begins with a prefix.
     pub(super) fn has_prefixed(&self, prefix: &str) -> bool {
         let separator = Separator::at(prefix);
         let mut first = self.from(&separator).filter_map(|block| {
@@ -96,16 +98,16 @@ impl LeafMap {
         self.by_separator.into_values().flat_map(PackedLeaves::into_entries)
     }
 
-    /// The block that a path is in or would be, and those behind it.
+    /// The block that contains a path, or would contain it, and the blocks behind it.
     fn from(&self, path: &Separator) -> impl Iterator<Item = &PackedLeaves> {
         let around = self.by_separator.range::<Separator, _>(..=path).next_back();
         let after = around.map_or(Bound::Unbounded, |(separator, _)| Bound::Excluded(separator));
-        // Nearly always the first is all that is wanted.
+        // Nearly always the caller needs only the first block.
         let behind = std::iter::once_with(move || self.by_separator.range::<Separator, _>((after, Bound::Unbounded)));
         around.into_iter().chain(behind.flatten()).map(|(_, block)| block)
     }
 
-    /// The blocks that hold the leaves between two bounds, each with those of its leaves that are.
+    /// The blocks that hold the leaves between two bounds, each with the range of those leaves.
     fn pieces<'a>(&'a self, bounds: Bounds<'a>) -> impl DoubleEndedIterator<Item = (&'a PackedLeaves, Range<usize>)> {
         let first = match bounds.0 {
             Bound::Included(path) | Bound::Excluded(path) => self.around(path).map(|(separator, _)| separator.clone()),
@@ -117,7 +119,7 @@ impl LeafMap {
             Bound::Excluded(path) => Bound::Excluded(Separator::at(path)),
             Bound::Unbounded => Bound::Unbounded,
         };
-        // A map refuses such a range; here nothing lies in it.
+        // `BTreeMap::range` panics for such a range; here it is empty.
         let is_none = match (&from, &to) {
             (Bound::Included(from), Bound::Excluded(to)) => from >= to,
             (Bound::Included(from), Bound::Included(to)) => from > to,
@@ -127,7 +129,7 @@ impl LeafMap {
         blocks.into_iter().flatten().map(move |(_, block)| (block, block.range(bounds)))
     }
 
-    /// Writes a leaf. Whether there was none at its path.
+    /// Writes a leaf. Returns true if there was none at its path.
     pub(super) fn insert(&mut self, leaf: LeafRef<'_>) -> bool {
         let Some(block) = around_mut(&mut self.by_separator, leaf.path) else {
             self.begin(Separator::FIRST, leaf);
@@ -153,7 +155,8 @@ impl LeafMap {
                 let before = index.checked_sub(1).filter(|_| index == block.len()).map(|before| block.at(before).path);
                 let separator = before.map(|before| Separator::between(before, leaf.path));
                 match separator {
-                    // What comes in order fills one block after the other, and what is large is not copied for its neighbour.
+                    // Leaves that come in order fill one block after the other, and a large block is not copied for its
+                    // neighbour.
                     Some(separator) if is_alone || self.is_last(leaf.path) => self.begin(separator, leaf),
                     _ => self.squeeze_in(index, leaf),
                 }
@@ -162,7 +165,7 @@ impl LeafMap {
         }
     }
 
-    /// Removes the leaf at a path. Whether there was one.
+    /// Removes the leaf at a path. Returns true if there was one.
     pub(super) fn remove(&mut self, path: &str) -> bool {
         let Some(block) = around_mut(&mut self.by_separator, path) else { return false };
         let Ok(index) = block.search(path) else { return false };
@@ -173,7 +176,7 @@ impl LeafMap {
         true
     }
 
-    /// Removes the leaves from one path (included) to another (excluded), and tells of each.
+    /// Removes the leaves from one path (included) to another (excluded), and calls `removed` for each.
     pub(super) fn remove_range(&mut self, from: &str, to: &str, mut removed: impl FnMut(&str)) {
         let bounds = (Bound::Included(from), Bound::Excluded(to));
         // The first path of every piece finds its block again.
@@ -199,7 +202,7 @@ impl LeafMap {
         self.size += leaf.size();
     }
 
-    /// Writes a leaf into a block that has become too large by it.
+    /// Writes a leaf into a block that becomes too large by it.
     fn squeeze_in(&mut self, index: usize, leaf: LeafRef<'_>) {
         if let Some(block) = around_mut(&mut self.by_separator, leaf.path) {
             block.insert(index, leaf);
@@ -209,7 +212,7 @@ impl LeafMap {
         self.split(leaf.path);
     }
 
-    /// Cuts the block around a path that was written until it is small enough.
+    /// Splits the block around a written path until it is small enough.
     fn split(&mut self, path: &str) {
         while let Some(block) = around_mut(&mut self.by_separator, path)
             && (block.len() > MAX_LEAVES || block.size() > MAX_TEXT && block.len() > 1)
@@ -220,7 +223,7 @@ impl LeafMap {
         }
     }
 
-    /// Joins the block around a path, in which leaves were removed, with the one behind it if little is left of the two.
+    /// Joins the block around a path, in which leaves were removed, with the next one if the two hold few leaves.
     fn join(&mut self, path: &str) {
         let Some((separator, block)) = self.around(path) else { return };
         if block.len() > MAX_LEAVES / 4 {
@@ -249,7 +252,7 @@ impl LeafMap {
         self.by_separator.last_key_value().is_none_or(|(separator, _)| separator.as_bytes() <= path.as_bytes())
     }
 
-    /// The block that has a path, if any has.
+    /// The block that contains a path, if any.
     fn around(&self, path: &str) -> Option<(&Separator, &PackedLeaves)> {
         self.by_separator.range(..=Separator::at(path)).next_back()
     }
@@ -273,7 +276,7 @@ mod tests {
         Leaf { value: RawJson::from_trusted(value), kind: LeafKind::String, revision }
     }
 
-    /// What has to be so whatever was done.
+    /// Checks the invariants that hold after every operation.
     fn check(blocks: &LeafMap) {
         let mut len = 0;
         let mut before: Option<String> = None;

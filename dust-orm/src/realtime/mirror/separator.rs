@@ -1,11 +1,11 @@
-//! What tells in which block a path is.
+//! The separators that determine the block of a path.
 
 use std::cmp::Ordering;
 
-/// Up to this length a separator lies in place: a search among many then follows no pointers.
+/// Maximum length of a separator that is stored in place: a search among many then follows no pointers.
 const SHORT: usize = 30;
 
-/// Something that is greater than every path before it, and not greater than those from it on.
+/// A value greater than every path before it, and not greater than the paths from it on.
 #[derive(Clone, Debug)]
 pub(super) enum Separator {
     Short { len: u8, bytes: [u8; SHORT] },
@@ -13,22 +13,22 @@ pub(super) enum Separator {
 }
 
 impl Separator {
-    /// What comes before every path.
+    /// The separator before every path.
     pub(super) const FIRST: Separator = Separator::Short { len: 0, bytes: [0; SHORT] };
 
-    /// The shortest between a path and the next one. It may end inside a character.
+    /// The shortest separator between a path and the next one. It may end inside a character.
     pub(super) fn between(left: &str, right: &str) -> Separator {
         let (left, right) = (left.as_bytes(), right.as_bytes());
         let shared = left.iter().zip(right).take_while(|(left, right)| left == right).count();
         Separator::new(right.get(..=shared).unwrap_or(right))
     }
 
-    /// For looking a path up.
+    /// The separator for the search of a path.
     pub(super) fn at(path: &str) -> Separator {
         Separator::new(path.as_bytes())
     }
 
-    /// For looking up what lies below a path.
+    /// The separator for the search of the leaves below a path.
     pub(super) fn below(path: &str) -> Separator {
         match Separator::new(path.as_bytes()) {
             Separator::Short { len, mut bytes } if usize::from(len) < SHORT => {
@@ -58,11 +58,12 @@ impl Separator {
     }
 }
 
-/// By their bytes.
+/// Orders separators by their bytes.
 impl Ord for Separator {
     fn cmp(&self, other: &Separator) -> Ordering {
         match (self, other) {
-            // As two numbers. What is shorter is filled with zeros; where that makes them equal, it comes first.
+            // Both are compared as two numbers. The shorter one is filled with zeros; if that makes them equal, it
+            // comes first.
             (Separator::Short { len, bytes }, Separator::Short { len: other_len, bytes: others }) => {
                 let by_first = number(bytes.first_chunk()).cmp(&number(others.first_chunk()));
                 let by_last = || number(bytes.last_chunk()).cmp(&number(others.last_chunk()));

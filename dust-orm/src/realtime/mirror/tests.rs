@@ -1,4 +1,4 @@
-//! The mirror of a store answers as the store does.
+//! Tests that the mirror of a store returns the same as the store.
 
 #![cfg(feature = "embedded")]
 
@@ -81,7 +81,7 @@ proptest! {
         let mut mirror = Mirror::default();
         let origin = Origin::new("d", "c");
         for (path, op) in &writes {
-            // What the store refuses is not in its log.
+            // The log does not contain the ops that the store refuses.
             let _ = store.write(Write::new(path.clone(), op.clone()), &origin);
         }
         for op in store.ops_since(0, usize::MAX).unwrap() {

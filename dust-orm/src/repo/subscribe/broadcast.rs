@@ -9,18 +9,18 @@ use crate::entity::DustEntity;
 use crate::error::DustErr;
 use crate::feed::QUEUE;
 
-/// One subscription to an entity, for any number of receivers that come and go: the connections of browsers, for instance.
-/// Made by [`DustRepo::broadcast`]. Cheap to clone; clones are the same subscription.
+/// One subscription to an entity, for any number of receivers that come and go: the connections of browsers, for
+/// instance. Made by [`DustRepo::broadcast`]. Cheap to clone; all clones share the subscription.
 ///
-/// Each receiver has a queue of its own, so that a slow one is told to [`Resync`](crate::Event::Resync) and the others
-/// notice nothing. The records are held in memory while there is a `Broadcast` or a receiver.
+/// Each receiver has a queue of its own, so that only a slow receiver gets [`Resync`](crate::Event::Resync). The
+/// records are held in memory as long as a `Broadcast` or a receiver exists.
 pub struct Broadcast<E: DustEntity> {
     pub(super) watch: Arc<EntityView<E>>,
     capacity: usize,
 }
 
 impl DustRepo {
-    /// Subscribes to an entity for many receivers, which then need not wait: see [`Broadcast`].
+    /// Subscribes to an entity for many receivers, which then begin without waiting: see [`Broadcast`].
     ///
     /// ```
     /// # use dust_orm::{DustRepo, Event, entity::prelude::*, tests_cfg::link};
@@ -45,37 +45,37 @@ impl DustRepo {
 }
 
 impl<E: DustEntity> Broadcast<E> {
-    /// How many events may wait for each receiver made after this: 1000 unless this is called, and at least one.
+    /// Sets the maximum number of events that wait for each receiver made after this (default: 1000; at least 1).
     #[must_use]
     pub fn queue(mut self, events: usize) -> Broadcast<E> {
         self.capacity = events;
         self
     }
 
-    /// A receiver of what is committed from now on. Dropping it ends it.
+    /// Creates a receiver of the commits from now on. Dropping it ends it.
     pub fn receiver(&self) -> Subscription<E> {
         Subscription::new(Arc::clone(&self.watch), self.watch.join_now(self.capacity), None)
     }
 
-    /// A receiver of every record that is there, and then of what changes, as
-    /// [`with_current`](super::Subscribe::with_current) has it.
+    /// Creates a receiver of every record that exists, and then of the changes, as
+    /// [`with_current`](super::Subscribe::with_current) does.
     ///
     /// # Errors
     ///
-    /// The records cannot be read.
+    /// An error if the records cannot be read.
     pub async fn receiver_with_current(&self) -> Result<Subscription<E>, DustErr> {
         self.receiver_after(None).await
     }
 
-    /// A receiver for a reader that comes back: `seq` is the [`resume_after`](Subscription::resume_after) of the
-    /// receiver before, such as the `Last-Event-ID` of a browser.
+    /// Creates a receiver for a reader that reconnects: `seq` is the [`resume_after`](Subscription::resume_after) of
+    /// the previous receiver, such as the `Last-Event-ID` of a browser.
     ///
     /// If the records have not changed since, it yields the changes from now on. Otherwise, and for `None` and 0, it
-    /// [begins with](Subscription::begins_with_current) every record that is there: the reader lets go of all that it
-    /// had. Until the last of them is given its place stays `seq`, so that a reader that is cut off in the middle
-    /// begins with all records again.
+    /// [begins with](Subscription::begins_with_current) every record that exists: the reader discards all records that
+    /// it had. Its place stays `seq` until the last of these records is delivered, so that a reader that is
+    /// disconnected before that begins with all records again.
     ///
-    /// Any receiver of the same store may have told the `seq`: one of another process, or of this one before it was
+    /// The `seq` may come from any receiver of the same store: one of another process, or of this one before it was
     /// restarted. The number stands for one state only as long as the store is not restored from a backup.
     ///
     /// ```
@@ -107,7 +107,7 @@ impl<E: DustEntity> Broadcast<E> {
     ///
     /// # Errors
     ///
-    /// The records cannot be read.
+    /// An error if the records cannot be read.
     pub async fn receiver_after(&self, seq: impl Into<Option<u64>>) -> Result<Subscription<E>, DustErr> {
         let seq = seq.into().filter(|seq| *seq > 0);
         let joined = self.watch.join(self.capacity, |current| Some(current) != seq).await?;

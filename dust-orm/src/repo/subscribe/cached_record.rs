@@ -1,4 +1,4 @@
-//! A record as it is held for subscribers.
+//! A record in memory for subscribers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -7,11 +7,11 @@ use crate::entity::{DustEntity, RecordRef, StoredRecord, decode};
 use crate::error::InvalidRecord;
 use crate::repo::record_pages::warn;
 
-/// The leaves of a record as of one op, and the Model that they make. It is read by the first subscriber that needs it, on
-/// that one's time, and shared by all.
+/// The leaves of a record as of one op, and the Model that they make. The first subscriber that needs the Model decodes
+/// it, in its own task, and all share it.
 pub(super) struct CachedRecord<E: DustEntity> {
     pub(super) record: StoredRecord,
-    /// How much text it is.
+    /// The size of its text, in bytes.
     pub(super) bytes: usize,
     model: OnceLock<Result<Arc<E::Model>, InvalidRecord>>,
     warned: AtomicBool,
@@ -22,12 +22,12 @@ impl<E: DustEntity> CachedRecord<E> {
         CachedRecord { bytes: record.bytes(), record, model: OnceLock::new(), warned: AtomicBool::new(false) }
     }
 
-    /// Whether the record fits its entity.
+    /// True if the record fits its entity.
     pub(super) fn is_valid(&self) -> bool {
         self.decoded().is_ok()
     }
 
-    /// The model; for a record that does not fit its entity `None`, with one warning however many subscribers there are.
+    /// The model; `None` for a record that does not fit its entity, with one warning for any number of subscribers.
     pub(super) fn model_or_warning(&self) -> Option<&Arc<E::Model>> {
         match self.decoded() {
             Ok(model) => Some(model),
@@ -49,7 +49,7 @@ impl<E: DustEntity> CachedRecord<E> {
         })
     }
 
-    /// Whether it is no record yet, but the claim of an insert that is under way.
+    /// True if it is only the claim of an insert that is under way, and not a record yet.
     fn is_claim(&self) -> bool {
         RecordRef::from(&self.record).is_claim()
     }

@@ -1,4 +1,4 @@
-//! A function that is called for every event.
+//! Functions that receive every event.
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -15,8 +15,8 @@ use crate::error::DustErr;
 
 impl DustRepo {
     /// Calls a function for every change to the records of an entity, in a task of the current tokio runtime, until the
-    /// [`Callback`] is dropped. [`Subscribe::on_change`] does the same with a queue of another length, or beginning with
-    /// the current records.
+    /// [`Callback`] is dropped. [`Subscribe::on_change`] does the same with another queue length, or beginning with the
+    /// current records.
     ///
     /// ```
     /// # use dust_orm::{DustRepo, Event, entity::prelude::*, tests_cfg::link};
@@ -54,16 +54,16 @@ impl DustRepo {
 }
 
 impl<E: DustEntity> Subscribe<'_, E> {
-    /// Calls a function for every event, one after the other, in a task of the current tokio runtime, until the
+    /// Calls a function for every event, one call after the other, in a task of the current tokio runtime, until the
     /// [`Callback`] is dropped.
     ///
-    /// The next call begins after the future of the last one has ended. Meanwhile events wait in the queue of the
+    /// The next call begins after the future of the previous one has ended. Meanwhile events wait in the queue of the
     /// subscription. A call that panics is logged, and the next event is delivered. The subscribers of a
     /// [`Broadcast`](super::Broadcast) share one decoded record, so it suits many tasks better.
     ///
     /// # Errors
     ///
-    /// As of [`DustRepo::on_change`].
+    /// The same as those of [`DustRepo::on_change`].
     pub async fn on_change<F>(
         self,
         callback: impl FnMut(Event<E::Model>) -> F + Send + 'static,
@@ -112,7 +112,7 @@ async fn call<E: DustEntity, F: Future<Output = ()>>(
     }
 }
 
-/// Keeps the function of [`DustRepo::on_change`] subscribed. Dropping it unsubscribes without waiting: a call that has
+/// The registration of a function of [`DustRepo::on_change`]. Dropping it unsubscribes without waiting: a call that has
 /// begun runs to its end.
 #[must_use = "dropping the callback ends it"]
 pub struct Callback {

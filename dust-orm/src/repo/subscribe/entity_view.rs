@@ -1,4 +1,4 @@
-//! What all subscribers of one entity share.
+//! The state that all subscribers of one entity share.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,17 +20,19 @@ use crate::feed::{Fanout, Hub, HubEvent, Listener, MAX_QUEUE_BYTES, SubscriberId
 use crate::repo::record_pages::RecordPages;
 use crate::transport::Transport;
 
-/// The most bytes of changes that are kept while the records are being read. After more, they are read again.
+/// Maximum size of the changes that are stored while the records are being read, in bytes. If it is exceeded, the
+/// records are read again.
 const BYTES_MEANWHILE: usize = MAX_QUEUE_BYTES;
 
-/// Reading all records. Whoever waits for it moves it along; no task of its own is needed.
+/// The future that reads all records. The subscribers that wait for it poll it; it needs no task of its own.
 pub(super) type Reading = Shared<BoxFuture<'static, Result<(), DustErr>>>;
 
-/// The records of one entity and its subscribers: one for each entity and hub. A change is made and a record decoded
-/// once, however many subscribers there are.
+/// The records of one entity and its subscribers: one view for each entity and hub. A change is applied and a record
+/// decoded once, for any number of subscribers.
 ///
-/// It listens before it reads the records, so that no commit is missed. The changes of commits that come meanwhile are
-/// made afterwards, whether a page has shown them or not: each gives a leaf its new state, and the last of them counts.
+/// It listens before it reads the records, so that it misses no commit. It applies the changes of commits during the
+/// read afterwards, even if a page has shown them already: each gives a leaf its new state, and the last of them
+/// counts.
 ///
 /// ```text
 ///            begin                    finish: changes since `begin` are made
@@ -44,11 +46,12 @@ pub(super) struct EntityView<E: DustEntity> {
     pub(super) transport: Arc<dyn Transport>,
     prefix: Path,
     state: Mutex<State<E>>,
-    /// It has a lock of its own, which is taken under that of the state: so changes are told of in their order.
+    /// The queues of the subscribers. Their lock is taken under the lock of `state`, so changes are published in their
+    /// order.
     pub(super) audience: Fanout<PendingEvent<E>>,
-    /// Whether the records have to be read: a subscriber then helps to.
+    /// True if the records must be read: a subscriber then helps to read them.
     is_behind: AtomicBool,
-    /// For those who look records up; made for the first of them.
+    /// The index for lookups by key; made at the first lookup.
     table: OnceLock<Arc<ModelIndex<E>>>,
     listener: OnceLock<Listener>,
 }
@@ -56,20 +59,20 @@ pub(super) struct EntityView<E: DustEntity> {
 struct State<E: DustEntity> {
     phase: Phase,
     records: Records<E>,
-    /// The last op that the records have, of those that concern them.
+    /// The last op that concerns the records and that they have.
     seq: u64,
 }
 
 enum Phase {
-    /// The records are those of the last op.
+    /// The records are as of the last op.
     Current,
     /// The records are being read.
     Reading {
         reading: Reading,
-        /// The commits since then.
+        /// The commits since the reading began.
         meanwhile: Meanwhile,
     },
-    /// Reading them has failed. The next op, or the next subscriber, tries again.
+    /// Reading the records has failed. The next op, or the next subscriber, tries again.
     Unread,
 }
 
@@ -80,7 +83,7 @@ struct Meanwhile {
     /// The last op of these commits.
     seq: u64,
     bytes: usize,
-    /// True if the records have to be read once more. Nothing is kept until that begins: it will be in the pages.
+    /// True if the records must be read once more. Until then no change is stored: the pages will contain it.
     again: bool,
 }
 
@@ -104,19 +107,19 @@ impl Meanwhile {
     }
 }
 
-/// A subscriber, from the side of what is shared.
+/// A new subscriber, from the side of the shared state.
 pub(super) struct NewSubscriber<E: DustEntity> {
     pub(super) seat: SubscriberId,
-    /// The records when it joined.
+    /// The records when the subscriber joined.
     pub(super) current: Vec<Arc<CachedRecord<E>>>,
-    /// The subscriber receives the current records first.
+    /// True if the subscriber receives the current records first.
     pub(super) replays: bool,
-    /// The last op that they have.
+    /// The last op that the current records have.
     pub(super) seq: u64,
 }
 
 impl<E: DustEntity> EntityView<E> {
-    /// The watch of an entity on a transport, shared with all who hold it.
+    /// Returns the view of an entity on a transport; all holders share it.
     pub(super) async fn on(transport: Arc<dyn Transport>) -> Result<Arc<EntityView<E>>, DustErr> {
         let prefix = E::prefix_path()?;
         let pattern = Pattern::subtree(&prefix)?;
@@ -148,8 +151,8 @@ impl<E: DustEntity> EntityView<E> {
         });
     }
 
-    /// Adds a subscriber once the records are current. `replays` says of the last op that they have whether the
-    /// subscriber is given the records first.
+    /// Adds a subscriber once the records are current. `replays` receives the last op that they have, and returns true
+    /// if the subscriber receives the records first.
     pub(super) async fn join(
         self: &Arc<EntityView<E>>,
         capacity: usize,
@@ -165,14 +168,14 @@ impl<E: DustEntity> EntityView<E> {
         Ok(joined)
     }
 
-    /// The records by their keys, once they are current.
+    /// Returns the index of the records by key, once they are current.
     pub(super) async fn table(self: &Arc<EntityView<E>>) -> Result<Arc<ModelIndex<E>>, DustErr> {
         let make = |records: &Records<E>| Arc::new(ModelIndex::new(&records.all()));
-        // Under the lock: no commit is missed between the two.
+        // Made under the lock, so that no commit is missed between the read and the index.
         self.once_current(|state| Arc::clone(self.table.get_or_init(|| make(&state.records)))).await
     }
 
-    /// Does something to the state once the records are current.
+    /// Calls `work` with the state once the records are current.
     async fn once_current<T>(self: &Arc<EntityView<E>>, work: impl FnOnce(&mut State<E>) -> T) -> Result<T, DustErr> {
         loop {
             let reading = {
@@ -194,7 +197,7 @@ impl<E: DustEntity> EntityView<E> {
         Ok(())
     }
 
-    /// Adds a subscriber at once. If the records are being read, it is told Resync when they are.
+    /// Adds a subscriber at once. If the records are being read, it receives Resync afterwards.
     pub(super) fn join_now(&self, capacity: usize) -> NewSubscriber<E> {
         self.add(&self.lock(), capacity)
     }
@@ -203,12 +206,12 @@ impl<E: DustEntity> EntityView<E> {
         NewSubscriber { seat: self.audience.join(capacity), current: Vec::new(), replays: false, seq: state.seq }
     }
 
-    /// Removes a subscriber. One that waits all the same hears that this is the end.
+    /// Removes a subscriber. A task that still waits for it receives the end.
     pub(super) fn leave(&self, seat: SubscriberId) {
         self.audience.leave(seat).into_iter().for_each(Waker::wake);
     }
 
-    /// The reading that a subscriber is to help with, if there is one.
+    /// Returns the reading that a subscriber helps with, if there is one.
     pub(super) fn reading(&self) -> Option<Reading> {
         if !self.is_behind.load(Ordering::SeqCst) {
             return None;
@@ -233,7 +236,7 @@ impl<E: DustEntity> EntityView<E> {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Makes the changes of a commit, of which `seq` is the last op that concerns the records.
+    /// Applies the changes of a commit, of which `seq` is the last op that concerns the records.
     fn commit(self: &Arc<EntityView<E>>, state: &mut State<E>, seq: u64, changes: &[LeafChange]) -> Vec<Waker> {
         match &mut state.phase {
             Phase::Current => {
@@ -262,8 +265,8 @@ impl<E: DustEntity> EntityView<E> {
         }
     }
 
-    /// Anything may have changed. Subscribers are told when the records have been read again, so that whatever they read
-    /// then is not older, and no op is lost between that and the events after it.
+    /// Starts a new read after any leaf may have changed. Subscribers receive Resync after the records have been read
+    /// again, so that a read of theirs is not older, and no op is lost between that read and the events after it.
     fn resync(self: &Arc<EntityView<E>>, state: &mut State<E>) -> Vec<Waker> {
         if let Phase::Reading { meanwhile, .. } = &mut state.phase {
             meanwhile.read_again();
@@ -282,7 +285,7 @@ impl<E: DustEntity> EntityView<E> {
         reading
     }
 
-    /// Takes the records that were read, which have every op up to `seq`. False when they have to be read again.
+    /// Accepts the records that were read, which have every op up to `seq`. Returns false if they must be read again.
     fn finish(&self, records: Records<E>, seq: u64) -> bool {
         let mut state = self.lock();
         let Phase::Reading { meanwhile, .. } = &mut state.phase else { return true };
@@ -300,18 +303,18 @@ impl<E: DustEntity> EntityView<E> {
         self.is_behind.store(false, Ordering::SeqCst);
         let wakers = self.audience.resync();
         drop(state);
-        // What may take long to be dropped is so under no lock.
+        // Large values are dropped without the lock.
         drop(before);
         wakers.into_iter().for_each(Waker::wake);
         true
     }
 
-    /// The records as they were last current.
+    /// The records when they were last current.
     pub(super) fn records(&self) -> Vec<Arc<CachedRecord<E>>> {
         self.lock().records.all()
     }
 
-    /// The last op that the records have, of those that concern them.
+    /// The last op that concerns the records and that they have.
     pub(super) fn seq(&self) -> u64 {
         self.lock().seq
     }
@@ -322,11 +325,11 @@ impl<E: DustEntity> EntityView<E> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<E>> {
-        // No one else's code is called under the lock: records are decoded by those who read them.
+        // No foreign code is called under the lock: readers decode the records.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many subscribers there are.
+    /// The number of subscribers.
     #[cfg(test)]
     pub(super) fn subscribers(&self) -> usize {
         self.audience.len()
@@ -351,7 +354,8 @@ async fn read<E: DustEntity>(watch: Weak<EntityView<E>>, transport: Arc<dyn Tran
     }
 }
 
-/// The records, once everything that these pages may show has been heard of, and an op up to which they have all.
+/// Returns the records, after the hub has published everything that these pages may show, and an op up to which they
+/// have all.
 async fn read_all<E: DustEntity>(transport: &Arc<dyn Transport>) -> Result<(Records<E>, u64), DustErr> {
     let seq = transport.op_hub().await?.seq();
     let mut pages = RecordPages::of::<E>(Arc::clone(transport))?;

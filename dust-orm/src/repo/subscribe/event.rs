@@ -1,4 +1,4 @@
-//! What subscribers of an entity get, and how it waits for them.
+//! The events of the subscribers of an entity, and their form in a queue.
 
 use std::sync::Arc;
 
@@ -12,16 +12,17 @@ use crate::feed::Coalesce;
 /// change that the compiler shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<M> {
-    /// A record was written, and this is all of it: as of that op, and not as it may be by now.
+    /// A record was written. This is the whole record as of that op; it may have changed since.
     Upserted(M),
     /// The record with this key was deleted, or does not fit its entity any more.
     Deleted(String),
-    /// Events are missing here: the subscriber fell too far behind, or the client did. Read again what depends on them,
-    /// with [`all`](crate::DustRepo::all) for instance; what follows is newer than that or known already.
+    /// Events are missing here: the subscriber fell too far behind, or the client did. Read again the data that depends
+    /// on them, with [`all`](crate::DustRepo::all) for instance; the events that follow are newer than that or known
+    /// already.
     Resync,
 }
 
-/// What one commit did to one record.
+/// The change of one record by one commit.
 pub(super) struct Change<E: DustEntity> {
     pub(super) key: Arc<str>,
     pub(super) before: Option<Arc<CachedRecord<E>>>,
@@ -31,10 +32,10 @@ pub(super) struct Change<E: DustEntity> {
 /// A change in the queue of one subscriber.
 pub(super) struct PendingEvent<E: DustEntity> {
     pub(super) change: Arc<Change<E>>,
-    /// The op up to which the subscriber was told of everything once it has this. `None` where something older waits
-    /// behind it.
+    /// The op up to which the subscriber has every event once it has this one. `None` if an older event waits behind
+    /// it.
     pub(super) seq: Option<u64>,
-    /// The record before the oldest of the changes that this one stands for: what the subscriber knows.
+    /// The record before the oldest of the changes that this one stands for: the record that the subscriber has.
     known: Option<Arc<CachedRecord<E>>>,
 }
 
@@ -43,7 +44,7 @@ impl<E: DustEntity> PendingEvent<E> {
         PendingEvent { change, seq: Some(seq), known: None }
     }
 
-    /// What the subscriber is told; nothing when the record did not fit its entity before, and does not now.
+    /// The event for the subscriber; `None` if the record fits its entity neither before nor after the change.
     pub(super) fn event(&self) -> Option<Event<E::Model>> {
         let Change { key, before, after } = &*self.change;
         if let Some(model) = after.as_ref().and_then(|after| after.model_or_warning()) {

@@ -17,23 +17,23 @@ use crate::pace::pace;
 
 /// Every record of an entity, decoded, in memory and kept up to date: made by [`DustRepo::live`].
 ///
-/// A handle: cheap to clone, and clones are the same. Reading takes no `.await`, no network and no decoding: a
-/// [`get`](Live::get) is a look into a hash map, some tens of nanoseconds however many records there are.
+/// A handle: cheap to clone, and all clones share the records. Reading takes no `.await`, no network and no decoding: a
+/// [`get`](Live::get) is one lookup in a hash map, some tens of nanoseconds for any number of records.
 ///
-/// # What it shows
+/// # Contents
 ///
-/// What is committed, each commit whole or not at all, and one's own write as soon as it has returned. While the realtime
-/// client has no connection, and after it was shut down, that is what was known last. After a snapshot everything has to
-/// be read again: whoever asks next does that, which takes as long as [`all`](DustRepo::all), and others are shown what
-/// was known last meanwhile.
+/// It shows the committed state: each commit whole or not at all, and a write of the application as soon as it has
+/// returned. While the realtime client has no connection, and after it was shut down, it shows the last known state.
+/// After a snapshot all records must be read again: the next reader does that, which takes as long as
+/// [`all`](DustRepo::all), and other readers meanwhile get the last known state.
 ///
-/// A record that does not fit the entity is not in it, with one warning.
+/// It omits a record that does not fit the entity, with one warning.
 ///
-/// # What it costs
+/// # Cost
 ///
-/// The records are held once more beside the store or the mirror, as leaves and as models: some 800 bytes for a record of
-/// four short fields. They are held once for all [`Live`] handles, subscriptions and broadcasts of the entity, and let go
-/// with the last of them. A record that was written is decoded by who reads it next.
+/// The records are held a second time beside the store or the mirror, as leaves and as models: some 800 bytes for a
+/// record of four short fields. All [`Live`] handles, subscriptions and broadcasts of the entity share them; they are
+/// freed with the last of these. The next reader of a written record decodes it.
 pub struct Live<E: DustEntity> {
     watch: Arc<EntityView<E>>,
     table: Arc<ModelIndex<E>>,
@@ -42,8 +42,8 @@ pub struct Live<E: DustEntity> {
 impl DustRepo {
     /// Reads every record of an entity and keeps them ready in memory: see [`Live`].
     ///
-    /// Returns when they are read and decoded; later calls share them. Works on the embedded store and in realtime; over
-    /// plain HTTP it is [`NotSupported`](DustErr::NotSupported).
+    /// Returns when the records are read and decoded; later calls share them. It works on the embedded store and in
+    /// realtime; over plain HTTP it is [`NotSupported`](DustErr::NotSupported).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, entity::prelude::*, tests_cfg::link};
@@ -63,7 +63,7 @@ impl DustRepo {
         let watch = EntityView::on(self.source()).await?;
         let table = watch.table().await?;
         let live = Live { watch, table };
-        // Decodes what nobody has read yet.
+        // Decodes the records that no reader has decoded yet.
         for stored in live.table.all() {
             pace(stored.record.leaves.len()).await;
             let _ = stored.model_or_warning();
@@ -73,9 +73,9 @@ impl DustRepo {
 }
 
 impl<E: DustEntity> Live<E> {
-    /// The record with this key, shared with all who read it; `None` when there is none, or it does not fit the entity.
+    /// The record with this key, shared with all readers; `None` if there is none, or if it does not fit the entity.
     ///
-    /// The key is as `find_by_id` takes it, by reference: `get("dust")`, `get(&7)`, `get(&uuid)`.
+    /// The key is that of `find_by_id`, by reference: `get("dust")`, `get(&7)`, `get(&uuid)`.
     pub fn get<Q>(&self, key: &Q) -> Option<Arc<E::Model>>
     where
         KeyOf<E>: Borrow<Q>,
@@ -85,7 +85,7 @@ impl<E: DustEntity> Live<E> {
         self.table.model(&key.to_string())
     }
 
-    /// Whether there is a record with this key that fits the entity.
+    /// True if there is a record with this key that fits the entity.
     pub fn contains_key<Q>(&self, key: &Q) -> bool
     where
         KeyOf<E>: Borrow<Q>,
@@ -94,7 +94,8 @@ impl<E: DustEntity> Live<E> {
         self.get(key).is_some()
     }
 
-    /// Every record, in the order of their paths, as [`all`](DustRepo::all) has them: at one moment, between two commits.
+    /// Every record, in the order of their paths, as [`all`](DustRepo::all) returns them: at one moment, between two
+    /// commits.
     ///
     /// ```
     /// # use dust_orm::{DustRepo, tests_cfg::link};
@@ -111,18 +112,18 @@ impl<E: DustEntity> Live<E> {
         all.iter().filter_map(|stored| stored.model_or_warning().cloned()).collect()
     }
 
-    /// How many records there are. They are counted each time.
+    /// The number of records. They are counted at each call.
     pub fn len(&self) -> usize {
         self.read_up();
         self.table.all().iter().filter(|stored| stored.model_or_warning().is_some()).count()
     }
 
-    /// Whether there is no record.
+    /// True if there is no record.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The last op that the records have, of those that concern them: its `store_seq`.
+    /// The `store_seq` of the last op that concerns the records and that they have.
     ///
     /// ```
     /// # use dust_orm::{DustRepo, tests_cfg::link};
@@ -141,11 +142,11 @@ impl<E: DustEntity> Live<E> {
         self.watch.seq()
     }
 
-    /// Reads the records again, if they have to be. They are in this process, so that there is nothing to wait for unless
-    /// somebody else is at it.
+    /// Reads the records again, if necessary. They are in this process, so that it waits for nothing unless another
+    /// task is reading them.
     fn read_up(&self) {
         if let Some(reading) = self.watch.reading() {
-            // How it went, the watch knows. It is not left half-way for other tasks: the caller reads next.
+            // The view has the result. The reading does not yield to other tasks: the caller reads next.
             drop(unconstrained(reading).now_or_never());
         }
     }

@@ -1,4 +1,4 @@
-//! Subscriptions: hearing of every change to the records of an entity.
+//! Subscriptions to the changes of the records of an entity.
 
 mod broadcast;
 mod cached_record;
@@ -39,26 +39,26 @@ use crate::feed::{QUEUE, Received, SubscriberId};
 impl DustRepo {
     /// Subscribes to the records of an entity: a stream of [`Event`]s.
     ///
-    /// It tells of what is committed from now on, one's own writes included: each record once for every commit that has
-    /// touched it, in the order in which the store has committed, with the record as of that commit. A batch is one commit,
-    /// so that no half of it is seen; a `delete_all` tells of every record that it has deleted.
+    /// It delivers the commits from now on, including the application's own writes: each record once for every commit
+    /// that has touched it, in the order in which the store has committed, with the record as of that commit. A batch
+    /// is one commit, so that no subscriber sees half of it; a `delete_all` delivers every record that it has deleted.
     ///
-    /// On the realtime client an event comes when the mirror has the op, before the write that made it returns unless that
-    /// one went over HTTP without a connection. What was missed while there was none comes when it is back; only where the
-    /// server answers with a snapshot there is [`Resync`](Event::Resync) instead.
+    /// On the realtime client an event is delivered when the mirror has the op, before the write that made it returns
+    /// unless that write went over HTTP without a connection. The changes missed without a connection are delivered
+    /// when it is back; only if the server answers with a snapshot, [`Resync`](Event::Resync) replaces them.
     ///
-    /// A record that does not fit the entity is left out with a warning, as everywhere. If it was there before, it is
-    /// [`Deleted`](Event::Deleted) for subscribers; if not, they hear nothing. When it fits again, it is
+    /// A record that does not fit the entity is left out with a warning, as in reads. If it was there before,
+    /// subscribers get [`Deleted`](Event::Deleted); otherwise they get no event. When it fits again, they get
     /// [`Upserted`](Event::Upserted).
     ///
-    /// A subscriber never holds up a writer or another subscriber. [`queue`](Subscribe::queue) events wait for it; when there
-    /// are more, older events of a record are dropped in favour of its newest, and when that is not enough, there is
-    /// [`Resync`](Event::Resync) in their place. The stream ends only when the transport is closed: it
-    /// keeps an embedded store open, and ends with its realtime [client](crate::realtime::SyncClient#end). Dropping it
+    /// A subscriber never delays a writer or another subscriber. Its queue holds [`queue`](Subscribe::queue) events;
+    /// when more wait, older events of a record are dropped in favour of its newest, and when that is not enough,
+    /// [`Resync`](Event::Resync) replaces all of them. The stream ends only when the transport is closed: it keeps an
+    /// embedded store open, and ends with its realtime [client](crate::realtime::SyncClient#end). Dropping it
     /// unsubscribes.
     ///
-    /// The first subscription to an entity reads all its records, and they are held in memory until the last one is dropped;
-    /// all others share them. Over plain HTTP it is [`NotSupported`](DustErr::NotSupported).
+    /// The first subscription to an entity reads all its records, which are held in memory until the last subscription
+    /// is dropped; all others share them. Over plain HTTP it is [`NotSupported`](DustErr::NotSupported).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, Event, entity::prelude::*, tests_cfg::link};
@@ -91,7 +91,7 @@ pub struct Subscribe<'r, E: DustEntity> {
 }
 
 impl<'r, E: DustEntity> Subscribe<'r, E> {
-    /// First gives every record that is there, as [`Upserted`](Event::Upserted), in the order of their paths; then what
+    /// Delivers first every record that exists, as [`Upserted`](Event::Upserted), in the order of their paths; then the
     /// changes, with no gap and no repeat between the two.
     ///
     /// ```
@@ -117,14 +117,14 @@ impl<'r, E: DustEntity> Subscribe<'r, E> {
         self
     }
 
-    /// How many events may wait for the subscriber: 1000 unless this is called, and at least one. The records of
+    /// Sets the maximum number of events that wait for the subscriber (default: 1000; at least 1). The records of
     /// [`with_current`](Subscribe::with_current) do not count.
     pub fn queue(mut self, events: usize) -> Self {
         self.capacity = events;
         self
     }
 
-    /// Gives the ops themselves, not the records that they make; see [`RawSubscription`].
+    /// Delivers the ops themselves instead of the records that they make; see [`RawSubscription`].
     pub fn raw(self) -> SubscribeRaw<'r, E> {
         SubscribeRaw::new(self.repo, self.capacity)
     }
@@ -155,7 +155,7 @@ impl<E: DustEntity> fmt::Debug for Subscribe<'_, E> {
 pub struct Subscription<E: DustEntity> {
     watch: Arc<EntityView<E>>,
     seat: SubscriberId,
-    /// The records that were there, as far as they are still to be given. The last one fits its entity.
+    /// The current records that are not delivered yet. The last one fits its entity.
     current: std::vec::IntoIter<Arc<CachedRecord<E>>>,
     replays: bool,
     reading: Option<Reading>,
@@ -165,16 +165,17 @@ pub struct Subscription<E: DustEntity> {
 /// The place from which a reconnect loses nothing.
 struct Place {
     after: Option<u64>,
-    /// The place that is reached when the next event is asked for, once the current records are given.
+    /// The place that is reached when the next event is requested, once the current records are delivered.
     next: Option<u64>,
 }
 
 impl<E: DustEntity> Subscription<E> {
-    /// A subscription that gives the current records of `joined` first, for a reader that has everything up to `after`.
+    /// Creates a subscription that delivers the current records of `joined` first, for a reader that has everything up
+    /// to `after`.
     fn new(watch: Arc<EntityView<E>>, joined: NewSubscriber<E>, after: Option<u64>) -> Subscription<E> {
         let NewSubscriber { seat, current, replays, seq } = joined;
         let mut current = current.into_iter();
-        // The last record that is handed out ends the current state, so it is known before it is handed out.
+        // The last record that is delivered ends the current state, so it must be known before the delivery.
         while current.as_slice().last().is_some_and(|stored| stored.model_or_warning().is_none()) {
             current.next_back();
         }
@@ -184,23 +185,23 @@ impl<E: DustEntity> Subscription<E> {
         begun
     }
 
-    /// The next event. `None` when the transport is closed, and never otherwise.
+    /// The next event. `None` only when the transport is closed.
     ///
-    /// The same as `next` of a `StreamExt`, without one. Dropping the future loses no event.
+    /// It equals `next` of a `StreamExt`, without that trait. Dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Event<E::Model>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// The place from which a reconnect loses nothing, once the event that was given last is dealt with: a `store_seq`
-    /// that is never past what was handed out. A reader that reconnects, such as a browser that sends `Last-Event-ID`,
-    /// hands it to [`Broadcast::receiver_after`].
+    /// The place from which a reconnect loses nothing, once the last delivered event is processed: a `store_seq` that
+    /// is never past the delivered events. A reader that reconnects, such as a browser that sends `Last-Event-ID`,
+    /// passes it to [`Broadcast::receiver_after`].
     ///
-    /// - Until the current state is handed out (see [`is_current`](Subscription::is_current)) it is the place that was
+    /// - Until the current state is delivered (see [`is_current`](Subscription::is_current)) it is the place that was
     ///   [resumed from](Broadcast::receiver_after), or `None`: a reconnect begins with the current state again.
     /// - A batch is reached with the last of its events.
-    /// - [`Resync`](Event::Resync) is reached when the next event is asked for, which is after everything was read
+    /// - [`Resync`](Event::Resync) is reached when the next event is requested, which is after everything was read
     ///   again.
-    /// - While the queue drops older events in favour of newer ones, it stays where it was until the queue is empty.
+    /// - While the queue drops older events in favour of newer ones, it does not change until the queue is empty.
     ///
     /// ```
     /// # use dust_orm::{DustRepo, Event, entity::prelude::*, tests_cfg::link};
@@ -227,7 +228,7 @@ impl<E: DustEntity> Subscription<E> {
         self.place.after
     }
 
-    /// [`resume_after`](Subscription::resume_after) as a number: 0 where that is `None`.
+    /// [`resume_after`](Subscription::resume_after) as a number: 0 for `None`.
     ///
     /// ```
     /// # use dust_orm::{DustRepo, entity::prelude::*, tests_cfg::link};
@@ -251,16 +252,17 @@ impl<E: DustEntity> Subscription<E> {
         self.place.after.unwrap_or(0)
     }
 
-    /// Tests whether it began with the current state, as [`with_current`](Subscribe::with_current) has it: a reader
-    /// that comes back then lets go of what it had. Without it, what is given goes on from what the reader had.
+    /// True if the subscription began with the current state, as [`with_current`](Subscribe::with_current) does: a
+    /// reader that reconnects then discards the records that it had. Otherwise the events continue from the reader's
+    /// records.
     ///
     /// See [`Broadcast::receiver_after`] for an example.
     pub fn begins_with_current(&self) -> bool {
         self.replays
     }
 
-    /// Tests whether the current state was handed out: the records that were there when the subscription began. True
-    /// from the beginning where it does not begin [with them](Subscribe::with_current), or where there are none.
+    /// True if all records that existed when the subscription began are delivered. It is true from the beginning if the
+    /// subscription does not begin [with them](Subscribe::with_current), or if there are none.
     ///
     /// It becomes true with the last record, before the first change.
     ///
@@ -282,7 +284,7 @@ impl<E: DustEntity> Subscription<E> {
         self.current.len() == 0
     }
 
-    /// Moves to the next place if the current state was handed out.
+    /// Moves to the next place if the current state is delivered.
     fn settle(&mut self) {
         if self.is_current()
             && let Some(next) = self.place.next.take()
@@ -291,13 +293,14 @@ impl<E: DustEntity> Subscription<E> {
         }
     }
 
-    /// Helps to read the records, if they have to be. True when that is done, so that there may be something in the queue.
+    /// Helps to read the records, if necessary. Returns true when the reading is done, so that the queue may have an
+    /// event.
     fn help(&mut self, context: &mut Context<'_>) -> bool {
         if self.reading.is_none() {
             self.reading = self.watch.reading();
         }
         let Some(reading) = &mut self.reading else { return false };
-        // How it went, the watch knows.
+        // The view has the result.
         let is_done = reading.poll_unpin(context).is_ready();
         if is_done {
             self.reading = None;
@@ -312,7 +315,7 @@ impl<E: DustEntity> Stream for Subscription<E> {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event<E::Model>>> {
         let this = self.get_mut();
         if this.current.len() > 0 {
-            // There may be very many, which are decoded here: other tasks run in between. A queue is short.
+            // There may be very many records, which are decoded here: other tasks run in between. A queue is short.
             let budget = ready!(poll_proceed(context));
             for stored in this.current.by_ref() {
                 if let Some(model) = stored.model_or_warning() {
@@ -322,7 +325,7 @@ impl<E: DustEntity> Stream for Subscription<E> {
                 }
             }
         }
-        // The caller asks for the next event, so it has read everything again after a `Resync`.
+        // The caller requests the next event, so it has read everything again after a `Resync`.
         this.settle();
         loop {
             match this.watch.audience.poll(this.seat, context) {

@@ -7,15 +7,15 @@ use super::cached_record::CachedRecord;
 use super::event::Change;
 use crate::entity::DustEntity;
 
-/// Where a record is looked up, in a lock of its own, so that readers wait for no one but who is just putting a commit in.
+/// An index of the records, in a lock of its own, so that readers wait only while a commit is written to it.
 pub(super) struct ModelIndex<E: DustEntity>(RwLock<ByKey<E>>);
 
-/// By the key as it is, not as it stands in a path.
+/// The records by their key in its plain form, not as it is escaped in a path.
 type ByKey<E> = HashMap<Arc<str>, Slot<E>>;
 
 struct Slot<E: DustEntity> {
     stored: Arc<CachedRecord<E>>,
-    /// Its model once somebody has asked for it: here, so that the next need not look at the record.
+    /// The model of the record after its first lookup: stored here, so that later lookups need not access the record.
     model: OnceLock<Arc<E::Model>>,
 }
 
@@ -30,7 +30,7 @@ impl<E: DustEntity> ModelIndex<E> {
         ModelIndex(RwLock::new(by_key(records)))
     }
 
-    /// Takes what one commit has changed, so that nobody sees half of it.
+    /// Applies the changes of one commit, so that no reader sees half of it.
     pub(super) fn take(&self, changes: &[Arc<Change<E>>]) {
         let mut table = self.write();
         for change in changes {
@@ -41,15 +41,15 @@ impl<E: DustEntity> ModelIndex<E> {
         }
     }
 
-    /// Takes other records in the place of all.
+    /// Replaces all records.
     pub(super) fn replace(&self, records: &[Arc<CachedRecord<E>>]) {
         let records = by_key(records);
         let before = std::mem::replace(&mut *self.write(), records);
-        // What may take long to be dropped is so under no lock.
+        // Large values are dropped without the lock.
         drop(before);
     }
 
-    /// The record with this key. It is decoded by the first who asks for it, and by no more than one.
+    /// The record with this key. The first reader decodes it, and no other does.
     pub(super) fn model(&self, key: &str) -> Option<Arc<E::Model>> {
         let stored = {
             let table = self.read();
@@ -72,7 +72,7 @@ impl<E: DustEntity> ModelIndex<E> {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, ByKey<E>> {
-        // No one else's code is called under the lock.
+        // No foreign code is called under the lock.
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 

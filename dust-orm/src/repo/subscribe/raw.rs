@@ -1,4 +1,4 @@
-//! Subscribing to ops instead of records.
+//! Subscriptions to ops instead of records.
 
 use std::fmt;
 use std::future::{IntoFuture, poll_fn};
@@ -20,7 +20,7 @@ use crate::error::DustErr;
 use crate::feed::{Delivery, Ops};
 use crate::transport::Transport;
 
-/// What a [`RawSubscription`] gives.
+/// An item of a [`RawSubscription`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RawEvent {
@@ -32,12 +32,12 @@ pub enum RawEvent {
 
 /// An op as it was committed: [`op`](CommittedOp::op), [`path`](CommittedOp::path), [`value`](CommittedOp::value),
 /// [`store_seq`](CommittedOp::store_seq), [`device_id`](CommittedOp::device_id) and
-/// [`client_op_id`](CommittedOp::client_op_id), and whether it is one's own.
+/// [`client_op_id`](CommittedOp::client_op_id), and [`own`](RawOp::own).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RawOp {
     committed: Arc<CommittedOp>,
-    /// Whether it was written through the transport of this repo.
+    /// True if it was written through the transport of this repo.
     pub own: bool,
 }
 
@@ -69,7 +69,7 @@ impl<'r, E: DustEntity> SubscribeRaw<'r, E> {
         SubscribeRaw { repo, capacity, entity: PhantomData }
     }
 
-    /// How many ops may wait for the subscriber: 1000 unless this is called, and at least one.
+    /// Sets the maximum number of ops that wait for the subscriber (default: 1000; at least 1).
     pub fn queue(mut self, ops: usize) -> Self {
         self.capacity = ops;
         self
@@ -96,15 +96,15 @@ impl<E: DustEntity> fmt::Debug for SubscribeRaw<'_, E> {
     }
 }
 
-/// The ops that concern the records of an entity, each once, in the order of `store_seq`: those at paths below its prefix,
-/// and those that replace or remove what is there from above, or by a path that differs in case. A stream of
+/// The ops that concern the records of an entity, each once, in the order of `store_seq`: those at paths below its
+/// prefix, and those that replace or remove leaves there by a path above it or one that differs in case. A stream of
 /// [`RawEvent`]s. Dropping it unsubscribes at once.
 ///
-/// The claim by which [`if_absent`](crate::repo::Insert::if_absent) keeps a place over HTTP is left out, as readers take it
-/// for an absent leaf.
+/// It omits the claim by which [`if_absent`](crate::repo::Insert::if_absent) reserves a path over HTTP, as readers
+/// treat it as an absent leaf.
 ///
-/// When more ops wait than its queue holds, those are dropped whose effect a later one replaces (an older `set` of the
-/// same path); when that is not enough, there is [`Resync`](RawEvent::Resync) in the place of all. The stream ends only when
+/// When more ops wait than its queue holds, ops whose effect a later one replaces are dropped (an older `set` of the
+/// same path); when that is not enough, [`Resync`](RawEvent::Resync) replaces all of them. The stream ends only when
 /// the transport is closed: it keeps an embedded store open, and ends with its realtime client.
 ///
 /// ```
@@ -127,9 +127,9 @@ pub struct RawSubscription {
 }
 
 impl RawSubscription {
-    /// The next op. `None` when the transport is closed, and never otherwise.
+    /// The next op. `None` only when the transport is closed.
     ///
-    /// The same as `next` of a `StreamExt`, without one. Dropping the future loses no op.
+    /// It equals `next` of a `StreamExt`, without that trait. Dropping the future loses no op.
     pub async fn next(&mut self) -> Option<RawEvent> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }

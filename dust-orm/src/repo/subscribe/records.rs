@@ -11,11 +11,11 @@ use super::cached_record::CachedRecord;
 use super::event::Change;
 use crate::entity::{DustEntity, StoredRecord};
 
-/// Every record of an entity. It applies no op: it patches the records by the leaves that the store or the mirror has
+/// Every record of an entity. It applies no op: it patches the records with the leaves that the store or the mirror has
 /// changed, so that a changed leaf yields its whole record before and after.
 pub(super) struct Records<E: DustEntity> {
     prefix: Path,
-    /// By the last segment of the record's path, as it stands in the path.
+    /// The records by the last segment of their path, as it is escaped in the path.
     by_key: BTreeMap<Box<str>, Arc<CachedRecord<E>>>,
 }
 
@@ -41,10 +41,10 @@ impl<E: DustEntity> Records<E> {
         self.by_key.values().cloned().collect()
     }
 
-    /// Makes the changes of a commit, and returns the changed records: each once, in the order of the ops that changed
-    /// them last; of one op the deleted records first.
+    /// Applies the changes of a commit, and returns the changed records: each once, in the order of the ops that
+    /// changed them last; of one op the deleted records first.
     ///
-    /// Changes that the records have already are made again without effect if all later ones follow.
+    /// Applying changes again that the records already have has no effect if all later ones follow.
     pub(super) fn apply(&mut self, changes: &[LeafChange]) -> Vec<Change<E>> {
         let mut by_key: BTreeMap<&str, Vec<&LeafChange>> = BTreeMap::new();
         for change in changes {
@@ -61,13 +61,13 @@ impl<E: DustEntity> Records<E> {
         changed.into_iter().map(|(_, change)| change).collect()
     }
 
-    /// Changes one record. `None` if subscribers see no difference.
+    /// Changes one record. Returns `None` if subscribers see no difference.
     fn patch(&mut self, key: &str, changes: &[&LeafChange]) -> Option<Change<E>> {
         let segment: Arc<str> = unescape(key).into();
         let stored = self.by_key.get(key);
         let leaves = patched(stored.map_or(&[], |stored| &stored.record.leaves), changes);
         if leaves.is_empty() {
-            // A record that came and went in the same commit was not there before.
+            // A record that was created and deleted in the same commit was not there before.
             let before = self.by_key.remove(key)?;
             return Some(Change { key: segment, before: Some(before), after: None });
         }
@@ -85,8 +85,8 @@ impl<E: DustEntity> Records<E> {
     }
 }
 
-/// The key of the record that a leaf belongs to, as it stands in the path. A leaf at the prefix or at a record's own
-/// path belongs to none.
+/// The key of the record that a leaf belongs to, as it is escaped in the path. A leaf at the prefix or at a record's
+/// own path belongs to no record.
 fn key_of<'l>(prefix: &Path, leaf: &'l Path) -> Option<&'l str> {
     let inside = leaf.as_str().strip_prefix(prefix.as_str())?.strip_prefix('/')?;
     Some(inside.split_once('/')?.0)
@@ -105,7 +105,7 @@ fn patched(leaves: &[Entry], changes: &[&LeafChange]) -> Vec<Entry> {
     patched
 }
 
-/// Brings records into the order of their paths, which takes little where they nearly are.
+/// Sorts records by their paths, which costs little if they are nearly sorted.
 pub(super) fn sort_by_path<E: DustEntity>(records: &mut [Arc<CachedRecord<E>>]) {
     // The paths of leaves continue with `/`, so that `a-1` comes before `a`.
     records.sort_by(|one, other| {
@@ -146,7 +146,7 @@ mod tests {
         records.into_iter().map(|record| (record.key().into_owned(), leaves(&record))).collect()
     }
 
-    /// The records of a store, by way of a list of all its leaves.
+    /// The records of a store, from a list of all its leaves.
     fn in_store(store: &Store, prefix: &Path) -> Vec<StoredRecord> {
         let leaves: PackedLeaves = store
             .iter()
@@ -229,7 +229,7 @@ mod tests {
         };
         let set = |seq, path| op(seq, OpKind::Set, path, "1");
         assert_eq!(commit(&[set(1, "a/z/x"), set(2, "a/b~1c/x"), set(3, "a/z/y")]), ["b/c", "z"]);
-        // A record that comes and goes in one commit is no change.
+        // A record that is created and deleted in one commit is no change.
         assert_eq!(commit(&[set(4, "a/n/x"), op(5, OpKind::Delete, "A/N", "null")]), [""; 0]);
         assert_eq!(commit(&[op(6, OpKind::Delete, "A", "null")]), ["b/c", "z"]);
         assert_eq!(commit(&[op(7, OpKind::Delete, "a", "null")]), [""; 0]);

@@ -38,7 +38,7 @@ fn deleted(slug: &str) -> Event<link::Model> {
     Event::Deleted(slug.to_owned())
 }
 
-/// What waits, without waiting for more.
+/// Returns the events in the queue, without waiting for more.
 fn waiting(links: &mut Links) -> Vec<Event<link::Model>> {
     let mut events = Vec::new();
     while let Some(Some(event)) = links.next().now_or_never() {
@@ -47,7 +47,7 @@ fn waiting(links: &mut Links) -> Vec<Event<link::Model>> {
     events
 }
 
-/// Writes as another client would.
+/// Writes as another client.
 fn emit(store: &Store, path: &str, op: Op) -> u64 {
     let write = Write::new(Path::parse(path).unwrap(), op);
     store.write(write, &Origin::new("phone", "1")).unwrap().unwrap().store_seq
@@ -57,12 +57,12 @@ fn set(store: &Store, path: &str, value: serde_json::Value) -> u64 {
     emit(store, path, Op::Set(RawJson::from(value)))
 }
 
-/// A whole record in one op.
+/// Writes a whole record in one op.
 fn put(store: &Store, slug: &str, title: &str) -> u64 {
     set(store, &format!("links/{slug}"), json!({"title": title, "url": "u"}))
 }
 
-/// A repo and its store; how many listen to the store is told by the hub of the transport.
+/// A repo and its store; the hub of the transport knows the number of listeners of the store.
 fn memory() -> (DustRepo, Store) {
     let store = Store::in_memory().unwrap();
     (DustRepo::with_store(store.clone()), store)

@@ -1,4 +1,4 @@
-//! Handing ops to a transport.
+//! Sending ops to a transport.
 
 use dust_protocol::{BatchOp, Fence, Op, Path, Precondition, Write};
 
@@ -10,7 +10,7 @@ use super::save::Planned;
 use crate::error::DustErr;
 use crate::transport::Transport;
 
-/// Refuses what the transport cannot do before anything is read or sent.
+/// Rejects options that the transport does not support, before anything is read or sent.
 pub(in crate::repo) fn check(options: &Options, transport: &dyn Transport) -> Result<(), DustErr> {
     let capabilities = transport.capabilities();
     if options.fence.is_some() && !capabilities.fences {
@@ -27,19 +27,19 @@ pub(in crate::repo) fn check(options: &Options, transport: &dyn Transport) -> Re
     Ok(())
 }
 
-/// Ops on their way to a transport.
+/// Ops to send to a transport.
 #[derive(Debug, Default)]
 pub(in crate::repo) struct WriteBatch {
     pub(in crate::repo) ops: Vec<BatchOp>,
-    /// What was absent when it was read, and has to be so still: finding it there is a conflict, and not a record that
-    /// exists where none was asked for.
+    /// The paths that were absent when they were read and must still be absent. A leaf there is a conflict, and not
+    /// `Exists` as for an insert that requires absence.
     absent_when_read: Vec<Path>,
-    /// The records that have to be there.
+    /// The records that must exist.
     present: Vec<Presence>,
 }
 
 impl WriteBatch {
-    /// Adds the ops of one record, which were planned under a condition.
+    /// Adds the ops of one record, which were made under a condition.
     pub(in crate::repo) fn add(&mut self, Planned { ops, presence }: Planned, condition: &Condition) {
         if let Condition::IfMatch(_) = condition {
             let absent = ops.iter().filter(|op| op.precondition == Some(Precondition::IfSubtreeAbsent));
@@ -57,8 +57,8 @@ impl WriteBatch {
         self.ops.len()
     }
 
-    /// Sends everything as one request: a single op as itself, several as one atomic batch. Answers the `store_seq` of the
-    /// last, or `None` when there was nothing to send.
+    /// Sends everything as one request: a single op as itself, several as one atomic batch. Returns the `store_seq` of
+    /// the last op, or `None` if there was nothing to send.
     pub(in crate::repo) async fn send(
         mut self,
         fence: Option<Fence>,
@@ -88,7 +88,7 @@ impl WriteBatch {
         Ok(sent)
     }
 
-    /// Sends the ops, again where a record has changed by whose revision it was known to be there.
+    /// Sends the ops, and sends them again if a record has changed whose revision proved that it exists.
     async fn send_while_present(
         &mut self,
         fence: Option<Fence>,

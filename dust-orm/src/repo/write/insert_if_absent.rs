@@ -1,8 +1,8 @@
 //! Conditions on absence, for a server that compares single leaves only.
 //!
-//! A Dust server can set one leaf on condition that it is absent, but not an object, and not in a batch. So a leaf is
-//! claimed first, and the batch that follows is guarded by the claim's revision: it applies only while nobody else has
-//! written there.
+//! A Dust server can set one leaf on condition that it is absent, but not an object, and not in a batch. So the write
+//! claims a leaf first, and the revision of the claim guards the batch that follows: it applies only if no other writer
+//! has written there.
 
 use dust_protocol::flatten::flatten;
 use dust_protocol::{BatchOp, Fence, Op, Path, Precondition, RawJson, Write, value};
@@ -20,7 +20,7 @@ use crate::error::{DustErr, ErrKind};
 use crate::repo::record_pages::fetch_or_claim;
 use crate::transport::Transport;
 
-/// How often an insert looks again after somebody else wrote in between.
+/// Maximum number of attempts of an insert that other writers interrupt.
 const ATTEMPTS: usize = 5;
 
 /// Inserts a record if there is none, on a transport that cannot compare a whole record.
@@ -31,8 +31,8 @@ const ATTEMPTS: usize = 5;
 /// set the record in a batch that is guarded by the claim        a conflict: read again
 /// ```
 ///
-/// Nobody sees the claim: readers and subscribers take such a leaf for none. Where a writer stops after it, the next
-/// takes it over; anything else that is there stays, also where it does not fit the entity.
+/// The claim is invisible: readers and subscribers treat such a leaf as absent. If a writer stops after the claim, the
+/// next one takes it over; any other leaf stays, even if it does not fit the entity.
 pub(in crate::repo) async fn insert_if_absent<E: DustEntity>(
     active: <E as EntityTrait>::ActiveModel,
     options: Options,
@@ -43,7 +43,7 @@ pub(in crate::repo) async fn insert_if_absent<E: DustEntity>(
     let active = hooks::before_save::<E>(active, true).await?;
     check_required(&active, FieldSelection::All)?;
     let record = active_path::<E>(&active)?;
-    // What cannot be written leaves no claim behind.
+    // A record that cannot be written leaves no claim behind.
     ops::replace::<E>(&active, &record, &Guard::None)?;
     let claim = claim_of::<E>(&active, &record)?;
     let model = complete_new::<E>(active.clone())?;
@@ -69,8 +69,8 @@ pub(in crate::repo) async fn insert_if_absent<E: DustEntity>(
     Err(DustErr::Conflict { path: record.to_string(), current: None, op_index: None })
 }
 
-/// The leaf to claim: one of a required field where there is one, as every insert of the record writes it, so that one
-/// without a condition in between is noticed.
+/// The leaf to claim: one of a required field if there is one. Every insert of the record writes that leaf, so a
+/// concurrent insert without a condition is detected.
 fn claim_of<E: DustEntity>(active: &E::ActiveModel, record: &Path) -> Result<Path, DustErr> {
     let leaves = flatten(record, &encode_object(active)?)?;
     let is_required = |leaf: &Path| {
@@ -81,7 +81,7 @@ fn claim_of<E: DustEntity>(active: &E::ActiveModel, record: &Path) -> Result<Pat
     claim.map(|(leaf, _)| leaf.clone()).ok_or_else(|| ops::nothing_to_write(record))
 }
 
-/// Claims a leaf if it is absent, and gives its revision; `None` when something is there.
+/// Claims a leaf if it is absent, and returns its revision; `None` if something is there.
 async fn set_if_absent(path: &Path, fence: Option<&Fence>, transport: &dyn Transport) -> Result<Option<u64>, DustErr> {
     let mut write = Write::new(path.clone(), Op::Set(RawJson::from_trusted(value::CLAIM)));
     write.precondition = Some(Precondition::IfLeafAbsent);
@@ -93,8 +93,8 @@ async fn set_if_absent(path: &Path, fence: Option<&Fence>, transport: &dyn Trans
     }
 }
 
-/// Turns "absent, as it was when it was read" into a revision: writes a claim, which reads like an absent leaf, on
-/// condition that nothing is there, and guards the op by that. Answers the claims, for [`release_claims`].
+/// Turns the condition "absent, as it was when it was read" into a revision: writes a claim, which reads like an absent
+/// leaf, on condition that nothing is there, and guards the op by it. Returns the claims, for [`release_claims`].
 pub(in crate::repo) async fn claim_absent(
     outgoing: &mut WriteBatch,
     fence: Option<&Fence>,
@@ -104,7 +104,7 @@ pub(in crate::repo) async fn claim_absent(
     let mut claimed = Vec::with_capacity(outgoing.ops.len());
     for mut op in std::mem::take(&mut outgoing.ops) {
         if op.precondition == Some(Precondition::IfSubtreeAbsent) {
-            // "No leaf at this path" is true of an object, which the claim would wipe.
+            // "No leaf at this path" is also true for an object, which the claim would remove.
             let claim = match transport.exists(&op.path).await {
                 Ok(true) => Ok(None),
                 Ok(false) => set_if_absent(&op.path, fence, transport).await,
@@ -137,8 +137,8 @@ pub(in crate::repo) async fn claim_absent(
     Ok(claims)
 }
 
-/// Removes what was written, such as claims after a batch that failed, as far as nobody, and not the batch either, has
-/// written there since. Where this fails, a claim stays, which nobody sees.
+/// Removes written leaves, such as claims after a batch that failed, unless the batch or another writer has written
+/// there since. If this fails, the claim stays, invisible to readers.
 pub(in crate::repo) async fn release_claims(claims: Vec<(Path, u64)>, transport: &dyn Transport) {
     for (path, revision) in claims {
         let mut delete = Write::new(path, Op::Delete);

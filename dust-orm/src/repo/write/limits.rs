@@ -1,4 +1,4 @@
-//! The limits of a record: a write makes none that no read would give back for its size.
+//! The limits of a record: a write creates no record that is too large for a read to return.
 
 use dust_protocol::{Path, RawJson, flatten, value};
 
@@ -9,14 +9,14 @@ use crate::error::DustErr;
 
 /// The leaves of a record before a write, as far as they are known.
 pub(in crate::repo) enum Kept<'k> {
-    /// What was read for the write.
+    /// The record that was read for the write.
     Stored(Option<&'k PackedRecord<'k>>),
-    /// The leaves that its condition names, with the bytes of their paths and values.
+    /// The leaves that the condition names, with the size of their paths and values, in bytes.
     Read(Vec<(&'k Path, usize)>),
 }
 
 impl<'k> Kept<'k> {
-    /// The leaves of a condition. A condition has no values: those of the fields that are unchanged were read with it.
+    /// Creates the leaves of a condition. A condition has no values: those of the unchanged fields were read with it.
     pub(in crate::repo) fn read<A: Fields>(active: &A, record: &Path, leaves: &'k [(Path, u64)]) -> Kept<'k> {
         let mut kept: Vec<(&Path, usize)> = leaves.iter().map(|(path, _)| (path, path.as_str().len())).collect();
         for (position, field) in A::FIELDS.iter().enumerate() {
@@ -31,7 +31,7 @@ impl<'k> Kept<'k> {
         Kept::Read(kept)
     }
 
-    /// The number of leaves, and the bytes of their paths and values.
+    /// The number of leaves, and the size of their paths and values, in bytes.
     fn size(&self) -> (usize, usize) {
         match self {
             Kept::Stored(stored) => stored.map_or((0, 0), |stored| (stored.leaves.len(), stored.leaves.size())),
@@ -53,8 +53,7 @@ impl<'k> Kept<'k> {
     }
 }
 
-/// Refuses an object of fields that could not be read back for its size, together with what stays of the record as it is
-/// stored.
+/// Rejects an object of fields that, together with the rest of the stored record, would be too large to read back.
 pub(in crate::repo) fn check_object(
     record: &Path,
     object: &RawJson,
@@ -68,7 +67,7 @@ pub(in crate::repo) fn check_object(
     check_limits(record, members.iter().map(|(name, value)| (&**name, value.get())), &kept)
 }
 
-/// Refuses fields that could not be read back for their size, together with what stays of the record.
+/// Rejects fields that, together with the rest of the record, would be too large to read back.
 pub(in crate::repo) fn check_limits<'v>(
     record: &Path,
     fields: impl Iterator<Item = (&'v str, &'v str)> + Clone,
@@ -94,7 +93,7 @@ pub(in crate::repo) fn check_limits<'v>(
     }
 }
 
-/// Refuses to add so many bytes to a field, or the field to its record, where that could not be read back.
+/// Rejects adding `bytes` bytes to a field, or the field to its record, if the result would be too large to read back.
 pub(in crate::repo) fn check_growth(record: &PackedRecord<'_>, field: &Path, bytes: usize) -> Result<(), DustErr> {
     let mut total = RecordRef::from(record).size();
     let is_there = record.leaves.iter().any(|leaf| leaf.path == field.as_str());
@@ -112,8 +111,8 @@ fn too_large(record: &Path, field: &str, excess: &str) -> DustErr {
     ))
 }
 
-/// Whether fields with a text of so many bytes are within the limits however they are taken apart, beside what is kept: a
-/// leaf takes five bytes at the least, and its path is no longer than the record's and the text together.
+/// True if fields with a text of `text` bytes and the kept leaves are within the limits, for any split of the fields
+/// into leaves: a leaf takes at least five bytes, and its path is no longer than the record's and the text together.
 fn is_small(record: &Path, text: usize, (kept_leaves, kept_bytes): (usize, usize)) -> bool {
     let leaves = text / 5 + 1;
     let longest = record.as_str().len() * 2 + text * 2 + 8;
@@ -143,7 +142,7 @@ mod tests {
         assert_eq!(refusal(&[("value", &most), ("maybe", "null")], None), None);
         let text = refusal(&[("other", "1"), ("value", &most), ("maybe", "null")], None).unwrap();
         assert!(text.contains("the field `value` of `docs/a`") && text.contains("100001 leaves"), "{text}");
-        // In a list it is one leaf.
+        // In a list the object is one leaf.
         assert_eq!(refusal(&[("value", &format!("[{},1]", object(MAX_RECORD_LEAVES)))], None), None);
     }
 

@@ -1,4 +1,4 @@
-//! From records and conditions to ops: what a write sends.
+//! The ops of a write, made of records and conditions.
 
 use std::cmp::Reverse;
 
@@ -20,12 +20,12 @@ use crate::error::DustErr;
 pub(in crate::repo) enum Guard {
     None,
     Absent,
-    /// The leaves that were read, with their revisions.
+    /// The guarded leaves, with their revisions at the read.
     Leaves(Vec<(Path, u64)>),
 }
 
 impl Guard {
-    /// Resolves a condition. `stored` is the record now, where the caller has read it.
+    /// Resolves a condition. `stored` is the record now, if the caller has read it.
     pub(in crate::repo) fn resolve(
         condition: &Condition,
         record: &Path,
@@ -38,7 +38,7 @@ impl Guard {
             Condition::IfMatch(revision) => revision,
         };
         match revision.leaves(record)? {
-            // It was not read from a record, and a guard without leaves would guard nothing.
+            // The revision was not read from a record, and a guard without leaves would guard nothing.
             Some(leaves) if leaves.is_empty() => {
                 return Err(DustErr::invalid_params(format!(
                     "this revision of `{record}` names no leaf: pass one that `find_versioned` gave"
@@ -67,8 +67,8 @@ impl Guard {
         }
     }
 
-    /// The guarded leaves at or below a path, the deepest first: an op on a leaf removes what is below it, whatever the
-    /// case of its letters, and with that the revisions that the ops on those leaves are to compare.
+    /// The guarded leaves at or below a path, the deepest first: an op on a leaf removes the leaves below it, ignoring
+    /// the case of letters, and with them the revisions that the ops on those leaves compare.
     fn at(&self, path: &Path) -> Vec<&(Path, u64)> {
         let Guard::Leaves(leaves) = self else { return Vec::new() };
         let mut below: Vec<_> = leaves.iter().filter(|(leaf, _)| leaf == path || path.is_ancestor_of(leaf)).collect();
@@ -77,20 +77,20 @@ impl Guard {
     }
 }
 
-/// The treatment of leaves under the old names of fields (`#[serde(alias)]`) that a write without conditions sets. The
-/// new name prevails over them in any case.
+/// The treatment of leaves under the old names of fields (`#[serde(alias)]`) that a write without conditions sets. A
+/// leaf under the new name has priority over them in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::repo) enum OldNames {
-    /// They stay: the transport fences no batch that deletes leaves.
+    /// They stay: the transport cannot fence a batch that deletes leaves.
     Keep,
-    /// Those that were read are deleted.
+    /// The leaves that were read are deleted.
     DeleteRead,
-    /// The record was not read: each name is deleted, there or not.
+    /// The record was not read: each name is deleted, even if it has no leaf.
     DeleteAll,
 }
 
-/// The ops that insert a record. In flat mode the fields that are not written stay as they are; they are among what is
-/// `stored`, where that was read.
+/// The ops that insert a record. In flat mode the fields that are not written stay as they are; they are in `stored`,
+/// if it was read.
 pub(in crate::repo) fn insert<E: DustEntity>(
     active: &E::ActiveModel,
     record: &Path,
@@ -99,7 +99,7 @@ pub(in crate::repo) fn insert<E: DustEntity>(
     old_names: OldNames,
 ) -> Result<Vec<BatchOp>, DustErr> {
     match guard {
-        // A record that must not be there can be written as one object, whose absence is one condition.
+        // A record that must be absent can be written as one object, so that its absence is one condition.
         Guard::Absent => replace::<E>(active, record, guard),
         _ if E::MODE == StorageMode::Map => replace::<E>(active, record, guard),
         _ => fields::<E>(active, record, FieldSelection::All, guard, stored, old_names),
@@ -136,7 +136,7 @@ pub(in crate::repo) fn update<E: DustEntity>(
     replace::<E>(active, record, guard)
 }
 
-/// The ops that write a record as one object, whatever was there.
+/// The ops that write a record as one object, in place of any record at the path.
 pub(in crate::repo) fn replace<E: DustEntity>(
     active: &E::ActiveModel,
     record: &Path,
@@ -160,7 +160,7 @@ pub(in crate::repo) fn replace<E: DustEntity>(
     Ok(ops)
 }
 
-/// The ops that delete a record. Under a guard every leaf that was read is deleted on its own revision first.
+/// The ops that delete a record. Under a guard they first delete every leaf that was read, on its own revision.
 pub(in crate::repo) fn delete(record: &Path, guard: &Guard) -> Vec<BatchOp> {
     let mut ops: Vec<BatchOp> = guard
         .at(record)
@@ -200,8 +200,8 @@ fn fields<E: DustEntity>(
     Ok(ops)
 }
 
-/// Adds the ops that delete what is stored under the old name of a field that is written. Under a guard that is what
-/// was read, on condition that it has not changed.
+/// Adds the ops that delete the leaves under the old names of a field that is written. Under a guard they delete the
+/// leaves that were read, on condition that these have not changed.
 fn delete_old(
     path: Path,
     guard: &Guard,
@@ -226,11 +226,11 @@ fn delete_old(
     }
 }
 
-/// Adds the ops that set one value, on condition that nothing at or below the path has changed.
+/// Adds the ops that set one value, on condition that no leaf at or below the path has changed.
 ///
-/// A store compares single leaves. One leaf that stays one leaf is one guarded op. An object has no revision, so each
+/// A store compares single leaves. A leaf that stays one leaf is one guarded op. An object has no revision, so each
 /// leaf that was read is guarded by an op of its own, which already gives it its new value, and the value as a whole
-/// follows: it removes what is no longer part of it, and all its leaves share one revision.
+/// follows: it removes the leaves that are no longer part of it, and all its leaves share one revision.
 fn set(path: Path, value: RawJson, guard: &Guard, ops: &mut Vec<BatchOp>) -> Result<(), DustErr> {
     if let Guard::None = guard {
         ops.push(BatchOp::set(path, value));
@@ -265,7 +265,7 @@ pub(in crate::repo) fn nothing_to_write(record: &Path) -> DustErr {
     }
 }
 
-/// Refuses a guarded write of one record that takes more ops than a batch may hold.
+/// Rejects a guarded write of one record that takes more ops than a batch may hold.
 pub(in crate::repo) fn check_guarded(record: &Path, ops: &[BatchOp], leaves: usize) -> Result<(), DustErr> {
     if ops.len() <= MAX_BATCH_OPS {
         return Ok(());
@@ -277,7 +277,7 @@ pub(in crate::repo) fn check_guarded(record: &Path, ops: &[BatchOp], leaves: usi
     )))
 }
 
-/// Refuses more ops than one batch may hold.
+/// Rejects more ops than one batch may hold.
 pub(in crate::repo) fn check_size(ops: &[BatchOp]) -> Result<(), DustErr> {
     if ops.len() > MAX_BATCH_OPS {
         return Err(DustErr::invalid_params(format!(

@@ -4,7 +4,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::*;
 use crate::repo::Callback;
 
-/// A callback that passes its events on.
+/// Registers a callback that sends its events to a channel.
 async fn passing_on(repo: &DustRepo) -> (Callback, UnboundedReceiver<Event<link::Model>>) {
     let (sender, receiver) = unbounded_channel();
     let callback = repo

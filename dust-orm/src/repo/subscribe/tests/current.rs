@@ -20,7 +20,7 @@ async fn what_is_there_comes_first_in_order() {
     assert_eq!(waiting(&mut links), [&slugs[..], &[upserted("a", "two")]].concat());
 }
 
-/// What a test does to a store of three records.
+/// A step of a test on a store of three records.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Put(&'static str),
@@ -28,7 +28,7 @@ enum Step {
     DeleteAll,
     /// Ends a batch of two puts of the same record.
     Batch(&'static str),
-    /// Moves the subscription that is beginning along.
+    /// Polls the subscription that is beginning.
     Poll,
 }
 
@@ -46,7 +46,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 type State = BTreeMap<String, String>;
 
-/// What the store was like after each commit, and what each commit is told of as.
+/// The states of the store after each commit, and the events of each commit.
 struct History {
     states: Vec<State>,
     events: Vec<Vec<Event<link::Model>>>,
@@ -91,7 +91,7 @@ impl History {
         }
     }
 
-    /// Whether the events are those of a subscription that began after one of the commits.
+    /// True if the events are those of a subscription that began after one of the commits.
     fn explains(&self, events: &[Event<link::Model>]) -> bool {
         (0..self.states.len()).any(|at| {
             let current = self.states[at].iter().map(|(slug, title)| upserted(slug, title));
@@ -101,7 +101,7 @@ impl History {
 }
 
 proptest! {
-    /// However commits fall between the pages that are read: the stream is the state at one moment, and every event after.
+    /// For any order of commits and page reads: the stream is the state at one moment, and every event after it.
     #[test]
     fn there_is_no_gap_and_no_repeat(before in steps(), during in steps()) {
         let store = Store::in_memory().unwrap();
@@ -117,7 +117,7 @@ proptest! {
         let mut plain = repo.subscribe::<link::Entity>().into_future();
         let (mut current, mut changes) = (None, None);
         let context = &mut Context::from_waker(Waker::noop());
-        // The last polls are as many as it takes.
+        // The last polls suffice for every page.
         let steps = during.into_iter().chain(std::iter::repeat_n(Step::Poll, 200));
         for (number, step) in steps.enumerate() {
             history.run(&store, all + number, step);
@@ -133,15 +133,15 @@ proptest! {
         let events = waiting(&mut current.unwrap());
         prop_assert!(history.explains(&events), "{:?}\n{:?}", history.events, events);
 
-        // Without what is there: nothing that was committed before the call, everything after the answer.
+        // Without the current records: no event of a commit before the call, every event after its return.
         let (mut changes, joined) = changes.unwrap();
         let events = waiting(&mut changes);
         let is_suffix = (began..=joined).any(|at| history.events[at..].iter().flatten().eq(events.iter()));
         prop_assert!(is_suffix, "{:?}\n{:?}", history.events, events);
     }
 
-    /// Whenever the store is said to have changed beyond what was told: who reads everything again at Resync, and does what
-    /// follows, has what the store has.
+    /// For any Resyncs: a subscriber that reads everything again at Resync, and applies the following events, has the
+    /// state of the store.
     #[test]
     fn after_resync_nothing_is_missing(during in steps(), resyncs in prop::collection::vec(any::<bool>(), 40)) {
         let store = Store::in_memory().unwrap();
@@ -175,7 +175,7 @@ proptest! {
                 hub.resync(hub.seq());
             }
             if let Step::Poll = step {
-                // One page at a time, at the most.
+                // At most one page at a time.
                 if let Some(Some(event)) = links.next().now_or_never() {
                     if event == Event::Resync {
                         known = history.states.last().unwrap().clone();

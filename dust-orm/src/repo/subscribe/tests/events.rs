@@ -70,7 +70,7 @@ async fn a_removal_is_heard_of_whatever_its_case() {
     for slug in ["a", "b", "B", "c"] {
         put(&store, slug, "one");
     }
-    // The second of them has removed the first.
+    // The second of these ops has removed the first record.
     let events = [upserted("a", "one"), upserted("b", "one"), deleted("b"), upserted("B", "one"), upserted("c", "one")];
     assert_eq!(waiting(&mut links), events);
     emit(&store, "links/A", Op::Delete);
@@ -100,20 +100,20 @@ async fn a_record_is_there_for_subscribers_while_it_fits_its_entity() {
     let (repo, store) = memory();
     set(&store, "links/b/title", json!("before"));
     let mut links = repo.subscribe::<link::Entity>().with_current().await.unwrap();
-    // Half a record, which nobody knows.
+    // Half a record, which no subscriber knows.
     set(&store, "links/a/title", json!("one"));
     set(&store, "links/b/note", json!("still no url"));
     emit(&store, "links/b", Op::Delete);
     assert_eq!(waiting(&mut links), []);
     set(&store, "links/a/url", json!("u"));
     assert_eq!(waiting(&mut links), [upserted("a", "one")]);
-    // A field that may be missing, and leaves that are no field.
+    // An optional field, and a leaf that is not a field.
     set(&store, "links/a/note", json!("n"));
     emit(&store, "links/a/note", Op::Delete);
     set(&store, "links/a/colour", json!("red"));
     let with_note = Event::Upserted(link::Model { note: Some("n".into()), ..link("a", "one") });
     assert_eq!(waiting(&mut links), [with_note, upserted("a", "one"), upserted("a", "one")]);
-    // A field that must be there.
+    // A required field.
     emit(&store, "links/a/url", Op::Delete);
     assert_eq!(waiting(&mut links), [deleted("a")]);
     set(&store, "links/a/url", json!({"no": "text"}));
@@ -152,7 +152,7 @@ async fn a_claim_is_neither_an_event_nor_warned_of() {
         assert!(live.is_empty() && live.get("a").is_none() && live.get("old").is_none());
         put(&store, "a", "one");
         assert_eq!(waiting(&mut links), [upserted("a", "one")]);
-        // Of a record that is there, too.
+        // A claim on a record that exists.
         set(&store, "links/a/note", json!(["$claim"]));
         assert_eq!(waiting(&mut links), []);
         emit(&store, "links/a/note", Op::Delete);
@@ -163,7 +163,7 @@ async fn a_claim_is_neither_an_event_nor_warned_of() {
     assert_eq!(repo.find_by_id::<link::Entity>("old").await.unwrap(), None);
 }
 
-/// Collects warnings: what they name first.
+/// Collects the fields of each warning that name a record or a missing field.
 #[derive(Clone, Default)]
 struct Warnings(Arc<Mutex<Vec<String>>>);
 
@@ -210,7 +210,7 @@ async fn subscribers_share_one_listener_and_leave_no_trace() {
     assert_eq!(waiting(&mut second), [upserted("a", "one"), upserted("a", "two")]);
     drop(second);
     assert_eq!(listeners(&repo).await, 0);
-    // The next one begins anew.
+    // The next subscription reads the records again.
     let mut third = repo.subscribe::<link::Entity>().with_current().await.unwrap();
     assert_eq!(waiting(&mut third), [upserted("a", "two")]);
 }

@@ -1,4 +1,4 @@
-//! A transport whose lists take several polls, come in small pages, and fail when they are told to.
+//! A transport whose lists take several polls, come in small pages, and fail while `fails` is set.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -21,7 +21,7 @@ impl Gated {
     }
 }
 
-/// Is ready at the second poll.
+/// Completes at the second poll.
 async fn a_moment() {
     let mut waited = false;
     poll_fn(|context| {

@@ -114,7 +114,7 @@ async fn while_the_records_are_read_again_the_last_known_are_shown() {
         assert_eq!(links.get("a").unwrap().title, "1");
         assert_eq!(titles(&links), ["a 1", "b 1", "c 1", "d 1"]);
     }
-    // The next op tries again, and whoever reads moves it along: two pages, each in two steps.
+    // The next op tries again, and each read advances it: two pages, each in two steps.
     gated.fails.store(false, Ordering::SeqCst);
     emit(&store, "links/b", Op::Delete);
     let polls = (0..20).position(|_| links.get("b").is_none()).unwrap();
@@ -157,14 +157,14 @@ async fn subscribers_and_live_share_the_records() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever anybody commits, it shows what a read of everything shows.
+    /// After any commits, it returns the same as a read of all records.
     #[test]
     fn shows_what_the_store_has(
         start in prop::collection::vec((near_path(), near_op()), 0..8),
         later in prop::collection::vec((near_path(), near_op()), 0..12),
     ) {
         let write = |store: &Store, (path, op): (Path, Op)| {
-            // The keys of these links are at the prefix, too, and above it; some ops are refused, as by a server.
+            // The keys of these links are also at the prefix and above it; some ops are refused, as by a server.
             let path = Path::parse(&format!("links/{path}")).unwrap();
             let _ = store.write(Write::new(path, op), &Origin::new("phone", "1"));
         };

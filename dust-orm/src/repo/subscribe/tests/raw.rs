@@ -16,7 +16,7 @@ async fn ops_come_as_they_were_committed() {
     set(&store, "other/a", json!(1));
     let last = emit(&store, "LINKS", Op::Delete);
 
-    // One op a field, in one batch.
+    // One op per field, in one batch.
     let mut paths = Vec::new();
     for place in 0..3 {
         let op = next_op(&mut ops).await;

@@ -54,7 +54,7 @@ async fn a_replayed_record_is_not_past_what_was_handed_out() {
     for slug in ["a", "b", "c"] {
         put(&store, slug, "one");
     }
-    // The last one does not fit, so it is not handed out.
+    // The last record does not fit the entity, so it is not delivered.
     let last = set(&store, "links/half/title", json!("x"));
     let links = repo.broadcast::<link::Entity>().await.unwrap();
     for mut replay in
@@ -77,7 +77,7 @@ async fn an_event_that_overtakes_a_dropped_one_is_not_past_it() {
     put(&store, "a", "one");
     put(&store, "b", "one");
     let last = put(&store, "a", "two");
-    // `a` as of its first commit was dropped, and `b` comes without it.
+    // `a` as of its first commit was dropped, and `b` is delivered without it.
     assert_eq!((links.next().await, links.store_seq()), (Some(upserted("b", "one")), first));
     assert_eq!((links.next().await, links.store_seq()), (Some(upserted("a", "two")), last));
 }
@@ -121,7 +121,7 @@ async fn who_comes_back_to_an_empty_store_lets_go_of_what_it_had() {
     );
 }
 
-/// The steps of a reader that is cut off now and then, and of the writers of its store.
+/// The steps of a reader that is sometimes disconnected, and of the writers of its store.
 #[derive(Clone, Debug)]
 enum Step {
     Put(u8),
@@ -145,8 +145,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Wherever it is cut off, and however small its queue: who comes back with the place it was at ends with what is
-    /// there.
+    /// For any disconnects and a small queue: a reader that reconnects with its last place ends with the current
+    /// records.
     #[test]
     fn who_comes_back_ends_with_the_whole_state(steps in prop::collection::vec(step(), 0..60), queue in 1..4_usize) {
         let (repo, store) = memory();
@@ -164,7 +164,7 @@ proptest! {
                 Step::Delete(slug) => drop(emit(&store, &format!("links/{slug}"), Op::Delete)),
                 Step::Batch(one, other) => {
                     let records = [one, other].map(|slug| BatchEntry::insert(draft(&slug.to_string(), &title)));
-                    // Twice the same record is refused, which is as good as nothing.
+                    // A batch with the same record twice is refused, which has no effect.
                     drop(repo.batch_write(records).into_future().now_or_never().unwrap());
                 }
                 Step::Resync => hub.resync(hub.seq()),
@@ -182,7 +182,7 @@ proptest! {
                         match links.next().now_or_never() {
                             Some(Some(Event::Upserted(link))) => drop(known.insert(link.slug, link.title)),
                             Some(Some(Event::Deleted(slug))) => drop(known.remove(&slug)),
-                            // It is cut off before it has read anything again.
+                            // The reader is disconnected before it has read anything again.
                             Some(Some(Event::Resync)) => {
                                 receiver = None;
                                 break;

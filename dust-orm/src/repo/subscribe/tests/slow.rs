@@ -10,7 +10,7 @@ async fn older_events_of_a_record_give_way_to_its_newest() {
         put(&store, "a", &number.to_string());
         put(&store, "b", &number.to_string());
     }
-    // It was there before all this, though not before the last of it.
+    // The record was there before these commits, though not before the last one.
     emit(&store, "links/gone", Op::Delete);
     set(&store, "links/gone/title", json!("half a record"));
     set(&store, "links/gone/note", json!("still"));
