@@ -281,7 +281,7 @@ mod tests {
         Join(usize),
         Leave(prop::sample::Index),
         Publish(Vec<u8>),
-        FieldSelection(prop::sample::Index),
+        Take(prop::sample::Index),
         TakeAll,
         Resync,
     }
@@ -291,7 +291,7 @@ mod tests {
             2 => (0..5_usize).prop_map(Step::Join),
             1 => any::<prop::sample::Index>().prop_map(Step::Leave),
             8 => prop::collection::vec(prop_oneof![20 => 0..6_u8, 1 => 200..204_u8], 1..40).prop_map(Step::Publish),
-            12 => any::<prop::sample::Index>().prop_map(Step::FieldSelection),
+            12 => any::<prop::sample::Index>().prop_map(Step::Take),
             2 => Just(Step::TakeAll),
             1 => Just(Step::Resync),
         ]
@@ -324,7 +324,7 @@ mod tests {
                         }
                         drop(audience.publish(items));
                     }
-                    Step::FieldSelection(index) if !all.is_empty() => {
+                    Step::Take(index) if !all.is_empty() => {
                         let index = index.index(all.len());
                         let (seat, backlog) = &mut all[index];
                         prop_assert_eq!(take(&audience, *seat), backlog.take().map_or(Poll::Pending, |next| Poll::Ready(Some(next))));
@@ -342,7 +342,7 @@ mod tests {
                         all.iter_mut().for_each(|(_, backlog)| backlog.resync());
                         drop(audience.resync());
                     }
-                    Step::Leave(_) | Step::FieldSelection(_) => {}
+                    Step::Leave(_) | Step::Take(_) => {}
                 }
                 let state = audience.lock();
                 prop_assert!(state.recent.len() <= RECENT);
