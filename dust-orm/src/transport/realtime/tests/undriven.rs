@@ -11,7 +11,7 @@ use crate::realtime::cache::{Cache, CacheRead, CacheWrite, Cursor};
 use crate::repo::{FlightOptions, OnUnavailable};
 use crate::tests_cfg::{link, page};
 
-/// A client whose runtime is not driven any more, though it is there.
+/// A client whose runtime exists but is not driven any more.
 async fn undriven() -> (SyncClient, tokio::sync::oneshot::Sender<()>) {
     undriven_with(|builder| builder).await
 }
@@ -28,7 +28,7 @@ async fn undriven_with(
             set(builder).start().await.unwrap()
         });
         drop(started.send(client));
-        // No thread polls its tasks, and it is not dropped.
+        // No thread polls the tasks of the runtime, and the runtime is not dropped.
         let _ = is_done.blocking_recv();
         drop(runtime);
     });
@@ -74,7 +74,7 @@ async fn shutdown_and_disable_of_a_client_that_nobody_drives_end() {
     assert!(began.elapsed() <= Duration::from_secs(14), "{:?}", began.elapsed());
 }
 
-/// A cache that takes what it is given, and keeps nothing.
+/// A cache that accepts everything and keeps nothing.
 #[derive(Debug)]
 struct Nowhere;
 
@@ -150,7 +150,7 @@ async fn a_start_with_a_cache_that_does_not_answer_ends() {
     assert_eq!(error.kind(), ErrKind::Timeout, "{error}");
 }
 
-/// A caller outside of a tokio runtime has no clock of tokio's; its wait ends all the same.
+/// A caller outside of a tokio runtime has no tokio clock, but its wait ends all the same.
 #[tokio::test]
 async fn a_caller_without_a_runtime_has_an_end() {
     let timing = Timing { deadline: Duration::from_millis(50), ..Timing::default() };
