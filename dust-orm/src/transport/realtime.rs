@@ -36,9 +36,9 @@ const WRITE: &str = "entries:write";
 /// with [`Unauthorized`](DustErr::Unauthorized) before it is sent.
 ///
 /// Subscribers receive an op when the mirror has it, and ops that were missed without a connection once the connection
-/// is back. Only if the server answers with a snapshot, because it has compacted its log meanwhile or was restored from
-/// a backup, do they receive the instruction to resync instead. A batch, which the server pushes to nobody, is fetched
-/// and then published as a whole.
+/// is back. Only if the server answers with a snapshot, because it has compacted its log since then or was restored
+/// from a backup, do they receive the instruction to resync instead. A batch, which the server does not push, is
+/// fetched and then published as a whole.
 #[derive(Clone, Debug)]
 pub struct RealtimeTransport {
     client: SyncClient,
@@ -67,7 +67,7 @@ impl RealtimeTransport {
     /// Lets writes wait up to `wait` for a connection where there is none, instead of failing at once.
     ///
     /// The wait is no longer than a command may take, which is 30 s unless the client's
-    /// [`Timing`](crate::realtime::Timing) says otherwise. A write that was not sent by then fails with
+    /// [`Timing`](crate::realtime::Timing) sets another duration. A write that was not sent by then fails with
     /// [`Network`](DustErr::Network).
     #[must_use]
     pub fn wait_for_connection(mut self, wait: Duration) -> RealtimeTransport {

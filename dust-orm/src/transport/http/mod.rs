@@ -48,9 +48,9 @@ use writes::is_empty_object;
 ///
 /// # Lists
 ///
-/// The leaves below a path, as which records are read, are listed by range, because a list by pattern takes a server
-/// longer the larger its store is. The transport detects once that a server does not support ranges, and lists by
-/// pattern from then on. A page whose answer is larger than
+/// Records are read by listing the leaves below a path. These are listed by range, because a server takes longer for a
+/// list by pattern the larger its store is. The transport detects once that a server does not support ranges, and lists
+/// by pattern from then on. A page whose answer is larger than
 /// [`max_answer`](crate::config::DustConfigBuilder::max_answer) is requested again in smaller pages.
 ///
 /// Requests go through the proxy that `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` names, except to a server that
@@ -116,7 +116,8 @@ impl HttpTransport {
     ///
     /// # Errors
     ///
-    /// Fails if TLS cannot be set up, or if the environment names a proxy with a scheme other than `http` and `https`.
+    /// Fails if TLS cannot be set up, if the base URL cannot be used, or if the environment names a proxy with a scheme
+    /// other than `http` and `https`.
     ///
     /// ```
     /// use dust_orm::DustConfig;

@@ -385,7 +385,7 @@ async fn settings_that_cannot_be_are_errors_at_the_start() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_waited_for() {
-    // Nobody listens at the port of a dropped listener.
+    // The port of a dropped listener accepts no connections.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);

@@ -245,7 +245,7 @@ async fn answers_about_other_paths_are_errors_or_change_nothing() {
     let body = r#"{"entries":{"elsewhere":{"value":1,"type":"integer","revision":1}},"missing":[]}"#;
     let (_, transport, _) = scripted([json(200, body)]).await;
     assert_eq!(transport.get_many(&[path("a"), path("b")]).await.unwrap(), [None, None]);
-    // A write goes to its own path, whatever the answer contains, and is not sent again.
+    // A write goes to its own path independent of the answer, and is not sent again.
     let conflict = r#"{"error":"conflict","path":"elsewhere","current_revision":9}"#;
     let (peer, transport, _) = scripted([json(412, conflict)]).await;
     let error = transport.batch_write(vec![BatchOp::set(path("a"), value("1"))], None).await.unwrap_err();

@@ -26,7 +26,7 @@ use peer::{Peer, Step};
 const TOKEN: &str = "dust_tok_scripted";
 
 /// A runtime whose pauses end at once and are recorded, whose time advances only by explicit calls, and whose random
-/// numbers are all the same.
+/// numbers are equal.
 #[derive(Debug)]
 struct TestWorld {
     now: watch::Sender<Duration>,
