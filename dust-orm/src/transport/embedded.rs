@@ -13,15 +13,15 @@ use crate::error::DustErr;
 use crate::feed::Hub;
 use crate::pace::pace;
 
-/// Calls the [`Store`] in this process. Reads and writes in memory are done at once, on the caller's thread; writes to a
-/// file, which wait for the disk, are done on the one writer thread of the store, and share its commits.
+/// Transport that calls the [`Store`] in this process. Reads, and writes in memory, run at once on the caller's thread.
+/// Writes to a file, which wait for the disk, run on the single writer thread of the store, and share its commits.
 ///
-/// Dropping a write to a file does not stop it: it is applied all the same.
+/// Dropping a write to a file does not stop it: it is still applied.
 ///
-/// Calls take part in tokio's cooperative scheduling although they are done at once: a task that does nothing else lets
+/// Calls take part in tokio's cooperative scheduling although they run at once: a task that does nothing else lets
 /// other tasks run every millisecond or so.
 ///
-/// Its clones are the same device, with one hub for all their subscriptions.
+/// Clones of a transport are the same device, and share one hub for all their subscriptions.
 #[derive(Clone, Debug)]
 pub struct EmbeddedTransport {
     store: Store,
@@ -30,13 +30,13 @@ pub struct EmbeddedTransport {
     live: Arc<OnceLock<Live>>,
 }
 
-/// How many transports there have been in this process, so that each is a device of its own.
+/// The number of transports created in this process so far, which makes each a device of its own.
 static DEVICES: AtomicU64 = AtomicU64::new(0);
 
-/// The leaves whose reading costs as much as one write in memory.
+/// The number of leaves whose reading costs as much as one write in memory.
 const WRITE_COST: usize = 96;
 
-/// The hub, from the first subscription on. Before it, commits cost nothing.
+/// The hub, which exists from the first subscription on. Before that, commits cost nothing.
 #[derive(Debug)]
 struct Live {
     hub: Arc<Hub>,
@@ -62,13 +62,13 @@ impl Drop for Live {
 }
 
 impl EmbeddedTransport {
-    /// A transport over a store, which may be shared with others.
+    /// A transport over a store, which may be shared with other users.
     pub fn new(store: Store) -> EmbeddedTransport {
         let device_id = format!("embedded-{}", DEVICES.fetch_add(1, Ordering::Relaxed));
         EmbeddedTransport { store, device_id: device_id.into(), ops: Arc::default(), live: Arc::default() }
     }
 
-    /// The store.
+    /// The store of the transport.
     pub fn store(&self) -> &Store {
         &self.store
     }
@@ -112,8 +112,8 @@ impl Transport for EmbeddedTransport {
 
     fn try_list_subtree(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
         nul::check_path(path).ok()?;
-        // Where the budget is used up, `list_subtree` is called, which can let others run. And it says why nothing can be
-        // read.
+        // If the budget is used up, `list_subtree` is called, which can let other tasks run. It also returns the reason
+        // if nothing can be read.
         pace(0).now_or_never()?;
         self.store.below(path, after).ok()
     }
@@ -172,7 +172,7 @@ impl Transport for EmbeddedTransport {
         let live = self.live.get_or_init(|| Live::start(&self.store));
         // A commit in progress may record no changes for a listener that joined after the commit began.
         self.store.wait_for_commit().await;
-        // Another thread may be about to publish what can be read already.
+        // Another thread may be about to publish ops that can be read already.
         live.hub.caught_up(|| self.store.current_seq()).await;
         Ok(Arc::clone(&live.hub))
     }
@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
 
-    /// The turns that another task gets, in a runtime of one thread, while something is done.
+    /// The number of turns that another task gets, in a runtime of one thread, while `work` runs.
     async fn turns(work: impl Future<Output = ()>) -> usize {
         let turns = Arc::new(AtomicU64::new(0));
         let counting = Arc::clone(&turns);
@@ -258,7 +258,7 @@ mod tests {
                 after = page.next_cursor;
             }
         });
-        // Every fourth page.
+        // Another task runs after every fourth page.
         let turns = turns.await;
         assert!(turns >= 7, "{turns} turns during 30 pages");
     }
@@ -286,7 +286,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let transport = EmbeddedTransport::new(Store::open(folder.path().join("store.redb")).unwrap());
         let hub = transport.op_hub().await.unwrap();
-        // The hub has decided not to record changes, and the ops are not applied yet.
+        // At the signal the hub does not record changes of this commit, whose ops are not applied yet.
         let ((begun, has_begun), (go, may_go)) = (channel(), channel());
         let may_go = std::sync::Mutex::new(may_go);
         let in_commit = move |_: &Path| {

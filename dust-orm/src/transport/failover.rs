@@ -1,4 +1,4 @@
-//! Which transport a call goes through, when a repo was told the server and not the transport.
+//! The choice of the transport for a call, for a repo that was given the server and not the transport.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,26 +13,26 @@ use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::realtime::{ClientHandle, Mirror, StoreRegistration, SyncClient};
 
-/// The ways to one store on a server: HTTP, and whatever realtime client there is at the time of a call.
+/// The transports to one store on a server: HTTP, and any realtime client that exists at the time of a call.
 #[derive(Debug)]
 pub(crate) struct Failover {
-    /// For what clients send or look up.
+    /// The transport for the HTTP requests of realtime clients.
     http: Arc<HttpTransport>,
-    /// For calls that go past them, of which they are told.
+    /// The transport for calls that bypass the clients. It notifies them of its writes.
     plain: Arc<HttpTransport>,
     slot: Arc<StoreRegistration>,
-    /// The client that was given; no other is used then.
+    /// The client that was given, if any; no other client is used then.
     given: Option<(ClientHandle, Arc<RealtimeTransport>)>,
 }
 
 impl Failover {
-    /// A store by its configuration, with any client that is running.
+    /// The transports to the store of a configuration, with any client that is running.
     pub(crate) fn new(config: DustConfig) -> Result<Failover, DustErr> {
         let slot = StoreRegistration::of(&config);
         Ok(Failover::over(Arc::new(HttpTransport::new(config)?), slot, None))
     }
 
-    /// A store of a client.
+    /// The transports to a store of a client.
     pub(crate) fn with_client(client: &SyncClient, store: &str, wait: Duration) -> Result<Failover, DustErr> {
         let realtime = RealtimeTransport::new(client, store)?.wait_for_connection(wait);
         let store = client.find(store)?;
@@ -68,8 +68,8 @@ impl Failover {
         }
     }
 
-    /// The transport for a subscription. It reads from the mirror alone, connected or not, as what its subscribers hear
-    /// goes on from there.
+    /// The transport for a subscription. It reads from the mirror alone, connected or not, because the events of its
+    /// subscribers continue from the mirror.
     pub(crate) fn source(&self) -> Arc<dyn Transport> {
         if let Some((_, realtime)) = &self.given {
             return for_subscription(Arc::clone(realtime) as Arc<dyn Transport>);
@@ -87,10 +87,10 @@ impl Failover {
     }
 }
 
-/// A realtime client and HTTP: whichever can do it.
+/// A transport that uses the realtime client or HTTP, depending on the operation and on the state of the client.
 ///
-/// When the client is up it does everything. What it could not send, because its connection broke or it was shut down in
-/// the middle of the call, goes over HTTP. When it is down, HTTP does what it can.
+/// A client that is up does everything. A write that it could not send, because its connection broke or it was shut
+/// down during the call, goes over HTTP. When the client is down, HTTP does what it supports.
 #[derive(Debug)]
 struct FailoverTransport {
     offer: ClientHandle,
@@ -101,8 +101,8 @@ struct FailoverTransport {
 }
 
 impl FailoverTransport {
-    /// The mirror of a client that is down, for a read that HTTP could not answer either: if it has all that this process
-    /// has written.
+    /// The answer of the mirror of a client that is down, for a read that HTTP could not answer either, if the mirror
+    /// has everything that this process has written.
     fn or_last_known<T>(
         &self,
         answer: Result<T, DustErr>,
@@ -116,7 +116,7 @@ impl FailoverTransport {
     }
 }
 
-/// Whether only a socket can carry it.
+/// True if only a socket can carry the write.
 fn needs_socket(write: &Write) -> bool {
     write.fence.is_some() || !matches!(write.op, Op::Set(_) | Op::Delete)
 }
@@ -145,7 +145,7 @@ impl Transport for FailoverTransport {
         if self.is_up {
             return realtime;
         }
-        // What needs the socket is tried there, and says what is the matter with it.
+        // An operation that needs the socket is sent there, and its error names the problem of the socket.
         let Capabilities { fences, typed_ops, subscribe, .. } = realtime;
         Capabilities { fences, typed_ops, subscribe, ..self.plain.capabilities() }
     }
@@ -200,7 +200,7 @@ impl Transport for FailoverTransport {
         }
         if self.is_up {
             match self.realtime.write(write.clone()).await {
-                // It was not sent.
+                // The write was not sent.
                 Err(DustErr::Network { .. }) => {}
                 answer => return answer,
             }
@@ -216,7 +216,7 @@ impl Transport for FailoverTransport {
             match self.realtime.batch_write(ops.clone(), None).await {
                 Err(DustErr::Network { .. }) => {}
                 Ok(store_seq) => {
-                    // It may have gone over HTTP while the connection broke.
+                    // The batch may have been sent over HTTP while the connection broke.
                     self.slot.notify_write(store_seq);
                     return Ok(store_seq);
                 }

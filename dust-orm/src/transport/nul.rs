@@ -1,7 +1,7 @@
 //! The refusal of NUL characters in paths, before anything is sent.
 //!
 //! A server accepts them over HTTP and then loses leaves of the same parent; over a WebSocket the second one crashes
-//! the channel. So no transport sends one, neither in a path nor in a key that becomes a part of one.
+//! the channel. Therefore no transport sends one, neither in a path nor in a key that becomes a part of a path.
 
 use dust_protocol::value::{check_depth, nul_key};
 use dust_protocol::{BatchOp, Fence, ListRequest, Op, Path, RawJson, Selector, Write};
@@ -13,12 +13,12 @@ pub(super) fn check_path(path: &Path) -> Result<(), DustErr> {
     check_text("path", path.as_str())
 }
 
-/// Refuses several such paths.
+/// Refuses several paths if one has a NUL character.
 pub(super) fn check_paths(paths: &[Path]) -> Result<(), DustErr> {
     paths.iter().try_for_each(check_path)
 }
 
-/// Refuses a list whose pattern or range has a NUL character. A cursor may have one: it is what a server has answered.
+/// Refuses a list whose pattern or range has a NUL character. A cursor may have one, because it comes from a server.
 pub(super) fn check_list(request: &ListRequest) -> Result<(), DustErr> {
     match &request.selector {
         Selector::Pattern(pattern) => check_text("pattern", pattern.as_str()),
@@ -26,7 +26,8 @@ pub(super) fn check_list(request: &ListRequest) -> Result<(), DustErr> {
     }
 }
 
-/// Refuses a write whose path, fence or value has a NUL character in what is or becomes a path.
+/// Refuses a write with a NUL character in its path, in the path of its fence, or in a key of its value that becomes a
+/// part of a path.
 pub(super) fn check_write(write: &Write) -> Result<(), DustErr> {
     check_path(&write.path)?;
     check_fence(write.fence.as_ref())?;
@@ -37,7 +38,7 @@ pub(super) fn check_write(write: &Write) -> Result<(), DustErr> {
     }
 }
 
-/// Refuses a batch with such an op.
+/// Refuses a batch with a NUL character in the path of its fence, or in the path or such a key of an op.
 pub(super) fn check_batch(ops: &[BatchOp], fence: Option<&Fence>) -> Result<(), DustErr> {
     check_fence(fence)?;
     ops.iter().try_for_each(|op| {
@@ -51,7 +52,7 @@ fn check_fence(fence: Option<&Fence>) -> Result<(), DustErr> {
 }
 
 fn check_value(path: &Path, value: &RawJson, merged: bool) -> Result<(), DustErr> {
-    // Looking for keys recurses.
+    // The search for keys recurses.
     if value.as_str().contains("\\u0000") {
         check_depth(value.as_str())?;
     }

@@ -24,20 +24,21 @@ use crate::realtime::{Mirror, SyncClient};
 /// The scope that writes need.
 const WRITE: &str = "entries:write";
 
-/// Reads from the mirror of a [`SyncClient`], and writes through its socket.
+/// Transport that reads from the mirror of a [`SyncClient`], and writes through its socket.
 ///
-/// A read takes no network at all. It takes part in tokio's cooperative scheduling all the same: a task that does nothing but
-/// read lets other tasks run every millisecond or so. A write returns when the mirror has it, so that it can be read at once.
+/// A read uses no network. It still takes part in tokio's cooperative scheduling: a task that only reads lets other
+/// tasks run every millisecond or so. A write returns when the mirror has it, so that it can be read at once.
 ///
-/// A WebSocket has no batch. One that sets several fields of one record without conditions is sent as one `merge`; any
-/// other goes over HTTP, and returns when the mirror has it, too. While there is no connection reads answer what the mirror
-/// has, and writes are [`Network`](DustErr::Network) at once, unless they may
-/// [wait](RealtimeTransport::wait_for_connection) for one. A write that the token is known not to allow is
-/// [`Unauthorized`](DustErr::Unauthorized) before it is sent.
+/// A WebSocket has no batch. A batch that sets several fields of one record without conditions is sent as one `merge`;
+/// any other batch goes over HTTP, and also returns when the mirror has it. While there is no connection, reads return
+/// the content of the mirror, and writes fail at once with [`Network`](DustErr::Network), unless they may
+/// [wait](RealtimeTransport::wait_for_connection) for a connection. A write that the token is known not to allow fails
+/// with [`Unauthorized`](DustErr::Unauthorized) before it is sent.
 ///
-/// Subscribers hear of an op when the mirror has it; of what was missed while there was no connection, too, once it is back.
-/// Only when the server answers with a snapshot, because it has compacted its log meanwhile or was restored from a backup,
-/// they are told to resync instead. A batch, which nobody is pushed, is fetched and then seen as a whole.
+/// Subscribers receive an op when the mirror has it, and ops that were missed without a connection once the connection
+/// is back. Only if the server answers with a snapshot, because it has compacted its log since then or was restored
+/// from a backup, do they receive the instruction to resync instead. A batch, which the server does not push, is
+/// fetched and then published as a whole.
 #[derive(Clone, Debug)]
 pub struct RealtimeTransport {
     client: SyncClient,
@@ -48,6 +49,11 @@ pub struct RealtimeTransport {
 
 impl RealtimeTransport {
     /// A transport to one of the client's stores, `org/name`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidParams`](DustErr::InvalidParams) if the client has no such store, and the errors of
+    /// [`HttpTransport::new`].
     pub fn new(client: &SyncClient, store: &str) -> Result<RealtimeTransport, DustErr> {
         let store = client.find(store)?;
         let http = HttpTransport::new(client.config(store).clone())?.marked(client.mark());
@@ -58,9 +64,11 @@ impl RealtimeTransport {
         RealtimeTransport { client, store, http, wait: Duration::ZERO }
     }
 
-    /// Lets writes wait so long for a connection where there is none, instead of failing at once; no longer than a command
-    /// may take, which is 30 s unless the client's [`Timing`](crate::realtime::Timing) says otherwise. What was not sent by then
-    /// is [`Network`](DustErr::Network).
+    /// Lets writes wait up to `wait` for a connection where there is none, instead of failing at once.
+    ///
+    /// The wait is no longer than a command may take, which is 30 s unless the client's
+    /// [`Timing`](crate::realtime::Timing) sets another duration. A write that was not sent by then fails with
+    /// [`Network`](DustErr::Network).
     #[must_use]
     pub fn wait_for_connection(mut self, wait: Duration) -> RealtimeTransport {
         self.wait = wait;
@@ -71,12 +79,12 @@ impl RealtimeTransport {
         Arc::clone(&self.http)
     }
 
-    /// The same transport for one call, whose requests over HTTP end by one deadline.
+    /// The same transport for one call, whose requests over HTTP share one deadline.
     pub(super) fn begin(&self) -> RealtimeTransport {
         RealtimeTransport { http: Arc::new(self.http.begin()), ..self.clone() }
     }
 
-    /// The client.
+    /// The client of the transport.
     pub fn client(&self) -> &SyncClient {
         &self.client
     }
@@ -91,41 +99,42 @@ impl RealtimeTransport {
         };
         match self.client.command(self.store, kind, self.wait).await {
             Ok(Written { store_seq, value }) => match made_at {
-                // A snapshot stood in the place of the op: it has the value, or a later one.
+                // A snapshot replaced the op: it has the value, or a later one.
                 Some(path) if value.is_none() => {
                     let leaf = self.client.mirror(self.store).await?.get(&path);
                     Ok(Receipt { store_seq, value: leaf.map(|leaf| leaf.value) })
                 }
                 _ => Ok(Receipt { store_seq, value }),
             },
-            // Apart, so that every other write needs no room for it.
+            // In a future of its own, so that every other write needs no room for it.
             Err(error) => Err(Box::pin(self.read_up(error)).await),
         }
     }
 
-    /// The error for what neither the socket nor HTTP can do.
+    /// The error for an operation that neither the socket nor HTTP supports.
     fn refuse(&self, operation: &str, hint: &str) -> DustErr {
         DustErr::NotSupported { operation: operation.to_owned(), transport: self.name(), hint: hint.to_owned() }
     }
 
-    /// A write that lost against another: whoever reads again shall read the winner's, and not lose the same way again.
+    /// Refreshes the mirror after a write that lost against another one, so that the next read of the caller returns
+    /// the winner's and the caller does not lose again in the same way.
     async fn read_up(&self, mut error: DustErr) -> DustErr {
         let (DustErr::Conflict { path, current, .. } | DustErr::Exists { path, current }) = &mut error else {
             return error;
         };
-        // If that fails, the error is the same.
+        // If the refresh fails, the error is the same.
         let _ = self.client.command(self.store, CommandKind::Refresh, Duration::ZERO).await;
-        // Over the socket a refusal does not tell the revision.
+        // A refusal over the socket does not contain the revision.
         if let (None, Ok(path), Ok(mirror)) = (&current, Path::parse(path), self.client.mirror(self.store).await) {
             *current = mirror.get(&path).map(|entry| entry.revision);
         }
         error
     }
 
-    /// Gives guards the revisions that the server has.
+    /// Replaces the revisions in guards with those of the server.
     ///
-    /// A snapshot does not tell revisions: its leaves have the snapshot's own, which is the most they can be. A leaf whose
-    /// revision on the server is not above the one that was read has not changed since.
+    /// A snapshot does not contain revisions: its leaves have the revision of the snapshot, which is the highest that
+    /// they can have. A leaf whose revision on the server is not above the one that was read has not changed since.
     async fn resolve(&self, guards: Vec<(usize, &Path, &mut Option<Precondition>)>) -> Result<(), DustErr> {
         let inexact_through = self.client.mirror(self.store).await?.inexact_through();
         let blurred = |on: &Option<Precondition>| match on {
@@ -202,7 +211,7 @@ impl Transport for RealtimeTransport {
 
     fn try_list_subtree(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
         nul::check_path(path).ok()?;
-        // Where the budget is used up, `list_subtree` is called, which lets others run.
+        // If the budget is used up, `list_subtree` is called, which lets other tasks run.
         pace(0).now_or_never()?;
         Some(self.client.last_known(self.store)?.below(path, after))
     }
@@ -260,12 +269,13 @@ impl Transport for RealtimeTransport {
             Ok(store_seq) => store_seq,
             Err(error) => return Err(self.read_up(error).await),
         };
-        // Without a connection the mirror cannot have it, and readers know that it is behind.
+        // Without a connection the mirror cannot have the batch, and readers can see that the mirror is behind.
         if !self.client.is_offline(self.store) {
             match self.client.command(self.store, CommandKind::CatchUp(store_seq), Duration::ZERO).await {
-                // It is written all the same; the client has ended.
+                // The batch is written although the client has ended.
                 Ok(_) | Err(DustErr::Network { .. }) => {}
-                // The client was stopped while its mirror was behind: readers go elsewhere, or know that it is.
+                // The client was stopped while its mirror was behind: readers use another transport, or can see that
+                // the mirror is behind.
                 Err(DustErr::Timeout { .. }) if self.client.is_offline(self.store) => {}
                 Err(error) => return Err(error),
             }
@@ -295,11 +305,11 @@ impl Transport for RealtimeTransport {
     }
 }
 
-/// A batch as one `merge`, where that is the same: it sets children of one path, each once, without conditions. At least
-/// one child is a leaf; if all are objects they are records, and each is an op of its own.
+/// A batch as one `merge`, if that has the same effect: it sets children of one path, each once, without conditions. At
+/// least one child is a leaf; if all are objects they are records, and each is an op of its own.
 ///
-/// A `set` also removes what lies below a child, a `merge` only if the child becomes an object. So where there is
-/// something below a child, it is not the same.
+/// A `set` also removes the leaves below a child, a `merge` only if the child becomes an object. So the effect is not
+/// the same if there are leaves below a child that becomes a leaf.
 fn as_merge(ops: &[BatchOp], mirror: &Mirror) -> Option<(Path, RawJson)> {
     let parent = ops.first()?.path.parent()?;
     if ops.iter().all(|op| op.value.as_ref().is_none_or(is_subtree)) {
@@ -315,7 +325,7 @@ fn as_merge(ops: &[BatchOp], mirror: &Mirror) -> Option<(Path, RawJson)> {
     for op in ops {
         let value = op.value.as_ref()?;
         let key = op.path.key_below(&parent).filter(|key| op.precondition.is_none() && seen.insert(*key))?;
-        // Of an object with this key a catch-up would bring that member only.
+        // From an object with this key a catch-up would return only that member.
         if key == "_scalar" {
             return None;
         }

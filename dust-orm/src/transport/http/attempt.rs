@@ -1,4 +1,4 @@
-//! One try: a request is sent once, and either answered or lost.
+//! One attempt: a request that is sent once, and is either answered or lost.
 
 use std::error::Error;
 use std::pin::pin;
@@ -16,15 +16,15 @@ use super::request::Request;
 use crate::error::{Reason, wrong_scheme_hint};
 use crate::runtime::Runtime;
 
-/// The way out for a caller without a tokio runtime.
+/// The hint for a caller without a tokio runtime.
 const NO_RUNTIME: &str = "it needs a tokio runtime: call it inside of `#[tokio::main]` or `Runtime::block_on`";
 
-/// How much of a refusal is read: more than any error body, and not the whole of somebody's error page.
+/// Maximum bytes of a refusal that are read: more than any error body, but not the whole of an arbitrary error page.
 const MAX_REFUSAL: usize = 64 << 10;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What the server said.
+/// The answer of a server.
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) status: u16,
@@ -42,33 +42,33 @@ impl Response {
     }
 }
 
-/// Why there is no answer.
+/// The cause of a missing answer.
 #[derive(Debug)]
 pub(super) enum SendError {
-    /// The request has provably not reached the server.
+    /// The request provably did not reach the server.
     NotSent(Reason),
-    /// It may have.
+    /// The request may have reached the server.
     Unanswered(Reason),
-    /// It may have, and there was time enough to answer.
+    /// The request may have reached the server, and there was enough time to answer it.
     TimedOut(Reason),
-    /// There was an answer, too large to read.
+    /// The answer is too large to read.
     TooLarge,
-    /// No request can be made of it.
+    /// No request can be made.
     Impossible(Reason),
 }
 
-/// How long a try may take, and how much it may bring.
+/// Limits of the time and the answer of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) connect: Duration,
     pub(super) answer: Duration,
-    /// The moment by which it is over in any case.
+    /// The moment by which the attempt ends in any case.
     pub(super) deadline: Duration,
-    /// Of a success, after decompression.
+    /// Maximum bytes of a successful answer, after decompression.
     pub(super) bytes: usize,
 }
 
-/// Sends a request once. Of one that `writes` it is known whether it has left.
+/// Sends a request once. If the request `writes`, the error distinguishes whether it was sent.
 pub(super) async fn attempt(
     client: &Client,
     url: Url,
@@ -89,7 +89,7 @@ pub(super) async fn attempt(
     let sent = client.execute(to_send(url, request, id, progress.as_ref()));
     let mut answer = pin!(receive(sent, limits.bytes));
     loop {
-        // A server is given its time from the moment on that the request leaves; until then it is about the connection.
+        // The time to answer begins when the request leaves. Until then the time to connect applies.
         let begun = progress.as_ref().map_or(Some(started), Progress::begun);
         let (since, most) = begun.map_or((started, limits.connect), |begun| (begun, limits.answer));
         let end = since.saturating_add(most).min(limits.deadline);
@@ -98,11 +98,11 @@ pub(super) async fn attempt(
             match begun {
                 Some(_) => return Err(SendError::TimedOut(format!("no answer within {time:?}").into())),
                 None if not_sent() => return Err(SendError::NotSent(format!("no connection within {time:?}").into())),
-                // It has begun to leave just now.
+                // The request began to leave just now.
                 None => continue,
             }
         }
-        // Nothing tells when the request begins to leave. To look this often is enough not to be late.
+        // No event shows that the request begins to leave. A check at this interval is frequent enough not to be late.
         let wait = (end - now).min(limits.answer);
         answer = match select(answer, world.limit(wait)).await {
             Either::Left((answer, _)) => return answer.map_err(|error| error.into_lost(not_sent(), is_tls)),
@@ -112,11 +112,11 @@ pub(super) async fn attempt(
     }
 }
 
-/// The request as reqwest takes it. What is the same for all comes from the client.
+/// The request in the form of reqwest. The client adds the parts that all requests share.
 fn to_send(url: Url, request: &Request, id: &str, progress: Option<&Progress>) -> reqwest::Request {
     let mut sent = reqwest::Request::new(request.method.clone(), url);
     let headers = sent.headers_mut();
-    // It is of letters, digits and hyphens. Without one a server would make up its own.
+    // The id consists of letters, digits and hyphens. Without an id a server generates its own.
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(X_REQUEST_ID.clone(), id);
     }
@@ -134,7 +134,7 @@ fn to_send(url: Url, request: &Request, id: &str, progress: Option<&Progress>) -
     sent
 }
 
-/// Waits for the answer to a request that is under way, and reads the whole of it.
+/// Waits for the answer to a request that is in progress, and reads the whole answer.
 async fn receive(
     sent: impl Future<Output = Result<reqwest::Response, reqwest::Error>>,
     max_answer: usize,
@@ -150,7 +150,7 @@ async fn receive(
         let chunk = match response.chunk().await {
             Ok(Some(chunk)) => chunk,
             Ok(None) => break,
-            // The status of a refusal says enough.
+            // The status of a refusal is sufficient.
             Err(_) if !success => break,
             Err(error) => return Err(error.into()),
         };
@@ -159,7 +159,7 @@ async fn receive(
             return Err(ReceiveError::TooLarge);
         }
         let is_cut = chunk.len() >= room && !success;
-        // Not more than a little on a server's word.
+        // A server may announce any length, so this reserves at most 1 MiB.
         body.push(chunk.slice(..chunk.len().min(room)), announced.min(most).min(1 << 20));
         if is_cut {
             break;
@@ -168,11 +168,11 @@ async fn receive(
     Ok(Response { status, headers, body: body.into_bytes() })
 }
 
-/// A body that comes in pieces. Most come in one, which is then taken as it is.
+/// A body that arrives in pieces. Most bodies arrive in one piece, which is used without a copy.
 #[derive(Default)]
 struct BodyBuffer {
     first: Bytes,
-    /// All of them, once there are two.
+    /// All pieces, once there are two.
     joined: Vec<u8>,
 }
 
@@ -181,7 +181,7 @@ impl BodyBuffer {
         self.first.len().max(self.joined.len())
     }
 
-    /// Adds a piece of a body that is expected to have so many bytes.
+    /// Adds a piece of a body whose expected length is `expected` bytes.
     fn push(&mut self, piece: Bytes, expected: usize) {
         if self.len() == 0 {
             self.first = piece;
@@ -199,7 +199,7 @@ impl BodyBuffer {
     }
 }
 
-/// Why [`receive`] did not finish.
+/// The reason for an unfinished [`receive`].
 enum ReceiveError {
     Client(reqwest::Error),
     TooLarge,
@@ -212,7 +212,7 @@ impl From<reqwest::Error> for ReceiveError {
 }
 
 impl ReceiveError {
-    /// `body_kept`: the request never left.
+    /// Converts the error. `body_kept` is true if the request never left.
     fn into_lost(self, body_kept: bool, is_tls: bool) -> SendError {
         let reason = |error| reason(error, is_tls);
         match self {
@@ -225,7 +225,7 @@ impl ReceiveError {
     }
 }
 
-/// What went wrong, from the inside out to the cause, without the URL.
+/// The description of an error, from the outermost error to its innermost cause, without the URL.
 fn reason(error: reqwest::Error, is_tls: bool) -> Reason {
     let error = error.without_url();
     let mut text = error.to_string();

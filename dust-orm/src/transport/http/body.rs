@@ -1,4 +1,4 @@
-//! A request body that knows whether its request was sent.
+//! A request body that records whether its request was sent.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,10 +13,11 @@ use crate::runtime::Runtime;
 
 const WAITING: u64 = 0;
 const GIVEN_UP: u64 = 1;
-/// From here on: the moment at which the request began to leave, in nanoseconds after the world began.
+/// From this value on, the state is the moment at which the request began to leave, in nanoseconds of the [`Runtime`]'s
+/// time, plus `SENDING`.
 const SENDING: u64 = 2;
 
-/// Whether and when a request has begun to leave. As long as it has not, the server cannot have applied it.
+/// The moment at which a request began to leave, if it did. Until then the server cannot have applied the request.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
     state: Arc<AtomicU64>,
@@ -28,12 +29,12 @@ impl Progress {
         Progress { state: Arc::new(AtomicU64::new(WAITING)), world }
     }
 
-    /// The moment at which the request began to leave; `None` when it has not.
+    /// The moment at which the request began to leave; `None` if it did not.
     pub(super) fn begun(&self) -> Option<Duration> {
         self.state.load(Ordering::Acquire).checked_sub(SENDING).map(Duration::from_nanos)
     }
 
-    /// Forbids the request to leave. `true` when it had not begun to, and so never will.
+    /// Prevents the request from leaving. True if it had not begun to leave, and so never will.
     pub(super) fn give_up(&self) -> bool {
         self.leave_waiting(GIVEN_UP) == GIVEN_UP
     }
@@ -42,13 +43,13 @@ impl Progress {
         self.state.load(Ordering::Acquire) == GIVEN_UP
     }
 
-    /// Notes that the request leaves now. `false` when it must not.
+    /// Records that the request leaves now. False if it must not leave.
     fn begin(&self) -> bool {
         let nanoseconds = u64::try_from(self.world.now().as_nanos()).unwrap_or(u64::MAX);
         self.leave_waiting(nanoseconds.saturating_add(SENDING)) != GIVEN_UP
     }
 
-    /// Takes the only step there is, away from waiting; the state after it.
+    /// Makes the only transition that exists, away from `WAITING`, and returns the state after it.
     fn leave_waiting(&self, to: u64) -> u64 {
         match self.state.compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => to,
@@ -57,11 +58,10 @@ impl Progress {
     }
 }
 
-/// A body of one frame or none that tells its [`Progress`].
+/// A body of one frame or none that updates its [`Progress`].
 ///
-/// A connection asks whether the body is at its end as it writes the head of the request, and not before: until then
-/// the request waits for a connection. That is how the beginning of a request without a body is known, such as a
-/// `DELETE`.
+/// A connection calls `is_end_stream` when it writes the head of the request, and not before: until then the request
+/// waits for a connection. This call marks the beginning of a request without a body, such as a `DELETE`.
 #[derive(Debug)]
 pub(super) struct WatchedBody {
     data: Option<Bytes>,
@@ -74,7 +74,7 @@ impl WatchedBody {
     }
 }
 
-/// The caller has given up before the body began to leave.
+/// The error of a body whose caller gave up before the body began to leave.
 #[derive(Debug, thiserror::Error)]
 #[error("given up before it was sent")]
 pub(super) struct GivenUp;
@@ -91,14 +91,14 @@ impl Body for WatchedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        // A request that was given up is kept from leaving by a body that fails.
+        // A body that fails prevents a request that was given up from leaving.
         self.progress.begin() && self.data.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.data {
             Some(data) => SizeHint::with_exact(data.len() as u64),
-            // Of no length that is known, so that the body of a request that was given up is read and fails.
+            // The length is unknown, so that the body of a request that was given up is read and fails.
             None if self.progress.is_given_up() => SizeHint::default(),
             None => SizeHint::with_exact(0),
         }

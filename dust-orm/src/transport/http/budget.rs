@@ -1,20 +1,20 @@
-//! The budget that all retries of a transport are paid from.
+//! The budget that pays for all retries of a transport.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Tokens: a retry takes some, a success gives one back. A server in trouble is asked again and again only while there
-/// are successes, too.
+/// Tokens for retries: a retry takes some, a success returns one. A server that fails receives repeated retries only
+/// while there are successes, too.
 #[derive(Debug)]
 pub(super) struct Budget {
     left: AtomicU32,
     capacity: u32,
 }
 
-/// What a retry costs.
+/// The cost of a retry, in tokens.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Cost {
     Retry = 5,
-    /// A timeout has already cost the server, and the caller, more.
+    /// The cost after a timeout, which has already cost the server, and the caller, more.
     AfterTimeout = 10,
 }
 
@@ -23,7 +23,7 @@ impl Budget {
         Budget { left: AtomicU32::new(capacity), capacity }
     }
 
-    /// Whether there is enough left for a retry, which is then paid.
+    /// Takes the cost of a retry. True if enough tokens were left; otherwise none are taken.
     pub(super) fn pay(&self, cost: Cost) -> bool {
         let pay = |left: u32| left.checked_sub(cost as u32);
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay).is_ok()
@@ -31,7 +31,7 @@ impl Budget {
 
     pub(super) fn success(&self) {
         let refill = |left: u32| (left < self.capacity).then_some(left + 1);
-        // An error says that it is full.
+        // An error means that the budget is full.
         let _ = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, refill);
     }
 }

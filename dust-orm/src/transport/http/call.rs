@@ -17,19 +17,19 @@ use crate::error::{DustErr, Reason};
 use crate::random::backoff;
 use crate::runtime::jitter;
 
-/// What is added to a pause that the server asks for, at the most, so that those who wait do not all come back at once.
+/// Maximum random addition to a pause that the server requests, so that waiting callers do not all return at once.
 const RATE_LIMIT_JITTER: Duration = Duration::from_millis(500);
 
 /// A moment of the [`Runtime`](crate::runtime::Runtime)'s time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline(Duration);
 
-/// A call that has begun: its requests share one deadline and are counted.
+/// A call that has begun. Its requests share one deadline and are counted.
 #[derive(Debug)]
 pub(super) struct Begun {
     deadline: Deadline,
     pub(super) requests: AtomicUsize,
-    /// Those that the rate limit counts as writes.
+    /// The number of requests that the rate limit counts as writes.
     writes: AtomicUsize,
 }
 
@@ -47,18 +47,18 @@ impl Begun {
     }
 }
 
-/// What may follow a try that failed.
+/// The next step after an attempt that failed.
 enum RetryDecision {
-    /// Nothing: it would fail again, or may have been applied.
+    /// No further attempt: it would fail again, or the request may have been applied.
     GiveUp,
-    /// Another try, as nothing was applied.
+    /// Another attempt, because nothing was applied.
     Retry(Cost),
-    /// Another try once the server takes requests again.
+    /// Another attempt once the server accepts requests again.
     Wait(Duration),
 }
 
 impl HttpTransport {
-    /// The moment by which an operation that begins now has to be over, all its requests together.
+    /// The moment by which an operation that begins now must end, with all its requests.
     pub(super) fn deadline(&self) -> Deadline {
         self.begun.as_ref().map_or_else(|| self.later(), |begun| begun.deadline)
     }
@@ -73,7 +73,7 @@ impl HttpTransport {
         HttpTransport { begun: Some(Arc::new(begun)), ..self.clone() }
     }
 
-    /// Sends a request until it is answered or its time is up, and reads the answer.
+    /// Sends a request, with its retries and within its deadline, and reads the answer.
     pub(super) async fn call<T>(
         &self,
         call: Call<'_>,
@@ -139,7 +139,7 @@ impl HttpTransport {
                 RetryDecision::GiveUp => return Err(error),
                 RetryDecision::Wait(_) if policy.max_tries == 1 => return Err(error),
                 RetryDecision::Wait(duration) => {
-                    // The server counts these, we do not.
+                    // The rate limit counts these attempts; `max_tries` does not.
                     tries -= 1;
                     duration.saturating_add(jitter(&*self.world, RATE_LIMIT_JITTER))
                 }
@@ -187,7 +187,7 @@ impl HttpTransport {
         DustErr::RateLimited { retry_after, limit }
     }
 
-    /// Holds a write back while this minute's are used up, if that is wanted and there is time.
+    /// Delays a write while the writes of this minute are used up, if pacing is enabled and the deadline is later.
     async fn pace(&self, call: &Call<'_>, deadline: Duration) -> Result<(), DustErr> {
         let Some(pacer) = self.pacer.as_ref().filter(|_| call.operation.counts_as_write()) else { return Ok(()) };
         while let Err(wait) = pacer.take(self.world.unix_time()) {
@@ -200,7 +200,7 @@ impl HttpTransport {
         Ok(())
     }
 
-    /// Tells the pacer what the server says about the rate limit.
+    /// Passes the rate limit that an answer states to the pacer.
     fn observe(&self, call: &Call<'_>, answer: &Response) {
         let Some(pacer) = self.pacer.as_ref().filter(|_| call.operation.counts_as_write()) else { return };
         let number = |name| answer.header(name).and_then(|number| number.trim().parse::<u32>().ok());
@@ -210,18 +210,18 @@ impl HttpTransport {
         pacer.observe(now, number("x-ratelimit-remaining"), refused_for);
     }
 
-    /// A new id for the server's log, as long as the UUID that a server makes up: it is kept with every op. A server replaces
-    /// one of fewer than 20 characters.
+    /// A new id for the server's log. It is as long as the UUID that a server generates, because it is stored with
+    /// every op. A server replaces an id of fewer than 20 characters.
     fn request_id(&self) -> String {
         let mut id = String::with_capacity(self.ids.len() + 15);
         id.push_str(&self.ids);
-        // A string takes whatever is written.
+        // Writing to a string does not fail.
         let _ = write!(id, "{:015x}", self.world.random() >> 4);
         id
     }
 }
 
-/// What the ids of a transport's requests begin with.
+/// The prefix of the ids of a transport's requests.
 pub(super) fn request_ids(mark: u64) -> Arc<str> {
     format!("dust-orm-{:012x}", mark >> 16).into()
 }

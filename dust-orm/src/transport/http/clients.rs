@@ -13,35 +13,37 @@ use crate::config::DustConfig;
 use crate::config::proxy::{self, Proxy};
 use crate::error::DustErr;
 
-/// Shorter than the 60 s after which a server closes an idle connection: a request that meets the closing is lost.
+/// Maximum idle time of a connection. A server closes an idle connection after 60 s, and a request sent at that moment
+/// is lost.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
-/// The number of runtimes whose clients are kept.
+/// Maximum number of runtimes whose clients are kept.
 const RUNTIMES: usize = 8;
 
-/// Keeps a client, and with it a pool of connections, for each runtime.
+/// The clients of a transport: one, and with it a pool of connections, for each runtime.
 ///
-/// A connection is driven by a task of the runtime that opened it. Where that runtime has ended, or is not being run,
-/// the connection stays in the pool and answers nothing, so another runtime must not take it.
+/// A task of the runtime that opened a connection drives it. If that runtime has ended, or is not being run, the
+/// connection stays in the pool and answers nothing, so another runtime must not take it.
 #[derive(Debug)]
 pub(super) struct Clients {
     proxy: Option<Proxy>,
-    /// With the runtime that uses it, the one used last behind the others.
+    /// Each client with the runtime that uses it, in the order of their last use.
     clients: Mutex<Vec<(Option<Id>, Client)>>,
 }
 
 impl Clients {
-    /// Fails where no client can be built, such as without TLS, or with a proxy that cannot be used.
+    /// Creates the clients with the proxy of the environment. Fails if no client can be built, for example without TLS,
+    /// or if the proxy cannot be used.
     pub(super) fn new(config: &DustConfig) -> Result<Clients, DustErr> {
         Clients::through(config, proxy::proxy_for(config.server(), proxy::variable)?)
     }
 
-    /// Clients that send their requests to a proxy.
+    /// Creates clients that send their requests to a proxy, if there is one.
     pub(super) fn through(config: &DustConfig, proxy: Option<Proxy>) -> Result<Clients, DustErr> {
         let client = client(config, proxy.as_ref())?;
         Ok(Clients { proxy, clients: Mutex::new(vec![(runtime(), client)]) })
     }
 
-    /// The client of the runtime that this is called on.
+    /// The client of the current runtime.
     pub(super) fn current(&self, config: &DustConfig) -> Result<Client, DustErr> {
         let current = runtime();
         let mut clients = self.lock();
@@ -72,11 +74,11 @@ fn unusable(error: impl Error + Send + Sync + 'static) -> DustErr {
     DustErr::invalid_params(format!("the HTTP client cannot be built: {error}")).with_source(error)
 }
 
-/// One client for a configuration: keep-alive, compression, no redirects.
+/// Builds a client for a configuration: keep-alive, compression, no redirects.
 fn client(config: &DustConfig, proxy: Option<&Proxy>) -> Result<Client, DustErr> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    // The configuration has checked the token; the error would not show it.
+    // The configuration has validated the token, and the error does not contain it.
     let mut authorization = HeaderValue::try_from(format!("Bearer {}", config.token().reveal())).map_err(unusable)?;
     authorization.set_sensitive(true);
     headers.insert(AUTHORIZATION, authorization);
@@ -85,10 +87,10 @@ fn client(config: &DustConfig, proxy: Option<&Proxy>) -> Result<Client, DustErr>
         .user_agent(concat!("dust-orm/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers)
         .redirect(reqwest::redirect::Policy::none())
-        // What may be sent again is decided here, by what it would do.
-        // Without the zero a copy of each request would be kept for it all the same.
+        // This transport itself decides which requests are repeated, by their effect. Without the zero, reqwest would
+        // still keep a copy of each request for a retry.
         .retry(reqwest::retry::never().max_retries_per_request(0))
-        // The proxy is chosen here, as for the WebSocket.
+        // This crate chooses the proxy itself, as for the WebSocket.
         .no_proxy()
         .connect_timeout(config.connect_timeout())
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)

@@ -38,41 +38,42 @@ use pacer::Pacer;
 use request::{Request, Root};
 use writes::is_empty_object;
 
-/// Speaks HTTP to one store of a Dust server. Cheap to clone; any number of calls may be under way at once. Needs a
-/// tokio runtime, and keeps a pool of connections for each that uses it.
+/// HTTP transport to one store of a Dust server. A clone is cheap, and any number of calls may run concurrently. Needs
+/// a tokio runtime, and keeps a pool of connections for each runtime that uses it.
 ///
-/// [`RetryPolicy`](crate::RetryPolicy) says which requests are tried again. A call of a repo ends by the
-/// [`deadline`](crate::config::DustConfigBuilder::deadline) of the configuration, with all its requests, and so does
-/// each call made here; dropping its future ends it at once, and a write that was under way may or may not be applied.
+/// [`RetryPolicy`](crate::RetryPolicy) defines which requests are repeated. A call of a repo, with all its requests,
+/// ends by the [`deadline`](crate::config::DustConfigBuilder::deadline) of the configuration, and so does each call of
+/// a method of this transport. Dropping the future of a call ends the call at once; a write that is in progress then
+/// may or may not be applied.
 ///
 /// # Lists
 ///
-/// What is below a path, which is how records are read, is listed by range, as a list by pattern takes a server longer
-/// the larger its store is. A server that does not know ranges is found out once and asked by pattern from then on. A
-/// page whose answer is larger than [`max_answer`](crate::config::DustConfigBuilder::max_answer) is asked for again in
-/// smaller pages.
+/// Records are read by listing the leaves below a path. These are listed by range, because a server takes longer for a
+/// list by pattern the larger its store is. The transport detects once that a server does not support ranges, and lists
+/// by pattern from then on. A page whose answer is larger than
+/// [`max_answer`](crate::config::DustConfigBuilder::max_answer) is requested again in smaller pages.
 ///
-/// A proxy that `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` names is used, but not for a server that `NO_PROXY` names
-/// and not for one on this machine. A proxy of another scheme than `http` and `https` is an error of
+/// Requests go through the proxy that `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` names, except to a server that
+/// `NO_PROXY` names and to a server on this machine. A proxy with a scheme other than `http` and `https` is an error of
 /// [`new`](HttpTransport::new).
 ///
-/// Every request, with its retries, is one `tracing` event of level debug and target `dust_orm::op`, in the span of the
-/// caller; it has OpenTelemetry's `db.*` fields, `duration_ms`, `retries` and `outcome`.
+/// Each request, with its retries, is one `tracing` event of level debug and target `dust_orm::op` in the span of the
+/// caller. The event has OpenTelemetry's `db.*` fields, `duration_ms`, `retries` and `outcome`.
 ///
 /// # A server without `batch_write`
 ///
-/// Older servers lack this route. It is found out once and remembered. A batch that is no more than a plain write of one
-/// record, which is to say that its ops have no conditions, different paths and the same parent, is then sent op by op:
-/// **not atomic**, in the order given, ending with the first that fails. When some had been applied by then, the error is a
-/// [`Timeout`](DustErr::Timeout), as the write is applied in part. Any other batch is
-/// [`NotImplemented`](DustErr::NotImplemented).
+/// Older servers lack this route. The transport detects this once and remembers it. From then on it sends a batch op by
+/// op if the batch is only a plain write of one record: its ops have no conditions, different paths and the same
+/// parent. This is **not atomic**: the ops are sent in the order given, up to the first that fails. If some ops were
+/// applied before the failure, the error is a [`Timeout`](DustErr::Timeout), because the write is applied in part. Any
+/// other batch is [`NotImplemented`](DustErr::NotImplemented).
 ///
 /// # Paths that no URL can hold
 ///
-/// A path with a segment `.` or `..`, or one of more than some 7 kB, is written by the routes that take the path in the
-/// body, and read by those of `get_many` and `list`. What is below a long path is listed by shorter bounds around it.
-/// Where a thousand leaves and more stand between those, and in a pattern that no URL can hold, it is
-/// [`InvalidParams`](DustErr::InvalidParams).
+/// A path with a segment `.` or `..`, or one of more than about 7 kB, is written by the routes that take the path in
+/// the body, and read by the routes of `get_many` and `list`. The leaves below a long path are listed by shorter bounds
+/// around it. The error is [`InvalidParams`](DustErr::InvalidParams) if a thousand or more leaves are between those
+/// bounds, and for a pattern that no URL can hold.
 #[derive(Clone)]
 pub struct HttpTransport {
     config: Arc<DustConfig>,
@@ -83,24 +84,24 @@ pub struct HttpTransport {
     files: Arc<Url>,
     clients: Arc<Clients>,
     world: Arc<dyn Runtime>,
-    /// The beginning of the ids of its requests.
+    /// The prefix of the ids of its requests.
     ids: Arc<str>,
     budget: Arc<Budget>,
     pacer: Option<Arc<Pacer>>,
     server: Arc<Server>,
-    /// The call that this is for.
+    /// The call whose requests this transport sends, if it was made for one.
     begun: Option<Arc<Begun>>,
-    /// Where those who follow the store hear of what is written.
+    /// The registration that notifies clients of this transport's writes.
     #[cfg(feature = "realtime")]
     told: Option<Arc<StoreRegistration>>,
 }
 
-/// What was found out about a server.
+/// The detected properties of a server.
 #[derive(Debug)]
 struct Server {
     lacks_batch_write: AtomicBool,
     lacks_ranges: AtomicBool,
-    /// The most leaves of a page whose answer is not too large.
+    /// The maximum number of leaves in a page whose answer is not too large.
     page_size: AtomicUsize,
 }
 
@@ -111,7 +112,12 @@ impl fmt::Debug for HttpTransport {
 }
 
 impl HttpTransport {
-    /// A transport to the store of a configuration. Nothing is sent yet. Fails where TLS cannot be set up.
+    /// Creates a transport to the store of a configuration, without sending anything.
+    ///
+    /// # Errors
+    ///
+    /// Fails if TLS cannot be set up, if the base URL cannot be used, or if the environment names a proxy with a scheme
+    /// other than `http` and `https`.
     ///
     /// ```
     /// use dust_orm::DustConfig;
@@ -154,19 +160,19 @@ impl HttpTransport {
         })
     }
 
-    /// The same, with another beginning of its requests' ids.
+    /// The same transport with another prefix of its requests' ids.
     #[cfg(feature = "realtime")]
     pub(super) fn marked(self, mark: u64) -> HttpTransport {
         HttpTransport { ids: call::request_ids(mark), ..self }
     }
 
-    /// The same, except that clients hear of what is written.
+    /// The same transport, which also notifies clients of its writes.
     #[cfg(feature = "realtime")]
     pub(super) fn telling(&self, slot: Arc<StoreRegistration>) -> HttpTransport {
         HttpTransport { told: Some(slot), ..self.clone() }
     }
 
-    /// Tells those who follow the store of a write: a server would not.
+    /// Notifies clients that follow the store of a write, because a server does not.
     #[cfg_attr(not(feature = "realtime"), allow(unused_variables))]
     fn notify_write(&self, store_seq: u64) {
         #[cfg(feature = "realtime")]
@@ -175,18 +181,18 @@ impl HttpTransport {
         }
     }
 
-    /// Whether an op came with one of its requests: a server takes their ids for those of the ops.
+    /// True if an op was sent with a request of this transport: a server uses the ids of requests as the ids of ops.
     #[cfg(feature = "realtime")]
     pub(super) fn has_sent(&self, op: &dust_protocol::CommittedOp) -> bool {
         op.client_op_id.starts_with(&*self.ids)
     }
 
-    /// The configuration.
+    /// The configuration of the transport.
     pub fn config(&self) -> &DustConfig {
         &self.config
     }
 
-    /// The URL of a request. Only what is its own is parsed, not the host each time.
+    /// The URL of a request. Parses only the part that the request adds, not the host each time.
     fn url(&self, request: &Request) -> Url {
         let mut url = match request.root {
             Root::Entries => Url::clone(&self.entries),
@@ -276,7 +282,7 @@ impl Transport for HttpTransport {
                     "set of `{path}`: an empty object leaves nothing behind, so there is nothing to write if absent"
                 )));
             }
-            // As a body of its own, a server takes it for none.
+            // A server treats an empty object that is the whole body as a missing body.
             (Op::Set(value), _) if is_empty_object(&value) => {
                 self.batch(&[BatchOp::set(path, value).on(precondition)]).await?
             }
@@ -306,7 +312,7 @@ impl Transport for HttpTransport {
 
     async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {
         let call = self.about(Operation::FetchFile, About::File(hash));
-        // It may come from a record that anyone wrote, and must not lead elsewhere on the server.
+        // The hash may come from a record that anyone wrote, and must not lead to another place on the server.
         if !is_content_hash(hash) {
             return Err(call.invalid("a file's hash is `sha256:` and 64 hexadecimal digits"));
         }

@@ -1,15 +1,16 @@
-//! Holding writes back instead of running into the rate limit.
+//! Delays of writes that keep them within the rate limit.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long a window of the server's rate limit is. It begins with a minute of the wall clock.
+/// Length of a window of the server's rate limit. A window begins with a minute of the wall clock.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Knows how many writes the server still takes in this window.
+/// The number of writes that the server still accepts in this window.
 ///
-/// A server says it exactly with every answer; in between, writes that are under way are counted here. Times are those of
-/// this machine's wall clock. A refusal says when the server's window ends, and so how far its clock is off.
+/// Every answer of a server states the exact number; between answers the pacer counts the writes in progress. Times are
+/// those of this machine's wall clock. A refusal states when the server's window ends, and so the difference of its
+/// clock.
 #[derive(Debug, Default)]
 pub(super) struct Pacer {
     window: Mutex<Window>,
@@ -17,14 +18,14 @@ pub(super) struct Pacer {
 
 #[derive(Debug, Default)]
 struct Window {
-    /// When it ends, since 1970.
+    /// The end of the window, since 1970.
     end: Duration,
-    /// `None` until the server has said how many.
+    /// The number of writes left; `None` until the server has stated it.
     left: Option<u32>,
 }
 
 impl Pacer {
-    /// Takes one of the writes that are left, or says how long to wait for the next window.
+    /// Takes one of the writes that are left, or returns the time until the next window.
     pub(super) fn take(&self, unix_time: Duration) -> Result<(), Duration> {
         let mut window = self.window();
         window.roll(unix_time);
@@ -38,7 +39,7 @@ impl Pacer {
         }
     }
 
-    /// Learns from an answer to a write: how many are left, and after a refusal when the next window begins.
+    /// Records the content of an answer to a write: the writes left, and after a refusal the start of the next window.
     pub(super) fn observe(&self, unix_time: Duration, remaining: Option<u32>, refused_for: Option<Duration>) {
         let mut window = self.window();
         window.roll(unix_time);
@@ -46,7 +47,7 @@ impl Pacer {
             window.end = unix_time.saturating_add(wait.min(WINDOW));
             window.left = Some(0);
         } else if let Some(remaining) = remaining {
-            // Answers may arrive in another order than they were given; within a window the number only falls.
+            // Answers may arrive in another order than they were given; within a window the number only decreases.
             window.left = Some(window.left.map_or(remaining, |left| left.min(remaining)));
         }
     }
@@ -57,12 +58,12 @@ impl Pacer {
 }
 
 impl Window {
-    /// Begins another window where this one has ended, or where the clock was set back.
+    /// Begins another window if this one has ended, or if the clock was set back.
     fn roll(&mut self, unix_time: Duration) {
         if self.end > unix_time && self.end - unix_time <= WINDOW {
             return;
         }
-        // Windows end at the same second of a minute as those before.
+        // All windows end at the same second of a minute.
         let phase = self.end.as_secs() % WINDOW.as_secs();
         let since = (unix_time.as_secs() + WINDOW.as_secs() - phase) % WINDOW.as_secs();
         self.end = Duration::from_secs(unix_time.as_secs() + WINDOW.as_secs() - since);
@@ -74,7 +75,7 @@ impl Window {
 mod tests {
     use super::*;
 
-    /// A minute past a full hour, and some seconds.
+    /// The moment `seconds` after a full hour.
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(1_800_000_000 + seconds)
     }

@@ -17,7 +17,7 @@ use crate::error::DustErr;
 use crate::error::http::{About, Call, Operation};
 
 impl HttpTransport {
-    /// One page of a list, by range where that selects the same.
+    /// One page of a list. The request is by range if a range selects the same.
     pub(super) async fn page(
         &self,
         call: Call<'_>,
@@ -61,8 +61,8 @@ impl HttpTransport {
         }
     }
 
-    /// A page by range. `None` where the answer is that of another list, if `others` says that this may be, and
-    /// `Some(None)` where no later page can be asked for.
+    /// A page by range. `None` if the answer is that of another list and `others` allows this; `Some(None)` if no later
+    /// page can be requested.
     async fn page_between(
         &self,
         call: Call<'_>,
@@ -82,7 +82,7 @@ impl HttpTransport {
         let selector = Selector::Range { from: Path::from_trusted(from), to: Path::from_trusted(to) };
         let mut asked = request.clone().after(window.after().map(str::to_owned));
         asked.selector = selector;
-        // Of a wider window more is dropped than a small page may hold.
+        // A wider window returns more leaves to drop than a small page may hold.
         let mut limit = self.page_size(if window.is_cut() { MAX_PAGE_LEAVES } else { request.limit });
         let page = loop {
             let read = |body: &[u8]| {
@@ -118,7 +118,7 @@ impl HttpTransport {
         Ok(page)
     }
 
-    /// As [`page_between`](HttpTransport::page_between), for the leaves below a path.
+    /// A page by range of the leaves below a path, with the results of [`page_between`](HttpTransport::page_between).
     async fn leaves_by_range(
         &self,
         call: Call<'_>,
@@ -163,7 +163,7 @@ impl HttpTransport {
         }
     }
 
-    /// Whether there is a leaf below a path that is no [claim](value::is_claim).
+    /// True if there is a leaf below a path that is not a [claim](value::is_claim).
     pub(super) async fn has_leaf_below(&self, path: &Path, deadline: Deadline) -> Result<bool, DustErr> {
         let mut request = all_below(path).limit(2).select(Select::Keys);
         let mut only: Option<Path> = None;
@@ -183,24 +183,25 @@ impl HttpTransport {
             }
         }
         let Some(only) = only else { return Ok(false) };
-        // A claim is one leaf.
+        // A claim is a single leaf, so a single leaf may be one.
         let leaf = self.leaf(&only, deadline).await?;
         Ok(leaf.is_some_and(|leaf| !value::is_claim(leaf.value.as_str())))
     }
 
-    /// What is at a path: a leaf, or the object of the leaves below it.
+    /// The entry at a path: a leaf, or the object of the leaves below it.
     pub(super) async fn leaf(&self, path: &Path, deadline: Deadline) -> Result<Option<Entry>, DustErr> {
         let Some(request) = Request::get(path) else { return self.get_otherwise(path, deadline).await };
         let call = self.about(Operation::Get, About::Path(path));
         match self.call(call, deadline, request, |body| wire::entry(body, path)).await {
             Ok(entry) => Ok(Some(entry)),
-            // A store that does not exist looks the same.
+            // A store that does not exist gives the same answer.
             Err(DustErr::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// [`leaf`](HttpTransport::leaf) for a path that no URL can hold: as one of many, or by a list of what is below it.
+    /// The result of [`leaf`](HttpTransport::leaf) for a path that no URL can hold, by `get_many` or by a list of the
+    /// leaves below it.
     async fn get_otherwise(&self, path: &Path, deadline: Deadline) -> Result<Option<Entry>, DustErr> {
         if let Some(leaf) = self.leaves(std::slice::from_ref(path), deadline).await?.pop().flatten() {
             return Ok(Some(leaf));
@@ -227,7 +228,7 @@ impl HttpTransport {
         Ok(Some(Entry::new(path.clone(), value, LeafKind::Map, revision)))
     }
 
-    /// The leaves at exactly these paths, in their order.
+    /// The leaves at exactly these paths, in the same order.
     pub(super) async fn leaves(&self, paths: &[Path], deadline: Deadline) -> Result<Vec<Option<Entry>>, DustErr> {
         let mut entries = Vec::with_capacity(paths.len());
         let mut size = MAX_PAGE_LEAVES;
@@ -258,13 +259,13 @@ impl HttpTransport {
         self.server.lacks_ranges.store(true, Ordering::Relaxed);
     }
 
-    /// The leaves to ask for in a page.
+    /// The number of leaves to request in a page.
     fn page_size(&self, limit: usize) -> usize {
-        // What is more than a page holds is for the server to refuse.
+        // A limit above the maximum of a page is sent unchanged, so that the server refuses it.
         if limit > MAX_PAGE_LEAVES { limit } else { limit.min(self.server.page_size.load(Ordering::Relaxed)) }
     }
 
-    /// Asks for fewer leaves after an answer that was too large. False where there are no fewer.
+    /// Lowers the number of leaves in a page after an answer that was too large. False if it cannot be lower.
     fn lower(&self, limit: &mut usize) -> bool {
         if *limit <= 1 {
             return false;
@@ -274,7 +275,7 @@ impl HttpTransport {
         true
     }
 
-    /// Asks for more leaves again once answers are far from too large.
+    /// Raises the number of leaves in a page again after an answer that was far from too large.
     fn took(&self, bytes: usize) {
         let size = self.server.page_size.load(Ordering::Relaxed);
         if size < MAX_PAGE_LEAVES && bytes < self.config.max_answer() / 4 {
@@ -285,13 +286,13 @@ impl HttpTransport {
 
 /// The list of everything below a path.
 fn all_below(path: &Path) -> ListRequest {
-    // By a pattern, as far as any can name it: a server may not know ranges.
+    // By a pattern if one can express it, because a server may not support ranges.
     let selector = Pattern::below(path).map_or_else(|| Selector::below(path), Selector::Pattern);
     let (order, select) = (Order::Ascending, Select::Entries);
     ListRequest::new(selector).order(order).select(select)
 }
 
-/// `None` for the page of another list, where that may be.
+/// `None` for the page of another list, if `others` allows it.
 fn unless_of_others<T>(page: Result<T, Unreadable>, others: bool) -> Result<Option<T>, Unreadable> {
     match page {
         Err(why) if others && why.is_of_others() => Ok(None),

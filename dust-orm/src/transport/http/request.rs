@@ -1,4 +1,4 @@
-//! What is asked for, as HTTP: method, URL, preconditions and body.
+//! Requests in terms of HTTP: method, URL, preconditions and body.
 
 use std::fmt::Write as _;
 
@@ -12,18 +12,18 @@ use super::window::Window;
 use crate::error::DustErr;
 use crate::error::http::Call;
 
-/// A request, without what is the same for all: the base URL and the store.
+/// A request without the parts that all requests share: the base URL and the store.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) method: Method,
     pub(super) root: Root,
-    /// What follows the root in the URL: a `/` and a path, a `?` and a query, or nothing.
+    /// The part of the URL after the root: a `/` and a path, a `?` and a query, or nothing.
     pub(super) target: String,
     pub(super) condition: Option<Condition>,
     pub(super) body: Option<Bytes>,
 }
 
-/// What a request goes to.
+/// The root of a request's URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Root {
     /// The entries of the store.
@@ -32,10 +32,10 @@ pub(super) enum Root {
     Files,
 }
 
-/// From this length on, in bytes, a path goes into the body: servers and proxies limit the request line to 8 or 10 kB.
+/// Length in bytes from which a path goes into the body: servers and proxies limit the request line to 8 or 10 kB.
 pub(super) const LONG_TARGET: usize = 7_000;
 
-/// The most bytes that follow the root in a URL: HTTP clients refuse one of 65,535 bytes.
+/// Maximum bytes of a URL after the root: HTTP clients refuse a URL of 65,535 bytes.
 const MAX_TARGET: usize = 60_000;
 
 impl Request {
@@ -47,7 +47,7 @@ impl Request {
         Request { body: Some(body.into()), ..Request::new(Method::POST, target.to_owned()) }
     }
 
-    /// A list as it is asked for.
+    /// The request for a page of a list.
     pub(super) fn list(request: &ListRequest, limit: usize) -> Request {
         let after = request.after.as_deref();
         let options = list_options(request);
@@ -59,13 +59,13 @@ impl Request {
         }
     }
 
-    /// A page of whole leaves by a range that fits into a URL.
+    /// The request for a page of whole leaves by a range that fits into a URL.
     pub(super) fn between(window: &Window<'_>, limit: usize) -> Request {
         let (from, to) = window.bounds();
         Request::page(&[("from", from), ("to", to)], limit, None, window.after())
     }
 
-    /// A page of the leaves that match a pattern, after a cursor.
+    /// The request for a page of the leaves that match a pattern, after a cursor.
     pub(super) fn below(pattern: &str, limit: usize, after: Option<&str>) -> Request {
         Request::page(&[("pattern", pattern)], limit, None, after)
     }
@@ -76,12 +76,12 @@ impl Request {
         options: impl IntoIterator<Item = (&'a str, &'a str)>,
         after: Option<&str>,
     ) -> Request {
-        // The page's size and order, and a pattern of which a few characters are encoded.
+        // Room for the size and order of the page, and for a few encoded characters of the pattern.
         let size: usize = selected.iter().map(|(_, value)| value.len()).sum();
         let mut query = String::with_capacity(64 + size + after.map_or(0, str::len));
         query.push('?');
         selected.iter().for_each(|(name, value)| parameter(&mut query, name, value));
-        // A string takes whatever is written, and a number needs no encoding.
+        // Writing to a string does not fail, and a number needs no encoding.
         let _ = write!(query, "&limit={limit}");
         options.into_iter().for_each(|(name, value)| parameter(&mut query, name, value));
         if let Some(after) = after {
@@ -90,7 +90,7 @@ impl Request {
         Request::new(Method::GET, query)
     }
 
-    /// `None` when the path cannot be in a URL.
+    /// The request for the entry at a path. `None` if no URL can hold the path.
     pub(super) fn get(path: &Path) -> Option<Request> {
         target(path).map(|target| Request::new(Method::GET, target))
     }
@@ -132,7 +132,7 @@ impl Request {
         Request { root: Root::Files, ..Request::new(Method::GET, target) }
     }
 
-    /// Refuses what cannot be sent, or a server would refuse for its size, before it is sent.
+    /// Refuses a request that cannot be sent, or that a server would refuse for its size, before it is sent.
     pub(super) fn check_size(&self, call: &Call<'_>) -> Result<(), DustErr> {
         if self.target.len() > MAX_TARGET {
             return Err(call.invalid(&format!(
@@ -159,10 +159,11 @@ fn list_options(request: &ListRequest) -> impl Iterator<Item = (&'static str, &'
     order.into_iter().chain(select)
 }
 
-/// A path as the rest of a URL, if it can be there.
+/// A path as the rest of a URL. `None` if no URL can hold it.
 ///
-/// It cannot when a segment is `.` or `..`: URL libraries and proxies resolve these, and `%2E` too, and would ask for another
-/// path. Nor when it is too long for a request line. Such paths travel in a body, or in a query.
+/// A URL cannot hold a segment `.` or `..`: URL libraries and proxies resolve these, and `%2E` too, and would request
+/// another path. Nor can it hold a path that is too long for a request line. Such paths are sent in a body or in a
+/// query.
 fn target(path: &Path) -> Option<String> {
     if path.as_str().split('/').any(|segment| matches!(segment, "." | "..")) {
         return None;
@@ -173,13 +174,13 @@ fn target(path: &Path) -> Option<String> {
     (target.len() < LONG_TARGET).then_some(target)
 }
 
-/// Whether a server would take something else from a body that is nothing but this value: of an object with a member
-/// `_json` it keeps that member only. An escape may spell that name, too.
+/// True if a server would misread a body that is only this value: of an object with a member `_json` it keeps that
+/// member only. An escape may spell that name, too.
 fn is_misread(value: &RawJson) -> bool {
     value.is_object() && (value.as_str().contains("_json") || value.as_str().contains("\\u"))
 }
 
-/// Appends `name=value` to a query. Everything but unreserved characters is encoded, so that nothing is left to interpret;
+/// Appends `name=value` to a query. Encodes everything but unreserved characters, so that nothing is left to interpret:
 /// a `+` would be read as a space.
 fn parameter(query: &mut String, name: &str, value: &str) {
     if query.len() > 1 {

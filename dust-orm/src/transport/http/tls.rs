@@ -1,4 +1,4 @@
-//! Which TLS is spoken: `native-tls` where that feature is on, else rustls.
+//! The choice of TLS: `native-tls` if that feature is on, otherwise rustls.
 
 use reqwest::ClientBuilder;
 
@@ -9,10 +9,10 @@ pub(super) fn choose(builder: ClientBuilder, _https: bool, _http1_only: bool) ->
     Ok(builder.tls_backend_native())
 }
 
-/// rustls with the provider the application has installed, or else ring, and the roots of the system.
+/// Chooses rustls with the provider that the application has installed, otherwise ring, and the roots of the system.
 #[cfg(all(feature = "rustls", not(feature = "native-tls")))]
 pub(super) fn choose(builder: ClientBuilder, https: bool, http1_only: bool) -> Result<ClientBuilder, DustErr> {
-    // Without https it is never used: there is no redirect to it.
+    // Without https the configuration is never used, because no redirect leads to https.
     let mut config = crate::config::tls::client(https)?;
     let protocols: &[&[u8]] = if http1_only { &[b"http/1.1"] } else { &[b"h2", b"http/1.1"] };
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();

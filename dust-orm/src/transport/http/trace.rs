@@ -8,7 +8,7 @@ use crate::error::DustErr;
 use crate::error::http::{About, Call};
 use crate::runtime::Runtime;
 
-/// A call under way. Its event is sent when it ends, be it that its future is dropped.
+/// A call in progress. Its event is sent when the call ends, even if its future is dropped.
 pub(super) struct Trace<'a> {
     world: &'a dyn Runtime,
     config: &'a DustConfig,
@@ -32,12 +32,12 @@ impl<'a> Trace<'a> {
         Trace { world, config, call, request, id, started: world.now(), retries: 0, status: None, finished: false }
     }
 
-    /// The server has answered.
+    /// Records the status of the server's answer.
     pub(super) fn status(&mut self, status: u16) {
         self.status = Some(status);
     }
 
-    /// There will be another try.
+    /// Counts a retry.
     pub(super) fn retry(&mut self) {
         self.retries += 1;
     }

@@ -7,24 +7,24 @@ use dust_protocol::{LeafPage, ListItem, PackedLeaves, Page};
 
 use super::request::LONG_TARGET;
 
-/// The most bytes of a bound that is cut, percent-encoded.
+/// Maximum bytes of a bound that is cut, percent-encoded.
 const CUT: usize = 500;
-/// The most bytes of a cursor beside two such bounds.
+/// Maximum bytes of a cursor beside two such bounds, percent-encoded.
 const MAX_CURSOR: usize = LONG_TARGET - 3 * CUT;
 
-/// A part of an ascending list, as it is asked for: from one path (included) to another (excluded), after a cursor.
+/// A requested part of an ascending list: from one path (included) to another (excluded), after a cursor.
 ///
-/// Servers and proxies take a request line of some 8 kB. Where paths are longer, the window is a wider one with bounds
-/// that are cut, and what lies outside of the list is dropped from the answer. A cursor that is too long becomes the
-/// lower bound.
+/// Servers and proxies accept a request line of about 8 kB. For longer paths the window is a wider one with bounds that
+/// are cut, and the leaves outside of the list are dropped from the answer. A cursor that is too long becomes the lower
+/// bound.
 #[derive(Debug)]
 pub(super) struct Window<'a> {
-    /// The list as it is meant.
+    /// The bounds of the list itself.
     list: (&'a str, &'a str),
     list_after: Option<&'a str>,
-    /// The bounds to ask for, where they are others.
+    /// The bounds to request, if they differ from those of the list.
     cut: Option<(String, String)>,
-    /// The cursor to ask for.
+    /// The cursor to request.
     after: Option<&'a str>,
 }
 
@@ -42,23 +42,23 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// A window that is asked for as it is.
+    /// A window whose request has the bounds and the cursor of the list itself.
     pub(super) fn exact(list: (&'a str, &'a str), after: Option<&'a str>) -> Window<'a> {
         Window { list, list_after: after, cut: None, after }
     }
 
-    /// The bounds to ask for.
+    /// The bounds to request.
     pub(super) fn bounds(&self) -> (&str, &str) {
         self.cut.as_ref().map_or(self.list, |(from, to)| (from, to))
     }
 
-    /// The cursor to ask for.
+    /// The cursor to request.
     pub(super) fn after(&self) -> Option<&'a str> {
         self.after
     }
 
-    /// The part of a page that belongs to the list; `None` where the page ends before the list goes on, so that no
-    /// later page could be asked for.
+    /// The part of a page that belongs to the list. `None` if the page ends before the list continues, so that no later
+    /// page could be requested.
     pub(super) fn leaves(&self, page: LeafPage) -> Option<LeafPage> {
         if !self.is_cut() {
             return Some(page);
@@ -70,7 +70,7 @@ impl<'a> Window<'a> {
         Some(LeafPage::new(kept, self.next(next_cursor)?))
     }
 
-    /// The same for a page of another list, which holds so many leaves at the most.
+    /// The part, as of [`leaves`](Window::leaves), of a page of another list, with at most `limit` items.
     pub(super) fn page(&self, mut page: Page, limit: usize) -> Option<Page> {
         if !self.is_cut() {
             return Some(page);
@@ -85,7 +85,7 @@ impl<'a> Window<'a> {
         Some(Page::new(page.items, self.next(page.next_cursor)?))
     }
 
-    /// Whether more is asked for than the list.
+    /// True if the request covers more than the list.
     pub(super) fn is_cut(&self) -> bool {
         self.cut.is_some()
     }
@@ -103,33 +103,33 @@ impl<'a> Window<'a> {
         path >= self.list.0 && self.list_after.is_none_or(|after| path > after)
     }
 
-    /// The cursor of the list, given that of the page; `None` where it does not lead on.
+    /// The cursor of the list, from the cursor of the page. `None` if the list cannot continue from it.
     fn next(&self, cursor: Option<String>) -> Option<Option<String>> {
         let (low, _) = self.bounds();
         match cursor {
             Some(cursor) if cursor.as_str() >= self.list.1 => Some(None),
-            // The next window would be this one again.
+            // The next window would be the same as this one.
             Some(cursor) if percent_encoded_len(&cursor) > MAX_CURSOR && cut_down(&cursor).as_str() <= low => None,
             cursor => Some(cursor),
         }
     }
 }
 
-/// A path that is not above the given one, and short.
+/// A short path that is not above the given one in the order of paths.
 fn cut_down(path: &str) -> String {
     let mut cut = path.to_owned();
     let mut length = percent_encoded_len(path);
     while length > CUT || check(&cut).is_err() {
         match cut.pop() {
             Some(character) => length -= percent_encoded_len(character.encode_utf8(&mut [0; 4])),
-            // A path begins with a segment, of which one character is left at the least.
+            // A path begins with a segment, of which at least one character is left.
             None => return path.to_owned(),
         }
     }
     cut
 }
 
-/// A path that is above everything which begins as the given one does, and short; one that is short stays as it is.
+/// A short path that is above every path with the given prefix. A prefix that is short is returned unchanged.
 fn cut_up(path: &str) -> String {
     if percent_encoded_len(path) <= CUT {
         return path.to_owned();

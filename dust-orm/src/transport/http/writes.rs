@@ -63,7 +63,7 @@ impl HttpTransport {
         let mut last = 0;
         for (done, op) in ops.iter().enumerate() {
             let written = match &op.value {
-                // To set an empty object is to delete.
+                // Setting an empty object is a deletion.
                 Some(value) if !is_empty_object(value) => self.set(&op.path, value, None, deadline).await,
                 _ => self.delete(&op.path, None, deadline).await,
             };
@@ -80,7 +80,7 @@ impl HttpTransport {
     }
 }
 
-/// Whether a batch is no more than the fields of one record, without conditions.
+/// True if a batch consists only of fields of one record, without conditions.
 fn is_plain_record(ops: &[BatchOp]) -> bool {
     let parent = ops.first().map(|op| op.path.parent());
     let mut paths: Vec<&Path> = ops.iter().map(|op| &op.path).collect();

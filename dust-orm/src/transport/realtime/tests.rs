@@ -34,7 +34,7 @@ mod undriven;
 #[derive(Clone, Default)]
 struct Remote {
     server: Arc<Mutex<Server>>,
-    /// Something is to be sent, or the connection is to be cut.
+    /// Signals that frames must be sent (`changed`), or that the connection must be cut (`cut`).
     changed: Arc<Notify>,
     cut: Arc<Notify>,
 }
@@ -90,7 +90,7 @@ impl Remote {
         }
     }
 
-    /// Somebody else writes; `push` says whether over a WebSocket.
+    /// Writes as another client; `push` is true if the write is over a WebSocket.
     fn other_writes(&self, at: &str, value: &str, push: bool) -> u64 {
         let mut server = self.server.lock().unwrap();
         let seq = server.commit(&path(at), &Op::Set(raw(value)), None, "other").unwrap();
@@ -124,12 +124,12 @@ fn glob(text: &str) -> Pattern {
     Pattern::parse(text).unwrap()
 }
 
-/// Waits for something that is certain to come, however busy the machine is.
+/// Waits for an event that is certain to come, however busy the machine is.
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(300), what).await.expect("it comes to pass")
 }
 
-/// Waits until the mirror has what it is certain to get.
+/// Waits until the mirror has a change that is certain to arrive.
 async fn until(transport: &RealtimeTransport, what: impl AsyncFn() -> bool) {
     let mut changes = transport.op_hub().await.unwrap().subscribe(&glob("**"), 1);
     soon(async {
@@ -271,7 +271,7 @@ async fn what_is_not_pushed_is_found_by_asking() {
     until(&transport, async || value(&transport, "quiet").await.is_some()).await;
 }
 
-/// A server that answers every request alike, and keeps what it was asked.
+/// A server that answers every request by `answer`, and records the requests.
 async fn http(answer: impl Fn(&str) -> String + Send + 'static) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -352,7 +352,7 @@ async fn a_guard_on_a_leaf_of_a_snapshot_asks_for_its_revision() {
     };
     assert_eq!(transport.write(guarded("p", read.revision)).await.unwrap().store_seq, Some(4));
     assert_eq!(asked.lock().unwrap().len(), 1);
-    // Its revision is exact now, and nothing has to be asked.
+    // The revision of the leaf is exact now, and no request is necessary.
     assert_eq!(transport.write(guarded("p", 4)).await.unwrap().store_seq, Some(5));
     assert_eq!(asked.lock().unwrap().len(), 1);
     remote.other_writes("q", "9", false);
@@ -385,7 +385,7 @@ async fn settings_that_cannot_be_are_errors_at_the_start() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_waited_for() {
-    // Nobody listens at the port of a listener that is gone.
+    // The port of a dropped listener accepts no connections.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);

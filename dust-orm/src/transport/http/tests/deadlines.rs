@@ -12,12 +12,12 @@ use crate::transport::Transport;
 
 const WRITTEN: &str = r#"{"revision":7,"store_seq":7}"#;
 
-/// An answer that takes a second.
+/// An answer that takes one second.
 fn slow(body: &str) -> Step {
     Step::AnswerAfter(Duration::from_secs(1), bytes(200, &[], body.as_bytes()))
 }
 
-/// A page of a list without end.
+/// A page of an endless list.
 fn page(n: usize) -> String {
     let leaf = |field: &str| format!(r#"{{"path":"links/k{n:03}/{field}","value":"x","type":"string","revision":1}}"#);
     format!(r#"{{"items":[{},{}],"next_cursor":"links/k{n:03}/url"}}"#, leaf("title"), leaf("url"))
@@ -43,7 +43,7 @@ async fn the_pages_of_a_list_share_one() {
     let error = repo.all::<link::Entity>().await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::Network, "{error}");
     assert!(world.now() <= Duration::from_secs(4), "{:?}", world.now());
-    // The next call has one of its own.
+    // The next call has a deadline of its own.
     repo.find_by_id::<link::Entity>("k000").await.unwrap_err();
     assert!(world.now() > Duration::from_secs(4));
 }

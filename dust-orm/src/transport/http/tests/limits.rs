@@ -1,4 +1,4 @@
-//! A server that sends without end, or leads elsewhere.
+//! Servers that send without end, or whose answers concern other paths.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ async fn a_refusal_without_an_end_is_read_to_its_beginning() {
 
 #[tokio::test]
 async fn a_small_answer_that_unpacks_to_a_large_one_is_not_unpacked_whole() {
-    // A block of deflate that repeats a blank: 258 of them for each two bits.
+    // A block of deflate that repeats a blank: 258 blanks for each 13 bits.
     let mut packed = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff".to_vec();
     packed.extend(dense_blanks(400_000));
     let step = Step::AnswerAndClose(bytes(200, &[("content-encoding", "gzip")], &packed));
@@ -63,12 +63,12 @@ async fn a_small_answer_that_unpacks_to_a_large_one_is_not_unpacked_whole() {
     assert_eq!(transport.get(&path("a")).await.unwrap_err().kind(), ErrKind::TooLarge);
 }
 
-/// A fixed Huffman block: one blank, and then again and again the 258 bytes before.
+/// A fixed Huffman block: one blank, and then `repeats` times 258 more.
 fn dense_blanks(repeats: usize) -> Vec<u8> {
     let mut bits: Vec<bool> = Vec::new();
     let mut low_first = |value: u32, count: u32| bits.extend((0..count).map(|bit| value >> bit & 1 == 1));
     low_first(0b011, 3);
-    // Codes are written from their highest bit: the blank is 0x30 + 32 in eight bits.
+    // Codes are written from their highest bit: the code of a blank is 0x30 + 32 in eight bits.
     let high_first = |value: u32, count: u32| (0..count).rev().map(move |bit| value >> bit & 1 == 1);
     bits.extend(high_first(0x30 + 32, 8));
     for _ in 0..repeats {
@@ -94,7 +94,7 @@ async fn headers_without_an_end_are_no_answer() {
     }
 }
 
-/// A page of a record that goes on for ever.
+/// A page of an endless record.
 fn page_of_one_record(page: usize) -> Step {
     let at = |number: usize| format!("links/dust/f{:09}", page * 1000 + number);
     let items: Vec<String> = (0..1000)
@@ -112,7 +112,7 @@ async fn a_record_without_an_end_is_refused() {
     assert!(error.to_string().contains("`links/dust`"), "{error}");
     assert_eq!(peer.received().len(), 101);
 
-    // Of a list it is left out, and the list goes on behind it.
+    // A list omits the record and continues after it.
     let leaf = |at: &str| format!(r#"{{"path":"links/{at}","value":"x","type":"string","revision":1}}"#);
     let last = format!(r#"{{"items":[{},{}],"next_cursor":null}}"#, leaf("e/title"), leaf("e/url"));
     let (peer, transport, _) = scripted((0..101).map(page_of_one_record).chain([json(200, &last)])).await;
@@ -132,7 +132,7 @@ async fn a_leaf_larger_than_any_answer_is_left_out_of_a_list() {
     };
     let steps = [
         page(&[leaf("a/title", "A"), leaf("a/url", "u")], r#""links/a/url""#),
-        // In pages of 1000 leaves, of 125, of 16, of 2 and of 1.
+        // Requests for pages of 1000 leaves, of 125, of 16, of 2 and of 1.
         json(200, &large),
         json(200, &large),
         json(200, &large),
@@ -193,7 +193,7 @@ async fn a_list_of_empty_pages_without_end_is_an_error() {
     let repo = DustRepo::with_transport(Arc::new(transport));
     let error = repo.all::<link::Entity>().await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrKind::Http, false), "{error}");
-    // One page is asked for ahead.
+    // One page is requested ahead.
     assert!((100..=101).contains(&peer.received().len()), "{}", peer.received().len());
     let empty = |n: usize| json(200, &format!(r#"{{"items":[],"next_cursor":"links/dust/f{n:05}"}}"#));
     let (_, transport, _) = scripted((0..500).map(empty)).await;
@@ -236,16 +236,16 @@ async fn a_pause_that_is_absurd_is_neither_made_nor_handed_on() {
 
 #[tokio::test]
 async fn answers_about_other_paths_are_errors_or_change_nothing() {
-    // Of one leaf.
+    // A read of one leaf.
     let other = r#"{"path":"elsewhere","value":"stolen","type":"string","revision":7}"#;
     let (_, transport, _) = scripted([json(200, other)]).await;
     let read = transport.get(&path("links/dust/title")).await;
     assert_eq!(read.unwrap_err().kind(), ErrKind::Http);
-    // Of many.
+    // A read of many leaves.
     let body = r#"{"entries":{"elsewhere":{"value":1,"type":"integer","revision":1}},"missing":[]}"#;
     let (_, transport, _) = scripted([json(200, body)]).await;
     assert_eq!(transport.get_many(&[path("a"), path("b")]).await.unwrap(), [None, None]);
-    // A write goes to one place whatever the answer says, and is not sent again.
+    // A write goes to its own path independent of the answer, and is not sent again.
     let conflict = r#"{"error":"conflict","path":"elsewhere","current_revision":9}"#;
     let (peer, transport, _) = scripted([json(412, conflict)]).await;
     let error = transport.batch_write(vec![BatchOp::set(path("a"), value("1"))], None).await.unwrap_err();

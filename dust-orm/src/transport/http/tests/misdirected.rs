@@ -8,7 +8,7 @@ use crate::config::RetryPolicy;
 use crate::error::{DustErr, ErrKind};
 use crate::transport::Transport;
 
-/// The error of a read from a server that answers with these bytes, and of a write to it, by a scheme.
+/// The errors of a read and of a write by this scheme, with a server that answers with these bytes.
 async fn errors(scheme: &str, answer: &'static [u8]) -> Option<[DustErr; 2]> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("{scheme}://{}", listener.local_addr().unwrap());
@@ -19,12 +19,12 @@ async fn errors(scheme: &str, answer: &'static [u8]) -> Option<[DustErr; 2]> {
             assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
             stream.write_all(answer).await.unwrap();
             stream.shutdown().await.unwrap();
-            // Until the client has closed, so that nothing unread resets the connection.
+            // Waits until the client has closed, so that no unread bytes reset the connection.
             let _ = stream.read_to_end(&mut Vec::new()).await;
         }
     });
     let config = config(&url).retry(RetryPolicy::none()).build().unwrap();
-    // A machine without any root certificate cannot speak https at all.
+    // A machine without any root certificate cannot use https at all.
     let transport = HttpTransport::in_world(config, TestWorld::new()).ok()?;
     let read = transport.get(&path("a")).await.unwrap_err();
     let write = transport.write(Write::new(path("a"), Op::Set(value("1")))).await.unwrap_err();
@@ -35,7 +35,7 @@ async fn errors(scheme: &str, answer: &'static [u8]) -> Option<[DustErr; 2]> {
 #[tokio::test]
 async fn https_to_plain_port_names_the_setting() {
     let answers = [b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n".as_slice(), b""];
-    // The system's library does not tell a handshake that was broken off from another end.
+    // The system's library does not distinguish an aborted handshake from another end.
     for answer in answers.into_iter().take(if cfg!(feature = "native-tls") { 1 } else { 2 }) {
         let Some(errors) = errors("https", answer).await else { return };
         for error in errors {

@@ -1,4 +1,4 @@
-//! The transport against a peer that follows a script, in a world where nobody waits.
+//! Tests of the transport with a scripted peer and a runtime whose pauses end at once.
 
 mod deadlines;
 mod limits;
@@ -25,7 +25,8 @@ use peer::{Peer, Step};
 
 const TOKEN: &str = "dust_tok_scripted";
 
-/// A world in which pauses are over at once and noted down, time passes only when told, and chance is always the same.
+/// A runtime whose pauses end at once and are recorded, whose time advances only by explicit calls, and whose random
+/// numbers are equal.
 #[derive(Debug)]
 struct TestWorld {
     now: watch::Sender<Duration>,
@@ -34,7 +35,7 @@ struct TestWorld {
 }
 
 impl TestWorld {
-    /// Every draw is (nearly) the largest there is.
+    /// A runtime whose random numbers are (nearly) the largest there are.
     fn new() -> Arc<TestWorld> {
         TestWorld::with_random(u64::MAX)
     }
@@ -47,7 +48,7 @@ impl TestWorld {
         self.now.send_modify(|now| *now += duration);
     }
 
-    /// The pauses that were made, in milliseconds.
+    /// The pauses so far, in milliseconds.
     fn pauses(&self) -> Vec<u128> {
         self.pauses.lock().unwrap().iter().map(|pause| (*pause + Duration::from_micros(1)).as_millis()).collect()
     }

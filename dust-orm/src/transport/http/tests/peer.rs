@@ -11,12 +11,12 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::TestWorld;
 
-/// What the peer does with the next request.
+/// The reaction of the peer to the next request.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     /// Answers with these bytes and keeps the connection.
     Response(Vec<u8>),
-    /// Lets time pass and then answers with these bytes.
+    /// Lets this time pass and then answers with these bytes.
     AnswerAfter(Duration, Vec<u8>),
     /// Closes the connection as soon as it is open.
     CloseUnread,
@@ -24,15 +24,15 @@ pub(super) enum Step {
     CloseUnanswered,
     /// Reads the request, answers with these bytes, then closes the connection.
     AnswerAndClose(Vec<u8>),
-    /// Reads the request, and sends the first bytes and then the others, again and again, until nobody reads them.
+    /// Reads the request, and sends the first bytes once and the others repeatedly, until the reader has gone.
     Endless(Vec<u8>, Vec<u8>),
-    /// Reads the request and lets time pass instead of answering.
+    /// Reads the request and lets this time pass instead of answering.
     Stall(Duration),
-    /// Reads nothing and lets time pass: a handshake is never answered.
+    /// Reads nothing and lets this time pass: a handshake is never answered.
     StallUnread(Duration),
 }
 
-/// A request as it came in.
+/// A request as the peer received it.
 #[derive(Clone, Debug)]
 pub(super) struct Received {
     pub(super) line: String,
@@ -46,7 +46,7 @@ impl Received {
     }
 }
 
-/// Answers requests, whatever connection they come by, in the order of a script; closes what comes after its end.
+/// A peer that answers requests of all connections in the order of a script, and closes connections after its end.
 pub(super) struct Peer {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -55,7 +55,7 @@ pub(super) struct Peer {
 struct Shared {
     steps: Mutex<VecDeque<Step>>,
     received: Mutex<Vec<Received>>,
-    /// How many bytes of answers without end were sent.
+    /// The number of bytes that were sent of endless answers.
     sent_in_vain: AtomicUsize,
     world: Arc<TestWorld>,
 }
@@ -116,7 +116,7 @@ impl Shared {
                         body: String::new(),
                     });
                     self.world.advance(duration);
-                    // Open until the other side has given up.
+                    // The connection stays open until the other side gives up.
                     while stream.read(&mut first).await.is_ok_and(|length| length > 0) {}
                     return;
                 }
@@ -188,7 +188,7 @@ pub(super) fn json(status: u16, body: &str) -> Step {
     answer(status, &[("content-type", "application/json; charset=utf-8")], body)
 }
 
-/// Any answer.
+/// An answer with any headers and body.
 pub(super) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Step {
     Step::Response(bytes(status, headers, body.as_bytes()))
 }

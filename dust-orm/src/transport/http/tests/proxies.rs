@@ -25,7 +25,7 @@ async fn request_goes_to_the_proxy_with_its_password() {
     assert_eq!(received[0].header("proxy-authorization"), Some("Basic dXNlcjpwYXNz"));
 }
 
-/// Set only in the process that has a proxy in its environment.
+/// The variable that is set only in the process that has a proxy in its environment.
 const CHILD: &str = "DUST_PROXY_CHILD";
 
 #[test]

@@ -1,4 +1,4 @@
-//! Lists by range, and a server that does not know them.
+//! Lists by range, and a server that does not support them.
 
 use dust_protocol::{ListRequest, Pattern, Selector};
 
@@ -91,7 +91,7 @@ async fn a_list_goes_on_after_a_long_cursor() {
     let second = transport.list_subtree(&path("links"), Some(&long)).await.unwrap();
     assert_eq!(second.leaves.iter().map(|leaf| leaf.path).collect::<Vec<_>>(), ["links/ô/t"]);
     assert!(peer.lines()[1].len() < 2_000);
-    // A page of nothing but leaves that are known leads nowhere.
+    // A page that has only leaves up to its cursor cannot be continued.
     let (_, transport, _) = scripted([page(&[&long], Some(&long))]).await;
     let error = transport.list_subtree(&path("links"), Some(&long)).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrKind::InvalidParams, false), "{error}");

@@ -1,4 +1,4 @@
-//! What is sent, and how answers are read.
+//! Requests as they are sent, and the reading of answers.
 
 use dust_protocol::{
     BatchOp, Fence, LeafPage, ListItem, ListRequest, Op, Order, Pattern, Precondition, Select, Selector, Write,
@@ -18,7 +18,7 @@ fn set(at: &str, text: &str) -> Write {
 
 #[tokio::test]
 async fn every_odd_path_is_asked_for_as_it_is() {
-    // (segments, what follows `entries/` in the request line): the paths of the recording e-paths.
+    // (segments, the part of the request line after `entries/`): the paths of the recording e-paths.
     let odd: &[(&[&str], &str)] = &[
         (&["a/b"], "a~1b"),
         (&["a~b"], "a~0b"),
@@ -309,7 +309,7 @@ async fn a_body_over_the_servers_limit_is_refused_with_its_size() {
 
 #[tokio::test]
 async fn compressed_answers_are_read() {
-    // Stored without compression inside gzip.
+    // The gzip stream contains the page without compression.
     let page = br#"{"items":["a/b","a/c"],"next_cursor":null}"#;
     let length = u16::try_from(page.len()).unwrap();
     let mut gzip = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 1];
@@ -350,7 +350,7 @@ async fn a_server_that_answers_the_same_page_for_ever_is_not_followed() {
     let error = transport.list(&request).await.unwrap_err();
     assert!(matches!(error, DustErr::Http { status: 200, .. }), "{error:?}");
     assert!(error.to_string().contains("links/a/title"), "{error}");
-    // By range, and by pattern as it could be a server that does not know ranges.
+    // By range, and by pattern because the server may not support ranges.
     assert_eq!(peer.received().len(), 3);
 }
 

@@ -1,4 +1,4 @@
-//! What is tried again, what is not, and how long it takes.
+//! The requests that are repeated, those that are not, and the pauses between attempts.
 
 use std::error::Error as _;
 
@@ -26,7 +26,7 @@ fn limited(retry_after: &str) -> Step {
     answer(429, &headers, r#"{"error":"rate_limited"}"#)
 }
 
-/// An answer that ends before its body does.
+/// An answer that ends before the end of its body.
 fn truncated(body: &str) -> Step {
     let mut bytes = bytes(200, &[], body.as_bytes());
     bytes.truncate(bytes.len() - 5);
@@ -144,7 +144,7 @@ async fn a_refusal_that_breaks_off_is_still_one() {
 #[tokio::test]
 async fn a_write_that_found_no_server_is_tried_again() {
     let world = TestWorld::new();
-    // No process can listen on a port that is held.
+    // No other process can listen on a port that is bound.
     let held = tokio::net::TcpSocket::new_v4().unwrap();
     held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = held.local_addr().unwrap();
@@ -177,7 +177,7 @@ async fn a_write_whose_connection_never_opened_is_tried_again() {
     let peer = Peer::start(&world, [stall.clone(), stall.clone(), stall]).await;
     let https = peer.url().replace("http:", "https:");
     let config = config(&https).deadline(Duration::from_secs(100)).build().unwrap();
-    // A machine without any root certificate cannot speak https at all.
+    // A machine without any root certificate cannot use https at all.
     let Ok(transport) = HttpTransport::in_world(config, world.clone()) else { return };
     let error = transport.write(set()).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::Network, "{error}");
@@ -233,7 +233,7 @@ async fn the_deadline_covers_all_tries() {
     .await;
     let error = transport.get(&path("a")).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::Network);
-    // Two full tries, then one of the 9.85 s that are left.
+    // Two full attempts, then one of the remaining 9.85 s.
     assert_eq!(peer.received().len(), 3);
     assert!(world.now() <= Duration::from_secs(46), "{:?}", world.now());
     assert!(error.to_string().contains("no answer within 9.85"), "{error}");
@@ -259,7 +259,7 @@ async fn retries_end_when_the_budget_is_used_up() {
     for _ in 0..3 {
         transport.get(&path("a")).await.unwrap_err();
     }
-    // Two retries of 5 each are paid for, all calls together.
+    // The budget pays for two retries of 5 tokens each, over all calls.
     assert_eq!(world.pauses(), [50, 100]);
     assert_eq!(peer.received().len(), 5);
 }

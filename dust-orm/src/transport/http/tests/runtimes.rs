@@ -10,7 +10,7 @@ use crate::transport::Transport;
 
 const WRITTEN: &str = r#"{"revision":7,"store_seq":7}"#;
 
-/// Much longer than anything here takes. It ends only a test that fails.
+/// Limit that ends only a test that fails: much longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(300);
 
 #[test]
@@ -19,7 +19,7 @@ fn a_transport_that_was_used_on_a_runtime_at_rest_works_on_another() {
     let serving = multi();
     let (peer, transport, _) = serving.block_on(scripted([(); 3].map(|()| json(200, WRITTEN))));
     let write = |op: Op| transport.write(Write::new(path("a"), op));
-    // It keeps its connection, and nothing drives it once this is over.
+    // This runtime keeps its connection, and nothing drives it after `block_on` returns.
     let at_rest = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     at_rest.block_on(write(Op::Delete)).unwrap();
     let other = multi();
@@ -39,7 +39,7 @@ async fn a_delete_that_found_no_connection_was_not_sent() {
     let https = peer.url().replace("http:", "https:");
     let retry = crate::config::RetryPolicy::none();
     let config = config(&https).deadline(Duration::from_secs(20)).retry(retry).build().unwrap();
-    // A machine without any root certificate cannot speak https at all.
+    // A machine without any root certificate cannot use https at all.
     let Ok(transport) = HttpTransport::in_world(config, world.clone()) else { return };
     let error = transport.write(Write::new(path("a"), Op::Delete)).await.unwrap_err();
     assert_eq!(error.kind(), crate::error::ErrKind::Network, "{error}");

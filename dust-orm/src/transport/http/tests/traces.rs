@@ -15,7 +15,7 @@ use crate::transport::Transport;
 
 type Fields = BTreeMap<&'static str, String>;
 
-/// Keeps the events of target `dust_orm::op`, each with the span it was in.
+/// A recorder of the events of target `dust_orm::op`, each with the span it was in.
 #[derive(Clone, Debug, Default)]
 struct Recorder {
     events: Arc<Mutex<Vec<Fields>>>,

@@ -1,4 +1,4 @@
-//! Servers that take no more before their answers are taken, and callers that are many.
+//! Servers that accept nothing more before their answers are read, and many concurrent callers.
 
 use futures_core::future::BoxFuture;
 use serde_json::{Value, json};
@@ -9,13 +9,13 @@ use super::*;
 
 const TOPIC: &str = "store:acme/main";
 
-/// A server that reads one frame, answers it with an event and a reply, and reads the next one only when both are taken. The
-/// system keeps little for either side.
+/// A server that reads one frame, answers it with an event and a reply, and reads the next frame only when both are
+/// received. The system buffers little for either side.
 pub(super) async fn one_at_a_time() -> SyncClientBuilder {
     one_at_a_time_after(|| Box::pin(async {})).await
 }
 
-/// The same, which waits for something before it answers a write.
+/// The same server, which awaits `gate` before it answers a write.
 pub(super) async fn one_at_a_time_after(
     gate: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
 ) -> SyncClientBuilder {
@@ -32,7 +32,7 @@ pub(super) async fn one_at_a_time_after(
             answer_all(socket, &gate).await;
         }
     });
-    // However slow the machine is: what cannot send and receive at the same time gets no answer at all.
+    // Long enough for a slow machine: a client that cannot send and receive at the same time gets no answer at all.
     let long = Duration::from_secs(300);
     let timing = Timing { deadline: long, silence: long, answer: long, ..Timing::default() };
     let builder = SyncClient::builder().store("acme/main").token("dust_tok_test").url(url).timing(timing);

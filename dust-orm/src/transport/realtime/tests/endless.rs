@@ -1,11 +1,11 @@
-//! Servers that send without end, and say nothing.
+//! Servers that send without end, but without content.
 
 use tokio::sync::watch;
 
 use super::*;
 
-/// A server that writes `first` on every socket, and then `again`, thousands a second, for as long as somebody takes it; how many
-/// have given it up.
+/// A server that writes `first` on every socket, and then `again`, thousands of times per second, until the client
+/// closes the socket; and the number of sockets that were closed.
 async fn endless(first: &'static [u8], again: &'static [u8]) -> (SyncClientBuilder, watch::Receiver<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
@@ -28,7 +28,7 @@ async fn endless(first: &'static [u8], again: &'static [u8]) -> (SyncClientBuild
     (builder.base_url("http://127.0.0.1:9"), given_up)
 }
 
-/// Whatever it is, the client gives it up, and ends when it is told to, in the middle of it.
+/// Asserts that the client gives up such a connection, and that a shutdown in the middle of the data ends.
 async fn is_given_up(timing: Timing, first: &'static [u8], again: &'static [u8]) {
     let (builder, mut given_up) = endless(first, again).await;
     let client =
@@ -51,6 +51,6 @@ async fn pings_without_an_end_are_given_up() {
 async fn parts_of_a_message_without_an_end_are_given_up() {
     let short = Duration::from_millis(10);
     let timing = Timing { heartbeat: short, silence: short, deadline: 10 * short, ..Timing::default() };
-    // Empty ones: no limit of their size is ever met.
+    // Empty frames: they reach no limit of size.
     is_given_up(timing, &[0x01, 0x00], &[0x00, 0x00]).await;
 }

@@ -10,7 +10,7 @@ use crate::DustRepo;
 use crate::feed::HubEvent;
 use crate::tests_cfg::link;
 
-/// Whether another task of this thread runs while a task does nothing but `call`.
+/// True if another task of this thread runs while a task does nothing but `call`.
 async fn others_run_beside(mut call: impl AsyncFnMut()) -> bool {
     let has_run = Arc::new(AtomicBool::new(false));
     let ran = Arc::clone(&has_run);
@@ -106,7 +106,7 @@ async fn a_large_snapshot_is_read_and_taken_on_a_thread_of_its_own() {
     assert_eq!(client.status()[0].leaves, 3_000);
     let told_on = told_on.lock().unwrap().expect("it is told of");
     assert_ne!(told_on, std::thread::current().id());
-    // Writes go on.
+    // Writes still succeed.
     soon(transport.write(Write::new(path("p"), Op::Set(raw("1"))))).await.unwrap();
     client.shutdown().await;
 }

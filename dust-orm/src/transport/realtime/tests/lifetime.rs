@@ -14,7 +14,7 @@ async fn every_shutdown_returns_when_the_task_has_ended() {
     let ended = client.watch("acme/main").unwrap();
     tokio::join!(first.shutdown(), async {
         second.shutdown().await;
-        // The task tells of its end when it drops what it holds.
+        // The task signals its end when it drops its values.
         assert!(!ended.borrow().is_live());
     });
 }
@@ -52,13 +52,13 @@ async fn a_shutdown_and_a_disable_beside_a_shutdown_wait_for_the_writes_under_wa
     soon(write).await.unwrap().unwrap();
 }
 
-/// A gate that lets nothing through.
+/// A gate that never opens.
 fn closed() -> futures_core::future::BoxFuture<'static, ()> {
     std::future::pending().boxed()
 }
 
-/// On this one thread the task of the client has not run between the two calls. Many rounds, as the order in which the task
-/// looks at what was asked of it is random.
+/// On this one thread the task of the client has not run between the two calls. The test has many rounds, because the
+/// task checks its inputs in random order.
 #[tokio::test]
 async fn write_begun_after_shutdown_is_never_sent() {
     for round in 0..16 {
@@ -72,13 +72,13 @@ async fn write_begun_after_shutdown_is_never_sent() {
     }
 }
 
-/// The same end for subscriptions of each kind of repo.
+/// Subscriptions of each kind of repo end in the same way.
 #[tokio::test]
 async fn subscriptions_end_with_the_last_client_as_after_a_shutdown() {
     for is_shut_down in [true, false] {
         let (remote, builder) = Remote::start().await;
         remote.other_writes("links/a", r#"{"title":"A","url":"u"}"#, false);
-        // Its own: a repo is promoted by the clients of other tests with the same token, too.
+        // The token is unique to this test: the clients of other tests with the same token would promote the repo, too.
         let client = builder.token("dust_tok_lifetime").start().await.unwrap();
         let config = DustConfig::builder().base_url("http://127.0.0.1:9").store("acme/main").token("dust_tok_lifetime");
         let promoted = DustRepo::connect(config.build().unwrap()).unwrap();

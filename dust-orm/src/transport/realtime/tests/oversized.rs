@@ -1,4 +1,4 @@
-//! A store whose snapshot is longer than a frame may be, beside one that has nothing to do with it.
+//! A store whose snapshot is longer than a frame may be, beside an unrelated store.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A server of `acme/large`, whose snapshot has 2 MiB in several parts, and of `acme/small`; how often the snapshot was sent.
+/// A server of `acme/large`, whose snapshot has 2 MiB in several parts, and of `acme/small`; and the number of times
+/// that the snapshot was sent.
 async fn large_and_small() -> (SyncClientBuilder, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! Subscriptions over the realtime client: what is heard of when connections break and servers come back as others.
+//! Subscriptions over the realtime client, with connections that break and servers that come back in another state.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ fn upserted(slug: &str, title: &str) -> Event<link::Model> {
 }
 
 impl Remote {
-    /// Somebody else writes a whole record.
+    /// Another client writes a whole record.
     fn other_puts(&self, slug: &str, title: &str, push: bool) -> u64 {
         let value = format!(r#"{{"title":"{title}","url":"u"}}"#);
         self.other_writes(&format!("links/{slug}"), &value, push)
@@ -36,7 +36,7 @@ async fn next(links: &mut Subscription<link::Entity>) -> Event<link::Model> {
     soon(links.next()).await.expect("the client runs")
 }
 
-/// What is in the queue.
+/// The events in the queue.
 fn waiting(links: &mut Subscription<link::Entity>) -> Vec<Event<link::Model>> {
     std::iter::from_fn(|| links.next().now_or_never().flatten()).collect()
 }
@@ -44,7 +44,7 @@ fn waiting(links: &mut Subscription<link::Entity>) -> Vec<Event<link::Model>> {
 #[tokio::test]
 async fn own_writes_are_heard_of_once_whether_event_or_reply_comes_first() {
     let (remote, builder) = Remote::start().await;
-    // What the server says of everybody.
+    // The device id that the server reports for every client.
     let (repo, transport) = repo_of(builder.device_id("d")).await;
     let mut links = repo.subscribe::<link::Entity>().await.unwrap();
     let mut ops = repo.subscribe::<link::Entity>().raw().await.unwrap();
@@ -70,7 +70,7 @@ async fn own_writes_are_heard_of_once_whether_event_or_reply_comes_first() {
 async fn a_batch_of_ones_own_is_heard_of_as_a_whole() {
     let (remote, builder) = Remote::start().await;
     let server = Arc::clone(&remote.server);
-    // The two records of the batch, op by op, each with the request's id and its place.
+    // The two records of the batch, op by op, each with the request's id and the op's place.
     let (url, _) = http(move |request| {
         let mut server = server.lock().unwrap();
         let head = request.to_ascii_lowercase();
@@ -138,7 +138,7 @@ async fn a_snapshot_and_a_restore_are_a_resync() {
     remote.cut.notify_one();
     assert_eq!(next(&mut links).await, Event::Resync);
     assert_eq!(repo.all::<link::Entity>().await.unwrap(), [model("old", "1")]);
-    // The same number as before the restore, for another op.
+    // The same sequence number as before the restore, for another op.
     repo.insert(model("other", "4").into_active_model()).await.unwrap();
     assert_eq!(transport.client().status()[0].seq, 2);
     assert_eq!(waiting(&mut links), [upserted("other", "4")]);
@@ -195,7 +195,7 @@ async fn a_slow_subscriber_loses_what_is_outdated_then_resyncs_and_holds_up_nobo
     assert!(matches!(transport.client().status()[0].state, StoreState::Live { .. }));
 }
 
-/// Whoever joins in the middle of a stream of writes has the records as of one op and hears of every later one.
+/// A subscriber that joins during a stream of writes has the records as of one op and receives every later op.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_there_and_what_comes_have_no_gap_and_no_repeat() {
     const RECORDS: u64 = 1_100;

@@ -11,7 +11,7 @@ use crate::realtime::cache::{Cache, CacheRead, CacheWrite, Cursor};
 use crate::repo::{FlightOptions, OnUnavailable};
 use crate::tests_cfg::{link, page};
 
-/// A client whose runtime is not driven any more, though it is there.
+/// A client whose runtime exists but is not driven any more.
 async fn undriven() -> (SyncClient, tokio::sync::oneshot::Sender<()>) {
     undriven_with(|builder| builder).await
 }
@@ -28,7 +28,7 @@ async fn undriven_with(
             set(builder).start().await.unwrap()
         });
         drop(started.send(client));
-        // No thread polls its tasks, and it is not dropped.
+        // No thread polls the tasks of the runtime, and the runtime is not dropped.
         let _ = is_done.blocking_recv();
         drop(runtime);
     });
@@ -45,7 +45,7 @@ async fn a_call_on_a_client_that_nobody_drives_ends_at_the_deadline_of_its_calle
     assert_eq!(error.kind(), ErrKind::Timeout, "{error}");
     assert!(error.to_string().contains("is its runtime driven?"), "{error}");
     assert!(began.elapsed() <= Duration::from_secs(32), "{:?}", began.elapsed());
-    // A call that still waits for its turn was not sent.
+    // A call that still waits in the queue was not sent.
     let errors = futures_util::future::join_all((0..80).map(|_| write())).await;
     let of_kind = |kind| errors.iter().filter(|error| error.as_ref().unwrap_err().kind() == kind).count();
     assert_eq!((of_kind(ErrKind::Timeout), of_kind(ErrKind::Network)), (63, 17));
@@ -74,7 +74,7 @@ async fn shutdown_and_disable_of_a_client_that_nobody_drives_end() {
     assert!(began.elapsed() <= Duration::from_secs(14), "{:?}", began.elapsed());
 }
 
-/// A cache that takes what it is given, and keeps nothing.
+/// A cache that accepts everything and keeps nothing.
 #[derive(Debug)]
 struct Nowhere;
 
@@ -150,7 +150,7 @@ async fn a_start_with_a_cache_that_does_not_answer_ends() {
     assert_eq!(error.kind(), ErrKind::Timeout, "{error}");
 }
 
-/// A caller outside of a tokio runtime has no clock of tokio's; its wait ends all the same.
+/// A caller outside of a tokio runtime has no tokio clock, but its wait still ends.
 #[tokio::test]
 async fn a_caller_without_a_runtime_has_an_end() {
     let timing = Timing { deadline: Duration::from_millis(50), ..Timing::default() };
