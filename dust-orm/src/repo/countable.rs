@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::entity::Counter;
 use crate::error::DustErr;
 
-/// A number for [`increment`](DustRepo::increment): `i64` or `f64`. Not for implementation by other types.
+/// A number for [`increment`](crate::DustRepo::increment): `i64` or `f64`. Not for implementation by other types.
 pub trait Countable: Serialize + Send + Sized + private::Sealed {
     /// Returns the number as JSON, or an error if JSON does not have it.
     #[doc(hidden)]
