@@ -53,7 +53,7 @@ async fn api_returns_errors_by_field() {
         "url": ["must be an address such as https://example.com"],
     });
     assert_eq!(body, json!({"message": "Please look at the fields below.", "errors": errors}));
-    let (status, body) = call(&router, "POST", "/api/links", &json!([])).await;
+    let (status, body) = call(&router, "POST", "/api/links", &json!("dust")).await;
     assert_eq!((status, body["errors"]["base"].clone()), (StatusCode::UNPROCESSABLE_ENTITY, json!(["is invalid"])));
 
     let (status, body) = call(&router, "POST", "/api/links", &link("dust", "Dust")).await;

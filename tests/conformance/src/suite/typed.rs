@@ -144,7 +144,7 @@ async fn a_count_that_its_answer_cannot_hold_is_not_written(cx: &Context) {
         let error = cx.repo.increment("s", column, 1).await.unwrap_err();
         assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
         let text = error.to_string();
-        assert!(text.contains("9223372036854775808") && text.contains("the answer"), "{text}");
+        assert!(text.contains("9223372036854775808") && text.contains("the returned number"), "{text}");
     }
     assert_eq!(cx.repo.get::<sample::flat::Entity>("s").await.unwrap(), last);
     assert_eq!(cx.repo.increment("s", sample::flat::Column::Unsigned, -1).await.unwrap(), i64::MAX - 1);
