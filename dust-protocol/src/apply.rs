@@ -190,14 +190,8 @@ pub fn outcome<L: Leaves>(leaves: &L, path: &Path, op: &Op, stamp: Stamp) -> Res
 /// use dust_protocol::{CommittedOp, OpKind, Path, RawJson};
 ///
 /// let (mut leaves, mut changes) = (BTreeMap::new(), Vec::new());
-/// let op = CommittedOp {
-///     store_seq: 1,
-///     op: OpKind::Set,
-///     path: Path::parse("links/dust")?,
-///     value: RawJson::parse(r#"{"title":"Dust"}"#)?,
-///     device_id: "laptop".into(),
-///     client_op_id: "1".into(),
-/// };
+/// let value = RawJson::parse(r#"{"title":"Dust"}"#)?;
+/// let op = CommittedOp::new(1, OpKind::Set, Path::parse("links/dust")?, value);
 /// apply(&mut leaves, &op, Some(&mut changes))?;
 /// assert_eq!(changes[0].path.as_str(), "links/dust/title");
 /// assert_eq!((&changes[0].before, changes[0].after.as_ref()), (&None, leaves.get(&changes[0].path)));
