@@ -248,48 +248,53 @@ impl<L: Leaves> Application<'_, L> {
     /// Replaces a subtree. The leaf at the path itself is removed if the value becomes leaves below it.
     fn set(&mut self, path: &Path, value: &RawJson) -> Result<(), L::Error> {
         self.remove_below(path)?;
-        if value::is_subtree(value) {
+        let is_subtree = value::is_subtree(value);
+        if is_subtree {
             self.remove(path)?;
         }
         for (path, value) in flatten(path, value).map_err(OpError::from)? {
             let kind = LeafKind::of(&value);
-            self.put(&path, value, kind)?;
+            // After the removal, the leaves of a subtree replace none.
+            if is_subtree { self.replace(&path, None, value, kind)? } else { self.put(&path, value, kind)? }
         }
         Ok(())
     }
 
     fn put(&mut self, path: &Path, value: RawJson, kind: LeafKind) -> Result<(), L::Error> {
-        let leaf = Leaf { value, kind, revision: self.store_seq };
-        if self.changes.is_some() {
-            let before = self.leaves.leaf(path)?;
-            self.changed(path.clone(), before, Some(leaf.clone()));
+        let before = if self.changes.is_some() { self.leaves.leaf(path)? } else { None };
+        self.replace(path, before, value, kind)
+    }
+
+    /// Writes a leaf. `before` is the leaf that it replaces, which only the record of changes needs.
+    fn replace(&mut self, path: &Path, before: Option<Leaf>, value: RawJson, kind: LeafKind) -> Result<(), L::Error> {
+        let store_seq = self.store_seq;
+        let leaf = Leaf { value, kind, revision: store_seq };
+        if let Some(changes) = &mut self.changes {
+            changes.push(LeafChange { store_seq, path: path.clone(), before, after: Some(leaf.clone()) });
         }
         self.leaves.put(path, leaf)
     }
 
     fn remove(&mut self, path: &Path) -> Result<(), L::Error> {
-        if self.changes.is_some()
+        if let Some(changes) = &mut self.changes
             && let Some(before) = self.leaves.leaf(path)?
         {
-            self.changed(path.clone(), Some(before), None);
+            changes.push(removal(self.store_seq, path.clone(), before));
         }
         self.leaves.remove(path)
     }
 
     fn remove_below(&mut self, path: &Path) -> Result<(), L::Error> {
-        if self.changes.is_some() {
-            for (path, before) in self.leaves.below_ignoring_case(path)? {
-                self.changed(path, Some(before), None);
-            }
+        if let Some(changes) = &mut self.changes {
+            let below = self.leaves.below_ignoring_case(path)?;
+            changes.extend(below.into_iter().map(|(path, before)| removal(self.store_seq, path, before)));
         }
         self.leaves.remove_below(path)
     }
+}
 
-    fn changed(&mut self, path: Path, before: Option<Leaf>, after: Option<Leaf>) {
-        if let Some(changes) = &mut self.changes {
-            changes.push(LeafChange { store_seq: self.store_seq, path, before, after });
-        }
-    }
+fn removal(store_seq: u64, path: Path, before: Leaf) -> LeafChange {
+    LeafChange { store_seq, path, before: Some(before), after: None }
 }
 
 fn settled(path: &Path, value: &RawJson) -> Result<RawJson, OpError> {
