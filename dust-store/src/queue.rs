@@ -146,9 +146,7 @@ impl Store {
         self.inner.queue.push(Waiter { job, store: self.clone(), reply });
         delivery.after(receiver.await.unwrap_or_else(|_| Err(gone())))
     }
-}
 
-impl Store {
     /// Waits until a commit that is in progress has ended, so that readers see it.
     pub async fn wait_for_commit(&self) {
         if self.is_persistent() {
