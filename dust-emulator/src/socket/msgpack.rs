@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use dust_protocol::envelope::iso;
+use dust_protocol::value::push_string;
 use rmpv::Value;
 use serde_json::value::RawValue;
 
@@ -104,7 +105,7 @@ pub(super) fn timestamp((seconds, nanos): Timestamp) -> Value {
     Value::Ext(TIMESTAMP, bytes)
 }
 
-/// Reads one value as JSON text; `None` where a server crashes.
+/// Reads one value as JSON text; `None` if a server crashes over it.
 ///
 /// The text of a timestamp is a datetime envelope. A key that is not a string becomes the string of its JSON.
 pub(super) fn to_json(mut bytes: &[u8]) -> Option<Decoded> {
@@ -119,7 +120,7 @@ impl Decoded {
     fn push(&mut self, value: &Value) -> Option<()> {
         match value {
             Value::Nil => self.json.push_str("null"),
-            Value::Boolean(flag) => self.push_scalar(*flag),
+            Value::Boolean(flag) => self.json.push_str(if *flag { "true" } else { "false" }),
             Value::Integer(number) => self.json.push_str(&number.to_string()),
             Value::F32(float) => self.push_float((*float).into())?,
             Value::F64(float) => self.push_float(*float)?,
@@ -158,12 +159,8 @@ impl Decoded {
         }
     }
 
-    fn push_scalar(&mut self, value: impl Into<serde_json::Value>) {
-        self.json.push_str(&value.into().to_string());
-    }
-
     fn push_float(&mut self, float: f64) -> Option<()> {
-        self.push_scalar(serde_json::Number::from_f64(float)?);
+        self.json.push_str(&serde_json::Number::from_f64(float)?.to_string());
         Some(())
     }
 
@@ -172,7 +169,7 @@ impl Decoded {
             let bad_at = error.valid_up_to();
             self.not_utf8.get_or_insert_with(|| NotUtf8 { bytes: bytes.to_vec(), bad_at });
         }
-        self.push_scalar(String::from_utf8_lossy(bytes));
+        push_string(&String::from_utf8_lossy(bytes), &mut self.json);
     }
 
     fn push_key(&mut self, key: &Value) -> Option<()> {
@@ -183,7 +180,7 @@ impl Decoded {
         self.push(key)?;
         if !self.json[start..].starts_with('"') {
             let key = self.json.split_off(start);
-            self.push_scalar(key);
+            push_string(&key, &mut self.json);
         }
         Some(())
     }
