@@ -71,7 +71,7 @@ impl Guard {
     /// the case of letters, and with them the revisions that the ops on those leaves compare.
     fn at(&self, path: &Path) -> Vec<&(Path, u64)> {
         let Guard::Leaves(leaves) = self else { return Vec::new() };
-        let mut below: Vec<_> = leaves.iter().filter(|(leaf, _)| leaf == path || path.is_ancestor_of(leaf)).collect();
+        let mut below: Vec<_> = leaves.iter().filter(|(leaf, _)| path.is_at_or_above(leaf.as_str())).collect();
         below.sort_by_key(|(leaf, _)| Reverse(leaf.depth()));
         below
     }

@@ -140,8 +140,7 @@ fn guard_among(ops: &mut Vec<BatchOp>, written: &[Path], stored: &PackedRecord<'
     }
     // An object has no revision. One of the leaves that it replaces is deleted first, on condition of its revision.
     let (at, leaf) = ops.iter().enumerate().find_map(|(at, op)| {
-        let replaces = |path: &str| op.path.as_str() == path || op.path.is_above(path);
-        let leaf = stored.leaves.iter().find(|leaf| written.contains(&op.path) && replaces(leaf.path))?;
+        let leaf = stored.leaves.iter().find(|leaf| written.contains(&op.path) && op.path.is_at_or_above(leaf.path))?;
         let needs_delete = op.path.as_str() != leaf.path;
         needs_delete.then(|| (at, (Path::from_trusted(leaf.path), leaf.revision)))
     })?;
