@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
-use super::initial_mirror::Beginning;
+use super::message_start::MessageStart;
 
 /// A stream of bytes, with or without TLS.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -27,7 +27,7 @@ pub(super) struct Counted {
     wire: Box<dyn Wire>,
     counts: Counts,
     /// The beginning of the message that arrives, once the stream is that of a socket.
-    beginning: Option<Beginning>,
+    beginning: Option<MessageStart>,
 }
 
 impl Counted {
@@ -37,14 +37,14 @@ impl Counted {
 
     /// Keeps the beginning of each message from now on: the handshake of the socket is complete.
     pub(super) fn follow_messages(&mut self) {
-        self.beginning = Some(Beginning::default());
+        self.beginning = Some(MessageStart::default());
     }
 
     /// The first bytes of the latest message, which is not read otherwise.
     pub(super) async fn beginning_of_message(&mut self) -> Vec<u8> {
         let read = async {
             let mut bytes = [0; 512];
-            while self.beginning.as_ref().is_some_and(Beginning::wants_more) {
+            while self.beginning.as_ref().is_some_and(MessageStart::wants_more) {
                 let mut buffer = ReadBuf::new(&mut bytes);
                 let read = poll_fn(|context| Pin::new(&mut *self).poll_read(context, &mut buffer)).await;
                 if read.is_err() || buffer.filled().is_empty() {

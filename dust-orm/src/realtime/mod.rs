@@ -13,7 +13,7 @@ mod client;
 mod connect;
 mod connection_task;
 mod counted_stream;
-mod initial_mirror;
+mod message_start;
 mod mirror;
 mod outgoing;
 mod race;

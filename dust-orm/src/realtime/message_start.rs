@@ -7,7 +7,7 @@ const HEADER: usize = 14;
 
 /// A parser that follows the frames in a stream of bytes, and stores the first bytes of the latest message.
 #[derive(Debug, Default)]
-pub(super) struct Beginning {
+pub(super) struct MessageStart {
     header: [u8; HEADER],
     /// The number of received bytes of a header.
     have: usize,
@@ -17,7 +17,7 @@ pub(super) struct Beginning {
     message: Vec<u8>,
 }
 
-impl Beginning {
+impl MessageStart {
     /// The first bytes of the latest message.
     pub(super) fn message(&self) -> &[u8] {
         &self.message
@@ -111,7 +111,7 @@ mod tests {
         ]
         .concat();
         for pieces in [1, 2, 7, 8_192, stream.len()] {
-            let mut beginning = Beginning::default();
+            let mut beginning = MessageStart::default();
             stream.chunks(pieces).for_each(|piece| beginning.take(piece));
             assert_eq!(beginning.message(), &long[..KEPT], "{pieces}");
             assert!(!beginning.wants_more());
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn more_is_wanted_as_long_as_a_frame_is_not_complete() {
-        let mut beginning = Beginning::default();
+        let mut beginning = MessageStart::default();
         assert!(!beginning.wants_more());
         let frame = frame(0x81, &[b'x'; 1_000]);
         beginning.take(&frame[..3]);
