@@ -18,11 +18,11 @@ use crate::stores::StoreName;
 /// use dust_emulator::{Emulator, ReplyFault};
 ///
 /// let server = Emulator::builder().store("acme/main").unplugged()?;
-/// let mut line = server.connect("laptop");
-/// assert!(line.receive(r#"["1","1","store:acme/main","phx_join",{"last_store_seq":0}]"#, ReplyFault::default()));
-/// assert!(line.next_frame().unwrap().contains("\"store_seq\":0"));
-/// line.catch_up(10);
-/// assert!(line.next_frame().unwrap().contains("catch_up_complete"));
+/// let mut socket = server.connect("laptop");
+/// assert!(socket.receive(r#"["1","1","store:acme/main","phx_join",{"last_store_seq":0}]"#, ReplyFault::default()));
+/// assert!(socket.next_frame().unwrap().contains("\"store_seq\":0"));
+/// socket.catch_up(10);
+/// assert!(socket.next_frame().unwrap().contains("catch_up_complete"));
 /// # Ok::<(), dust_emulator::EmulatorError>(())
 /// ```
 pub struct InProcessServer {
@@ -46,7 +46,7 @@ impl InProcessServer {
     /// Restores a store as of an op, as a server that was restored from a backup. Returns false for an op in the future
     /// or before the last compaction.
     ///
-    /// Earlier lines and [handles](InProcessServer::store_handle) still refer to the previous store: drop them.
+    /// Earlier sockets and [handles](InProcessServer::store_handle) still refer to the previous store: drop them.
     pub fn restore(&self, name: &str, store_seq: u64) -> Result<bool, EmulatorError> {
         self.state.stores.restore(&StoreName::parse(name)?, store_seq)
     }

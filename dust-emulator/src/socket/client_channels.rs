@@ -22,7 +22,7 @@ pub(super) struct Unread {
     /// The id of the message on its socket.
     pub(super) id: u64,
     pub(super) frame: Frame,
-    pub(super) twist: ReplyFault,
+    pub(super) reply_fault: ReplyFault,
 }
 
 /// The joined channels of a client, and its outgoing frames.
@@ -112,8 +112,8 @@ impl ClientChannels {
     }
 
     /// Queues a message for its channel.
-    pub(super) fn leave_unread(&mut self, frame: Frame, twist: ReplyFault) {
-        self.unread.push_back(Unread { id: self.next_unread, frame, twist });
+    pub(super) fn leave_unread(&mut self, frame: Frame, reply_fault: ReplyFault) {
+        self.unread.push_back(Unread { id: self.next_unread, frame, reply_fault });
         self.next_unread += 1;
     }
 
@@ -152,23 +152,23 @@ impl ClientChannels {
     }
 
     /// Handles a frame.
-    pub(super) async fn handle(&mut self, frame: &Frame, twist: ReplyFault) {
+    pub(super) async fn handle(&mut self, frame: &Frame, reply_fault: ReplyFault) {
         let topic = frame.topic.as_str();
         let is_store = topic.starts_with("store:");
         match (frame.event.as_str(), self.channels.get(topic)) {
             ("heartbeat", _) if topic == "phoenix" => {
-                if !twist.no_reply {
+                if !reply_fault.no_reply {
                     self.answer(frame, None, true, "{}");
                 }
             }
-            ("phx_join", _) if is_store => self.join(frame, twist).await,
+            ("phx_join", _) if is_store => self.join(frame, reply_fault).await,
             ("phx_leave", None) => self.answer(frame, Some(frame.join_ref.clone()), true, "{}"),
             (_, None) => {
                 let unmatched = Object::new().string("reason", "unmatched topic").end();
                 self.answer(frame, None, false, &unmatched);
             }
             ("phx_leave", Some(channel)) if channel.join_ref == frame.join_ref => {
-                if !twist.no_reply {
+                if !reply_fault.no_reply {
                     self.answer(frame, Some(channel.join_ref.clone()), true, "{}");
                 }
                 self.queue(channel.ended("phx_close"));
@@ -177,7 +177,7 @@ impl ClientChannels {
             // A message of an earlier join.
             ("phx_leave", Some(_)) => {}
             (_, Some(channel)) => {
-                let seat = MessageContext {
+                let context = MessageContext {
                     state: Arc::clone(&self.state),
                     token: Arc::clone(&self.client.token),
                     device_id: Arc::clone(&self.client.device_id),
@@ -186,10 +186,10 @@ impl ClientChannels {
                     join_ref: channel.join_ref.clone(),
                     reference: frame.reference.clone(),
                     queue: self.queue.clone(),
-                    twist,
+                    reply_fault,
                 };
                 let message = frame.clone();
-                let crashed = off_thread(self.threads, move || dispatch(&seat, &message)).await;
+                let crashed = off_thread(self.threads, move || dispatch(&context, &message)).await;
                 if let Err(crash) = crashed.unwrap_or_else(|| Err(Crash("a panic".to_owned()))) {
                     self.crash(topic, &crash);
                 }
@@ -197,7 +197,7 @@ impl ClientChannels {
         }
     }
 
-    async fn join(&mut self, frame: &Frame, twist: ReplyFault) {
+    async fn join(&mut self, frame: &Frame, reply_fault: ReplyFault) {
         let (state, client) = (Arc::clone(&self.state), self.client.clone());
         let (queue, message) = (self.queue.clone(), frame.clone());
         // The channel ends with its unread messages, which are neither applied nor answered.
@@ -206,10 +206,11 @@ impl ClientChannels {
         // From here on no op is pushed to it.
         drop(old);
         let joined =
-            off_thread(self.threads, move || channel::join(&state, &client, &message, &queue, twist.no_reply)).await;
+            off_thread(self.threads, move || channel::join(&state, &client, &message, &queue, reply_fault.no_reply))
+                .await;
         match joined {
             Some(Ok(mut channel)) => {
-                if twist.no_catch_up {
+                if reply_fault.no_catch_up {
                     channel.catch_up = None;
                 }
                 self.channels.insert(frame.topic.clone(), channel);
@@ -278,20 +279,20 @@ impl ClientChannels {
 }
 
 /// A message to a joined channel.
-fn dispatch(seat: &MessageContext, frame: &Frame) -> Result<(), Crash> {
+fn dispatch(context: &MessageContext, frame: &Frame) -> Result<(), Crash> {
     let unknown = || Crash(format!("the event `{}` with this payload crashes the channel", frame.event));
     let payload = frame.payload.to::<Params>().map_err(|_| unknown());
     let done = match frame.event.as_str() {
-        "write" => write::write(seat, &payload?, frame.not_utf8.as_deref()),
-        "put_file" => put_file::put_file(seat, &payload?),
-        "rollback" => rollback::rollback(seat, &payload?),
+        "write" => write::write(context, &payload?, frame.not_utf8.as_deref()),
+        "put_file" => put_file::put_file(context, &payload?),
+        "rollback" => rollback::rollback(context, &payload?),
         "ack_seq" if payload?.contains_key("seq") => {
-            seat.reply(true, "{}");
+            context.reply(true, "{}");
             Ok(())
         }
-        "status" => match status::status(seat) {
+        "status" => match status::status(context) {
             Ok(status) => {
-                seat.reply(true, &status);
+                context.reply(true, &status);
                 Ok(())
             }
             Err(error) => Err(Crash(error.to_string()).into()),
@@ -301,7 +302,7 @@ fn dispatch(seat: &MessageContext, frame: &Frame) -> Result<(), Crash> {
     match done {
         Ok(()) => Ok(()),
         Err(Failure::Refused(Refused(response))) => {
-            seat.reply(false, &response);
+            context.reply(false, &response);
             Ok(())
         }
         Err(Failure::Crash(crash)) => Err(crash),

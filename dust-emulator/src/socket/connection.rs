@@ -74,7 +74,7 @@ pub(super) struct Connection {
     dropped: watch::Receiver<u64>,
     overflown: watch::Receiver<bool>,
     held: watch::Receiver<Option<usize>>,
-    desk: ClientChannels,
+    channels: ClientChannels,
     /// The message that a channel is reading.
     reading: Option<Reading>,
     /// The time of the client's last frame, on the emulator's monotonic clock.
@@ -91,11 +91,11 @@ impl Connection {
     ) -> Connection {
         let threads = state.stores.persistent();
         let vsn = client.vsn;
-        let desk = ClientChannels::new(Arc::clone(&state), client, threads);
+        let channels = ClientChannels::new(Arc::clone(&state), client, threads);
         Connection {
             vsn,
-            overflown: desk.overflown(),
-            desk,
+            overflown: channels.overflown(),
+            channels,
             socket,
             stops,
             dropped,
@@ -124,7 +124,7 @@ impl Connection {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let hold = *self.held.borrow_and_update();
-            let catching_up = self.desk.catching_up(hold);
+            let catching_up = self.channels.catching_up(hold);
             let read_at = self.begin_to_read();
             tokio::select! {
                 biased;
@@ -132,9 +132,9 @@ impl Connection {
                 // A client that does not read does not receive a close frame.
                 _ = self.overflown.changed() => return Err(End::Drop),
                 _ = self.stops.stopped.changed() => return Err(End::Close(CloseCode::Away)),
-                frame = self.desk.next() => self.send(frame).await?,
+                frame = self.channels.next() => self.send(frame).await?,
                 // As on a server, the socket continues to read while its channels are busy.
-                incoming = self.socket.next(), if self.desk.unread() < MAX_UNREAD => match incoming {
+                incoming = self.socket.next(), if self.channels.unread() < MAX_UNREAD => match incoming {
                     Some(Ok(message)) => {
                         self.heard_ms = self.state.clock.monotonic_ms();
                         self.receive(message).await?;
@@ -151,7 +151,7 @@ impl Connection {
                 () = until(read_at) => self.read(None).await?,
                 () = std::future::ready(()), if catching_up.is_some() => {
                     if let Some(topic) = catching_up {
-                        self.desk.catch_up(&topic, hold).await;
+                        self.channels.catch_up(&topic, hold).await;
                     }
                 }
             }
@@ -163,7 +163,7 @@ impl Connection {
         let mut next = Some(first);
         while let Some(frame) = next {
             self.feed(&frame).await?;
-            next = self.desk.try_next();
+            next = self.channels.try_next();
         }
         let Connection { socket, dropped, overflown, stops, .. } = self;
         until_ended(dropped, overflown, stops, socket.flush()).await?.map_err(|_| End::Drop)
@@ -191,13 +191,13 @@ impl Connection {
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Ok(()),
         };
         let frame = frame.ok_or(End::Close(CloseCode::Error))?;
-        if self.desk.is_for_channel(&frame) {
-            self.desk.leave_unread(frame, ReplyFault::default());
+        if self.channels.is_for_channel(&frame) {
+            self.channels.leave_unread(frame, ReplyFault::default());
             return Ok(());
         }
         if frame.event == "phx_join" {
             // The channel of the earlier join may have read some of its messages.
-            let readable = self.desk.readable(&frame.topic) as u64;
+            let readable = self.channels.readable(&frame.topic) as u64;
             for _ in 0..ids::random() % (readable + 1) {
                 self.read(Some(&frame.topic)).await?;
             }
@@ -212,7 +212,7 @@ impl Connection {
 
     /// Starts reading the next message of a channel. Returns the time at which it is read.
     fn begin_to_read(&mut self) -> Option<Instant> {
-        let Unread { id, frame, .. } = self.desk.next_unread()?;
+        let Unread { id, frame, .. } = self.channels.next_unread()?;
         if let Some(reading) = self.reading.as_ref().filter(|reading| reading.id == *id) {
             return Some(reading.until);
         }
@@ -224,7 +224,7 @@ impl Connection {
 
     /// Reads and handles the next message of a channel, of one topic or any.
     async fn read(&mut self, topic: Option<&str>) -> Result<(), End> {
-        let Some(Unread { id, frame, .. }) = self.desk.take_unread(topic) else { return Ok(()) };
+        let Some(Unread { id, frame, .. }) = self.channels.take_unread(topic) else { return Ok(()) };
         let fault = match self.reading.take_if(|reading| reading.id == id) {
             Some(reading) => reading.fault,
             None => meet(&self.state, &frame),
@@ -236,7 +236,7 @@ impl Connection {
     async fn act(&mut self, frame: &Frame, fault: Option<&Fault>) -> Result<(), End> {
         let effect = fault.map(Fault::effect);
         let done = fault.is_none_or(Fault::lets_through);
-        let twist = ReplyFault {
+        let reply_fault = ReplyFault {
             no_reply: done && matches!(effect, Some(Effect::SwallowReply | Effect::Close | Effect::Crash)),
             no_event: matches!(effect, Some(Effect::SwallowEvent)),
             event_twice: matches!(effect, Some(Effect::DuplicateEvent)),
@@ -245,21 +245,21 @@ impl Connection {
             one_file: matches!(effect, Some(Effect::OneFile)),
         };
         if done {
-            self.desk.handle(frame, twist).await;
+            self.channels.handle(frame, reply_fault).await;
         }
         match effect {
             Some(Effect::Close) => Err(End::Drop),
             Some(Effect::Crash) => {
-                self.desk.crash(&frame.topic, &Crash("a fault".to_owned()));
+                self.channels.crash(&frame.topic, &Crash("a fault".to_owned()));
                 Ok(())
             }
             Some(Effect::Hang) => {
-                self.desk.hang(&frame.topic);
+                self.channels.hang(&frame.topic);
                 Ok(())
             }
             Some(Effect::Refuse(Reply { response })) => {
-                let join_ref = self.desk.join_ref(&frame.topic);
-                self.desk.answer(frame, Some(join_ref.unwrap_or(&frame.join_ref).clone()), false, response);
+                let join_ref = self.channels.join_ref(&frame.topic);
+                self.channels.answer(frame, Some(join_ref.unwrap_or(&frame.join_ref).clone()), false, response);
                 Ok(())
             }
             _ => Ok(()),

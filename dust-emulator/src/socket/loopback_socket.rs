@@ -16,41 +16,43 @@ use crate::state::State;
 /// A client's WebSocket without a network: the caller passes and receives its frames one at a time, on its own thread.
 /// Made by [`InProcessServer::connect`](crate::InProcessServer::connect). Dropping it closes the connection.
 pub struct LoopbackSocket {
-    desk: ClientChannels,
+    channels: ClientChannels,
 }
 
 impl LoopbackSocket {
     pub(crate) fn new(state: &Arc<State>, token: Arc<Token>, device_id: &str) -> LoopbackSocket {
         let client = Client { vsn: Vsn::Json, token, device_id: device_id.into() };
-        LoopbackSocket { desk: ClientChannels::new(Arc::clone(state), client, false) }
+        LoopbackSocket { channels: ClientChannels::new(Arc::clone(state), client, false) }
     }
 
     /// Handles a text frame. Returns `false` if a server closes the connection, because the text is not a frame.
     ///
-    /// A message is queued after those that its channel has not [read](LoopbackSocket::read). A join ends the existing channel
-    /// with these messages, which are neither applied nor answered.
+    /// A message is queued after those that its channel has not [read](LoopbackSocket::read). A join ends the existing
+    /// channel with these messages, which are neither applied nor answered.
     #[must_use]
-    pub fn receive(&mut self, text: &str, twist: ReplyFault) -> bool {
+    pub fn receive(&mut self, text: &str, reply_fault: ReplyFault) -> bool {
         let Some(frame) = Vsn::decode_text(text) else { return false };
-        while self.desk.is_for_channel(&frame) && self.desk.readable(&frame.topic) > 0 {
+        while self.channels.is_for_channel(&frame) && self.channels.readable(&frame.topic) > 0 {
             self.read_of(Some(&frame.topic));
         }
         // Without threads the handler is ready at its first poll.
-        self.desk.handle(&frame, twist).now_or_never().is_some()
+        self.channels.handle(&frame, reply_fault).now_or_never().is_some()
     }
 
-    /// Queues a message for its channel, which [reads](LoopbackSocket::read) it later. Returns `false` and ignores it if it is
-    /// not for a joined channel.
+    /// Queues a message for its channel, which [reads](LoopbackSocket::read) it later. Returns `false` and ignores it
+    /// if it is not for a joined channel.
     #[must_use]
-    pub fn leave_unread(&mut self, text: &str, twist: ReplyFault) -> bool {
-        let Some(frame) = Vsn::decode_text(text).filter(|frame| self.desk.is_for_channel(frame)) else { return false };
-        self.desk.leave_unread(frame, twist);
+    pub fn leave_unread(&mut self, text: &str, reply_fault: ReplyFault) -> bool {
+        let Some(frame) = Vsn::decode_text(text).filter(|frame| self.channels.is_for_channel(frame)) else {
+            return false;
+        };
+        self.channels.leave_unread(frame, reply_fault);
         true
     }
 
     /// The number of unread messages of all channels.
     pub fn unread(&self) -> usize {
-        self.desk.unread()
+        self.channels.unread()
     }
 
     /// Reads and handles the first unread message.
@@ -59,22 +61,22 @@ impl LoopbackSocket {
     }
 
     fn read_of(&mut self, topic: Option<&str>) {
-        if let Some(Unread { frame, twist, .. }) = self.desk.take_unread(topic) {
+        if let Some(Unread { frame, reply_fault, .. }) = self.channels.take_unread(topic) {
             // Without threads the handler is ready at its first poll.
-            self.desk.handle(&frame, twist).now_or_never();
+            self.channels.handle(&frame, reply_fault).now_or_never();
         }
     }
 
     /// Makes every channel hang: it reads no message until it is joined again.
     pub fn hang(&mut self) {
-        for topic in self.desk.topics() {
-            self.desk.hang(&topic);
+        for topic in self.channels.topics() {
+            self.channels.hang(&topic);
         }
     }
 
     /// The next frame for the client, if there is one.
     pub fn next_frame(&mut self) -> Option<String> {
-        let frame = self.desk.try_next()?;
+        let frame = self.channels.try_next()?;
         match Vsn::Json.encode(&frame) {
             Ok(Message::Text(text)) => Some(text.as_str().to_owned()),
             // A JSON frame is text, and its members are JSON already.
@@ -84,24 +86,24 @@ impl LoopbackSocket {
 
     /// True if a catch-up is running.
     pub fn is_catching_up(&self) -> bool {
-        self.desk.catching_up(None).is_some()
+        self.channels.catching_up(None).is_some()
     }
 
     /// Continues a catch-up: sends a snapshot if there has to be one, and at most `ops` ops.
     pub fn catch_up(&mut self, ops: usize) {
-        self.desk.catch_up_by(ops).now_or_never();
+        self.channels.catch_up_by(ops).now_or_never();
     }
 
     /// Crashes every channel: the client receives `phx_error`.
     pub fn crash(&mut self) {
-        for topic in self.desk.topics() {
-            self.desk.crash(&topic, &Crash("on demand".to_owned()));
+        for topic in self.channels.topics() {
+            self.channels.crash(&topic, &Crash("on demand".to_owned()));
         }
     }
 }
 
 impl fmt::Debug for LoopbackSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoopbackSocket").field("joined", &self.desk.topics()).finish_non_exhaustive()
+        f.debug_struct("LoopbackSocket").field("joined", &self.channels.topics()).finish_non_exhaustive()
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct MessageContext {
     pub(super) join_ref: RawJson,
     pub(super) reference: RawJson,
     pub(super) queue: Queue,
-    pub(super) twist: ReplyFault,
+    pub(super) reply_fault: ReplyFault,
 }
 
 /// A crash of the channel, after which the client receives `phx_error`. The text is for the emulator's own log.
@@ -79,7 +79,7 @@ impl From<Crash> for Failure {
 impl MessageContext {
     /// Answers the message.
     pub(super) fn reply(&self, ok: bool, response: &str) {
-        if !self.twist.no_reply {
+        if !self.reply_fault.no_reply {
             let frame = reply(Some(self.join_ref.clone()), self.reference.clone(), &self.topic, ok, response);
             self.queue.send(Order::Send(frame));
         }
@@ -87,15 +87,15 @@ impl MessageContext {
 
     /// Pushes an op to all members of the channel, and replies to the sender.
     pub(super) fn committed(&self, op: &CommittedOp, client_op_id: &RawJson, response: &str) {
-        if self.twist.reply_first {
+        if self.reply_fault.reply_first {
             self.reply(true, response);
         }
-        let times = if self.twist.no_event { 0 } else { 1 + usize::from(self.twist.event_twice) };
+        let times = if self.reply_fault.no_event { 0 } else { 1 + usize::from(self.reply_fault.event_twice) };
         let frame = event(&self.topic, None, op, client_op_id, &op.value);
         for _ in 0..times {
             self.state.hub.push(&frame);
         }
-        if !self.twist.reply_first {
+        if !self.reply_fault.reply_first {
             self.reply(true, response);
         }
     }

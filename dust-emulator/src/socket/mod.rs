@@ -1,8 +1,9 @@
 //! The WebSocket, with a Phoenix channel for each store that a client has joined.
 //!
-//! One task has the connection ([`connection`]), and a [`desk`] its channels. Outgoing frames are in one queue, so that
-//! events, replies and the steps of a catch-up are sent in the order in which they were made. Ops that are written on a
-//! WebSocket reach the channels of their topic through the [`Hub`]; ops that are written over HTTP are not pushed.
+//! One task has the connection ([`connection`]), and [`client_channels`] its channels. Outgoing frames are in one
+//! queue, so that events, replies and the steps of a catch-up are sent in the order in which they were made. Ops that
+//! are written on a WebSocket reach the channels of their topic through the [`Hub`]; ops that are written over HTTP are
+//! not pushed.
 
 mod base64;
 mod channel;

@@ -7,20 +7,20 @@ use super::{base64, status, write};
 use crate::json::Object;
 use crate::uri::{self, Params};
 
-pub(super) fn put_file(seat: &MessageContext, payload: &Params) -> Result<(), Failure> {
+pub(super) fn put_file(context: &MessageContext, payload: &Params) -> Result<(), Failure> {
     let member = |name: &str| {
         payload.get(name).ok_or_else(|| Crash(format!("put_file without `{name}` crashes the channel: send it")))
     };
     let (path, content) = (member("path")?, member("content")?);
     member("client_op_id")?;
-    seat.authorise("files:write")?;
-    seat.count()?;
+    context.authorise("files:write")?;
+    context.count()?;
     let path = file_path(path)?;
     let content: String =
         content.to().map_err(|_| Crash("put_file whose content is no string crashes the channel".to_owned()))?;
     let content = base64::decode(&content).ok_or_else(|| Refused::because("invalid_base64"))?;
-    let stored = status::files(&seat.held.store).map_err(|error| write::refused(OpKind::PutFile, &error))?;
-    if seat.twist.one_file && stored.is_some_and(|files| files.count > 0) {
+    let stored = status::files(&context.held.store).map_err(|error| write::refused(OpKind::PutFile, &error))?;
+    if context.reply_fault.one_file && stored.is_some_and(|files| files.count > 0) {
         return Err(Crash("the second put_file of a store crashes the channel, by a fault".to_owned()).into());
     }
     if stored.is_none() {
@@ -32,11 +32,12 @@ pub(super) fn put_file(seat: &MessageContext, payload: &Params) -> Result<(), Fa
     let content_type = uri::text(payload, "content_type");
     let file = FileUpload::new(path, content).with_filename(filename).with_content_type(content_type);
     let hash = content_hash(&file.content);
-    let _order = seat.held.push_in_order();
-    let origin = write::origin(seat, &client_op_id);
-    let op = seat.held.store.put_file(file, None, &origin).map_err(|error| write::refused(OpKind::PutFile, &error))?;
+    let _order = context.held.push_in_order();
+    let origin = write::origin(context, &client_op_id);
+    let op =
+        context.held.store.put_file(file, None, &origin).map_err(|error| write::refused(OpKind::PutFile, &error))?;
     let answer = Object::new().string("hash", &hash).number("store_seq", op.store_seq).end();
-    seat.committed(&op, &client_op_id, &answer);
+    context.committed(&op, &client_op_id, &answer);
     Ok(())
 }
 

@@ -14,26 +14,26 @@ use crate::uri::{self, Params};
 const DEVICE: &str = "system:rollback";
 
 /// Unlike a write it does not count for the rate limit, and a rollback of a whole store is not pushed.
-pub(super) fn rollback(seat: &MessageContext, payload: &Params) -> Result<(), Failure> {
+pub(super) fn rollback(context: &MessageContext, payload: &Params) -> Result<(), Failure> {
     let to_seq =
         payload.get("to_seq").ok_or_else(|| Crash("rollback without `to_seq` crashes the channel".to_owned()))?;
     // The refusals for a missing scope and for a missing store are the same here.
-    if seat.authorise("entries:write").is_err() {
+    if context.authorise("entries:write").is_err() {
         let message = "Token is missing entries:write scope";
         let body = Object::new().string("message", message).string("reason", "missing_scope");
         return Err(Refused(body.string("scope", "entries:write").end()).into());
     }
     let to_seq: i64 = to_seq.to().map_err(|_| Refused::because("to_seq must be an integer"))?;
     let failed = |error: StoreError| write::refused(OpKind::Set, &error);
-    let Target { store, path } = Target::of(seat, payload)?;
-    let _order = seat.held.push_in_order();
+    let Target { store, path } = Target::of(context, payload)?;
+    let _order = context.held.push_in_order();
     retained(store, to_seq).map_err(failed)??;
     let history = History::at(store, u64::try_from(to_seq).unwrap_or(0)).map_err(failed)?;
     match path {
-        Some(path) => one(seat, &history, &path, to_seq).map_err(failed),
+        Some(path) => one(context, &history, &path, to_seq).map_err(failed),
         None => {
             let written = all(store, &history, to_seq).map_err(failed)?;
-            seat.reply(true, &Object::new().number("ops_written", written).end());
+            context.reply(true, &Object::new().number("ops_written", written).end());
             Ok(())
         }
     }
@@ -45,8 +45,8 @@ struct Target<'s> {
 }
 
 impl Target<'_> {
-    fn of<'s>(seat: &'s MessageContext, payload: &Params) -> Result<Target<'s>, Refused> {
-        let store = &seat.held.store;
+    fn of<'s>(context: &'s MessageContext, payload: &Params) -> Result<Target<'s>, Refused> {
+        let store = &context.held.store;
         if !payload.contains_key("path") {
             return Ok(Target { store, path: None });
         }
@@ -69,15 +69,15 @@ fn retained(store: &Store, to_seq: i64) -> Result<Result<(), Refused>, StoreErro
     Ok(Err(Refused::because(reason)))
 }
 
-fn one(seat: &MessageContext, history: &History, path: &Path, to_seq: i64) -> Result<(), StoreError> {
-    let store = &seat.held.store;
+fn one(context: &MessageContext, history: &History, path: &Path, to_seq: i64) -> Result<(), StoreError> {
+    let store = &context.held.store;
     let (before, now) = (history.assembled(path), History::at(store, store.current_seq())?.assembled(path));
     if before == now {
         let answer = Object::new().raw("noop", "true").number("store_seq", store.current_seq());
-        seat.reply(true, &answer.end());
+        context.reply(true, &answer.end());
     } else if let Some(op) = restore(store, path, before, to_seq)? {
         let client_op_id = json::text(&op.client_op_id);
-        seat.committed(&op, &client_op_id, &Object::new().number("store_seq", op.store_seq).end());
+        context.committed(&op, &client_op_id, &Object::new().number("store_seq", op.store_seq).end());
     }
     Ok(())
 }

@@ -42,8 +42,8 @@ impl Capabilities {
 }
 
 /// The answer to `status`. The size of the database and the time of the last snapshot are not known here.
-pub(super) fn status(seat: &MessageContext) -> Result<String, StoreError> {
-    let Held { store, .. } = &seat.held;
+pub(super) fn status(context: &MessageContext) -> Result<String, StoreError> {
+    let Held { store, .. } = &context.held;
     let current_seq = store.current_seq();
     let snapshot = store.snapshot()?.map(|snapshot| snapshot.seq);
     let mut recent = store.ops_since(current_seq.saturating_sub(RECENT as u64), RECENT)?;
@@ -58,7 +58,7 @@ pub(super) fn status(seat: &MessageContext) -> Result<String, StoreError> {
         Ok(shown.end())
     });
     let recent = recent.collect::<Result<Vec<String>, StoreError>>()?;
-    let Capabilities { permissions, scopes, store_access } = Capabilities::of(&seat.state, &seat.token);
+    let Capabilities { permissions, scopes, store_access } = Capabilities::of(&context.state, &context.token);
     let status = Object::new()
         .number("current_seq", current_seq)
         .number("db_size_bytes", 0)

@@ -17,37 +17,37 @@ const ARITHMETIC: &str = r#"%ArithmeticError{message: "bad argument in arithmeti
 const NO_OP_ID: &str = r#"%MatchError{term: {:error, "NOT NULL constraint failed: store_ops.client_op_id"}}"#;
 
 /// Applies a write, pushes its event and answers it.
-pub(super) fn write(seat: &MessageContext, payload: &Params, not_utf8: Option<&str>) -> Result<(), Failure> {
-    seat.authorise("entries:write")?;
-    seat.count()?;
+pub(super) fn write(context: &MessageContext, payload: &Params, not_utf8: Option<&str>) -> Result<(), Failure> {
+    context.authorise("entries:write")?;
+    context.count()?;
     let write = read(payload)?;
     if let Some(reason) = not_utf8 {
         return Err(Refused::because(reason).into());
     }
     let kind = write.op.kind();
     let client_op_id = client_op_id(payload)?;
-    let _order = seat.held.push_in_order();
-    match commit(seat, write, &client_op_id)? {
-        Some(op) => seat.committed(&op, &client_op_id, &answer(kind, &op)),
-        None => seat.reply(true, r#"{"released":false}"#),
+    let _order = context.held.push_in_order();
+    match commit(context, write, &client_op_id)? {
+        Some(op) => context.committed(&op, &client_op_id, &answer(kind, &op)),
+        None => context.reply(true, r#"{"released":false}"#),
     }
     Ok(())
 }
 
 /// Writes to the store. The caller holds the lock that orders the pushes.
 pub(super) fn commit(
-    seat: &MessageContext,
+    context: &MessageContext,
     write: Write,
     client_op_id: &RawJson,
 ) -> Result<Option<CommittedOp>, Failure> {
     let kind = write.op.kind();
-    seat.held.store.write(write, &origin(seat, client_op_id)).map_err(|error| refused(kind, &error))
+    context.held.store.write(write, &origin(context, client_op_id)).map_err(|error| refused(kind, &error))
 }
 
 /// The origin of the write for the log.
-pub(super) fn origin(seat: &MessageContext, client_op_id: &RawJson) -> Origin {
+pub(super) fn origin(context: &MessageContext, client_op_id: &RawJson) -> Origin {
     let logged = client_op_id.to::<String>().unwrap_or_else(|_| client_op_id.to_string());
-    Origin::new(&*seat.device_id, logged)
+    Origin::new(&*context.device_id, logged)
 }
 
 /// The sender's id for an op, which a live event returns as it was sent.
