@@ -286,14 +286,14 @@ mod tests {
             ("links/\\*/x", "links/", true),
             ("links/dust", "links/dust", false),
         ] {
-            let glob = Pattern::parse(pattern).unwrap();
-            assert_eq!((glob.literal_prefix(), glob.has_star()), (prefix, star), "{pattern}");
+            let parsed = Pattern::parse(pattern).unwrap();
+            assert_eq!((parsed.literal_prefix(), parsed.has_star()), (prefix, star), "{pattern}");
         }
     }
 
     #[test]
     fn below_takes_stars_literally() {
-        let below = |path: &str| Pattern::below(&Path::parse(path).unwrap()).map(|glob| glob.to_string());
+        let below = |path: &str| Pattern::below(&Path::parse(path).unwrap()).map(|parsed| parsed.to_string());
         assert_eq!(below("links/dust").as_deref(), Some("links/dust/**"));
         assert_eq!(below("links/*/**").as_deref(), Some("links/\\*/\\**/**"));
         assert_eq!(below("links/1*").as_deref(), Some("links/1*/**"));
@@ -359,11 +359,11 @@ mod tests {
         ) {
             // A pattern's segments are escaped as a path's are.
             let rendered = Path::from_segments(&pattern).unwrap();
-            let glob = Pattern::parse(rendered.as_str()).unwrap();
+            let parsed = Pattern::parse(rendered.as_str()).unwrap();
             let at = Path::from_segments(&path).unwrap();
-            prop_assert_eq!(glob.matches(&at), naive(&pattern, &path));
-            if glob.matches(&at) {
-                prop_assert!(!glob.has_star() || at.as_str().starts_with(glob.literal_prefix()));
+            prop_assert_eq!(parsed.matches(&at), naive(&pattern, &path));
+            if parsed.matches(&at) {
+                prop_assert!(!parsed.has_star() || at.as_str().starts_with(parsed.literal_prefix()));
             }
         }
 
@@ -393,8 +393,8 @@ mod tests {
         ) {
             let base = Path::from_segments(&base).unwrap();
             let below = Path::from_segments(base.segments().map(String::from).chain(rest)).unwrap();
-            if let Some(glob) = Pattern::below(&base) {
-                prop_assert!(glob.matches(&below) && !glob.matches(&base));
+            if let Some(parsed) = Pattern::below(&base) {
+                prop_assert!(parsed.matches(&below) && !parsed.matches(&base));
             }
         }
     }

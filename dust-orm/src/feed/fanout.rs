@@ -85,13 +85,13 @@ impl<T: Coalesce + Clone> Fanout<T> {
     }
 
     /// Removes a subscriber. Returns the waker of a task that waits for it; the caller wakes it while it holds no lock.
-    pub(crate) fn leave(&self, seat: SubscriberId) -> Option<Waker> {
+    pub(crate) fn leave(&self, subscriber: SubscriberId) -> Option<Waker> {
         let mut state = self.lock();
         let end = state.end;
-        let place = state.places.get_mut(seat.index).filter(|place| place.id == seat.id)?;
+        let place = state.places.get_mut(subscriber.index).filter(|place| place.id == subscriber.id)?;
         let is_behind = place.next < end;
         let left = std::mem::replace(place, Place { id: 0, capacity: 0, next: end, waker: None, backlog: None });
-        state.free.insert(seat.index);
+        state.free.insert(subscriber.index);
         while state.places.last().is_some_and(|place| place.id == 0) {
             state.places.pop();
             let index = state.places.len();
@@ -141,10 +141,10 @@ impl<T: Coalesce + Clone> Fanout<T> {
     }
 
     /// Takes the next item of a subscriber. `None` is the end.
-    pub(crate) fn poll(&self, seat: SubscriberId, context: &Context<'_>) -> Poll<Option<Received<T>>> {
+    pub(crate) fn poll(&self, subscriber: SubscriberId, context: &Context<'_>) -> Poll<Option<Received<T>>> {
         let mut guard = self.lock();
         let state = &mut *guard;
-        let Some(place) = state.places.get_mut(seat.index).filter(|place| place.id == seat.id) else {
+        let Some(place) = state.places.get_mut(subscriber.index).filter(|place| place.id == subscriber.id) else {
             return Poll::Ready(None);
         };
         let was_behind = place.next < state.end;
@@ -267,12 +267,12 @@ mod tests {
     use super::*;
     use crate::feed::coalescing_queue::tests::{Count, Item, item};
 
-    fn take(audience: &Fanout<Item>, seat: SubscriberId) -> Poll<Option<Received<Item>>> {
-        audience.poll(seat, &Context::from_waker(Waker::noop()))
+    fn take(fanout: &Fanout<Item>, subscriber: SubscriberId) -> Poll<Option<Received<Item>>> {
+        fanout.poll(subscriber, &Context::from_waker(Waker::noop()))
     }
 
-    fn publish(audience: &Fanout<Item>, item: Item) {
-        drop(audience.publish([item]));
+    fn publish(fanout: &Fanout<Item>, item: Item) {
+        drop(fanout.publish([item]));
     }
 
     /// A step of one subscriber, or one that affects all.
@@ -301,7 +301,7 @@ mod tests {
         /// Each subscriber gets the items that it would get out of a queue of its own.
         #[test]
         fn is_as_if_everybody_had_a_backlog(steps in prop::collection::vec(step(), 0..60)) {
-            let audience = Fanout::new();
+            let fanout = Fanout::new();
             let mut all: Vec<(SubscriberId, CoalescingQueue<Item>)> = Vec::new();
             let mut number = 0;
             for step in steps {
@@ -309,12 +309,12 @@ mod tests {
                     // Some queues hold little, others hold all recent items and more.
                     Step::Join(capacity) => {
                         let capacity = capacity * capacity * 10;
-                        all.push((audience.join(capacity), CoalescingQueue::new(capacity)));
+                        all.push((fanout.join(capacity), CoalescingQueue::new(capacity)));
                     }
                     Step::Leave(index) if !all.is_empty() => {
-                        let (seat, _) = all.swap_remove(index.index(all.len()));
-                        audience.leave(seat);
-                        prop_assert_eq!(take(&audience, seat), Poll::Ready(None));
+                        let (subscriber, _) = all.swap_remove(index.index(all.len()));
+                        fanout.leave(subscriber);
+                        prop_assert_eq!(take(&fanout, subscriber), Poll::Ready(None));
                     }
                     Step::Publish(keys) => {
                         let items: Vec<Item> = (number..).zip(keys).map(|(number, key)| item(key, number)).collect();
@@ -322,83 +322,84 @@ mod tests {
                         for (_, backlog) in &mut all {
                             items.iter().for_each(|item| backlog.push(item.clone()));
                         }
-                        drop(audience.publish(items));
+                        drop(fanout.publish(items));
                     }
                     Step::Take(index) if !all.is_empty() => {
                         let index = index.index(all.len());
-                        let (seat, backlog) = &mut all[index];
-                        prop_assert_eq!(take(&audience, *seat), backlog.take().map_or(Poll::Pending, |next| Poll::Ready(Some(next))));
+                        let (subscriber, backlog) = &mut all[index];
+                        let expected = backlog.take().map_or(Poll::Pending, |next| Poll::Ready(Some(next)));
+                        prop_assert_eq!(take(&fanout, *subscriber), expected);
                     }
                     Step::TakeAll => {
-                        for (seat, backlog) in &mut all {
+                        for (subscriber, backlog) in &mut all {
                             while let Some(next) = backlog.take() {
-                                prop_assert_eq!(take(&audience, *seat), Poll::Ready(Some(next)));
+                                prop_assert_eq!(take(&fanout, *subscriber), Poll::Ready(Some(next)));
                             }
-                            prop_assert_eq!(take(&audience, *seat), Poll::Pending);
+                            prop_assert_eq!(take(&fanout, *subscriber), Poll::Pending);
                         }
-                        prop_assert!(audience.lock().recent.is_empty(), "nobody needs it");
+                        prop_assert!(fanout.lock().recent.is_empty(), "nobody needs it");
                     }
                     Step::Resync => {
                         all.iter_mut().for_each(|(_, backlog)| backlog.resync());
-                        drop(audience.resync());
+                        drop(fanout.resync());
                     }
                     Step::Leave(_) | Step::Take(_) => {}
                 }
-                let state = audience.lock();
+                let state = fanout.lock();
                 prop_assert!(state.recent.len() <= RECENT);
                 let behind = state.places.iter().filter(|place| place.id != 0 && place.next < state.end).count();
                 prop_assert_eq!((state.behind, state.recent.is_empty()), (behind, behind == 0));
                 drop(state);
-                prop_assert_eq!(audience.len(), all.len());
+                prop_assert_eq!(fanout.len(), all.len());
             }
         }
     }
 
     #[test]
     fn who_waits_is_woken_once() {
-        let audience = Fanout::new();
+        let fanout = Fanout::new();
         let count = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&count));
-        let seats = [audience.join(3), audience.join(3)];
-        assert!(audience.publish([item(1, 0)]).is_empty(), "nobody waits");
-        for seat in seats {
-            assert_eq!(take(&audience, seat), Poll::Ready(Some(Received::Item(item(1, 0)))));
-            assert_eq!(audience.poll(seat, &Context::from_waker(&waker)), Poll::Pending);
+        let subscribers = [fanout.join(3), fanout.join(3)];
+        assert!(fanout.publish([item(1, 0)]).is_empty(), "nobody waits");
+        for subscriber in subscribers {
+            assert_eq!(take(&fanout, subscriber), Poll::Ready(Some(Received::Item(item(1, 0)))));
+            assert_eq!(fanout.poll(subscriber, &Context::from_waker(&waker)), Poll::Pending);
         }
-        audience.publish([item(1, 1), item(1, 2)]).into_iter().for_each(Waker::wake);
+        fanout.publish([item(1, 1), item(1, 2)]).into_iter().for_each(Waker::wake);
         assert_eq!(count.get(), 2);
-        assert!(audience.publish([item(1, 3)]).is_empty());
+        assert!(fanout.publish([item(1, 3)]).is_empty());
     }
 
     #[test]
     fn the_end_comes_after_what_waits() {
-        let audience = Fanout::new();
-        let seat = audience.join(3);
-        publish(&audience, item(2, 0));
-        drop(audience.close());
-        publish(&audience, item(2, 1));
-        assert_eq!(take(&audience, seat), Poll::Ready(Some(Received::Item(item(2, 0)))));
-        assert_eq!(take(&audience, seat), Poll::Ready(None));
-        assert_eq!(take(&audience, audience.join(3)), Poll::Ready(None));
+        let fanout = Fanout::new();
+        let subscriber = fanout.join(3);
+        publish(&fanout, item(2, 0));
+        drop(fanout.close());
+        publish(&fanout, item(2, 1));
+        assert_eq!(take(&fanout, subscriber), Poll::Ready(Some(Received::Item(item(2, 0)))));
+        assert_eq!(take(&fanout, subscriber), Poll::Ready(None));
+        assert_eq!(take(&fanout, fanout.join(3)), Poll::Ready(None));
     }
 
     #[test]
     fn who_has_left_hears_the_end_and_another_takes_the_place() {
-        let audience = Fanout::new();
-        let [one, two, three] = [1, 2, 3].map(|capacity| audience.join(capacity));
-        assert_eq!(take(&audience, one), Poll::Pending);
-        assert!(audience.leave(one).is_some(), "it waits");
-        assert!(audience.leave(one).is_none());
-        let next = audience.join(1);
+        let fanout = Fanout::new();
+        let [one, two, three] = [1, 2, 3].map(|capacity| fanout.join(capacity));
+        assert_eq!(take(&fanout, one), Poll::Pending);
+        assert!(fanout.leave(one).is_some(), "it waits");
+        assert!(fanout.leave(one).is_none());
+        let next = fanout.join(1);
         assert_eq!(next.index, one.index);
-        publish(&audience, item(2, 0));
-        assert_eq!(take(&audience, one), Poll::Ready(None));
-        assert_eq!(take(&audience, next), Poll::Ready(Some(Received::Item(item(2, 0)))));
-        audience.leave(two);
-        assert_eq!(audience.lock().places.len(), 3);
-        audience.leave(three);
-        assert_eq!(audience.len(), 1);
-        let state = audience.lock();
+        publish(&fanout, item(2, 0));
+        assert_eq!(take(&fanout, one), Poll::Ready(None));
+        assert_eq!(take(&fanout, next), Poll::Ready(Some(Received::Item(item(2, 0)))));
+        fanout.leave(two);
+        assert_eq!(fanout.lock().places.len(), 3);
+        fanout.leave(three);
+        assert_eq!(fanout.len(), 1);
+        let state = fanout.lock();
         assert!(state.places.len() == 1 && state.free.is_empty() && state.recent.is_empty());
     }
 }

@@ -254,15 +254,15 @@ impl Hub {
         let mut candidates = Vec::new();
         for op in commit {
             let mut shared = None;
-            for region in affected_paths(op) {
-                work += state.index.candidates(&region, &mut candidates);
+            for affected in affected_paths(op) {
+                work += state.index.candidates(&affected, &mut candidates);
                 for id in candidates.drain(..) {
                     work += 1;
                     let Some(group) = state.groups.get(&id) else { continue };
                     let op = shared.get_or_insert_with(|| Arc::new(op.clone()));
                     let ops = found.get(&id);
                     let known = ops.and_then(|ops| ops.last()).is_some_and(|last| Arc::ptr_eq(last, op));
-                    if !known && region.meets(&group.pattern) {
+                    if !known && affected.meets(&group.pattern) {
                         found.entry(id).or_default().push(Arc::clone(op));
                     }
                 }

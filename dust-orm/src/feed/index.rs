@@ -11,8 +11,8 @@ use super::affected_paths::AffectedPaths;
 /// pattern itself compares deeper ones.
 const DEPTH: usize = 8;
 
-/// A tree over the first segments of patterns, in lower case. It finds candidates: every pattern that a region meets,
-/// and perhaps some that differ from it in case or below the compared depth.
+/// A tree over the first segments of patterns, in lower case. It finds candidates: every pattern that meets affected
+/// paths, and perhaps some that differ from it in case or below the compared depth.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     root: Node,
@@ -47,11 +47,11 @@ impl Index {
         self.root.remove(&pattern.tokens()[..pattern.tokens().len().min(DEPTH + 1)], 0, id);
     }
 
-    /// Adds the candidates for a region, each once, and returns the number of nodes that it has looked at.
-    pub(super) fn candidates(&self, region: &AffectedPaths<'_>, found: &mut Vec<u64>) -> usize {
+    /// Adds the candidates for affected paths, each once, and returns the number of nodes that it has looked at.
+    pub(super) fn candidates(&self, affected: &AffectedPaths<'_>, found: &mut Vec<u64>) -> usize {
         let mut looked_at = 0;
         let mut nodes = vec![&self.root];
-        for segment in region.path.segments() {
+        for segment in affected.path.segments() {
             looked_at += nodes.len();
             let segment = segment.to_ascii_lowercase();
             let mut next = Vec::new();
@@ -65,11 +65,11 @@ impl Index {
                 return looked_at;
             }
         }
-        // The nodes at the end of the path. Their descendants are below the region.
+        // The nodes at the end of the path. Their descendants are below that path.
         while let Some(node) = nodes.pop() {
             looked_at += 1;
             found.extend(&node.here);
-            if region.below {
+            if affected.below {
                 found.extend(&node.below);
                 nodes.extend(node.literal.values());
                 nodes.extend(node.one.as_deref());
@@ -136,7 +136,7 @@ mod tests {
 
     /// Short patterns, which random paths match, and some that are deeper than the index.
     fn patterns() -> impl Strategy<Value = Vec<Pattern>> {
-        let short = pattern().prop_filter("short", |glob| glob.tokens().len() <= 4);
+        let short = pattern().prop_filter("short", |parsed| parsed.tokens().len() <= 4);
         prop::collection::vec(prop_oneof![4 => short, 1 => pattern()], 0..12)
     }
 
@@ -145,7 +145,7 @@ mod tests {
         fn finds_what_trying_every_pattern_finds(
             patterns in patterns(),
             gone in any::<u16>(),
-            path in prop_oneof![near_path(), pattern().prop_map(|glob| glob.as_str().parse().unwrap())],
+            path in prop_oneof![near_path(), pattern().prop_map(|parsed| parsed.as_str().parse().unwrap())],
             below in any::<bool>(),
         ) {
             let mut index = Index::default();
@@ -156,14 +156,15 @@ mod tests {
             for (id, pattern) in (0..).zip(&patterns).filter(|(id, _)| !kept(*id)) {
                 index.remove(pattern, id);
             }
-            let region = AffectedPaths { path: Cow::Owned(path), below };
+            let affected = AffectedPaths { path: Cow::Owned(path), below };
             let mut found = Vec::new();
-            index.candidates(&region, &mut found);
+            index.candidates(&affected, &mut found);
             found.sort_unstable();
             prop_assert!(found.is_sorted_by(|left, right| left < right), "{found:?} twice");
-            found.retain(|id| region.meets(&patterns[*id as usize]));
+            found.retain(|id| affected.meets(&patterns[*id as usize]));
             let naive: Vec<u64> =
-                (0..).zip(&patterns).filter(|(id, pattern)| kept(*id) && region.meets(pattern)).map(|(id, _)| id).collect();
+                (0..).zip(&patterns).filter(|(id, pattern)| kept(*id) && affected.meets(pattern))
+                    .map(|(id, _)| id).collect();
             prop_assert_eq!(found, naive);
 
             for (id, pattern) in (0..).zip(&patterns) {

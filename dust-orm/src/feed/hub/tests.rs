@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::super::Delivery as Delivered;
 use super::*;
 
-fn glob(pattern: &str) -> Pattern {
+fn parsed(pattern: &str) -> Pattern {
     Pattern::parse(pattern).unwrap()
 }
 
@@ -39,9 +39,9 @@ fn seqs(ops: &mut Ops) -> Vec<u64> {
 #[test]
 fn subscribers_get_what_concerns_them_in_order() {
     let hub = Hub::new(0);
-    let mut links = hub.subscribe(&glob("links/**"), 10);
-    let mut titles = hub.subscribe(&glob("links/*/title"), 10);
-    let mut tags = hub.subscribe(&glob("tags/*"), 10);
+    let mut links = hub.subscribe(&parsed("links/**"), 10);
+    let mut titles = hub.subscribe(&parsed("links/*/title"), 10);
+    let mut tags = hub.subscribe(&parsed("tags/*"), 10);
     hub.publish(&[set(1, "links/a/title"), set(2, "links/b/url"), set(3, "tags/x"), set(4, "other")], None);
     // A set or a delete above a pattern concerns it, in any case of letters; one beside it does not.
     hub.publish(
@@ -64,7 +64,7 @@ fn a_batch_is_one_commit() {
     let hub = Hub::new(0);
     let commits = Arc::new(Mutex::new(Vec::new()));
     let into = Arc::clone(&commits);
-    let _listener = hub.listen(&glob("links/**"), move |news| {
+    let _listener = hub.listen(&parsed("links/**"), move |news| {
         if let HubEvent::Commit { ops, .. } = news {
             into.lock().unwrap().push(ops.iter().map(|op| op.store_seq).collect::<Vec<_>>());
         }
@@ -90,9 +90,9 @@ fn a_batch_is_one_commit() {
 #[test]
 fn dropping_a_subscription_removes_every_trace_of_it() {
     let hub = Hub::new(0);
-    let first = hub.subscribe(&glob("links/*/title"), 10);
-    let second = hub.subscribe(&glob("links/*/title"), 10);
-    let third = hub.subscribe(&glob("**"), 10);
+    let first = hub.subscribe(&parsed("links/*/title"), 10);
+    let second = hub.subscribe(&parsed("links/*/title"), 10);
+    let third = hub.subscribe(&parsed("**"), 10);
     assert_eq!(hub.listeners(), 3);
     drop(first);
     assert_eq!(hub.listeners(), 2);
@@ -107,9 +107,9 @@ fn a_listener_may_subscribe_publish_nothing_and_drop_itself() {
     let own: Arc<Mutex<Option<Listener>>> = Arc::default();
     let (slot, inside, calls) = (Arc::clone(&own), Arc::clone(&hub), Arc::new(AtomicUsize::new(0)));
     let count = Arc::clone(&calls);
-    *own.lock().unwrap() = Some(hub.listen(&glob("**"), move |_| {
+    *own.lock().unwrap() = Some(hub.listen(&parsed("**"), move |_| {
         count.fetch_add(1, Ordering::SeqCst);
-        drop(inside.subscribe(&glob("a/**"), 1));
+        drop(inside.subscribe(&parsed("a/**"), 1));
         slot.lock().unwrap().take();
     }));
     hub.publish(&[set(1, "a"), set(2, "a")], None);
@@ -120,8 +120,8 @@ fn a_listener_may_subscribe_publish_nothing_and_drop_itself() {
 #[test]
 fn a_slow_subscriber_costs_itself_and_nobody_else() {
     let hub = Hub::new(0);
-    let mut slow = hub.subscribe(&glob("**"), 3);
-    let mut quick = hub.subscribe(&glob("**"), 3);
+    let mut slow = hub.subscribe(&parsed("**"), 3);
+    let mut quick = hub.subscribe(&parsed("**"), 3);
     for seq in 1..=3 {
         hub.publish(&[set(seq, "links/a")], None);
         hub.publish(&[op(seq, OpKind::Increment, "counter", "1")], None);
@@ -148,7 +148,7 @@ fn an_op_is_replaced_only_by_one_that_undoes_all_of_it() {
         (OpKind::Merge, OpKind::Merge, false),
         (OpKind::Set, OpKind::Merge, false),
     ] {
-        let mut ops = hub.subscribe(&glob("**"), 1);
+        let mut ops = hub.subscribe(&parsed("**"), 1);
         let value = if older == OpKind::Merge || newer == OpKind::Merge { r#"{"a":1}"# } else { "1" };
         hub.publish(&[op(1, older, "x", value)], None);
         hub.publish(&[op(2, newer, "x", value)], None);
@@ -159,7 +159,7 @@ fn an_op_is_replaced_only_by_one_that_undoes_all_of_it() {
 #[test]
 fn resync_and_the_end_reach_everybody() {
     let hub = Hub::new(4);
-    let mut links = hub.subscribe(&glob("links/**"), 3);
+    let mut links = hub.subscribe(&parsed("links/**"), 3);
     hub.resync(9);
     assert_eq!(hub.seq(), 9);
     hub.publish(&[set(10, "links/a")], None);
@@ -169,7 +169,7 @@ fn resync_and_the_end_reach_everybody() {
     assert_eq!(seqs(&mut links), [11]);
     assert_eq!(links.next().now_or_never(), Some(None));
     // A subscription after the close ends at once.
-    assert_eq!(hub.subscribe(&glob("**"), 1).next().now_or_never(), Some(None));
+    assert_eq!(hub.subscribe(&parsed("**"), 1).next().now_or_never(), Some(None));
     assert_eq!(hub.caught_up(|| 100).now_or_never(), Some(()));
 }
 
@@ -201,10 +201,10 @@ fn an_op_that_a_restored_store_does_not_have_is_not_waited_for() {
 #[test]
 fn ten_thousand_subscribers_cost_what_concerns_them() {
     let hub = Hub::new(0);
-    let same: Vec<Ops> = (0..10_000).map(|_| hub.subscribe(&glob("links/**"), 10)).collect();
+    let same: Vec<Ops> = (0..10_000).map(|_| hub.subscribe(&parsed("links/**"), 10)).collect();
     let one = hub.work(&set(1, "links/a/title"));
     assert!(one < 10, "the pattern of all is looked at once, not {one} times");
-    let others: Vec<Ops> = (0..10_000).map(|n| hub.subscribe(&glob(&format!("other-{n}/**")), 10)).collect();
+    let others: Vec<Ops> = (0..10_000).map(|n| hub.subscribe(&parsed(&format!("other-{n}/**")), 10)).collect();
     assert_eq!(hub.work(&set(1, "links/a/title")), one, "those whom an op does not concern cost nothing");
 
     hub.publish(&[set(1, "links/a/title")], None);
@@ -236,10 +236,10 @@ fn patch(leaves: &mut BTreeMap<Path, Leaf>, changes: &[LeafChange]) {
 #[test]
 fn changes_are_wanted_where_a_listener_reads_them() {
     let hub = Hub::new(0);
-    let ops = hub.subscribe(&glob("links/**"), 10);
+    let ops = hub.subscribe(&parsed("links/**"), 10);
     let wants = |path: &str| hub.wants_changes(&Path::parse(path).unwrap());
     assert!(!wants("links/a"), "a subscriber to ops needs no changes");
-    let listener = hub.listen(&glob("links/**"), |_| ());
+    let listener = hub.listen(&parsed("links/**"), |_| ());
     assert_eq!(hub.listeners(), 2);
     assert_eq!(["links/a", "LINKS", "links/a/b", "linksx", "tags"].map(wants), [true, true, true, false, false]);
     drop(listener);
@@ -254,9 +254,9 @@ fn listeners_of_one_pattern_are_called_in_the_order_they_joined() {
         let hub = Hub::new(0);
         let heard = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&heard);
-        let _first = hub.listen(&glob("**"), move |_| count.store(1, Ordering::SeqCst));
+        let _first = hub.listen(&parsed("**"), move |_| count.store(1, Ordering::SeqCst));
         let before = Arc::clone(&heard);
-        let _second = hub.listen_to_ops(&glob("**"), move |_| assert_eq!(before.load(Ordering::SeqCst), 1));
+        let _second = hub.listen_to_ops(&parsed("**"), move |_| assert_eq!(before.load(Ordering::SeqCst), 1));
         hub.resync(1);
     }
 }
@@ -266,7 +266,7 @@ fn commit_carries_its_own_changes() {
     let hub = Hub::new(0);
     let heard = Arc::new(Mutex::new(Vec::new()));
     let into = Arc::clone(&heard);
-    let _listener = hub.listen(&glob("a/**"), move |news| {
+    let _listener = hub.listen(&parsed("a/**"), move |news| {
         let HubEvent::Commit { ops, changes } = news else { panic!("{news:?}") };
         let seqs = |changes: &[LeafChange]| changes.iter().map(|change| change.store_seq).collect::<Vec<_>>();
         into.lock().unwrap().push((ops[0].store_seq, changes.map(seqs)));
@@ -286,7 +286,7 @@ proptest! {
         patterns in prop::collection::vec("(a|A|b|aB|\\*)(/(a|A|b|aB|\\*)){0,2}(/\\*\\*)?", 1..5),
     ) {
         let hub = Hub::new(0);
-        let patterns: Vec<Pattern> = patterns.iter().map(|pattern| glob(pattern)).collect();
+        let patterns: Vec<Pattern> = patterns.iter().map(|pattern| parsed(pattern)).collect();
         let mut subscriptions: Vec<Ops> = patterns.iter().map(|pattern| hub.subscribe(pattern, 100)).collect();
         let followed: Vec<Arc<Mutex<BTreeMap<Path, Leaf>>>> = patterns.iter().map(|_| Arc::default()).collect();
         let following = patterns.iter().zip(&followed).map(|(pattern, leaves)| {
@@ -313,7 +313,8 @@ proptest! {
                 prop_assert!(heard.is_empty() || heard == [seq]);
             }
             for (pattern, patched) in patterns.iter().zip(&followed) {
-                prop_assert_eq!(leaves_that_match(&patched.lock().unwrap(), pattern), leaves_that_match(&leaves, pattern));
+                let patched = patched.lock().unwrap();
+                prop_assert_eq!(leaves_that_match(&patched, pattern), leaves_that_match(&leaves, pattern));
             }
         }
     }

@@ -13,9 +13,9 @@ use crate::feed::QUEUE;
 /// instance. Made by [`DustRepo::broadcast`]. Cheap to clone; all clones share the subscription.
 ///
 /// Each receiver has a queue of its own, so that only a slow receiver gets [`Resync`](crate::Event::Resync). The
-/// records are held in memory as long as a `Broadcast` or a receiver exists.
+/// records are held in memory while a `Broadcast` or a receiver exists.
 pub struct Broadcast<E: DustEntity> {
-    pub(super) watch: Arc<EntityView<E>>,
+    pub(super) view: Arc<EntityView<E>>,
     capacity: usize,
 }
 
@@ -27,7 +27,8 @@ impl DustRepo {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), dust_orm::DustErr> {
     /// # let repo = DustRepo::embedded();
-    /// # let draft = link::ActiveModel { slug: Set("dust".into()), title: Set("Dust".into()), url: Set("u".into()), note: NotSet };
+    /// # let (slug, title, url) = (Set("dust".into()), Set("Dust".into()), Set("u".into()));
+    /// # let draft = link::ActiveModel { slug, title, url, note: NotSet };
     /// let links = repo.broadcast::<link::Entity>().await?;
     /// let mut browsers: Vec<_> = (0..100).map(|_| links.receiver()).collect();
     /// let link = repo.insert(draft).await?;
@@ -38,9 +39,9 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn broadcast<E: DustEntity>(&self) -> Result<Broadcast<E>, DustErr> {
-        let watch = EntityView::on(self.source()).await?;
-        watch.ready().await?;
-        Ok(Broadcast { watch, capacity: QUEUE })
+        let view = EntityView::on(self.source()).await?;
+        view.ready().await?;
+        Ok(Broadcast { view, capacity: QUEUE })
     }
 }
 
@@ -54,7 +55,7 @@ impl<E: DustEntity> Broadcast<E> {
 
     /// Creates a receiver of the commits from now on. Dropping it ends it.
     pub fn receiver(&self) -> Subscription<E> {
-        Subscription::new(Arc::clone(&self.watch), self.watch.join_now(self.capacity), None)
+        Subscription::new(Arc::clone(&self.view), self.view.join_now(self.capacity), None)
     }
 
     /// Creates a receiver of every record that exists, and then of the changes, as
@@ -110,19 +111,19 @@ impl<E: DustEntity> Broadcast<E> {
     /// An error if the records cannot be read.
     pub async fn receiver_after(&self, seq: impl Into<Option<u64>>) -> Result<Subscription<E>, DustErr> {
         let seq = seq.into().filter(|seq| *seq > 0);
-        let joined = self.watch.join(self.capacity, |current| Some(current) != seq).await?;
-        Ok(Subscription::new(Arc::clone(&self.watch), joined, seq))
+        let joined = self.view.join(self.capacity, |current| Some(current) != seq).await?;
+        Ok(Subscription::new(Arc::clone(&self.view), joined, seq))
     }
 }
 
 impl<E: DustEntity> Clone for Broadcast<E> {
     fn clone(&self) -> Broadcast<E> {
-        Broadcast { watch: Arc::clone(&self.watch), capacity: self.capacity }
+        Broadcast { view: Arc::clone(&self.view), capacity: self.capacity }
     }
 }
 
 impl<E: DustEntity> fmt::Debug for Broadcast<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Broadcast").field("watch", &self.watch).field("queue", &self.capacity).finish()
+        f.debug_struct("Broadcast").field("view", &self.view).field("queue", &self.capacity).finish()
     }
 }

@@ -23,7 +23,8 @@ impl DustRepo {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), dust_orm::DustErr> {
     /// # let repo = DustRepo::embedded();
-    /// # let draft = link::ActiveModel { slug: Set("dust".into()), title: Set("Dust".into()), url: Set("u".into()), note: NotSet };
+    /// # let (slug, title, url) = (Set("dust".into()), Set("Dust".into()), Set("u".into()));
+    /// # let draft = link::ActiveModel { slug, title, url, note: NotSet };
     /// let (sender, mut receiver) = tokio::sync::mpsc::channel(8);
     /// let callback = repo
     ///     .on_change::<link::Entity, _>(move |event| {
@@ -80,7 +81,7 @@ impl<E: DustEntity> Subscribe<'_, E> {
         let subscription = self.await?;
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = {
-            let (stopped, view, id) = (Arc::clone(&stopped), Arc::clone(&subscription.watch), subscription.seat);
+            let (stopped, view, id) = (Arc::clone(&stopped), Arc::clone(&subscription.view), subscription.subscriber);
             move || {
                 stopped.store(true, Ordering::SeqCst);
                 view.leave(id);

@@ -48,11 +48,11 @@ pub(super) struct EntityView<E: DustEntity> {
     state: Mutex<State<E>>,
     /// The queues of the subscribers. Their lock is taken under the lock of `state`, so changes are published in their
     /// order.
-    pub(super) audience: Fanout<PendingEvent<E>>,
+    pub(super) fanout: Fanout<PendingEvent<E>>,
     /// True if the records must be read: a subscriber then helps to read them.
     is_behind: AtomicBool,
     /// The index for lookups by key; made at the first lookup.
-    table: OnceLock<Arc<ModelIndex<E>>>,
+    index: OnceLock<Arc<ModelIndex<E>>>,
     listener: OnceLock<Listener>,
 }
 
@@ -109,7 +109,7 @@ impl Meanwhile {
 
 /// A new subscriber, from the side of the shared state.
 pub(super) struct NewSubscriber<E: DustEntity> {
-    pub(super) seat: SubscriberId,
+    pub(super) subscriber: SubscriberId,
     /// The records when the subscriber joined.
     pub(super) current: Vec<Arc<CachedRecord<E>>>,
     /// True if the subscriber receives the current records first.
@@ -126,26 +126,26 @@ impl<E: DustEntity> EntityView<E> {
         let hub = transport.op_hub().await?;
         Ok(hub.shared(|| {
             let state = State { phase: Phase::Unread, records: Records::new(prefix.clone(), Vec::new()), seq: 0 };
-            let watch = Arc::new(EntityView {
+            let view = Arc::new(EntityView {
                 transport,
                 prefix,
                 state: Mutex::new(state),
-                audience: Fanout::new(),
+                fanout: Fanout::new(),
                 is_behind: AtomicBool::new(true),
-                table: OnceLock::new(),
+                index: OnceLock::new(),
                 listener: OnceLock::new(),
             });
-            watch.start(&hub, &pattern);
-            watch
+            view.start(&hub, &pattern);
+            view
         }))
     }
 
     fn start(self: &Arc<EntityView<E>>, hub: &Arc<Hub>, pattern: &Pattern) {
-        let watch = Arc::downgrade(self);
+        let view = Arc::downgrade(self);
         self.listener.get_or_init(|| {
             hub.listen(pattern, move |news| {
-                if let Some(watch) = watch.upgrade() {
-                    watch.hear(news);
+                if let Some(view) = view.upgrade() {
+                    view.hear(news);
                 }
             })
         });
@@ -169,10 +169,10 @@ impl<E: DustEntity> EntityView<E> {
     }
 
     /// Returns the index of the records by key, once they are current.
-    pub(super) async fn table(self: &Arc<EntityView<E>>) -> Result<Arc<ModelIndex<E>>, DustErr> {
+    pub(super) async fn index(self: &Arc<EntityView<E>>) -> Result<Arc<ModelIndex<E>>, DustErr> {
         let make = |records: &Records<E>| Arc::new(ModelIndex::new(&records.all()));
         // Made under the lock, so that no commit is missed between the read and the index.
-        self.once_current(|state| Arc::clone(self.table.get_or_init(|| make(&state.records)))).await
+        self.once_current(|state| Arc::clone(self.index.get_or_init(|| make(&state.records)))).await
     }
 
     /// Calls `work` with the state once the records are current.
@@ -193,7 +193,7 @@ impl<E: DustEntity> EntityView<E> {
     /// Waits until the records are current.
     pub(super) async fn ready(self: &Arc<EntityView<E>>) -> Result<(), DustErr> {
         let joined = self.join(1, |_| false).await?;
-        self.leave(joined.seat);
+        self.leave(joined.subscriber);
         Ok(())
     }
 
@@ -203,12 +203,12 @@ impl<E: DustEntity> EntityView<E> {
     }
 
     fn add(&self, state: &State<E>, capacity: usize) -> NewSubscriber<E> {
-        NewSubscriber { seat: self.audience.join(capacity), current: Vec::new(), replays: false, seq: state.seq }
+        NewSubscriber { subscriber: self.fanout.join(capacity), current: Vec::new(), replays: false, seq: state.seq }
     }
 
     /// Removes a subscriber. A task that still waits for it receives the end.
-    pub(super) fn leave(&self, seat: SubscriberId) {
-        self.audience.leave(seat).into_iter().for_each(Waker::wake);
+    pub(super) fn leave(&self, subscriber: SubscriberId) {
+        self.fanout.leave(subscriber).into_iter().for_each(Waker::wake);
     }
 
     /// Returns the reading that a subscriber helps with, if there is one.
@@ -230,7 +230,7 @@ impl<E: DustEntity> EntityView<E> {
                 self.commit(&mut state, seq, changes)
             }
             HubEvent::Commit { changes: None, .. } | HubEvent::Resync => self.resync(&mut state),
-            HubEvent::Closed => self.audience.close(),
+            HubEvent::Closed => self.fanout.close(),
         };
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
@@ -243,13 +243,13 @@ impl<E: DustEntity> EntityView<E> {
                 let before = std::mem::replace(&mut state.seq, seq);
                 let changes = state.records.apply(changes);
                 let changes: Vec<Arc<Change<E>>> = changes.into_iter().map(Arc::new).collect();
-                if let Some(table) = self.table.get() {
-                    table.take(&changes);
+                if let Some(index) = self.index.get() {
+                    index.take(&changes);
                 }
                 // A subscriber has a commit only after its last change.
                 let last = changes.len().saturating_sub(1);
                 let seq = |index| if index < last { before } else { state.seq };
-                self.audience.publish(
+                self.fanout.publish(
                     changes.into_iter().enumerate().map(|(index, change)| PendingEvent::new(change, seq(index))),
                 )
             }
@@ -260,7 +260,7 @@ impl<E: DustEntity> EntityView<E> {
             }
             Phase::Unread => {
                 drop(self.begin(state));
-                self.audience.take_wakers()
+                self.fanout.take_wakers()
             }
         }
     }
@@ -273,13 +273,13 @@ impl<E: DustEntity> EntityView<E> {
             return Vec::new();
         }
         drop(self.begin(state));
-        self.audience.take_wakers()
+        self.fanout.take_wakers()
     }
 
     /// Begins to read the records.
     fn begin(self: &Arc<EntityView<E>>, state: &mut State<E>) -> Reading {
-        let (watch, transport) = (Arc::downgrade(self), Arc::clone(&self.transport));
-        let reading = read(watch, transport).boxed().shared();
+        let (view, transport) = (Arc::downgrade(self), Arc::clone(&self.transport));
+        let reading = read(view, transport).boxed().shared();
         self.is_behind.store(true, Ordering::SeqCst);
         state.phase = Phase::Reading { reading: reading.clone(), meanwhile: Meanwhile::default() };
         reading
@@ -297,11 +297,11 @@ impl<E: DustEntity> EntityView<E> {
         let before = std::mem::replace(&mut state.records, records);
         state.seq = seq.max(meanwhile.seq);
         state.records.apply(&meanwhile.changes);
-        if let Some(table) = self.table.get() {
-            table.replace(&state.records.all());
+        if let Some(index) = self.index.get() {
+            index.replace(&state.records.all());
         }
         self.is_behind.store(false, Ordering::SeqCst);
-        let wakers = self.audience.resync();
+        let wakers = self.fanout.resync();
         drop(state);
         // Large values are dropped without the lock.
         drop(before);
@@ -320,7 +320,12 @@ impl<E: DustEntity> EntityView<E> {
     }
 
     fn fail(&self, error: &DustErr) {
-        tracing::error!(target: "dust_orm", prefix = %self.prefix, %error, "the records that subscribers are told of cannot be read");
+        tracing::error!(
+            target: "dust_orm",
+            prefix = %self.prefix,
+            %error,
+            "the records that subscribers are told of cannot be read"
+        );
         self.lock().phase = Phase::Unread;
     }
 
@@ -332,22 +337,22 @@ impl<E: DustEntity> EntityView<E> {
     /// The number of subscribers.
     #[cfg(test)]
     pub(super) fn subscribers(&self) -> usize {
-        self.audience.len()
+        self.fanout.len()
     }
 }
 
-async fn read<E: DustEntity>(watch: Weak<EntityView<E>>, transport: Arc<dyn Transport>) -> Result<(), DustErr> {
+async fn read<E: DustEntity>(view: Weak<EntityView<E>>, transport: Arc<dyn Transport>) -> Result<(), DustErr> {
     loop {
         let read = read_all::<E>(&transport).await;
-        let Some(watch) = watch.upgrade() else { return Ok(()) };
+        let Some(view) = view.upgrade() else { return Ok(()) };
         match read {
             Ok((records, seq)) => {
-                if watch.finish(records, seq) {
+                if view.finish(records, seq) {
                     return Ok(());
                 }
             }
             Err(error) => {
-                watch.fail(&error);
+                view.fail(&error);
                 return Err(error);
             }
         }

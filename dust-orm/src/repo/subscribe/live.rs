@@ -35,8 +35,8 @@ use crate::pace::pace;
 /// record of four short fields. All [`Live`] handles, subscriptions and broadcasts of the entity share them; they are
 /// freed with the last of these. The next reader of a written record decodes it.
 pub struct Live<E: DustEntity> {
-    watch: Arc<EntityView<E>>,
-    table: Arc<ModelIndex<E>>,
+    view: Arc<EntityView<E>>,
+    index: Arc<ModelIndex<E>>,
 }
 
 impl DustRepo {
@@ -50,7 +50,8 @@ impl DustRepo {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), dust_orm::DustErr> {
     /// # let repo = DustRepo::embedded();
-    /// # let draft = link::ActiveModel { slug: Set("dust".into()), title: Set("Dust".into()), url: Set("u".into()), note: NotSet };
+    /// # let (slug, title, url) = (Set("dust".into()), Set("Dust".into()), Set("u".into()));
+    /// # let draft = link::ActiveModel { slug, title, url, note: NotSet };
     /// let links = repo.live::<link::Entity>().await?;
     /// assert!(links.get("dust").is_none());
     ///
@@ -60,11 +61,11 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn live<E: DustEntity>(&self) -> Result<Live<E>, DustErr> {
-        let watch = EntityView::on(self.source()).await?;
-        let table = watch.table().await?;
-        let live = Live { watch, table };
+        let view = EntityView::on(self.source()).await?;
+        let index = view.index().await?;
+        let live = Live { view, index };
         // Decodes the records that no reader has decoded yet.
-        for stored in live.table.all() {
+        for stored in live.index.all() {
             pace(stored.record.leaves.len()).await;
             let _ = stored.model_or_warning();
         }
@@ -82,7 +83,7 @@ impl<E: DustEntity> Live<E> {
         Q: ToString + ?Sized,
     {
         self.read_up();
-        self.table.model(&key.to_string())
+        self.index.model(&key.to_string())
     }
 
     /// True if there is a record with this key that fits the entity.
@@ -107,7 +108,7 @@ impl<E: DustEntity> Live<E> {
     /// ```
     pub fn all(&self) -> Vec<Arc<E::Model>> {
         self.read_up();
-        let mut all = self.watch.records();
+        let mut all = self.view.records();
         sort_by_path(&mut all);
         all.iter().filter_map(|stored| stored.model_or_warning().cloned()).collect()
     }
@@ -115,7 +116,7 @@ impl<E: DustEntity> Live<E> {
     /// The number of records. They are counted at each call.
     pub fn len(&self) -> usize {
         self.read_up();
-        self.table.all().iter().filter(|stored| stored.model_or_warning().is_some()).count()
+        self.index.all().iter().filter(|stored| stored.model_or_warning().is_some()).count()
     }
 
     /// True if there is no record.
@@ -139,13 +140,13 @@ impl<E: DustEntity> Live<E> {
     /// ```
     pub fn store_seq(&self) -> u64 {
         self.read_up();
-        self.watch.seq()
+        self.view.seq()
     }
 
     /// Reads the records again, if necessary. They are in this process, so that it waits for nothing unless another
     /// task is reading them.
     fn read_up(&self) {
-        if let Some(reading) = self.watch.reading() {
+        if let Some(reading) = self.view.reading() {
             // The view has the result. The reading does not yield to other tasks: the caller reads next.
             drop(unconstrained(reading).now_or_never());
         }
@@ -154,12 +155,12 @@ impl<E: DustEntity> Live<E> {
 
 impl<E: DustEntity> Clone for Live<E> {
     fn clone(&self) -> Live<E> {
-        Live { watch: Arc::clone(&self.watch), table: Arc::clone(&self.table) }
+        Live { view: Arc::clone(&self.view), index: Arc::clone(&self.index) }
     }
 }
 
 impl<E: DustEntity> fmt::Debug for Live<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Live").field("watch", &self.watch).finish_non_exhaustive()
+        f.debug_struct("Live").field("view", &self.view).finish_non_exhaustive()
     }
 }

@@ -65,7 +65,8 @@ impl DustRepo {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), dust_orm::DustErr> {
     /// # let repo = DustRepo::embedded();
-    /// # let draft = link::ActiveModel { slug: Set("dust".into()), title: Set("Dust".into()), url: Set("u".into()), note: NotSet };
+    /// # let (slug, title, url) = (Set("dust".into()), Set("Dust".into()), Set("u".into()));
+    /// # let draft = link::ActiveModel { slug, title, url, note: NotSet };
     /// let mut changes = repo.subscribe::<link::Entity>().await?;
     /// let link = repo.insert(draft).await?;
     /// repo.delete_by_id::<link::Entity>("dust").await?;
@@ -136,9 +137,9 @@ impl<'r, E: DustEntity> IntoFuture for Subscribe<'r, E> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let watch = EntityView::on(self.repo.source()).await?;
-            let joined = watch.join(self.capacity, |_| self.current).await?;
-            Ok(Subscription::new(watch, joined, None))
+            let view = EntityView::on(self.repo.source()).await?;
+            let joined = view.join(self.capacity, |_| self.current).await?;
+            Ok(Subscription::new(view, joined, None))
         })
     }
 }
@@ -153,8 +154,8 @@ impl<E: DustEntity> fmt::Debug for Subscribe<'_, E> {
 /// [`Event`]s. Dropping it unsubscribes at once.
 #[must_use = "dropping the subscription ends it"]
 pub struct Subscription<E: DustEntity> {
-    watch: Arc<EntityView<E>>,
-    seat: SubscriberId,
+    view: Arc<EntityView<E>>,
+    subscriber: SubscriberId,
     /// The current records that are not delivered yet. The last one fits its entity.
     current: std::vec::IntoIter<Arc<CachedRecord<E>>>,
     replays: bool,
@@ -172,15 +173,15 @@ struct Place {
 impl<E: DustEntity> Subscription<E> {
     /// Creates a subscription that delivers the current records of `joined` first, for a reader that has everything up
     /// to `after`.
-    fn new(watch: Arc<EntityView<E>>, joined: NewSubscriber<E>, after: Option<u64>) -> Subscription<E> {
-        let NewSubscriber { seat, current, replays, seq } = joined;
+    fn new(view: Arc<EntityView<E>>, joined: NewSubscriber<E>, after: Option<u64>) -> Subscription<E> {
+        let NewSubscriber { subscriber, current, replays, seq } = joined;
         let mut current = current.into_iter();
         // The last record that is delivered ends the current state, so it must be known before the delivery.
         while current.as_slice().last().is_some_and(|stored| stored.model_or_warning().is_none()) {
             current.next_back();
         }
         let place = Place { after, next: Some(seq) };
-        let mut begun = Subscription { watch, seat, current, replays, reading: None, place };
+        let mut begun = Subscription { view, subscriber, current, replays, reading: None, place };
         begun.settle();
         begun
     }
@@ -235,7 +236,8 @@ impl<E: DustEntity> Subscription<E> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), dust_orm::DustErr> {
     /// # let repo = DustRepo::embedded();
-    /// # let draft = link::ActiveModel { slug: Set("dust".into()), title: Set("Dust".into()), url: Set("u".into()), note: NotSet };
+    /// # let (slug, title, url) = (Set("dust".into()), Set("Dust".into()), Set("u".into()));
+    /// # let draft = link::ActiveModel { slug, title, url, note: NotSet };
     /// let links = repo.broadcast::<link::Entity>().await?;
     /// let mut browser = links.receiver();
     /// repo.insert(draft).await?;
@@ -297,7 +299,7 @@ impl<E: DustEntity> Subscription<E> {
     /// event.
     fn help(&mut self, context: &mut Context<'_>) -> bool {
         if self.reading.is_none() {
-            self.reading = self.watch.reading();
+            self.reading = self.view.reading();
         }
         let Some(reading) = &mut self.reading else { return false };
         // The view has the result.
@@ -328,7 +330,7 @@ impl<E: DustEntity> Stream for Subscription<E> {
         // The caller requests the next event, so it has read everything again after a `Resync`.
         this.settle();
         loop {
-            match this.watch.audience.poll(this.seat, context) {
+            match this.view.fanout.poll(this.subscriber, context) {
                 Poll::Ready(Some(Received::Item(waiting))) => {
                     this.place.after = waiting.seq.or(this.place.after);
                     if let Some(event) = waiting.event() {
@@ -336,7 +338,7 @@ impl<E: DustEntity> Stream for Subscription<E> {
                     }
                 }
                 Poll::Ready(Some(Received::Resync)) => {
-                    this.place.next = Some(this.watch.seq());
+                    this.place.next = Some(this.view.seq());
                     return Poll::Ready(Some(Event::Resync));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
@@ -349,13 +351,13 @@ impl<E: DustEntity> Stream for Subscription<E> {
 
 impl<E: DustEntity> Drop for Subscription<E> {
     fn drop(&mut self) {
-        self.watch.leave(self.seat);
+        self.view.leave(self.subscriber);
     }
 }
 
 impl<E: DustEntity> fmt::Debug for Subscription<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription").field("watch", &self.watch).finish_non_exhaustive()
+        f.debug_struct("Subscription").field("view", &self.view).finish_non_exhaustive()
     }
 }
 

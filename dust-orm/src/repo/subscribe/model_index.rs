@@ -32,11 +32,11 @@ impl<E: DustEntity> ModelIndex<E> {
 
     /// Applies the changes of one commit, so that no reader sees half of it.
     pub(super) fn take(&self, changes: &[Arc<Change<E>>]) {
-        let mut table = self.write();
+        let mut by_key = self.write();
         for change in changes {
             match &change.after {
-                Some(after) => drop(table.insert(Arc::clone(&change.key), Slot::new(after))),
-                None => drop(table.remove(&change.key)),
+                Some(after) => drop(by_key.insert(Arc::clone(&change.key), Slot::new(after))),
+                None => drop(by_key.remove(&change.key)),
             }
         }
     }
@@ -52,8 +52,8 @@ impl<E: DustEntity> ModelIndex<E> {
     /// The record with this key. The first reader decodes it, and no other does.
     pub(super) fn model(&self, key: &str) -> Option<Arc<E::Model>> {
         let stored = {
-            let table = self.read();
-            let slot = table.get(key)?;
+            let by_key = self.read();
+            let slot = by_key.get(key)?;
             if let Some(model) = slot.model.get() {
                 return Some(Arc::clone(model));
             }

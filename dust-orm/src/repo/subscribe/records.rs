@@ -185,7 +185,8 @@ mod tests {
                 let after = regrouped(in_store(&store, &prefix));
 
                 let changes = records.apply(&leaf_changes);
-                prop_assert_eq!(regrouped(records.all().into_iter().map(|stored| stored.record.clone())), after.clone());
+                let all = records.all().into_iter().map(|stored| stored.record.clone());
+                prop_assert_eq!(regrouped(all), after.clone());
                 let told: Vec<&str> = changes.iter().map(|change| &*change.key).collect();
                 let distinct: BTreeSet<&str> = told.iter().copied().collect();
                 prop_assert_eq!(distinct.len(), told.len());
@@ -229,7 +230,7 @@ mod tests {
         };
         let set = |seq, path| op(seq, OpKind::Set, path, "1");
         assert_eq!(commit(&[set(1, "a/z/x"), set(2, "a/b~1c/x"), set(3, "a/z/y")]), ["b/c", "z"]);
-        // A record that is created and deleted in one commit is no change.
+        // A record that is created and deleted in one commit is not a change.
         assert_eq!(commit(&[set(4, "a/n/x"), op(5, OpKind::Delete, "A/N", "null")]), [""; 0]);
         assert_eq!(commit(&[op(6, OpKind::Delete, "A", "null")]), ["b/c", "z"]);
         assert_eq!(commit(&[op(7, OpKind::Delete, "a", "null")]), [""; 0]);

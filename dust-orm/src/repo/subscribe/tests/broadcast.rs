@@ -15,7 +15,7 @@ async fn receivers_cost_one_subscription() {
     put(&store, "a", "two");
     assert_eq!(waiting(&mut late), [upserted("a", "one"), upserted("old", "x"), upserted("a", "two")]);
     drop((receivers, late));
-    assert_eq!(links.watch.subscribers(), 0);
+    assert_eq!(links.view.subscribers(), 0);
     assert_eq!(listeners(&repo).await, 1);
     drop(links);
     assert_eq!(listeners(&repo).await, 0);

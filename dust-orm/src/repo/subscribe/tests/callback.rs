@@ -68,9 +68,9 @@ async fn dropped_callback_unsubscribes_at_once() {
     let (repo, store) = memory();
     let shared = repo.broadcast::<link::Entity>().await.unwrap();
     let (callback, mut receiver) = passing_on(&repo).await;
-    assert_eq!(shared.watch.subscribers(), 1);
+    assert_eq!(shared.view.subscribers(), 1);
     drop(callback);
-    assert_eq!(shared.watch.subscribers(), 0);
+    assert_eq!(shared.view.subscribers(), 0);
     put(&store, "a", "one");
     // The task drops its function without another call.
     assert_eq!(receiver.recv().await, None);
