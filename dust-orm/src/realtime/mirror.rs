@@ -300,8 +300,8 @@ pub(super) fn check_size(store: &str, size: usize, max: usize) -> Result<(), Dus
     }
     Err(DustErr::TooLarge {
         what: format!(
-            "the mirror of the store `{store}`: it has {size} bytes of paths and values, of {max} that it may have; start \
-             the client with a larger `max_mirror`, or use the store over HTTP"
+            "the mirror of the store `{store}`: it has {size} bytes of paths and values, of {max} that it may have; \
+             start the client with a larger `max_mirror`, or use the store over HTTP"
         ),
     })
 }

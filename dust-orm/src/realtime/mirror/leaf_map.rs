@@ -363,7 +363,8 @@ mod tests {
                     }
                     Step::Range(from, to) => {
                         let bounds = (as_str(&from), as_str(&to));
-                        let within = map.iter().filter(|(path, _)| RangeBounds::<str>::contains(&bounds, path.as_str()));
+                        let is_within = |path: &str| RangeBounds::<str>::contains(&bounds, path);
+                        let within = map.iter().filter(|(path, _)| is_within(path));
                         let expected: Vec<LeafRef<'_>> = within.map(|(path, leaf)| LeafRef::of(path, leaf)).collect();
                         prop_assert_eq!(blocks.range(bounds).collect::<Vec<_>>(), expected.clone());
                         let backwards: Vec<LeafRef<'_>> = expected.iter().rev().copied().collect();

@@ -3,7 +3,7 @@
 #![cfg(feature = "embedded")]
 
 use dust_protocol::testing::{near_op, near_path};
-use dust_protocol::{LeafKind, Order, Pattern, RawJson, Select, Selector, Write};
+use dust_protocol::{LeafKind, OpKind, Order, Pattern, RawJson, Select, Selector, Write};
 use dust_store::{Origin, Store};
 use proptest::prelude::*;
 
@@ -11,6 +11,10 @@ use super::*;
 
 fn path(text: &str) -> Path {
     Path::parse(text).unwrap()
+}
+
+fn committed(store_seq: u64, at: &str, value: RawJson) -> CommittedOp {
+    CommittedOp::new(store_seq, OpKind::Set, path(at), value).written_by("d".into(), "c".into())
 }
 
 fn pattern(text: &str) -> Selector {
@@ -91,7 +95,8 @@ proptest! {
         assert_same(&mirror, &store, &paths);
 
         let mut replaced = Mirror::default();
-        replaced.apply(&store.ops_since(0, 1).unwrap().pop().unwrap_or_else(|| dust_protocol::CommittedOp::new(1, dust_protocol::OpKind::Set, path("z"), RawJson::null()).written_by("d".into(), "c".into())));
+        let first = store.ops_since(0, 1).unwrap().pop();
+        replaced.apply(&first.unwrap_or_else(|| committed(1, "z", RawJson::null())));
         let (seq, inexact) = (mirror.seq(), mirror.inexact_through());
         replaced.replace(seq, inexact, mirror.into_leaves().collect::<PackedLeaves>());
         assert_same(&replaced, &store, &paths);
@@ -115,12 +120,8 @@ fn a_snapshot_replaces_everything_and_blurs_revisions() {
 fn an_op_that_cannot_be_mirrored_does_no_harm() {
     let mut mirror = Mirror::default();
     let deep = RawJson::parse(&format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200))).unwrap();
-    let op = |store_seq, at: &str, value: RawJson| {
-        dust_protocol::CommittedOp::new(store_seq, dust_protocol::OpKind::Set, path(at), value)
-            .written_by("d".into(), "c".into())
-    };
-    mirror.apply(&op(1, "keep", RawJson::null()));
-    mirror.apply(&op(2, "deep", deep));
+    mirror.apply(&committed(1, "keep", RawJson::null()));
+    mirror.apply(&committed(2, "deep", deep));
     assert_eq!((mirror.seq(), mirror.len()), (2, 1));
     let limit = vec![path("keep"); MAX_GET_MANY_PATHS + 1];
     assert!(mirror.get_many(&limit).unwrap_err().to_string().contains("maximum 1000 paths"));
