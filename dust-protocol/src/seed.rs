@@ -101,7 +101,7 @@ impl SeedCheck {
                 return loses(format!("the key {key:?} comes twice"));
             }
             let beside = known.keys().find(|key| !matches!(key.as_ref(), "_type" | "_typed"));
-            return match beside.filter(|_| is_envelope && known.contains_key("_typed")) {
+            return match beside.filter(|_| known.contains_key("_typed")) {
                 Some(key) => loses(format!("a store keeps nothing of {key:?} beside `_typed`; leave it out")),
                 None => self.leaf(path),
             };
@@ -187,7 +187,7 @@ fn members(object: &str) -> Result<Vec<(String, &RawValue)>, serde_json::Error> 
     serde_json::from_str::<Members<'_>>(object).map(|Members(members)| members)
 }
 
-/// A key that comes twice in one object, at any depth. What is no JSON is refused elsewhere.
+/// A key that comes twice in one object, at any depth. Text that is not JSON is refused elsewhere.
 fn repeated_key(text: &str) -> Option<String> {
     match text.as_bytes().first() {
         Some(b'[') => value::items(text).ok()?.into_iter().find_map(|item| repeated_key(item.get())),
