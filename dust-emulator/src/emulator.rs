@@ -138,8 +138,8 @@ impl EmulatorBuilder {
     ///
     /// # Errors
     ///
-    /// [`NoRuntime`](EmulatorError::NoRuntime) outside of a tokio runtime, [`Listen`](EmulatorError::Listen) if the address
-    /// is in use, and the errors of its stores, files and seeds.
+    /// [`NoRuntime`](EmulatorError::NoRuntime) outside of a tokio runtime, [`Listen`](EmulatorError::Listen) if the
+    /// address is in use, and the errors of its stores, files and seeds.
     pub async fn start(self) -> Result<Emulator, EmulatorError> {
         let (address, idle) = (self.address, self.idle);
         let InProcessServer { state, token, store, skipped_seeds } = self.unplugged()?;
@@ -368,8 +368,8 @@ impl Emulator {
     ///
     /// # Errors
     ///
-    /// [`NoRuntime`](EmulatorError::NoRuntime) outside of a tokio runtime, [`Listen`](EmulatorError::Listen) if the port is
-    /// in use by now.
+    /// [`NoRuntime`](EmulatorError::NoRuntime) outside of a tokio runtime, [`Listen`](EmulatorError::Listen) if the
+    /// port is in use by now.
     pub async fn come_up(&mut self) -> Result<(), EmulatorError> {
         if self.listening.is_none() {
             self.listening = Some(Listening::on(self.address, Arc::clone(&self.state), self.idle).await?);

@@ -217,8 +217,7 @@ struct Chunk<'s> {
     device_id: &'s str,
     lines: Vec<(usize, String)>,
     writes: Vec<(Write, Origin)>,
-    /// Its paths and their ancestors, in lower case: a counter at one of these begins a
-    /// new commit.
+    /// Its paths and their ancestors, in lower case: a counter at one of these begins a new commit.
     paths: HashSet<String>,
 }
 

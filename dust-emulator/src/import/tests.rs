@@ -150,7 +150,7 @@ fn entry_that_would_lose_a_part_of_another_is_refused() {
         let error = error(text);
         assert!(error.contains(expected), "{text}: {error}");
     }
-    // One below another is no part of it.
+    // An entry below another one, and not in its value, is accepted.
     assert_eq!(import(&fresh(), r#"{"a": {"b": 1}, "a/b/c": 2, "a/d": {"e": 1}}"#).unwrap(), 3);
     assert_eq!(import(&fresh(), r#"{"a": [{"_scalar": 1, "x": {}}]}"#).unwrap(), 1);
 }

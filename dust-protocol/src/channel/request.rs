@@ -64,8 +64,8 @@ impl Request<'_> {
     /// The frame as text.
     ///
     /// Fails, before anything is sent, for a write that has no form on the wire: one with
-    /// [`IfSubtreeAbsent`](Precondition::IfSubtreeAbsent), a `put_file` of a reference (send the file itself), and a frame beyond
-    /// [`MAX_OUTGOING`].
+    /// [`IfSubtreeAbsent`](Precondition::IfSubtreeAbsent), a `put_file` of a reference (send the file itself), and a
+    /// frame beyond [`MAX_OUTGOING`].
     pub fn encode(&self, join_ref: Option<u64>, reference: u64, topic: &str) -> Result<String, RequestError> {
         let (topic, event, room) = match self {
             Request::Join { .. } => (topic, "phx_join", 0),
