@@ -97,8 +97,8 @@ impl Failover {
 
 /// A transport that uses the realtime client or HTTP, depending on the operation and on the state of the client.
 ///
-/// A client that is up handles every operation. A write that it could not send, because its connection broke or it was shut
-/// down during the call, goes over HTTP. When the client is down, HTTP does what it supports.
+/// A client that is up handles every operation. A write that it could not send, because its connection broke or it was
+/// shut down during the call, goes over HTTP. When the client is down, HTTP does what it supports.
 #[derive(Debug)]
 struct FailoverTransport {
     handle: ClientHandle,
