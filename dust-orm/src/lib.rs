@@ -95,9 +95,9 @@
 //! | `embedded` | yes | the embedded store |
 //! | `http` | yes | a store on a Dust server: [`DustRepo::from_env`] |
 //! | `realtime` | yes | a local mirror of a store on a Dust server: [`realtime::SyncClient`] |
-//! | `rustls` | yes | `https` and `wss` by rustls, with the provider that the application has installed, otherwise ring |
+//! | `rustls` | yes | `https` and `wss` by rustls, with the provider that the application installed, otherwise ring |
 //! | `native-tls` | no | `https` and `wss` by the system's library; used instead of `rustls` if both are on |
-//! | `cache-sql` | no | keeps that mirror in the application's own database, through SeaORM: `realtime::cache::SqlCache` |
+//! | `cache-sql` | no | keeps that mirror in the application's database, through SeaORM: `realtime::cache::SqlCache` |
 //! | `cache-sql-migration` | no | its tables as a migration of `sea-orm-migration` |
 //! | `macros` | yes | the derives, SeaORM's included |
 //! | `with-chrono`, `with-time`, `with-uuid`, `with-rust_decimal` | no | SeaORM's support for these types, and serde's |

@@ -71,7 +71,7 @@ fn own_path(url: &Url) -> Option<&str> {
 
 /// True for the server of the default base URL.
 fn is_hosted(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| Some(host) == DEFAULT_BASE_URL.split_once("://").map(|(_, hosted)| hosted))
+    url.host_str() == DEFAULT_BASE_URL.strip_prefix("https://")
 }
 
 /// The base URL for an address that leads to a part of a server.

@@ -38,7 +38,7 @@ pub const DEFAULT_BASE_URL: &str = "https://dustlayer.io";
 /// | [`http1_only`](DustConfigBuilder::http1_only) | | off | use HTTP/1.1 only |
 /// | [`pool_size`](DustConfigBuilder::pool_size) | | 32 | idle connections kept open |
 /// | [`max_answer`](DustConfigBuilder::max_answer) | | 64 MiB | the largest answer that is read |
-/// | [`pace_writes`](DustConfigBuilder::pace_writes) | | off | wait for the next minute when the rate limit is reached |
+/// | [`pace_writes`](DustConfigBuilder::pace_writes) | | off | wait for the next minute at the rate limit |
 /// | [`log_values`](DustConfigBuilder::log_values) | | off | show written values in traces |
 ///
 /// Any number of configurations, for different stores and tokens, live side by side in one process.

@@ -29,6 +29,8 @@ pub(crate) use reason::Reason;
 #[cfg(feature = "realtime")]
 pub(crate) use reason::no_connection;
 pub use record::{InvalidRecord, Undecodable};
+#[cfg(all(test, feature = "http"))]
+pub(crate) use scheme::wrong_port;
 #[cfg(feature = "http")]
 pub(crate) use scheme::wrong_scheme_hint;
 pub use validation::{Errors, FieldError, Param};

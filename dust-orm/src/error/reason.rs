@@ -7,8 +7,7 @@ use super::Cause;
 
 /// The reason of an error: its text, and the cause where there is one.
 #[derive(Clone, Debug)]
-#[cfg_attr(not(feature = "realtime"), allow(unreachable_pub, reason = "only the session names it in public"))]
-pub struct Reason {
+pub(crate) struct Reason {
     text: String,
     source: Option<Cause>,
 }

@@ -4,7 +4,8 @@
 const PLAIN_SIGNS: [&str; 5] =
     ["InvalidContentType", "wrong version number", "packet length too long", "record overflow", "handshake eof"];
 
-/// Answers of a server with TLS to plain text: nothing, an alert, which is no HTTP, or a page of a common server.
+/// Failures of plain text that is sent to a server with TLS. It answers with nothing, with an alert, which is not HTTP,
+/// or with a page.
 const TLS_SIGNS: [&str; 8] = [
     "invalid HTTP",
     "HTTP version must be 1.1",
@@ -16,8 +17,8 @@ const TLS_SIGNS: [&str; 8] = [
     "speaking plain HTTP to an SSL-enabled server",
 ];
 
-/// The way out where the scheme of an address may not fit its port, as the end of a message; empty for another
-/// failure.
+/// The advice to change the scheme, as the end of a message, if the failure shows that the scheme does not match the
+/// port; empty for another failure.
 pub(crate) fn wrong_scheme_hint(is_tls: bool, failure: &str) -> &'static str {
     let has = |signs: &[&str]| signs.iter().any(|sign| failure.contains(sign));
     match is_tls {
@@ -30,5 +31,31 @@ pub(crate) fn wrong_scheme_hint(is_tls: bool, failure: &str) -> &'static str {
              `url` (DUST_WS_URL)"
         }
         _ => "",
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod wrong_port {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// Answers of servers with TLS to plain text: an alert, the pages of two servers, and nothing.
+    pub(crate) const TLS_ANSWERS: [&[u8]; 4] = [
+        b"\x15\x03\x03\x00\x02\x02\x46",
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 63\r\n\r\n\
+          <center>The plain HTTP request was sent to HTTPS port</center>\n",
+        b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
+        b"",
+    ];
+
+    /// Answers the next connection with these bytes, whatever it sends, and closes it.
+    pub(crate) async fn answer_next(listener: &TcpListener, answer: &[u8]) {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // A whole request, or the beginning of a handshake.
+        assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+        stream.write_all(answer).await.unwrap();
+        stream.shutdown().await.unwrap();
+        // Waits until the client has closed, so that no unread bytes reset the connection.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
     }
 }

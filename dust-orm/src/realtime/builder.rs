@@ -150,7 +150,7 @@ impl SyncClientBuilder {
 
     /// Connects, and returns when every mirror is up to date, or after 30 s.
     ///
-    /// A server that is not reached is no error: the client retries with back-off, and every call fails with
+    /// A server that is not reached is not an error: the client retries with back-off, and every call fails with
     /// [`Network`](DustErr::Network) until it connects. A [cache](SyncClientBuilder::cache) is read first, so that
     /// reads work without a server. A proxy in `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` is used, unless `NO_PROXY`
     /// names the server or the server is on this machine.

@@ -256,7 +256,7 @@ impl ConnectionTask {
             Err(ConnectError::Unreachable(reason)) => {
                 tracing::debug!(why = reason.text(), "the Dust server is not reached");
                 self.stores.iter().for_each(|store| store.set_trouble(&reason));
-                self.session.lost(now, reason);
+                self.session.lost_because(now, reason);
                 self.report_start(Ok(()));
             }
             Err(ConnectError::Refused(error)) => {
@@ -320,7 +320,7 @@ impl ConnectionTask {
         self.socket = None;
         self.outgoing = Outgoing::default();
         self.stores.iter().for_each(|store| store.set_trouble(&reason));
-        self.session.lost(self.began.elapsed(), reason);
+        self.session.lost_because(self.began.elapsed(), reason);
         self.report_start(Ok(()));
     }
 }

@@ -2,7 +2,7 @@
 
 /// Implements methods of [`Transport`](crate::Transport) by calls of the same methods of another transport.
 ///
-/// Stands inside of `#[async_trait] impl Transport for …`, beside the methods that the wrapper writes itself:
+/// Is written inside of `#[async_trait] impl Transport for …`, beside the methods that the wrapper writes itself:
 ///
 /// ```
 /// # use dust_orm::protocol::{BatchOp, Fence, Write};
@@ -37,8 +37,8 @@
 ///   its default.
 /// - `only [..]` delegates the methods in the brackets.
 ///
-/// `for_call` and `for_subscription` are never delegated: they return another transport, which would take the place of
-/// the wrapper. Nor is `requests`, which belongs to `for_call`.
+/// `for_call` and `for_subscription` are never delegated: they return another transport, which would replace the
+/// wrapper. Nor is `requests`, which belongs to `for_call`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! delegate_transport {

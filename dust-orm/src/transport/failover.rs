@@ -20,7 +20,7 @@ pub(crate) struct Failover {
     http: Arc<HttpTransport>,
     /// The transport for calls that bypass the clients. It notifies them of its writes.
     plain: Arc<HttpTransport>,
-    slot: Arc<StoreRegistration>,
+    registration: Arc<StoreRegistration>,
     /// The client that was given, if any; no other client is used then.
     given: Option<(ClientHandle, Arc<RealtimeTransport>)>,
 }
@@ -28,40 +28,42 @@ pub(crate) struct Failover {
 impl Failover {
     /// The transports to the store of a configuration, with any client that is running.
     pub(crate) fn new(config: DustConfig) -> Result<Failover, DustErr> {
-        let slot = StoreRegistration::of(&config);
-        Ok(Failover::over(Arc::new(HttpTransport::new(config)?), slot, None))
+        let registration = StoreRegistration::of(&config);
+        Ok(Failover::over(Arc::new(HttpTransport::new(config)?), registration, None))
     }
 
     /// The transports to a store of a client.
     pub(crate) fn with_client(client: &SyncClient, store: &str, wait: Duration) -> Result<Failover, DustErr> {
         let realtime = RealtimeTransport::new(client, store)?.wait_for_connection(wait);
         let store = client.find(store)?;
-        let offer = ClientHandle { client: client.clone(), store };
-        let slot = StoreRegistration::apart(client.config(store), offer.clone());
-        Ok(Failover::over(realtime.http(), slot, Some((offer, Arc::new(realtime)))))
+        let handle = ClientHandle { client: client.clone(), store };
+        let registration = StoreRegistration::apart(client.config(store), handle.clone());
+        Ok(Failover::over(realtime.http(), registration, Some((handle, Arc::new(realtime)))))
     }
 
     fn over(
         http: Arc<HttpTransport>,
-        slot: Arc<StoreRegistration>,
+        registration: Arc<StoreRegistration>,
         given: Option<(ClientHandle, Arc<RealtimeTransport>)>,
     ) -> Failover {
-        let plain = Arc::new(http.telling(Arc::clone(&slot)));
-        Failover { http, plain, slot, given }
+        let plain = Arc::new(http.notifying(Arc::clone(&registration)));
+        Failover { http, plain, registration, given }
     }
 
     /// The transport for a call.
     pub(crate) fn now(&self) -> Arc<dyn Transport> {
         match &self.given {
-            Some((offer, realtime)) if offer.client.is_enabled() && self.slot.is_known_to(offer) => {
+            Some((handle, realtime)) if handle.client.is_enabled() && self.registration.is_known_to(handle) => {
                 Arc::clone(realtime) as Arc<dyn Transport>
             }
-            Some((offer, realtime)) => Arc::new(self.either(offer.clone(), RealtimeTransport::clone(realtime), false)),
-            None => match self.slot.pick() {
-                Some((offer, is_up)) => {
+            Some((handle, realtime)) => {
+                Arc::new(self.transport(handle.clone(), RealtimeTransport::clone(realtime), false))
+            }
+            None => match self.registration.pick() {
+                Some((handle, is_up)) => {
                     let http = Arc::clone(&self.http);
-                    let realtime = RealtimeTransport::over(offer.client.clone(), offer.store, http);
-                    Arc::new(self.either(offer, realtime, is_up))
+                    let realtime = RealtimeTransport::over(handle.client.clone(), handle.store, http);
+                    Arc::new(self.transport(handle, realtime, is_up))
                 }
                 None => Arc::clone(&self.plain) as Arc<dyn Transport>,
             },
@@ -74,7 +76,7 @@ impl Failover {
         if let Some((_, realtime)) = &self.given {
             return for_subscription(Arc::clone(realtime) as Arc<dyn Transport>);
         }
-        match self.slot.pick() {
+        match self.registration.pick() {
             Some((ClientHandle { client, store }, _)) => {
                 Arc::new(RealtimeTransport::over(client, store, Arc::clone(&self.http)))
             }
@@ -82,21 +84,27 @@ impl Failover {
         }
     }
 
-    fn either(&self, offer: ClientHandle, realtime: RealtimeTransport, is_up: bool) -> FailoverTransport {
-        FailoverTransport { offer, realtime, plain: Arc::clone(&self.plain), slot: Arc::clone(&self.slot), is_up }
+    fn transport(&self, handle: ClientHandle, realtime: RealtimeTransport, is_up: bool) -> FailoverTransport {
+        FailoverTransport {
+            handle,
+            realtime,
+            plain: Arc::clone(&self.plain),
+            registration: Arc::clone(&self.registration),
+            is_up,
+        }
     }
 }
 
 /// A transport that uses the realtime client or HTTP, depending on the operation and on the state of the client.
 ///
-/// A client that is up does everything. A write that it could not send, because its connection broke or it was shut
-/// down during the call, goes over HTTP. When the client is down, HTTP does what it supports.
+/// A client that is up handles every operation. A write that it could not send, because its connection broke or it was
+/// shut down during the call, goes over HTTP. When the client is down, HTTP does what it supports.
 #[derive(Debug)]
 struct FailoverTransport {
-    offer: ClientHandle,
+    handle: ClientHandle,
     realtime: RealtimeTransport,
     plain: Arc<HttpTransport>,
-    slot: Arc<StoreRegistration>,
+    registration: Arc<StoreRegistration>,
     is_up: bool,
 }
 
@@ -109,14 +117,14 @@ impl FailoverTransport {
         read: impl FnOnce(&Mirror) -> Result<T, DustErr>,
     ) -> Result<T, DustErr> {
         let Err(DustErr::Network { .. }) = &answer else { return answer };
-        if !self.slot.is_known_to(&self.offer) {
+        if !self.registration.is_known_to(&self.handle) {
             return answer;
         }
-        self.offer.client.last_known(self.offer.store).map_or(answer, |mirror| read(&mirror))
+        self.handle.client.last_known(self.handle.store).map_or(answer, |mirror| read(&mirror))
     }
 }
 
-/// True if only a socket can carry the write.
+/// True if a write can be sent over a socket only.
 fn needs_socket(write: &Write) -> bool {
     write.fence.is_some() || !matches!(write.op, Op::Set(_) | Op::Delete)
 }
@@ -131,9 +139,9 @@ impl Transport for FailoverTransport {
     }
 
     fn for_call(&self) -> Option<Arc<dyn Transport>> {
-        let (offer, slot) = (self.offer.clone(), Arc::clone(&self.slot));
+        let (handle, registration) = (self.handle.clone(), Arc::clone(&self.registration));
         let (realtime, plain) = (self.realtime.begin(), Arc::new(self.plain.begin()));
-        Some(Arc::new(FailoverTransport { offer, realtime, plain, slot, is_up: self.is_up }))
+        Some(Arc::new(FailoverTransport { handle, realtime, plain, registration, is_up: self.is_up }))
     }
 
     fn requests(&self) -> usize {
@@ -217,7 +225,7 @@ impl Transport for FailoverTransport {
                 Err(DustErr::Network { .. }) => {}
                 Ok(store_seq) => {
                     // The batch may have been sent over HTTP while the connection broke.
-                    self.slot.notify_write(store_seq);
+                    self.registration.notify_write(store_seq);
                     return Ok(store_seq);
                 }
                 Err(error) => return Err(error),

@@ -1,4 +1,4 @@
-//! Addresses, proxies, limits, and failures of is_connecting, against servers on the loopback.
+//! Addresses, proxies, limits, and failures to connect, against servers on the loopback.
 
 use std::io::{Read, Write};
 
@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::WebSocket;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::*;
+use crate::error::wrong_port::{TLS_ANSWERS, answer_next};
 
 fn address(url: &str) -> Result<Endpoint, DustErr> {
     Endpoint::new(url, &Token::new("dust_tok_&secret"), "d 1")
@@ -53,7 +54,7 @@ async fn socket_is_opened_through_a_proxy() {
     let proxy = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let head = head(&mut stream).await;
-        // The bytes behind the answer of the proxy are the server's.
+        // The bytes after the answer of the proxy are the server's.
         stream.write_all(b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\n").await.unwrap();
         let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
         socket.send("hello".into()).await.unwrap();
@@ -82,7 +83,7 @@ async fn proxy_that_opens_no_connection_is_named_in_the_error() {
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             head(&mut stream).await;
-            // The client may have enough before the end.
+            // The client may close before it has read the whole answer.
             let _ = stream.write_all(answer.as_bytes()).await;
         });
         let Err(ConnectError::Unreachable(why)) = address.connect().await else { panic!("it is not reached") };
@@ -115,7 +116,7 @@ async fn host_with_a_dead_first_address_is_reached_at_the_next() {
     server.await.unwrap();
 }
 
-/// A server that sends parts of one message for as long as somebody takes them.
+/// A server that sends parts of one message until its client closes.
 async fn endless(listener: tokio::net::TcpListener) {
     let (stream, _) = listener.accept().await.unwrap();
     let mut stream = tokio_tungstenite::accept_async(stream).await.unwrap().into_inner();
@@ -142,7 +143,7 @@ async fn endless_message_fails_at_the_limit() {
     tokio::time::timeout(Duration::from_secs(60), server).await.expect("it hears of the end").unwrap();
 }
 
-/// A server that pings, and takes no answer.
+/// A server that sends pings and reads no answer.
 struct Deaf(u64);
 
 impl Read for Deaf {
@@ -188,14 +189,7 @@ fn malformed_address_is_an_error_with_an_example() {
 async fn failure(scheme: &str, answer: &'static [u8]) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = address(&format!("{scheme}://{}", listener.local_addr().unwrap()));
-    let server = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        stream.read_u8().await.unwrap();
-        stream.write_all(answer).await.unwrap();
-        stream.shutdown().await.unwrap();
-        // Until the client has closed, so that nothing unread resets the connection.
-        let _ = stream.read_to_end(&mut Vec::new()).await;
-    });
+    let server = tokio::spawn(async move { answer_next(&listener, answer).await });
     let Err(ConnectError::Unreachable(why)) = address.unwrap().connect().await else { panic!("it is not reached") };
     server.await.unwrap();
     why.text().to_owned()
@@ -203,11 +197,7 @@ async fn failure(scheme: &str, answer: &'static [u8]) -> String {
 
 #[tokio::test]
 async fn plain_text_to_port_of_tls_names_the_setting() {
-    let alert = b"\x15\x03\x03\x00\x02\x02\x46";
-    let page = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 63\r\n\r\n\
-        <center>The plain HTTP request was sent to HTTPS port</center>\n";
-    let line = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
-    for answer in [alert.as_slice(), page, line, b""] {
+    for answer in TLS_ANSWERS {
         let why = failure("http", answer).await;
         assert!(why.contains("`https://` in `base_url` (DUST_BASE_URL)") && why.contains("`wss://`"), "{why}");
         assert!(!why.contains("secret"), "{why}");
@@ -217,12 +207,12 @@ async fn plain_text_to_port_of_tls_names_the_setting() {
 #[cfg(feature = "rustls")]
 #[tokio::test]
 async fn tls_to_port_of_plain_text_names_the_setting() {
-    // A machine without any root certificate cannot speak TLS at all.
+    // A machine without any root certificate cannot use TLS.
     if address("https://dust").is_err() {
         return;
     }
     let answers = [b"HTTP/1.1 400 Bad Request\r\n\r\n".as_slice(), b""];
-    // The system's library does not tell a handshake that was broken off from another end.
+    // The system's library does not distinguish an aborted handshake from another end.
     for answer in answers.into_iter().take(if cfg!(feature = "native-tls") { 1 } else { 2 }) {
         let why = failure("https", answer).await;
         assert!(why.contains("`http://` in `base_url` (DUST_BASE_URL)") && why.contains("`ws://`"), "{why}");

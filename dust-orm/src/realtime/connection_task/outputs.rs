@@ -103,7 +103,7 @@ impl ConnectionTask {
         for store in &self.stores {
             match &*store.state() {
                 StoreState::Live { .. } => is_live = true,
-                // The content of a store is no error of the configuration, and does not affect the other stores.
+                // The content of a store is not an error of the configuration, and does not affect the other stores.
                 StoreState::Refused(error @ (DustErr::TooLarge { .. } | DustErr::NotSupported { .. })) => {
                     content_refusal = content_refusal.or_else(|| Some(error.clone()));
                 }

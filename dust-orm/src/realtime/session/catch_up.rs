@@ -197,7 +197,7 @@ impl Session {
             channel.failures.joins = 0;
             return;
         }
-        // A catch-up that delivered ops is no failure: others write faster than it. The next one follows soon.
+        // A catch-up that delivered ops is not a failure: others write faster than it. The next one follows soon.
         let failures = if channel.cursor > from { 0 } else { channel.failures.joins };
         let failures = failures.saturating_add(1);
         channel.failures.joins = failures;

@@ -70,13 +70,16 @@ impl Session {
         }
     }
 
-    /// Notes that the socket is closed, or was not opened, for this reason: a `&str` or a `String`. Another one is
-    /// requested after a pause.
-    pub fn lost(&mut self, now: Duration, reason: impl Into<Reason>) {
+    /// Notes that the socket is closed, or was not opened, for this reason. Another one is requested after a pause.
+    pub fn lost(&mut self, now: Duration, reason: impl Into<String>) {
+        self.lost_because(now, reason.into().into());
+    }
+
+    /// As [`lost`](Session::lost), for a reason that may have a cause.
+    pub(in crate::realtime) fn lost_because(&mut self, now: Duration, reason: Reason) {
         if self.socket == Socket::Off {
             return;
         }
-        let reason = reason.into();
         self.disconnect(&reason);
         self.lost_reason = Some(reason);
         // A connection that ends as soon as it is of use does not count as a success: the next may do the same.

@@ -206,7 +206,7 @@ impl Session {
         };
         let Some(store) = self.channels.iter().position(|channel| channel.topic == incoming.topic) else { return };
         let phase = &self.channels[store].phase;
-        // Frames of an earlier join are ignored; live events belong to no join.
+        // Frames of an earlier join are ignored; live events have no join.
         let join_ref = incoming.join_ref.as_deref();
         let is_current =
             join_ref.is_some_and(|text| phase.join_ref().is_some_and(|current| text.parse() == Ok(current)));

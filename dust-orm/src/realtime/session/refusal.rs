@@ -28,9 +28,9 @@ impl Session {
     }
 
     /// Refuses the store of a frame that is too long: `length` bytes, of at most `limit`. `beginning` is the beginning
-    /// of its text, which names its store. The driver has to call [`lost`](Session::lost) next, as the connection is of
-    /// no use any more. The other stores are joined on the next connection, this one after 30 s, then after pauses that
-    /// double, up to about an hour.
+    /// of its text, which names its store. The driver has to call [`lost`](Session::lost) next, as the connection
+    /// cannot be used any more. The other stores are joined on the next connection, this one after 30 s, then after
+    /// pauses that double, up to about an hour.
     pub fn oversized(&mut self, now: Duration, beginning: &[u8], length: usize, limit: usize) {
         let Some(store) = self.sender_of(beginning) else {
             tracing::warn!(length, limit, "a frame is too long, and its store is not known");

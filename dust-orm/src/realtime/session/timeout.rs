@@ -10,7 +10,7 @@ const MAX_EXTENSION: u32 = 60;
 /// A wait for a frame that is due.
 ///
 /// The session sees a frame only when it is complete. A frame whose transfer takes longer than the server may be silent
-/// delays the frame that is waited for, and is no silence: while bytes arrive steadily the wait is extended, up to 60
+/// delays the frame that is waited for, and is not silence: while bytes arrive steadily the wait is extended, up to 60
 /// times its limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Timeout {

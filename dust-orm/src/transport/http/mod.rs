@@ -93,7 +93,7 @@ pub struct HttpTransport {
     begun: Option<Arc<Begun>>,
     /// The registration that notifies clients of this transport's writes.
     #[cfg(feature = "realtime")]
-    told: Option<Arc<StoreRegistration>>,
+    registration: Option<Arc<StoreRegistration>>,
 }
 
 /// The detected properties of a server.
@@ -155,7 +155,7 @@ impl HttpTransport {
             }),
             begun: None,
             #[cfg(feature = "realtime")]
-            told: None,
+            registration: None,
             config: Arc::new(config),
         })
     }
@@ -168,16 +168,16 @@ impl HttpTransport {
 
     /// The same transport, which also notifies clients of its writes.
     #[cfg(feature = "realtime")]
-    pub(super) fn telling(&self, slot: Arc<StoreRegistration>) -> HttpTransport {
-        HttpTransport { told: Some(slot), ..self.clone() }
+    pub(super) fn notifying(&self, registration: Arc<StoreRegistration>) -> HttpTransport {
+        HttpTransport { registration: Some(registration), ..self.clone() }
     }
 
     /// Notifies clients that follow the store of a write, because a server does not.
     #[cfg_attr(not(feature = "realtime"), allow(unused_variables))]
     fn notify_write(&self, store_seq: u64) {
         #[cfg(feature = "realtime")]
-        if let Some(slot) = &self.told {
-            slot.notify_write(store_seq);
+        if let Some(registration) = &self.registration {
+            registration.notify_write(store_seq);
         }
     }
 

@@ -179,7 +179,7 @@ impl Tables {
 
     pub(super) fn upsert_cursor(&self, store: &str, cursor: &Cursor) -> Result<InsertStatement, error::Error> {
         let mut insert = Query::insert();
-        // An empty text stands for no id. A text of PostgreSQL cannot hold a NUL.
+        // An empty text is stored if there is no id. A text of PostgreSQL cannot hold a NUL.
         let last_op_id = cursor.last_op_id.as_deref().filter(|id| !id.contains('\0')).unwrap_or_default();
         insert
             .into_table(self.cursors())

@@ -1,10 +1,10 @@
 //! A base URL with the wrong scheme or path: the error names the setting.
 
 use dust_protocol::{Op, Write};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::config::RetryPolicy;
+use crate::error::wrong_port::{TLS_ANSWERS, answer_next};
 use crate::error::{DustErr, ErrKind};
 use crate::transport::Transport;
 
@@ -14,13 +14,7 @@ async fn errors(scheme: &str, answer: &'static [u8]) -> Option<[DustErr; 2]> {
     let url = format!("{scheme}://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            // A whole request, or the beginning of a handshake.
-            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
-            stream.write_all(answer).await.unwrap();
-            stream.shutdown().await.unwrap();
-            // Waits until the client has closed, so that no unread bytes reset the connection.
-            let _ = stream.read_to_end(&mut Vec::new()).await;
+            answer_next(&listener, answer).await;
         }
     });
     let config = config(&url).retry(RetryPolicy::none()).build().unwrap();
@@ -48,11 +42,7 @@ async fn https_to_plain_port_names_the_setting() {
 
 #[tokio::test]
 async fn http_to_port_of_tls_names_the_setting() {
-    let alert = b"\x15\x03\x03\x00\x02\x02\x46";
-    let page = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 63\r\n\r\n\
-        <center>The plain HTTP request was sent to HTTPS port</center>\n";
-    let line = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
-    for answer in [alert.as_slice(), page, line, b""] {
+    for answer in TLS_ANSWERS {
         for error in errors("http", answer).await.unwrap() {
             let text = error.to_string();
             assert!(text.contains("`base_url` (DUST_BASE_URL)") && text.contains("`https://`"), "{text}");

@@ -10,7 +10,7 @@ use crate::DustRepo;
 use crate::feed::HubEvent;
 use crate::tests_cfg::link;
 
-/// True if another task of this thread runs while a task does nothing but `call`.
+/// True if another task of this thread runs while a task only runs `call`.
 async fn others_run_beside(mut call: impl AsyncFnMut()) -> bool {
     let has_run = Arc::new(AtomicBool::new(false));
     let ran = Arc::clone(&has_run);

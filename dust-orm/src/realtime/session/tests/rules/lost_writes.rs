@@ -47,7 +47,7 @@ fn crashed_channel_is_joined_again_and_its_writes_are_found() {
     client.joined(&join, 1);
     client.event(Some(&join), 1, &op_id);
     assert!(client.answer(id).unwrap().is_ok());
-    // That of a join that is over means nothing.
+    // The end of an earlier catch-up is ignored.
     client.says(&join, "catch_up_complete", json!({"through_seq": 1}));
     client.sent.clear();
     client.says("1", "phx_error", json!({}));

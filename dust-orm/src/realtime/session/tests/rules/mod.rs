@@ -75,7 +75,7 @@ impl Client {
         Client::new(seq).caught_up(seq)
     }
 
-    /// The same, with a session that never requests the position of the store.
+    /// A client as of [`live`](Client::live), with a session that never requests the position of the store.
     fn unasking(seq: u64) -> Client {
         let timing = Timing { status: Duration::MAX, status_soon: Duration::MAX, ..Timing::default() };
         Client::timed(timing, [("acme/main".to_owned(), seq)]).caught_up(seq)

@@ -42,7 +42,7 @@ fn status_with_a_smaller_position_is_a_restore() {
     assert_eq!(client.last_sent("phx_join")[4]["last_store_seq"], 0);
 }
 
-/// Loses the connection and opens another; the reference of the join, and the op it begins after.
+/// Loses the connection and opens another. Returns the reference of the join, and the op after which it begins.
 fn again(client: &mut Client) -> (String, u64) {
     client.lose();
     client.pass(ms(6_000));
@@ -121,7 +121,7 @@ fn snapshot_replaces_the_mirror_where_the_last_op_is_not_in_the_log() {
     let (join, from) = again(&mut client);
     assert_eq!(from, 0);
     client.joined(&join, 1);
-    // It may be that of a store that was restored, and has grown to just as many ops.
+    // The snapshot may be that of a store that was restored, and has grown to the same number of ops.
     client.says(&join, "snapshot", json!({"snapshot_seq": 1, "entries": {}}));
     client.says(&join, "catch_up_complete", json!({"through_seq": 1}));
     assert_eq!(client.replaced, [(1, 0)]);
