@@ -136,8 +136,8 @@ fn same_name(first: &Field, second: &Field) -> String {
     let clash = match first_name == name {
         true => format!("the fields `{}` and `{}` are both called `{name}`", first.ident, second.ident),
         false => format!(
-            "`{first_name}` and `{name}` differ only in case, which a Dust server ignores when it removes what is under \
-             a path: writing one would remove the other"
+            "`{first_name}` and `{name}` differ only in case, which a Dust server ignores when it removes what is \
+             under a path: writing one would remove the other"
         ),
     };
     format!("{clash}. Give one of them another name with `#[serde(rename = \"..\")]`")

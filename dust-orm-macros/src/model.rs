@@ -324,7 +324,9 @@ mod tests {
     #[test]
     fn options_are_known_by_their_last_segment() {
         let model: DeriveInput = parse_quote! {
-            struct Model { a: Option<i32>, b: std::option::Option<i32>, c: (::core::option::Option<i32>), d: Vec<Option<i32>> }
+            struct Model {
+                a: Option<i32>, b: std::option::Option<i32>, c: (::core::option::Option<i32>), d: Vec<Option<i32>>,
+            }
         };
         assert_eq!(fields(&model).iter().map(|field| field.nullable).collect::<Vec<_>>(), [true, true, true, false]);
     }
