@@ -60,7 +60,7 @@ impl Default for Attributes {
 }
 
 impl Attributes {
-    /// Attributes that stand for ones with a mistake, so that the impls can be written. `None` if the attributes name a
+    /// Attributes in place of ones with a mistake, so that the impls can be written. `None` if the attributes name a
     /// crate: without that name, the impls would only add errors of their own.
     pub(crate) fn in_place_of(attrs: &[Attribute]) -> Option<Attributes> {
         let names_crate = |attr: &Attribute| {

@@ -5,17 +5,14 @@ use std::collections::HashMap;
 use syn::{DeriveInput, Error, LitStr, Result};
 
 use crate::attributes::{Attributes, WITHOUT_NUL};
-use crate::model::{Field, Model};
-use crate::serde_attributes::{always_written, metas, text};
+use crate::model::{Field, Model, table_name};
+use crate::serde_attributes::{always_written, text};
 
 /// The prefix, which an entity must have, and which satisfies the rule of its keys.
 pub(crate) fn prefix<'a>(attributes: &'a Attributes, input: &DeriveInput) -> Result<&'a [LitStr]> {
     let prefix = attributes.prefix.as_deref().ok_or_else(|| {
-        let table = metas(&input.attrs, "sea_orm")
-            .iter()
-            .find(|meta| meta.path().is_ident("table_name"))
-            .and_then(text)
-            .map_or_else(|| "links".to_owned(), |name| name.value());
+        let table = table_name(input).and_then(|meta| text(&meta));
+        let table = table.map_or_else(|| "links".to_owned(), |name| name.value());
         Error::new(
             input.ident.span(),
             format!("no prefix: say under which path the records live, as in `#[dust(prefix = {table:?})]`"),
@@ -139,8 +136,8 @@ fn same_name(first: &Field, second: &Field) -> String {
     let clash = match first_name == name {
         true => format!("the fields `{}` and `{}` are both called `{name}`", first.ident, second.ident),
         false => format!(
-            "`{first_name}` and `{name}` differ only in case, which a Dust server ignores when it removes what is under \
-             a path: writing one would remove the other"
+            "`{first_name}` and `{name}` differ only in case, which a Dust server ignores when it removes what is \
+             under a path: writing one would remove the other"
         ),
     };
     format!("{clash}. Give one of them another name with `#[serde(rename = \"..\")]`")

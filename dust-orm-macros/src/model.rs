@@ -158,15 +158,18 @@ pub(crate) fn parse(input: &DeriveInput, derive: Derive) -> Result<Model> {
 /// Rejects a name other than `Model` beside `DeriveEntityModel`, which is recognized by its `table_name`: it rejects
 /// the name too, and then does not make the types that the impls are for.
 fn named_by_sea_orm(input: &DeriveInput) -> Result<()> {
-    let has_table =
-        serde_attributes::metas(&input.attrs, "sea_orm").iter().any(|meta| meta.path().is_ident("table_name"));
-    match has_table && input.ident != "Model" {
+    match table_name(input).is_some() && input.ident != "Model" {
         true => Err(Error::new(
             input.ident.span(),
             format!("SeaORM wants the struct of an entity to be called `Model`: rename `{}`", input.ident),
         )),
         false => Ok(()),
     }
+}
+
+/// SeaORM's attribute `table_name`.
+pub(crate) fn table_name(input: &DeriveInput) -> Option<Meta> {
+    serde_attributes::metas(&input.attrs, "sea_orm").into_iter().find(|meta| meta.path().is_ident("table_name"))
 }
 
 /// SeaORM's attributes of one field. SeaORM's own derive reports mistakes in them.
@@ -314,21 +317,16 @@ mod tests {
         let error = parse(&other, Derive::Entity).map(|_| ()).unwrap_err().to_string();
         assert_eq!(error, "SeaORM wants the struct of an entity to be called `Model`: rename `Link`");
         // Without `DeriveEntityModel` the name is free.
-        assert_eq!(
-            fields(&parse_quote!(
-                struct Link {
-                    id: i32,
-                }
-            ))
-            .len(),
-            1
-        );
+        let alone: DeriveInput = parse_quote! { struct Link { id: i32 } };
+        assert_eq!(fields(&alone).len(), 1);
     }
 
     #[test]
     fn options_are_known_by_their_last_segment() {
         let model: DeriveInput = parse_quote! {
-            struct Model { a: Option<i32>, b: std::option::Option<i32>, c: (::core::option::Option<i32>), d: Vec<Option<i32>> }
+            struct Model {
+                a: Option<i32>, b: std::option::Option<i32>, c: (::core::option::Option<i32>), d: Vec<Option<i32>>,
+            }
         };
         assert_eq!(fields(&model).iter().map(|field| field.nullable).collect::<Vec<_>>(), [true, true, true, false]);
     }

@@ -14,14 +14,13 @@ use crate::error::DustErr;
 ///
 /// The key holds a NUL character, which no transport sends.
 pub(crate) fn lookup_path<E: DustEntity>(segment: &str) -> Result<Option<Path>, DustErr> {
-    match segment {
-        "" | "\\*" | "\\**" => Ok(None),
-        _ if segment.contains('\0') => Err(invalid_key::<E>(segment, NUL)),
-        _ => Ok(Path::within(E::PREFIX, segment).map(Some)?),
+    match KeyFault::of::<E>(segment) {
+        Some(KeyFault::Empty | KeyFault::Star) => Ok(None),
+        Some(fault @ KeyFault::Nul) => Err(invalid_key::<E>(segment, fault.reason())),
+        // Another client may have written a key with upper-case letters.
+        Some(KeyFault::Case) | None => Ok(Path::within(E::PREFIX, segment).map(Some)?),
     }
 }
-
-const NUL: &str = "it holds a NUL character, and a server loses leaves whose path has one; use a key without it";
 
 fn invalid_key<E: DustEntity>(segment: &str, reason: &str) -> DustErr {
     let prefix = E::PREFIX.join("/");
@@ -74,7 +73,9 @@ impl KeyFault {
         match self {
             KeyFault::Empty => "a key needs at least one character",
             KeyFault::Star => "no pattern can name it, so the record could not be read",
-            KeyFault::Nul => NUL,
+            KeyFault::Nul => {
+                "it holds a NUL character, and a server loses leaves whose path has one; use a key without it"
+            }
             KeyFault::Case => {
                 "it has upper-case letters, and the server ignores case when it removes a record, so that keys which \
                  differ in case destroy each other; use lower case, or `#[dust(key_case = \"any\")]` if no two keys \

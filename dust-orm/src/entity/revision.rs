@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::RecordRef;
 
-/// The revision of a record at the time it was read, to be passed to `if_match`.
+/// The revision of a record at the time it was read, for `if_match`.
 ///
 /// It holds the revision of the record and of every leaf that was read, because a store compares leaves, not records.
 /// It is serializable, so that an HTML form can carry it. A bare number, such as another client's revision of the whole

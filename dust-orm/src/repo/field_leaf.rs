@@ -86,7 +86,7 @@ impl FieldLeaf {
         let is_new = present.is_none();
         let present = present.filter(|entry| !is_claim(entry.value.as_str()));
         let leaf = present.map(|Entry { value, kind, revision, .. }| Leaf { value, kind, revision });
-        // If the value is no number, the store refuses the increment.
+        // If the value is not a number, the store refuses the increment.
         let Ok(sum) = incremented(leaf, by) else { return Ok(()) };
         self.probe_sum(&sum, read)
             .map_err(|(whose, error)| self.beyond(by, &sum, whose, error, "nothing was written"))?;

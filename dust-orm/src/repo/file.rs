@@ -14,7 +14,7 @@ use crate::entity::{DustEntity, FileRef, KeyOf};
 use crate::error::DustErr;
 
 /// The most bytes of the hash and the time in a file's reference.
-const CONTENT_HASH: usize = 128;
+const HASH_AND_TIME: usize = 128;
 
 impl DustRepo {
     /// Stores the bytes of a file and a reference to them in a field, in one op. Returns the reference.
@@ -176,7 +176,7 @@ impl<'r> IntoFuture for PutFile<'r> {
             let file = file?;
             check_typed_op("put_file", fence.as_ref(), transport)?;
             let path = file.path.clone();
-            check_growth(&path, file.reference("").as_str().len() + CONTENT_HASH, transport).await?;
+            check_growth(&path, file.reference("").as_str().len() + HASH_AND_TIME, transport).await?;
             let value = transport.put_file(file, fence).await?.value.unwrap_or_else(RawJson::null);
             value.to().map_err(|error| unreadable(&path, &error.to_string(), error))
         })

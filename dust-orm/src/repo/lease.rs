@@ -38,7 +38,7 @@ impl DustRepo {
     ///
     /// # Errors
     /// [`LeaseHeld`](DustErr::LeaseHeld) if another lease is in force; [`NotALease`](DustErr::NotALease) if the leaf at
-    /// the key is no lease; [`InvalidParams`](DustErr::InvalidParams) for an invalid key or a `ttl` that is shorter
+    /// the key is not a lease; [`InvalidParams`](DustErr::InvalidParams) for an invalid key or a `ttl` that is shorter
     /// than 1 ms or longer than 3650 days; [`NotSupported`](DustErr::NotSupported) over HTTP; errors of the
     /// [transport](crate::Transport::write).
     ///
@@ -162,7 +162,7 @@ impl Lease {
         Ok(())
     }
 
-    /// Releases the lease. Returns false if it was no longer held, which is no error.
+    /// Releases the lease. Returns false if it was no longer held, which is not an error.
     ///
     /// # Errors
     /// Errors of the [transport](crate::Transport::write).

@@ -41,8 +41,7 @@ pub(super) struct Wanted {
 }
 
 /// Reads the leaves of several records, in the order of `wanted`: `None` for a record that does not exist, and for a
-/// `None` of `wanted`. Of a record that is too large it returns the
-/// first leaves, which exceed the limit themselves.
+/// `None` of `wanted`. Of a record that is too large it returns the first leaves, which exceed the limit themselves.
 pub(super) async fn fetch_many(
     transport: &dyn Transport,
     wanted: &[Option<Wanted>],

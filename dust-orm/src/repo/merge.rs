@@ -77,13 +77,13 @@ impl<'r, E: DustEntity> IntoFuture for Merge<'r, E> {
             let fields = encode_set(&active)?;
             let writes = fields.as_str() != "{}";
             if writes {
-                limits::check_object(&path, &fields, fetch(transport, &path).await?.as_ref())?;
                 if E::ActiveModel::FIELDS.iter().any(|field| is_leaf(field) && field.name == "_scalar") {
                     return Err(DustErr::invalid_params(format!(
                         "the record `{path}` cannot be merged: if an object has the key `_scalar`, a server sends that \
                          member only to subscribers; give the field another name with `#[serde(rename)]`"
                     )));
                 }
+                limits::check_object(&path, &fields, fetch(transport, &path).await?.as_ref())?;
                 let write = Write { fence: self.fence, ..Write::new(path.clone(), Op::Merge(fields)) };
                 transport.write(write).await?;
             }

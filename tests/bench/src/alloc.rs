@@ -11,7 +11,7 @@ struct Counting;
 static ALLOCATOR: Counting = Counting;
 
 thread_local! {
-    // Constants without a destructor: access allocates nothing, and they live as long as the thread.
+    // Constants without a destructor: access allocates nothing, and they exist until the thread ends.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
     static LIVE: Cell<i64> = const { Cell::new(0) };
     static PEAK: Cell<i64> = const { Cell::new(0) };

@@ -83,7 +83,7 @@ impl Plan {
         format!("{}: {what}", self.group).contains(&self.wanted)
     }
 
-    /// True if any of these rows is selected, and their data has to be prepared.
+    /// True if any of these rows is selected, so that their data must be prepared.
     pub(crate) fn wants_any(&self, what: &[&str]) -> bool {
         what.iter().any(|what| self.wants(what))
     }

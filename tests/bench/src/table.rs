@@ -21,7 +21,7 @@ pub struct Row {
     pub cpu: Option<f64>,
     /// Additional allocations of a call of dust-orm, if one thread runs both.
     pub allocations: Option<f64>,
-    /// The aims, all of which have to be met. A row without aims is context.
+    /// The aims, all of which must be met. A row without aims is context.
     pub aims: Vec<Aim>,
 }
 

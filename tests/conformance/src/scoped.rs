@@ -95,7 +95,7 @@ impl Transport for Scoped {
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
         let selector = match &request.selector {
-            Selector::Pattern(glob) => Selector::Pattern(Pattern::parse(&format!("{}/{glob}", self.scope)).unwrap()),
+            Selector::Pattern(inner) => Selector::Pattern(Pattern::parse(&format!("{}/{inner}", self.scope)).unwrap()),
             Selector::Range { from, to } => Selector::Range { from: self.enter(from), to: self.enter(to) },
         };
         let after =

@@ -14,7 +14,7 @@ use crate::source::{ModulePath, Tree, is_test};
 pub(crate) struct Import {
     pub(crate) from: ModulePath,
     pub(crate) to: ModulePath,
-    /// The path as it is written.
+    /// The path in the source.
     pub(crate) path: String,
 }
 

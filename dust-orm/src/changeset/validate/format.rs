@@ -70,17 +70,14 @@ const SCRIPTS: [&str; 3] = ["javascript", "vbscript", "data"];
 /// True if a text is an e-mail address whose host is also the host that a mail program parses.
 fn is_email(text: &str) -> bool {
     let Some((_, host)) = text.rsplit_once('@') else { return false };
-    // If a host ends with an address in brackets, the validator ignores the rest of it.
-    let has_address = host.contains('[');
-    let is_whole = host.rfind('[') == Some(0);
-    let is_named = || {
-        let parsed = Url::parse(&format!("http://{host}")).ok();
-        parsed.is_some_and(|parsed| parsed.host_str().is_some_and(|parsed| names_host(host, parsed)))
-    };
     is_visible(text)
         && !text.contains(joins)
         && text.validate_email()
-        && (if has_address { is_whole } else { host.is_ascii() || is_named() })
+        && match host.rfind('[') {
+            // If a host ends with an address in brackets, the validator ignores the rest of it.
+            Some(start) => start == 0,
+            None => host.is_ascii() || has_host(&format!("http://{host}"), host),
+        }
 }
 
 /// True if a text is a URL with a host, and a parser finds the same host.
@@ -97,10 +94,12 @@ fn is_url(text: &str) -> bool {
         Some((_, host)) => host,
         None => authority,
     };
-    match Url::parse(text) {
-        Ok(parsed) => parsed.host_str().is_some_and(|parsed| names_host(host, parsed)),
-        Err(_) => false,
-    }
+    has_host(text, host)
+}
+
+/// True if a parser finds the written host in a URL.
+fn has_host(url: &str, host: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(|parsed| names_host(host, parsed)))
 }
 
 /// True if a written host, with an optional port, is the parsed host.

@@ -3,7 +3,7 @@
 use dust_protocol::{Path, RawJson, flatten, value};
 
 use crate::entity::{
-    FieldState, Fields, MAX_RECORD_BYTES, MAX_RECORD_LEAVES, PackedRecord, RecordRef, SizeLimit, is_leaf, written_bytes,
+    FieldState, Fields, MAX_RECORD_BYTES, MAX_RECORD_LEAVES, PackedRecord, SizeLimit, is_leaf, written_bytes,
 };
 use crate::error::DustErr;
 
@@ -95,8 +95,9 @@ pub(in crate::repo) fn check_limits<'v>(
 
 /// Rejects adding `bytes` bytes to a field, or the field to its record, if the result would be too large to read back.
 pub(in crate::repo) fn check_growth(record: &PackedRecord<'_>, field: &Path, bytes: usize) -> Result<(), DustErr> {
-    let mut total = RecordRef::from(record).size();
-    let is_there = record.leaves.iter().any(|leaf| leaf.path == field.as_str());
+    let mut total = SizeLimit::default();
+    total.add(Kept::Stored(Some(record)).size());
+    let is_there = record.leaves.search(field.as_str()).is_ok();
     total.add(if is_there { (0, bytes) } else { (1, bytes.saturating_add(field.as_str().len())) });
     match total.excess() {
         None => Ok(()),

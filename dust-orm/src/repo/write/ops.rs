@@ -128,8 +128,8 @@ pub(in crate::repo) fn update<E: DustEntity>(
     let missing = names(FieldState::NotSet);
     if !missing.is_empty() {
         return Err(DustErr::invalid_params(format!(
-            "an update in map mode writes the whole record `{record}`, and these fields are not set: {}; start from the \
-             model that was read (`into_active_model`) or set them",
+            "an update in map mode writes the whole record `{record}`, and these fields are not set: {}; start from \
+             the model that was read (`into_active_model`) or set them",
             missing.join(", ")
         )));
     }
@@ -281,8 +281,8 @@ pub(in crate::repo) fn check_guarded(record: &Path, ops: &[BatchOp], leaves: usi
 pub(in crate::repo) fn check_size(ops: &[BatchOp]) -> Result<(), DustErr> {
     if ops.len() > MAX_BATCH_OPS {
         return Err(DustErr::invalid_params(format!(
-            "{} ops are too many for one atomic batch, which holds {MAX_BATCH_OPS}: split it, or use `insert_many`, which is \
-             atomic per chunk",
+            "{} ops are too many for one atomic batch, which holds {MAX_BATCH_OPS}: split it, or use \
+             `insert_many`, which is atomic per chunk",
             ops.len()
         )));
     }

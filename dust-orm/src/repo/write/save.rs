@@ -42,7 +42,7 @@ enum Verb {
     Delete,
 }
 
-/// The ops of one record, ready to be sent.
+/// The ops of one record, before they are sent.
 #[derive(Debug, Default)]
 pub(in crate::repo) struct Planned {
     pub(in crate::repo) ops: Vec<BatchOp>,
@@ -205,7 +205,7 @@ impl<E: DustEntity> Draft<E> {
             Verb::Insert => {
                 let ops = ops::insert::<E>(&self.active, path, &guard, stored, old_names)?;
                 set_known(&mut self.active);
-                // The fields that are not written stay as they are stored.
+                // The fields that are not written keep their stored values.
                 let model = complete::<E>(self.active, stored.filter(|_| merges::<E>(options)))?;
                 (ops, PendingSave::Saved { model, insert: Some(true) })
             }

@@ -196,7 +196,7 @@ async fn null_and_absent_are_both_none(cx: &Context) {
     cx.set("links/b", json!({"title": "B", "url": "u", "note": null})).await;
     let notes: Vec<_> = cx.repo.all::<link::Entity>().await.unwrap().into_iter().map(|link| link.note).collect();
     assert_eq!(notes, [None, None]);
-    // `Set(None)` is a stored null, `NotSet` is no leaf.
+    // `Set(None)` is a stored null, `NotSet` writes no leaf.
     cx.repo.insert(link::ActiveModel { note: Set(None), ..new_link("c") }).await.unwrap();
     cx.repo.insert(link::ActiveModel { note: NotSet, ..new_link("d") }).await.unwrap();
     assert_eq!(cx.leaves("links/c").await[0], ("links/c/note".to_owned(), Value::Null));

@@ -24,7 +24,7 @@ enum Given {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Condition {
     None,
-    IfLeafAbsent,
+    IfAbsent,
     /// The last read revision; none without a read.
     IfMatch,
 }
@@ -86,7 +86,7 @@ fn verb() -> impl Strategy<Value = Verb> {
 }
 
 fn condition() -> impl Strategy<Value = Condition> {
-    prop_oneof![3 => Just(Condition::None), 1 => Just(Condition::IfLeafAbsent), 3 => Just(Condition::IfMatch)]
+    prop_oneof![3 => Just(Condition::None), 1 => Just(Condition::IfAbsent), 3 => Just(Condition::IfMatch)]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -162,7 +162,7 @@ fn expect(
         Verb::Insert { value, maybe } => {
             let maybe = given_value(maybe).map(|maybe| (maybe, time));
             match (condition, revision) {
-                (Condition::IfLeafAbsent, _) if now.is_some() => return Err(ErrKind::Exists),
+                (Condition::IfAbsent, _) if now.is_some() => return Err(ErrKind::Exists),
                 (_, Some(seen)) if !unchanged(mode, now, seen, true, maybe.is_some()) => return Err(ErrKind::Conflict),
                 _ => {}
             }
@@ -200,7 +200,7 @@ fn expect(
         }
         Verb::Put { value, maybe } => {
             match (condition, revision) {
-                (Condition::IfLeafAbsent, _) if now.is_some() => return Err(ErrKind::Exists),
+                (Condition::IfAbsent, _) if now.is_some() => return Err(ErrKind::Exists),
                 (_, Some(seen)) if !all_unchanged(now, seen) => return Err(ErrKind::Conflict),
                 _ => {}
             }
@@ -223,7 +223,7 @@ fn expect(
 /// Removes `if_absent` from updates and deletes, which lack it. In a batch a put is an insert of every field.
 fn tidy(verb: Verb, condition: Condition, in_batch: bool) -> (Verb, Condition) {
     let condition = match (&verb, condition) {
-        (Verb::Update { .. } | Verb::Delete, Condition::IfLeafAbsent) => Condition::None,
+        (Verb::Update { .. } | Verb::Delete, Condition::IfAbsent) => Condition::None,
         (_, condition) => condition,
     };
     match verb {
@@ -285,7 +285,7 @@ macro_rules! against_a_map {
                 seen: Option<&Versioned<Model>>,
             ) -> Result<(), DustErr> {
                 let revision = seen.map(|seen| &seen.revision).filter(|_| condition == Condition::IfMatch);
-                let if_absent = condition == Condition::IfLeafAbsent;
+                let if_absent = condition == Condition::IfAbsent;
                 let active = active(key, verb, seen);
                 match (verb, revision) {
                     (Verb::Insert { .. }, _) if if_absent => repo.insert(active).if_absent().await.map(drop),
@@ -314,7 +314,7 @@ macro_rules! against_a_map {
                     Verb::Delete => BatchEntry::delete(active),
                 };
                 match (condition, seen) {
-                    (Condition::IfLeafAbsent, _) => entry.if_absent(),
+                    (Condition::IfAbsent, _) => entry.if_absent(),
                     (Condition::IfMatch, Some(seen)) => entry.if_match(&seen.revision),
                     _ => entry,
                 }
@@ -340,7 +340,7 @@ macro_rules! against_a_map {
                             let key = KEYS[key];
                             let (verb, condition) = tidy(verb, condition, false);
                             let expected = match verb {
-                                Verb::Put { .. } if condition == Condition::IfLeafAbsent && !if_subtree_absent => {
+                                Verb::Put { .. } if condition == Condition::IfAbsent && !if_subtree_absent => {
                                     Err(ErrKind::NotSupported)
                                 }
                                 _ => expect(Entity::MODE, &mut records, &seen, time, key, &verb, condition),
@@ -355,7 +355,7 @@ macro_rules! against_a_map {
                                 let key = KEYS[key];
                                 let (verb, condition) = tidy(verb, condition, true);
                                 let one = match condition {
-                                    Condition::IfLeafAbsent if !if_subtree_absent => Err(ErrKind::NotSupported),
+                                    Condition::IfAbsent if !if_subtree_absent => Err(ErrKind::NotSupported),
                                     _ => expect(Entity::MODE, &mut after, &seen, time, key, &verb, condition),
                                 };
                                 expected.extend(one.err());

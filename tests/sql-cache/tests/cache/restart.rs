@@ -51,7 +51,7 @@ async fn restored_store_is_fetched_again() {
         client(&emulator).cache(db.cache().await).start().await.unwrap().shutdown().await;
         let cursor = try_kept(&db.cache().await, &emulator.store()).await.unwrap().0.unwrap();
         assert!(cursor.last_op_id.is_some(), "{cursor:?}");
-        // The cache is of before a restore of the store from a backup; the store has as many ops again, and more.
+        // The cache was saved before the store was restored from a backup; the store now has more ops than the cache.
         let table = &db.table;
         db.execute(&format!("UPDATE {table} SET value = '0'")).await;
         db.execute(&format!("UPDATE {table}_cursor SET last_op_id = 'lost'")).await;
