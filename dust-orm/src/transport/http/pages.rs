@@ -254,7 +254,7 @@ impl HttpTransport {
     fn found_without_ranges(&self) {
         tracing::warn!(
             store = &*self.store,
-            "this Dust server does not list by range: it is asked by pattern, which takes it longer the larger the store is"
+            "this Dust server does not list by range: lists go by pattern, which takes longer the larger the store is"
         );
         self.server.lacks_ranges.store(true, Ordering::Relaxed);
     }

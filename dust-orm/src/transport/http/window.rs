@@ -165,7 +165,10 @@ mod tests {
         fn the_range_below_a_path_holds_what_is_below_it_and_nothing_else(
             base in prop::collection::vec(segment(), 1..3),
             paths in prop::collection::vec(prop::collection::vec(segment(), 1..5), 0..20),
-            tails in prop::collection::vec((prop::sample::select(vec!["", "-1", ".y", "0", "~0", "\u{1}", "/"]), segment()), 0..8),
+            tails in prop::collection::vec(
+                (prop::sample::select(vec!["", "-1", ".y", "0", "~0", "\u{1}", "/"]), segment()),
+                0..8,
+            ),
         ) {
             let base = Path::from_segments(&base).unwrap();
             let near = tails.iter().filter_map(|(tail, segment)| {

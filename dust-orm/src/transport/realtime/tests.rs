@@ -304,7 +304,8 @@ async fn http(answer: impl Fn(&str) -> String + Send + 'static) -> (String, Arc<
 fn ok(body: &str) -> String {
     let length = body.len();
     format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n\
+         {body}"
     )
 }
 

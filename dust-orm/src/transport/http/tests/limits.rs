@@ -268,7 +268,8 @@ async fn a_file_that_is_another_is_damaged() {
     let (_, transport, _) = scripted([answer(200, &[], "something else")]).await;
     let repo = DustRepo::with_transport(Arc::new(transport));
     let file = serde_json::from_value::<FileRef>(serde_json::json!({
-        "_type": "file", "hash": hash, "size": 3, "content_type": "a/b", "filename": null, "uploaded_at": "2026-01-01T00:00:00Z",
+        "_type": "file", "hash": hash, "size": 3, "content_type": "a/b", "filename": null,
+        "uploaded_at": "2026-01-01T00:00:00Z",
     }));
     let dir = tempfile::tempdir().unwrap();
     let to = dir.path().join("file");
