@@ -63,8 +63,8 @@ impl Row for LeafRef<'_> {
         Ok(self.path)
     }
 
-    fn leaf(&self) -> Result<Leaf, Infallible> {
-        Ok(self.to_leaf())
+    fn leaf(&self) -> Result<LeafRef<'_>, Infallible> {
+        Ok(*self)
     }
 }
 
@@ -138,6 +138,14 @@ impl PackedLeaves {
         let text = self.text.get(start..self.start_of(index + 1)).unwrap_or_default();
         let (path, value) = text.split_at_checked(path_len as usize).unwrap_or_default();
         LeafRef { path, value, kind, revision }
+    }
+
+    /// The leaves in the opposite order.
+    pub fn into_reversed(self) -> PackedLeaves {
+        let mut reversed =
+            PackedLeaves { text: String::with_capacity(self.text.len()), slots: Vec::with_capacity(self.len()) };
+        self.iter().rev().for_each(|leaf| reversed.push(leaf));
+        reversed
     }
 
     /// The bytes of all paths and values.

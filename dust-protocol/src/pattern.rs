@@ -105,11 +105,6 @@ impl Pattern {
         Pattern::below(path).ok_or_else(|| UnnameablePath(path.clone()))
     }
 
-    /// The rendered form of [`subtree`](Pattern::subtree), without a [`Pattern`].
-    pub fn render_subtree(path: &Path) -> Result<String, UnnameablePath> {
-        Pattern::render_below(path).ok_or_else(|| UnnameablePath(path.clone()))
-    }
-
     /// The path if this is the pattern of everything below one.
     pub fn base(&self) -> Option<Path> {
         let (Token::Many, literals) = self.tokens.split_last()? else { return None };

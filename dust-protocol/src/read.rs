@@ -9,8 +9,9 @@ use super::entry::{Entry, LeafKind};
 use super::envelope;
 use super::flatten::assemble;
 use super::json::RawJson;
-use super::list::{ListItem, ListRequest, MAX_PAGE_LEAVES, Order, Page, Select, Selector};
-use super::path::Path;
+use super::list::{LeafPage, ListItem, ListRequest, MAX_PAGE_LEAVES, Order, Page, Select, Selector};
+use super::packed::{LeafRef, PackedLeaves};
+use super::path::{self, Path};
 use super::pattern::Pattern;
 
 /// The reason why a list is refused.
@@ -39,16 +40,16 @@ impl ListError {
     }
 }
 
-/// A borrowed leaf.
+/// A row of a container of leaves.
 pub trait Row {
-    /// The error of reading the leaf.
+    /// The error of reading the row.
     type Error;
 
-    /// Its rendered path.
+    /// The rendered path of the leaf.
     fn path(&self) -> Result<&str, Self::Error>;
 
-    /// The leaf itself.
-    fn leaf(&self) -> Result<Leaf, Self::Error>;
+    /// The leaf.
+    fn leaf(&self) -> Result<LeafRef<'_>, Self::Error>;
 }
 
 /// A list as one pass over the rows between two bounds.
@@ -103,10 +104,42 @@ impl<'r> Listing<'r> {
         &self,
         rows: impl DoubleEndedIterator<Item = Result<R, E>>,
     ) -> Result<Page, E> {
+        let (mut page, mut prefixes) = (Page::default(), BTreeSet::new());
+        page.next_cursor = self.each(rows, |row: &R| {
+            match self.request.select {
+                Select::Entries => {
+                    let leaf = row.leaf()?;
+                    page.items.push(ListItem::Entry(entry(Path::from_trusted(leaf.path), leaf.to_leaf())));
+                }
+                Select::Keys => page.items.push(ListItem::Path(Path::from_trusted(row.path()?))),
+                Select::Prefixes => {
+                    if let Some(rest) = row.path()?.strip_prefix(self.base) {
+                        let first = rest.split('/').next().unwrap_or(rest);
+                        prefixes.insert(format!("{}{first}", self.base));
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        let prefixes = prefixes.iter().map(|prefix| ListItem::Path(Path::from_trusted(prefix)));
         match self.request.order {
-            Order::Ascending => self.collect(rows),
-            Order::Descending => self.collect(rows.rev()),
+            Order::Ascending => page.items.extend(prefixes),
+            Order::Descending => page.items.extend(prefixes.rev()),
         }
+        Ok(page)
+    }
+
+    /// The page of [`page`](Listing::page), as packed leaves in the order of the list.
+    pub fn leaf_page<R: Row, E: From<R::Error>>(
+        &self,
+        rows: impl DoubleEndedIterator<Item = Result<R, E>>,
+    ) -> Result<LeafPage, E> {
+        let mut leaves = PackedLeaves::default();
+        let next_cursor = self.each(rows, |row: &R| {
+            leaves.push(row.leaf()?);
+            Ok(())
+        })?;
+        Ok(LeafPage::new(leaves.into_bare(), next_cursor))
     }
 
     /// The fault of a server's page, given its paths: a path outside the selection, paths out of order, or a cursor
@@ -127,55 +160,40 @@ impl<'r> Listing<'r> {
         fault(paths, next_cursor, asked_for, is_after, leads_on)
     }
 
-    fn collect<R: Row, E: From<R::Error>>(&self, rows: impl Iterator<Item = Result<R, E>>) -> Result<Page, E> {
-        let mut page = Page::default();
-        let mut prefixes = BTreeSet::new();
+    /// Calls `take` for each row of the page, in the order of the list. Returns the cursor of the next page.
+    fn each<R: Row, E: From<R::Error>>(
+        &self,
+        rows: impl DoubleEndedIterator<Item = Result<R, E>>,
+        take: impl FnMut(&R) -> Result<(), R::Error>,
+    ) -> Result<Option<String>, E> {
+        match self.request.order {
+            Order::Ascending => self.each_of(rows, take),
+            Order::Descending => self.each_of(rows.rev(), take),
+        }
+    }
+
+    fn each_of<R: Row, E: From<R::Error>>(
+        &self,
+        rows: impl Iterator<Item = Result<R, E>>,
+        mut take: impl FnMut(&R) -> Result<(), R::Error>,
+    ) -> Result<Option<String>, E> {
         let (mut count, mut last) = (0, None::<R>);
         for row in rows {
             let row = row?;
-            let path = row.path()?;
-            if self.filter.is_some_and(|pattern| !pattern.matches_rendered(path)) {
+            if let Some(pattern) = self.filter
+                && !pattern.matches_rendered(row.path()?)
+            {
                 continue;
             }
             if count == self.request.limit {
-                page.next_cursor = last.as_ref().map(|row| row.path().map(str::to_owned)).transpose()?;
-                break;
+                return Ok(last.as_ref().map(|row| row.path().map(str::to_owned)).transpose()?);
             }
             count += 1;
-            match self.request.select {
-                Select::Entries => {
-                    page.items.push(ListItem::Entry(entry(Path::from_trusted(path), row.leaf()?)));
-                }
-                Select::Keys => page.items.push(ListItem::Path(Path::from_trusted(path))),
-                Select::Prefixes => {
-                    if let Some(rest) = path.strip_prefix(self.base) {
-                        let first = rest.split('/').next().unwrap_or(rest);
-                        prefixes.insert(format!("{}{first}", self.base));
-                    }
-                }
-            }
+            take(&row)?;
             last = Some(row);
         }
-        let prefixes = prefixes.iter().map(|prefix| ListItem::Path(Path::from_trusted(prefix)));
-        match self.request.order {
-            Order::Ascending => page.items.extend(prefixes),
-            Order::Descending => page.items.extend(prefixes.rev()),
-        }
-        Ok(page)
+        Ok(None)
     }
-}
-
-/// The fault of a page of an ascending list from one path (included) to another (excluded), after an optional cursor:
-/// as [`Listing::fault`], without a [`Listing`].
-pub fn fault_between<'p>(
-    (from, to): (&str, &str),
-    after: Option<&str>,
-    paths: impl IntoIterator<Item = &'p str>,
-    next_cursor: Option<&str>,
-) -> Option<PageFault> {
-    let asked_for = |path: &str| from <= path && path < to && after.is_none_or(|after| path > after);
-    let leads_on = |cursor: &str, last: Option<&str>| asked_for(cursor) && last.is_none_or(|last| cursor >= last);
-    fault(paths, next_cursor, asked_for, |before, path| before < path, leads_on)
 }
 
 /// The reason why a page does not answer a list.
@@ -236,6 +254,22 @@ pub fn prefix_end(prefix: &str) -> String {
         end.push('0');
     }
     end
+}
+
+/// A path behind every path that begins with a text: the text with a higher last character. Few paths are between it and
+/// those that begin with the text, as some characters cannot follow. `None` if no character is higher.
+pub fn text_end(text: &str) -> Option<String> {
+    let mut end = text.to_owned();
+    while let Some(last) = end.pop() {
+        for next in (last..=char::MAX).skip(1).take(3) {
+            end.push(next);
+            if path::check(&end).is_ok() {
+                return Some(end);
+            }
+            end.pop();
+        }
+    }
+    None
 }
 
 /// The lower-case form of a path that has ASCII upper-case letters.

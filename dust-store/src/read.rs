@@ -6,11 +6,11 @@ use redb::AccessGuard;
 
 use dust_protocol::list::{MAX_GET_MANY_PATHS, MAX_PAGE_LEAVES};
 use dust_protocol::read::{self, Listing, prefix_end};
-use dust_protocol::{Entry, Leaf, LeafPage, ListRequest, PackedLeaves, Page, Path};
+use dust_protocol::{Entry, LeafPage, LeafRef, ListRequest, PackedLeaves, Page, Path};
 
 use super::Store;
 use super::error::{StoreError, StoreErrorKind};
-use super::tables::{LeafRow, View, any_with_prefix, to_leaf, to_leaf_ref, to_text};
+use super::tables::{LeafRow, View, any_with_prefix, to_leaf_ref, to_text};
 
 impl Store {
     /// The leaf at a path, otherwise the object that the leaves below it make, ignoring ASCII case as a Dust server
@@ -50,6 +50,17 @@ impl Store {
         self.inner.read(|view| {
             let rows = view.leaves.range::<&[u8]>((lower.map(str::as_bytes), upper.map(str::as_bytes)))?;
             listing.page(rows.map(|row| row.map(Row).map_err(StoreError::from)))
+        })
+    }
+
+    /// The page of [`list`](Store::list), as packed leaves in the order of the list, whatever the request selects of
+    /// each leaf.
+    pub fn list_leaves(&self, request: &ListRequest) -> Result<LeafPage, StoreError> {
+        let Some(listing) = Listing::of(request)? else { return Ok(LeafPage::default()) };
+        let (lower, upper) = listing.bounds();
+        self.inner.read(|view| {
+            let rows = view.leaves.range::<&[u8]>((lower.map(str::as_bytes), upper.map(str::as_bytes)))?;
+            listing.leaf_page(rows.map(|row| row.map(Row).map_err(StoreError::from)))
         })
     }
 
@@ -93,7 +104,7 @@ impl read::Row for Row {
         to_text(self.0.0.value())
     }
 
-    fn leaf(&self) -> Result<Leaf, StoreError> {
-        to_leaf(self.0.1.value())
+    fn leaf(&self) -> Result<LeafRef<'_>, StoreError> {
+        to_leaf_ref(self.0.0.value(), self.0.1.value())
     }
 }

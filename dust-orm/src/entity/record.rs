@@ -196,10 +196,23 @@ pub(crate) fn last_record(within: &str, leaves: &PackedLeaves) -> usize {
     }
 }
 
-/// The cursor of a list that continues after all leaves below a record.
+/// The index behind the last leaf of the first record, which may be incomplete in a descending list. It is 0 if the
+/// first leaf belongs to no record.
+pub(crate) fn first_record(within: &str, leaves: &PackedLeaves) -> usize {
+    let path = leaves.iter().next().and_then(|leaf| record_of(within, leaf.path));
+    path.map_or(0, |path| leaves.iter().take_while(|leaf| is_below(path, leaf.path)).count())
+}
+
+/// The cursor of an ascending list that continues after all leaves below a record.
 pub(crate) fn cursor_after(record: &str) -> String {
     // `0` is the character after `/`.
     format!("{record}0")
+}
+
+/// The cursor of a descending list that continues before all leaves below a record.
+pub(crate) fn cursor_before(record: &str) -> String {
+    // No path has a NUL.
+    format!("{record}/\u{1}")
 }
 
 /// The path of the record that a leaf belongs to. A leaf at the prefix or at a record's own path belongs to none.

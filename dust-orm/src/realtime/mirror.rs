@@ -214,6 +214,17 @@ impl Mirror {
         }
     }
 
+    /// The page of [`list`](Mirror::list), as packed leaves in the order of the list, whatever the request selects of
+    /// each leaf.
+    pub fn list_leaves(&self, request: &ListRequest) -> Result<LeafPage, DustErr> {
+        let Some(listing) = Listing::of(request)? else { return Ok(LeafPage::default()) };
+        let rows = self.leaves.range(listing.bounds()).map(Ok::<_, Infallible>);
+        match listing.leaf_page(rows) {
+            Ok(page) => Ok(page),
+            Err(never) => match never {},
+        }
+    }
+
     /// The leaves below a path, exact in case and in order, after the cursor of the page before: at most 1000.
     pub fn below(&self, path: &Path, after: Option<&str>) -> LeafPage {
         let (leaves, is_more) = self.leaves.below(path.as_str(), after, MAX_PAGE_LEAVES);

@@ -2,11 +2,10 @@
 
 use dust_protocol::{PackedLeaves, Path};
 use futures_core::Stream;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::DustRepo;
 use super::many::{Wanted, fetch_many, scalar_fields};
-use super::record_pages::{RecordPages, fetch, model_or_warning};
+use super::record_pages::{fetch, model_or_warning};
 use crate::entity::{DustEntity, KeyOf, PackedRecord, Revision, Versioned, decode, lookup_path};
 use crate::error::DustErr;
 
@@ -27,12 +26,7 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn all<E: DustEntity>(&self) -> Result<Vec<E::Model>, DustErr> {
-        let mut pages = RecordPages::of::<E>(self.active())?;
-        let mut models = Vec::new();
-        while let Some(leaves) = pages.next_leaves().await? {
-            models.extend(pages.models::<E>(&leaves));
-        }
-        Ok(models)
+        self.find::<E>().all().await
     }
 
     /// Streams every record of an entity, in the order of their paths. Pages are fetched when they are needed.
@@ -53,19 +47,7 @@ impl DustRepo {
     /// # }
     /// ```
     pub fn stream<E: DustEntity>(&self) -> impl Stream<Item = Result<E::Model, DustErr>> + Send + 'static {
-        // Each page has its own deadline, because the reader determines the time that a stream takes.
-        let transport = self.transport();
-        stream::once(async move { RecordPages::of::<E>(transport) })
-            .map_ok(|pages| {
-                stream::try_unfold(pages, |mut pages| async move {
-                    let leaves = pages.next_leaves().await?;
-                    let models = leaves.map(|leaves| pages.models::<E>(&leaves).collect::<Vec<_>>());
-                    Ok::<_, DustErr>(models.map(|models| (models, pages)))
-                })
-            })
-            .try_flatten()
-            .map_ok(|models| stream::iter(models).map(Ok))
-            .try_flatten()
+        self.find::<E>().stream()
     }
 
     /// Finds the record with this key. A record that does not fit the entity is `None` with a warning;

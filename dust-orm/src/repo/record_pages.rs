@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use dust_protocol::list::EmptyPages;
-use dust_protocol::{LeafPage, ListRequest, PackedLeaves, Path, Pattern, Select};
+use dust_protocol::{LeafPage, ListRequest, Order, PackedLeaves, Path, Pattern, Select, Selector};
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 
 use crate::entity::{
-    DustEntity, PackedRecord, RecordRef, StoredRecord, check_size, cursor_after, decode, last_record, record_of,
-    records,
+    DustEntity, PackedRecord, RecordRef, StoredRecord, check_size, cursor_after, cursor_before, decode, first_record,
+    last_record, record_of, records,
 };
 use crate::error::{DustErr, InvalidRecord};
 use crate::transport::Transport;
@@ -89,15 +89,18 @@ pub(super) fn warn<'a>(record: impl Into<RecordRef<'a>>, invalid: &InvalidRecord
     );
 }
 
-/// The pages of an entity's leaves, divided between records. Over a network the next page is requested before the
-/// records of this one are decoded, so that at most two pages are in memory.
+/// The pages of a list of an entity's leaves, divided between records. Unless a number of leaves is set, the next page
+/// is requested over a network before the records of this one are decoded, so that at most two pages are in memory.
 pub(super) struct RecordPages {
     transport: Arc<dyn Transport>,
-    prefix: Path,
-    /// The prefix with a `/` at its end.
+    /// The prefix of the entity with a `/` at its end.
     within: String,
+    /// The list, without a cursor.
+    request: ListRequest,
+    /// True if the next page is requested ahead of time.
+    ahead: bool,
     next: Option<NextPage>,
-    /// The leaves of the record that the last page has not completed.
+    /// The leaves of the record that the last page has not completed, in the order of their paths.
     open: PackedLeaves,
     empty: EmptyPages,
 }
@@ -109,43 +112,66 @@ struct NextPage {
 }
 
 impl RecordPages {
+    /// The pages of all records of an entity.
     pub(super) fn of<E: DustEntity>(transport: Arc<dyn Transport>) -> Result<RecordPages, DustErr> {
-        let prefix = E::prefix_path()?;
-        check_nameable(&prefix)?;
-        let (within, next) = (prefix.descendant_prefix(), Some(NextPage { after: None, answer: None }));
-        let (open, empty) = (PackedLeaves::default(), EmptyPages::default());
-        Ok(RecordPages { transport, prefix, within, next, open, empty })
+        RecordPages::within::<E>(transport, Selector::below(&E::prefix_path()?), Order::Ascending)
     }
 
-    /// Reads the leaves of the records that the next page completes. Returns `None` after the last page and after an
-    /// error.
+    /// The pages of the records of an entity whose leaves a range selects.
+    pub(super) fn within<E: DustEntity>(
+        transport: Arc<dyn Transport>,
+        range: Selector,
+        order: Order,
+    ) -> Result<RecordPages, DustErr> {
+        let prefix = E::prefix_path()?;
+        check_nameable(&prefix)?;
+        let ahead = transport.capabilities().remote;
+        Ok(RecordPages {
+            transport,
+            within: prefix.descendant_prefix(),
+            request: ListRequest::new(range).order(order),
+            ahead,
+            next: Some(NextPage { after: None, answer: None }),
+            open: PackedLeaves::default(),
+            empty: EmptyPages::default(),
+        })
+    }
+
+    /// Sets the number of leaves of the next page, 1 to 1000. No page is requested ahead of time.
+    pub(super) fn limit(&mut self, leaves: usize) {
+        self.request.limit = leaves;
+        self.ahead = false;
+    }
+
+    /// The leaves of the record that the last page has not completed.
+    pub(super) fn open(&self) -> Option<RecordRef<'_>> {
+        records(&self.within, &self.open).next()
+    }
+
+    /// Reads the leaves of the records that the next page completes, in the order of their paths. Returns `None` after
+    /// the last page and after an error.
     pub(super) async fn next_leaves(&mut self) -> Result<Option<PackedLeaves>, DustErr> {
         let Some(NextPage { after, answer }) = self.next.take() else { return Ok(None) };
         let page = match answer {
             // A slow reader may have let the deadline of the early request pass.
             Some(answer) => match answer.await {
-                Err(DustErr::Network { .. }) => self.transport.list_subtree(&self.prefix, after.as_deref()).await,
+                Err(DustErr::Network { .. }) => self.transport.list_leaves(&self.request_after(&after)).await,
                 answer => answer,
             },
-            None => self.transport.list_subtree(&self.prefix, after.as_deref()).await,
+            None => self.transport.list_leaves(&self.request_after(&after)).await,
         };
         let mut page = match page {
             Err(error @ DustErr::TooLarge { .. }) => return self.skip_large(after, &error).await.map(Some),
             page => page?,
         };
         self.empty.check(page.leaves.is_empty(), page.next_cursor.as_deref())?;
-        let mut leaves = std::mem::take(&mut self.open);
-        if leaves.is_empty() {
-            leaves = page.leaves;
-        } else {
-            leaves.append(&page.leaves, 0..page.leaves.len());
-        }
+        let mut leaves = self.join_open(page.leaves);
         if let Some(after) = &mut page.next_cursor {
-            self.open = leaves.split_off(last_record(&self.within, &leaves));
-            let excess = records(&self.within, &self.open).next().and_then(|record| {
+            self.open = self.split_open(&mut leaves);
+            let excess = self.open().and_then(|record| {
                 let why = check_size(record.path, &self.open).err()?;
                 warn_too_large(record.path, &why);
-                Some(cursor_after(record.path))
+                Some(self.cursor_past(record.path))
             });
             if let Some(cursor) = excess {
                 *after = cursor;
@@ -156,18 +182,59 @@ impl RecordPages {
         Ok(Some(leaves))
     }
 
+    /// The leaves of a page, in the order of their paths, with those of the open record.
+    fn join_open(&mut self, page: PackedLeaves) -> PackedLeaves {
+        let open = std::mem::take(&mut self.open);
+        let (mut first, then) = match self.request.order {
+            Order::Ascending => (open, page),
+            Order::Descending => (page.into_reversed(), open),
+        };
+        match (first.is_empty(), then.is_empty()) {
+            (true, _) => then,
+            (_, true) => first,
+            _ => {
+                first.append(&then, 0..then.len());
+                first
+            }
+        }
+    }
+
+    /// Removes and returns the leaves of the record that the next page may continue.
+    fn split_open(&self, leaves: &mut PackedLeaves) -> PackedLeaves {
+        match self.request.order {
+            Order::Ascending => leaves.split_off(last_record(&self.within, leaves)),
+            Order::Descending => {
+                let rest = leaves.split_off(first_record(&self.within, leaves));
+                std::mem::replace(leaves, rest)
+            }
+        }
+    }
+
+    /// The cursor of a list that continues after all leaves of a record.
+    fn cursor_past(&self, record: &str) -> String {
+        match self.request.order {
+            Order::Ascending => cursor_after(record),
+            Order::Descending => cursor_before(record),
+        }
+    }
+
+    fn request_after(&self, after: &Option<String>) -> ListRequest {
+        self.request.clone().after(after.clone())
+    }
+
     /// Sets the cursor of the next page.
     fn continue_after(&mut self, after: Option<String>) {
         self.next = after.map(|after| {
-            let answer = self.transport.capabilities().remote.then(|| self.request(after.clone()));
-            NextPage { after: Some(after), answer }
+            let after = Some(after);
+            let answer = self.ahead.then(|| self.request_ahead(&after));
+            NextPage { after, answer }
         });
     }
 
     /// Skips the next record, because one of its leaves is larger than the limit of an answer. Returns the leaves of
     /// the record before it.
     async fn skip_large(&mut self, after: Option<String>, why: &DustErr) -> Result<PackedLeaves, DustErr> {
-        let keys = ListRequest::pattern(Pattern::subtree(&self.prefix)?).select(Select::Keys).limit(1).after(after);
+        let keys = self.request_after(&after).select(Select::Keys).limit(1);
         let page = self.transport.list(&keys).await?;
         let before = std::mem::take(&mut self.open);
         let Some(large) = page.items.first().map(|item| item.path().as_str()) else { return Ok(before) };
@@ -177,31 +244,30 @@ impl RecordPages {
             return Ok(PackedLeaves::default());
         };
         warn_too_large(record, why);
-        self.continue_after(Some(cursor_after(record)));
+        self.continue_after(Some(self.cursor_past(record)));
         let is_part = records(&self.within, &before).next().is_some_and(|open| open.path == record);
         Ok(if is_part { PackedLeaves::default() } else { before })
     }
 
-    /// Groups leaves of a page by record.
-    pub(super) fn records<'a>(&'a self, leaves: &'a PackedLeaves) -> impl Iterator<Item = RecordRef<'a>> {
-        records(&self.within, leaves)
-    }
-
-    /// The models of the leaves of a page. Records that do not fit the entity are left out, with a warning.
-    pub(super) fn models<'a, E: DustEntity>(&'a self, leaves: &'a PackedLeaves) -> impl Iterator<Item = E::Model> {
-        self.records(leaves).filter_map(|record| model_or_warning::<E>(record))
+    /// The records of a page, in the order of the list.
+    pub(super) fn records<'a>(&'a self, leaves: &'a PackedLeaves) -> Vec<RecordRef<'a>> {
+        let mut records: Vec<RecordRef<'a>> = records(&self.within, leaves).collect();
+        if self.request.order == Order::Descending {
+            records.reverse();
+        }
+        records
     }
 
     /// Reads the records that the next page completes. Returns `None` after the last page and after an error.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<StoredRecord>>, DustErr> {
         let leaves = self.next_leaves().await?;
-        Ok(leaves.map(|leaves| self.records(&leaves).map(RecordRef::to_stored).collect()))
+        Ok(leaves.map(|leaves| records(&self.within, &leaves).map(RecordRef::to_stored).collect()))
     }
 
     /// Requests a page without waiting for it. The future is polled once, so that the request is sent.
-    fn request(&self, after: String) -> BoxFuture<'static, Result<LeafPage, DustErr>> {
-        let (transport, prefix) = (Arc::clone(&self.transport), self.prefix.clone());
-        let mut answer = async move { transport.list_subtree(&prefix, Some(&after)).await }.boxed();
+    fn request_ahead(&self, after: &Option<String>) -> BoxFuture<'static, Result<LeafPage, DustErr>> {
+        let (transport, request) = (Arc::clone(&self.transport), self.request_after(after));
+        let mut answer = async move { transport.list_leaves(&request).await }.boxed();
         match (&mut answer).now_or_never() {
             Some(ready) => std::future::ready(ready).boxed(),
             None => answer,

@@ -45,6 +45,7 @@ macro_rules! delegate_transport {
         $crate::delegate_transport!(@name $own $self $inner);
         $crate::delegate_transport!(@capabilities $own $self $inner);
         $crate::delegate_transport!(@list $own $self $inner);
+        $crate::delegate_transport!(@list_leaves $own $self $inner);
         $crate::delegate_transport!(@list_subtree $own $self $inner);
         $crate::delegate_transport!(@try_list_subtree $own $self $inner);
         $crate::delegate_transport!(@get $own $self $inner);
@@ -61,6 +62,7 @@ macro_rules! delegate_transport {
     (@name [name $($rest:tt)*] $self:ident $inner:expr) => {};
     (@capabilities [capabilities $($rest:tt)*] $self:ident $inner:expr) => {};
     (@list [list $($rest:tt)*] $self:ident $inner:expr) => {};
+    (@list_leaves [list_leaves $($rest:tt)*] $self:ident $inner:expr) => {};
     (@list_subtree [list_subtree $($rest:tt)*] $self:ident $inner:expr) => {};
     (@try_list_subtree [try_list_subtree $($rest:tt)*] $self:ident $inner:expr) => {};
     (@get [get $($rest:tt)*] $self:ident $inner:expr) => {};
@@ -103,6 +105,11 @@ macro_rules! delegate_transport {
         $crate::delegate_transport!(@async $self $inner, list<'b>(
             request: &'b $crate::protocol::ListRequest
         ) -> $crate::protocol::Page);
+    };
+    (@list_leaves [] $self:ident $inner:expr) => {
+        $crate::delegate_transport!(@async $self $inner, list_leaves<'b>(
+            request: &'b $crate::protocol::ListRequest
+        ) -> $crate::protocol::LeafPage);
     };
     (@list_subtree [] $self:ident $inner:expr) => {
         $crate::delegate_transport!(@async $self $inner, list_subtree<'b, 'c>(

@@ -103,6 +103,13 @@ impl Transport for EmbeddedTransport {
         Ok(page)
     }
 
+    async fn list_leaves(&self, request: &ListRequest) -> Result<LeafPage, DustErr> {
+        nul::check_list(request)?;
+        let page = self.store.list_leaves(request)?;
+        pace(page.leaves.len()).await;
+        Ok(page)
+    }
+
     async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
         nul::check_path(path)?;
         let page = self.store.below(path, after)?;

@@ -166,6 +166,14 @@ impl Transport for FailoverTransport {
         self.or_last_known(page, |mirror| mirror.list(request))
     }
 
+    async fn list_leaves(&self, request: &ListRequest) -> Result<LeafPage, DustErr> {
+        if self.is_up {
+            return self.realtime.list_leaves(request).await;
+        }
+        let page = self.plain.list_leaves(request).await;
+        self.or_last_known(page, |mirror| mirror.list_leaves(request))
+    }
+
     async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
         if self.is_up {
             return self.realtime.list_subtree(path, after).await;

@@ -67,12 +67,20 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// One page of leaves, keys or prefixes.
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr>;
 
+    /// One page of whole leaves, packed, in the order of the list: the page of [`list`](Transport::list) for a request
+    /// that selects [whole leaves](dust_protocol::Select::Entries). [`DustRepo::find`](crate::DustRepo::find) reads
+    /// ranges by this method. The default calls `list`.
+    async fn list_leaves(&self, request: &ListRequest) -> Result<LeafPage, DustErr> {
+        let request = request.clone().select(dust_protocol::Select::Entries);
+        let Page { items, next_cursor, .. } = self.list(&request).await?;
+        Ok(LeafPage::new(items.into_iter().filter_map(ListItem::into_entry).collect(), next_cursor))
+    }
+
     /// One page of the leaves below a path, exact in case and in the order of the paths: the first page, or the one
     /// after the cursor `after`. Entities are read by this method. The default lists the pattern `<path>/**` by
     /// [`list`](Transport::list).
     async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
-        let Page { items, next_cursor, .. } = self.list(&ListRequest::below(path, after)?).await?;
-        Ok(LeafPage::new(items.into_iter().filter_map(ListItem::into_entry).collect(), next_cursor))
+        self.list_leaves(&ListRequest::below(path, after)?).await
     }
 
     /// The result of [`list_subtree`](Transport::list_subtree), if it needs no wait. `None` (default) makes the caller

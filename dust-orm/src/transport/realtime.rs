@@ -213,6 +213,13 @@ impl Transport for RealtimeTransport {
         Ok(page)
     }
 
+    async fn list_leaves(&self, request: &ListRequest) -> Result<LeafPage, DustErr> {
+        nul::check_list(request)?;
+        let page = self.client.mirror(self.store).await?.list_leaves(request)?;
+        pace(page.leaves.len()).await;
+        Ok(page)
+    }
+
     async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
         nul::check_path(path)?;
         let page = self.client.mirror(self.store).await?.below(path, after);

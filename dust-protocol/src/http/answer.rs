@@ -8,7 +8,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::excerpt::excerpt;
-use crate::read::{Listing, PageFault, fault_between, prefix_end};
+use crate::read::{Listing, PageFault};
 use crate::{
     Entry, JsonObject, LeafKind, LeafPage, LeafRef, ListItem, ListRequest, PackedLeaves, Page, Path, RawJson, Select,
     path,
@@ -119,21 +119,11 @@ pub fn page(body: &[u8], request: &ListRequest) -> Result<Page, Unreadable> {
     Ok(page)
 }
 
-/// Parses the answer to `GET entries` for the leaves below a path, after an optional cursor: as [`page`], but packs the
-/// leaves directly from the body.
-pub fn leaf_page(body: &[u8], below: &Path, after: Option<&str>) -> Result<LeafPage, Unreadable> {
-    let from = below.descendant_prefix();
-    leaf_page_between(body, (&from, &prefix_end(&from)), after)
-}
-
-/// As [`leaf_page`], for the leaves from one path (included) to another (excluded).
-pub fn leaf_page_between(body: &[u8], between: (&str, &str), after: Option<&str>) -> Result<LeafPage, Unreadable> {
+/// Parses the answer to `GET entries` for whole leaves: as [`page`], but packs the leaves directly from the body.
+pub fn leaf_page(body: &[u8], request: &ListRequest) -> Result<LeafPage, Unreadable> {
     let EntriesBody { items, next_cursor } = read(body)?;
     items.iter().try_for_each(|JsonObject(item)| check_path(&item.path))?;
-    let paths = items.iter().map(|JsonObject(item)| &*item.path);
-    if let Some(fault) = fault_between(between, after, paths, next_cursor.as_deref()) {
-        return Err(fault.into());
-    }
+    check(request, items.iter().map(|JsonObject(item)| &*item.path), next_cursor.as_deref())?;
     Ok(LeafPage { leaves: PackedLeaves::of(items.iter().map(|JsonObject(item)| item.leaf())), next_cursor })
 }
 

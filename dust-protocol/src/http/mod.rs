@@ -5,7 +5,6 @@
 mod answer;
 mod body;
 
-pub use answer::leaf_page_between;
 pub use answer::{Unreadable, entry, leaf_page, leaves, page, store_seq};
 pub use body::{Condition, batch_body, batch_write_body, delete_body, put_body};
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, Transport};
-use dust_protocol::{Entry, Fence, FileUpload, LeafPage, ListRequest, Op, Page, Path};
+use dust_protocol::{Entry, Fence, FileUpload, LeafPage, ListRequest, Op, Page, Path, Select};
 
 /// Records requests, and fails the selected ones before they are sent.
 #[derive(Debug)]
@@ -35,6 +35,7 @@ struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     List,
+    ListKeys,
     Get,
     GetMany,
     Exists,
@@ -126,8 +127,14 @@ impl Transport for Probe {
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Page, DustErr> {
-        self.pass(Call::List).await?;
+        let call = if request.select == Select::Keys { Call::ListKeys } else { Call::List };
+        self.pass(call).await?;
         self.inner.list(request).await
+    }
+
+    async fn list_leaves(&self, request: &ListRequest) -> Result<LeafPage, DustErr> {
+        self.pass(Call::List).await?;
+        self.inner.list_leaves(request).await
     }
 
     async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {

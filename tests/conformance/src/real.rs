@@ -188,6 +188,10 @@ impl Transport for Patient {
         patiently(|| self.0.list(request)).await
     }
 
+    async fn list_leaves(&self, request: &ListRequest) -> Result<LeafPage, DustErr> {
+        patiently(|| self.0.list_leaves(request)).await
+    }
+
     async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
         patiently(|| self.0.list_subtree(path, after)).await
     }

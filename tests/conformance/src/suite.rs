@@ -12,6 +12,7 @@ mod dropped;
 mod errors;
 mod escape;
 mod fields;
+mod find;
 mod ghosts;
 mod guard;
 mod hooks;
@@ -82,6 +83,7 @@ const MODULES: &[(&str, &[Test])] = &[
     ("batch", batch::TESTS),
     ("bulk", bulk::TESTS),
     ("paging", paging::TESTS),
+    ("find", find::TESTS),
     ("typed", typed::TESTS),
     ("coordination", coordination::TESTS),
     ("prefixes", prefixes::TESTS),

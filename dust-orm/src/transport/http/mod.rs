@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use dust_protocol::file::is_content_hash;
 use dust_protocol::http::{self as wire};
 use dust_protocol::list::MAX_PAGE_LEAVES;
-use dust_protocol::{Entry, Fence, LeafPage, ListRequest, Op, Page, Path};
+use dust_protocol::{Entry, Fence, LeafPage, ListRequest, Op, Page, Path, Select, Selector};
 use reqwest::Url;
 
 use super::{Capabilities, Receipt, Transport, nul};
@@ -240,9 +240,16 @@ impl Transport for HttpTransport {
         self.page(self.about(Operation::List, About::Selection(&request.selector)), self.deadline(), request).await
     }
 
+    async fn list_leaves(&self, request: &ListRequest) -> Result<LeafPage, DustErr> {
+        nul::check_list(request)?;
+        let request = request.clone().select(Select::Entries);
+        self.page(self.about(Operation::List, About::Selection(&request.selector)), self.deadline(), &request).await
+    }
+
     async fn list_subtree(&self, path: &Path, after: Option<&str>) -> Result<LeafPage, DustErr> {
         nul::check_path(path)?;
-        self.leaves_below(path, after, self.deadline()).await
+        let request = ListRequest::new(Selector::below(path)).after(after.map(str::to_owned));
+        self.page(self.about(Operation::List, About::Below(path)), self.deadline(), &request).await
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {

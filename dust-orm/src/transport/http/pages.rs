@@ -1,5 +1,6 @@
 //! Lists and reads of leaves.
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
 use dust_protocol::http::{self as wire, Unreadable};
@@ -16,147 +17,118 @@ use crate::entity::SizeLimit;
 use crate::error::DustErr;
 use crate::error::http::{About, Call, Operation};
 
+/// A page of a list, in one of its two forms.
+pub(super) trait AnyPage: Sized {
+    /// Parses the answer to a request.
+    fn read(body: &[u8], request: &ListRequest) -> Result<Self, Unreadable>;
+
+    /// The part that belongs to the list of a window.
+    fn within(self, window: &Window<'_>, limit: usize) -> Option<Self>;
+}
+
+impl AnyPage for Page {
+    fn read(body: &[u8], request: &ListRequest) -> Result<Page, Unreadable> {
+        wire::page(body, request)
+    }
+
+    fn within(self, window: &Window<'_>, limit: usize) -> Option<Page> {
+        window.page(self, limit)
+    }
+}
+
+impl AnyPage for LeafPage {
+    fn read(body: &[u8], request: &ListRequest) -> Result<LeafPage, Unreadable> {
+        wire::leaf_page(body, request)
+    }
+
+    fn within(self, window: &Window<'_>, limit: usize) -> Option<LeafPage> {
+        window.leaves(self, limit)
+    }
+}
+
 impl HttpTransport {
     /// One page of a list. The request is by range if a range selects the same.
-    pub(super) async fn page(
+    pub(super) async fn page<P: AnyPage>(
         &self,
         call: Call<'_>,
         deadline: Deadline,
         request: &ListRequest,
-    ) -> Result<Page, DustErr> {
-        if request.select != Select::Prefixes {
-            match &request.selector {
-                range @ Selector::Range { .. } => {
-                    let page = self.page_between(call, deadline, range, request, false).await?;
-                    return page.flatten().ok_or_else(|| too_close(&call));
-                }
-                Selector::Pattern(pattern) => {
-                    if let Some(base) = pattern.base().filter(|_| self.lists_by_range()) {
-                        match self.page_between(call, deadline, &Selector::below(&base), request, true).await {
-                            Ok(Some(page)) => return page.ok_or_else(|| too_close(&call)),
-                            Ok(None) | Err(DustErr::InvalidParams { .. }) => {}
-                            Err(error) => return Err(error),
-                        }
-                        let page = self.page_as_it_is(call, deadline, request).await?;
-                        self.found_without_ranges();
-                        return Ok(page);
-                    }
-                }
+    ) -> Result<P, DustErr> {
+        let range = match &request.selector {
+            _ if request.select == Select::Prefixes => None,
+            Selector::Range { .. } => Some(Cow::Borrowed(&request.selector)),
+            Selector::Pattern(pattern) => pattern.base().map(|base| Cow::Owned(Selector::below(&base))),
+        };
+        let Some(Selector::Range { from, to }) = range.as_deref() else {
+            return self.page_as_it_is(call, deadline, request).await;
+        };
+        let between = (from.as_str(), to.as_str());
+        let after = request.after.as_deref().filter(|after| !after.is_empty());
+        if self.lists_by_range() {
+            let window = Window::new(between, after, request.order);
+            match self.page_in(call, deadline, &window, window.range(), request, true).await {
+                Ok(Some(page)) => return page.ok_or_else(|| too_close(&call)),
+                Ok(None) | Err(DustErr::InvalidParams { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
-        self.page_as_it_is(call, deadline, request).await
+        let base = subtree_of(between.0, between.1);
+        let pattern = match &base {
+            Some(base) => Pattern::subtree(base)?,
+            None => Pattern::parse("**")?,
+        };
+        let window = Window::in_subtree(base.as_ref(), between, after, request.order);
+        let page = self.page_in(call, deadline, &window, Selector::Pattern(pattern), request, false).await?;
+        self.found_without_ranges();
+        page.flatten().ok_or_else(|| too_close(&call))
     }
 
-    async fn page_as_it_is(&self, call: Call<'_>, deadline: Deadline, request: &ListRequest) -> Result<Page, DustErr> {
+    async fn page_as_it_is<P: AnyPage>(
+        &self,
+        call: Call<'_>,
+        deadline: Deadline,
+        request: &ListRequest,
+    ) -> Result<P, DustErr> {
+        let page = self.page_of(call, deadline, request, false).await?;
+        // A page of another list is an error here.
+        page.ok_or_else(|| too_close(&call))
+    }
+
+    /// The part of a list within a window, from a page of `selector`. `None` if the answer is that of another list and
+    /// `others` allows this; `Some(None)` if no later page can be requested.
+    async fn page_in<P: AnyPage>(
+        &self,
+        call: Call<'_>,
+        deadline: Deadline,
+        window: &Window<'_>,
+        selector: Selector,
+        request: &ListRequest,
+        others: bool,
+    ) -> Result<Option<Option<P>>, DustErr> {
+        // A wider window returns more leaves to drop than a small page may hold.
+        let limit = if window.is_wider() { MAX_PAGE_LEAVES } else { request.limit };
+        let after = window.after().map(str::to_owned);
+        let asked = ListRequest::new(selector).limit(limit).order(request.order).select(request.select).after(after);
+        let page: Option<P> = self.page_of(call, deadline, &asked, others).await?;
+        Ok(page.map(|page| page.within(window, request.limit)))
+    }
+
+    /// The answer to exactly this request, with fewer leaves if it is too large. `None` if the answer is that of
+    /// another list and `others` allows this.
+    async fn page_of<P: AnyPage>(
+        &self,
+        call: Call<'_>,
+        deadline: Deadline,
+        request: &ListRequest,
+        others: bool,
+    ) -> Result<Option<P>, DustErr> {
         let mut limit = self.page_size(request.limit);
         loop {
             let read = |body: &[u8]| {
                 self.took(body.len());
-                wire::page(body, request)
+                unless_of_others(P::read(body, request), others)
             };
             match self.call(call, deadline, Request::list(request, limit), read).await {
-                Err(DustErr::TooLarge { .. }) if self.lower(&mut limit) => {}
-                answer => return answer,
-            }
-        }
-    }
-
-    /// A page by range. `None` if the answer is that of another list and `others` allows this; `Some(None)` if no later
-    /// page can be requested.
-    async fn page_between(
-        &self,
-        call: Call<'_>,
-        deadline: Deadline,
-        range: &Selector,
-        request: &ListRequest,
-        others: bool,
-    ) -> Result<Option<Option<Page>>, DustErr> {
-        let Selector::Range { from, to } = range else { return Ok(None) };
-        let between = (from.as_str(), to.as_str());
-        let after = request.after.as_deref().filter(|after| !after.is_empty());
-        let window = match request.order {
-            Order::Ascending => Window::new(between, after),
-            Order::Descending => Window::exact(between, after),
-        };
-        let (from, to) = window.bounds();
-        let selector = Selector::Range { from: Path::from_trusted(from), to: Path::from_trusted(to) };
-        let mut asked = request.clone().after(window.after().map(str::to_owned));
-        asked.selector = selector;
-        // A wider window returns more leaves to drop than a small page may hold.
-        let mut limit = self.page_size(if window.is_cut() { MAX_PAGE_LEAVES } else { request.limit });
-        let page = loop {
-            let read = |body: &[u8]| {
-                self.took(body.len());
-                unless_of_others(wire::page(body, &asked), others)
-            };
-            match self.call(call, deadline, Request::list(&asked, limit), read).await {
-                Err(DustErr::TooLarge { .. }) if self.lower(&mut limit) => {}
-                answer => break answer?,
-            }
-        };
-        Ok(page.map(|page| window.page(page, request.limit)))
-    }
-
-    /// A page of the leaves below a path.
-    pub(super) async fn leaves_below(
-        &self,
-        path: &Path,
-        after: Option<&str>,
-        deadline: Deadline,
-    ) -> Result<LeafPage, DustErr> {
-        let call = self.about(Operation::List, About::Below(path));
-        if !self.lists_by_range() {
-            return self.leaves_by_pattern(call, deadline, path, after).await;
-        }
-        match self.leaves_by_range(call, deadline, path, after).await {
-            Ok(Some(page)) => return page.ok_or_else(|| too_close(&call)),
-            Ok(None) | Err(DustErr::InvalidParams { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        let page = self.leaves_by_pattern(call, deadline, path, after).await?;
-        self.found_without_ranges();
-        Ok(page)
-    }
-
-    /// A page by range of the leaves below a path, with the results of [`page_between`](HttpTransport::page_between).
-    async fn leaves_by_range(
-        &self,
-        call: Call<'_>,
-        deadline: Deadline,
-        path: &Path,
-        after: Option<&str>,
-    ) -> Result<Option<Option<LeafPage>>, DustErr> {
-        let (from, to) = (path.descendant_prefix() + "\u{1}", format!("{path}0"));
-        let window = Window::new((&from, &to), after);
-        let mut limit = self.page_size(MAX_PAGE_LEAVES);
-        let page = loop {
-            let read = |body: &[u8]| {
-                self.took(body.len());
-                unless_of_others(wire::leaf_page_between(body, window.bounds(), window.after()), true)
-            };
-            match self.call(call, deadline, Request::between(&window, limit), read).await {
-                Err(DustErr::TooLarge { .. }) if self.lower(&mut limit) => {}
-                answer => break answer?,
-            }
-        };
-        Ok(page.map(|page| window.leaves(page)))
-    }
-
-    async fn leaves_by_pattern(
-        &self,
-        call: Call<'_>,
-        deadline: Deadline,
-        path: &Path,
-        after: Option<&str>,
-    ) -> Result<LeafPage, DustErr> {
-        let pattern = Pattern::render_subtree(path)?;
-        let mut limit = self.page_size(MAX_PAGE_LEAVES);
-        loop {
-            let read = |body: &[u8]| {
-                self.took(body.len());
-                wire::leaf_page(body, path, after)
-            };
-            match self.call(call, deadline, Request::below(&pattern, limit, after), read).await {
                 Err(DustErr::TooLarge { .. }) if self.lower(&mut limit) => {}
                 answer => return answer,
             }
@@ -252,11 +224,13 @@ impl HttpTransport {
     }
 
     fn found_without_ranges(&self) {
+        if self.server.lacks_ranges.swap(true, Ordering::Relaxed) {
+            return;
+        }
         tracing::warn!(
             store = &*self.store,
             "this Dust server does not list by range: lists go by pattern, which takes longer the larger the store is"
         );
-        self.server.lacks_ranges.store(true, Ordering::Relaxed);
     }
 
     /// The number of leaves to request in a page.
@@ -290,6 +264,16 @@ fn all_below(path: &Path) -> ListRequest {
     let selector = Pattern::below(path).map_or_else(|| Selector::below(path), Selector::Pattern);
     let (order, select) = (Order::Ascending, Select::Entries);
     ListRequest::new(selector).order(order).select(select)
+}
+
+/// The lowest path above all leaves of a range; `None` if there is none.
+fn subtree_of(from: &str, to: &str) -> Option<Path> {
+    let stem = to.strip_suffix('0').filter(|stem| from.strip_prefix(stem).is_some_and(|rest| rest.starts_with('/')));
+    let rendered = stem.or_else(|| {
+        let shared = from.bytes().zip(to.bytes()).take_while(|(from, to)| from == to).count();
+        from.as_bytes()[..shared].iter().rposition(|byte| *byte == b'/').and_then(|slash| from.get(..slash))
+    });
+    rendered.and_then(|rendered| Path::parse(rendered).ok())
 }
 
 /// `None` for the page of another list, if `others` allows it.

@@ -8,7 +8,7 @@ use dust_protocol::path::percent_encode_into;
 use dust_protocol::{ListRequest, Op, Order, Path, RawJson, Select, Selector};
 use reqwest::Method;
 
-use super::window::{LONG_TARGET, Window};
+use super::window::LONG_TARGET;
 use crate::error::DustErr;
 use crate::error::http::Call;
 
@@ -54,17 +54,6 @@ impl Request {
                 Request::page(&[("from", from.as_str()), ("to", to.as_str())], limit, options, after)
             }
         }
-    }
-
-    /// The request for a page of whole leaves by a range that fits into a URL.
-    pub(super) fn between(window: &Window<'_>, limit: usize) -> Request {
-        let (from, to) = window.bounds();
-        Request::page(&[("from", from), ("to", to)], limit, None, window.after())
-    }
-
-    /// The request for a page of the leaves that match a pattern, after a cursor.
-    pub(super) fn below(pattern: &str, limit: usize, after: Option<&str>) -> Request {
-        Request::page(&[("pattern", pattern)], limit, None, after)
     }
 
     fn page<'a>(

@@ -1,9 +1,10 @@
 //! Ranges of a list that fit into a URL.
 
-use std::ops::Bound;
+use std::borrow::Cow;
 
 use dust_protocol::path::{check, percent_encoded_len};
-use dust_protocol::{LeafPage, ListItem, PackedLeaves, Page};
+use dust_protocol::read::text_end;
+use dust_protocol::{LeafPage, Order, PackedLeaves, Page, Path, Selector};
 
 /// Length in bytes from which a path is not part of a URL: servers and proxies limit the request line to 8 or 10 kB.
 pub(super) const LONG_TARGET: usize = 7_000;
@@ -12,71 +13,112 @@ const CUT: usize = 500;
 /// Maximum bytes of a cursor beside two such bounds, percent-encoded.
 const MAX_CURSOR: usize = LONG_TARGET - 3 * CUT;
 
-/// A requested part of an ascending list: from one path (included) to another (excluded), after a cursor.
+/// A requested part of a list: from one path (included) to another (excluded), after a cursor.
 ///
 /// Servers and proxies accept a request line of about 8 kB. For longer paths the window is a wider one with bounds that
-/// are cut, and the leaves outside of the list are dropped from the answer. A cursor that is too long becomes the lower
-/// bound.
+/// are cut, and the leaves outside of the list are dropped from the answer. A cursor that is too long becomes a bound.
 #[derive(Debug)]
 pub(super) struct Window<'a> {
     /// The bounds of the list itself.
     list: (&'a str, &'a str),
     list_after: Option<&'a str>,
-    /// The bounds to request, if they differ from those of the list.
-    cut: Option<(String, String)>,
-    /// The cursor to request.
-    after: Option<&'a str>,
+    order: Order,
+    request: Requested<'a>,
+}
+
+/// The list to request.
+#[derive(Debug)]
+enum Requested<'a> {
+    /// The list itself.
+    Exact,
+    /// A range that contains the list, and the cursor of the list unless that is too long.
+    Around { low: String, high: String, after: Option<&'a str> },
+    /// The leaves of a subtree that contains the list, after a cursor that is not behind the start of the list.
+    Subtree { after: Option<Cow<'a, str>> },
 }
 
 impl<'a> Window<'a> {
-    pub(super) fn new((from, to): (&'a str, &'a str), after: Option<&'a str>) -> Window<'a> {
+    pub(super) fn new((from, to): (&'a str, &'a str), after: Option<&'a str>, order: Order) -> Window<'a> {
         let length = [from, to].into_iter().chain(after).map(percent_encoded_len).sum::<usize>();
-        let list = Window::exact((from, to), after);
+        let mut window = Window { list: (from, to), list_after: after, order, request: Requested::Exact };
         if length < LONG_TARGET {
-            return list;
+            return window;
         }
-        let low = cut_down(from);
-        match after.filter(|after| percent_encoded_len(after) > MAX_CURSOR) {
-            None => Window { cut: Some((low, cut_up(to))), ..list },
-            Some(after) => Window { cut: Some((low.max(cut_down(after)), cut_up(to))), after: None, ..list },
+        let (mut low, mut high, mut cursor) = (cut_down(from), cut_up(to), after);
+        if let Some(after) = after.filter(|after| percent_encoded_len(after) > MAX_CURSOR) {
+            cursor = None;
+            match order {
+                Order::Ascending => low = low.max(cut_down(after)),
+                Order::Descending => high = high.min(cut_up(after)),
+            }
         }
+        window.request = Requested::Around { low, high, after: cursor };
+        window
     }
 
-    /// A window whose request has the bounds and the cursor of the list itself.
-    pub(super) fn exact(list: (&'a str, &'a str), after: Option<&'a str>) -> Window<'a> {
-        Window { list, list_after: after, cut: None, after }
+    /// A window of a list that is requested by the pattern of the subtree at `base`, which contains the list.
+    pub(super) fn in_subtree(
+        base: Option<&Path>,
+        (from, to): (&'a str, &'a str),
+        after: Option<&'a str>,
+        order: Order,
+    ) -> Window<'a> {
+        let base = base.map_or("", Path::as_str);
+        let start = match order {
+            Order::Ascending => Some(Cow::Owned(path_before(from))).filter(|start| !base.starts_with(&**start)),
+            Order::Descending => Some(Cow::Borrowed(to)).filter(|to| to.strip_suffix('0') != Some(base)),
+        };
+        let request = Requested::Subtree { after: after.map(Cow::Borrowed).or(start) };
+        Window { list: (from, to), list_after: after, order, request }
     }
 
-    /// The bounds to request.
-    pub(super) fn bounds(&self) -> (&str, &str) {
-        self.cut.as_ref().map_or(self.list, |(from, to)| (from, to))
+    /// The range to request.
+    pub(super) fn range(&self) -> Selector {
+        let (from, to) = match &self.request {
+            Requested::Around { low, high, .. } => (low.as_str(), high.as_str()),
+            Requested::Exact | Requested::Subtree { .. } => self.list,
+        };
+        Selector::Range { from: Path::from_trusted(from), to: Path::from_trusted(to) }
     }
 
     /// The cursor to request.
-    pub(super) fn after(&self) -> Option<&'a str> {
-        self.after
+    pub(super) fn after(&self) -> Option<&str> {
+        match &self.request {
+            Requested::Exact => self.list_after,
+            Requested::Around { after, .. } => *after,
+            Requested::Subtree { after } => after.as_deref(),
+        }
     }
 
-    /// The part of a page that belongs to the list. `None` if the page ends before the list continues, so that no later
-    /// page could be requested.
-    pub(super) fn leaves(&self, page: LeafPage) -> Option<LeafPage> {
-        if !self.is_cut() {
+    /// True if the request covers more than the list.
+    pub(super) fn is_wider(&self) -> bool {
+        !matches!(self.request, Requested::Exact)
+    }
+
+    /// The part of a page of leaves that belongs to the list, at most `limit` leaves. `None` if the page ends before
+    /// the list continues, so that no later page could be requested.
+    pub(super) fn leaves(&self, page: LeafPage, limit: usize) -> Option<LeafPage> {
+        if !self.is_wider() {
             return Some(page);
         }
-        let LeafPage { leaves, next_cursor, .. } = page;
-        let within = leaves.range(self.within());
         let mut kept = PackedLeaves::default();
-        kept.append(&leaves, within);
-        Some(LeafPage::new(kept, self.next(next_cursor)?))
+        let mut next_cursor = self.next(page.next_cursor);
+        for leaf in page.leaves.iter().filter(|leaf| self.contains(leaf.path)) {
+            if kept.len() == limit {
+                next_cursor = Some(kept.iter().next_back().map(|last| last.path.to_owned()));
+                break;
+            }
+            kept.push(leaf);
+        }
+        Some(LeafPage::new(kept, next_cursor?))
     }
 
-    /// The part, as of [`leaves`](Window::leaves), of a page of another list, with at most `limit` items.
+    /// The part, as of [`leaves`](Window::leaves), of a page of another list.
     pub(super) fn page(&self, mut page: Page, limit: usize) -> Option<Page> {
-        if !self.is_cut() {
+        if !self.is_wider() {
             return Some(page);
         }
-        let (_, to) = self.list;
-        page.items.retain(|item: &ListItem| self.is_ahead(item.path().as_str()) && item.path().as_str() < to);
+        page.items.retain(|item| self.contains(item.path().as_str()));
         if page.items.len() > limit {
             page.items.truncate(limit);
             let next_cursor = page.items.last().map(|last| last.path().to_string());
@@ -85,34 +127,43 @@ impl<'a> Window<'a> {
         Some(Page::new(page.items, self.next(page.next_cursor)?))
     }
 
-    /// True if the request covers more than the list.
-    pub(super) fn is_cut(&self) -> bool {
-        self.cut.is_some()
-    }
-
-    fn within(&self) -> (Bound<&str>, Bound<&str>) {
+    /// True if a path is in the list, after its cursor.
+    fn contains(&self, path: &str) -> bool {
         let (from, to) = self.list;
-        let lower = match self.list_after {
-            Some(after) if after >= from => Bound::Excluded(after),
-            _ => Bound::Included(from),
+        let is_ahead = |after: &str| match self.order {
+            Order::Ascending => path > after,
+            Order::Descending => path < after,
         };
-        (lower, Bound::Excluded(to))
-    }
-
-    fn is_ahead(&self, path: &str) -> bool {
-        path >= self.list.0 && self.list_after.is_none_or(|after| path > after)
+        from <= path && path < to && self.list_after.is_none_or(is_ahead)
     }
 
     /// The cursor of the list, from the cursor of the page. `None` if the list cannot continue from it.
     fn next(&self, cursor: Option<String>) -> Option<Option<String>> {
-        let (low, _) = self.bounds();
-        match cursor {
-            Some(cursor) if cursor.as_str() >= self.list.1 => Some(None),
-            // The next window would be the same as this one.
-            Some(cursor) if percent_encoded_len(&cursor) > MAX_CURSOR && cut_down(&cursor).as_str() <= low => None,
-            cursor => Some(cursor),
+        let Some(cursor) = cursor else { return Some(None) };
+        let (from, to) = self.list;
+        let is_past = match self.order {
+            Order::Ascending => *cursor >= *to,
+            Order::Descending => *cursor <= *from,
+        };
+        if is_past {
+            return Some(None);
         }
+        let repeats = percent_encoded_len(&cursor) > MAX_CURSOR
+            && match (&self.request, self.order) {
+                (Requested::Around { low, .. }, Order::Ascending) => cut_down(&cursor) <= *low,
+                (Requested::Around { high, .. }, Order::Descending) => cut_up(&cursor) >= *high,
+                _ => false,
+            };
+        // The next window would be the same as this one.
+        if repeats { None } else { Some(Some(cursor)) }
     }
+}
+
+/// A path before the given one, with few paths between them.
+fn path_before(path: &str) -> String {
+    let mut before = path.to_owned();
+    while before.pop().is_some() && check(&before).is_err() {}
+    before
 }
 
 /// A short path that is not above the given one in the order of paths.
@@ -134,17 +185,7 @@ fn cut_up(path: &str) -> String {
     if percent_encoded_len(path) <= CUT {
         return path.to_owned();
     }
-    let mut cut = cut_down(path);
-    while let Some(last) = cut.pop() {
-        for next in (last..=char::MAX).skip(1).take(3) {
-            cut.push(next);
-            if check(&cut).is_ok() {
-                return cut;
-            }
-            cut.pop();
-        }
-    }
-    path.to_owned()
+    text_end(&cut_down(path)).unwrap_or_else(|| path.to_owned())
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ async fn a_moment() {
 
 #[async_trait]
 impl Transport for Gated {
-    crate::delegate_transport!(self => self.inner, except [name, list, list_subtree, try_list_subtree]);
+    crate::delegate_transport!(self => self.inner, except [name, list, list_leaves, list_subtree, try_list_subtree]);
 
     fn name(&self) -> &'static str {
         "gated"
