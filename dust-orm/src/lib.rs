@@ -59,7 +59,7 @@
 //! | declare an entity | [`DeriveDustEntity`], [`StorageMode`], [`entity::prelude`]; [`DeriveChangeset`] for SQL only |
 //! | open a repo | [`DustRepo::embedded`], [`open`](DustRepo::open), [`from_env`](DustRepo::from_env), [`connect`](DustRepo::connect) with a [`DustConfig`] |
 //! | check input | [`Changeset`], [`Errors`] |
-//! | read | [`find_by_id`](DustRepo::find_by_id), [`get`](DustRepo::get), [`find_many`](DustRepo::find_many), [`all`](DustRepo::all), [`stream`](DustRepo::stream), [`exists`](DustRepo::exists) |
+//! | read | [`find_by_id`](DustRepo::find_by_id), [`get`](DustRepo::get), [`find_many`](DustRepo::find_many), [`find`](DustRepo::find), [`all`](DustRepo::all), [`stream`](DustRepo::stream), [`exists`](DustRepo::exists) |
 //! | write a record | [`insert`](DustRepo::insert), [`update`](DustRepo::update), [`put`](DustRepo::put), [`merge`](DustRepo::merge), [`delete`](DustRepo::delete), [`delete_by_id`](DustRepo::delete_by_id) |
 //! | write many | [`batch_write`](DustRepo::batch_write) (all or nothing), [`insert_many`](DustRepo::insert_many), [`delete_all`](DustRepo::delete_all) |
 //! | keep the writes of others | [`get_versioned`](DustRepo::get_versioned), [`Revision`], [`if_match`](repo::Update::if_match), [`if_absent`](repo::Insert::if_absent) |

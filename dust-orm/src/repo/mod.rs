@@ -49,6 +49,7 @@ use crate::transport::{Transport, for_subscription};
 /// | SeaORM | Dust |
 /// |---|---|
 /// | `Entity::find().all(&db)` | [`repo.all::<Entity>()`](DustRepo::all), [`stream`](DustRepo::stream) |
+/// | `Entity::find().cursor_by(key)` | [`repo.find::<Entity>()`](DustRepo::find) |
 /// | `Entity::find_by_id(key).one(&db)` | [`repo.find_by_id::<Entity>(key)`](DustRepo::find_by_id) |
 /// | `active.insert(&db)` | [`repo.insert(active)`](DustRepo::insert), which is an upsert |
 /// | `active.update(&db)` | [`repo.update(active)`](DustRepo::update) |

@@ -1,6 +1,6 @@
 //! Lists by range, and a server that does not support them.
 
-use dust_protocol::{ListRequest, Pattern, Selector};
+use dust_protocol::{LeafPage, ListRequest, Order, Pattern, Selector};
 
 use super::peer::{Step, json};
 use super::*;
@@ -81,6 +81,53 @@ async fn what_is_below_a_long_path_is_listed_by_shorter_bounds() {
     assert!(peer.lines().iter().all(|line| line.len() < 2_000), "{:?}", peer.lines().iter().map(String::len));
 }
 
+fn range(from: &str, to: &str, order: Order) -> ListRequest {
+    ListRequest::new(Selector::Range { from: path(from), to: path(to) }).order(order)
+}
+
+fn paths(page: &LeafPage) -> Vec<&str> {
+    page.leaves.iter().map(|leaf| leaf.path).collect()
+}
+
+#[tokio::test]
+async fn descending_range_with_long_bounds_is_listed_by_shorter_bounds() {
+    let key = "k".repeat(9_000);
+    let (own, below, above) = (format!("links/{key}/title"), "links/k-/t".to_owned(), format!("links/{key}1/t"));
+    let steps = [page(&[&above, &own], None), page(&[&above, &own, &below], None), page(&[&own, &below], None)];
+    let (peer, transport, _) = scripted(steps).await;
+    let (from, to) = (format!("links/{key}/\u{1}"), format!("links/{key}0"));
+    let long = range(&from, &to, Order::Descending);
+    assert_eq!(paths(&transport.list_leaves(&long).await.unwrap()), [own.as_str()]);
+    let first = transport.list_leaves(&range("links/a", &to, Order::Descending).limit(1)).await.unwrap();
+    assert_eq!((paths(&first).as_slice(), first.next_cursor.as_deref()), ([own.as_str()].as_slice(), Some(&*own)));
+    let after = range("links/a", &to, Order::Descending).after(own.clone());
+    assert_eq!(paths(&transport.list_leaves(&after).await.unwrap()), [below.as_str()]);
+    assert!(peer.lines().iter().all(|line| line.len() < 2_000), "{:?}", peer.lines().iter().map(String::len));
+}
+
+#[tokio::test]
+async fn range_is_read_by_the_pattern_of_its_subtree_where_ranges_are_missing() {
+    let refused = json(400, r#"{"error":"invalid_params","detail":"pattern is required"}"#);
+    let up = page(&["links/dust-/t", "links/dust0/t", "links/rust/t", "links/rust0/t", "links/s/t"], Some("links/s/t"));
+    let down = page(&["links/q/t", "links/dust/t"], None);
+    let (peer, transport, _) = scripted([refused, up, down, page(&["links/q/t"], None)]).await;
+    let found = transport.list_leaves(&range("links/dust0", "links/rust0", Order::Ascending)).await.unwrap();
+    assert_eq!((paths(&found).as_slice(), &found.next_cursor), (["links/dust0/t", "links/rust/t"].as_slice(), &None));
+    let found = transport.list_leaves(&range("links/dust0", "links/rust0", Order::Descending)).await.unwrap();
+    assert_eq!(paths(&found), ["links/q/t"]);
+    let after = range("links/\u{1}", "links0", Order::Ascending).after("links/p/t".to_owned()).limit(7);
+    assert_eq!(paths(&transport.list_leaves(&after).await.unwrap()), ["links/q/t"]);
+    assert_eq!(
+        queries(&peer),
+        [
+            "from=links/dust0&to=links/rust0&limit=1000",
+            "pattern=links/%2A%2A&limit=1000&after=links/dust",
+            "pattern=links/%2A%2A&limit=1000&order=desc&after=links/rust0",
+            "pattern=links/%2A%2A&limit=1000&after=links/p/t",
+        ]
+    );
+}
+
 #[tokio::test]
 async fn a_list_goes_on_after_a_long_cursor() {
     let long = format!("links/{}/title", "é".repeat(4_000));
@@ -103,10 +150,7 @@ async fn a_request_that_no_url_can_hold_is_invalid_and_not_quoted() {
     let (peer, transport, _) = scripted([]).await;
     let pattern = ListRequest::pattern(Pattern::parse(&format!("links/*/{long}")).unwrap());
     let cursor = ListRequest::pattern(Pattern::parse("links/*").unwrap()).after(Some(long.clone()));
-    let (from, to) = (path("a"), path(&format!("b/{long}")));
-    let down =
-        ListRequest::new(Selector::Range { from, to }).order(dust_protocol::Order::Descending).after(long.clone());
-    for request in [pattern, cursor, down] {
+    for request in [pattern, cursor] {
         let error = transport.list(&request).await.unwrap_err();
         assert!(matches!(error, DustErr::InvalidParams { .. }) && !error.is_retryable(), "{error:?}");
         assert!(error.to_string().len() < 1_000, "{}", error.to_string().len());
