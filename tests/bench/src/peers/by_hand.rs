@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Result;
 use crate::entities::card;
-use crate::entities::page::Model;
+use crate::entities::page::{LEAVES, Model};
 use crate::server::Server;
 
 pub struct ByHand {
@@ -79,6 +79,18 @@ impl ByHand {
                 return models(items);
             }
         }
+    }
+
+    /// So many pages behind a slug, by range.
+    pub async fn page_after(&self, slug: &str, count: usize) -> Result<Vec<Model>> {
+        let mut url = reqwest::Url::parse(&self.entries)?;
+        let limit = (count * LEAVES).to_string();
+        url.query_pairs_mut()
+            .append_pair("from", &format!("pages/{slug}0"))
+            .append_pair("to", "pages0")
+            .append_pair("limit", &limit);
+        let answer = self.http.get(url).send().await?.error_for_status()?;
+        models(serde_json::from_slice::<Page>(&answer.bytes().await?)?.items)
     }
 
     pub async fn insert(&self, page: &Model) -> Result<u64> {

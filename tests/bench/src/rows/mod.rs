@@ -2,6 +2,7 @@
 
 mod cold_start;
 mod embedded;
+mod find;
 mod http;
 mod lists;
 mod load;
@@ -21,6 +22,7 @@ pub fn run(plan: &mut Plan) -> Result<()> {
     runtime.block_on(async {
         http::rows(plan).await?;
         lists::rows(plan).await?;
+        find::rows(plan).await?;
         realtime::rows(plan).await?;
         load::rows(plan).await?;
         mirror::rows(plan).await?;
