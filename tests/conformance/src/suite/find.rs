@@ -3,7 +3,7 @@
 use std::pin::pin;
 
 use dust_orm::repo::Find;
-use dust_protocol::{Op, Op, RawJson, Write};
+use dust_protocol::{Op, RawJson};
 use futures_util::{StreamExt, TryStreamExt};
 use serde_json::json;
 
@@ -66,7 +66,7 @@ async fn fill(cx: &Context, keys: &[&str]) {
     let others =
         ["links-1/a/title", "links.x/a/title", "links0/a/title", "link/a/title", "links", "links/a", "links/b0"];
     let ops = others.iter().map(|at| Op::set(path(at), RawJson::null())).collect();
-    cx.transport.batch_write(ops, None).await.unwrap();
+    cx.transport.write(ops, None).await.unwrap();
     cx.repo.insert_many(keys.iter().map(|key| new_link(key))).await.unwrap();
 }
 
@@ -163,7 +163,7 @@ async fn record_on_the_edge_of_a_page_is_whole(cx: &Context) {
     cx.repo.insert_many(keys.iter().map(|key| new_link(key))).await.unwrap();
     // Leaves that belong to no field shift the records against the pages.
     let ops = [0, 1, 2, 100, 332, 333, 398].map(|n| Op::set(path(&format!("links/l{n:04}/zzz")), RawJson::null()));
-    cx.transport.batch_write(ops.to_vec(), None).await.unwrap();
+    cx.transport.write(ops.to_vec(), None).await.unwrap();
     for desc in [false, true] {
         for count in [331, 332, 333, 334, 335, 400] {
             let list: Links<'_> = cx.repo.find().first(count);
@@ -186,9 +186,9 @@ async fn misfits_and_claims_do_not_count_for_a_page(cx: &Context) {
         let text = RawJson::from(json!("x"));
         Op::set(path(&format!("links/{at}")), text)
     });
-    cx.transport.batch_write(ops.to_vec(), None).await.unwrap();
-    let claim = Write::new(path("links/h/title"), Op::Set(RawJson::parse(r#"["$claim"]"#).unwrap()));
-    cx.transport.write(claim).await.unwrap();
+    cx.transport.write(ops.to_vec(), None).await.unwrap();
+    let claim = Op::set(path("links/h/title"), RawJson::parse(r#"["$claim"]"#).unwrap());
+    cx.transport.write(vec![claim], None).await.unwrap();
     let list = || cx.repo.find::<link::Entity>();
     assert_eq!(slugs(list().first(2).all().await.unwrap()), ["a", "d"]);
     assert_eq!(slugs(list().last(2).all().await.unwrap()), ["d", "g"]);
@@ -214,8 +214,8 @@ async fn count_of_single_leaves_leaves_out_claims(cx: &Context) {
         cx.repo.insert(doc.into_active_model().reset_all()).await.unwrap();
     }
     let at = format!("{}/c/value", <docs::flat::Entity as dust_orm::DustEntity>::PREFIX.join("/"));
-    let claim = Write::new(path(&at), Op::Set(RawJson::parse(r#"["$claim"]"#).unwrap()));
-    cx.transport.write(claim).await.unwrap();
+    let claim = Op::set(path(&at), RawJson::parse(r#"["$claim"]"#).unwrap());
+    cx.transport.write(vec![claim], None).await.unwrap();
     assert_eq!(cx.repo.find::<docs::flat::Entity>().keys().await.unwrap(), ["a", "b"]);
     assert_eq!(cx.repo.find::<docs::flat::Entity>().count().await.unwrap(), 2);
 }
