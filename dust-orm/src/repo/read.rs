@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::DustRepo;
 use super::many::{Wanted, fetch_many, scalar_fields};
 use super::record_pages::{RecordPages, fetch, model_or_warning};
-use crate::entity::{DustEntity, KeyOf, PackedRecord, Revision, Versioned, decode, lookup_path};
+use crate::entity::{DustEntity, IntoKey, KeyOf, PackedRecord, Revision, Versioned, decode, lookup_path, render_key};
 use crate::error::DustErr;
 
 impl DustRepo {
@@ -27,7 +27,7 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn all<E: DustEntity>(&self) -> Result<Vec<E::Model>, DustErr> {
-        let mut pages = RecordPages::of::<E>(self.active())?;
+        let mut pages = RecordPages::of::<E>(self.active_for::<E>())?;
         let mut models = Vec::new();
         while let Some(leaves) = pages.next_leaves().await? {
             models.extend(pages.models::<E>(&leaves));
@@ -54,6 +54,7 @@ impl DustRepo {
     /// ```
     pub fn stream<E: DustEntity>(&self) -> impl Stream<Item = Result<E::Model, DustErr>> + Send + 'static {
         // Each page has its own deadline, because the reader determines the time that a stream takes.
+        self.prefixes.note::<E>();
         let transport = self.transport();
         stream::once(async move { RecordPages::of::<E>(transport) })
             .map_ok(|pages| {
@@ -82,9 +83,9 @@ impl DustRepo {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn find_by_id<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<Option<E::Model>, DustErr> {
-        let Some(path) = path_of::<E>(&key.into())? else { return Ok(None) };
-        let record = fetch(&*self.active(), &path).await?;
+    pub async fn find_by_id<E: DustEntity>(&self, key: impl IntoKey<E>) -> Result<Option<E::Model>, DustErr> {
+        let Some(path) = path_of::<E>(&key.into_key())? else { return Ok(None) };
+        let record = fetch(&*self.active_for::<E>(), &path).await?;
         Ok(record.and_then(|record| model_or_warning::<E>(&record)))
     }
 
@@ -101,9 +102,9 @@ impl DustRepo {
     /// assert_eq!(error.kind(), ErrKind::NotFound);
     /// # }
     /// ```
-    pub async fn get<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<E::Model, DustErr> {
-        let path = named_path::<E>(&key.into())?;
-        match fetch(&*self.active(), &path).await? {
+    pub async fn get<E: DustEntity>(&self, key: impl IntoKey<E>) -> Result<E::Model, DustErr> {
+        let path = named_path::<E>(&key.into_key())?;
+        match fetch(&*self.active_for::<E>(), &path).await? {
             Some(record) => Ok(decode::<E>(&record)?),
             None => Err(not_found(path.as_str())),
         }
@@ -128,10 +129,10 @@ impl DustRepo {
     /// ```
     pub async fn find_versioned<E: DustEntity>(
         &self,
-        key: impl Into<KeyOf<E>>,
+        key: impl IntoKey<E>,
     ) -> Result<Option<Versioned<E::Model>>, DustErr> {
-        let Some(path) = path_of::<E>(&key.into())? else { return Ok(None) };
-        let record = fetch(&*self.active(), &path).await?;
+        let Some(path) = path_of::<E>(&key.into_key())? else { return Ok(None) };
+        let record = fetch(&*self.active_for::<E>(), &path).await?;
         Ok(record.and_then(|record| {
             let model = model_or_warning::<E>(&record)?;
             Some(Versioned { model, revision: Revision::of(&record) })
@@ -151,9 +152,9 @@ impl DustRepo {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn get_versioned<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<Versioned<E::Model>, DustErr> {
-        let path = named_path::<E>(&key.into())?;
-        match fetch(&*self.active(), &path).await? {
+    pub async fn get_versioned<E: DustEntity>(&self, key: impl IntoKey<E>) -> Result<Versioned<E::Model>, DustErr> {
+        let path = named_path::<E>(&key.into_key())?;
+        match fetch(&*self.active_for::<E>(), &path).await? {
             Some(record) => Ok(Versioned { model: decode::<E>(&record)?, revision: Revision::of(&record) }),
             None => Err(not_found(path.as_str())),
         }
@@ -176,14 +177,15 @@ impl DustRepo {
     /// ```
     pub async fn find_many<E: DustEntity>(
         &self,
-        keys: impl IntoIterator<Item: Into<KeyOf<E>>>,
+        keys: impl IntoIterator<Item: IntoKey<E>>,
     ) -> Result<Vec<Option<E::Model>>, DustErr> {
-        let paths = keys.into_iter().map(|key| path_of::<E>(&key.into()));
+        let paths = keys.into_iter().map(|key| path_of::<E>(&key.into_key()));
         let paths: Vec<Option<Path>> = paths.collect::<Result<_, _>>()?;
         let fields = scalar_fields::<E>();
-        let wanted = |path: &Option<Path>| Some(Wanted { path: path.clone()?, fields: fields.clone() });
+        let wanted =
+            |path: &Option<Path>| Some(Wanted { path: path.clone()?, key_parts: E::KEY_PARTS, fields: fields.clone() });
         let wanted: Vec<Option<Wanted>> = paths.iter().map(wanted).collect();
-        let records = fetch_many(&*self.active(), &wanted).await?;
+        let records = fetch_many(&*self.active_for::<E>(), &wanted).await?;
         let model = |(path, leaves): (&Option<Path>, Option<PackedLeaves>)| {
             let record = PackedRecord { path: path.as_ref()?, leaves: leaves? };
             model_or_warning::<E>(&record)
@@ -204,9 +206,9 @@ impl DustRepo {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn exists<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<bool, DustErr> {
-        match path_of::<E>(&key.into())? {
-            Some(path) => self.active().exists(&path).await,
+    pub async fn exists<E: DustEntity>(&self, key: impl IntoKey<E>) -> Result<bool, DustErr> {
+        match path_of::<E>(&key.into_key())? {
+            Some(path) => self.active_for::<E>().exists(&path).await,
             None => Ok(false),
         }
     }
@@ -214,14 +216,14 @@ impl DustRepo {
 
 /// The path of the record with a key; `None` if the key is invalid, so that no record has it.
 fn path_of<E: DustEntity>(key: &KeyOf<E>) -> Result<Option<Path>, DustErr> {
-    lookup_path::<E>(&E::key_to_segment(key))
+    lookup_path::<E>(key)
 }
 
 /// The path of the record with a key. An invalid key is not found.
 fn named_path<E: DustEntity>(key: &KeyOf<E>) -> Result<Path, DustErr> {
     match path_of::<E>(key)? {
         Some(path) => Ok(path),
-        None => Err(not_found(&format!("{}/{}", E::prefix_path()?, E::key_to_segment(key)))),
+        None => Err(not_found(&format!("{}/{}", E::prefix_path()?, render_key(E::key_segments(key).as_ref())))),
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) fn model_or_warning<'a, E: DustEntity>(record: impl Into<RecordRef<'a
     if record.is_claim() {
         return None;
     }
-    decode::<E>(record).map_err(|invalid| warn(record, &invalid)).ok()
+    decode::<E>(record).map_err(|invalid| warn::<E>(record, &invalid)).ok()
 }
 
 /// Warns that a record is too large to be read.
@@ -76,11 +76,11 @@ fn warn_too_large(record: &str, why: &DustErr) {
 }
 
 /// Warns that a record does not fit its entity.
-pub(super) fn warn<'a>(record: impl Into<RecordRef<'a>>, invalid: &InvalidRecord) {
+pub(super) fn warn<'a, E: DustEntity>(record: impl Into<RecordRef<'a>>, invalid: &InvalidRecord) {
     let record = record.into();
     tracing::warn!(
         target: "dust_orm",
-        slug = &*record.key(),
+        key = record.key(E::KEY_PARTS),
         path = %record.path,
         missing = invalid.missing.join(", "),
         unrecognised = invalid.unrecognised.join(", "),
@@ -96,6 +96,7 @@ pub(super) struct RecordPages {
     prefix: Path,
     /// The prefix with a `/` at its end.
     within: String,
+    key_parts: usize,
     next: Option<NextPage>,
     /// The leaves of the record that the last page has not completed.
     open: PackedLeaves,
@@ -114,7 +115,7 @@ impl RecordPages {
         check_nameable(&prefix)?;
         let (within, next) = (prefix.descendant_prefix(), Some(NextPage { after: None, answer: None }));
         let (open, empty) = (PackedLeaves::default(), EmptyPages::default());
-        Ok(RecordPages { transport, prefix, within, next, open, empty })
+        Ok(RecordPages { transport, prefix, within, key_parts: E::KEY_PARTS, next, open, empty })
     }
 
     /// Reads the leaves of the records that the next page completes. Returns `None` after the last page and after an
@@ -141,8 +142,8 @@ impl RecordPages {
             leaves.append(&page.leaves, 0..page.leaves.len());
         }
         if let Some(after) = &mut page.next_cursor {
-            self.open = leaves.split_off(last_record(&self.within, &leaves));
-            let excess = records(&self.within, &self.open).next().and_then(|record| {
+            self.open = leaves.split_off(last_record(&self.within, self.key_parts, &leaves));
+            let excess = self.records(&self.open).next().and_then(|record| {
                 let why = check_size(record.path, &self.open).err()?;
                 warn_too_large(record.path, &why);
                 Some(cursor_after(record.path))
@@ -171,20 +172,20 @@ impl RecordPages {
         let page = self.transport.list(&keys).await?;
         let before = std::mem::take(&mut self.open);
         let Some(large) = page.items.first().map(|item| item.path().as_str()) else { return Ok(before) };
-        let Some(record) = record_of(&self.within, large) else {
+        let Some(record) = record_of(&self.within, self.key_parts, large) else {
             self.open = before;
             self.continue_after(Some(large.to_owned()));
             return Ok(PackedLeaves::default());
         };
         warn_too_large(record, why);
         self.continue_after(Some(cursor_after(record)));
-        let is_part = records(&self.within, &before).next().is_some_and(|open| open.path == record);
+        let is_part = self.records(&before).next().is_some_and(|open| open.path == record);
         Ok(if is_part { PackedLeaves::default() } else { before })
     }
 
     /// Groups leaves of a page by record.
     pub(super) fn records<'a>(&'a self, leaves: &'a PackedLeaves) -> impl Iterator<Item = RecordRef<'a>> {
-        records(&self.within, leaves)
+        records(&self.within, self.key_parts, leaves)
     }
 
     /// The models of the leaves of a page. Records that do not fit the entity are left out, with a warning.
