@@ -33,33 +33,37 @@ pub(crate) fn prefix<'a>(attributes: &'a Attributes, input: &DeriveInput) -> Res
     }
 }
 
-/// The key of a model that Dust can store.
-pub(crate) fn entity(model: &Model) -> Result<&Field> {
-    let mut keys = model.fields.iter().filter_map(|field| field.key.map(|span| (field, span)));
-    let Some((key, _)) = keys.next() else {
+/// The maximum number of parts of a key: that of SeaORM's tuples.
+const MAX_KEY_PARTS: usize = 12;
+
+/// The fields of the key of a model that Dust can store, in their order.
+pub(crate) fn entity(model: &Model) -> Result<Vec<&Field>> {
+    let keys: Vec<&Field> = model.fields.iter().filter(|field| field.key.is_some()).collect();
+    if keys.is_empty() {
         return Err(Error::new(
             model.ident.span(),
             "no primary key: mark the field that names a record with `#[sea_orm(primary_key, auto_increment = false)]`",
         ));
-    };
-    if let Some((second, span)) = keys.next() {
+    }
+    if let Some((excess, span)) = keys.get(MAX_KEY_PARTS).and_then(|field| Some((field, field.key?))) {
         return Err(Error::new(
             span,
             format!(
-                "a composite primary key is not supported yet: the key is one path segment. Keep `{}` alone, or make \
-                 both one newtype that implements `Display` and `FromStr`, instead of adding `{}`",
-                key.ident, second.ident
+                "a primary key of {} fields: SeaORM supports at most {MAX_KEY_PARTS}. Remove `primary_key` from `{}`, or \
+                 make several fields one newtype that implements `Display` and `FromStr`",
+                keys.len(),
+                excess.ident
             ),
         ));
     }
-    if let Some(span) = key.serde.skip {
+    if let Some((key, span)) = keys.iter().find_map(|key| Some((key, key.serde.skip?))) {
         return Err(Error::new(
             span,
             format!("`{}` is the key, which is the record's path and cannot be skipped: remove `skip`", key.ident),
         ));
     }
     leaves(model)?;
-    Ok(key)
+    Ok(keys)
 }
 
 /// Checks that leaves exist, have names, are always written, and do not overwrite each other.

@@ -120,15 +120,31 @@ pub(crate) fn fields(model: &Model) -> TokenStream {
     }
 }
 
-/// `impl DustEntity for Entity`
-pub(crate) fn entity(attributes: &Attributes, prefix: &[LitStr], key: &Field) -> TokenStream {
+/// `impl DustEntity for Entity`, and the conversion of values to its key.
+pub(crate) fn entity(attributes: &Attributes, prefix: &[LitStr], keys: &[&Field]) -> TokenStream {
     let mode = syn::Ident::new(attributes.mode, Span::mixed_site());
     let key_case = syn::Ident::new(attributes.key_case, Span::mixed_site());
-    let (at, ident, ty) = (place(key), &key.ident, &key.ty);
-    let access = quote_spanned!(at=> <<#ty as __dust::KeyField<_>>::Field as __dust::KeyAccess>);
-    let to_segment = quote_spanned!(at=> #access::to_segment(key));
-    let segment = quote_spanned!(at=> #access::segment(&model.#ident));
-    let set = quote_spanned!(at=> #access::set(&mut model.#ident, segment));
+    let parts = keys.len();
+    let each = |body: &dyn Fn(Span, &TokenStream, &syn::Ident, TokenStream) -> TokenStream| -> Vec<TokenStream> {
+        let part = |(index, key): (usize, &&Field)| {
+            let (at, ty) = (place(key), &key.ty);
+            let access = quote_spanned!(at=> <<#ty as __dust::KeyField<_>>::Field as __dust::KeyAccess>);
+            let index = syn::Index::from(index);
+            let value = if parts == 1 { quote_spanned!(at=> key) } else { quote_spanned!(at=> &key.#index) };
+            body(at, &access, &key.ident, value)
+        };
+        keys.iter().enumerate().map(part).collect()
+    };
+    let segments = each(&|at, access, _, value| quote_spanned!(at=> #access::to_segment(#value)));
+    let active_segments = each(&|at, access, ident, _| quote_spanned!(at=> #access::segment(&model.#ident)));
+    let set = each(&|at, access, ident, _| quote_spanned!(at=> #access::set(&mut model.#ident, segment)));
+    let take = each(&|at, access, ident, _| quote_spanned!(at=> #access::take(&mut model.#ident)));
+    let take = match &take[..] {
+        [only] => only.clone(),
+        parts => quote_spanned!(Span::mixed_site()=> ::core::option::Option::Some((#(#parts?),*))),
+    };
+    let positions = 0..parts;
+    let key_from = key_from(keys);
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
         #[diagnostic::do_not_recommend]
@@ -136,17 +152,55 @@ pub(crate) fn entity(attributes: &Attributes, prefix: &[LitStr], key: &Field) ->
             const PREFIX: &'static [&'static str] = &[#(#prefix),*];
             const MODE: __dust::StorageMode = __dust::StorageMode::#mode;
             const KEY_CASE: __dust::KeyCase = __dust::KeyCase::#key_case;
+            const KEY_PARTS: usize = #parts;
 
-            fn key_to_segment(key: &__dust::KeyOf<Self>) -> __dust::Cow<'_, str> {
-                #to_segment
+            fn key_segments(
+                key: &__dust::KeyOf<Self>,
+            ) -> impl ::core::convert::AsRef<[__dust::Cow<'_, str>]> {
+                [#(#segments),*]
             }
 
-            fn key_segment(model: &ActiveModel) -> ::core::option::Option<__dust::String> {
-                #segment
+            fn active_key_segments(
+                model: &ActiveModel,
+            ) -> impl ::core::convert::AsRef<[::core::option::Option<__dust::Cow<'_, str>>]> {
+                [#(#active_segments),*]
             }
 
-            fn set_key(model: &mut ActiveModel, segment: &str) -> ::core::result::Result<(), __dust::String> {
-                #set
+            fn set_key_part(
+                model: &mut ActiveModel,
+                part: usize,
+                segment: &str,
+            ) -> ::core::result::Result<(), __dust::String> {
+                match part {
+                    #(#positions => #set,)*
+                    _ => ::core::result::Result::Err(__dust::no_such_part(part)),
+                }
+            }
+
+            fn take_key(model: &mut ActiveModel) -> ::core::option::Option<__dust::KeyOf<Self>> {
+                #take
+            }
+        }
+
+        #key_from
+    }
+}
+
+/// `impl KeyFrom<K> for Entity`, for a tuple if the key has several parts.
+fn key_from(keys: &[&Field]) -> TokenStream {
+    let given: Vec<syn::Ident> =
+        (0..keys.len()).map(|part| syn::Ident::new(&format!("__DustKey{part}"), Span::mixed_site())).collect();
+    let types = keys.iter().map(|key| &key.ty);
+    let convert = (0..keys.len()).map(syn::Index::from).map(|part| match keys.len() {
+        1 => quote_spanned!(Span::mixed_site()=> ::core::convert::Into::into(given)),
+        _ => quote_spanned!(Span::mixed_site()=> ::core::convert::Into::into(given.#part)),
+    });
+    quote_spanned! {Span::mixed_site()=>
+        #[automatically_derived]
+        #[diagnostic::do_not_recommend]
+        impl<#(#given: ::core::convert::Into<#types>),*> __dust::KeyFrom<(#(#given),*)> for Entity {
+            fn key_from(given: (#(#given),*)) -> __dust::KeyOf<Self> {
+                (#(#convert),*)
             }
         }
     }

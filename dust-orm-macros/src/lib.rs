@@ -58,7 +58,7 @@ fn expand_with(attributes: &Attributes, input: &DeriveInput, derive: Derive) -> 
         return Ok(expand::in_scope(&attributes.krate, &[expand::fields(&model), expand::required_columns()]));
     }
     let prefix = check::prefix(attributes, input)?;
-    let key = check::entity(&model)?;
-    let impls = [expand::fields(&model), expand::entity(attributes, prefix, key)];
+    let keys = check::entity(&model)?;
+    let impls = [expand::fields(&model), expand::entity(attributes, prefix, &keys)];
     Ok(expand::in_scope(&attributes.krate, &impls))
 }

@@ -1,7 +1,6 @@
 //! Functions and traits for the code that the derives generate. Not part of the public interface: they change with the
 //! derives.
 
-use std::any::Any;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -10,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Serialize, de, ser};
 
 use crate::entity::fields;
+use crate::entity::key_text;
 
 pub use std::borrow::Cow;
 pub use std::string::String;
@@ -17,7 +17,7 @@ pub use std::vec::Vec;
 
 pub use serde::{Deserializer, Serializer};
 
-pub use crate::entity::{DustEntity, Field, FieldState, Fields, KeyCase, KeyOf, StorageMode};
+pub use crate::entity::{DustEntity, Field, FieldState, Fields, KeyCase, KeyFrom, KeyOf, StorageMode};
 
 /// The type of a field that functions of the application write or read, or that is skipped.
 ///
@@ -83,7 +83,7 @@ impl<V: Impossible> StoredField<Never> for V {
     type Field = V;
 }
 
-/// The type of the key; see [`ColumnField`].
+/// The type of the key, or of one part of it; see [`ColumnField`].
 #[diagnostic::on_unimplemented(
     message = "the type `{Self}` cannot be the key of a record in Dust",
     label = "needs `Display` and `FromStr`, by which a key is written into the path of its record and read from it",
@@ -105,7 +105,7 @@ impl<K: Impossible> KeyField<Never> for K {
     type Field = K;
 }
 
-/// The functions of a key.
+/// The functions of a key, or of one part of it.
 pub trait KeyAccess {
     /// `Self`
     type Key;
@@ -117,11 +117,14 @@ pub trait KeyAccess {
     fn to_segment(key: &Self::Key) -> Cow<'_, str>;
 
     /// The key of an ActiveModel as a path segment.
-    fn segment(key: &Self::Active) -> Option<String>;
+    fn segment(key: &Self::Active) -> Option<Cow<'_, str>>;
 
     /// Reads a key. A segment that the key itself would write otherwise is refused: `007` is the number 7, but not the
     /// path of the record 7, which a later write would create beside it.
     fn set(key: &mut Self::Active, segment: &str) -> Result<(), String>;
+
+    /// Moves the key out of an ActiveModel.
+    fn take(key: &mut Self::Active) -> Option<Self::Key>;
 }
 
 impl<K: Into<Value> + Display + FromStr<Err: Display> + 'static> KeyAccess for K {
@@ -129,15 +132,11 @@ impl<K: Into<Value> + Display + FromStr<Err: Display> + 'static> KeyAccess for K
     type Active = ActiveValue<K>;
 
     fn to_segment(key: &K) -> Cow<'_, str> {
-        // The compiler decides whether the key is a text already.
-        match (key as &dyn Any).downcast_ref::<String>() {
-            Some(text) => Cow::Borrowed(text),
-            None => Cow::Owned(key.to_string()),
-        }
+        key_text(key)
     }
 
-    fn segment(key: &ActiveValue<K>) -> Option<String> {
-        key.try_as_ref().map(|key| K::to_segment(key).into_owned())
+    fn segment(key: &ActiveValue<K>) -> Option<Cow<'_, str>> {
+        key.try_as_ref().map(key_text)
     }
 
     fn set(key: &mut ActiveValue<K>, segment: &str) -> Result<(), String> {
@@ -150,6 +149,15 @@ impl<K: Into<Value> + Display + FromStr<Err: Display> + 'static> KeyAccess for K
         *key = ActiveValue::Unchanged(value);
         Ok(())
     }
+
+    fn take(key: &mut ActiveValue<K>) -> Option<K> {
+        key.take()
+    }
+}
+
+#[cold]
+pub fn no_such_part(part: usize) -> String {
+    format!("the key has no part at position {part}")
 }
 
 /// The functions of a field that need no serde.

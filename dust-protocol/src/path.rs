@@ -76,10 +76,11 @@ impl Path {
         Ok(Path(rendered.into()))
     }
 
-    /// The path of a segment below others, in one allocation if nothing is escaped.
-    pub fn within(above: &[&str], segment: &str) -> Result<Path, PathError> {
-        let len = above.iter().map(|segment| segment.len() + 1).sum::<usize>() + segment.len();
-        Path::join(String::with_capacity(len), above.iter().copied().chain([segment]))
+    /// The path of segments below others, in one allocation if nothing is escaped.
+    pub fn within<'s>(above: &[&'s str], below: impl Iterator<Item = &'s str> + Clone) -> Result<Path, PathError> {
+        let len = |sum: usize, segment: &str| sum + segment.len() + 1;
+        let bytes = below.clone().fold(above.iter().copied().fold(0, len), len).saturating_sub(1);
+        Path::join(String::with_capacity(bytes), above.iter().copied().chain(below))
     }
 
     /// Keeps a rendered form that comes from a path and is not checked again.

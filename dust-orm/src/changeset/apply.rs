@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::validate::blank_error;
 use super::{BASE, Changeset, name};
-use crate::entity::{FieldState, Fields};
+use crate::entity::{FieldState, Fields, key_fields};
 use crate::error::{Errors, FieldError};
 
 /// The use of the model that a changeset produces, for [`apply_action`](Changeset::apply_action).
@@ -101,7 +101,8 @@ impl<A: Fields> Changeset<A> {
             }
         }
         let changed = |position: &usize| changes.state(*position) == FieldState::Set;
-        let kept: Vec<usize> = key_positions::<A>().filter(|position| is_kept(data.state(*position))).collect();
+        let kept: Vec<usize> =
+            key_fields::<A>().map(|(position, _)| position).filter(|position| is_kept(data.state(*position))).collect();
         for position in kept.iter().copied().filter(changed) {
             if !changes.same_value(&data, position) {
                 errors.push(name::<A>(position), FieldError::new("cannot be changed", "key"));
@@ -154,11 +155,6 @@ impl<A: Fields> Changeset<A> {
         self.prepare.extend(other.prepare);
         self
     }
-}
-
-/// The positions of the fields that make up the primary key.
-fn key_positions<A: Fields>() -> impl Iterator<Item = usize> {
-    A::FIELDS.iter().enumerate().filter(|(_, field)| field.key).map(|(position, _)| position)
 }
 
 /// True if a field is `NotSet` in both models, or has the same value in both.

@@ -8,6 +8,7 @@ use sea_orm::{ActiveModelTrait, TryIntoModel};
 
 use super::encode::is_leaf;
 use super::escape::unescape;
+use super::key::set_key;
 use super::leaf::LeafText;
 use super::record::RecordRef;
 use super::{DustEntity, FieldState, Fields};
@@ -31,11 +32,11 @@ pub(crate) fn decode<'a, E: DustEntity>(record: impl Into<RecordRef<'a>>) -> Res
 /// Decodes a record into an ActiveModel whose fields are all `Unchanged`.
 fn decode_active<E: DustEntity>(record: RecordRef<'_>) -> Result<E::ActiveModel, InvalidRecord> {
     let mut active = <E::ActiveModel as ActiveModelTrait>::default();
-    let key = E::set_key(&mut active, &record.key());
+    let key = set_key::<E>(&mut active, record.key(E::KEY_PARTS));
     let mut invalid = fill(&mut active, Some(record));
-    if let Err(reason) = key {
+    if let Err(undecodable) = key {
         invalid.path = record.path.to_owned();
-        invalid.undecodable.insert(0, Undecodable::new("key", reason));
+        invalid.undecodable.insert(0, undecodable);
     }
     invalid.into_result().map(|()| active)
 }

@@ -24,7 +24,7 @@
 /// // A link is stored below links/<slug>, as the leaves links/<slug>/title and links/<slug>/note.
 /// assert_eq!(Entity::PREFIX, ["links"]);
 /// let link = ActiveModel { slug: Set("dust".into()), ..Default::default() };
-/// assert_eq!(Entity::key_segment(&link).as_deref(), Some("dust"));
+/// assert_eq!(Entity::active_key_segments(&link).as_ref()[0].as_deref(), Some("dust"));
 /// ```
 ///
 /// # Attributes
@@ -39,9 +39,11 @@
 ///
 /// # Fields
 ///
-/// * The key is the one field with `#[sea_orm(primary_key)]`. Its type writes itself as a path segment with `ToString`
-///   and reads itself with `FromStr`. A segment that differs from the one that the parsed key writes (`007` for the
-///   number 7) is not a key.
+/// * The key is the field with `#[sea_orm(primary_key)]`, or several such fields, at most 12: a composite key is one
+///   path segment for each of them, in their order. With the fields `owner` and `slug` a record is stored below
+///   `links/<owner>/<slug>`, and verbs take the tuple `("ada", "dust")`.
+/// * The type of each part of a key writes itself as a path segment with `ToString` and reads itself with `FromStr`. A
+///   segment that differs from the one that the parsed key writes (`007` for the number 7) is not a key.
 ///   A newtype also implements SeaORM's `TryFromU64`, which its `DeriveValueType` gives to numbers only.
 /// * Every other field is a leaf. Its type implements serde's `Serialize` and `Deserialize` (both directions pass
 ///   through them, never through SeaORM's `Value`). The leaf has serde's name: `#[serde(rename)]` on the field and
@@ -60,7 +62,7 @@
 ///
 /// The model need not derive serde's traits itself, unless it uses `#[serde(..)]`. An unsupported declaration is a
 /// compile error: `flatten`, `skip_serializing_if`, names that differ between reading and writing, attributes that
-/// change the shape of the whole struct, a composite key, fields whose names or aliases differ only in ASCII case.
+/// change the shape of the whole struct, a key of more than 12 fields, fields whose names or aliases differ only in ASCII case.
 pub use dust_orm_macros::DeriveDustEntity;
 
 /// Makes an entity that is stored only in SQL usable in changesets: derive it on `Model`, beside `DeriveEntityModel`.

@@ -106,6 +106,12 @@ pub trait Fields: ActiveModelTrait {
     fn set_state(&mut self, position: usize, state: FieldState);
 }
 
+/// The fields of the primary key, in the order of its parts, with their positions.
+pub(crate) fn key_fields<A: Fields>()
+-> impl Iterator<Item = (usize, &'static Field<<A::Entity as EntityTrait>::Column>)> {
+    A::FIELDS.iter().enumerate().filter(|(_, field)| field.key)
+}
+
 /// The columns of the required fields.
 pub(crate) fn required_columns<A: Fields>() -> Vec<<A::Entity as EntityTrait>::Column> {
     A::FIELDS.iter().filter(|field| field.required).map(|field| field.column).collect()

@@ -1,30 +1,140 @@
 //! Keys: the texts that may name a record, and the paths of records.
+//!
+//! A key has one or more parts, each of which is one path segment. Its *rendered* form is the part of the record's path
+//! below the prefix, `ada/a~1b` for `("ada", "a/b")`: escaped, so that two keys never have the same text.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt::Display;
 
 use dust_protocol::Path;
+use dust_protocol::path::{escape_into, unescape};
 use sea_orm::ActiveModelTrait;
 
-use super::{DustEntity, Fields, KeyCase};
-use crate::error::DustErr;
+use super::{DustEntity, Fields, KeyCase, KeyOf, key_fields};
+use crate::error::{DustErr, Undecodable};
 
-/// The path to read the record with this key from; `None` for a key that no record can have.
-///
-/// A key is always one segment: it is escaped, so its path is always below the prefix.
-///
-/// # Errors
-///
-/// The key holds a NUL character, which no transport sends.
-pub(crate) fn lookup_path<E: DustEntity>(segment: &str) -> Result<Option<Path>, DustErr> {
-    match KeyFault::of::<E>(segment) {
-        Some(KeyFault::Empty | KeyFault::Star) => Ok(None),
-        Some(fault @ KeyFault::Nul) => Err(invalid_key::<E>(segment, fault.reason())),
-        // Another client may have written a key with upper-case letters.
-        Some(KeyFault::Case) | None => Ok(Path::within(E::PREFIX, segment).map(Some)?),
+/// The text of a key, or of one part of it.
+pub(crate) fn key_text<K: Display + 'static>(key: &K) -> Cow<'_, str> {
+    // The compiler decides whether the key is a text already.
+    match (key as &dyn Any).downcast_ref::<String>() {
+        Some(text) => Cow::Borrowed(text),
+        None => Cow::Owned(key.to_string()),
     }
 }
 
-fn invalid_key<E: DustEntity>(segment: &str, reason: &str) -> DustErr {
+/// The rendered form of a key, without an allocation for a key of one part that has nothing to escape.
+pub(crate) fn render_key<'s>(segments: &'s [Cow<'_, str>]) -> Cow<'s, str> {
+    if let [only] = segments
+        && !only.bytes().any(|byte| matches!(byte, b'/' | b'~'))
+    {
+        return Cow::Borrowed(only);
+    }
+    let mut rendered = String::with_capacity(segments.iter().map(|segment| segment.len() + 1).sum());
+    for (part, segment) in segments.iter().enumerate() {
+        if part > 0 {
+            rendered.push('/');
+        }
+        escape_into(segment, &mut rendered);
+    }
+    Cow::Owned(rendered)
+}
+
+/// Parses a key in its rendered form. `None` if it is not a key of the entity.
+pub(crate) fn parse_key<E: DustEntity>(rendered: &str) -> Option<KeyOf<E>> {
+    let mut active = <E::ActiveModel as ActiveModelTrait>::default();
+    set_key::<E>(&mut active, rendered).ok()?;
+    E::take_key(&mut active)
+}
+
+/// Parses a key in its rendered form into an ActiveModel, as `Unchanged`.
+///
+/// # Errors
+///
+/// The first part that cannot be read, under the name of its field; under `key` if the key has one part.
+pub(crate) fn set_key<E: DustEntity>(active: &mut E::ActiveModel, rendered: &str) -> Result<(), Undecodable> {
+    for (part, segment) in rendered.split('/').enumerate() {
+        E::set_key_part(active, part, &unescape(segment)).map_err(|reason| {
+            let name = if E::KEY_PARTS == 1 { "key" } else { part_name::<E>(part) };
+            Undecodable::new(name, reason)
+        })?;
+    }
+    Ok(())
+}
+
+/// Stores a key in an ActiveModel, as `Unchanged`.
+///
+/// # Errors
+///
+/// A part that is not read as the same value.
+pub(crate) fn set_whole_key<E: DustEntity>(active: &mut E::ActiveModel, key: &KeyOf<E>) -> Result<(), DustErr> {
+    for (part, segment) in E::key_segments(key).as_ref().iter().enumerate() {
+        E::set_key_part(active, part, segment).map_err(|reason| unreadable_part::<E>(part, segment, &reason))?;
+    }
+    Ok(())
+}
+
+/// The path to read the record with this key from; `None` for a key that no record can have.
+///
+/// Each part is escaped and is one segment, so the path is always below the prefix.
+///
+/// # Errors
+///
+/// A part holds a NUL character, which no transport sends.
+pub(crate) fn lookup_path<E: DustEntity>(key: &KeyOf<E>) -> Result<Option<Path>, DustErr> {
+    let segments = E::key_segments(key);
+    lookup_segments::<E>(segments.as_ref().iter().map(|segment| &**segment))
+}
+
+/// The path to read from below the prefix of an entity: of a record, or of what the first parts of its key name.
+pub(super) fn lookup_segments<'s, E: DustEntity>(
+    segments: impl Iterator<Item = &'s str> + Clone,
+) -> Result<Option<Path>, DustErr> {
+    for (part, segment) in segments.clone().enumerate() {
+        match KeyFault::of::<E>(segment) {
+            Some(KeyFault::Empty | KeyFault::Star) => return Ok(None),
+            Some(fault @ KeyFault::Nul) => return Err(invalid_part::<E>(part, segment, fault.reason())),
+            // Another client may have written a key with upper-case letters.
+            Some(KeyFault::Case) | None => {}
+        }
+    }
+    Ok(Some(Path::within(E::PREFIX, segments)?))
+}
+
+/// The name of the field of one part of the key.
+fn part_name<E: DustEntity>(part: usize) -> &'static str {
+    key_fields::<E::ActiveModel>().nth(part).map_or("key", |(_, field)| field.name)
+}
+
+/// The error for a text that cannot be one part of a key.
+fn invalid_part<E: DustEntity>(part: usize, segment: &str, reason: &str) -> DustErr {
     let prefix = E::PREFIX.join("/");
-    DustErr::invalid_params(format!("{segment:?} cannot be a key under `{prefix}`: {reason}"))
+    DustErr::invalid_params(match E::KEY_PARTS {
+        1 => format!("{segment:?} cannot be a key under `{prefix}`: {reason}"),
+        _ => format!("{segment:?} cannot be `{}` in a key under `{prefix}`: {reason}", part_name::<E>(part)),
+    })
+}
+
+/// The error for one part of a key that is not read as the same value.
+fn unreadable_part<E: DustEntity>(part: usize, segment: &str, reason: &str) -> DustErr {
+    invalid_part::<E>(part, segment, &format!("no read would find it: {reason}"))
+}
+
+/// Checks that a text can be one part of the key of a record that is written.
+pub(super) fn check_part<E: DustEntity>(part: usize, segment: &str) -> Result<(), DustErr> {
+    match KeyFault::of::<E>(segment) {
+        Some(fault) => Err(invalid_part::<E>(part, segment, fault.reason())),
+        None => Ok(()),
+    }
+}
+
+/// Checks that one part of a key is read as a value that has the same text, for types that may lose something.
+pub(super) fn check_part_is_read<E: DustEntity>(part: usize, segment: &str) -> Result<(), DustErr> {
+    if !key_fields::<E::ActiveModel>().nth(part).is_some_and(|(_, field)| field.read_back) {
+        return Ok(());
+    }
+    let mut read = <E::ActiveModel as ActiveModelTrait>::default();
+    E::set_key_part(&mut read, part, segment).map_err(|reason| unreadable_part::<E>(part, segment, &reason))
 }
 
 /// The path under which an entity writes its records.
@@ -90,49 +200,63 @@ impl KeyFault {
 /// # Errors
 ///
 /// The reason why no record may have this key.
-pub(crate) fn record_path<E: DustEntity>(segment: &str) -> Result<Path, DustErr> {
-    if let Some(fault) = KeyFault::of::<E>(segment) {
-        return Err(invalid_key::<E>(segment, fault.reason()));
-    }
+pub(crate) fn record_path<E: DustEntity>(key: &KeyOf<E>) -> Result<Path, DustErr> {
+    let segments = E::key_segments(key);
+    writable_path::<E>(segments.as_ref().iter().map(|segment| &**segment))
+}
+
+/// The path to write to below the prefix of an entity: of a record, or of what the first parts of its key name.
+pub(super) fn writable_path<'s, E: DustEntity>(
+    segments: impl Iterator<Item = &'s str> + Clone,
+) -> Result<Path, DustErr> {
+    segments.clone().enumerate().try_for_each(|(part, segment)| check_part::<E>(part, segment))?;
     writable_prefix::<E>()?;
-    Ok(Path::within(E::PREFIX, segment)?)
+    Ok(Path::within(E::PREFIX, segments)?)
 }
 
 /// The path to write the record of an ActiveModel to.
 ///
 /// # Errors
 ///
-/// The key is `NotSet`, or the reason why no record may have it.
+/// A part of the key is `NotSet`, or the reason why no record may have the key.
 pub(crate) fn active_path<E: DustEntity>(model: &E::ActiveModel) -> Result<Path, DustErr> {
-    match E::key_segment(model) {
-        Some(segment) => {
-            check_key::<E>(model, &segment)?;
-            record_path::<E>(&segment)
-        }
-        None => Err(DustErr::invalid_params(format!(
-            "the primary key is not set: a record under `{}` is named by it",
-            E::PREFIX.join("/")
-        ))),
+    let segments = E::active_key_segments(model);
+    let segments = segments.as_ref();
+    if let Some(unset) = segments.iter().position(Option::is_none) {
+        let prefix = E::PREFIX.join("/");
+        return Err(DustErr::invalid_params(match E::KEY_PARTS {
+            1 => format!("the primary key is not set: a record under `{prefix}` is named by it"),
+            _ => format!(
+                "`{}` of the primary key is not set: a record under `{prefix}` is named by every part of its key",
+                part_name::<E>(unset)
+            ),
+        }));
     }
+    let segments = segments.iter().flatten().map(|segment| &**segment);
+    check_key::<E>(model, segments.clone())?;
+    writable_path::<E>(segments)
 }
 
-/// Refuses a key whose path segment parses as another key, or not at all.
-fn check_key<E: DustEntity>(model: &E::ActiveModel, segment: &str) -> Result<(), DustErr> {
-    let mut keys =
-        E::ActiveModel::FIELDS.iter().enumerate().filter(|(_, field)| field.key && field.read_back).peekable();
-    if keys.peek().is_none() {
+/// Refuses a key whose path is parsed as another key, or not at all.
+fn check_key<'s, E: DustEntity>(
+    model: &E::ActiveModel,
+    segments: impl Iterator<Item = &'s str>,
+) -> Result<(), DustErr> {
+    let parts = key_fields::<E::ActiveModel>().zip(segments).enumerate();
+    let mut parts = parts.filter(|(_, ((_, field), _))| field.read_back).peekable();
+    if parts.peek().is_none() {
         return Ok(());
     }
     let mut read = <E::ActiveModel as ActiveModelTrait>::default();
-    let reason = match E::set_key(&mut read, segment) {
-        Ok(()) if keys.all(|(position, _)| read.same_value(model, position)) => return Ok(()),
-        Ok(()) => "it is read as another key".to_owned(),
-        Err(reason) => reason,
-    };
-    let prefix = E::PREFIX.join("/");
-    Err(DustErr::invalid_params(format!(
-        "{segment:?} cannot be a key under `{prefix}`, as no read would find it: {reason}"
-    )))
+    for (part, ((position, _), segment)) in parts {
+        let reason = match E::set_key_part(&mut read, part, segment) {
+            Ok(()) if read.same_value(model, position) => continue,
+            Ok(()) => "it is read as another key".to_owned(),
+            Err(reason) => reason,
+        };
+        return Err(unreadable_part::<E>(part, segment, &reason));
+    }
+    Ok(())
 }
 
 #[cfg(all(test, feature = "macros"))]
@@ -142,7 +266,7 @@ mod tests {
     use sea_orm::EntityTrait;
 
     use crate::DustRepo;
-    use crate::entity::{DustEntity, KeyCase, KeyOf, StorageMode};
+    use crate::entity::{DustEntity, KeyCase, KeyFrom, KeyOf, StorageMode};
     use crate::error::ErrKind;
 
     /// An entity whose `DustEntity` is written by hand, without the checks of the derive.
@@ -169,17 +293,29 @@ mod tests {
         const MODE: StorageMode = StorageMode::Flat;
         const KEY_CASE: KeyCase = KeyCase::Lower;
 
-        fn key_to_segment(key: &KeyOf<Self>) -> Cow<'_, str> {
-            Cow::Borrowed(key)
+        const KEY_PARTS: usize = 1;
+
+        fn key_segments(key: &KeyOf<Self>) -> impl AsRef<[Cow<'_, str>]> {
+            [Cow::Borrowed(&**key)]
         }
 
-        fn key_segment(model: &<Self as EntityTrait>::ActiveModel) -> Option<String> {
-            model.slug.try_as_ref().cloned()
+        fn active_key_segments(model: &<Self as EntityTrait>::ActiveModel) -> impl AsRef<[Option<Cow<'_, str>>]> {
+            [model.slug.try_as_ref().map(|slug| Cow::Borrowed(&**slug))]
         }
 
-        fn set_key(model: &mut <Self as EntityTrait>::ActiveModel, segment: &str) -> Result<(), String> {
+        fn set_key_part(model: &mut <Self as EntityTrait>::ActiveModel, _: usize, segment: &str) -> Result<(), String> {
             model.slug = sea_orm::Unchanged(segment.to_owned());
             Ok(())
+        }
+
+        fn take_key(model: &mut <Self as EntityTrait>::ActiveModel) -> Option<String> {
+            model.slug.take()
+        }
+    }
+
+    impl<K: Into<String>> KeyFrom<K> for shouting::Entity {
+        fn key_from(given: K) -> String {
+            given.into()
         }
     }
 

@@ -9,8 +9,10 @@ mod escape;
 pub mod fields;
 mod file_ref;
 mod finite;
+mod into_key;
 mod json_column;
 mod key;
+mod key_prefix;
 mod leaf;
 pub mod prelude;
 mod read_back;
@@ -27,10 +29,19 @@ pub(crate) use decode::{decode, fill};
 #[cfg(feature = "macros")]
 pub use derives::{DeriveChangeset, DeriveDustEntity};
 pub(crate) use encode::{FieldSelection, check_required, encode_fields, encode_object, encode_set, is_leaf};
+pub(crate) use fields::key_fields;
 pub use fields::{Field, FieldState, Fields};
 pub use file_ref::FileRef;
 pub(crate) use finite::Finite;
-pub(crate) use key::{KeyFault, active_path, lookup_path, record_path, writable_prefix};
+pub use into_key::IntoKey;
+#[doc(hidden)]
+pub use into_key::KeyFrom;
+pub(crate) use key::key_text;
+pub(crate) use key::{
+    KeyFault, active_path, lookup_path, parse_key, record_path, render_key, set_whole_key, writable_prefix,
+};
+pub use key_prefix::{KeyPrefix, KeyRest};
+pub(crate) use key_prefix::{lookup_prefix, prefix_path_of};
 pub(crate) use read_back::{normalize_nulls, round_trips, written_bytes};
 pub(crate) use record::SizeLimit;
 pub(crate) use record::{
@@ -42,10 +53,11 @@ pub use set::DustSet;
 
 use dust_protocol::{Path, PathError};
 
-/// The type of an entity's primary key, as SeaORM's `find_by_id` takes it.
+/// The type of an entity's primary key, as SeaORM's `find_by_id` takes it: a tuple for a composite key.
 pub type KeyOf<E> = <<E as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueType;
 
-/// A SeaORM entity whose records are stored in Dust, at `<prefix>/<key>/<field>`.
+/// A SeaORM entity whose records are stored in Dust, at `<prefix>/<key>/<field>`. A composite key has one path segment
+/// for each part, in the order of the fields: `links/ada/dust/title`.
 ///
 /// Derive it with `#[derive(DeriveDustEntity)]` beside `DeriveEntityModel`; do not implement it by hand.
 #[diagnostic::on_unimplemented(
@@ -58,7 +70,7 @@ pub trait DustEntity:
     EntityTrait<
         Model: IntoActiveModel<Self::ActiveModel> + Send + Sync,
         ActiveModel: Fields<Entity = Self> + TryIntoModel<Self::Model> + Send + Sync + 'static,
-    >
+    > + KeyFrom<<<Self as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueType>
 {
     /// The path segments below which all records of this entity are stored.
     const PREFIX: &'static [&'static str];
@@ -66,19 +78,24 @@ pub trait DustEntity:
     const MODE: StorageMode;
     /// The rule for the case of keys.
     const KEY_CASE: KeyCase;
+    /// The number of fields of the primary key: each is one path segment.
+    const KEY_PARTS: usize;
 
-    /// Converts a key to the path segment that names its record.
-    fn key_to_segment(key: &KeyOf<Self>) -> Cow<'_, str>;
+    /// The path segments of a key, one for each part, not escaped.
+    fn key_segments(key: &KeyOf<Self>) -> impl AsRef<[Cow<'_, str>]>;
 
-    /// The key of an ActiveModel as a path segment; `None` when it is `NotSet`.
-    fn key_segment(model: &Self::ActiveModel) -> Option<String>;
+    /// The path segments of the key of an ActiveModel, not escaped; `None` for each part that is `NotSet`.
+    fn active_key_segments(model: &Self::ActiveModel) -> impl AsRef<[Option<Cow<'_, str>>]>;
 
-    /// Parses the key from a path segment into the ActiveModel, as `Unchanged`.
+    /// Parses one part of the key from a path segment, which is not escaped, into the ActiveModel, as `Unchanged`.
     ///
     /// # Errors
     ///
-    /// The reason why the segment is not a key of this entity.
-    fn set_key(model: &mut Self::ActiveModel, segment: &str) -> Result<(), String>;
+    /// The reason why the segment is not this part of a key of this entity.
+    fn set_key_part(model: &mut Self::ActiveModel, part: usize, segment: &str) -> Result<(), String>;
+
+    /// Moves the key out of an ActiveModel; `None` if a part is `NotSet`.
+    fn take_key(model: &mut Self::ActiveModel) -> Option<KeyOf<Self>>;
 
     /// The columns that every record must have: those that neither are an `Option` nor have a default of serde, and
     /// those named by `#[dust(required(..))]`. Changesets and reads both use this list.

@@ -1,9 +1,7 @@
 //! Stored records: the leaves below one key.
 
-use std::borrow::Cow;
 use std::ops::Bound;
 
-use dust_protocol::path::unescape;
 use dust_protocol::value::is_claim;
 use dust_protocol::{Entry, LeafRef, PackedLeaves, Path};
 
@@ -75,11 +73,6 @@ pub(crate) struct StoredRecord {
 }
 
 impl StoredRecord {
-    /// The key: the last segment of the record's path.
-    pub(crate) fn key(&self) -> Cow<'_, str> {
-        RecordRef::from(self).key()
-    }
-
     /// The size of the leaves, paths and values together, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         RecordRef::from(self).leaves().map(|leaf| leaf.size()).sum()
@@ -111,10 +104,10 @@ enum LeavesRef<'a> {
 }
 
 impl<'a> RecordRef<'a> {
-    /// The key: the last segment of the record's path.
-    pub(crate) fn key(self) -> Cow<'a, str> {
-        let start = self.path.bytes().rposition(|byte| byte == b'/').map_or(0, |slash| slash + 1);
-        unescape(&self.path[start..])
+    /// The key in its rendered form, `ada/dust`: the last `key_parts` segments of the record's path.
+    pub(crate) fn key(self, key_parts: usize) -> &'a str {
+        let slash = self.path.rmatch_indices('/').nth(key_parts.saturating_sub(1));
+        slash.map_or(self.path, |(slash, _)| &self.path[slash + 1..])
     }
 
     /// The leaves, in the order of their paths.
@@ -169,14 +162,18 @@ impl<'a> From<&'a PackedRecord<'_>> for RecordRef<'a> {
 }
 
 /// Groups leaves by record. They must be in the order of their paths, in which the leaves of a record are adjacent.
-/// `within` is the prefix of the entity, followed by a `/`.
-pub(crate) fn records<'a>(within: &'a str, leaves: &'a PackedLeaves) -> impl Iterator<Item = RecordRef<'a>> {
+/// `within` is the prefix of the entity, followed by a `/`; `key_parts` is the number of segments of its keys.
+pub(crate) fn records<'a>(
+    within: &'a str,
+    key_parts: usize,
+    leaves: &'a PackedLeaves,
+) -> impl Iterator<Item = RecordRef<'a>> {
     let mut next = 0;
     std::iter::from_fn(move || {
         while next < leaves.len() {
             let start = next;
             next += 1;
-            let Some(path) = record_of(within, leaves.at(start).path) else { continue };
+            let Some(path) = record_of(within, key_parts, leaves.at(start).path) else { continue };
             while next < leaves.len() && is_below(path, leaves.at(next).path) {
                 next += 1;
             }
@@ -188,8 +185,8 @@ pub(crate) fn records<'a>(within: &'a str, leaves: &'a PackedLeaves) -> impl Ite
 
 /// The index of the first leaf of the last record, which may be incomplete. It is the number of leaves if the last leaf
 /// belongs to no record.
-pub(crate) fn last_record(within: &str, leaves: &PackedLeaves) -> usize {
-    let last = leaves.iter().next_back().and_then(|leaf| record_of(within, leaf.path));
+pub(crate) fn last_record(within: &str, key_parts: usize, leaves: &PackedLeaves) -> usize {
+    let last = leaves.iter().next_back().and_then(|leaf| record_of(within, key_parts, leaf.path));
     match last {
         Some(path) => leaves.range((Bound::Included(&format!("{path}/")), Bound::Unbounded)).start,
         None => leaves.len(),
@@ -198,8 +195,8 @@ pub(crate) fn last_record(within: &str, leaves: &PackedLeaves) -> usize {
 
 /// The index behind the last leaf of the first record, which may be incomplete in a descending list. It is 0 if the
 /// first leaf belongs to no record.
-pub(crate) fn first_record(within: &str, leaves: &PackedLeaves) -> usize {
-    let path = leaves.iter().next().and_then(|leaf| record_of(within, leaf.path));
+pub(crate) fn first_record(within: &str, key_parts: usize, leaves: &PackedLeaves) -> usize {
+    let path = leaves.iter().next().and_then(|leaf| record_of(within, key_parts, leaf.path));
     path.map_or(0, |path| leaves.iter().take_while(|leaf| is_below(path, leaf.path)).count())
 }
 
@@ -215,10 +212,11 @@ pub(crate) fn cursor_before(record: &str) -> String {
     format!("{record}/\u{1}")
 }
 
-/// The path of the record that a leaf belongs to. A leaf at the prefix or at a record's own path belongs to none.
-pub(crate) fn record_of<'a>(within: &str, leaf: &'a str) -> Option<&'a str> {
-    let key_end = leaf.strip_prefix(within)?.find('/')? + within.len();
-    leaf.get(..key_end)
+/// The path of the record that a leaf belongs to. A leaf with fewer segments below the prefix than a key and a field
+/// have, such as one at the prefix or at a record's own path, belongs to none.
+pub(crate) fn record_of<'a>(within: &str, key_parts: usize, leaf: &'a str) -> Option<&'a str> {
+    let (key_end, _) = leaf.strip_prefix(within)?.match_indices('/').nth(key_parts.checked_sub(1)?)?;
+    leaf.get(..within.len() + key_end)
 }
 
 fn is_below(record: &str, leaf: &str) -> bool {
@@ -240,10 +238,10 @@ mod tests {
         let leaves: PackedLeaves = paths.iter().map(|path| leaf(path)).collect();
         let names = |record: RecordRef<'_>| record.leaves().map(|leaf| record.name(leaf).to_owned()).collect();
         let all: Vec<(String, Vec<String>)> =
-            records("links/", &leaves).map(|record| (record.key().into_owned(), names(record))).collect();
-        let last = leaves.len() - last_record("links/", &leaves);
+            records("links/", 1, &leaves).map(|record| (record.key(1).to_owned(), names(record))).collect();
+        let last = leaves.len() - last_record("links/", 1, &leaves);
         assert!(last == 0 || last == all.last().map_or(0, |(_, names)| names.len()));
-        let stored = records("links/", &leaves).map(RecordRef::to_stored);
+        let stored = records("links/", 1, &leaves).map(RecordRef::to_stored);
         assert!(stored.map(|record| names((&record).into())).eq(all.iter().map(|(_, names)| names.clone())));
         all
     }
@@ -255,7 +253,7 @@ mod tests {
             [
                 ("a-1".to_owned(), vec!["title".to_owned()]),
                 ("a".to_owned(), vec!["meta/x".to_owned(), "title".to_owned()]),
-                ("b/c".to_owned(), vec!["title".to_owned()]),
+                ("b~1c".to_owned(), vec!["title".to_owned()]),
             ]
         );
     }

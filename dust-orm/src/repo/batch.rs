@@ -10,13 +10,14 @@ use sea_orm::EntityTrait;
 
 use super::DustRepo;
 use super::many::{Wanted, fetch_many};
+use super::prefixes::Prefixes;
 use super::write::IntoDustActiveModel;
 use super::write::dispatch::Planned;
 use super::write::dispatch::WriteBatch;
 use super::write::options::{Condition, Options};
 use super::write::save::{Draft, PendingSave};
 use crate::changeset::Action;
-use crate::entity::{DustEntity, KeyOf, Revision};
+use crate::entity::{DustEntity, IntoKey, KeyOf, Revision};
 use crate::error::DustErr;
 use crate::transport::Transport;
 
@@ -84,8 +85,8 @@ impl BatchEntry {
     }
 
     /// Deletes the record with a key as [`DustRepo::delete_by_id`] does.
-    pub fn delete_by_id<E: DustEntity>(key: impl Into<KeyOf<E>>) -> BatchEntry {
-        BatchEntry::new(Verb::<E>::DeleteById(E::key_to_segment(&key.into()).into_owned()))
+    pub fn delete_by_id<E: DustEntity>(key: impl IntoKey<E>) -> BatchEntry {
+        BatchEntry::new(Verb::<E>::DeleteById(key.into_key()))
     }
 
     fn new<E: DustEntity>(verb: Verb<E>) -> BatchEntry {
@@ -154,6 +155,7 @@ impl<'r> IntoFuture for BatchWrite<'r> {
             let transport = &*self.repo.active();
             let mut drafts = Vec::with_capacity(self.entries.len());
             for entry in self.entries {
+                entry.verb.note_entity(&self.repo.prefixes);
                 let options = Options { fence: self.fence.clone(), ..entry.options };
                 drafts.push((entry.verb.draft(&options, transport).await?, options));
             }
@@ -180,6 +182,9 @@ impl<'r> IntoFuture for BatchWrite<'r> {
 /// The verb of an entry without the type of its entity.
 #[async_trait]
 trait UntypedVerb: Send {
+    /// Adds the prefix of the entity to those that the repo has used.
+    fn note_entity(&self, prefixes: &Prefixes);
+
     /// Runs the before-hook and checks the record.
     async fn draft(
         self: Box<Self>,
@@ -211,11 +216,15 @@ enum Verb<E: DustEntity> {
     Insert(Result<<E as EntityTrait>::ActiveModel, DustErr>),
     Update(Result<<E as EntityTrait>::ActiveModel, DustErr>),
     Delete(Result<<E as EntityTrait>::ActiveModel, DustErr>),
-    DeleteById(String),
+    DeleteById(KeyOf<E>),
 }
 
 #[async_trait]
 impl<E: DustEntity> UntypedVerb for Verb<E> {
+    fn note_entity(&self, prefixes: &Prefixes) {
+        prefixes.note::<E>();
+    }
+
     async fn draft(
         self: Box<Self>,
         options: &Options,
@@ -225,7 +234,7 @@ impl<E: DustEntity> UntypedVerb for Verb<E> {
             Verb::Insert(active) => Draft::<E>::insert(active?, options, transport).await?,
             Verb::Update(active) => Draft::<E>::update(active?, options, transport).await?,
             Verb::Delete(active) => Draft::<E>::delete(active?, options, transport).await?,
-            Verb::DeleteById(segment) => Draft::<E>::delete_by_key(&segment, options, transport).await?,
+            Verb::DeleteById(key) => Draft::<E>::delete_by_key(key, options, transport).await?,
         }))
     }
 }

@@ -89,7 +89,7 @@ impl DustRepo {
     /// # Ok::<(), dust_orm::DustErr>(())
     /// ```
     pub fn with_transport(transport: Arc<dyn Transport>) -> DustRepo {
-        DustRepo { source: TransportSource::Given(transport) }
+        DustRepo::from_source(TransportSource::Given(transport))
     }
 
     /// Makes a builder, to which a store, a transport, a client or a configuration is given.

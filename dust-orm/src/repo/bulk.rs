@@ -3,14 +3,13 @@
 use std::future::IntoFuture;
 use std::time::Instant;
 
-use dust_protocol::{Fence, Op};
+use dust_protocol::Fence;
 use futures_core::future::BoxFuture;
 use sea_orm::EntityTrait;
 
 use super::DustRepo;
 use super::chunks::ChunkSize;
 use super::many::fetch_many;
-use super::write::DeleteResult;
 use super::write::IntoDustActiveModel;
 use super::write::dispatch::Planned;
 use super::write::dispatch::send;
@@ -18,7 +17,7 @@ use super::write::ops::check_size;
 use super::write::options::Options;
 use super::write::save::Draft;
 use crate::changeset::Action;
-use crate::entity::{DustEntity, writable_prefix};
+use crate::entity::DustEntity;
 use crate::error::DustErr;
 use crate::transport::Transport;
 
@@ -54,26 +53,6 @@ impl DustRepo {
             fence: None,
         }
     }
-
-    /// Deletes every record of an entity, and all other leaves below its prefix, in one op. Hooks do not run, because
-    /// no record is read.
-    ///
-    /// # Errors
-    /// Errors of the [transport](crate::Transport::write).
-    ///
-    /// ```
-    /// # use dust_orm::{DustRepo, tests_cfg::link};
-    /// # async fn example(repo: DustRepo) -> Result<(), dust_orm::DustErr> {
-    /// let deleted = repo.delete_all::<link::Entity>().await?;
-    /// println!("deleted by op {}", deleted.store_seq);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn delete_all<E: DustEntity>(&self) -> Result<DeleteResult, DustErr> {
-        let ops = vec![Op::delete(writable_prefix::<E>()?)];
-        let store_seq = send(ops.into(), Options::default(), &*self.active()).await?.unwrap_or_default();
-        Ok(DeleteResult { store_seq })
-    }
 }
 
 /// An insert of many records. [`DustRepo::insert_many`] makes it; `.await` sends it.
@@ -100,7 +79,7 @@ impl<'r, E: DustEntity> IntoFuture for InsertMany<'r, E> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let transport = &*self.repo.active();
+            let transport = &*self.repo.active_for::<E>();
             let options = Options { fence: self.fence, ..Options::default() };
             let options = &options;
             let mut drafts = Vec::with_capacity(self.actives.len());

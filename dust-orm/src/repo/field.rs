@@ -16,7 +16,7 @@ use super::countable::{Countable, unserializable};
 use super::field_leaf::{FieldLeaf, check_growth, unreadable};
 use super::write::dispatch;
 use super::write::options::Options;
-use crate::entity::{DustEntity, DustSet, KeyOf};
+use crate::entity::{DustEntity, DustSet, IntoKey};
 use crate::error::DustErr;
 use crate::transport::Transport;
 
@@ -49,14 +49,14 @@ impl DustRepo {
     /// # }
     /// ```
     #[must_use = "a write happens when it is awaited"]
-    pub fn increment<C, N>(&self, key: impl Into<KeyOf<C::EntityName>>, column: C, by: N) -> FieldWrite<'_, N>
+    pub fn increment<C, N>(&self, key: impl IntoKey<C::EntityName>, column: C, by: N) -> FieldWrite<'_, N>
     where
         C: ColumnTrait,
         C::EntityName: DustEntity<Column = C>,
         N: Countable,
     {
         let write = || {
-            let field = FieldLeaf::find(key.into(), column)?;
+            let field = FieldLeaf::find(self, key, column)?;
             let by = by.to_json()?;
             // Only the kind of the number is checked: an unsigned field accepts a negative increment, a small one a
             // large increment.
@@ -93,7 +93,7 @@ impl DustRepo {
     #[must_use = "a write happens when it is awaited"]
     pub fn add_to_set<C, T>(
         &self,
-        key: impl Into<KeyOf<C::EntityName>>,
+        key: impl IntoKey<C::EntityName>,
         column: C,
         member: &T,
     ) -> FieldWrite<'_, DustSet<T::Owned>>
@@ -102,7 +102,7 @@ impl DustRepo {
         C::EntityName: DustEntity<Column = C>,
         T: ToOwned<Owned: DeserializeOwned + Eq + Hash> + Serialize + ?Sized,
     {
-        FieldWrite::of_member(self, "add", FieldLeaf::find(key.into(), column), member, Mutation::Add)
+        FieldWrite::of_member(self, "add", FieldLeaf::find(self, key, column), member, Mutation::Add)
     }
 
     /// Removes a member from the set in a field, atomically, and returns the new set. It succeeds if the set does not
@@ -124,7 +124,7 @@ impl DustRepo {
     #[must_use = "a write happens when it is awaited"]
     pub fn remove_from_set<C, T>(
         &self,
-        key: impl Into<KeyOf<C::EntityName>>,
+        key: impl IntoKey<C::EntityName>,
         column: C,
         member: &T,
     ) -> FieldWrite<'_, DustSet<T::Owned>>
@@ -133,7 +133,7 @@ impl DustRepo {
         C::EntityName: DustEntity<Column = C>,
         T: ToOwned<Owned: DeserializeOwned + Eq + Hash> + Serialize + ?Sized,
     {
-        FieldWrite::of_member(self, "remove", FieldLeaf::find(key.into(), column), member, Mutation::Remove)
+        FieldWrite::of_member(self, "remove", FieldLeaf::find(self, key, column), member, Mutation::Remove)
     }
 }
 

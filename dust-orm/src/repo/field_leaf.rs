@@ -5,9 +5,10 @@ use dust_protocol::value::{is_claim, is_integer};
 use dust_protocol::{Entry, Leaf, Path, RawJson};
 use sea_orm::{ActiveModelTrait, ColumnTrait};
 
+use super::DustRepo;
 use super::record_pages::fetch;
 use super::write::limits;
-use crate::entity::{DustEntity, Fields, KeyOf, is_leaf, record_path};
+use crate::entity::{DustEntity, Fields, IntoKey, is_leaf, record_path};
 use crate::error::{DustErr, InvalidRecord, Undecodable};
 use crate::transport::Transport;
 
@@ -24,14 +25,15 @@ pub(super) struct FieldLeaf {
 
 impl FieldLeaf {
     /// Finds the leaf of a column of the record with a key.
-    pub(super) fn find<C>(key: KeyOf<C::EntityName>, column: C) -> Result<FieldLeaf, DustErr>
+    pub(super) fn find<C>(repo: &DustRepo, key: impl IntoKey<C::EntityName>, column: C) -> Result<FieldLeaf, DustErr>
     where
         C: ColumnTrait,
         C::EntityName: DustEntity<Column = C>,
     {
         type Active<C> = <<C as ColumnTrait>::EntityName as sea_orm::EntityTrait>::ActiveModel;
 
-        let record = record_path::<C::EntityName>(&C::EntityName::key_to_segment(&key))?;
+        repo.prefixes.note::<C::EntityName>();
+        let record = record_path::<C::EntityName>(&key.into_key())?;
         let position = Active::<C>::position(column);
         let field = Active::<C>::FIELDS.get(position).filter(|field| is_leaf(field));
         let Some(field) = field else {

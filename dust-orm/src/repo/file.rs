@@ -10,7 +10,7 @@ use sea_orm::ColumnTrait;
 use super::DustRepo;
 use super::field::check_typed_op;
 use super::field_leaf::{FieldLeaf, check_growth, unreadable};
-use crate::entity::{DustEntity, FileRef, KeyOf};
+use crate::entity::{DustEntity, FileRef, IntoKey};
 use crate::error::DustErr;
 
 /// The most bytes of the hash and the time in a file's reference.
@@ -39,17 +39,12 @@ impl DustRepo {
     /// # }
     /// ```
     #[must_use = "a write happens when it is awaited"]
-    pub fn put_file<C>(
-        &self,
-        key: impl Into<KeyOf<C::EntityName>>,
-        column: C,
-        content: impl Into<Vec<u8>>,
-    ) -> PutFile<'_>
+    pub fn put_file<C>(&self, key: impl IntoKey<C::EntityName>, column: C, content: impl Into<Vec<u8>>) -> PutFile<'_>
     where
         C: ColumnTrait,
         C::EntityName: DustEntity<Column = C>,
     {
-        let file = FieldLeaf::find(key.into(), column).and_then(|field| {
+        let file = FieldLeaf::find(self, key, column).and_then(|field| {
             let mut file = FileUpload::new(field.path.clone(), Vec::new());
             field.check("put_file", &file.reference(""))?;
             file.content = content.into();

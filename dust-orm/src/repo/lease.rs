@@ -180,7 +180,7 @@ impl Lease {
     /// two leases is [`InvalidParams`](DustErr::InvalidParams). A write that the transport cannot fence (a batch or a
     /// file in realtime) is [`NotSupported`](DustErr::NotSupported).
     pub fn repo(&self) -> DustRepo {
-        DustRepo::with_transport(Arc::new(Fenced::new(self.repo.clone(), self.fence())))
+        self.repo.over(Arc::new(Fenced::new(self.repo.clone(), self.fence())))
     }
 
     /// Runs `work` with [`repo`](Lease::repo), renews the lease meanwhile, and releases it at the end, also if the

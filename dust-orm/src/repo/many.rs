@@ -36,6 +36,8 @@ const WRITE: usize = 10;
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) path: Path,
+    /// The number of segments of its key.
+    pub(super) key_parts: usize,
     /// The names of its leaves, if its entity has no others.
     pub(super) fields: Option<Arc<[&'static str]>>,
 }
@@ -49,7 +51,7 @@ pub(super) async fn fetch_many(
     let mut found: HashMap<Path, PackedLeaves> = HashMap::new();
     let mut groups: HashMap<&str, Vec<Wanted>> = HashMap::new();
     for wanted in wanted.iter().flatten() {
-        groups.entry(parent(&wanted.path)).or_default().push(wanted.clone());
+        groups.entry(wanted.prefix()).or_default().push(wanted.clone());
     }
     for mut group in groups.into_values() {
         group.sort_by_cached_key(|wanted| wanted.path.descendant_prefix());
@@ -66,14 +68,17 @@ pub(super) async fn fetch_many(
     Ok(wanted.iter().map(|wanted| found.get(&wanted.as_ref()?.path).cloned()).collect())
 }
 
-/// The path above a record.
-fn parent(record: &Path) -> &str {
-    record.as_str().rsplit_once('/').map_or("", |(parent, _)| parent)
+impl Wanted {
+    /// The prefix of the record's entity.
+    fn prefix(&self) -> &str {
+        let slash = self.path.as_str().rmatch_indices('/').nth(self.key_parts.saturating_sub(1));
+        slash.map_or("", |(slash, _)| &self.path.as_str()[..slash])
+    }
 }
 
 type Found = Vec<(Path, PackedLeaves)>;
 
-/// Reads records with the same parent. They are in the order of their leaves.
+/// Reads records below the same prefix. They are in the order of their leaves.
 async fn read_group(transport: &dyn Transport, group: Vec<Wanted>) -> Result<Found, DustErr> {
     let (mut span, mut before) = (Span::new(transport, group)?, 0);
     while span.next < span.wanted.len() {
@@ -116,7 +121,7 @@ fn exact_requests(records: &[Wanted]) -> Option<usize> {
 /// A listing from the first wanted record to the last.
 struct Span<'s> {
     transport: &'s dyn Transport,
-    parent: Path,
+    prefix: Path,
     wanted: Vec<Wanted>,
     /// The index of the first record that is not read completely.
     next: usize,
@@ -128,9 +133,9 @@ struct Span<'s> {
 
 impl<'s> Span<'s> {
     fn new(transport: &'s dyn Transport, wanted: Vec<Wanted>) -> Result<Span<'s>, DustErr> {
-        let parent = Path::parse(wanted.first().map_or("", |first| parent(&first.path)))?;
+        let prefix = Path::parse(wanted.first().map_or("", Wanted::prefix))?;
         let leaves = vec![PackedLeaves::default(); wanted.len()];
-        let mut span = Span { transport, parent, wanted, next: 0, after: None, leaves, empty: EmptyPages::default() };
+        let mut span = Span { transport, prefix, wanted, next: 0, after: None, leaves, empty: EmptyPages::default() };
         span.seek(None);
         Ok(span)
     }
@@ -143,7 +148,7 @@ impl<'s> Span<'s> {
     }
 
     async fn read_page(&mut self) -> Result<(), DustErr> {
-        let page = self.transport.list_subtree(&self.parent, self.after.as_deref()).await?;
+        let page = self.transport.list_subtree(&self.prefix, self.after.as_deref()).await?;
         self.empty.check(page.leaves.is_empty(), page.next_cursor.as_deref())?;
         for leaf in page.leaves.iter() {
             self.pass(leaf.path);

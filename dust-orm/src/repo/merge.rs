@@ -69,7 +69,7 @@ impl<'r, E: DustEntity> IntoFuture for Merge<'r, E> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let transport = &*self.repo.active();
+            let transport = &*self.repo.active_for::<E>();
             check_typed_op("merge", self.fence.as_ref(), transport)?;
             let active = hooks::before_save::<E>(self.active?, false).await?;
             check_required(&active, FieldSelection::Changed)?;

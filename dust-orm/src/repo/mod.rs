@@ -5,6 +5,7 @@ mod builder;
 mod bulk;
 mod chunks;
 mod countable;
+mod delete_all;
 mod fenced;
 mod field;
 mod field_leaf;
@@ -13,6 +14,7 @@ mod find;
 mod lease;
 mod many;
 mod merge;
+mod prefixes;
 mod read;
 mod record_pages;
 #[cfg(feature = "http")]
@@ -27,9 +29,10 @@ pub use batch::{BatchEntry, BatchResult, BatchWrite};
 pub use builder::DustRepoBuilder;
 pub use bulk::InsertMany;
 pub use countable::Countable;
+pub use delete_all::DeleteAll;
 pub use field::FieldWrite;
 pub use file::PutFile;
-pub use find::Find;
+pub use find::{Find, RestOfKey, WholeKey};
 pub use lease::{Lease, TakeLease};
 pub use merge::Merge;
 pub use single_flight::{Flight, FlightOptions, OnUnavailable, Source};
@@ -38,9 +41,11 @@ pub use subscribe::{
 };
 pub use write::{Delete, DeleteResult, Insert, IntoDustActiveModel, Put, Update};
 
+use crate::entity::DustEntity;
 #[cfg(feature = "realtime")]
 use crate::transport::Failover;
 use crate::transport::{Transport, for_subscription};
+use prefixes::Prefixes;
 
 /// A Dust store with the verbs of SeaORM for [`DustEntity`](crate::DustEntity)s.
 ///
@@ -64,6 +69,8 @@ use crate::transport::{Transport, for_subscription};
 #[derive(Clone, Debug)]
 pub struct DustRepo {
     source: TransportSource,
+    /// The prefixes of the entities that this repo and its clones have used.
+    prefixes: Arc<Prefixes>,
 }
 
 /// The source of the transport for a call.
@@ -94,6 +101,27 @@ impl DustRepo {
             #[cfg(feature = "realtime")]
             TransportSource::Failover(failover) => failover.now(),
         }
+    }
+
+    fn from_source(source: TransportSource) -> DustRepo {
+        DustRepo { source, prefixes: Arc::default() }
+    }
+
+    /// The same repo over another transport to its store.
+    fn over(&self, transport: Arc<dyn Transport>) -> DustRepo {
+        DustRepo { source: TransportSource::Given(transport), prefixes: Arc::clone(&self.prefixes) }
+    }
+
+    /// The transport for one call of a verb of an entity.
+    fn active_for<E: DustEntity>(&self) -> Arc<dyn Transport> {
+        self.prefixes.note::<E>();
+        self.active()
+    }
+
+    /// The transport for a subscription to an entity.
+    fn source_for<E: DustEntity>(&self) -> Arc<dyn Transport> {
+        self.prefixes.note::<E>();
+        self.source()
     }
 
     /// The transport for one call of a verb, whose requests share one deadline.

@@ -6,7 +6,7 @@ use futures_core::Stream;
 use super::DustRepo;
 use super::many::{Wanted, fetch_many, scalar_fields};
 use super::record_pages::{fetch, model_or_warning};
-use crate::entity::{DustEntity, KeyOf, PackedRecord, Revision, Versioned, decode, lookup_path};
+use crate::entity::{DustEntity, IntoKey, KeyOf, PackedRecord, Revision, Versioned, decode, lookup_path, render_key};
 use crate::error::DustErr;
 
 impl DustRepo {
@@ -64,9 +64,9 @@ impl DustRepo {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn find_by_id<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<Option<E::Model>, DustErr> {
-        let Some(path) = path_of::<E>(&key.into())? else { return Ok(None) };
-        let record = fetch(&*self.active(), &path).await?;
+    pub async fn find_by_id<E: DustEntity>(&self, key: impl IntoKey<E>) -> Result<Option<E::Model>, DustErr> {
+        let Some(path) = path_of::<E>(&key.into_key())? else { return Ok(None) };
+        let record = fetch(&*self.active_for::<E>(), &path).await?;
         Ok(record.and_then(|record| model_or_warning::<E>(&record)))
     }
 
@@ -83,9 +83,9 @@ impl DustRepo {
     /// assert_eq!(error.kind(), ErrKind::NotFound);
     /// # }
     /// ```
-    pub async fn get<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<E::Model, DustErr> {
-        let path = named_path::<E>(&key.into())?;
-        match fetch(&*self.active(), &path).await? {
+    pub async fn get<E: DustEntity>(&self, key: impl IntoKey<E>) -> Result<E::Model, DustErr> {
+        let path = named_path::<E>(&key.into_key())?;
+        match fetch(&*self.active_for::<E>(), &path).await? {
             Some(record) => Ok(decode::<E>(&record)?),
             None => Err(not_found(path.as_str())),
         }
@@ -110,10 +110,10 @@ impl DustRepo {
     /// ```
     pub async fn find_versioned<E: DustEntity>(
         &self,
-        key: impl Into<KeyOf<E>>,
+        key: impl IntoKey<E>,
     ) -> Result<Option<Versioned<E::Model>>, DustErr> {
-        let Some(path) = path_of::<E>(&key.into())? else { return Ok(None) };
-        let record = fetch(&*self.active(), &path).await?;
+        let Some(path) = path_of::<E>(&key.into_key())? else { return Ok(None) };
+        let record = fetch(&*self.active_for::<E>(), &path).await?;
         Ok(record.and_then(|record| {
             let model = model_or_warning::<E>(&record)?;
             Some(Versioned { model, revision: Revision::of(&record) })
@@ -133,9 +133,9 @@ impl DustRepo {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn get_versioned<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<Versioned<E::Model>, DustErr> {
-        let path = named_path::<E>(&key.into())?;
-        match fetch(&*self.active(), &path).await? {
+    pub async fn get_versioned<E: DustEntity>(&self, key: impl IntoKey<E>) -> Result<Versioned<E::Model>, DustErr> {
+        let path = named_path::<E>(&key.into_key())?;
+        match fetch(&*self.active_for::<E>(), &path).await? {
             Some(record) => Ok(Versioned { model: decode::<E>(&record)?, revision: Revision::of(&record) }),
             None => Err(not_found(path.as_str())),
         }
@@ -158,14 +158,15 @@ impl DustRepo {
     /// ```
     pub async fn find_many<E: DustEntity>(
         &self,
-        keys: impl IntoIterator<Item: Into<KeyOf<E>>>,
+        keys: impl IntoIterator<Item: IntoKey<E>>,
     ) -> Result<Vec<Option<E::Model>>, DustErr> {
-        let paths = keys.into_iter().map(|key| path_of::<E>(&key.into()));
+        let paths = keys.into_iter().map(|key| path_of::<E>(&key.into_key()));
         let paths: Vec<Option<Path>> = paths.collect::<Result<_, _>>()?;
         let fields = scalar_fields::<E>();
-        let wanted = |path: &Option<Path>| Some(Wanted { path: path.clone()?, fields: fields.clone() });
+        let wanted =
+            |path: &Option<Path>| Some(Wanted { path: path.clone()?, key_parts: E::KEY_PARTS, fields: fields.clone() });
         let wanted: Vec<Option<Wanted>> = paths.iter().map(wanted).collect();
-        let records = fetch_many(&*self.active(), &wanted).await?;
+        let records = fetch_many(&*self.active_for::<E>(), &wanted).await?;
         let model = |(path, leaves): (&Option<Path>, Option<PackedLeaves>)| {
             let record = PackedRecord { path: path.as_ref()?, leaves: leaves? };
             model_or_warning::<E>(&record)
@@ -186,9 +187,9 @@ impl DustRepo {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn exists<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Result<bool, DustErr> {
-        match path_of::<E>(&key.into())? {
-            Some(path) => self.active().exists(&path).await,
+    pub async fn exists<E: DustEntity>(&self, key: impl IntoKey<E>) -> Result<bool, DustErr> {
+        match path_of::<E>(&key.into_key())? {
+            Some(path) => self.active_for::<E>().exists(&path).await,
             None => Ok(false),
         }
     }
@@ -196,14 +197,14 @@ impl DustRepo {
 
 /// The path of the record with a key; `None` if the key is invalid, so that no record has it.
 fn path_of<E: DustEntity>(key: &KeyOf<E>) -> Result<Option<Path>, DustErr> {
-    lookup_path::<E>(&E::key_to_segment(key))
+    lookup_path::<E>(key)
 }
 
 /// The path of the record with a key. An invalid key is not found.
 fn named_path<E: DustEntity>(key: &KeyOf<E>) -> Result<Path, DustErr> {
     match path_of::<E>(key)? {
         Some(path) => Ok(path),
-        None => Err(not_found(&format!("{}/{}", E::prefix_path()?, E::key_to_segment(key)))),
+        None => Err(not_found(&format!("{}/{}", E::prefix_path()?, render_key(E::key_segments(key).as_ref())))),
     }
 }
 

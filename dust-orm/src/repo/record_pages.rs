@@ -67,7 +67,7 @@ pub(super) fn model_or_warning<'a, E: DustEntity>(record: impl Into<RecordRef<'a
     if record.is_claim() {
         return None;
     }
-    decode::<E>(record).map_err(|invalid| warn(record, &invalid)).ok()
+    decode::<E>(record).map_err(|invalid| warn::<E>(record, &invalid)).ok()
 }
 
 /// Warns that a record is too large to be read.
@@ -76,11 +76,11 @@ fn warn_too_large(record: &str, why: &DustErr) {
 }
 
 /// Warns that a record does not fit its entity.
-pub(super) fn warn<'a>(record: impl Into<RecordRef<'a>>, invalid: &InvalidRecord) {
+pub(super) fn warn<'a, E: DustEntity>(record: impl Into<RecordRef<'a>>, invalid: &InvalidRecord) {
     let record = record.into();
     tracing::warn!(
         target: "dust_orm",
-        slug = &*record.key(),
+        key = record.key(E::KEY_PARTS),
         path = %record.path,
         missing = invalid.missing.join(", "),
         unrecognised = invalid.unrecognised.join(", "),
@@ -95,6 +95,7 @@ pub(super) struct RecordPages {
     transport: Arc<dyn Transport>,
     /// The prefix of the entity with a `/` at its end.
     within: String,
+    key_parts: usize,
     /// The list, without a cursor.
     request: ListRequest,
     /// True if the next page is requested ahead of time.
@@ -129,6 +130,7 @@ impl RecordPages {
         Ok(RecordPages {
             transport,
             within: prefix.descendant_prefix(),
+            key_parts: E::KEY_PARTS,
             request: ListRequest::new(range).order(order),
             ahead,
             next: Some(NextPage { after: None, answer: None }),
@@ -145,7 +147,7 @@ impl RecordPages {
 
     /// The leaves of the record that the last page has not completed.
     pub(super) fn open(&self) -> Option<RecordRef<'_>> {
-        records(&self.within, &self.open).next()
+        self.group(&self.open).next()
     }
 
     /// Reads the leaves of the records that the next page completes, in the order of their paths. Returns `None` after
@@ -202,9 +204,9 @@ impl RecordPages {
     /// Removes and returns the leaves of the record that the next page may continue.
     fn split_open(&self, leaves: &mut PackedLeaves) -> PackedLeaves {
         match self.request.order {
-            Order::Ascending => leaves.split_off(last_record(&self.within, leaves)),
+            Order::Ascending => leaves.split_off(last_record(&self.within, self.key_parts, leaves)),
             Order::Descending => {
-                let rest = leaves.split_off(first_record(&self.within, leaves));
+                let rest = leaves.split_off(first_record(&self.within, self.key_parts, leaves));
                 std::mem::replace(leaves, rest)
             }
         }
@@ -238,20 +240,25 @@ impl RecordPages {
         let page = self.transport.list(&keys).await?;
         let before = std::mem::take(&mut self.open);
         let Some(large) = page.items.first().map(|item| item.path().as_str()) else { return Ok(before) };
-        let Some(record) = record_of(&self.within, large) else {
+        let Some(record) = record_of(&self.within, self.key_parts, large) else {
             self.open = before;
             self.continue_after(Some(large.to_owned()));
             return Ok(PackedLeaves::default());
         };
         warn_too_large(record, why);
         self.continue_after(Some(self.cursor_past(record)));
-        let is_part = records(&self.within, &before).next().is_some_and(|open| open.path == record);
+        let is_part = self.group(&before).next().is_some_and(|open| open.path == record);
         Ok(if is_part { PackedLeaves::default() } else { before })
+    }
+
+    /// Groups leaves by record, in the order of their paths.
+    fn group<'a>(&'a self, leaves: &'a PackedLeaves) -> impl Iterator<Item = RecordRef<'a>> {
+        records(&self.within, self.key_parts, leaves)
     }
 
     /// The records of a page, in the order of the list.
     pub(super) fn records<'a>(&'a self, leaves: &'a PackedLeaves) -> Vec<RecordRef<'a>> {
-        let mut records: Vec<RecordRef<'a>> = records(&self.within, leaves).collect();
+        let mut records: Vec<RecordRef<'a>> = self.group(leaves).collect();
         if self.request.order == Order::Descending {
             records.reverse();
         }
@@ -261,7 +268,7 @@ impl RecordPages {
     /// Reads the records that the next page completes. Returns `None` after the last page and after an error.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<StoredRecord>>, DustErr> {
         let leaves = self.next_leaves().await?;
-        Ok(leaves.map(|leaves| records(&self.within, &leaves).map(RecordRef::to_stored).collect()))
+        Ok(leaves.map(|leaves| self.group(&leaves).map(RecordRef::to_stored).collect()))
     }
 
     /// Requests a page without waiting for it. The future is polled once, so that the request is sent.

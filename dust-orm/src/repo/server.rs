@@ -74,6 +74,6 @@ impl DustRepo {
 
     #[cfg(feature = "realtime")]
     pub(super) fn with_failover(failover: Failover) -> DustRepo {
-        DustRepo { source: super::TransportSource::Failover(std::sync::Arc::new(failover)) }
+        DustRepo::from_source(super::TransportSource::Failover(std::sync::Arc::new(failover)))
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod aliased;
 pub mod cased;
+pub mod composite;
 pub mod docs;
 pub mod guarded;
 pub mod hooked;

@@ -6,6 +6,7 @@ mod bulk;
 mod cas;
 mod changesets;
 mod children;
+mod composite;
 mod coordination;
 mod crud;
 mod dropped;
@@ -68,6 +69,7 @@ const MODULES: &[(&str, &[Test])] = &[
     ("transport::leases", transport::leases::TESTS),
     ("crud", crud::TESTS),
     ("keys", keys::TESTS),
+    ("composite", composite::TESTS),
     ("values", values::TESTS),
     ("lossy", lossy::TESTS),
     ("fields", fields::TESTS),

@@ -24,9 +24,12 @@ where
     let written = model.clone().into_active_model();
     let mut from_text = <E::ActiveModel as ActiveModelTrait>::default();
     let mut from_value = from_text.clone();
-    let key = E::key_segment(&written).expect("the key is set");
-    for read in [&mut from_text, &mut from_value] {
-        E::set_key(read, &key).expect("the key reads what it writes");
+    let key = E::active_key_segments(&written);
+    for (part, segment) in key.as_ref().iter().enumerate() {
+        let segment = segment.as_deref().expect("the key is set");
+        for read in [&mut from_text, &mut from_value] {
+            E::set_key_part(read, part, segment).expect("the key reads what it writes");
+        }
     }
     for (position, field) in E::ActiveModel::FIELDS.iter().enumerate().filter(|(_, field)| !field.key) {
         if field.skipped {

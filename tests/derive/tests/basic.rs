@@ -100,9 +100,13 @@ fn position_past_end_is_ignored() {
 #[test]
 fn key_is_one_path_segment() {
     let mut model = link::ActiveModel::default();
-    assert_eq!(link::Entity::key_segment(&model), None);
-    link::Entity::set_key(&mut model, "a/b~c").unwrap();
+    assert_eq!(link::Entity::KEY_PARTS, 1);
+    assert_eq!(link::Entity::active_key_segments(&model).as_ref(), [None]);
+    link::Entity::set_key_part(&mut model, 0, "a/b~c").unwrap();
     assert_eq!(model.slug, Unchanged("a/b~c".into()));
-    assert_eq!(link::Entity::key_segment(&model).as_deref(), Some("a/b~c"));
-    assert_eq!(link::Entity::key_to_segment(&"dust".to_owned()), "dust");
+    assert_eq!(link::Entity::active_key_segments(&model).as_ref(), [Some("a/b~c".into())]);
+    assert_eq!(link::Entity::take_key(&mut model).as_deref(), Some("a/b~c"));
+    assert_eq!(link::Entity::take_key(&mut model), None);
+    assert_eq!(link::Entity::key_segments(&"dust".to_owned()).as_ref(), ["dust"]);
+    assert!(link::Entity::set_key_part(&mut model, 1, "x").is_err());
 }

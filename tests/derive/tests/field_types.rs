@@ -442,20 +442,20 @@ fn float_that_is_not_finite_is_refused() {
 fn keys_of_any_type_read_back() {
     use dust_orm::entity::DustEntity;
     let mut number = numbers::ActiveModel { ..Default::default() };
-    assert_eq!(numbers::Entity::set_key(&mut number, "seven").unwrap_err(), "invalid digit found in string");
+    assert_eq!(numbers::Entity::set_key_part(&mut number, 0, "seven").unwrap_err(), "invalid digit found in string");
     for odd in ["007", "+7"] {
-        assert_eq!(numbers::Entity::set_key(&mut number, odd).unwrap_err(), "this key is written \"7\"");
+        assert_eq!(numbers::Entity::set_key_part(&mut number, 0, odd).unwrap_err(), "this key is written \"7\"");
     }
-    numbers::Entity::set_key(&mut number, "-7").unwrap();
-    assert_eq!(numbers::Entity::key_segment(&number).as_deref(), Some("-7"));
+    numbers::Entity::set_key_part(&mut number, 0, "-7").unwrap();
+    assert_eq!(numbers::Entity::active_key_segments(&number).as_ref(), [Some("-7".into())]);
 
     let mut slug = own_types::ActiveModel { ..Default::default() };
-    assert_eq!(own_types::Entity::set_key(&mut slug, "a b").unwrap_err(), "a slug has no spaces");
+    assert_eq!(own_types::Entity::set_key_part(&mut slug, 0, "a b").unwrap_err(), "a slug has no spaces");
 
     let mut id = documents::ActiveModel { ..Default::default() };
     let upper = "67E55044-10B1-426F-9247-BB680E5FE0C8";
-    assert!(documents::Entity::set_key(&mut id, upper).is_err(), "the same Uuid, but another path");
-    documents::Entity::set_key(&mut id, &upper.to_lowercase()).unwrap();
+    assert!(documents::Entity::set_key_part(&mut id, 0, upper).is_err(), "the same Uuid, but another path");
+    documents::Entity::set_key_part(&mut id, 0, &upper.to_lowercase()).unwrap();
 }
 
 #[test]

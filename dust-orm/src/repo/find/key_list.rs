@@ -1,8 +1,6 @@
 //! The description of a list of records.
 
-use std::borrow::Cow;
-
-use dust_protocol::{Order, Selector};
+use dust_protocol::{Order, Path, Selector};
 
 use super::key_range::{KeyRange, Position};
 use crate::entity::DustEntity;
@@ -11,7 +9,8 @@ use crate::error::DustErr;
 /// A list of records: a range of keys, the part of it to read, and an order.
 #[derive(Clone, Debug)]
 pub(super) struct KeyList {
-    pub(super) range: Result<KeyRange, DustErr>,
+    /// The keys; `None` for a list that is empty.
+    range: Result<Option<KeyRange>, DustErr>,
     pub(super) limit: Option<Limit>,
     pub(super) desc: bool,
 }
@@ -33,38 +32,51 @@ impl Limit {
 
 impl KeyList {
     pub(super) fn all<E: DustEntity>() -> KeyList {
-        KeyList { range: E::prefix_path().map(KeyRange::all_below).map_err(Into::into), limit: None, desc: false }
+        let range = E::prefix_path().map(|base| Some(KeyRange::all_below(base)));
+        KeyList { range: range.map_err(Into::into), limit: None, desc: false }
+    }
+
+    /// Limits the list to what is below a path; to nothing for `None`.
+    pub(super) fn within(&mut self, path: Result<Option<Path>, DustErr>) {
+        match path {
+            Ok(Some(base)) => self.change(|range| range.base = base),
+            Ok(None) if self.range.is_ok() => self.range = Ok(None),
+            Ok(None) => {}
+            Err(error) => self.range = self.range.clone().and(Err(error)),
+        }
     }
 
     pub(super) fn starts_with(&mut self, text: String) {
-        if let Ok(range) = &mut self.range {
-            range.starts_with = Some(text);
+        self.change(|range| range.starts_with = Some(text));
+    }
+
+    /// Begins behind the key with these parts below the path.
+    pub(super) fn after<S: AsRef<str>>(&mut self, parts: impl IntoIterator<Item = S>) {
+        self.change(|range| range.after = Some(Position::of(&range.base, parts)));
+    }
+
+    /// Ends before the key with these parts below the path.
+    pub(super) fn before<S: AsRef<str>>(&mut self, parts: impl IntoIterator<Item = S>) {
+        self.change(|range| range.before = Some(Position::of(&range.base, parts)));
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut KeyRange)) {
+        if let Ok(Some(range)) = &mut self.range {
+            change(range);
         }
     }
 
-    /// Begins behind the key with these parts.
-    pub(super) fn after<'k>(&mut self, parts: impl IntoIterator<Item = Cow<'k, str>>) {
-        if let Ok(range) = &mut self.range {
-            range.after = Some(Position::of(&range.base, parts));
-        }
-    }
-
-    /// Ends before the key with these parts.
-    pub(super) fn before<'k>(&mut self, parts: impl IntoIterator<Item = Cow<'k, str>>) {
-        if let Ok(range) = &mut self.range {
-            range.before = Some(Position::of(&range.base, parts));
-        }
+    /// The range of the keys and that of the leaves of their records; `None` if it is empty.
+    pub(super) fn selected(&self) -> Result<Option<(KeyRange, Selector)>, DustErr> {
+        let order = if self.desc { Order::Descending } else { Order::Ascending };
+        let Some(range) = self.range.clone()? else { return Ok(None) };
+        let selector = range.selector(order);
+        Ok(selector.map(|selector| (range, selector)))
     }
 
     /// True if the end of the list is read, from behind.
     pub(super) fn is_last(&self) -> bool {
         matches!(self.limit, Some(Limit::Last(_)))
-    }
-
-    /// The range of the leaves of the selected records; `None` if it is empty.
-    pub(super) fn selector(&self) -> Result<Option<Selector>, DustErr> {
-        let order = if self.desc { Order::Descending } else { Order::Ascending };
-        Ok(self.range.as_ref().map_err(Clone::clone)?.selector(order))
     }
 
     /// The order in which the store is read: the end of a list is read from behind.

@@ -13,7 +13,9 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::DustRepo;
 use super::record_pages::{RecordPages, model_or_warning};
-use crate::entity::{DustEntity, Fields, KeyOf, RecordRef, Revision, Versioned, is_leaf};
+use crate::entity::{
+    DustEntity, Fields, IntoKey, KeyOf, KeyPrefix, KeyRest, RecordRef, Revision, Versioned, is_leaf, lookup_prefix,
+};
 use crate::error::DustErr;
 use crate::transport::Transport;
 use key_list::{KeyList, Limit};
@@ -44,21 +46,80 @@ impl DustRepo {
     /// ```
     #[must_use = "a list is read by `all`, `stream`, `one`, `versioned`, `keys`, `count` or `exists`"]
     pub fn find<E: DustEntity>(&self) -> Find<'_, E> {
-        Find { repo: self, list: KeyList::all::<E>(), entity: PhantomData }
+        self.prefixes.note::<E>();
+        Find { repo: self, list: KeyList::all::<E>(), types: PhantomData }
     }
 }
 
 /// A list of records in the order of their keys. [`DustRepo::find`] makes it.
 #[must_use = "a list is read by `all`, `stream`, `one`, `versioned`, `keys`, `count` or `exists`"]
 #[derive(Clone, Debug)]
-pub struct Find<'r, E> {
+pub struct Find<'r, E, K = WholeKey> {
     repo: &'r DustRepo,
     list: KeyList,
-    entity: PhantomData<fn() -> E>,
+    types: PhantomData<fn() -> (E, K)>,
 }
 
-impl<E: DustEntity> Find<'_, E> {
-    /// Limits the list to keys that begin with a text, exact in case. An empty text does not limit it.
+/// The keys of a [`Find`] that has no [`within`](Find::within): whole keys.
+#[derive(Clone, Copy, Debug)]
+pub enum WholeKey {}
+
+/// The keys of a [`Find`] after [`within`](Find::within): the other parts, whose types are the items of the tuple `R`.
+#[derive(Clone, Copy, Debug)]
+pub struct RestOfKey<R>(PhantomData<fn() -> R>);
+
+impl<'r, E: DustEntity> Find<'r, E> {
+    /// Limits the list to the records whose key begins with these parts: `"ada"`, or `("ada", "rust")` for a key of
+    /// three parts. [`after`](Find::after) and [`before`](Find::before) then take the other parts only.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, tests_cfg::bookmark};
+    /// # async fn example(repo: DustRepo) -> Result<(), dust_orm::DustErr> {
+    /// let of_ada = repo.find::<bookmark::Entity>().within("ada").after(20).first(10).all().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn within<P: KeyPrefix<KeyOf<E>, Marker>, Marker>(mut self, parts: P) -> Find<'r, E, RestOfKey<P::Rest>> {
+        self.list.within(lookup_prefix::<E, _>(parts));
+        Find { repo: self.repo, list: self.list, types: PhantomData }
+    }
+
+    /// Begins the list behind a key, which need not exist. An empty key is before all others.
+    ///
+    /// With [`desc`](Find::desc) the list goes on with lower keys.
+    pub fn after(mut self, key: impl IntoKey<E>) -> Self {
+        self.list.after(E::key_segments(&key.into_key()).as_ref());
+        self
+    }
+
+    /// Ends the list before a key, which need not exist.
+    ///
+    /// With [`desc`](Find::desc) all keys of the list are higher.
+    pub fn before(mut self, key: impl IntoKey<E>) -> Self {
+        self.list.before(E::key_segments(&key.into_key()).as_ref());
+        self
+    }
+}
+
+impl<E: DustEntity, R> Find<'_, E, RestOfKey<R>> {
+    /// Begins the list behind a key, of which these are the parts that [`within`](Find::within) has not given. It need
+    /// not exist.
+    pub fn after(mut self, rest: impl KeyRest<R>) -> Self {
+        self.list.after(rest.rest_segments());
+        self
+    }
+
+    /// Ends the list before a key, of which these are the parts that [`within`](Find::within) has not given. It need
+    /// not exist.
+    pub fn before(mut self, rest: impl KeyRest<R>) -> Self {
+        self.list.before(rest.rest_segments());
+        self
+    }
+}
+
+impl<E: DustEntity, K> Find<'_, E, K> {
+    /// Limits the list to keys that begin with a text, exact in case. An empty text does not limit it. Of a composite
+    /// key the first part begins with it, or the first that [`within`](Find::within) has not given.
     ///
     /// ```
     /// # use dust_orm::{DustRepo, tests_cfg::link};
@@ -69,22 +130,6 @@ impl<E: DustEntity> Find<'_, E> {
     /// ```
     pub fn starts_with(mut self, text: impl Into<String>) -> Self {
         self.list.starts_with(text.into());
-        self
-    }
-
-    /// Begins the list behind a key, which need not exist. An empty key is before all others.
-    ///
-    /// With [`desc`](Find::desc) these are the lower keys.
-    pub fn after(mut self, key: impl Into<KeyOf<E>>) -> Self {
-        self.list.after([E::key_to_segment(&key.into())]);
-        self
-    }
-
-    /// Ends the list before a key, which need not exist.
-    ///
-    /// With [`desc`](Find::desc) the list ends before it reaches that key from above.
-    pub fn before(mut self, key: impl Into<KeyOf<E>>) -> Self {
-        self.list.before([E::key_to_segment(&key.into())]);
         self
     }
 
@@ -123,7 +168,7 @@ impl<E: DustEntity> Find<'_, E> {
     /// # Errors
     /// Errors of the [transport](crate::Transport::list_leaves).
     pub async fn all(self) -> Result<Vec<E::Model>, DustErr> {
-        read::<E, _>(&self.list, self.repo.active(), UnknownLeaves::Ignored, model::<E>).await
+        read::<E, _>(&self.list, self.repo.active_for::<E>(), UnknownLeaves::Ignored, model::<E>).await
     }
 
     /// Reads the first record of the list; `None` if it is empty.
@@ -143,7 +188,7 @@ impl<E: DustEntity> Find<'_, E> {
     /// # Errors
     /// As [`all`](Find::all).
     pub async fn versioned(self) -> Result<Vec<Versioned<E::Model>>, DustErr> {
-        read::<E, _>(&self.list, self.repo.active(), UnknownLeaves::Needed, versioned::<E>).await
+        read::<E, _>(&self.list, self.repo.active_for::<E>(), UnknownLeaves::Needed, versioned::<E>).await
     }
 
     /// Reads the keys of the records, without their values. A record without one of the required fields is left out; one
@@ -153,7 +198,7 @@ impl<E: DustEntity> Find<'_, E> {
     /// As [`all`](Find::all).
     pub async fn keys(self) -> Result<Vec<KeyOf<E>>, DustErr> {
         let mut keys = Vec::new();
-        stored_keys::each::<E>(&self.list, self.repo.active(), |key| keys.push(key)).await?;
+        stored_keys::each::<E>(&self.list, self.repo.active_for::<E>(), |key| keys.push(key)).await?;
         if self.list.is_last() {
             keys.reverse();
         }
@@ -166,7 +211,7 @@ impl<E: DustEntity> Find<'_, E> {
     /// As [`all`](Find::all).
     pub async fn count(self) -> Result<u64, DustErr> {
         let mut count = 0;
-        stored_keys::each::<E>(&self.list, self.repo.active(), |_| count += 1).await?;
+        stored_keys::each::<E>(&self.list, self.repo.active_for::<E>(), |_| count += 1).await?;
         Ok(count)
     }
 
@@ -244,9 +289,8 @@ async fn read<E: DustEntity, T>(
 
 /// Reads the pages of a list until it has the wanted number of records.
 struct Reader<E> {
-    /// The pages; `None` if the list is empty.
-    pages: Option<RecordPages>,
-    range: KeyRange,
+    /// The keys and the pages of their records; `None` if the list is empty.
+    selected: Option<(KeyRange, RecordPages)>,
     /// The number of records that are still wanted; `None` if there is no limit.
     left: Option<u64>,
     density: Density,
@@ -281,18 +325,17 @@ impl Density {
 
 impl<E: DustEntity> Reader<E> {
     fn new(list: &KeyList, transport: Arc<dyn Transport>) -> Result<Reader<E>, DustErr> {
-        let range = list.range.clone()?;
-        let pages = match list.selector()? {
-            Some(selector) => Some(RecordPages::within::<E>(transport, selector, list.order())?),
+        let selected = match list.selected()? {
+            Some((range, selector)) => Some((range, RecordPages::within::<E>(transport, selector, list.order())?)),
             None => None,
         };
-        Ok(Reader { pages, range, left: list.count_limit(), density: Density::of::<E>(), entity: PhantomData })
+        Ok(Reader { selected, left: list.count_limit(), density: Density::of::<E>(), entity: PhantomData })
     }
 
     /// Reads the next page, and returns what `take` makes of its records, in the order in which the store is read.
     /// `None` after the last page, and when the wanted number of records is read.
     async fn next<T>(&mut self, unknown: UnknownLeaves, take: Take<T>) -> Result<Option<Vec<T>>, DustErr> {
-        let Some(pages) = self.pages.as_mut().filter(|_| self.left != Some(0)) else { return Ok(None) };
+        let Some((range, pages)) = self.selected.as_mut().filter(|_| self.left != Some(0)) else { return Ok(None) };
         if let Some(left) = self.left {
             pages.limit(self.density.page(left));
         }
@@ -300,11 +343,11 @@ impl<E: DustEntity> Reader<E> {
         let records = pages.records(&leaves);
         self.density.add(leaves.len(), records.len());
         let open = pages.open().filter(|record| unknown == UnknownLeaves::Ignored && is_complete::<E>(*record));
-        let selected = records.into_iter().filter(|record| self.range.contains(record.path));
+        let selected = records.into_iter().filter(|record| range.contains(record.path));
         let wanted = usize::try_from(self.left.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
         let mut found: Vec<T> = selected.filter_map(take).take(wanted).collect();
         if found.len() + 1 == wanted
-            && let Some(last) = open.filter(|record| self.range.contains(record.path)).and_then(take)
+            && let Some(last) = open.filter(|record| range.contains(record.path)).and_then(take)
         {
             found.push(last);
         }

@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use dust_protocol::list::{EmptyPages, MAX_GET_MANY_PATHS};
 use dust_protocol::{Entry, ListRequest, Page, Path, Select, path, value};
-use sea_orm::ActiveModelTrait;
-use sea_orm::sea_query::FromValueTuple;
 
 use super::Density;
 use super::key_list::KeyList;
-use crate::entity::{DustEntity, Fields, KeyOf, is_leaf, record_of};
+use crate::entity::{DustEntity, Fields, KeyOf, is_leaf, parse_key, record_of};
 use crate::error::DustErr;
 use crate::transport::Transport;
 
@@ -20,8 +18,7 @@ pub(super) async fn each<E: DustEntity>(
     transport: Arc<dyn Transport>,
     mut take: impl FnMut(KeyOf<E>),
 ) -> Result<(), DustErr> {
-    let Some(selector) = list.selector()? else { return Ok(()) };
-    let range = list.range.clone()?;
+    let Some((range, selector)) = list.selected()? else { return Ok(()) };
     let within = E::prefix_path()?.descendant_prefix();
     let mut request = ListRequest::new(selector).order(list.order()).select(Select::Keys);
     let (mut left, mut density) = (list.count_limit(), Density::of::<E>());
@@ -36,7 +33,7 @@ pub(super) async fn each<E: DustEntity>(
         let mut complete = Vec::new();
         for item in &items {
             let leaf = item.path().as_str();
-            let Some(record) = record_of(&within, leaf).filter(|record| range.contains(record)) else { continue };
+            let Some(record) = record_of(&within, E::KEY_PARTS, leaf).filter(|record| range.contains(record)) else { continue };
             match &mut open {
                 Some(open) if open.record == record => open.add(leaf),
                 _ => complete.extend(open.replace(StoredKey::new(record, leaf))),
@@ -46,7 +43,7 @@ pub(super) async fn each<E: DustEntity>(
             complete.extend(open.take());
         }
         density.add(items.len(), complete.len());
-        let keys = complete.into_iter().filter_map(|stored| Some((stored.key::<E>()?, stored.only))).collect();
+        let keys = complete.into_iter().filter_map(|stored| Some((stored.key::<E>(&within)?, stored.only))).collect();
         let keys = without_claims(keys, &*transport).await?;
         let wanted = left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
         left = left.map(|left| left.saturating_sub(keys.len() as u64));
@@ -86,16 +83,13 @@ impl StoredKey {
     }
 
     /// The key; `None` if a required field has no leaf, or if the path is not that of a key.
-    fn key<E: DustEntity>(&self) -> Option<KeyOf<E>> {
+    fn key<E: DustEntity>(&self, within: &str) -> Option<KeyOf<E>> {
         let has = |name: &str| self.fields.iter().any(|field| path::unescape(field) == name);
         let mut required = E::ActiveModel::FIELDS.iter().filter(|field| field.required && is_leaf(field));
         if !required.all(|field| field.names().any(has)) {
             return None;
         }
-        let mut active = <E::ActiveModel as ActiveModelTrait>::default();
-        let key = self.record.rsplit('/').next().map(path::unescape)?;
-        E::set_key(&mut active, &key).ok()?;
-        active.get_primary_key_value().map(KeyOf::<E>::from_value_tuple)
+        parse_key::<E>(self.record.get(within.len()..)?)
     }
 }
 

@@ -39,7 +39,7 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn broadcast<E: DustEntity>(&self) -> Result<Broadcast<E>, DustErr> {
-        let view = EntityView::on(self.source()).await?;
+        let view = EntityView::on(self.source_for::<E>()).await?;
         view.ready().await?;
         Ok(Broadcast { view, capacity: QUEUE })
     }

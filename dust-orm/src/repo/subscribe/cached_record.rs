@@ -33,7 +33,7 @@ impl<E: DustEntity> CachedRecord<E> {
             Ok(model) => Some(model),
             Err(invalid) => {
                 if !self.is_claim() && !self.warned.swap(true, Ordering::Relaxed) {
-                    warn(&self.record, invalid);
+                    warn::<E>(&self.record, invalid);
                 }
                 None
             }

@@ -72,7 +72,7 @@ impl<E: DustEntity> Subscribe<'_, E> {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let transport = self.repo.source();
+        let transport = self.repo.source_for::<E>();
         let runtime = Handle::try_current().map_err(|_| DustErr::NotSupported {
             operation: "a callback".to_owned(),
             transport: transport.name(),

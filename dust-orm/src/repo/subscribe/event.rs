@@ -1,29 +1,64 @@
 //! The events of the subscribers of an entity, and their form in a queue.
 
+use std::fmt;
 use std::sync::Arc;
 
+use sea_orm::{EntityTrait, ModelTrait, PrimaryKeyTrait};
+
 use super::cached_record::CachedRecord;
-use crate::entity::DustEntity;
+use crate::entity::{DustEntity, KeyOf, parse_key};
 use crate::feed::Coalesce;
 
 /// A change of the records of an entity.
 ///
 /// The enum is exhaustive on purpose: an application handles each of these, and a further one would be a breaking
 /// change that the compiler shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event<M> {
+pub enum Event<M: ModelTrait> {
     /// A record was written. This is the whole record as of that op; it may have changed since.
     Upserted(M),
-    /// The record with this key was deleted, or does not fit its entity any more.
-    Deleted(String),
+    /// The record with this key was deleted, or does not fit its entity any more. A composite key is a tuple.
+    Deleted(KeyOf<M::Entity>),
     /// Events are missing here: the subscriber fell too far behind, or the client did. Read again the data that depends
     /// on them, with [`all`](crate::DustRepo::all) for instance; the events that follow are newer than that or known
     /// already.
     Resync,
 }
 
+impl<M: ModelTrait<Entity: EntityTrait<PrimaryKey: PrimaryKeyTrait<ValueType: Clone>>>> Clone for Event<M> {
+    fn clone(&self) -> Event<M> {
+        match self {
+            Event::Upserted(model) => Event::Upserted(model.clone()),
+            Event::Deleted(key) => Event::Deleted(key.clone()),
+            Event::Resync => Event::Resync,
+        }
+    }
+}
+
+impl<M: ModelTrait> fmt::Debug for Event<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Upserted(model) => f.debug_tuple("Upserted").field(model).finish(),
+            Event::Deleted(key) => f.debug_tuple("Deleted").field(key).finish(),
+            Event::Resync => f.write_str("Resync"),
+        }
+    }
+}
+
+impl<M: ModelTrait + PartialEq> PartialEq for Event<M> {
+    fn eq(&self, other: &Event<M>) -> bool {
+        match (self, other) {
+            (Event::Upserted(one), Event::Upserted(other)) => one == other,
+            (Event::Deleted(one), Event::Deleted(other)) => one == other,
+            (one, other) => matches!((one, other), (Event::Resync, Event::Resync)),
+        }
+    }
+}
+
+impl<M: ModelTrait<Entity: EntityTrait<PrimaryKey: PrimaryKeyTrait<ValueType: Eq>>> + Eq> Eq for Event<M> {}
+
 /// The change of one record by one commit.
 pub(super) struct Change<E: DustEntity> {
+    /// The key in its rendered form, `ada/dust`.
     pub(super) key: Arc<str>,
     pub(super) before: Option<Arc<CachedRecord<E>>>,
     pub(super) after: Option<Arc<CachedRecord<E>>>,
@@ -51,7 +86,8 @@ impl<E: DustEntity> PendingEvent<E> {
             return Some(Event::Upserted(E::Model::clone(model)));
         }
         let was_there = [before, &self.known].into_iter().flatten().any(|stored| stored.is_valid());
-        was_there.then(|| Event::Deleted(key.to_string()))
+        // A record that fitted its entity has a key that is read.
+        was_there.then(|| parse_key::<E>(key).map(Event::Deleted)).flatten()
     }
 }
 

@@ -1,6 +1,5 @@
 //! Every record of an entity, ready in memory.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use super::DustRepo;
 use super::entity_view::EntityView;
 use super::model_index::ModelIndex;
 use super::records::sort_by_path;
-use crate::entity::{DustEntity, KeyOf};
+use crate::entity::{DustEntity, IntoKey, render_key};
 use crate::error::DustErr;
 use crate::pace::pace;
 
@@ -61,7 +60,7 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn live<E: DustEntity>(&self) -> Result<Live<E>, DustErr> {
-        let view = EntityView::on(self.source()).await?;
+        let view = EntityView::on(self.source_for::<E>()).await?;
         let index = view.index().await?;
         let live = Live { view, index };
         // Decodes the records that no reader has decoded yet.
@@ -76,22 +75,14 @@ impl DustRepo {
 impl<E: DustEntity> Live<E> {
     /// The record with this key, shared with all readers; `None` if there is none, or if it does not fit the entity.
     ///
-    /// The key is that of `find_by_id`, by reference: `get("dust")`, `get(&7)`, `get(&uuid)`.
-    pub fn get<Q>(&self, key: &Q) -> Option<Arc<E::Model>>
-    where
-        KeyOf<E>: Borrow<Q>,
-        Q: ToString + ?Sized,
-    {
+    /// The key is that of `find_by_id`: `get("dust")`, `get(7)`, `get(("ada", "dust"))`.
+    pub fn get(&self, key: impl IntoKey<E>) -> Option<Arc<E::Model>> {
         self.read_up();
-        self.index.model(&key.to_string())
+        self.index.model(&render_key(E::key_segments(&key.into_key()).as_ref()))
     }
 
     /// True if there is a record with this key that fits the entity.
-    pub fn contains_key<Q>(&self, key: &Q) -> bool
-    where
-        KeyOf<E>: Borrow<Q>,
-        Q: ToString + ?Sized,
-    {
+    pub fn contains_key(&self, key: impl IntoKey<E>) -> bool {
         self.get(key).is_some()
     }
 

@@ -137,7 +137,7 @@ impl<'r, E: DustEntity> IntoFuture for Subscribe<'r, E> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let view = EntityView::on(self.repo.source()).await?;
+            let view = EntityView::on(self.repo.source_for::<E>()).await?;
             let joined = view.join(self.capacity, |_| self.current).await?;
             Ok(Subscription::new(view, joined, None))
         })

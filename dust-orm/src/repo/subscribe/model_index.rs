@@ -5,12 +5,12 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 
 use super::cached_record::CachedRecord;
 use super::event::Change;
-use crate::entity::DustEntity;
+use crate::entity::{DustEntity, RecordRef};
 
 /// An index of the records, in a lock of its own, so that readers wait only while a commit is written to it.
 pub(super) struct ModelIndex<E: DustEntity>(RwLock<ByKey<E>>);
 
-/// The records by their key in its plain form, not as it is escaped in a path.
+/// The records by their key in its rendered form, as in a path.
 type ByKey<E> = HashMap<Arc<str>, Slot<E>>;
 
 struct Slot<E: DustEntity> {
@@ -82,5 +82,7 @@ impl<E: DustEntity> ModelIndex<E> {
 }
 
 fn by_key<E: DustEntity>(records: &[Arc<CachedRecord<E>>]) -> ByKey<E> {
-    records.iter().map(|stored| (stored.record.key().into(), Slot::new(stored))).collect()
+    let keyed =
+        |stored: &Arc<CachedRecord<E>>| (RecordRef::from(&stored.record).key(E::KEY_PARTS).into(), Slot::new(stored));
+    records.iter().map(keyed).collect()
 }

@@ -82,7 +82,7 @@ impl<'r, E: DustEntity> IntoFuture for SubscribeRaw<'r, E> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let transport = self.repo.source();
+            let transport = self.repo.source_for::<E>();
             let pattern = Pattern::subtree(&E::prefix_path()?)?;
             let ops = transport.op_hub().await?.subscribe(&pattern, self.capacity);
             Ok(RawSubscription { ops, transport })

@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dust_protocol::path::unescape;
 use dust_protocol::value::is_claim;
 use dust_protocol::{Entry, Leaf, LeafChange, Path};
 
 use super::cached_record::CachedRecord;
 use super::event::Change;
-use crate::entity::{DustEntity, StoredRecord};
+use crate::entity::{DustEntity, StoredRecord, record_of};
 
 /// Every record of an entity. It applies no op: it patches the records with the leaves that the store or the mirror has
 /// changed, so that a changed leaf yields its whole record before and after.
 pub(super) struct Records<E: DustEntity> {
     prefix: Path,
-    /// The records by the last segment of their path, as it is escaped in the path.
+    /// The records by their key in its rendered form, `ada/dust`.
     by_key: BTreeMap<Box<str>, Arc<CachedRecord<E>>>,
 }
 
@@ -48,7 +47,7 @@ impl<E: DustEntity> Records<E> {
     pub(super) fn apply(&mut self, changes: &[LeafChange]) -> Vec<Change<E>> {
         let mut by_key: BTreeMap<&str, Vec<&LeafChange>> = BTreeMap::new();
         for change in changes {
-            if let Some(key) = key_of(&self.prefix, &change.path) {
+            if let Some(key) = key_of::<E>(&self.prefix, &change.path) {
                 by_key.entry(key).or_default().push(change);
             }
         }
@@ -63,17 +62,16 @@ impl<E: DustEntity> Records<E> {
 
     /// Changes one record. Returns `None` if subscribers see no difference.
     fn patch(&mut self, key: &str, changes: &[&LeafChange]) -> Option<Change<E>> {
-        let segment: Arc<str> = unescape(key).into();
         let stored = self.by_key.get(key);
         let leaves = patched(stored.map_or(&[], |stored| &stored.record.leaves), changes);
         if leaves.is_empty() {
             // A record that was created and deleted in the same commit was not there before.
             let before = self.by_key.remove(key)?;
-            return Some(Change { key: segment, before: Some(before), after: None });
+            return Some(Change { key: key.into(), before: Some(before), after: None });
         }
         let path = match stored {
             Some(stored) => stored.record.path.clone(),
-            None => self.prefix.child(&segment).ok()?,
+            None => Path::from_trusted(&format!("{}/{key}", self.prefix)),
         };
         let after = Arc::new(CachedRecord::new(StoredRecord { path, leaves }));
         let before = self.by_key.insert(key.into(), Arc::clone(&after));
@@ -81,15 +79,15 @@ impl<E: DustEntity> Records<E> {
         if only_claims_differ(was, &after.record.leaves) {
             return None;
         }
-        Some(Change { key: segment, before, after: Some(after) })
+        Some(Change { key: key.into(), before, after: Some(after) })
     }
 }
 
-/// The key of the record that a leaf belongs to, as it is escaped in the path. A leaf at the prefix or at a record's
-/// own path belongs to no record.
-fn key_of<'l>(prefix: &Path, leaf: &'l Path) -> Option<&'l str> {
+/// The key of the record that a leaf belongs to, in its rendered form. A leaf at the prefix or at a record's own path,
+/// and one between them, belongs to no record.
+fn key_of<'l, E: DustEntity>(prefix: &Path, leaf: &'l Path) -> Option<&'l str> {
     let inside = leaf.as_str().strip_prefix(prefix.as_str())?.strip_prefix('/')?;
-    Some(inside.split_once('/')?.0)
+    record_of("", E::KEY_PARTS, inside)
 }
 
 /// The leaves of a record after changes, in the order of their paths. The last change of a leaf counts.
@@ -143,7 +141,7 @@ mod tests {
             let leaf = |leaf: &Entry| (leaf.path.to_string(), leaf.value.to_string(), leaf.revision);
             record.leaves.iter().map(leaf).collect()
         };
-        records.into_iter().map(|record| (record.key().into_owned(), leaves(&record))).collect()
+        records.into_iter().map(|record| (RecordRef::from(&record).key(1).to_owned(), leaves(&record))).collect()
     }
 
     /// The records of a store, from a list of all its leaves.
@@ -152,7 +150,7 @@ mod tests {
             .iter()
             .map(|(path, leaf)| Entry::new(path.clone(), leaf.value.clone(), leaf.kind, leaf.revision))
             .collect();
-        records(&prefix.descendant_prefix(), &leaves).map(RecordRef::to_stored).collect()
+        records(&prefix.descendant_prefix(), 1, &leaves).map(RecordRef::to_stored).collect()
     }
 
     proptest! {
@@ -229,10 +227,10 @@ mod tests {
             records.apply(&changes).iter().map(|change| change.key.to_string()).collect::<Vec<_>>()
         };
         let set = |seq, path| op(seq, OpKind::Set, path, "1");
-        assert_eq!(commit(&[set(1, "a/z/x"), set(2, "a/b~1c/x"), set(3, "a/z/y")]), ["b/c", "z"]);
+        assert_eq!(commit(&[set(1, "a/z/x"), set(2, "a/b~1c/x"), set(3, "a/z/y")]), ["b~1c", "z"]);
         // A record that is created and deleted in one commit is not a change.
         assert_eq!(commit(&[set(4, "a/n/x"), op(5, OpKind::Delete, "A/N", "null")]), [""; 0]);
-        assert_eq!(commit(&[op(6, OpKind::Delete, "A", "null")]), ["b/c", "z"]);
+        assert_eq!(commit(&[op(6, OpKind::Delete, "A", "null")]), ["b~1c", "z"]);
         assert_eq!(commit(&[op(7, OpKind::Delete, "a", "null")]), [""; 0]);
     }
 }

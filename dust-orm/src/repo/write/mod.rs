@@ -43,7 +43,7 @@ use sea_orm::{EntityTrait, ModelTrait};
 pub use into_active_model::IntoDustActiveModel;
 
 use crate::changeset::Action;
-use crate::entity::{DustEntity, KeyOf, Revision};
+use crate::entity::{DustEntity, IntoKey, KeyOf, Revision};
 use crate::error::DustErr;
 use crate::repo::DustRepo;
 use crate::transport::Transport;
@@ -182,9 +182,8 @@ impl DustRepo {
     /// # }
     /// ```
     #[must_use = "a write happens when it is awaited"]
-    pub fn delete_by_id<E: DustEntity>(&self, key: impl Into<KeyOf<E>>) -> Delete<'_, E> {
-        let target = Target::Key(E::key_to_segment(&key.into()).into_owned());
-        Delete { repo: self, target: Ok(target), options: Options::default() }
+    pub fn delete_by_id<E: DustEntity>(&self, key: impl IntoKey<E>) -> Delete<'_, E> {
+        Delete { repo: self, target: Ok(Target::Key(key.into_key())), options: Options::default() }
     }
 }
 
@@ -236,8 +235,8 @@ pub struct Delete<'r, E: DustEntity> {
 #[derive(Debug)]
 enum Target<E: DustEntity> {
     Active(Box<<E as EntityTrait>::ActiveModel>),
-    /// Its key, as a path segment.
-    Key(String),
+    /// Its key.
+    Key(KeyOf<E>),
 }
 
 macro_rules! options {
@@ -288,7 +287,7 @@ macro_rules! into_future {
             fn into_future(self) -> Self::IntoFuture {
                 let $this = self;
                 Box::pin(async move {
-                    let $transport = &*$this.repo.active();
+                    let $transport = &*$this.repo.active_for::<E>();
                     $body
                 })
             }
@@ -317,7 +316,7 @@ into_future!(Put -> E::Model, |this, transport| {
 into_future!(Delete -> DeleteResult, |this, transport| {
     let draft = match this.target? {
         Target::Active(active) => Draft::<E>::delete(*active, &this.options, transport).await?,
-        Target::Key(segment) => Draft::<E>::delete_by_key(&segment, &this.options, transport).await?,
+        Target::Key(key) => Draft::<E>::delete_by_key(key, &this.options, transport).await?,
     };
     let (planned, pending) = draft.prepare(&this.options, transport).await?;
     let store_seq = send(planned, this.options, transport).await?.unwrap_or_default();

@@ -17,8 +17,8 @@ use super::ops::{self, Guard, OldNames};
 use super::options::{Condition, Options};
 use super::presence::Presence;
 use crate::entity::{
-    DustEntity, FieldSelection, FieldState, Fields, PackedRecord, Revision, StorageMode, active_path, check_required,
-    check_size, fill, is_leaf,
+    DustEntity, FieldSelection, FieldState, Fields, KeyOf, PackedRecord, Revision, StorageMode, active_path,
+    check_required, check_size, fill, is_leaf, set_whole_key,
 };
 use crate::error::DustErr;
 use crate::repo::many::{Wanted, scalar_fields};
@@ -131,18 +131,24 @@ impl<E: DustEntity> Draft<E> {
 
     /// Drafts the deletion of the record with this key. Its hooks receive an ActiveModel that has the key only.
     pub(in crate::repo) async fn delete_by_key(
-        segment: &str,
+        key: KeyOf<E>,
         options: &Options,
         transport: &dyn Transport,
     ) -> Result<Draft<E>, DustErr> {
         let mut active = <<E as EntityTrait>::ActiveModel as ActiveModelTrait>::default();
-        E::set_key(&mut active, segment).map_err(DustErr::invalid_params)?;
+        set_whole_key::<E>(&mut active, &key)?;
+        // A key need not be `Sync`, so it must not be borrowed during the delete.
+        drop(key);
         Draft::delete(active, options, transport).await
     }
 
     /// The stored record that [`plan`](Draft::plan) needs.
     pub(in crate::repo) fn to_read(&self) -> Option<Wanted> {
-        self.needs_stored.then(|| Wanted { path: self.path.clone(), fields: scalar_fields::<E>() })
+        self.needs_stored.then(|| Wanted {
+            path: self.path.clone(),
+            key_parts: E::KEY_PARTS,
+            fields: scalar_fields::<E>(),
+        })
     }
 
     /// Reads the stored record if it is needed, and plans the ops.

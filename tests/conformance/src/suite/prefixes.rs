@@ -1,5 +1,7 @@
 //! Entities whose prefixes share a start: `a`, `a-1`, `a/b`, `ab`.
 
+use dust_orm::ErrKind;
+
 use crate::context::Context;
 use crate::entities::shelves::{a, a_1, a_b, ab};
 use crate::entities::*;
@@ -7,7 +9,7 @@ use crate::entities::*;
 super::tests![
     each_entity_sees_its_own_records,
     delete_all_stays_below_its_prefix,
-    delete_all_of_the_shorter_prefix_takes_what_is_below,
+    delete_all_of_outer_prefix_is_refused,
     deleting_a_record_leaves_keys_that_begin_alike,
     delete_all_of_nothing_succeeds,
     delete_all_answers_its_place,
@@ -48,9 +50,15 @@ async fn delete_all_stays_below_its_prefix(cx: &Context) {
     assert_eq!(counts(cx).await, [2, 0, 0, 2]);
 }
 
-async fn delete_all_of_the_shorter_prefix_takes_what_is_below(cx: &Context) {
+async fn delete_all_of_outer_prefix_is_refused(cx: &Context) {
     fill(cx).await;
-    cx.repo.delete_all::<a::Entity>().await.unwrap();
+    let error = cx.repo.delete_all::<a::Entity>().await.unwrap_err();
+    assert_eq!(error.kind(), ErrKind::InvalidParams);
+    assert!(error.to_string().contains("a_b::Entity` at `a/b`"), "{error}");
+    assert_eq!(counts(cx).await, [2, 2, 2, 2]);
+    // A repo that has not used the other entity cannot notice it.
+    let (repo, _) = cx.probe();
+    repo.delete_all::<a::Entity>().await.unwrap();
     assert_eq!(counts(cx).await, [0, 2, 0, 2]);
 }
 
@@ -76,7 +84,7 @@ async fn delete_all_of_nothing_succeeds(cx: &Context) {
 async fn delete_all_answers_its_place(cx: &Context) {
     fill(cx).await;
     let last = cx.entries("ab").await.last().unwrap().revision;
-    let deleted = cx.repo.delete_all::<a::Entity>().await.unwrap();
+    let deleted = cx.repo.delete_all::<ab::Entity>().await.unwrap();
     assert!(deleted.store_seq > last);
     let next = cx.set("later", serde_json::json!(1)).await;
     assert!(next > deleted.store_seq);

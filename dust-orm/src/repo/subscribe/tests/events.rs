@@ -136,7 +136,7 @@ async fn a_record_that_does_not_fit_is_warned_of_once() {
             assert_eq!(waiting(links), [upserted("a", "one"), deleted("a")]);
         }
     });
-    assert_eq!(*warnings.0.lock().unwrap(), ["slug=a path=links/a missing=url"]);
+    assert_eq!(*warnings.0.lock().unwrap(), ["key=a path=links/a missing=url"]);
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ impl tracing::Subscriber for Warnings {
         }
         let mut named = Named(Vec::new());
         event.record(&mut named);
-        named.0.retain(|field| ["slug=", "path=", "missing="].iter().any(|name| field.starts_with(name)));
+        named.0.retain(|field| ["key=", "path=", "missing="].iter().any(|name| field.starts_with(name)));
         self.0.lock().unwrap().push(named.0.join(" "));
     }
 

@@ -7,9 +7,8 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub user: String,
     #[sea_orm(primary_key, auto_increment = false)]
-    pub slug: String,
+    pub slug: Vec<u8>,
     pub title: String,
-    pub note: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

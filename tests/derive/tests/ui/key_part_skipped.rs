@@ -1,0 +1,20 @@
+use dust_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, DeriveDustEntity, Serialize, Deserialize)]
+#[sea_orm(table_name = "links")]
+#[dust(prefix = "links")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    #[serde(skip)]
+    pub slug: String,
+    pub title: String,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+fn main() {}
