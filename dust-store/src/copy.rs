@@ -16,7 +16,7 @@ impl Store {
     /// before the last [compaction](Store::compact).
     ///
     /// ```
-    /// use dust_protocol::{Mutation, Path, RawJson, Op};
+    /// use dust_protocol::{Op, Path, RawJson};
     /// use dust_store::{Origin, Store};
     ///
     /// let store = Store::in_memory()?;

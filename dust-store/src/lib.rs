@@ -12,7 +12,7 @@
 //! A store [compacts itself](StoreBuilder::compaction) once its log is large compared with its leaves.
 //!
 //! ```
-//! use dust_protocol::{Pattern, ListRequest, Mutation, Path, RawJson, Op};
+//! use dust_protocol::{ListRequest, Op, Path, Pattern, RawJson};
 //! use dust_store::{Origin, Store};
 //!
 //! let store = Store::in_memory()?;

@@ -88,7 +88,7 @@ impl Store {
     /// [`wait_for_commit`](Store::wait_for_commit) has them.
     ///
     /// ```
-    /// use dust_protocol::{Mutation, Path, RawJson, Op};
+    /// use dust_protocol::{Op, Path, RawJson};
     /// use dust_store::{Origin, Store};
     ///
     /// let store = Store::in_memory()?;

@@ -61,7 +61,9 @@ impl Transport for Plain {
         if fence.is_some() || !ops.iter().all(is_known) {
             return self.refuse("this condition");
         }
-        if !ops.iter().all(|op| matches!(op.mutation, Mutation::Set(_) | Mutation::Delete)) {
+        if let [op] = ops.as_slice()
+            && !matches!(op.mutation, Mutation::Set(_) | Mutation::Delete)
+        {
             return self.refuse("this op");
         }
         self.0.write(ops, fence).await
