@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use dust_protocol::{JsonObject, LeafKind, Op, Path, RawJson, SeedCheck, Write, path, seed_entries, value};
+use dust_protocol::{JsonObject, LeafKind, Mutation, Op, Path, RawJson, SeedCheck, path, seed_entries, value};
 use dust_store::{Origin, Store, StoreError};
 use serde::{Deserialize, Deserializer};
 
@@ -18,7 +18,7 @@ const CHUNK: usize = 1000;
 
 /// A write of an import, with its offset in the text.
 struct Placed {
-    write: Write,
+    write: Op,
     offset: usize,
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn import(store: &Store, text: &str) -> Result<usize, EmulatorError> 
     }
     let placed = if is_lines(text) { lines(store, text, &mut check)? } else { members(text, &mut check)? };
     let offsets: Vec<usize> = placed.iter().map(|placed| placed.offset).collect();
-    let writes: Vec<Write> = placed.into_iter().map(|placed| placed.write).collect();
+    let writes: Vec<Op> = placed.into_iter().map(|placed| placed.write).collect();
     let refused = |error: StoreError| match error.op_index().and_then(|index| offsets.get(index)) {
         Some(offset) => at(text, *offset, &error.without_index().to_string()),
         None => error.into(),
@@ -79,7 +79,7 @@ fn members(text: &str, check: &mut SeedCheck) -> Result<Vec<Placed>, EmulatorErr
         let path = Path::parse(&entry.path)
             .map_err(|error| at(text, entry.offset, &format!("the path `{}`: {error}", entry.path)))?;
         check.entry(&path, &entry.value).map_err(|error| at(text, entry.offset, &error.to_string()))?;
-        placed.push(Placed { write: Write::new(path, Op::Set(entry.value)), offset: entry.offset });
+        placed.push(Placed { write: Op::set(path, entry.value), offset: entry.offset });
     }
     in_order(text, placed)
 }
@@ -99,7 +99,7 @@ fn in_order(text: &str, mut placed: Vec<Placed>) -> Result<Vec<Placed>, Emulator
                 return Err(at(text, *offset, &reason));
             }
         }
-        if let Op::Set(value) = &write.op
+        if let Mutation::Set(value) = &write.mutation
             && value.is_object()
         {
             objects.insert(path, value.as_str());
@@ -154,17 +154,17 @@ fn lines(store: &Store, text: &str, check: &mut SeedCheck) -> Result<Vec<Placed>
         let path = Path::parse(&path).map_err(|error| fails(format!("the path `{path}`: {error}")))?;
         check.entry(&path, &value).map_err(|error| fails(error.to_string()))?;
         let op = leaf_op(store, &path, value, parsed.kind.as_deref());
-        placed.push(Placed { write: Write::new(path, op), offset: here });
+        placed.push(Placed { write: Op::new(path, op), offset: here });
     }
     in_order(text, placed)
 }
 
 /// The write that restores a leaf: `set`, except for files and for new counters, which keep their type.
-fn leaf_op(store: &Store, path: &Path, value: RawJson, kind: Option<&str>) -> Op {
+fn leaf_op(store: &Store, path: &Path, value: RawJson, kind: Option<&str>) -> Mutation {
     match kind.map(LeafKind::from_name) {
-        Some(LeafKind::File) => Op::PutFile(value),
-        Some(LeafKind::Counter) if store.get(path).is_ok_and(|found| found.is_none()) => Op::Increment(value),
-        _ => Op::Set(value),
+        Some(LeafKind::File) => Mutation::PutFile(value),
+        Some(LeafKind::Counter) if store.get(path).is_ok_and(|found| found.is_none()) => Mutation::Increment(value),
+        _ => Mutation::Set(value),
     }
 }
 
@@ -216,7 +216,7 @@ struct Chunk<'s> {
     store: &'s Store,
     device_id: &'s str,
     lines: Vec<(usize, String)>,
-    writes: Vec<(Write, Origin)>,
+    writes: Vec<(Op, Origin)>,
     /// Its paths and their ancestors, in lower case: a counter at one of these begins a new commit.
     paths: HashSet<String>,
 }
@@ -243,7 +243,7 @@ impl<'s> Chunk<'s> {
         let op = leaf_op(self.store, &at, value, kind);
         let ends = folded.match_indices('/').map(|(end, _)| end).chain([folded.len()]);
         self.paths.extend(ends.map(|end| folded[..end].to_owned()));
-        self.writes.push((Write::new(at, op), Origin::new(self.device_id, format!("import:{path}"))));
+        self.writes.push((Op::new(at, op), Origin::new(self.device_id, format!("import:{path}"))));
         self.lines.push((line, path));
     }
 

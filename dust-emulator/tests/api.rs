@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 
 use dust_emulator::{Emulator, RateLimit, Token};
-use dust_protocol::{Op, Path, Write};
+use dust_protocol::{Mutation, Op, Path};
 use dust_store::{ManualClock, Origin};
 use support::send;
 use support::world::World;
@@ -188,8 +188,8 @@ fn file_is_served_while_an_entry_refers_to_it() {
     let reference = world.emulator.store_handle("acme/main").unwrap().file_reference(&hash).unwrap().unwrap();
     world.call("DELETE", &world.entries("/a"), None);
     assert_eq!(status(), 403);
-    let write = Write::new(Path::parse("b").unwrap(), Op::PutFile(reference));
-    second.write(write, &Origin::new("test", "1")).unwrap();
+    let write = Op::new(Path::parse("b").unwrap(), Mutation::PutFile(reference));
+    second.write(write, None, &Origin::new("test", "1")).unwrap();
     assert_eq!(status(), 200);
     world.emulator.store_handle("acme/main").unwrap().compact().unwrap();
     assert_eq!(status(), 404);

@@ -121,9 +121,8 @@ pub mod prelude;
 pub mod protocol {
     pub use dust_protocol::list::{MAX_BATCH_OPS, MAX_GET_MANY_PATHS, MAX_PAGE_LEAVES};
     pub use dust_protocol::{
-        BatchOp, CommittedOp, Entry, Fence, FileUpload, Leaf, LeafChange, LeafKind, LeafPage, ListItem, ListRequest,
-        Op, OpKind, Order, PackedLeaves, Page, Path, Pattern, Precondition, RawJson, Select, Selector, Write,
-        content_hash,
+        CommittedOp, Entry, Fence, FileUpload, Leaf, LeafChange, LeafKind, LeafPage, ListItem, ListRequest, Mutation,
+        Op, OpKind, Order, PackedLeaves, Page, Path, Pattern, Precondition, RawJson, Select, Selector, content_hash,
     };
 }
 mod random;

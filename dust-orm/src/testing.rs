@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use dust_orm::testing::TestRepo;
-//! use dust_protocol::Op;
+//! use dust_protocol::Mutation;
 //! use dust_orm::{Event, tests_cfg::link};
 //! use serde_json::json;
 //!
@@ -15,7 +15,7 @@
 //! assert_eq!(repo.get::<link::Entity>("dust").await?.title, "Dust");
 //!
 //! let mut changes = repo.subscribe::<link::Entity>().await?;
-//! repo.emit("links/dust", Op::Delete)?;
+//! repo.emit("links/dust", Mutation::Delete)?;
 //! assert_eq!(changes.next().await, Some(Event::Deleted("dust".into())));
 //! # Ok(())
 //! # }
@@ -27,7 +27,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dust_protocol::{CommittedOp, Op, Path, RawJson, SeedCheck, Write};
+use dust_protocol::{CommittedOp, Mutation, Op, Path, RawJson, SeedCheck};
 use dust_store::{ManualClock, Origin, Store};
 use serde_json::Value;
 
@@ -86,7 +86,7 @@ impl TestRepo {
             check
                 .entry(&path, &value)
                 .map_err(|error| DustErr::invalid_params(format!("the seed: {error}")).with_source(error))?;
-            writes.push(Write::new(path, Op::Set(value)));
+            writes.push(Op::set(path, value));
         }
         let repo = TestRepo::new();
         repo.store.write_all(writes, &Origin::new("another-writer", "seed"))?;
@@ -101,25 +101,25 @@ impl TestRepo {
     /// The error of an invalid path, or of the store that refuses the op.
     ///
     /// ```
-    /// use dust_orm::{protocol::Op, testing::TestRepo};
+    /// use dust_orm::{protocol::Mutation, testing::TestRepo};
     /// use serde_json::json;
     ///
     /// let repo = TestRepo::new();
-    /// let op = repo.emit("links/dust/title", Op::Set(json!("Dust").into()))?.unwrap();
+    /// let op = repo.emit("links/dust/title", Mutation::Set(json!("Dust").into()))?.unwrap();
     /// assert_eq!((op.store_seq, &*op.device_id), (1, "another-writer"));
     /// # Ok::<(), dust_orm::DustErr>(())
     /// ```
-    pub fn emit(&self, path: &str, op: Op) -> Result<Option<CommittedOp>, DustErr> {
-        self.write(Path::parse(path)?, op)
+    pub fn emit(&self, path: &str, mutation: Mutation) -> Result<Option<CommittedOp>, DustErr> {
+        self.write(Path::parse(path)?, mutation)
     }
 
     /// The clock of the store. It advances only when the test advances it, and leases expire by it.
     ///
     /// ```
-    /// use dust_orm::{protocol::Op, testing::TestRepo};
+    /// use dust_orm::{protocol::Mutation, testing::TestRepo};
     ///
     /// let repo = TestRepo::new();
-    /// let lease = || Op::Lease { holder: Some("me".into()), ttl_ms: 1_000 };
+    /// let lease = || Mutation::Lease { holder: Some("me".into()), ttl_ms: 1_000 };
     /// repo.emit("locks/import", lease())?;
     /// assert!(repo.emit("locks/import", lease()).is_err());
     /// repo.clock().advance(1_000);
@@ -165,9 +165,13 @@ impl TestRepo {
         &self.store
     }
 
-    fn write(&self, path: Path, op: Op) -> Result<Option<CommittedOp>, DustErr> {
+    fn write(&self, path: Path, mutation: Mutation) -> Result<Option<CommittedOp>, DustErr> {
         let number = self.emitted.fetch_add(1, Ordering::Relaxed);
-        Ok(self.store.write(Write::new(path, op), &Origin::new("another-writer", format!("emitted-{number}")))?)
+        Ok(self.store.write(
+            Op::new(path, mutation),
+            None,
+            &Origin::new("another-writer", format!("emitted-{number}")),
+        )?)
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::entry::LeafKind;
 use super::flatten::flatten;
 use super::json::RawJson;
-use super::op::{CommittedOp, Op, OpKind};
+use super::op::{CommittedOp, Mutation, OpKind};
 use super::path::Path;
 use super::value::{self, ValueError};
 
@@ -153,24 +153,25 @@ pub struct Stamp {
 /// The value that an op commits: for `set` and `merge` the value in the form it is kept in, for `increment`, `add` and
 /// `remove` the new value of the leaf, for `lease` and `renew` the lease, `null` for `delete` and `release`.
 ///
-/// The caller has checked that a lease may be taken, renewed or released, by the rules of [`Op`] and the store's clock.
-pub fn outcome<L: Leaves>(leaves: &L, path: &Path, op: &Op, stamp: Stamp) -> Result<RawJson, L::Error> {
-    match op {
-        Op::Set(value) => Ok(settled(path, value)?),
-        Op::Merge(value) if value.is_object() => Ok(merged(path, value)?),
-        Op::Merge(_) => Err(OpError::MergeRequiresMap.into()),
-        Op::Increment(by) => Ok(incremented(leaves.leaf(path)?, by)?),
-        Op::Add(member) if member.is_null() => Err(OpError::AddRequiresValue.into()),
-        Op::Add(member) => Ok(added(leaves.leaf(path)?, member)?),
-        Op::Remove(member) if member.is_null() => Err(OpError::RemoveRequiresValue.into()),
-        Op::Remove(member) => Ok(removed(leaves.leaf(path)?, member)?),
-        Op::PutFile(file) => Ok(file_reference(file)?),
-        Op::Delete | Op::Release { .. } => Ok(RawJson::null()),
-        Op::Lease { holder, ttl_ms } => {
+/// The caller has checked that a lease may be taken, renewed or released, by the rules of [`Mutation`] and the store's
+/// clock.
+pub fn outcome<L: Leaves>(leaves: &L, path: &Path, mutation: &Mutation, stamp: Stamp) -> Result<RawJson, L::Error> {
+    match mutation {
+        Mutation::Set(value) => Ok(settled(path, value)?),
+        Mutation::Merge(value) if value.is_object() => Ok(merged(path, value)?),
+        Mutation::Merge(_) => Err(OpError::MergeRequiresMap.into()),
+        Mutation::Increment(by) => Ok(incremented(leaves.leaf(path)?, by)?),
+        Mutation::Add(member) if member.is_null() => Err(OpError::AddRequiresValue.into()),
+        Mutation::Add(member) => Ok(added(leaves.leaf(path)?, member)?),
+        Mutation::Remove(member) if member.is_null() => Err(OpError::RemoveRequiresValue.into()),
+        Mutation::Remove(member) => Ok(removed(leaves.leaf(path)?, member)?),
+        Mutation::PutFile(file) => Ok(file_reference(file)?),
+        Mutation::Delete | Mutation::Release { .. } => Ok(RawJson::null()),
+        Mutation::Lease { holder, ttl_ms } => {
             let holder = holder.as_ref().map_or(RawJson::null(), |name| string(name));
             Ok(lease(holder.as_str(), stamp.store_seq, stamp.wall_ms.saturating_add(*ttl_ms)))
         }
-        Op::Renew { token, ttl_ms } => {
+        Mutation::Renew { token, ttl_ms } => {
             let held = leaves.leaf(path)?;
             let holder = held.as_ref().and_then(|leaf| member(&leaf.value, "holder")).unwrap_or("null".into());
             Ok(lease(&holder, *token, stamp.wall_ms.saturating_add(*ttl_ms)))

@@ -31,7 +31,7 @@ pub use file::{FileUpload, content_hash};
 pub use json::RawJson;
 pub use list::{LeafPage, ListItem, ListRequest, Order, Page, Select, Selector};
 pub use object::JsonObject;
-pub use op::{BatchOp, CommittedOp, Fence, Op, OpKind, Precondition, Write};
+pub use op::{BatchError, CommittedOp, Fence, Mutation, Op, OpKind, Precondition, check_batch};
 pub use packed::{LeafRef, PackedLeaves};
 pub use path::{Path, PathError};
 pub use pattern::{Pattern, PatternError};

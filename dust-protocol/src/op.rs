@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::json::RawJson;
+use super::list::MAX_BATCH_OPS;
 use super::path::Path;
 
-/// The operation of a write at a path.
+/// The effect of an [`Op`] on its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Op {
+pub enum Mutation {
     /// Replaces the whole subtree with a value. An object becomes one leaf per scalar, array or typed envelope.
     Set(RawJson),
     /// Removes the leaf and everything below it. Removing an absent leaf succeeds.
@@ -44,20 +45,33 @@ pub enum Op {
     PutFile(RawJson),
 }
 
-impl Op {
-    /// The name of this op.
+impl Mutation {
+    /// The name of this mutation.
     pub fn kind(&self) -> OpKind {
         match self {
-            Op::Set(_) => OpKind::Set,
-            Op::Delete => OpKind::Delete,
-            Op::Merge(_) => OpKind::Merge,
-            Op::Increment(_) => OpKind::Increment,
-            Op::Add(_) => OpKind::Add,
-            Op::Remove(_) => OpKind::Remove,
-            Op::Lease { .. } => OpKind::Lease,
-            Op::Renew { .. } => OpKind::Renew,
-            Op::Release { .. } => OpKind::Release,
-            Op::PutFile(_) => OpKind::PutFile,
+            Mutation::Set(_) => OpKind::Set,
+            Mutation::Delete => OpKind::Delete,
+            Mutation::Merge(_) => OpKind::Merge,
+            Mutation::Increment(_) => OpKind::Increment,
+            Mutation::Add(_) => OpKind::Add,
+            Mutation::Remove(_) => OpKind::Remove,
+            Mutation::Lease { .. } => OpKind::Lease,
+            Mutation::Renew { .. } => OpKind::Renew,
+            Mutation::Release { .. } => OpKind::Release,
+            Mutation::PutFile(_) => OpKind::PutFile,
+        }
+    }
+
+    /// The value that is written, added or removed. `None` for `delete` and the ops of a lease.
+    pub fn value(&self) -> Option<&RawJson> {
+        match self {
+            Mutation::Set(value)
+            | Mutation::Merge(value)
+            | Mutation::Increment(value)
+            | Mutation::Add(value)
+            | Mutation::Remove(value)
+            | Mutation::PutFile(value) => Some(value),
+            Mutation::Delete | Mutation::Lease { .. } | Mutation::Renew { .. } | Mutation::Release { .. } => None,
         }
     }
 }
@@ -65,7 +79,7 @@ impl Op {
 /// The name of an [`Op`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "each is described on Op")]
+#[allow(missing_docs, reason = "each is described on Mutation")]
 pub enum OpKind {
     Set,
     Delete,
@@ -113,6 +127,11 @@ impl OpKind {
     pub fn from_name(name: &str) -> Option<OpKind> {
         OpKind::ALL.into_iter().find(|kind| kind.name() == name)
     }
+
+    /// True for `lease`, `renew` and `release`, which take no fence: the token of the lease is their guard.
+    pub fn is_of_lease(self) -> bool {
+        matches!(self, OpKind::Lease | OpKind::Renew | OpKind::Release)
+    }
 }
 
 /// A condition on the leaf, without which a write is refused. A server supports it for the `set` of a leaf, and
@@ -140,53 +159,95 @@ pub struct Fence {
     pub token: u64,
 }
 
-/// The request of one write.
+/// An op as a writer sends it: a mutation of a path, and its precondition.
+///
+/// A write is one op, or an atomic batch of several [`set` and `delete` ops](check_batch).
+///
+/// ```
+/// use dust_protocol::{Mutation, Op, Path, Precondition, RawJson};
+///
+/// let path = Path::parse("links/dust/title")?;
+/// let op = Op::set(path.clone(), RawJson::parse("\"Dust\"")?).on(Precondition::IfMatch(7));
+/// assert_eq!(op.kind().name(), "set");
+/// assert_eq!(Op::delete(path.clone()), Op::new(path, Mutation::Delete));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Write {
+pub struct Op {
     /// The path.
     pub path: Path,
-    /// The operation.
-    pub op: Op,
+    /// The effect on the path.
+    pub mutation: Mutation,
     /// The precondition.
     pub precondition: Option<Precondition>,
-    /// The lease that must be held.
-    pub fence: Option<Fence>,
 }
 
-impl Write {
-    /// A write without conditions.
-    pub fn new(path: Path, op: Op) -> Write {
-        Write { path, op, precondition: None, fence: None }
+impl Op {
+    /// An op without a precondition.
+    pub fn new(path: Path, mutation: Mutation) -> Op {
+        Op { path, mutation, precondition: None }
     }
-}
 
-/// One op of an atomic batch: a `set` or a `delete`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BatchOp {
-    /// The path.
-    pub path: Path,
-    /// The value to set; `None` deletes.
-    pub value: Option<RawJson>,
-    /// The precondition.
-    pub precondition: Option<Precondition>,
-}
-
-impl BatchOp {
     /// Sets a value.
-    pub fn set(path: Path, value: RawJson) -> BatchOp {
-        BatchOp { path, value: Some(value), precondition: None }
+    pub fn set(path: Path, value: RawJson) -> Op {
+        Op::new(path, Mutation::Set(value))
     }
 
     /// Deletes a leaf or a subtree.
-    pub fn delete(path: Path) -> BatchOp {
-        BatchOp { path, value: None, precondition: None }
+    pub fn delete(path: Path) -> Op {
+        Op::new(path, Mutation::Delete)
     }
 
     /// Adds a precondition to the op.
-    pub fn on(mut self, precondition: impl Into<Option<Precondition>>) -> BatchOp {
-        self.precondition = precondition.into();
-        self
+    #[must_use]
+    pub fn on(self, precondition: impl Into<Option<Precondition>>) -> Op {
+        Op { precondition: precondition.into(), ..self }
     }
+
+    /// The name of the op.
+    pub fn kind(&self) -> OpKind {
+        self.mutation.kind()
+    }
+
+    /// The [value](Mutation::value) of the op.
+    pub fn value(&self) -> Option<&RawJson> {
+        self.mutation.value()
+    }
+}
+
+/// The reason why ops are not a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BatchError {
+    /// A batch without ops.
+    #[error("ops cannot be empty")]
+    Empty,
+    /// A batch of too many ops.
+    #[error("maximum {MAX_BATCH_OPS} ops per batch, got {0}; split it")]
+    TooLarge(usize),
+    /// An op other than `set` and `delete`.
+    #[error("a batch takes only set and delete, and op {index} is {}; send it by itself", .kind.name())]
+    UnsupportedOp {
+        /// Its index in the batch.
+        index: usize,
+        /// Its name.
+        kind: OpKind,
+    },
+}
+
+/// Checks that ops can be one batch: 1 to [`MAX_BATCH_OPS`] ops, each a `set` or a `delete`.
+///
+/// # Errors
+///
+/// The reason why they cannot.
+pub fn check_batch(ops: &[Op]) -> Result<(), BatchError> {
+    match ops.len() {
+        0 => return Err(BatchError::Empty),
+        1..=MAX_BATCH_OPS => {}
+        count => return Err(BatchError::TooLarge(count)),
+    }
+    let unsupported = ops.iter().position(|op| !matches!(op.mutation, Mutation::Set(_) | Mutation::Delete));
+    unsupported.map_or(Ok(()), |index| Err(BatchError::UnsupportedOp { index, kind: ops[index].kind() }))
 }
 
 /// An op that a store has committed: an entry of its log.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Op, Path, RawJson};
+use super::{Mutation, Path, RawJson};
 
 /// A path segment: any Unicode, often with characters that have a meaning in paths.
 pub fn segment() -> impl Strategy<Value = String> {
@@ -66,17 +66,18 @@ pub fn near_value() -> impl Strategy<Value = Value> {
 }
 
 /// Any op without a clock.
-pub fn near_op() -> impl Strategy<Value = Op> {
+pub fn near_op() -> impl Strategy<Value = Mutation> {
     let raw = |value: Value| RawJson::from(&value);
     let object = near_value().prop_map(|value| if value.is_object() { value } else { json!({"b": value}) });
+    let by = prop_oneof![Just(json!(1)), Just(json!(-2)), Just(json!(0.5))];
     prop_oneof![
-        4 => near_value().prop_map(move |value| Op::Set(raw(value))),
-        2 => Just(Op::Delete),
-        2 => object.prop_map(move |value| Op::Merge(raw(value))),
-        2 => prop_oneof![Just(json!(1)), Just(json!(-2)), Just(json!(0.5))].prop_map(move |by| Op::Increment(raw(by))),
-        2 => near_value().prop_map(move |member| Op::Add(raw(member))),
-        1 => near_value().prop_map(move |member| Op::Remove(raw(member))),
-        1 => Just(Op::PutFile(RawJson::from(json!({"_type": "file", "hash": "x"})))),
+        4 => near_value().prop_map(move |value| Mutation::Set(raw(value))),
+        2 => Just(Mutation::Delete),
+        2 => object.prop_map(move |value| Mutation::Merge(raw(value))),
+        2 => by.prop_map(move |by| Mutation::Increment(raw(by))),
+        2 => near_value().prop_map(move |member| Mutation::Add(raw(member))),
+        1 => near_value().prop_map(move |member| Mutation::Remove(raw(member))),
+        1 => Just(Mutation::PutFile(RawJson::from(json!({"_type": "file", "hash": "x"})))),
     ]
 }
 
@@ -86,15 +87,15 @@ pub struct Model(pub BTreeMap<String, (Value, &'static str, u64)>);
 
 impl Model {
     /// Applies an op, or returns the name of the error.
-    pub fn run(&mut self, seq: u64, path: &Path, op: &Op) -> Result<(), &'static str> {
+    pub fn run(&mut self, seq: u64, path: &Path, op: &Mutation) -> Result<(), &'static str> {
         let at = path.to_string();
         let current = self.0.get(&at).map_or(Value::Null, |(value, ..)| value.clone());
         let members = || current.as_array().cloned().unwrap_or_default();
         let value = |raw: &RawJson| raw.to::<Value>().unwrap();
         match op {
-            Op::Set(new) => self.set(seq, &at, &value(new)),
-            Op::Delete => self.clear(&at),
-            Op::Merge(object) => {
+            Mutation::Set(new) => self.set(seq, &at, &value(new)),
+            Mutation::Delete => self.clear(&at),
+            Mutation::Merge(object) => {
                 for (key, child) in value(object).as_object().unwrap() {
                     let at = path.child(key).unwrap().to_string();
                     if is_subtree(child) {
@@ -104,7 +105,7 @@ impl Model {
                     }
                 }
             }
-            Op::Increment(by) => {
+            Mutation::Increment(by) => {
                 let by = value(by);
                 let sum = match (&current, by.as_i64()) {
                     (Value::Null | Value::Bool(false), _) => by,
@@ -114,8 +115,8 @@ impl Model {
                 };
                 self.0.insert(at, (sum, "counter", seq));
             }
-            Op::Add(member) if value(member).is_null() => return Err("add_requires_value"),
-            Op::Add(member) => {
+            Mutation::Add(member) if value(member).is_null() => return Err("add_requires_value"),
+            Mutation::Add(member) => {
                 let mut set = vec![];
                 for item in std::iter::once(value(member)).chain(members()) {
                     if !set.contains(&item) {
@@ -124,19 +125,21 @@ impl Model {
                 }
                 self.0.insert(at, (set.into(), "set", seq));
             }
-            Op::Remove(member) if value(member).is_null() => return Err("remove_requires_value"),
-            Op::Remove(member) => {
+            Mutation::Remove(member) if value(member).is_null() => return Err("remove_requires_value"),
+            Mutation::Remove(member) => {
                 let mut set = members();
                 if let Some(found) = set.iter().position(|item| *item == value(member)) {
                     set.remove(found);
                 }
                 self.0.insert(at, (set.into(), "set", seq));
             }
-            Op::PutFile(file) => {
+            Mutation::PutFile(file) => {
                 self.clear(&at);
                 self.0.insert(at, (value(file), "file", seq));
             }
-            Op::Lease { .. } | Op::Renew { .. } | Op::Release { .. } => unreachable!("the model has no clock"),
+            Mutation::Lease { .. } | Mutation::Renew { .. } | Mutation::Release { .. } => {
+                unreachable!("the model has no clock")
+            }
         }
         Ok(())
     }

@@ -340,7 +340,7 @@ fn pause(began: Instant) {
 
 #[cfg(test)]
 mod tests {
-    use dust_protocol::{BatchOp, Path, RawJson};
+    use dust_protocol::{Op, Path, RawJson};
 
     use super::*;
     use crate::Origin;
@@ -352,7 +352,7 @@ mod tests {
             let value = RawJson::from(&serde_json::Value::from("x".repeat(bytes)));
             for hundred in 0..if bytes > 100_000 { 1 } else { 30 } {
                 let at = |number| Path::parse(&format!("r/{hundred}/{number}")).unwrap();
-                let ops = (0..100).map(|number| BatchOp::set(at(number), value.clone())).collect();
+                let ops = (0..100).map(|number| Op::set(at(number), value.clone())).collect();
                 store.batch_write(ops, None, &Origin::new("d", "1")).unwrap();
             }
             let compaction = Gradual::begin(&store.inner).unwrap();

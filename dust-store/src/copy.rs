@@ -16,13 +16,13 @@ impl Store {
     /// before the last [compaction](Store::compact).
     ///
     /// ```
-    /// use dust_protocol::{Op, Path, RawJson, Write};
+    /// use dust_protocol::{Op, Path, RawJson};
     /// use dust_store::{Origin, Store};
     ///
     /// let store = Store::in_memory()?;
     /// let path = Path::parse("links/dust")?;
     /// for id in ["1", "2"] {
-    ///     store.write(Write::new(path.clone(), Op::Set(RawJson::parse(id)?)), &Origin::new("laptop", id))?;
+    ///     store.write(Op::set(path.clone(), RawJson::parse(id)?), None, &Origin::new("laptop", id))?;
     /// }
     /// let before = store.copy_as_of(1)?.unwrap();
     /// assert_eq!((before.current_seq(), before.get(&path)?.unwrap().value.as_str()), (1, "1"));

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use dust_protocol::list::{MAX_BATCH_OPS, MAX_GET_MANY_PATHS};
+use dust_protocol::list::MAX_GET_MANY_PATHS;
 use dust_protocol::read::ListError;
-use dust_protocol::{OpError, OpKind, Path, ValueError};
+use dust_protocol::{BatchError, OpError, OpKind, Path, ValueError};
 
 /// The reason why a store refused a call or failed. No part of the call was applied.
 ///
@@ -73,12 +73,9 @@ pub enum StoreErrorKind {
     /// The op does not fit its value or its leaf.
     #[error(transparent)]
     Op(#[from] OpError),
-    /// A batch without ops.
-    #[error("ops cannot be empty")]
-    EmptyBatch,
-    /// A batch of too many ops.
-    #[error("maximum {MAX_BATCH_OPS} ops per batch, got {0}; split it")]
-    BatchTooLarge(usize),
+    /// The ops are not a batch.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
     /// A read of too many paths.
     #[error("maximum {MAX_GET_MANY_PATHS} paths per read, got {0}; split it")]
     TooManyPaths(usize),
@@ -149,9 +146,7 @@ impl StoreErrorKind {
             StoreErrorKind::Fenced { .. } => "fenced",
             StoreErrorKind::InvalidLeaseOp(_) => "invalid_lease_op",
             StoreErrorKind::Op(error) => error.name(),
-            StoreErrorKind::EmptyBatch | StoreErrorKind::BatchTooLarge(_) | StoreErrorKind::TooManyPaths(_) => {
-                "invalid_params"
-            }
+            StoreErrorKind::Batch(_) | StoreErrorKind::TooManyPaths(_) => "invalid_params",
             StoreErrorKind::List(error) => error.name(),
             StoreErrorKind::Locked { .. } => "locked",
             StoreErrorKind::NotAStore { .. } => "not_a_store",

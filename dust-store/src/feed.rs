@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dust_protocol::{CommittedOp, LeafChange, Path, Write};
+use dust_protocol::{CommittedOp, LeafChange, Op, Path};
 
 /// The callback of a listener.
 pub(super) enum Call {
@@ -72,10 +72,10 @@ impl Feed {
         Subscription { feed: Arc::clone(self), listener }
     }
 
-    /// True if a listener wants the changes of these writes. The caller holds the writer's lock and applies them next.
-    pub(super) fn wants(&self, writes: &[Write]) -> bool {
+    /// True if a listener wants the changes of these ops. The caller holds the writer's lock and applies them next.
+    pub(super) fn wants(&self, ops: &[Op]) -> bool {
         let state = self.lock();
-        state.listeners.iter().any(|listener| writes.iter().any(|write| listener.wants(&write.path)))
+        state.listeners.iter().any(|listener| ops.iter().any(|op| listener.wants(&op.path)))
     }
 
     /// Queues committed ops. The caller holds the writer's lock, which keeps them in order.

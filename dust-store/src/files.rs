@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use redb::{ReadableTable, TableError, WriteTransaction};
 
-use dust_protocol::{CommittedOp, Fence, FileUpload, JsonObject, Leaf, LeafKind, Op, RawJson, Write, envelope};
+use dust_protocol::{CommittedOp, Fence, FileUpload, JsonObject, Leaf, LeafKind, Mutation, Op, RawJson, envelope};
 
 use super::Store;
 use super::error::{StoreError, StoreErrorKind};
@@ -43,8 +43,8 @@ impl Store {
 
     fn file_job(&self, file: FileUpload, fence: Option<Fence>, origin: Origin) -> Result<Job, StoreError> {
         let reference = file.reference(&envelope::iso(self.inner.now().wall_ms, 6));
-        let write = Write { fence, ..Write::new(file.path, Op::PutFile(reference)) };
-        Job::one(write, Some(file.content), origin)
+        let op = Op::new(file.path, Mutation::PutFile(reference));
+        Ok(Job { content: Some(file.content), ..Job::one(op, fence, origin)? })
     }
 
     /// An existing reference that `put_file` wrote to the file with this hash. `None` if there is none: then the bytes

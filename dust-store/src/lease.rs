@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use dust_protocol::{JsonObject, Leaf, LeafKind, Leaves, Op, Path};
+use dust_protocol::{JsonObject, Leaf, LeafKind, Leaves, Mutation, Path};
 
 use super::error::{StoreError, StoreErrorKind};
 
@@ -45,23 +45,25 @@ impl Deadlines {
         &self,
         leaves: &L,
         path: &Path,
-        op: &Op,
+        mutation: &Mutation,
         now: Now,
     ) -> Result<Verdict, StoreError> {
         let found = self.find(leaves, path, now)?;
-        match (op, found) {
-            (Op::Lease { ttl_ms, .. } | Op::Renew { ttl_ms, .. }, _) if *ttl_ms < 0 => {
+        match (mutation, found) {
+            (Mutation::Lease { ttl_ms, .. } | Mutation::Renew { ttl_ms, .. }, _) if *ttl_ms < 0 => {
                 Err(StoreErrorKind::InvalidLeaseOp("ttl_ms cannot be negative; use release to end a lease").at(path))
             }
-            (Op::Lease { .. }, Found::Nothing | Found::Lease { live: false, .. }) => Ok(Verdict::Commit),
-            (Op::Lease { .. }, Found::Lease { live: true, .. }) => Err(StoreErrorKind::Held.at(path)),
-            (Op::Lease { .. }, Found::SomethingElse) => Err(StoreErrorKind::Occupied.at(path)),
-            (Op::Renew { token, .. }, Found::Lease { token: Some(held), live: true }) if held == *token => {
+            (Mutation::Lease { .. }, Found::Nothing | Found::Lease { live: false, .. }) => Ok(Verdict::Commit),
+            (Mutation::Lease { .. }, Found::Lease { live: true, .. }) => Err(StoreErrorKind::Held.at(path)),
+            (Mutation::Lease { .. }, Found::SomethingElse) => Err(StoreErrorKind::Occupied.at(path)),
+            (Mutation::Renew { token, .. }, Found::Lease { token: Some(held), live: true }) if held == *token => {
                 Ok(Verdict::Commit)
             }
-            (Op::Renew { .. }, _) => Err(StoreErrorKind::NotHeld.at(path)),
-            (Op::Release { token }, Found::Lease { token: Some(held), .. }) if held == *token => Ok(Verdict::Commit),
-            (Op::Release { .. }, _) => Ok(Verdict::Nothing),
+            (Mutation::Renew { .. }, _) => Err(StoreErrorKind::NotHeld.at(path)),
+            (Mutation::Release { token }, Found::Lease { token: Some(held), .. }) if held == *token => {
+                Ok(Verdict::Commit)
+            }
+            (Mutation::Release { .. }, _) => Ok(Verdict::Nothing),
             _ => Ok(Verdict::Commit),
         }
     }
@@ -78,10 +80,10 @@ impl Deadlines {
     }
 
     /// Records the deadline of a lease op that was committed at `store_seq`.
-    pub(super) fn remember(&mut self, path: &Path, op: &Op, store_seq: u64, now: Now) {
-        let (token, ttl_ms) = match op {
-            Op::Lease { ttl_ms, .. } => (store_seq, *ttl_ms),
-            Op::Renew { token, ttl_ms } => (*token, *ttl_ms),
+    pub(super) fn remember(&mut self, path: &Path, mutation: &Mutation, store_seq: u64, now: Now) {
+        let (token, ttl_ms) = match mutation {
+            Mutation::Lease { ttl_ms, .. } => (store_seq, *ttl_ms),
+            Mutation::Renew { token, ttl_ms } => (*token, *ttl_ms),
             _ => {
                 self.by_path.remove(path);
                 return;

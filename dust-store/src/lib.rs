@@ -12,12 +12,12 @@
 //! A store [compacts itself](StoreBuilder::compaction) once its log is large compared with its leaves.
 //!
 //! ```
-//! use dust_protocol::{Pattern, ListRequest, Op, Path, RawJson, Write};
+//! use dust_protocol::{ListRequest, Op, Path, Pattern, RawJson};
 //! use dust_store::{Origin, Store};
 //!
 //! let store = Store::in_memory()?;
 //! let record = RawJson::parse(r#"{"title":"Dust","url":"https://dustlayer.io"}"#)?;
-//! store.write(Write::new(Path::parse("links/dust")?, Op::Set(record)), &Origin::new("laptop", "1"))?;
+//! store.write(Op::set(Path::parse("links/dust")?, record), None, &Origin::new("laptop", "1"))?;
 //!
 //! let page = store.list(&ListRequest::pattern(Pattern::parse("links/*/title")?))?;
 //! assert_eq!(page.items[0].path().as_str(), "links/dust/title");

@@ -88,7 +88,7 @@ impl Store {
     /// [`wait_for_commit`](Store::wait_for_commit) has them.
     ///
     /// ```
-    /// use dust_protocol::{Op, Path, RawJson, Write};
+    /// use dust_protocol::{Op, Path, RawJson};
     /// use dust_store::{Origin, Store};
     ///
     /// let store = Store::in_memory()?;
@@ -98,8 +98,8 @@ impl Store {
     ///     move |_, changes| sender.send(changes.map(<[_]>::to_vec)).unwrap(),
     /// );
     /// for path in ["links/dust", "tags/dust"] {
-    ///     let write = Write::new(Path::parse(path)?, Op::Set(RawJson::null()));
-    ///     store.write(write, &Origin::new("laptop", "1"))?;
+    ///     let write = Op::set(Path::parse(path)?, RawJson::null());
+    ///     store.write(write, None, &Origin::new("laptop", "1"))?;
     /// }
     /// assert_eq!(changed.recv()?.unwrap()[0].path.as_str(), "links/dust");
     /// assert_eq!(changed.recv()?, None);

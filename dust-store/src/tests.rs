@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use dust_protocol::{
-    BatchOp, CommittedOp, Entry, Fence, ListItem, ListRequest, Op, OpKind, Order, Path, Pattern, Precondition, RawJson,
-    Select, Selector, Write,
+    CommittedOp, Entry, Fence, ListItem, ListRequest, Mutation, Op, OpKind, Order, Path, Pattern, Precondition,
+    RawJson, Select, Selector,
 };
 
 use super::*;
@@ -34,35 +34,35 @@ pub(super) fn origin() -> Origin {
     Origin::new("device", "op")
 }
 
-pub(super) fn op(at: &str, op: Op) -> Write {
-    Write::new(path(at), op)
+pub(super) fn op(at: &str, op: Mutation) -> Op {
+    Op::new(path(at), op)
 }
 
 /// Short forms for a store under test, which panic if the store refuses.
 pub(super) trait Short {
-    fn try_do(&self, write: Write) -> Result<Option<CommittedOp>, StoreError>;
-    fn try_batch(&self, ops: Vec<BatchOp>) -> Result<Vec<CommittedOp>, StoreError>;
+    fn try_do(&self, write: Op) -> Result<Option<CommittedOp>, StoreError>;
+    fn try_batch(&self, ops: Vec<Op>) -> Result<Vec<CommittedOp>, StoreError>;
     fn fetch(&self, at: &str) -> Option<Entry>;
 
-    fn run(&self, at: &str, what: Op) -> CommittedOp {
+    fn run(&self, at: &str, what: Mutation) -> CommittedOp {
         self.try_do(op(at, what)).unwrap().unwrap()
     }
 
-    fn refuse(&self, at: &str, what: Op) -> StoreError {
+    fn refuse(&self, at: &str, what: Mutation) -> StoreError {
         self.try_do(op(at, what)).unwrap_err()
     }
 
     fn set(&self, at: &str, value: &str) -> u64 {
-        self.run(at, Op::Set(raw(value))).store_seq
+        self.run(at, Mutation::Set(raw(value))).store_seq
     }
 
     fn set_on(&self, at: &str, value: &str, on: Precondition) -> Result<u64, StoreError> {
-        let write = Write { precondition: Some(on), ..op(at, Op::Set(raw(value))) };
+        let write = op(at, Mutation::Set(raw(value))).on(on);
         self.try_do(write).map(|op| op.unwrap().store_seq)
     }
 
     fn delete(&self, at: &str) -> u64 {
-        self.run(at, Op::Delete).store_seq
+        self.run(at, Mutation::Delete).store_seq
     }
 
     /// Value, type and revision, as a server writes them.
@@ -76,11 +76,11 @@ pub(super) trait Short {
 }
 
 impl Short for Store {
-    fn try_do(&self, write: Write) -> Result<Option<CommittedOp>, StoreError> {
-        self.write(write, &origin())
+    fn try_do(&self, write: Op) -> Result<Option<CommittedOp>, StoreError> {
+        self.write(write, None, &origin())
     }
 
-    fn try_batch(&self, ops: Vec<BatchOp>) -> Result<Vec<CommittedOp>, StoreError> {
+    fn try_batch(&self, ops: Vec<Op>) -> Result<Vec<CommittedOp>, StoreError> {
         self.batch_write(ops, None, &origin())
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard};
 use redb::WriteTransaction;
 
 use dust_protocol::apply::{Stamp, apply, outcome};
-use dust_protocol::{CommittedOp, Fence, LeafChange, Leaves, Op, OpKind, Path, Precondition, Write};
+use dust_protocol::{CommittedOp, Fence, LeafChange, Leaves, Op, OpKind, Path, Precondition};
 
 use super::changes::WriteTables;
 use super::compact;
@@ -13,22 +13,20 @@ use super::error::{StoreError, StoreErrorKind};
 use super::feed::Feed;
 use super::lease::{Deadlines, Now, Verdict};
 use super::tables::META;
-use super::write::{Origin, UNKNOWN_PRECONDITION, is_lease};
+use super::write::{Origin, UNKNOWN_PRECONDITION};
 use super::{Inner, Writer, files};
 
-/// A request of a writer.
+/// A request of a writer: one op, or several ops, all or none.
 #[derive(Debug)]
-pub(super) enum Request {
-    /// One write, with the bytes of its file if it refers to one.
-    One { write: Write, content: Option<Vec<u8>> },
-    /// Several writes, all or none.
-    All { writes: Vec<Write>, fence: Option<Fence> },
-}
-
-/// A request and its origin.
 pub(super) struct Job {
-    pub(super) request: Request,
+    pub(super) ops: Vec<Op>,
+    /// The lease that must be held.
+    pub(super) fence: Option<Fence>,
+    /// The bytes of the file that the only op refers to.
+    pub(super) content: Option<Vec<u8>>,
     pub(super) origin: Origin,
+    /// True if errors and the log number the ops.
+    pub(super) is_batch: bool,
 }
 
 /// The committed ops of a request, which may be none, or the reason why it was refused.
@@ -104,7 +102,7 @@ impl Inner {
             for job in jobs {
                 let before = tables.last_seq;
                 // A transaction of one request needs no record of its changes to undo it: it is aborted.
-                let is_recorded = jobs.len() > 1 || self.feed.wants(job.request.writes());
+                let is_recorded = jobs.len() > 1 || self.feed.wants(&job.ops);
                 let mut changes = is_recorded.then(Vec::new);
                 let answer = match stage(&mut tables, &txn, writer, job, now, changes.as_mut()) {
                     Ok(ops) => Ok(ops),
@@ -175,15 +173,6 @@ impl Staged {
     }
 }
 
-impl Request {
-    fn writes(&self) -> &[Write] {
-        match self {
-            Request::One { write, .. } => std::slice::from_ref(write),
-            Request::All { writes, .. } => writes,
-        }
-    }
-}
-
 /// Applies a request to the tables. If it is refused, the tables may hold a part of it.
 fn stage(
     tables: &mut WriteTables<'_>,
@@ -194,32 +183,26 @@ fn stage(
     mut changes: Option<&mut Vec<LeafChange>>,
 ) -> Answer {
     let first = tables.last_seq + 1;
-    let (alone, content) = match &job.request {
-        Request::One { content, .. } => (true, content.as_deref()),
-        Request::All { fence, .. } => {
-            check_fence(tables, writer, fence.as_ref(), now)?;
-            (false, None)
-        }
-    };
-    let writes = job.request.writes();
-    let mut committed = Vec::with_capacity(writes.len());
-    for (index, write) in writes.iter().enumerate() {
-        let numbered = if alone { job.origin.clone() } else { job.origin.numbered(index) };
-        let op = stage_op(tables, writer, write, &numbered, now, changes.as_deref_mut())
-            .map_err(|error| if alone { error.at(&write.path) } else { error.in_batch(index, &write.path) })?;
-        if let Some(op) = &op
-            && op.op == OpKind::PutFile
+    let mut committed = Vec::with_capacity(job.ops.len());
+    // A single op is refused for its precondition first.
+    let (fence_before, fence_after) = if job.is_batch { (&job.fence, &None) } else { (&None, &job.fence) };
+    check_fence(tables, writer, fence_before.as_ref(), now)?;
+    for (index, op) in job.ops.iter().enumerate() {
+        let origin = if job.is_batch { job.origin.numbered(index) } else { job.origin.clone() };
+        let staged = stage_op(tables, writer, op, fence_after.as_ref(), &origin, now, changes.as_deref_mut())
+            .map_err(|error| if job.is_batch { error.in_batch(index, &op.path) } else { error.at(&op.path) })?;
+        if let Some(staged) = &staged
+            && staged.op == OpKind::PutFile
         {
-            files::keep(txn, op, content)?;
+            files::keep(txn, staged, job.content.as_deref())?;
         }
-        committed.extend(op);
+        committed.extend(staged);
     }
     // The last step, so that only deadlines of accepted ops are recorded.
-    let ops = writes.iter().filter(|write| is_lease(&write.op));
-    for write in ops {
-        let of = |op: &&CommittedOp| op.path == write.path && op.op == write.op.kind();
-        let Some(seq) = committed.iter().rev().find(of).map(|op| op.store_seq) else { continue };
-        writer.deadlines.remember(&write.path, &write.op, seq, now);
+    for op in job.ops.iter().filter(|op| op.kind().is_of_lease()) {
+        let of = |staged: &&CommittedOp| staged.path == op.path && staged.op == op.kind();
+        let Some(seq) = committed.iter().rev().find(of).map(|staged| staged.store_seq) else { continue };
+        writer.deadlines.remember(&op.path, &op.mutation, seq, now);
         writer.deadlines.sweep(tables)?;
     }
     debug_assert!(committed.first().is_none_or(|op| op.store_seq == first), "the sequence has a hole");
@@ -229,21 +212,21 @@ fn stage(
 fn stage_op(
     tables: &mut WriteTables<'_>,
     writer: &Writer,
-    write: &Write,
+    op: &Op,
+    fence: Option<&Fence>,
     origin: &Origin,
     now: Now,
     changes: Option<&mut Vec<LeafChange>>,
 ) -> Result<Option<CommittedOp>, StoreError> {
-    let Write { path, op, precondition, fence } = write;
-    if is_lease(op)
-        && let Verdict::Nothing = writer.deadlines.judge(tables, path, op, now)?
+    if op.kind().is_of_lease()
+        && let Verdict::Nothing = writer.deadlines.judge(tables, &op.path, &op.mutation, now)?
     {
         return Ok(None);
     }
-    check_guard(tables, path, *precondition)?;
-    check_fence(tables, writer, fence.as_ref(), now)?;
+    check_guard(tables, &op.path, op.precondition)?;
+    check_fence(tables, writer, fence, now)?;
     let stamp = Stamp { store_seq: tables.last_seq + 1, wall_ms: now.wall_ms };
-    commit_op(tables, path, op, stamp, origin, changes).map(Some)
+    commit_op(tables, op, stamp, origin, changes).map(Some)
 }
 
 /// Compares the leaf as of this transaction. The revision in a refusal is filled in later.
@@ -272,13 +255,13 @@ fn check_fence(tables: &WriteTables<'_>, writer: &Writer, fence: Option<&Fence>,
 
 fn commit_op(
     tables: &mut WriteTables<'_>,
-    path: &Path,
     op: &Op,
     stamp: Stamp,
     origin: &Origin,
     changes: Option<&mut Vec<LeafChange>>,
 ) -> Result<CommittedOp, StoreError> {
-    let committed = CommittedOp::new(stamp.store_seq, op.kind(), path.clone(), outcome(tables, path, op, stamp)?)
+    let value = outcome(tables, &op.path, &op.mutation, stamp)?;
+    let committed = CommittedOp::new(stamp.store_seq, op.kind(), op.path.clone(), value)
         .written_by(Arc::clone(&origin.device_id), Arc::clone(&origin.client_op_id));
     tables.append(&committed, stamp.wall_ms)?;
     apply(tables, &committed, changes)?;

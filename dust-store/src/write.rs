@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use dust_protocol::list::MAX_BATCH_OPS;
-use dust_protocol::{BatchOp, CommittedOp, Fence, Op, OpKind, Precondition, Write, value};
+use dust_protocol::{CommittedOp, Fence, Mutation, Op, Precondition, check_batch, value};
 
 use super::Store;
 use super::error::{StoreError, StoreErrorKind};
-use super::transaction::{Job, Request};
+use super::transaction::Job;
 
 /// The writer of an op, which the log keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,18 +30,19 @@ impl Origin {
 }
 
 impl Store {
-    /// Applies one write and returns the committed op, which is durable, readable and in the log.
+    /// Applies one op and returns the committed op, which is durable, readable and in the log. If there is a fence, its
+    /// lease must be held.
     ///
     /// `None` means that nothing was committed, which happens only if a lease is released with a token that no longer
     /// matches. Listeners are called with the op before or shortly after this returns.
     ///
     /// ```
-    /// use dust_protocol::{Op, Path, RawJson, Write};
+    /// use dust_protocol::{Mutation, Path, RawJson, Op};
     /// use dust_store::{Origin, Store};
     ///
     /// let store = Store::in_memory()?;
-    /// let op = Op::Set(RawJson::parse(r#"{"title":"Dust"}"#)?);
-    /// let committed = store.write(Write::new(Path::parse("links/dust")?, op), &Origin::new("laptop", "1"))?;
+    /// let op = Mutation::Set(RawJson::parse(r#"{"title":"Dust"}"#)?);
+    /// let committed = store.write(Op::new(Path::parse("links/dust")?, op), None, &Origin::new("laptop", "1"))?;
     /// assert_eq!(committed.unwrap().store_seq, 1);
     /// assert_eq!(store.get(&Path::parse("links/dust/title")?)?.unwrap().value.as_str(), "\"Dust\"");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -53,13 +53,18 @@ impl Store {
     /// A write that a server refuses, and [`Storage`](StoreErrorKind::Storage) if the disk failed: then the write was
     /// not applied, unless the disk failed while it made the write durable. The store continues once the disk works
     /// again, such as when it has space.
-    pub fn write(&self, write: Write, origin: &Origin) -> Result<Option<CommittedOp>, StoreError> {
-        Ok(self.submit(Job::one(write, None, origin.clone())?)?.pop())
+    pub fn write(&self, op: Op, fence: Option<Fence>, origin: &Origin) -> Result<Option<CommittedOp>, StoreError> {
+        Ok(self.submit(Job::one(op, fence, origin.clone())?)?.pop())
     }
 
     /// As [`write`](Store::write), for async code: waits for the disk without blocking the thread.
-    pub async fn write_async(&self, write: Write, origin: Origin) -> Result<Option<CommittedOp>, StoreError> {
-        Ok(self.submit_async(Job::one(write, None, origin)?).await?.pop())
+    pub async fn write_async(
+        &self,
+        op: Op,
+        fence: Option<Fence>,
+        origin: Origin,
+    ) -> Result<Option<CommittedOp>, StoreError> {
+        Ok(self.submit_async(Job::one(op, fence, origin)?).await?.pop())
     }
 
     /// Applies 1 to 1000 `set` and `delete` ops, all or none, each with its own `store_seq`. An op sees the changes of
@@ -71,7 +76,7 @@ impl Store {
     /// The error has the index of the refused op and the reason. Unlike in a Dust server, `if_absent` has an effect.
     pub fn batch_write(
         &self,
-        ops: Vec<BatchOp>,
+        ops: Vec<Op>,
         fence: Option<Fence>,
         origin: &Origin,
     ) -> Result<Vec<CommittedOp>, StoreError> {
@@ -81,26 +86,26 @@ impl Store {
     /// As [`batch_write`](Store::batch_write), for async code.
     pub async fn batch_write_async(
         &self,
-        ops: Vec<BatchOp>,
+        ops: Vec<Op>,
         fence: Option<Fence>,
         origin: Origin,
     ) -> Result<Vec<CommittedOp>, StoreError> {
         self.submit_async(Job::batch(ops, fence, origin)?).await
     }
 
-    /// Applies writes of any kind and number, all or none, in one transaction, for imports. Each has its own
-    /// `store_seq` and sees the changes of earlier ones.
+    /// Applies ops of any kind and number, all or none, in one transaction, for imports. Each has its own `store_seq`
+    /// and sees the changes of earlier ones.
     ///
     /// In the log each op has the client's id with its index: `id:0`, `id:1`, …
     ///
     /// ```
-    /// use dust_protocol::{Op, Path, RawJson, Write};
+    /// use dust_protocol::{Mutation, Path, RawJson, Op};
     /// use dust_store::{Origin, Store};
     ///
     /// let store = Store::in_memory()?;
-    /// let add = |by: &str| Ok::<_, Box<dyn std::error::Error>>(Op::Increment(RawJson::parse(by)?));
+    /// let add = |by: &str| Ok::<_, Box<dyn std::error::Error>>(Mutation::Increment(RawJson::parse(by)?));
     /// let path = Path::parse("visits")?;
-    /// let writes = [Write::new(path.clone(), add("1")?), Write::new(path.clone(), add("\"one\"")?)];
+    /// let writes = [Op::new(path.clone(), add("1")?), Op::new(path.clone(), add("\"one\"")?)];
     /// let refused = store.write_all(writes.to_vec(), &Origin::new("laptop", "1")).unwrap_err();
     /// assert_eq!((refused.op_index(), store.current_seq()), (Some(1), 0));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -108,20 +113,20 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Those of [`write`](Store::write); [`op_index`](StoreError::op_index) is the index of the refused write.
-    pub fn write_all(&self, writes: Vec<Write>, origin: &Origin) -> Result<Vec<CommittedOp>, StoreError> {
-        if writes.is_empty() {
+    /// Those of [`write`](Store::write); [`op_index`](StoreError::op_index) is the index of the refused op.
+    pub fn write_all(&self, ops: Vec<Op>, origin: &Origin) -> Result<Vec<CommittedOp>, StoreError> {
+        if ops.is_empty() {
             return Ok(Vec::new());
         }
-        self.submit(Job::all(writes, None, origin.clone())?)
+        self.submit(Job::all(ops, None, origin.clone())?)
     }
 
-    /// Applies writes of any kind and number in one transaction, each by itself: a refused write does not affect the
-    /// others. The answers are those of [`write`](Store::write), in the order of the writes.
-    pub fn write_each(&self, writes: Vec<(Write, Origin)>) -> Vec<Result<Option<CommittedOp>, StoreError>> {
-        let (mut jobs, mut refused) = (Vec::with_capacity(writes.len()), Vec::with_capacity(writes.len()));
-        for (write, origin) in writes {
-            match Job::one(write, None, origin) {
+    /// Applies ops of any kind and number in one transaction, each by itself: a refused op does not affect the others.
+    /// The answers are those of [`write`](Store::write), in the order of the ops.
+    pub fn write_each(&self, ops: Vec<(Op, Origin)>) -> Vec<Result<Option<CommittedOp>, StoreError>> {
+        let (mut jobs, mut refused) = (Vec::with_capacity(ops.len()), Vec::with_capacity(ops.len()));
+        for (op, origin) in ops {
+            match Job::one(op, None, origin) {
                 Ok(job) => {
                     jobs.push(job);
                     refused.push(None);
@@ -137,64 +142,52 @@ impl Store {
 }
 
 impl Job {
-    pub(super) fn one(write: Write, content: Option<Vec<u8>>, origin: Origin) -> Result<Job, StoreError> {
-        check(&write).map_err(|error| error.at(&write.path))?;
-        Ok(Job { request: Request::One { write, content }, origin })
+    pub(super) fn one(op: Op, fence: Option<Fence>, origin: Origin) -> Result<Job, StoreError> {
+        check(&op, fence.as_ref()).map_err(|error| error.at(&op.path))?;
+        Ok(Job { ops: vec![op], fence, content: None, origin, is_batch: false })
+    }
+
+    fn batch(ops: Vec<Op>, fence: Option<Fence>, origin: Origin) -> Result<Job, StoreError> {
+        check_batch(&ops).map_err(StoreErrorKind::from)?;
+        Job::all(ops, fence, origin)
+    }
+
+    fn all(ops: Vec<Op>, fence: Option<Fence>, origin: Origin) -> Result<Job, StoreError> {
+        for (index, op) in ops.iter().enumerate() {
+            check(op, None).map_err(|error| error.in_batch(index, &op.path))?;
+        }
+        Ok(Job { ops, fence, content: None, origin, is_batch: true })
     }
 
     /// A request that changes nothing.
     pub(super) fn empty() -> Job {
-        Job { request: Request::All { writes: Vec::new(), fence: None }, origin: Origin::new("", "") }
-    }
-
-    fn batch(ops: Vec<BatchOp>, fence: Option<Fence>, origin: Origin) -> Result<Job, StoreError> {
-        match ops.len() {
-            0 => return Err(StoreErrorKind::EmptyBatch.into()),
-            1..=MAX_BATCH_OPS => {}
-            count => return Err(StoreErrorKind::BatchTooLarge(count).into()),
-        }
-        let write = |BatchOp { path, value, precondition }| {
-            let op = value.map_or(Op::Delete, Op::Set);
-            Write { path, op, precondition, fence: None }
-        };
-        Job::all(ops.into_iter().map(write).collect(), fence, origin)
-    }
-
-    fn all(writes: Vec<Write>, fence: Option<Fence>, origin: Origin) -> Result<Job, StoreError> {
-        for (index, write) in writes.iter().enumerate() {
-            check(write).map_err(|error| error.in_batch(index, &write.path))?;
-        }
-        Ok(Job { request: Request::All { writes, fence }, origin })
+        Job { ops: Vec::new(), fence: None, content: None, origin: Origin::new("", ""), is_batch: true }
     }
 }
 
 /// The reason of a refusal of a precondition that a later version of the protocol may know.
 pub(super) const UNKNOWN_PRECONDITION: &str = "this store does not know the condition";
 
-/// Refuses a write that is invalid for any leaves.
-fn check(write: &Write) -> Result<(), StoreError> {
-    let kind = match (write.precondition, &write.op) {
-        (None, op) if is_lease(op) && write.fence.is_some() => {
+/// Refuses an op that is invalid for any leaves.
+fn check(op: &Op, fence: Option<&Fence>) -> Result<(), StoreError> {
+    let kind = match (op.precondition, &op.mutation) {
+        (None, mutation) if mutation.kind().is_of_lease() && fence.is_some() => {
             StoreErrorKind::InvalidPrecondition("a lease op takes no fence; its token is its guard")
         }
         (None, _) => return Ok(()),
-        (Some(Precondition::IfMatch(_)), Op::Set(value)) if value::is_subtree(value) => {
+        (Some(Precondition::IfMatch(_)), Mutation::Set(value)) if value::is_subtree(value) => {
             StoreErrorKind::IfMatchMultiLeaf
         }
-        (Some(Precondition::IfMatch(_)), Op::Set(_) | Op::Delete) => return Ok(()),
-        (Some(Precondition::IfMatch(_)), op) => StoreErrorKind::IfMatchUnsupportedOp(op.kind()),
-        (Some(Precondition::IfLeafAbsent), Op::Set(value)) if value::is_subtree(value) => {
+        (Some(Precondition::IfMatch(_)), Mutation::Set(_) | Mutation::Delete) => return Ok(()),
+        (Some(Precondition::IfMatch(_)), _) => StoreErrorKind::IfMatchUnsupportedOp(op.kind()),
+        (Some(Precondition::IfLeafAbsent), Mutation::Set(value)) if value::is_subtree(value) => {
             StoreErrorKind::IfAbsentMultiLeaf
         }
-        (Some(Precondition::IfLeafAbsent | Precondition::IfSubtreeAbsent), Op::Set(_)) => return Ok(()),
-        (Some(Precondition::IfLeafAbsent | Precondition::IfSubtreeAbsent), op) => {
+        (Some(Precondition::IfLeafAbsent | Precondition::IfSubtreeAbsent), Mutation::Set(_)) => return Ok(()),
+        (Some(Precondition::IfLeafAbsent | Precondition::IfSubtreeAbsent), _) => {
             StoreErrorKind::IfAbsentUnsupportedOp(op.kind())
         }
         (Some(_), _) => StoreErrorKind::InvalidPrecondition(UNKNOWN_PRECONDITION),
     };
     Err(kind.into())
-}
-
-pub(super) fn is_lease(op: &Op) -> bool {
-    matches!(op.kind(), OpKind::Lease | OpKind::Renew | OpKind::Release)
 }

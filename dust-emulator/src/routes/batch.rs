@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dust_protocol::list::{MAX_BATCH_OPS, MAX_GET_MANY_PATHS};
-use dust_protocol::{BatchOp, Path, Precondition, RawJson};
+use dust_protocol::{Op, Path, Precondition, RawJson};
 
 use super::Call;
 use super::entries::{refused, revision};
@@ -60,7 +60,7 @@ pub(super) fn write(call: &Call<'_>) -> Reply {
     if raw.len() > MAX_BATCH_OPS {
         return Err(Answer::invalid("maximum 1000 ops per batch"));
     }
-    let ops: Vec<BatchOp> = raw.iter().enumerate().map(|(index, op)| batch_op(index, op)).collect::<Result<_, _>>()?;
+    let ops: Vec<Op> = raw.iter().enumerate().map(|(index, op)| batch_op(index, op)).collect::<Result<_, _>>()?;
     let store = call.writable()?;
     let committed = store.batch_write(ops, None, &call.origin()).map_err(|error| refused(&error))?;
     let last = committed.last().map_or(0, |op| op.store_seq);
@@ -72,7 +72,7 @@ pub(super) fn write(call: &Call<'_>) -> Reply {
 }
 
 /// One op of a batch. Unknown members, also `if_absent`, are ignored, as by a server.
-fn batch_op(index: usize, op: &RawJson) -> Result<BatchOp, Answer> {
+fn batch_op(index: usize, op: &RawJson) -> Result<Op, Answer> {
     let wrong = |detail: &str| Answer::invalid(&format!("op {index}{detail}"));
     let members: BTreeMap<String, RawJson> = op.to().map_err(|_| wrong(" must be an object"))?;
     let kind = members.get("op").ok_or_else(|| wrong(": missing 'op' field"))?;
@@ -84,10 +84,10 @@ fn batch_op(index: usize, op: &RawJson) -> Result<BatchOp, Answer> {
     let path: Option<String> = members.get("path").and_then(|path| path.to().ok());
     let path = path.ok_or_else(|| wrong(": 'path' required and must be a string"))?;
     let path = Path::parse(&path).map_err(|error| wrong(&format!(": invalid path ({})", error.name())))?;
-    let value = match (is_set, members.get("value")) {
-        (true, Some(value)) => Some(value.clone()),
+    let op = match (is_set, members.get("value")) {
+        (true, Some(value)) => Op::set(path, value.clone()),
         (true, None) => return Err(wrong(": 'value' required for set")),
-        (false, _) => None,
+        (false, _) => Op::delete(path),
     };
     let precondition = match members.get("if_match") {
         None => None,
@@ -99,5 +99,5 @@ fn batch_op(index: usize, op: &RawJson) -> Result<BatchOp, Answer> {
             }
         },
     };
-    Ok(BatchOp { path, value, precondition })
+    Ok(op.on(precondition))
 }

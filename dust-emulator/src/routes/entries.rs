@@ -1,6 +1,6 @@
 //! Routes for one entry: read, write and remove, with the path in the address or in the body.
 
-use dust_protocol::{Op, Path, PathError, Precondition, RawJson, Write};
+use dust_protocol::{Mutation, Op, Path, PathError, Precondition, RawJson};
 use dust_store::{Store, StoreError, StoreErrorKind};
 
 use super::Call;
@@ -29,14 +29,14 @@ pub(super) fn put(call: &Call<'_>) -> Reply {
         (Some(_), None) => return Err(Answer::invalid("If-None-Match only supports \"*\"")),
         (None, if_match) => header_if_match(if_match)?,
     };
-    write(call, &store, path, Op::Set(value), precondition)
+    write(call, &store, path, Mutation::Set(value), precondition)
 }
 
 pub(super) fn delete(call: &Call<'_>) -> Reply {
     let path = address_path(call)?;
     let store = call.writable()?;
     let precondition = header_if_match(call.request.header("if-match"))?;
-    write(call, &store, path, Op::Delete, precondition)
+    write(call, &store, path, Mutation::Delete, precondition)
 }
 
 pub(super) fn create(call: &Call<'_>) -> Reply {
@@ -51,7 +51,7 @@ pub(super) fn create(call: &Call<'_>) -> Reply {
         (None, true) => Some(Precondition::IfLeafAbsent),
         (if_match, false) => if_match,
     };
-    write(call, &store, path, Op::Set(value), precondition)
+    write(call, &store, path, Mutation::Set(value), precondition)
 }
 
 pub(super) fn destroy(call: &Call<'_>) -> Reply {
@@ -59,12 +59,12 @@ pub(super) fn destroy(call: &Call<'_>) -> Reply {
     let path = body_path(&params)?;
     let store = call.writable()?;
     let precondition = body_if_match(&params)?;
-    write(call, &store, path, Op::Delete, precondition)
+    write(call, &store, path, Mutation::Delete, precondition)
 }
 
-fn write(call: &Call<'_>, store: &Store, path: Path, op: Op, precondition: Option<Precondition>) -> Reply {
-    let write = Write { precondition, ..Write::new(path, op) };
-    let committed = store.write(write, &call.origin()).map_err(|error| refused(&error))?;
+fn write(call: &Call<'_>, store: &Store, path: Path, mutation: Mutation, precondition: Option<Precondition>) -> Reply {
+    let op = Op::new(path, mutation).on(precondition);
+    let committed = store.write(op, None, &call.origin()).map_err(|error| refused(&error))?;
     // Only a release may commit nothing, and HTTP has none.
     let seq = committed.map_or(0, |op| op.store_seq);
     Ok(Answer::ok(Object::new().number("revision", seq).number("store_seq", seq).end()))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dust_protocol::{CommittedOp, Op, OpKind, Path, RawJson, Write};
+use dust_protocol::{CommittedOp, Mutation, Op, OpKind, Path, RawJson};
 use dust_store::{Origin, Store, StoreError};
 
 use super::message_context::{Crash, Failure, MessageContext, Refused};
@@ -100,5 +100,5 @@ fn all(store: &Store, history: &History, to_seq: i64) -> Result<u64, StoreError>
 
 fn restore(store: &Store, path: &Path, value: Option<RawJson>, to_seq: i64) -> Result<Option<CommittedOp>, StoreError> {
     let origin = Origin { device_id: Arc::from(DEVICE), client_op_id: format!("rollback:{to_seq}:{path}").into() };
-    store.write(Write::new(path.clone(), value.map_or(Op::Delete, Op::Set)), &origin)
+    store.write(Op::new(path.clone(), value.map_or(Mutation::Delete, Mutation::Set)), None, &origin)
 }

@@ -1,7 +1,7 @@
 //! The message `write`: one op with its conditions.
 
 use dust_protocol::{
-    CommittedOp, Fence, Op, OpError, OpKind, Path, PathError, Precondition, RawJson, ValueError, Write,
+    CommittedOp, Fence, Mutation, Op, OpError, OpKind, Path, PathError, Precondition, RawJson, ValueError,
 };
 use dust_store::{Origin, StoreError, StoreErrorKind};
 
@@ -20,14 +20,14 @@ const NO_OP_ID: &str = r#"%MatchError{term: {:error, "NOT NULL constraint failed
 pub(super) fn write(context: &MessageContext, payload: &Params, not_utf8: Option<&str>) -> Result<(), Failure> {
     context.authorise("entries:write")?;
     context.count()?;
-    let write = read(payload)?;
+    let (op, fence) = read(payload)?;
     if let Some(reason) = not_utf8 {
         return Err(Refused::because(reason).into());
     }
-    let kind = write.op.kind();
+    let kind = op.kind();
     let client_op_id = client_op_id(payload)?;
     let _order = context.held.push_in_order();
-    match commit(context, write, &client_op_id)? {
+    match commit(context, op, fence, &client_op_id)? {
         Some(op) => context.committed(&op, &client_op_id, &answer(kind, &op)),
         None => context.reply(true, r#"{"released":false}"#),
     }
@@ -37,11 +37,12 @@ pub(super) fn write(context: &MessageContext, payload: &Params, not_utf8: Option
 /// Writes to the store. The caller holds the lock that orders the pushes.
 pub(super) fn commit(
     context: &MessageContext,
-    write: Write,
+    op: Op,
+    fence: Option<Fence>,
     client_op_id: &RawJson,
 ) -> Result<Option<CommittedOp>, Failure> {
-    let kind = write.op.kind();
-    context.held.store.write(write, &origin(context, client_op_id)).map_err(|error| refused(kind, &error))
+    let kind = op.kind();
+    context.held.store.write(op, fence, &origin(context, client_op_id)).map_err(|error| refused(kind, &error))
 }
 
 /// The origin of the write for the log.
@@ -95,14 +96,15 @@ fn answer(kind: OpKind, op: &CommittedOp) -> String {
     }
 }
 
-fn read(payload: &Params) -> Result<Write, Refused> {
+/// The op of a message, and the lease that must be held.
+fn read(payload: &Params) -> Result<(Op, Option<Fence>), Refused> {
     let kind = uri::text(payload, "op").and_then(|name| OpKind::from_name(&name));
     let kind = kind.ok_or_else(|| Refused::because("invalid op"))?;
     let path = path(payload)?;
-    let op = op(kind, payload)?;
-    let precondition = precondition(&op, payload)?;
-    let fence = if matches!(kind, OpKind::Lease | OpKind::Renew | OpKind::Release) { None } else { fence(payload)? };
-    Ok(Write { path, op, precondition, fence })
+    let mutation = mutation(kind, payload)?;
+    let precondition = precondition(&mutation, payload)?;
+    let fence = if kind.is_of_lease() { None } else { fence(payload)? };
+    Ok((Op::new(path, mutation).on(precondition), fence))
 }
 
 /// `path_segments` takes precedence over `path`.
@@ -118,27 +120,27 @@ fn path(payload: &Params) -> Result<Path, Refused> {
     Path::parse(&path).map_err(invalid)
 }
 
-fn op(kind: OpKind, payload: &Params) -> Result<Op, Refused> {
+fn mutation(kind: OpKind, payload: &Params) -> Result<Mutation, Refused> {
     let value = payload.get("value").cloned().unwrap_or_else(RawJson::null);
     let because = |reason| Err(Refused::because(reason));
     Ok(match kind {
-        OpKind::Set => Op::Set(value),
-        OpKind::Delete => Op::Delete,
+        OpKind::Set => Mutation::Set(value),
+        OpKind::Delete => Mutation::Delete,
         OpKind::Merge if !value.is_object() => return because("merge_requires_map_value"),
-        OpKind::Merge => Op::Merge(value),
+        OpKind::Merge => Mutation::Merge(value),
         OpKind::Increment if !is_number(&value) => return because("increment_requires_number_value"),
-        OpKind::Increment => Op::Increment(value),
+        OpKind::Increment => Mutation::Increment(value),
         OpKind::Add if value.is_null() => return because("add_requires_value"),
-        OpKind::Add => Op::Add(value),
+        OpKind::Add => Mutation::Add(value),
         OpKind::Remove if value.is_null() => return because("remove_requires_value"),
-        OpKind::Remove => Op::Remove(value),
-        OpKind::Lease => Op::Lease { holder: holder(payload), ttl_ms: ttl_ms(payload)? },
+        OpKind::Remove => Mutation::Remove(value),
+        OpKind::Lease => Mutation::Lease { holder: holder(payload), ttl_ms: ttl_ms(payload)? },
         OpKind::Renew => {
             let ttl_ms = ttl_ms(payload)?;
-            Op::Renew { token: token(payload)?, ttl_ms }
+            Mutation::Renew { token: token(payload)?, ttl_ms }
         }
-        OpKind::Release => Op::Release { token: token(payload)? },
-        OpKind::PutFile => Op::PutFile(value),
+        OpKind::Release => Mutation::Release { token: token(payload)? },
+        OpKind::PutFile => Mutation::PutFile(value),
         _ => return because("invalid op"),
     })
 }
@@ -177,7 +179,7 @@ fn integer(value: &RawJson) -> Option<u64> {
     Some(if text.starts_with('-') { 0 } else { digits.parse().unwrap_or(u64::MAX) })
 }
 
-fn precondition(op: &Op, payload: &Params) -> Result<Option<Precondition>, Refused> {
+fn precondition(mutation: &Mutation, payload: &Params) -> Result<Option<Precondition>, Refused> {
     let if_match = payload.get("if_match").filter(|revision| !revision.is_null());
     let if_absent = payload.get("if_absent").is_some_and(|flag| flag.as_str() == "true");
     match (if_match, if_absent) {
@@ -186,7 +188,7 @@ fn precondition(op: &Op, payload: &Params) -> Result<Option<Precondition>, Refus
         (Some(_), true) => Err(Refused::because("invalid_precondition")),
         (Some(revision), false) => match integer(revision) {
             Some(revision) => Ok(Some(Precondition::IfMatch(revision))),
-            None if matches!(op, Op::Set(_) | Op::Delete) => {
+            None if matches!(mutation, Mutation::Set(_) | Mutation::Delete) => {
                 Err(Refused::because(&format!("%CaseClauseError{{term: {}}}", json::inspect(revision))))
             }
             // The refusal of the op comes first.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dust_emulator::{Emulator, Fault, RateLimit, Route, Token};
-use dust_protocol::{BatchOp, Op, Path, RawJson, Write};
+use dust_protocol::{Mutation, Op, Path, RawJson};
 use dust_store::{ManualClock, Origin, Store};
 
 use crate::support;
@@ -78,7 +78,7 @@ impl Scenery {
 
     /// Uses up a `store_seq` for an op that the server committed and the emulator refuses.
     pub(crate) fn skip_seq(&self, store: &str) {
-        run(&self.handle(store), "nothing-is-here", Op::Delete);
+        run(&self.handle(store), "nothing-is-here", Mutation::Delete);
     }
 
     /// Prepares the content of a store that the recorder does not show.
@@ -91,10 +91,10 @@ impl Scenery {
         }
         let handle = self.handle(store);
         if store == "acme/g3bigeee754" {
-            let ops: Vec<BatchOp> = (0..2500)
+            let ops: Vec<Op> = (0..2500)
                 .map(|key| {
                     let value = RawJson::parse(&key.to_string()).unwrap();
-                    BatchOp::set(Path::parse(&format!("n/{key:05}")).unwrap(), value)
+                    Op::set(Path::parse(&format!("n/{key:05}")).unwrap(), value)
                 })
                 .collect();
             for (index, chunk) in ops.chunks(1000).enumerate() {
@@ -104,15 +104,15 @@ impl Scenery {
         }
         if store == "acme/g3snapeee754" {
             set(&handle, "a", "1");
-            run(&handle, "ctr", Op::Increment(RawJson::parse("5").unwrap()));
+            run(&handle, "ctr", Mutation::Increment(RawJson::parse("5").unwrap()));
             set(&handle, "d", r#"{"_type":"decimal","_typed":"1.20"}"#);
             set(&handle, "dt", r#"{"_type":"datetime","_typed":"2026-01-02T03:04:05Z"}"#);
             set(&handle, "m", r#"{"x":{"y":2},"z":[1]}"#);
             set(&handle, "nul", "null");
-            run(&handle, "tags", Op::Add(RawJson::parse("\"t1\"").unwrap()));
+            run(&handle, "tags", Mutation::Add(RawJson::parse("\"t1\"").unwrap()));
             set(&handle, "gone", "1");
-            run(&handle, "gone", Op::Delete);
-            run(&handle, "lk", Op::Lease { holder: Some("h".to_owned()), ttl_ms: 600_000 });
+            run(&handle, "gone", Mutation::Delete);
+            run(&handle, "lk", Mutation::Lease { holder: Some("h".to_owned()), ttl_ms: 600_000 });
         }
     }
 
@@ -202,9 +202,9 @@ fn own_tokens(stores: &[String]) -> [Token; 3] {
 }
 
 fn set(store: &Store, path: &str, value: &str) {
-    run(store, path, Op::Set(RawJson::parse(value).unwrap()));
+    run(store, path, Mutation::Set(RawJson::parse(value).unwrap()));
 }
 
-fn run(store: &Store, path: &str, op: Op) {
-    store.write(Write::new(Path::parse(path).unwrap(), op), &Origin::new("http:test", "test")).unwrap();
+fn run(store: &Store, path: &str, op: Mutation) {
+    store.write(Op::new(Path::parse(path).unwrap(), op), None, &Origin::new("http:test", "test")).unwrap();
 }

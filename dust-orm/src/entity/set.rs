@@ -152,7 +152,7 @@ json_column!(impl[T: Serialize + DeserializeOwned + Eq + Hash] DustSet<T>, "Dust
 #[cfg(test)]
 mod tests {
     use dust_protocol::apply::{Leaf, Stamp, outcome};
-    use dust_protocol::{LeafKind, Op, Path, RawJson};
+    use dust_protocol::{LeafKind, Mutation, Path, RawJson};
     use proptest::prelude::*;
     use sea_orm::Value;
     use sea_orm::sea_query::{Nullable, ValueType};
@@ -175,7 +175,7 @@ mod tests {
     }
 
     /// The set that a store holds after an op on it.
-    fn stored(set: &DustSet<u8>, op: &Op) -> DustSet<u8> {
+    fn stored(set: &DustSet<u8>, op: &Mutation) -> DustSet<u8> {
         let path = Path::parse("tags").unwrap();
         let leaf = Leaf { value: RawJson::from_serialize(set).unwrap(), kind: LeafKind::Set, revision: 1 };
         let leaves = std::collections::BTreeMap::from([(path.clone(), leaf)]);
@@ -198,8 +198,8 @@ mod tests {
             let (mut added, mut removed) = (set.clone(), set.clone());
             prop_assert_eq!(added.add(member), !set.contains(&member));
             prop_assert_eq!(removed.remove(&member), set.contains(&member));
-            prop_assert_eq!(added, stored(&set, &Op::Add(text.clone())));
-            prop_assert_eq!(removed, stored(&set, &Op::Remove(text)));
+            prop_assert_eq!(added, stored(&set, &Mutation::Add(text.clone())));
+            prop_assert_eq!(removed, stored(&set, &Mutation::Remove(text)));
         }
     }
 }

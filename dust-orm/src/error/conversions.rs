@@ -69,33 +69,33 @@ impl From<StoreError> for DustErr {
 mod tests {
     use std::error::Error as _;
 
-    use dust_protocol::{Fence, Op, Path, Precondition, RawJson, Write};
+    use dust_protocol::{Fence, Op, Path, Precondition, RawJson};
     use dust_store::{Origin, Store};
 
     use super::*;
     use crate::error::ErrKind;
 
-    fn write(store: &Store, op: Op, change: impl FnOnce(&mut Write)) -> Result<(), DustErr> {
-        let mut write = Write::new(Path::parse("leaf").unwrap(), op);
-        change(&mut write);
-        Ok(store.write(write, &Origin::new("device", "op")).map(drop)?)
+    fn set(value: &str) -> Op {
+        Op::set(Path::parse("leaf").unwrap(), RawJson::parse(value).unwrap())
+    }
+
+    fn write(store: &Store, op: Op, fence: Option<Fence>) -> Result<(), DustErr> {
+        Ok(store.write(op, fence, &Origin::new("device", "op")).map(drop)?)
     }
 
     #[test]
     fn refusal_of_the_store_is_an_error_of_its_kind() {
         let store = Store::in_memory().unwrap();
-        let set = || Op::Set(RawJson::parse("1").unwrap());
-        write(&store, set(), |_| {}).unwrap();
-        let conflict = write(&store, set(), |write| write.precondition = Some(Precondition::IfMatch(9))).unwrap_err();
+        write(&store, set("1"), None).unwrap();
+        let conflict = write(&store, set("1").on(Precondition::IfMatch(9)), None).unwrap_err();
         let DustErr::Conflict { path, current, op_index } = &conflict else { panic!("{conflict:?}") };
         assert_eq!((path.as_str(), *current, *op_index), ("leaf", Some(1), None));
-        let exists = write(&store, set(), |write| write.precondition = Some(Precondition::IfLeafAbsent)).unwrap_err();
+        let exists = write(&store, set("1").on(Precondition::IfLeafAbsent), None).unwrap_err();
         assert_eq!(exists.kind(), ErrKind::Exists);
         let fence = Fence { key: Path::parse("lock").unwrap(), token: 7 };
-        let fenced = write(&store, set(), |write| write.fence = Some(fence)).unwrap_err();
+        let fenced = write(&store, set("1"), Some(fence)).unwrap_err();
         assert!(matches!(fenced, DustErr::Fenced { key } if key == "lock"));
-        let envelope = RawJson::parse(r#"{"_type":"datetime","_typed":"nope"}"#).unwrap();
-        let invalid = write(&store, Op::Set(envelope), |_| {}).unwrap_err();
+        let invalid = write(&store, set(r#"{"_type":"datetime","_typed":"nope"}"#), None).unwrap_err();
         assert_eq!(invalid.kind(), ErrKind::InvalidParams);
         assert!(invalid.source().unwrap().is::<StoreError>(), "{invalid:?}");
     }

@@ -3,7 +3,7 @@
 use std::future::IntoFuture;
 use std::time::Instant;
 
-use dust_protocol::{BatchOp, Fence};
+use dust_protocol::{Fence, Op};
 use futures_core::future::BoxFuture;
 use sea_orm::EntityTrait;
 
@@ -69,7 +69,7 @@ impl DustRepo {
     /// # }
     /// ```
     pub async fn delete_all<E: DustEntity>(&self) -> Result<DeleteResult, DustErr> {
-        let ops = vec![BatchOp::delete(writable_prefix::<E>()?)];
+        let ops = vec![Op::delete(writable_prefix::<E>()?)];
         let store_seq = send(ops.into(), Options::default(), &*self.active()).await?.unwrap_or_default();
         Ok(DeleteResult { store_seq })
     }

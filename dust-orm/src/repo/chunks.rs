@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dust_protocol::BatchOp;
+use dust_protocol::Op;
 use dust_protocol::list::MAX_BATCH_OPS;
 
 /// The time from which on a chunk halves the next one. The time that a server needs per op grows with its store, and
@@ -29,9 +29,9 @@ impl ChunkSize {
 
     /// The number of these records, from the first on, to send together: at least one, and whole records only. A record
     /// that is too large for any batch is sent alone and refused.
-    pub(super) fn take<T>(&self, records: &[(Vec<BatchOp>, T)]) -> usize {
+    pub(super) fn take<T>(&self, records: &[(Vec<Op>, T)]) -> usize {
         let (mut ops, mut bytes) = (0, 0);
-        let fits = |(record, _): &&(Vec<BatchOp>, T)| {
+        let fits = |(record, _): &&(Vec<Op>, T)| {
             ops += record.len();
             bytes += record.iter().map(size).sum::<usize>();
             ops <= self.ops && bytes <= self.bytes
@@ -49,8 +49,8 @@ impl ChunkSize {
     }
 }
 
-fn size(op: &BatchOp) -> usize {
-    AROUND_AN_OP + op.path.as_str().len() + op.value.as_ref().map_or(0, |value| value.as_str().len())
+fn size(op: &Op) -> usize {
+    AROUND_AN_OP + op.path.as_str().len() + op.value().map_or(0, |value| value.as_str().len())
 }
 
 #[cfg(test)]
@@ -59,8 +59,8 @@ mod tests {
 
     use super::*;
 
-    fn records(count: usize, ops: usize, value: usize) -> Vec<(Vec<BatchOp>, ())> {
-        let op = BatchOp::set(Path::parse("a").unwrap(), RawJson::from(serde_json::Value::from("x".repeat(value))));
+    fn records(count: usize, ops: usize, value: usize) -> Vec<(Vec<Op>, ())> {
+        let op = Op::set(Path::parse("a").unwrap(), RawJson::from(serde_json::Value::from("x".repeat(value))));
         vec![(vec![op; ops], ()); count]
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dust_protocol::{BatchOp, Fence, FileUpload, OpKind, Write};
+use dust_protocol::{Fence, FileUpload, Op};
 
 use super::DustRepo;
 use crate::error::DustErr;
@@ -35,23 +35,16 @@ impl Fenced {
 
 #[async_trait]
 impl Transport for Fenced {
-    crate::delegate_transport!(self => self.repo.active(), except [write, batch_write, put_file]);
+    crate::delegate_transport!(self => self.repo.active(), except [write, put_file]);
 
     fn for_subscription(&self) -> Option<Arc<dyn Transport>> {
         Some(self.repo.source())
     }
 
-    async fn write(&self, mut write: Write) -> Result<Receipt, DustErr> {
+    async fn write(&self, ops: Vec<Op>, fence: Option<Fence>) -> Result<Receipt, DustErr> {
         // A lease op has no fence: it is guarded by its token.
-        if !matches!(write.op.kind(), OpKind::Lease | OpKind::Renew | OpKind::Release) {
-            write.fence = self.add(write.fence)?;
-        }
-        self.repo.active().write(write).await
-    }
-
-    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
-        let fence = self.add(fence)?;
-        self.repo.active().batch_write(ops, fence).await
+        let fence = if ops.iter().any(|op| op.kind().is_of_lease()) { fence } else { self.add(fence)? };
+        self.repo.active().write(ops, fence).await
     }
 
     async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {

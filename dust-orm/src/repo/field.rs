@@ -5,7 +5,7 @@ use std::future::IntoFuture;
 use std::hash::Hash;
 
 use dust_protocol::value::is_integer;
-use dust_protocol::{Fence, Op, RawJson, Write};
+use dust_protocol::{Fence, Mutation, Op, RawJson};
 use futures_core::future::BoxFuture;
 use sea_orm::ColumnTrait;
 use serde::Serialize;
@@ -62,7 +62,7 @@ impl DustRepo {
             // large increment.
             let sample = if is_integer(by.as_str()) { "1" } else { by.as_str().trim_start_matches('-') };
             field.check("increment", &RawJson::parse(sample).map_err(unserializable)?)?;
-            Ok(UnsentWrite { write: Write::new(field.path.clone(), Op::Increment(by)), field })
+            Ok(UnsentWrite { mutation: Mutation::Increment(by), field })
         };
         FieldWrite { repo: self, operation: "increment", unsent: write(), fence: None, read: N::read }
     }
@@ -102,7 +102,7 @@ impl DustRepo {
         C::EntityName: DustEntity<Column = C>,
         T: ToOwned<Owned: DeserializeOwned + Eq + Hash> + Serialize + ?Sized,
     {
-        FieldWrite::of_member(self, "add", FieldLeaf::find(key.into(), column), member, Op::Add)
+        FieldWrite::of_member(self, "add", FieldLeaf::find(key.into(), column), member, Mutation::Add)
     }
 
     /// Removes a member from the set in a field, atomically, and returns the new set. It succeeds if the set does not
@@ -133,7 +133,7 @@ impl DustRepo {
         C::EntityName: DustEntity<Column = C>,
         T: ToOwned<Owned: DeserializeOwned + Eq + Hash> + Serialize + ?Sized,
     {
-        FieldWrite::of_member(self, "remove", FieldLeaf::find(key.into(), column), member, Op::Remove)
+        FieldWrite::of_member(self, "remove", FieldLeaf::find(key.into(), column), member, Mutation::Remove)
     }
 }
 
@@ -150,7 +150,7 @@ pub struct FieldWrite<'r, T> {
 
 /// A write of a field that has not been sent.
 struct UnsentWrite {
-    write: Write,
+    mutation: Mutation,
     field: FieldLeaf,
 }
 
@@ -160,7 +160,7 @@ impl<'r, T: DeserializeOwned + Eq + Hash> FieldWrite<'r, DustSet<T>> {
         operation: &'static str,
         field: Result<FieldLeaf, DustErr>,
         member: &M,
-        op: fn(RawJson) -> Op,
+        mutation: fn(RawJson) -> Mutation,
     ) -> FieldWrite<'r, DustSet<T>> {
         let write = || {
             let field = field?;
@@ -180,7 +180,7 @@ impl<'r, T: DeserializeOwned + Eq + Hash> FieldWrite<'r, DustSet<T>> {
                     field.path
                 )));
             }
-            Ok(UnsentWrite { write: Write::new(field.path.clone(), op(member)), field })
+            Ok(UnsentWrite { mutation: mutation(member), field })
         };
         FieldWrite { repo, operation, unsent: write(), fence: None, read: |value| value.to() }
     }
@@ -203,23 +203,22 @@ impl<'r, T: Send + 'r> IntoFuture for FieldWrite<'r, T> {
         Box::pin(async move {
             let FieldWrite { repo, operation, unsent, fence, read } = self;
             let transport = &*repo.active();
-            let UnsentWrite { write, mut field } = unsent?;
+            let UnsentWrite { mutation, mut field } = unsent?;
             check_typed_op(operation, fence.as_ref(), transport)?;
             field.locate(transport).await?;
-            let write = Write { path: field.path.clone(), fence, ..write };
-            let undo = match &write.op {
-                Op::Increment(by) => {
+            let undo = match &mutation {
+                Mutation::Increment(by) => {
                     field.check_sum(by, read, transport).await?;
-                    let back = Write { fence: write.fence.clone(), ..Write::new(field.path.clone(), negated(by)) };
-                    Some((by.clone(), back))
+                    Some((by.clone(), Op::new(field.path.clone(), negated(by))))
                 }
-                Op::Add(member) => {
+                Mutation::Add(member) => {
                     check_growth(&field.path, member.as_str().len() + ",".len(), transport).await?;
                     None
                 }
                 _ => None,
             };
-            let value = match transport.write(write).await?.value {
+            let op = Op::new(field.path.clone(), mutation);
+            let value = match transport.write(vec![op], fence.clone()).await?.value {
                 Some(value) => value,
                 // A transport that does not return the value lets it be read after the write.
                 None => field.present(transport).await?.map_or_else(
@@ -229,7 +228,7 @@ impl<'r, T: Send + 'r> IntoFuture for FieldWrite<'r, T> {
             };
             if let (Some((by, undo)), Err((whose, error))) = (undo, field.probe_sum(&value, read)) {
                 let done = "another write came first, and this one was undone";
-                return match transport.write(undo).await {
+                return match transport.write(vec![undo], fence).await {
                     Ok(_) => Err(field.beyond(&by, &value, whose, error, done)),
                     Err(_) => Err(unreadable(&field.path, &format!("{error}; the leaf holds {value}"), error)),
                 };
@@ -240,15 +239,15 @@ impl<'r, T: Send + 'r> IntoFuture for FieldWrite<'r, T> {
 }
 
 /// The increment that undoes another one.
-fn negated(by: &RawJson) -> Op {
+fn negated(by: &RawJson) -> Mutation {
     let text = by.as_str().strip_prefix('-').map_or_else(|| format!("-{by}"), str::to_owned);
-    Op::Increment(RawJson::from_trusted(text))
+    Mutation::Increment(RawJson::from_trusted(text))
 }
 
 impl<T> fmt::Debug for FieldWrite<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let write = self.unsent.as_ref().map(|unsent| &unsent.write);
-        f.debug_struct("FieldWrite").field("write", &write).field("fence", &self.fence).finish_non_exhaustive()
+        let mutation = self.unsent.as_ref().map(|unsent| &unsent.mutation);
+        f.debug_struct("FieldWrite").field("mutation", &mutation).field("fence", &self.fence).finish_non_exhaustive()
     }
 }
 

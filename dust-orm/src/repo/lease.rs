@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dust_protocol::{Fence, JsonObject, Op, Path, RawJson, Write};
+use dust_protocol::{Fence, JsonObject, Mutation, Op, Path, RawJson};
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use futures_util::future::{Either, pending, select};
@@ -92,7 +92,7 @@ impl<'r> IntoFuture for TakeLease<'r> {
         Box::pin(async move {
             let TakeLease { repo, key, ttl, holder } = self;
             let key = key?;
-            let op = Op::Lease { holder, ttl_ms: milliseconds(&key, ttl)? };
+            let op = Mutation::Lease { holder, ttl_ms: milliseconds(&key, ttl)? };
             let terms = write(repo, &key, op).await?;
             Ok(Lease {
                 repo: repo.clone(),
@@ -168,7 +168,8 @@ impl Lease {
     /// Errors of the [transport](crate::Transport::write).
     pub async fn release(&self) -> Result<bool, DustErr> {
         let transport = self.repo.active();
-        let receipt = transport.write(Write::new(self.key.clone(), Op::Release { token: self.token })).await?;
+        let release = Op::new(self.key.clone(), Mutation::Release { token: self.token });
+        let receipt = transport.write(vec![release], None).await?;
         Ok(receipt.store_seq.is_some())
     }
 
@@ -226,7 +227,7 @@ impl Lease {
     }
 
     async fn extend(&self, ttl: Duration) -> Result<i64, DustErr> {
-        let op = Op::Renew { token: self.token, ttl_ms: milliseconds(&self.key, ttl)? };
+        let op = Mutation::Renew { token: self.token, ttl_ms: milliseconds(&self.key, ttl)? };
         Ok(write(&self.repo, &self.key, op).await?.expires_at)
     }
 
@@ -336,10 +337,10 @@ impl Terms {
 }
 
 /// Takes or renews a lease.
-async fn write(repo: &DustRepo, key: &Path, op: Op) -> Result<Terms, DustErr> {
+async fn write(repo: &DustRepo, key: &Path, mutation: Mutation) -> Result<Terms, DustErr> {
     let transport = repo.active();
-    check_typed_op(op.kind().name(), None, &*transport)?;
-    let receipt = transport.write(Write::new(key.clone(), op)).await?;
+    check_typed_op(mutation.kind().name(), None, &*transport)?;
+    let receipt = transport.write(vec![Op::new(key.clone(), mutation)], None).await?;
     Terms::read(&receipt.value.unwrap_or_else(RawJson::null))
         .map_err(|error| unreadable(key, &error.to_string(), error))
 }

@@ -2,7 +2,7 @@
 
 use std::future::IntoFuture;
 
-use dust_protocol::{Fence, Op, Write};
+use dust_protocol::{Fence, Mutation, Op};
 use futures_core::future::BoxFuture;
 use sea_orm::EntityTrait;
 
@@ -84,8 +84,8 @@ impl<'r, E: DustEntity> IntoFuture for Merge<'r, E> {
                     )));
                 }
                 limits::check_object(&path, &fields, fetch(transport, &path).await?.as_ref())?;
-                let write = Write { fence: self.fence, ..Write::new(path.clone(), Op::Merge(fields)) };
-                transport.write(write).await?;
+                let op = Op::new(path.clone(), Mutation::Merge(fields));
+                transport.write(vec![op], self.fence).await?;
             }
             let record = fetch(transport, &path).await?;
             match record.and_then(|record| model_or_warning::<E>(&record)) {

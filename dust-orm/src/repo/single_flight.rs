@@ -20,7 +20,7 @@ mod tests;
 
 use std::time::Duration;
 
-use dust_protocol::{LeafKind, Op, Path, Pattern, RawJson, Write};
+use dust_protocol::{LeafKind, Op, Path, Pattern, RawJson};
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
@@ -153,8 +153,8 @@ impl DustRepo {
     {
         let (text, value) = round_trip(value)?;
         let text = RawJson::from_serialize(text.as_str()).map_err(unusable)?;
-        let write = Write { fence: Some(lease.fence()), ..Write::new(key.clone(), Op::Set(text)) };
-        self.active().write(write).await?;
+        let op = Op::set(key.clone(), text);
+        self.active().write(vec![op], Some(lease.fence())).await?;
         Ok(value)
     }
 }

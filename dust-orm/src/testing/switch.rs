@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use dust_protocol::{BatchOp, Fence, FileUpload, Write};
+use dust_protocol::{Fence, FileUpload, Op};
 
 use crate::error::DustErr;
 use crate::transport::{EmbeddedTransport, Receipt, Transport};
@@ -34,15 +34,14 @@ impl Switch {
 
 #[async_trait]
 impl Transport for Switch {
-    crate::delegate_transport!(self => self.inner, except [write, batch_write, put_file, fetch_file]);
+    crate::delegate_transport!(self => self.inner, except [write, put_file, fetch_file]);
 
-    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
-        let what = format!("{} of `{}`", write.op.kind().name(), write.path);
-        self.connected(&what)?.write(write).await
-    }
-
-    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
-        self.connected("a batch")?.batch_write(ops, fence).await
+    async fn write(&self, ops: Vec<Op>, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        let what = match ops.as_slice() {
+            [op] => format!("{} of `{}`", op.kind().name(), op.path),
+            _ => "a batch".to_owned(),
+        };
+        self.connected(&what)?.write(ops, fence).await
     }
 
     async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {

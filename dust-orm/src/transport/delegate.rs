@@ -5,7 +5,7 @@
 /// Is written inside of `#[async_trait] impl Transport for …`, beside the methods that the wrapper writes itself:
 ///
 /// ```
-/// # use dust_orm::protocol::{BatchOp, Fence, Write};
+/// # use dust_orm::protocol::{Fence, Op};
 /// # use dust_orm::transport::{EmbeddedTransport, Receipt};
 /// # use dust_orm::{DustErr, DustRepo, Transport, store::Store, tests_cfg::link};
 /// # use std::sync::Arc;
@@ -14,13 +14,9 @@
 ///
 /// #[async_trait::async_trait]
 /// impl Transport for ReadOnly {
-///     dust_orm::delegate_transport!(self => self.0, except [write, batch_write, put_file]);
+///     dust_orm::delegate_transport!(self => self.0, except [write, put_file]);
 ///
-///     async fn write(&self, _: Write) -> Result<Receipt, DustErr> {
-///         Err(DustErr::unauthorized("this repo is read-only", None))
-///     }
-///
-///     async fn batch_write(&self, _: Vec<BatchOp>, _: Option<Fence>) -> Result<u64, DustErr> {
+///     async fn write(&self, _: Vec<Op>, _: Option<Fence>) -> Result<Receipt, DustErr> {
 ///         Err(DustErr::unauthorized("this repo is read-only", None))
 ///     }
 /// }
@@ -55,7 +51,6 @@ macro_rules! delegate_transport {
         $crate::delegate_transport!(@get_many $own $self $inner);
         $crate::delegate_transport!(@exists $own $self $inner);
         $crate::delegate_transport!(@write $own $self $inner);
-        $crate::delegate_transport!(@batch_write $own $self $inner);
         $crate::delegate_transport!(@put_file $own $self $inner);
         $crate::delegate_transport!(@fetch_file $own $self $inner);
         $crate::delegate_transport!(@op_hub $own $self $inner);
@@ -72,7 +67,6 @@ macro_rules! delegate_transport {
     (@get_many [get_many $($rest:tt)*] $self:ident $inner:expr) => {};
     (@exists [exists $($rest:tt)*] $self:ident $inner:expr) => {};
     (@write [write $($rest:tt)*] $self:ident $inner:expr) => {};
-    (@batch_write [batch_write $($rest:tt)*] $self:ident $inner:expr) => {};
     (@put_file [put_file $($rest:tt)*] $self:ident $inner:expr) => {};
     (@fetch_file [fetch_file $($rest:tt)*] $self:ident $inner:expr) => {};
     (@op_hub [op_hub $($rest:tt)*] $self:ident $inner:expr) => {};
@@ -130,13 +124,8 @@ macro_rules! delegate_transport {
     };
     (@write [] $self:ident $inner:expr) => {
         $crate::delegate_transport!(@async $self $inner, write<>(
-            write: $crate::protocol::Write
+            ops: ::std::vec::Vec<$crate::protocol::Op>, fence: ::std::option::Option<$crate::protocol::Fence>
         ) -> $crate::transport::Receipt);
-    };
-    (@batch_write [] $self:ident $inner:expr) => {
-        $crate::delegate_transport!(@async $self $inner, batch_write<>(
-            ops: ::std::vec::Vec<$crate::protocol::BatchOp>, fence: ::std::option::Option<$crate::protocol::Fence>
-        ) -> u64);
     };
     (@put_file [] $self:ident $inner:expr) => {
         $crate::delegate_transport!(@async $self $inner, put_file<>(

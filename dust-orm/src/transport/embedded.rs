@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use dust_protocol::{BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, OpKind, Page, Path, Write};
+use dust_protocol::{CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, OpKind, Page, Path};
 use dust_store::{Origin, Store, Subscription};
 use futures_util::FutureExt;
 
@@ -136,20 +136,18 @@ impl Transport for EmbeddedTransport {
         Ok(self.store.exists(path)? && has_leaf(&self.store.list(&first_two_below(path))?))
     }
 
-    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
-        nul::check_write(&write)?;
-        pace(WRITE_COST).await;
-        let origin = self.origin();
-        let committed = self.store.write_async(write, origin).await?;
-        Ok(committed.map_or(Receipt::new(None), receipt))
-    }
-
-    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
-        nul::check_batch(&ops, fence.as_ref())?;
+    async fn write(&self, mut ops: Vec<Op>, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        nul::check_write(&ops, fence.as_ref())?;
         pace(WRITE_COST + ops.len()).await;
         let origin = self.origin();
-        let committed = self.store.batch_write_async(ops, fence, origin).await?;
-        Ok(committed.last().map(|op| op.store_seq).unwrap_or_default())
+        let committed = match ops.pop() {
+            Some(op) if ops.is_empty() => self.store.write_async(op, fence, origin).await?,
+            last => {
+                ops.extend(last);
+                self.store.batch_write_async(ops, fence, origin).await?.pop()
+            }
+        };
+        Ok(committed.map_or(Receipt::new(None), receipt))
     }
 
     async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
@@ -189,7 +187,7 @@ fn receipt(op: CommittedOp) -> Receipt {
 
 #[cfg(test)]
 mod tests {
-    use dust_protocol::{Op, Pattern, RawJson};
+    use dust_protocol::{Pattern, RawJson};
 
     use super::*;
 
@@ -212,14 +210,14 @@ mod tests {
         Path::parse(text).unwrap()
     }
 
-    fn set(at: &str) -> Write {
-        Write::new(path(at), Op::Set(RawJson::parse("1").unwrap()))
+    fn set(at: &str) -> Op {
+        Op::set(path(at), RawJson::parse("1").unwrap())
     }
 
     #[tokio::test]
     async fn a_task_that_calls_the_store_lets_others_run() {
         let transport = EmbeddedTransport::new(Store::in_memory().unwrap());
-        transport.write(set("a")).await.unwrap();
+        transport.write(vec![set("a")], None).await.unwrap();
         let at = path("a");
         macro_rules! assert_yields {
             ($least:expr, $call:expr) => {
@@ -238,8 +236,8 @@ mod tests {
         assert_yields!(7, transport.list_subtree(&at, None));
         let request = ListRequest::pattern(Pattern::parse("**").unwrap());
         assert_yields!(7, transport.list(&request));
-        assert_yields!(30, transport.write(set("a")));
-        assert_yields!(30, transport.batch_write(vec![BatchOp::delete(path("a"))], None));
+        assert_yields!(30, transport.write(vec![set("a")], None));
+        assert_yields!(30, transport.write(vec![Op::delete(path("a"))], None));
     }
 
     #[tokio::test]
@@ -247,8 +245,8 @@ mod tests {
         let store = Store::in_memory().unwrap();
         let transport = EmbeddedTransport::new(store);
         for part in 0..10 {
-            let op = |number| BatchOp::set(path(&format!("r/{part}/{number}")), RawJson::parse("1").unwrap());
-            transport.batch_write((0..1_000).map(op).collect(), None).await.unwrap();
+            let op = |number| Op::set(path(&format!("r/{part}/{number}")), RawJson::parse("1").unwrap());
+            transport.write((0..1_000).map(op).collect(), None).await.unwrap();
         }
         let turns = turns(async {
             let mut after = None;
@@ -296,7 +294,7 @@ mod tests {
         };
         let listening = transport.store().on_changes(in_commit, |_, _| {});
         let (writer, origin) = (transport.store().clone(), transport.origin());
-        let writing = std::thread::spawn(move || writer.write(set("a/x"), &origin).unwrap());
+        let writing = std::thread::spawn(move || writer.write(set("a/x"), None, &origin).unwrap());
         has_begun.recv().unwrap();
 
         let (sender, heard) = channel();
@@ -313,7 +311,7 @@ mod tests {
         writing.join().unwrap();
 
         drop(listening);
-        transport.write(set("a/x")).await.unwrap();
+        transport.write(vec![set("a/x")], None).await.unwrap();
         // The old leaf at the path is replaced, not removed.
         assert_eq!(heard.try_recv(), Ok(Some(1)));
     }
@@ -327,7 +325,7 @@ mod tests {
         let store = Store::in_memory().unwrap();
         let op = |number| {
             let record = r#"{"title":"Dust","url":"https://dustlayer.io"}"#;
-            BatchOp::set(path(&format!("links/{number}")), RawJson::parse(record).unwrap())
+            Op::set(path(&format!("links/{number}")), RawJson::parse(record).unwrap())
         };
         for part in 0..5 {
             let ops = (part * 1_000..(part + 1) * 1_000).map(op).collect();

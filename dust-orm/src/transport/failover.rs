@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dust_protocol::{BatchOp, Entry, Fence, LeafPage, ListRequest, Op, Page, Path, Write};
+use dust_protocol::{Entry, Fence, LeafPage, ListRequest, Mutation, Op, Page, Path};
 
 use super::{
     Capabilities, HttpTransport, RealtimeTransport, Receipt, Transport, first_two_below, for_subscription, has_leaf,
@@ -124,9 +124,9 @@ impl FailoverTransport {
     }
 }
 
-/// True if a write can be sent over a socket only.
-fn needs_socket(write: &Write) -> bool {
-    write.fence.is_some() || !matches!(write.op, Op::Set(_) | Op::Delete)
+/// True if an op can be sent over a socket only.
+fn needs_socket(op: &Op) -> bool {
+    !matches!(op.mutation, Mutation::Set(_) | Mutation::Delete)
 }
 
 #[async_trait]
@@ -202,35 +202,20 @@ impl Transport for FailoverTransport {
         self.or_last_known(exists, |mirror| Ok(mirror.exists(path) && has_leaf(&mirror.list(&first_two_below(path))?)))
     }
 
-    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
-        if needs_socket(&write) {
-            return self.realtime.write(write).await;
+    async fn write(&self, ops: Vec<Op>, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        if fence.is_some() || ops.iter().any(needs_socket) {
+            return self.realtime.write(ops, fence).await;
         }
         if self.is_up {
-            match self.realtime.write(write.clone()).await {
-                // The write was not sent.
-                Err(DustErr::Network { .. }) => {}
-                answer => return answer,
-            }
-        }
-        self.plain.write(write).await
-    }
-
-    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
-        if fence.is_some() {
-            return self.realtime.batch_write(ops, fence).await;
-        }
-        if self.is_up {
-            match self.realtime.batch_write(ops.clone(), None).await {
-                Err(DustErr::Network { .. }) => {}
-                Ok(store_seq) => {
+            let answer = self.realtime.write(ops.clone(), None).await;
+            if !matches!(answer, Err(DustErr::Network { .. })) {
+                if let (Ok(Receipt { store_seq: Some(store_seq), .. }), 2..) = (&answer, ops.len()) {
                     // The batch may have been sent over HTTP while the connection broke.
-                    self.registration.notify_write(store_seq);
-                    return Ok(store_seq);
+                    self.registration.notify_write(*store_seq);
                 }
-                Err(error) => return Err(error),
+                return answer;
             }
         }
-        self.plain.batch_write(ops, None).await
+        self.plain.write(ops, None).await
     }
 }

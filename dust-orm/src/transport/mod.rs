@@ -17,9 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dust_protocol::{
-    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListItem, ListRequest, Page, Path, RawJson, Write,
-};
+use dust_protocol::{CommittedOp, Entry, Fence, FileUpload, LeafPage, ListItem, ListRequest, Op, Page, Path, RawJson};
 
 pub use capabilities::Capabilities;
 #[cfg(feature = "embedded")]
@@ -97,13 +95,16 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// leaf, does not count.
     async fn exists(&self, path: &Path) -> Result<bool, DustErr>;
 
-    /// One write.
-    async fn write(&self, write: Write) -> Result<Receipt, DustErr>;
-
-    /// Several `set` and `delete` ops, all applied or none, each with its own `store_seq` unless
-    /// [`merges_fields`](Capabilities::merges_fields) is set; at most
-    /// [`MAX_BATCH_OPS`](dust_protocol::list::MAX_BATCH_OPS). Returns the `store_seq` of the last op.
-    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr>;
+    /// Applies one op, or an atomic batch of several. Each op has its own `store_seq`, unless
+    /// [`merges_fields`](Capabilities::merges_fields) is set. If there is a fence, its lease must be held. The receipt
+    /// is that of the last op.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidParams`](DustErr::InvalidParams) for several ops that are not
+    /// [a batch](dust_protocol::check_batch): at most [`MAX_BATCH_OPS`](dust_protocol::list::MAX_BATCH_OPS) `set` and
+    /// `delete` ops. If an op of a batch is refused, the error has its index.
+    async fn write(&self, ops: Vec<Op>, fence: Option<Fence>) -> Result<Receipt, DustErr>;
 
     /// Stores the bytes of a file and writes a reference to them, which the receipt contains.
     async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {

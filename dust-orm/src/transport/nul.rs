@@ -4,7 +4,7 @@
 //! the channel. Therefore no transport sends one, neither in a path nor in a key that becomes a part of a path.
 
 use dust_protocol::value::{check_depth, nul_key};
-use dust_protocol::{BatchOp, Fence, ListRequest, Op, Path, RawJson, Selector, Write};
+use dust_protocol::{Fence, ListRequest, Mutation, Op, Path, RawJson, Selector};
 
 use crate::error::DustErr;
 
@@ -26,29 +26,18 @@ pub(super) fn check_list(request: &ListRequest) -> Result<(), DustErr> {
     }
 }
 
-/// Refuses a write with a NUL character in its path, in the path of its fence, or in a key of its value that becomes a
-/// part of a path.
-pub(super) fn check_write(write: &Write) -> Result<(), DustErr> {
-    check_path(&write.path)?;
-    check_fence(write.fence.as_ref())?;
-    match &write.op {
-        Op::Set(value) => check_value(&write.path, value, false),
-        Op::Merge(value) => check_value(&write.path, value, true),
-        _ => Ok(()),
-    }
-}
-
-/// Refuses a batch with a NUL character in the path of its fence, or in the path or such a key of an op.
-pub(super) fn check_batch(ops: &[BatchOp], fence: Option<&Fence>) -> Result<(), DustErr> {
-    check_fence(fence)?;
+/// Refuses a write with a NUL character in the path of its fence, in the path of an op, or in a key of a value that
+/// becomes a part of a path.
+pub(super) fn check_write(ops: &[Op], fence: Option<&Fence>) -> Result<(), DustErr> {
+    fence.map_or(Ok(()), |fence| check_path(&fence.key))?;
     ops.iter().try_for_each(|op| {
         check_path(&op.path)?;
-        op.value.as_ref().map_or(Ok(()), |value| check_value(&op.path, value, false))
+        match &op.mutation {
+            Mutation::Set(value) => check_value(&op.path, value, false),
+            Mutation::Merge(value) => check_value(&op.path, value, true),
+            _ => Ok(()),
+        }
     })
-}
-
-fn check_fence(fence: Option<&Fence>) -> Result<(), DustErr> {
-    fence.map_or(Ok(()), |fence| check_path(&fence.key))
 }
 
 fn check_value(path: &Path, value: &RawJson, merged: bool) -> Result<(), DustErr> {

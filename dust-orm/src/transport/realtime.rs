@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dust_protocol::channel::Written;
-use dust_protocol::list::MAX_BATCH_OPS;
 use dust_protocol::path::unescape;
 use dust_protocol::value::is_subtree;
 use dust_protocol::{
-    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Op, Page, Path, Precondition, RawJson,
-    Write, value,
+    CommittedOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Mutation, Op, Page, Path, Precondition, RawJson,
+    check_batch, value,
 };
 use futures_util::FutureExt;
 
@@ -91,8 +90,10 @@ impl RealtimeTransport {
 
     async fn write_through(&self, kind: CommandKind) -> Result<Receipt, DustErr> {
         let made_at = match &kind {
-            CommandKind::Write(Write { path, op: Op::Increment(_) | Op::Add(_) | Op::Remove(_), .. }) => {
-                Some(path.clone())
+            CommandKind::Write { op, .. }
+                if matches!(op.mutation, Mutation::Increment(_) | Mutation::Add(_) | Mutation::Remove(_)) =>
+            {
+                Some(op.path.clone())
             }
             CommandKind::PutFile(file) => Some(file.path.clone()),
             _ => None,
@@ -131,32 +132,42 @@ impl RealtimeTransport {
         error
     }
 
+    async fn write_one(&self, mut op: Op, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        self.client.check_scope(self.store, WRITE, || format!("{} of `{}`", op.kind().name(), op.path))?;
+        if op.precondition.is_some() {
+            Box::pin(self.resolve(std::slice::from_mut(&mut op))).await.map_err(|error| match error {
+                DustErr::Conflict { path, current, .. } => DustErr::Conflict { path, current, op_index: None },
+                other => other,
+            })?;
+        }
+        self.write_through(CommandKind::Write { op, fence }).await
+    }
+
     /// Replaces the revisions in guards with those of the server.
     ///
     /// A snapshot does not contain revisions: its leaves have the revision of the snapshot, which is the highest that
     /// they can have. A leaf whose revision on the server is not above the one that was read has not changed since.
-    async fn resolve(&self, guards: Vec<(usize, &Path, &mut Option<Precondition>)>) -> Result<(), DustErr> {
+    async fn resolve(&self, ops: &mut [Op]) -> Result<(), DustErr> {
         let inexact_through = self.client.mirror(self.store).await?.inexact_through();
-        let blurred = |on: &Option<Precondition>| match on {
-            Some(Precondition::IfMatch(revision)) if *revision <= inexact_through => Some(*revision),
+        let inexact = |(index, op): (usize, &Op)| match op.precondition {
+            Some(Precondition::IfMatch(revision)) if revision <= inexact_through => Some((index, revision)),
             _ => None,
         };
-        let blurred: Vec<_> = guards
-            .into_iter()
-            .filter_map(|(index, path, on)| blurred(on).map(|revision| (index, path, on, revision)))
-            .collect();
-        if blurred.is_empty() {
+        let inexact: Vec<(usize, u64)> = ops.iter().enumerate().filter_map(inexact).collect();
+        if inexact.is_empty() {
             return Ok(());
         }
-        let paths: Vec<Path> = blurred.iter().map(|(_, path, ..)| (*path).clone()).collect();
+        let paths: Vec<Path> = inexact.iter().map(|(index, _)| ops[*index].path.clone()).collect();
         let found = self.http.get_many(&paths).await?;
-        for ((index, path, on, revision), leaf) in blurred.into_iter().zip(found) {
+        for ((index, revision), leaf) in inexact.into_iter().zip(found) {
             match leaf {
-                Some(leaf) if leaf.revision <= revision => *on = Some(Precondition::IfMatch(leaf.revision)),
+                Some(leaf) if leaf.revision <= revision => {
+                    ops[index].precondition = Some(Precondition::IfMatch(leaf.revision));
+                }
                 leaf => {
                     let current = leaf.map(|leaf| leaf.revision);
-                    let conflict = DustErr::Conflict { path: path.to_string(), current, op_index: Some(index) };
-                    return Err(self.read_up(conflict).await);
+                    let path = ops[index].path.to_string();
+                    return Err(self.read_up(DustErr::Conflict { path, current, op_index: Some(index) }).await);
                 }
             }
         }
@@ -235,42 +246,30 @@ impl Transport for RealtimeTransport {
         Ok(mirror.exists(path) && has_leaf(&mirror.list(&first_two_below(path))?))
     }
 
-    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
-        nul::check_write(&write)?;
-        self.client.check_scope(self.store, WRITE, || format!("{} of `{}`", write.op.kind().name(), write.path))?;
-        let Write { path, op, mut precondition, fence } = write;
-        if precondition.is_some() {
-            Box::pin(self.resolve(vec![(0, &path, &mut precondition)])).await.map_err(|error| match error {
-                DustErr::Conflict { path, current, .. } => DustErr::Conflict { path, current, op_index: None },
-                other => other,
-            })?;
+    async fn write(&self, mut ops: Vec<Op>, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        nul::check_write(&ops, fence.as_ref())?;
+        if ops.len() == 1
+            && let Some(op) = ops.pop()
+        {
+            return self.write_one(op, fence).await;
         }
-        self.write_through(CommandKind::Write(Write { path, op, precondition, fence })).await
-    }
-
-    async fn batch_write(&self, mut ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
-        if ops.is_empty() || ops.len() > MAX_BATCH_OPS {
-            return Err(DustErr::invalid_params(format!("a batch holds 1 to {MAX_BATCH_OPS} ops, not {}", ops.len())));
-        }
-        nul::check_batch(&ops, fence.as_ref())?;
+        check_batch(&ops).map_err(|error| DustErr::invalid_params(error.to_string()))?;
         self.client.check_scope(self.store, WRITE, || "a batch".to_owned())?;
-        let merged = as_merge(&ops, &*self.client.mirror(self.store).await?);
-        if let Some((path, object)) = merged {
-            let write = Write { fence, ..Write::new(path, Op::Merge(object)) };
-            return Ok(self.write_through(CommandKind::Write(write)).await?.store_seq.unwrap_or_default());
+        let merge = as_merge(&ops, &*self.client.mirror(self.store).await?);
+        if let Some(op) = merge {
+            return self.write_through(CommandKind::Write { op, fence }).await;
         }
         if fence.is_some() {
             let operation = "a fence for more than the fields of one record";
             return Err(self.refuse(operation, "write the records one by one, each under the fence"));
         }
-        let guards = ops.iter_mut().enumerate().map(|(index, op)| (index, &op.path, &mut op.precondition));
-        self.resolve(guards.collect()).await?;
-        let store_seq = match self.http.batch_write(ops, None).await {
+        self.resolve(&mut ops).await?;
+        let receipt = match self.http.write(ops, None).await {
             Ok(store_seq) => store_seq,
             Err(error) => return Err(self.read_up(error).await),
         };
         // Without a connection the mirror cannot have the batch, and readers can see that the mirror is behind.
-        if !self.client.is_offline(self.store) {
+        if let Some(store_seq) = receipt.store_seq.filter(|_| !self.client.is_offline(self.store)) {
             match self.client.command(self.store, CommandKind::CatchUp(store_seq), Duration::ZERO).await {
                 // The batch is written although the client has ended.
                 Ok(_) | Err(DustErr::Network { .. }) => {}
@@ -280,7 +279,7 @@ impl Transport for RealtimeTransport {
                 Err(error) => return Err(error),
             }
         }
-        Ok(store_seq)
+        Ok(receipt)
     }
 
     async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
@@ -310,20 +309,19 @@ impl Transport for RealtimeTransport {
 ///
 /// A `set` also removes the leaves below a child, a `merge` only if the child becomes an object. So the effect is not
 /// the same if there are leaves below a child that becomes a leaf.
-fn as_merge(ops: &[BatchOp], mirror: &Mirror) -> Option<(Path, RawJson)> {
+fn as_merge(ops: &[Op], mirror: &Mirror) -> Option<Op> {
     let parent = ops.first()?.path.parent()?;
-    if ops.iter().all(|op| op.value.as_ref().is_none_or(is_subtree)) {
+    if ops.iter().all(|op| op.value().is_none_or(is_subtree)) {
         return None;
     }
     // A new record has nothing below any child.
     let is_new = mirror.is_vacant_below(&parent);
-    let mut object = String::with_capacity(
-        ops.iter().map(|op| op.value.as_ref().map_or(0, |value| value.as_str().len()) + 24).sum(),
-    );
+    let mut object =
+        String::with_capacity(ops.iter().map(|op| op.value().map_or(0, |value| value.as_str().len()) + 24).sum());
     object.push('{');
     let mut seen = std::collections::BTreeSet::new();
     for op in ops {
-        let value = op.value.as_ref()?;
+        let value = op.value()?;
         let key = op.path.key_below(&parent).filter(|key| op.precondition.is_none() && seen.insert(*key))?;
         // From an object with this key a catch-up would return only that member.
         if key == "_scalar" {
@@ -340,7 +338,7 @@ fn as_merge(ops: &[BatchOp], mirror: &Mirror) -> Option<(Path, RawJson)> {
         object.push_str(value.as_str());
     }
     object.push('}');
-    Some((parent, RawJson::from_trusted(object)))
+    Some(Op::new(parent, Mutation::Merge(RawJson::from_trusted(object))))
 }
 
 #[cfg(test)]

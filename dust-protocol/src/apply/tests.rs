@@ -10,7 +10,7 @@ fn raw(text: &str) -> RawJson {
     RawJson::parse(text).unwrap()
 }
 
-fn commit(leaves: &mut Set, store_seq: u64, path: &Path, op: &Op) -> Result<CommittedOp, OpError> {
+fn commit(leaves: &mut Set, store_seq: u64, path: &Path, op: &Mutation) -> Result<CommittedOp, OpError> {
     let value = outcome(leaves, path, op, Stamp { store_seq, wall_ms: 1000 })?;
     let (device_id, client_op_id) = ("d".into(), "c".into());
     let committed = CommittedOp { store_seq, op: op.kind(), path: path.clone(), value, device_id, client_op_id };
@@ -29,17 +29,17 @@ fn as_model(leaves: &Set) -> Model {
 fn merge_sets_children_in_order() {
     // The subtree of the second child is removed ignoring case, and with it that of the first.
     let mut leaves = Set::new();
-    commit(&mut leaves, 1, &"m".parse().unwrap(), &Op::Merge(raw(r#"{"a":{"y":2},"A":{"x":1}}"#))).unwrap();
+    commit(&mut leaves, 1, &"m".parse().unwrap(), &Mutation::Merge(raw(r#"{"a":{"y":2},"A":{"x":1}}"#))).unwrap();
     assert_eq!(leaves.keys().map(Path::as_str).collect::<Vec<_>>(), ["m/a/y"]);
     // A scalar child removes nothing but its leaf.
-    commit(&mut leaves, 2, &"m".parse().unwrap(), &Op::Merge(raw(r#"{"A":1}"#))).unwrap();
+    commit(&mut leaves, 2, &"m".parse().unwrap(), &Mutation::Merge(raw(r#"{"A":1}"#))).unwrap();
     assert_eq!(leaves.keys().map(Path::as_str).collect::<Vec<_>>(), ["m/A", "m/a/y"]);
 }
 
 #[test]
 fn merge_splits_an_envelope() {
     let mut leaves = Set::new();
-    commit(&mut leaves, 1, &"m".parse().unwrap(), &Op::Merge(raw(r#"{"_type":"x","_typed":1}"#))).unwrap();
+    commit(&mut leaves, 1, &"m".parse().unwrap(), &Mutation::Merge(raw(r#"{"_type":"x","_typed":1}"#))).unwrap();
     assert_eq!(leaves.keys().map(Path::as_str).collect::<Vec<_>>(), ["m/_type", "m/_typed"]);
 }
 
@@ -48,12 +48,12 @@ fn lease_has_sequence_and_time() {
     let mut leaves = Set::new();
     let lock: Path = "lock".parse().unwrap();
     let holder = Some("a \"name\"".to_owned());
-    let taken = commit(&mut leaves, 7, &lock, &Op::Lease { holder, ttl_ms: 50 }).unwrap();
+    let taken = commit(&mut leaves, 7, &lock, &Mutation::Lease { holder, ttl_ms: 50 }).unwrap();
     assert_eq!(taken.value.as_str(), r#"{"_type":"lease","expires_at":1050,"holder":"a \"name\"","token":7}"#);
-    let renewed = commit(&mut leaves, 8, &lock, &Op::Renew { token: 7, ttl_ms: 60 }).unwrap();
+    let renewed = commit(&mut leaves, 8, &lock, &Mutation::Renew { token: 7, ttl_ms: 60 }).unwrap();
     assert_eq!(renewed.value.as_str(), r#"{"_type":"lease","expires_at":1060,"holder":"a \"name\"","token":7}"#);
     assert_eq!(leaves[&lock], Leaf { value: renewed.value, kind: LeafKind::Lease, revision: 8 });
-    commit(&mut leaves, 9, &lock, &Op::Release { token: 7 }).unwrap();
+    commit(&mut leaves, 9, &lock, &Mutation::Release { token: 7 }).unwrap();
     assert!(leaves.is_empty());
 }
 

@@ -2,7 +2,7 @@ use std::fmt::{self, Write as _};
 
 use super::MAX_OUTGOING;
 use crate::value::{push_number, push_string};
-use crate::{FileUpload, Op, Precondition, Write};
+use crate::{Fence, FileUpload, Mutation, Op, Precondition};
 
 /// A request of a client, which is one frame.
 ///
@@ -26,10 +26,12 @@ pub enum Request<'a> {
     Heartbeat,
     /// Requests the status of the store. Not rate limited.
     Status,
-    /// Applies a write.
+    /// Applies an op.
     Write {
-        /// The write to apply.
-        write: &'a Write,
+        /// The op to apply.
+        op: &'a Op,
+        /// The lease that must be held.
+        fence: Option<&'a Fence>,
         /// The client's own id for it, which comes back with its event.
         client_op_id: &'a str,
     },
@@ -72,7 +74,9 @@ impl Request<'_> {
             Request::Leave => (topic, "phx_leave", 0),
             Request::Heartbeat => ("phoenix", "heartbeat", 0),
             Request::Status => (topic, "status", 0),
-            Request::Write { write, .. } => (topic, "write", write.path.as_str().len() + value_len(&write.op)),
+            Request::Write { op, .. } => {
+                (topic, "write", op.path.as_str().len() + op.value().map_or(0, |value| value.as_str().len()))
+            }
             Request::PutFile { file, .. } => (topic, "put_file", file.path.as_str().len() + file.content.len() / 3 * 4),
         };
         let mut frame = String::with_capacity(room + topic.len() + 160);
@@ -95,7 +99,13 @@ impl Request<'_> {
         match self {
             Request::Join { last_store_seq } => payload.number("last_store_seq", last_store_seq),
             Request::Leave | Request::Heartbeat | Request::Status => {}
-            Request::Write { write, client_op_id } => write_payload(write, client_op_id, &mut payload)?,
+            Request::Write { op, fence, client_op_id } => {
+                op_payload(op, &mut payload)?;
+                if let Some(fence) = fence {
+                    fence_payload(fence, &mut payload);
+                }
+                payload.text("client_op_id", client_op_id);
+            }
             Request::PutFile { file, client_op_id } => file_payload(file, client_op_id, &mut payload),
         }
         payload.end();
@@ -145,53 +155,42 @@ impl<'f> Members<'f> {
     }
 }
 
-/// The length of the value of an op, in bytes; 0 for an op without a value.
-fn value_len(op: &Op) -> usize {
-    match op {
-        Op::Set(value) | Op::Merge(value) | Op::Increment(value) | Op::Add(value) | Op::Remove(value) => {
-            value.as_str().len()
-        }
-        _ => 0,
-    }
-}
-
-fn write_payload(write: &Write, client_op_id: &str, members: &mut Members<'_>) -> Result<(), RequestError> {
-    members.text("op", write.op.kind().name());
-    members.text("path", write.path.as_str());
-    match &write.op {
-        Op::Set(value) | Op::Merge(value) | Op::Increment(value) | Op::Add(value) | Op::Remove(value) => {
-            members.raw("value", value.as_str());
-        }
-        Op::Delete => {}
-        Op::Lease { holder, ttl_ms } => {
+fn op_payload(op: &Op, members: &mut Members<'_>) -> Result<(), RequestError> {
+    members.text("op", op.kind().name());
+    members.text("path", op.path.as_str());
+    match &op.mutation {
+        Mutation::PutFile(_) => return Err(RequestError::FileReference),
+        Mutation::Lease { holder, ttl_ms } => {
             if let Some(holder) = holder {
                 members.text("holder", holder);
             }
             members.number("ttl_ms", ttl_ms);
         }
-        Op::Renew { token, ttl_ms } => {
+        Mutation::Renew { token, ttl_ms } => {
             members.number("token", token);
             members.number("ttl_ms", ttl_ms);
         }
-        Op::Release { token } => members.number("token", token),
-        Op::PutFile(_) => return Err(RequestError::FileReference),
+        Mutation::Release { token } => members.number("token", token),
+        mutation => {
+            if let Some(value) = mutation.value() {
+                members.raw("value", value.as_str());
+            }
+        }
     }
-    match write.precondition {
+    match op.precondition {
         Some(Precondition::IfMatch(revision)) => members.number("if_match", revision),
         Some(Precondition::IfLeafAbsent) => members.raw("if_absent", "true"),
-        Some(Precondition::IfSubtreeAbsent) => {
-            return Err(RequestError::IfSubtreeAbsent);
-        }
+        Some(Precondition::IfSubtreeAbsent) => return Err(RequestError::IfSubtreeAbsent),
         None => {}
     }
-    if let Some(fence) = &write.fence {
-        let mut lease = Members::begin(members.key("fence"));
-        lease.text("key", fence.key.as_str());
-        lease.number("token", fence.token);
-        lease.end();
-    }
-    members.text("client_op_id", client_op_id);
     Ok(())
+}
+
+fn fence_payload(fence: &Fence, members: &mut Members<'_>) {
+    let mut lease = Members::begin(members.key("fence"));
+    lease.text("key", fence.key.as_str());
+    lease.number("token", fence.token);
+    lease.end();
 }
 
 fn file_payload(file: &FileUpload, client_op_id: &str, members: &mut Members<'_>) {

@@ -1,7 +1,7 @@
 //! Bodies of requests, written as text directly from the values.
 
 use crate::value::push_string;
-use crate::{BatchOp, Path, Precondition, RawJson};
+use crate::{Op, Path, Precondition, RawJson};
 
 /// The conditions that a server supports for a single write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,17 +28,19 @@ pub fn batch_body(paths: &[Path]) -> String {
 
 /// The body of `POST entries/batch_write`. Of the conditions only [`Precondition::IfMatch`] is written. A server
 /// ignores all others in a batch, so that the caller must have refused them.
-pub fn batch_write_body(ops: &[BatchOp]) -> String {
-    let size = |op: &BatchOp| 64 + op.path.as_str().len() + op.value.as_ref().map_or(0, |value| value.as_str().len());
+pub fn batch_write_body(ops: &[Op]) -> String {
+    let size = |op: &Op| 64 + op.path.as_str().len() + op.value().map_or(0, |value| value.as_str().len());
     let mut body = String::with_capacity(12 + ops.iter().map(size).sum::<usize>());
     body.push_str(r#"{"ops":["#);
     for (index, op) in ops.iter().enumerate() {
         if index > 0 {
             body.push(',');
         }
-        body.push_str(if op.value.is_some() { r#"{"op":"set","path":"# } else { r#"{"op":"delete","path":"# });
+        body.push_str(r#"{"op":""#);
+        body.push_str(op.kind().name());
+        body.push_str(r#"","path":"#);
         push_string(op.path.as_str(), &mut body);
-        if let Some(value) = &op.value {
+        if let Some(value) = op.value() {
             body.push_str(r#","value":"#);
             body.push_str(value.as_str());
         }

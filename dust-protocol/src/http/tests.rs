@@ -3,9 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    BatchOp, LeafPage, ListItem, ListRequest, Order, Page, Path, Pattern, Precondition, RawJson, Select, Selector,
-};
+use crate::{LeafPage, ListItem, ListRequest, Op, Order, Page, Path, Pattern, Precondition, RawJson, Select, Selector};
 use url::Url;
 
 mod arbitrary;
@@ -84,10 +82,10 @@ fn request_body_equals_recorded_one() {
     let path = |text: &str| Path::parse(text).unwrap();
     let json = |text: &str| RawJson::parse(text).unwrap();
     let ops = [
-        BatchOp::set(path("w/a"), json("1")),
-        BatchOp::set(path("w/b"), json("123456789012345678901234567890")).on(Precondition::IfMatch(7)),
-        BatchOp::delete(path("items/05")),
-        BatchOp::delete(path("r/b")).on(Precondition::IfMatch(1)),
+        Op::set(path("w/a"), json("1")),
+        Op::set(path("w/b"), json("123456789012345678901234567890")).on(Precondition::IfMatch(7)),
+        Op::delete(path("items/05")),
+        Op::delete(path("r/b")).on(Precondition::IfMatch(1)),
     ];
     assert_eq!(
         batch_write_body(&ops),

@@ -108,7 +108,7 @@ fn compaction_shrinks_the_file() {
     {
         let store = disk.store_with(never).unwrap();
         for number in 0..40 {
-            let ops = (0..1_000).map(|n| BatchOp::set(path("count"), raw(&(number * 1_000 + n).to_string())));
+            let ops = (0..1_000).map(|n| Op::set(path("count"), raw(&(number * 1_000 + n).to_string())));
             store.try_batch(ops.collect()).unwrap();
         }
     }
@@ -125,7 +125,7 @@ fn compaction_shrinks_the_file() {
 #[test]
 fn deleted_leaf_is_not_in_next_snapshot() {
     let store = at(20_000).in_memory().unwrap();
-    let ops = (0..1_000).map(|n| BatchOp::set(path(&format!("r/{n}")), raw("\"a value\"")));
+    let ops = (0..1_000).map(|n| Op::set(path(&format!("r/{n}")), raw("\"a value\"")));
     store.try_batch(ops.collect()).unwrap();
     settled(&store);
     store.compact().unwrap();
@@ -140,7 +140,7 @@ fn store_dropped_during_compaction_closes_its_file() {
     let file = dir.path().join("dev.redb");
     for round in 0..20 {
         let store = at(1_000).open(&file).unwrap();
-        let ops = (0..1_000).map(|n| BatchOp::set(path(&format!("r/{n}")), raw(&round.to_string())));
+        let ops = (0..1_000).map(|n| Op::set(path(&format!("r/{n}")), raw(&round.to_string())));
         store.try_batch(ops.collect()).unwrap();
     }
     assert_eq!(Store::open(&file).unwrap().current_seq(), 20_000);

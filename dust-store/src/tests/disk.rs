@@ -143,7 +143,7 @@ fn acknowledged_write_survives_loss_of_power() {
     let store = disk.store().unwrap();
     for number in 1..=20_u64 {
         match number % 3 {
-            0 => drop(store.try_batch(vec![BatchOp::set(path("batch/n"), raw(&number.to_string()))]).unwrap()),
+            0 => drop(store.try_batch(vec![Op::set(path("batch/n"), raw(&number.to_string()))]).unwrap()),
             1 => drop(store.set("n", &number.to_string())),
             _ => {
                 let content = number.to_string().into_bytes();
@@ -166,7 +166,7 @@ async fn acknowledged_async_write_survives_loss_of_power() {
     let store = disk.store().unwrap();
     for number in 1..=5_u64 {
         let at = format!("n/{number}");
-        store.write_async(op(&at, Op::Set(raw("1"))), origin()).await.unwrap();
+        store.write_async(op(&at, Mutation::Set(raw("1"))), None, origin()).await.unwrap();
         assert_eq!(disk.without_power().store().unwrap().current_seq(), number);
     }
 }
@@ -183,7 +183,7 @@ fn full_disk_refuses_writes_until_it_has_space() {
     let large = raw(&format!("\"{}\"", "x".repeat(200_000)));
     let mut done = 1;
     let refused = loop {
-        match store.try_do(op(&format!("large/{done}"), Op::Set(large.clone()))) {
+        match store.try_do(op(&format!("large/{done}"), Mutation::Set(large.clone()))) {
             Ok(_) => done += 1,
             Err(refused) => break refused,
         }
@@ -192,7 +192,7 @@ fn full_disk_refuses_writes_until_it_has_space() {
     assert_eq!(refused.name(), "storage");
     // Again, with only an error of the operating system as the cause.
     for _ in 0..3 {
-        assert_eq!(store.refuse(&format!("large/{done}"), Op::Set(large.clone())).name(), "storage");
+        assert_eq!(store.refuse(&format!("large/{done}"), Mutation::Set(large.clone())).name(), "storage");
         assert_eq!((store.value("small"), store.current_seq()), ("1".to_owned(), done));
         assert_eq!(store.entry_count().unwrap(), done);
     }
@@ -212,7 +212,7 @@ fn unconfirmed_write_is_refused_and_store_continues() {
     let store = disk.store().unwrap();
     store.set("a", "1");
     disk.fail_to_sync(true);
-    assert_eq!(store.refuse("a", Op::Set(raw("2"))).name(), "storage");
+    assert_eq!(store.refuse("a", Mutation::Set(raw("2"))).name(), "storage");
     disk.fail_to_sync(false);
     // The refused write may be committed or not, but its `store_seq` is used only once.
     let seq = store.set("b", "1");

@@ -9,16 +9,16 @@ fn reopened_file_has_everything() {
     let before = {
         let store = open();
         store.set("links/Dust", r#"{"title":"T","n":1.50}"#);
-        store.run("lock", Op::Lease { holder: None, ttl_ms: 5_000 });
-        store.run("ctr", Op::Increment(raw("1")));
+        store.run("lock", Mutation::Lease { holder: None, ttl_ms: 5_000 });
+        store.run("ctr", Mutation::Increment(raw("1")));
         (leaves(&store), store.ops_since(0, 10).unwrap())
     };
     let store = open();
     assert_eq!((leaves(&store), store.ops_since(0, 10).unwrap()), before);
     // The deadlines on the monotonic clock are lost: the wall clock decides.
-    assert_eq!(store.refuse("lock", Op::Lease { holder: None, ttl_ms: 1 }).name(), "held");
+    assert_eq!(store.refuse("lock", Mutation::Lease { holder: None, ttl_ms: 1 }).name(), "held");
     clock.set_wall(6_000);
-    store.run("lock", Op::Lease { holder: None, ttl_ms: 1 });
+    store.run("lock", Mutation::Lease { holder: None, ttl_ms: 1 });
     assert_eq!(store.current_seq(), 4);
     store.delete("LINKS");
     assert_eq!(paths(&store), ["ctr", "lock"]);
@@ -174,8 +174,8 @@ fn altered_file_returns_errors() {
     {
         let store = Store::open(&good).unwrap();
         for number in 0..200 {
-            let write = Write::new(path(&format!("Links/{number}/title")), Op::Set(raw("\"Dust\"")));
-            store.write(write, &Origin::new("d", number.to_string())).unwrap();
+            let write = Op::set(path(&format!("Links/{number}/title")), raw("\"Dust\""));
+            store.write(write, None, &Origin::new("d", number.to_string())).unwrap();
         }
         store.compact().unwrap();
     }
@@ -234,8 +234,8 @@ fn goes_on_or_ends(store: &Store) -> bool {
         &|| store.ops_since(0, 1000).map(drop),
         &|| store.snapshot().map(drop),
         &|| store.file_content("sha256:0").map(drop),
-        &|| store.write(Write::new(path("Links/7"), Op::Delete), &origin).map(drop),
-        &|| store.batch_write(vec![BatchOp::set(path("links/new"), raw("1"))], None, &origin).map(drop),
+        &|| store.write(Op::delete(path("Links/7")), None, &origin).map(drop),
+        &|| store.batch_write(vec![Op::set(path("links/new"), raw("1"))], None, &origin).map(drop),
         &|| store.compact().map(drop),
     ];
     let mut end = None;

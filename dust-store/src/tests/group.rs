@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::disk::FakeDisk;
 use super::*;
-use crate::transaction::{Job, Request};
+use crate::transaction::Job;
 
 fn on() -> impl Strategy<Value = Option<Precondition>> {
     prop_oneof![
@@ -18,22 +18,24 @@ fn on() -> impl Strategy<Value = Option<Precondition>> {
     ]
 }
 
-fn write() -> impl Strategy<Value = Write> {
-    (near_path(), near_op(), on()).prop_map(|(path, op, precondition)| Write { path, op, precondition, fence: None })
+fn write() -> impl Strategy<Value = Op> {
+    (near_path(), near_op(), on()).prop_map(|(path, mutation, on)| Op::new(path, mutation).on(on))
 }
 
-fn several() -> impl Strategy<Value = Vec<Write>> {
-    let op = prop_oneof![3 => near_value().prop_map(|value| Op::Set((&value).into())), 1 => Just(Op::Delete)];
+fn several() -> impl Strategy<Value = Vec<Op>> {
+    let op =
+        prop_oneof![3 => near_value().prop_map(|value| Mutation::Set((&value).into())), 1 => Just(Mutation::Delete)];
     let write = (near_path(), op, on());
-    let write = write.prop_map(|(path, op, precondition)| Write { path, op, precondition, fence: None });
+    let write = write.prop_map(|(path, mutation, on)| Op::new(path, mutation).on(on));
     prop::collection::vec(write, 1..6)
 }
 
-fn request() -> impl Strategy<Value = Request> {
+fn job() -> impl Strategy<Value = Job> {
+    let job = |ops, is_batch| Job { ops, fence: None, content: None, origin: origin(), is_batch };
     prop_oneof![
-        3 => write().prop_map(|write| Request::One { write, content: None }),
-        2 => several().prop_map(|writes| Request::All { writes, fence: None }),
-        1 => prop::collection::vec(write(), 1..6).prop_map(|writes| Request::All { writes, fence: None }),
+        3 => write().prop_map(move |op| job(vec![op], false)),
+        2 => several().prop_map(move |ops| job(ops, true)),
+        1 => prop::collection::vec(write(), 1..6).prop_map(move |ops| job(ops, true)),
     ]
 }
 
@@ -41,8 +43,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn shared_commit_equals_separate_commits(requests in prop::collection::vec(request(), 1..25)) {
-        let jobs: Vec<Job> = requests.into_iter().map(|request| Job { request, origin: origin() }).collect();
+    fn shared_commit_equals_separate_commits(jobs in prop::collection::vec(job(), 1..25)) {
         let (together, apart) = (Store::in_memory().unwrap(), Store::in_memory().unwrap());
         for store in [&together, &apart] {
             store.set("a/b", "1");
@@ -72,8 +73,8 @@ async fn waiting_writes_share_syncs() {
     let (before, writer) = (disk.syncs(), store.inner.writer());
     let mut writes: Vec<_> = (0..500)
         .map(|number| {
-            let write = op(&format!("n/{number}"), Op::Set(raw("1")));
-            Box::pin(store.write_async(write, Origin::new("task", number.to_string())))
+            let write = op(&format!("n/{number}"), Mutation::Set(raw("1")));
+            Box::pin(store.write_async(write, None, Origin::new("task", number.to_string())))
         })
         .collect();
     let mut context = Context::from_waker(Waker::noop());
@@ -96,7 +97,7 @@ async fn write_with_dropped_future_is_applied_and_delivered() {
     let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let subscription = store.on_commit(move |op| sender.send(op.store_seq).unwrap());
     let writer = store.inner.writer();
-    let mut write = Box::pin(store.write_async(op("a", Op::Set(raw("1"))), origin()));
+    let mut write = Box::pin(store.write_async(op("a", Mutation::Set(raw("1"))), None, origin()));
     assert!(matches!(write.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
     drop((write, writer));
     assert_eq!(heard.recv().await, Some(1));
@@ -141,10 +142,10 @@ fn write_each_refuses_each_by_itself() {
     let store = Store::in_memory().unwrap();
     store.set("n", "\"text\"");
     let writes = vec![
-        op("a", Op::Set(raw("1"))),
-        op("n", Op::Increment(raw("1"))),
-        Write { precondition: Some(Precondition::IfLeafAbsent), ..op("n", Op::Increment(raw("1"))) },
-        op("b", Op::Set(raw("2"))),
+        op("a", Mutation::Set(raw("1"))),
+        op("n", Mutation::Increment(raw("1"))),
+        op("n", Mutation::Increment(raw("1"))).on(Precondition::IfLeafAbsent),
+        op("b", Mutation::Set(raw("2"))),
     ];
     let writes =
         writes.into_iter().zip(0..).map(|(write, id): (_, u32)| (write, Origin::new("import", id.to_string())));

@@ -30,7 +30,7 @@ fn store() -> Store {
         "posts/p2/body",
         "posts/p3/title",
     ];
-    let ops = written.iter().enumerate().map(|(value, at)| BatchOp::set(path(at), raw(&value.to_string())));
+    let ops = written.iter().enumerate().map(|(value, at)| Op::set(path(at), raw(&value.to_string())));
     store.try_batch(ops.collect()).unwrap();
     store
 }

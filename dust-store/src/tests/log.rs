@@ -9,9 +9,9 @@ fn log_has_every_committed_op() {
     let store = Store::in_memory().unwrap();
     assert_eq!((store.current_seq(), store.earliest_op_seq().unwrap()), (0, None));
     store.set("a", r#"{"x":1}"#);
-    store.run("c", Op::Increment(raw("2")));
-    store.run("c", Op::Increment(raw("3")));
-    store.write(op("c", Op::Delete), &Origin::new("phone", "77")).unwrap();
+    store.run("c", Mutation::Increment(raw("2")));
+    store.run("c", Mutation::Increment(raw("3")));
+    store.write(op("c", Mutation::Delete), None, &Origin::new("phone", "77")).unwrap();
     let ops = store.ops_since(0, 100).unwrap();
     let seen: Vec<_> = ops.iter().map(|op| (op.store_seq, op.op.name(), op.path.as_str(), op.value.as_str())).collect();
     assert_eq!(
@@ -47,7 +47,7 @@ fn log_has_the_time_of_each_commit() {
 #[test]
 fn batch_ops_have_numbered_ids() {
     let store = Store::in_memory().unwrap();
-    let ops = ["a", "b"].map(|at| BatchOp::delete(path(at)));
+    let ops = ["a", "b"].map(|at| Op::delete(path(at)));
     store.batch_write(ops.to_vec(), None, &Origin::new("phone", "77")).unwrap();
     let ids: Vec<_> = store.ops_since(0, 10).unwrap().iter().map(|op| op.client_op_id.to_string()).collect();
     assert_eq!(ids, ["77:0", "77:1"]);
@@ -59,11 +59,11 @@ fn compaction_keeps_leaves_and_sequence() {
     assert_eq!(store.compact().unwrap(), None);
     assert_eq!(store.snapshot().unwrap(), None);
     store.set("a", "1");
-    store.run("ctr", Op::Increment(raw("5")));
+    store.run("ctr", Mutation::Increment(raw("5")));
     store.set("d", r#"{"_type":"decimal","_typed":"1.20"}"#);
     store.set("m", r#"{"x":{"y":2},"z":[1]}"#);
     store.set("nul", "null");
-    store.run("tags", Op::Add(raw("\"t1\"")));
+    store.run("tags", Mutation::Add(raw("\"t1\"")));
     let before = leaves(&store);
     assert_eq!(store.compact().unwrap(), Some(6));
     assert_eq!((store.current_seq(), store.earliest_op_seq().unwrap()), (6, None));
@@ -117,8 +117,8 @@ fn listener_receives_ops_until_dropped() {
     let (second, heard_second) = hear(&store);
     assert_eq!(first.since(), 1);
     store.set("a", "2");
-    store.refuse("a", Op::Increment(raw("null")));
-    store.try_batch(vec![BatchOp::delete(path("a")), BatchOp::delete(path("b"))]).unwrap();
+    store.refuse("a", Mutation::Increment(raw("null")));
+    store.try_batch(vec![Op::delete(path("a")), Op::delete(path("b"))]).unwrap();
     drop(first);
     store.set("a", "3");
     assert_eq!(*heard_first.lock().unwrap(), [2, 3, 4]);
@@ -195,7 +195,7 @@ fn commit_listener_receives_batch_at_once() {
         into.lock().unwrap().push(ops.iter().map(|op| op.store_seq).collect::<Vec<_>>());
     });
     store.set("a", "1");
-    store.try_batch(vec![BatchOp::delete(path("a")), BatchOp::delete(path("b"))]).unwrap();
+    store.try_batch(vec![Op::delete(path("a")), Op::delete(path("b"))]).unwrap();
     store.set("a", "2");
     drop(subscription);
     store.set("a", "3");
@@ -211,7 +211,7 @@ fn ops_of_many_writers_arrive_in_order_and_once() {
             let store = store.clone();
             scope.spawn(move || {
                 for _ in 0..50 {
-                    store.run("n", Op::Increment(raw("1")));
+                    store.run("n", Mutation::Increment(raw("1")));
                     store.set(&format!("w/{writer}"), "1");
                 }
             });

@@ -10,7 +10,7 @@ use super::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Write(Path, Op, Guard),
+    Write(Path, Mutation, Guard),
     Batch(Vec<(Path, Option<Value>, Guard)>),
     Compact,
 }
@@ -58,19 +58,19 @@ impl Guard {
 }
 
 /// The name of the error of a precondition.
-fn refused(model: &Model, path: &Path, op: &Op, on: Option<Precondition>) -> Result<(), &'static str> {
-    let object = matches!(op, Op::Set(value) if value::is_subtree(value));
+fn refused(model: &Model, path: &Path, op: &Mutation, on: Option<Precondition>) -> Result<(), &'static str> {
+    let object = matches!(op, Mutation::Set(value) if value::is_subtree(value));
     let leaf = model.0.get(path.as_str());
     match (on, op) {
         (None, _) => Ok(()),
         (Some(Precondition::IfMatch(_)), _) if object => Err("if_match_multi_leaf"),
-        (Some(Precondition::IfMatch(revision)), Op::Set(_) | Op::Delete) => {
+        (Some(Precondition::IfMatch(revision)), Mutation::Set(_) | Mutation::Delete) => {
             leaf.is_some_and(|leaf| leaf.2 == revision).then_some(()).ok_or("conflict")
         }
         (Some(Precondition::IfMatch(_)), _) => Err("if_match_unsupported_op"),
         (Some(Precondition::IfLeafAbsent), _) if object => Err("if_absent_multi_leaf"),
-        (Some(Precondition::IfLeafAbsent), Op::Set(_)) => leaf.is_none().then_some(()).ok_or("exists"),
-        (Some(Precondition::IfSubtreeAbsent), Op::Set(_)) => {
+        (Some(Precondition::IfLeafAbsent), Mutation::Set(_)) => leaf.is_none().then_some(()).ok_or("exists"),
+        (Some(Precondition::IfSubtreeAbsent), Mutation::Set(_)) => {
             let below = path.descendant_prefix();
             let vacant = leaf.is_none() && !model.0.keys().any(|other| other.starts_with(&below));
             vacant.then_some(()).ok_or("exists")
@@ -85,7 +85,7 @@ fn do_step(store: &Store, model: &mut Model, step: Step) {
         Step::Write(path, op, guard) => {
             let on = guard.on(model, &path);
             let expected = refused(model, &path, &op, on).and_then(|()| model.run(seq + 1, &path, &op));
-            let write = Write { precondition: on, ..Write::new(path, op) };
+            let write = Op::new(path, op).on(on);
             let done = store.try_do(write.clone());
             assert_eq!(done.as_ref().map(|_| ()).map_err(StoreError::name), expected, "{write:?}");
             assert_eq!(store.current_seq(), seq + u64::from(expected.is_ok()));
@@ -94,13 +94,12 @@ fn do_step(store: &Store, model: &mut Model, step: Step) {
             let (mut after, mut batch, mut expected) = (model.clone(), Vec::new(), Ok(()));
             for (index, (path, value, guard)) in ops.into_iter().enumerate() {
                 let on = guard.on(&after, &path);
-                let value = value.as_ref().map(RawJson::from);
-                let op = value.clone().map_or(Op::Delete, Op::Set);
+                let op = value.as_ref().map_or(Mutation::Delete, |value| Mutation::Set(value.into()));
                 if expected.is_ok() {
                     let next = seq + 1 + index as u64;
                     expected = refused(&after, &path, &op, on).and_then(|()| after.run(next, &path, &op));
                 }
-                batch.push(BatchOp { path, value, precondition: on });
+                batch.push(Op::new(path, op).on(on));
             }
             let count = batch.len() as u64;
             let done = store.try_batch(batch.clone());
@@ -213,7 +212,7 @@ proptest! {
         let store = Store::in_memory().unwrap();
         let mut expected = std::collections::BTreeSet::new();
         for path in &at {
-            store.run(path.as_str(), Op::Merge(raw(r#"{"x":1}"#)));
+            store.run(path.as_str(), Mutation::Merge(raw(r#"{"x":1}"#)));
             expected.insert(path.child("x").unwrap());
         }
         let glob = Pattern::parse(pattern).unwrap();

@@ -54,7 +54,7 @@ fn very_deep_path_is_read_and_removed() {
 fn reader_sees_whole_batches() {
     let store = Store::in_memory().unwrap();
     let write = |round: usize| {
-        let ops = (0..200).map(|i| BatchOp::set(path(&format!("r/{i:03}")), raw(&round.to_string())));
+        let ops = (0..200).map(|i| Op::set(path(&format!("r/{i:03}")), raw(&round.to_string())));
         store.try_batch(ops.collect()).unwrap();
     };
     write(0);

@@ -63,7 +63,7 @@ fn reference_written_by_set_is_a_plain_value() {
     assert!(!is_referred_to(&store));
     // A reference without bytes in this store has no content.
     let elsewhere = r#"{"_type":"file","hash":"sha256:elsewhere"}"#;
-    store.run("g", Op::PutFile(raw(elsewhere)));
+    store.run("g", Mutation::PutFile(raw(elsewhere)));
     assert_eq!(store.file_reference("sha256:elsewhere").unwrap().unwrap().as_str(), elsewhere);
     assert_eq!(store.file_content("sha256:elsewhere").unwrap(), None);
     assert_eq!(store.file_reference("sha256:else").unwrap(), None);
@@ -100,7 +100,7 @@ fn refused_file_is_not_stored() {
     let fence = Some(Fence { key: path("lock"), token: 1 });
     assert_eq!(store.put_file(upload("a", "hello"), fence, &origin()).unwrap_err().name(), "fenced");
     assert!(!is_kept(&store) && store.current_seq() == 0);
-    let token = store.run("lock", Op::Lease { holder: None, ttl_ms: 60_000 }).store_seq;
+    let token = store.run("lock", Mutation::Lease { holder: None, ttl_ms: 60_000 }).store_seq;
     let fence = Some(Fence { key: path("lock"), token });
     store.put_file(upload("a", "hello"), fence, &origin()).unwrap();
     assert!(is_referred_to(&store));

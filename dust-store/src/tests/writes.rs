@@ -57,10 +57,10 @@ fn key_holds_any_text_but_empty() {
     store.set("mk", r#"{"a/b":1,"c~d":2,"e.f":3,"g h":4,"*":6}"#);
     assert_eq!(paths(&store), ["mk/*", "mk/a~1b", "mk/c~0d", "mk/e.f", "mk/g h"]);
     assert_eq!(store.value("mk"), r#"{"*":6,"a/b":1,"c~d":2,"e.f":3,"g h":4}"#);
-    let refused = store.refuse("mk", Op::Set(raw(r#"{"a":1,"":5}"#)));
+    let refused = store.refuse("mk", Mutation::Set(raw(r#"{"a":1,"":5}"#)));
     assert_eq!((refused.name(), refused.path()), ("empty_segment", Some(&path("mk"))));
-    assert_eq!(store.refuse("mk", Op::Merge(raw(r#"{"":5}"#))).name(), "empty_segment");
-    assert_eq!(store.refuse("mk", Op::Merge(raw(r#"{"x":{"":5}}"#))).name(), "empty_segment");
+    assert_eq!(store.refuse("mk", Mutation::Merge(raw(r#"{"":5}"#))).name(), "empty_segment");
+    assert_eq!(store.refuse("mk", Mutation::Merge(raw(r#"{"x":{"":5}}"#))).name(), "empty_segment");
     assert_eq!(store.current_seq(), 1);
     // Inside an array keys are no path segments.
     store.set("ok", r#"[{"":1}]"#);
@@ -131,7 +131,9 @@ fn unreadable_value_is_refused() {
         r#"{"_type":"datetime","_typed":"nope"}"#,
         &format!("{}1{}", "[".repeat(101), "]".repeat(101)),
     ] {
-        for op in [Op::Set(raw(value)), Op::Merge(raw(&format!(r#"{{"k":{value}}}"#))), Op::Add(raw(value))] {
+        for op in
+            [Mutation::Set(raw(value)), Mutation::Merge(raw(&format!(r#"{{"k":{value}}}"#))), Mutation::Add(raw(value))]
+        {
             let refused = store.refuse("v", op);
             assert_eq!(refused.name(), "invalid_value", "{value}");
         }
@@ -189,25 +191,25 @@ fn only_subtree_ops_ignore_ascii_case() {
 fn merge_sets_children_and_keeps_siblings() {
     let store = Store::in_memory().unwrap();
     store.set("m", r#"{"a":1,"b":{"x":9}}"#);
-    let committed = store.run("m", Op::Merge(raw(r#"{"new":{"deep":1},"a":10}"#)));
+    let committed = store.run("m", Mutation::Merge(raw(r#"{"new":{"deep":1},"a":10}"#)));
     assert_eq!((committed.op, committed.value.as_str()), (OpKind::Merge, r#"{"a":10,"new":{"deep":1}}"#));
     assert_eq!(store.seen("m/b/x").unwrap().2, 1);
-    assert_eq!(store.run("m", Op::Merge(raw("{}"))).store_seq, 3);
-    store.run("m", Op::Merge(raw(r#"{"b":{}}"#)));
+    assert_eq!(store.run("m", Mutation::Merge(raw("{}"))).store_seq, 3);
+    store.run("m", Mutation::Merge(raw(r#"{"b":{}}"#)));
     assert_eq!(store.seen("m"), entry(r#"{"a":10,"new":{"deep":1}}"#, "map", 2));
-    store.run("fresh", Op::Merge(raw(r#"{"q":null}"#)));
+    store.run("fresh", Mutation::Merge(raw(r#"{"q":null}"#)));
     assert_eq!(store.seen("fresh/q"), entry("null", "null", 5));
     // A scalar child replaces only its leaf.
-    store.run("m", Op::Merge(raw(r#"{"new":7}"#)));
+    store.run("m", Mutation::Merge(raw(r#"{"new":7}"#)));
     assert_eq!(paths(&store), ["fresh/q", "m/a", "m/new", "m/new/deep"]);
-    assert_eq!(store.refuse("m", Op::Merge(raw("\"str\""))).name(), "merge_requires_map_value");
-    assert_eq!(store.refuse("m", Op::Merge(raw("[]"))).name(), "merge_requires_map_value");
+    assert_eq!(store.refuse("m", Mutation::Merge(raw("\"str\""))).name(), "merge_requires_map_value");
+    assert_eq!(store.refuse("m", Mutation::Merge(raw("[]"))).name(), "merge_requires_map_value");
 }
 
 #[test]
 fn increment_of_absent_leaf_counts_from_zero() {
     let store = Store::in_memory().unwrap();
-    let by = |at: &str, by: &str| store.run(at, Op::Increment(raw(by))).value.to_string();
+    let by = |at: &str, by: &str| store.run(at, Mutation::Increment(raw(by))).value.to_string();
     assert_eq!(by("ctr", "1"), "1");
     assert_eq!(by("ctr", "2.5"), "3.5");
     assert_eq!(by("ctr", "-1"), "2.5");
@@ -231,21 +233,21 @@ fn increment_without_a_number_is_refused() {
     store.set("float", "1.7e308");
     store.set("dec", r#"{"_type":"decimal","_typed":"1"}"#);
     for by in ["\"1\"", "null", "[1]", "{}"] {
-        assert_eq!(store.refuse("ctr", Op::Increment(raw(by))).name(), "increment_requires_number_value");
+        assert_eq!(store.refuse("ctr", Mutation::Increment(raw(by))).name(), "increment_requires_number_value");
     }
-    assert_eq!(store.refuse("leaf", Op::Increment(raw("1"))).name(), "not_a_number");
-    assert_eq!(store.refuse("dec", Op::Increment(raw("1"))).name(), "not_a_number");
-    assert_eq!(store.refuse("top", Op::Increment(raw("1"))).name(), "number_out_of_range");
-    assert_eq!(store.refuse("float", Op::Increment(raw("1e308"))).name(), "number_out_of_range");
-    assert_eq!(store.refuse("ctr", Op::Increment(raw("1e400"))).name(), "number_out_of_range");
+    assert_eq!(store.refuse("leaf", Mutation::Increment(raw("1"))).name(), "not_a_number");
+    assert_eq!(store.refuse("dec", Mutation::Increment(raw("1"))).name(), "not_a_number");
+    assert_eq!(store.refuse("top", Mutation::Increment(raw("1"))).name(), "number_out_of_range");
+    assert_eq!(store.refuse("float", Mutation::Increment(raw("1e308"))).name(), "number_out_of_range");
+    assert_eq!(store.refuse("ctr", Mutation::Increment(raw("1e400"))).name(), "number_out_of_range");
     assert_eq!(store.current_seq(), 4);
 }
 
 #[test]
 fn set_is_newest_first_without_duplicates() {
     let store = Store::in_memory().unwrap();
-    let add = |at: &str, member: &str| store.run(at, Op::Add(raw(member))).value.to_string();
-    let remove = |at: &str, member: &str| store.run(at, Op::Remove(raw(member))).value.to_string();
+    let add = |at: &str, member: &str| store.run(at, Mutation::Add(raw(member))).value.to_string();
+    let remove = |at: &str, member: &str| store.run(at, Mutation::Remove(raw(member))).value.to_string();
     assert_eq!(add("s", "\"a\""), r#"["a"]"#);
     assert_eq!(add("s", "\"b\""), r#"["b","a"]"#);
     assert_eq!(add("s", "\"a\""), r#"["a","b"]"#);
@@ -260,8 +262,8 @@ fn set_is_newest_first_without_duplicates() {
     store.set("list", "[1,1.0,1,2]");
     assert_eq!(remove("list", "1"), "[1.0,1,2]");
     assert_eq!(add("list", "1.0"), "[1.0,1,2]");
-    assert_eq!(store.refuse("s", Op::Add(raw("null"))).name(), "add_requires_value");
-    assert_eq!(store.refuse("s", Op::Remove(raw("null"))).name(), "remove_requires_value");
+    assert_eq!(store.refuse("s", Mutation::Add(raw("null"))).name(), "add_requires_value");
+    assert_eq!(store.refuse("s", Mutation::Remove(raw("null"))).name(), "remove_requires_value");
 }
 
 #[test]
@@ -269,12 +271,12 @@ fn put_file_writes_a_reference() {
     let store = Store::in_memory().unwrap();
     store.set("f", r#"{"a":1}"#);
     let file = r#"{"_type":"file","hash":"sha256:x","size":5}"#;
-    let committed = store.run("f", Op::PutFile(raw(file)));
+    let committed = store.run("f", Mutation::PutFile(raw(file)));
     assert_eq!(committed.op.name(), "put_file");
     assert_eq!(store.seen("f"), entry(file, "file", 2));
     assert_eq!(paths(&store), ["f"]);
-    assert_eq!(store.refuse("f", Op::PutFile(raw("\"x\""))).name(), "invalid_file");
-    assert_eq!(store.refuse("f", Op::PutFile(raw(r#"{"hash":"x"}"#))).name(), "invalid_file");
+    assert_eq!(store.refuse("f", Mutation::PutFile(raw("\"x\""))).name(), "invalid_file");
+    assert_eq!(store.refuse("f", Mutation::PutFile(raw(r#"{"hash":"x"}"#))).name(), "invalid_file");
 }
 
 #[test]
@@ -296,14 +298,14 @@ fn if_match_guards_a_leaf() {
     assert_eq!(conflict("rec", "\"leaf\"", 1), Some(1));
     assert_eq!(conflict("rec", "[1]", 1), Some(1));
     let refused = |what, on| {
-        let write = Write { precondition: Some(on), ..op("rec", what) };
+        let write = op("rec", what).on(on);
         store.try_do(write).unwrap_err().name()
     };
-    assert_eq!(refused(Op::Set(raw(r#"{"title":1}"#)), on(1)), "if_match_multi_leaf");
-    assert_eq!(refused(Op::Set(raw("{}")), on(1)), "if_match_multi_leaf");
-    assert_eq!(refused(Op::Merge(raw(r#"{"title":1}"#)), on(1)), "if_match_unsupported_op");
-    assert_eq!(refused(Op::Increment(raw("1")), on(1)), "if_match_unsupported_op");
-    assert_eq!(refused(Op::Delete, on(1)), "conflict");
+    assert_eq!(refused(Mutation::Set(raw(r#"{"title":1}"#)), on(1)), "if_match_multi_leaf");
+    assert_eq!(refused(Mutation::Set(raw("{}")), on(1)), "if_match_multi_leaf");
+    assert_eq!(refused(Mutation::Merge(raw(r#"{"title":1}"#)), on(1)), "if_match_unsupported_op");
+    assert_eq!(refused(Mutation::Increment(raw("1")), on(1)), "if_match_unsupported_op");
+    assert_eq!(refused(Mutation::Delete, on(1)), "conflict");
     // An envelope is one leaf.
     assert_eq!(store.set_on("rec/title", r#"{"_type":"decimal","_typed":"1.20"}"#, on(1)), Ok(4));
 
@@ -316,7 +318,7 @@ fn if_match_guards_a_leaf() {
 fn if_match_guards_a_delete() {
     let store = Store::in_memory().unwrap();
     let delete = |at: &str, revision: u64| {
-        let write = Write { precondition: Some(Precondition::IfMatch(revision)), ..op(at, Op::Delete) };
+        let write = op(at, Mutation::Delete).on(Precondition::IfMatch(revision));
         store.try_do(write).map(|op| op.unwrap().store_seq)
     };
     store.set("l", "1");
@@ -340,12 +342,12 @@ fn if_absent_looks_at_the_exact_leaf() {
     let error = store.set_on("ab", "2", absent).unwrap_err();
     assert_eq!((error.name(), error.current_revision()), ("exists", Some(1)));
     let refused = |what| {
-        let write = Write { precondition: Some(absent), ..op("ab", what) };
+        let write = op("ab", what).on(absent);
         store.try_do(write).unwrap_err().name()
     };
-    assert_eq!(refused(Op::Set(raw(r#"{"a":1}"#))), "if_absent_multi_leaf");
-    assert_eq!(refused(Op::Delete), "if_absent_unsupported_op");
-    assert_eq!(refused(Op::Merge(raw("{}"))), "if_absent_unsupported_op");
+    assert_eq!(refused(Mutation::Set(raw(r#"{"a":1}"#))), "if_absent_multi_leaf");
+    assert_eq!(refused(Mutation::Delete), "if_absent_unsupported_op");
+    assert_eq!(refused(Mutation::Merge(raw("{}"))), "if_absent_unsupported_op");
     // On a path with children only it succeeds and removes them, as on a server.
     store.set("m", r#"{"a":1}"#);
     assert_eq!(store.set_on("m", "1", absent), Ok(3));
@@ -368,14 +370,14 @@ fn if_vacant_looks_below_too() {
     }
     store.delete("rec");
     assert_eq!(store.set_on("rec", "1", vacant), Ok(7));
-    let delete = Write { precondition: Some(vacant), ..op("none", Op::Delete) };
+    let delete = op("none", Mutation::Delete).on(vacant);
     assert_eq!(store.try_do(delete).unwrap_err().name(), "if_absent_unsupported_op");
 }
 
 #[test]
 fn batch_is_all_or_nothing() {
     let store = Store::in_memory().unwrap();
-    let set = |at: &str, value: &str| BatchOp::set(path(at), raw(value));
+    let set = |at: &str, value: &str| Op::set(path(at), raw(value));
     let on = Precondition::IfMatch;
     let seqs = |ops| store.try_batch(ops).unwrap().iter().map(|op| op.store_seq).collect::<Vec<_>>();
     assert_eq!(seqs(vec![set("r/a", "1"), set("r/b", "2")]), [1, 2]);
@@ -396,10 +398,10 @@ fn batch_is_all_or_nothing() {
 
     // A precondition may name a revision that an earlier op of the batch makes.
     assert_eq!(seqs(vec![set("r/a", "5").on(on(3)), set("r/a", "6").on(on(5))]), [5, 6]);
-    assert_eq!(seqs(vec![BatchOp::delete(path("r/a")).on(on(6)), set("r/z", "1")]), [7, 8]);
-    let refused = store.try_batch(vec![BatchOp::delete(path("r")).on(on(4))]).unwrap_err();
+    assert_eq!(seqs(vec![Op::delete(path("r/a")).on(on(6)), set("r/z", "1")]), [7, 8]);
+    let refused = store.try_batch(vec![Op::delete(path("r")).on(on(4))]).unwrap_err();
     assert_eq!((refused.name(), refused.current_revision()), ("conflict", Some(8)));
-    assert_eq!(seqs(vec![BatchOp::delete(path("nothere"))]), [9]);
+    assert_eq!(seqs(vec![Op::delete(path("nothere"))]), [9]);
     assert_eq!(seqs(vec![set("m", r#"{"a":1,"b":{"c":2}}"#), set("m/a", "9")]), [10, 11]);
     assert_eq!(store.seen("m"), entry(r#"{"a":9,"b":{"c":2}}"#, "map", 11));
     assert_eq!(seqs(vec![set("x", "null"), set("x", "{}")]), [12, 13]);
@@ -410,7 +412,7 @@ fn batch_is_all_or_nothing() {
 fn if_absent_counts_in_a_batch() {
     let store = Store::in_memory().unwrap();
     store.set("r/b", "1");
-    let set = |at: &str| BatchOp::set(path(at), raw("2")).on(Precondition::IfLeafAbsent);
+    let set = |at: &str| Op::set(path(at), raw("2")).on(Precondition::IfLeafAbsent);
     let refused = store.try_batch(vec![set("r/a"), set("r/b")]).unwrap_err();
     assert_eq!((refused.name(), refused.op_index(), refused.current_revision()), ("exists", Some(1), Some(1)));
     let refused = store.try_batch(vec![set("r/a"), set("r/a")]).unwrap_err();
@@ -421,9 +423,14 @@ fn if_absent_counts_in_a_batch() {
 #[test]
 fn a_batch_holds_1_to_1000_ops() {
     let store = Store::in_memory().unwrap();
-    let ops = |count: usize| (0..count).map(|i| BatchOp::set(path(&format!("big/{i:04}")), raw("1"))).collect();
+    let ops = |count: usize| (0..count).map(|i| Op::set(path(&format!("big/{i:04}")), raw("1"))).collect();
     assert_eq!(store.try_batch(ops(0)).unwrap_err().to_string(), "ops cannot be empty");
     assert_eq!(store.try_batch(ops(1001)).unwrap_err().to_string(), "maximum 1000 ops per batch, got 1001; split it");
+    let mut with_merge: Vec<Op> = ops(2);
+    with_merge.push(op("big", Mutation::Merge(raw("{}"))));
+    let refused = store.try_batch(with_merge).unwrap_err();
+    assert_eq!(refused.to_string(), "a batch takes only set and delete, and op 2 is merge; send it by itself");
+    assert_eq!((refused.name(), store.current_seq()), ("invalid_params", 0));
     assert_eq!(store.try_batch(ops(1000)).unwrap().last().unwrap().store_seq, 1000);
     assert_eq!(store.entry_count().unwrap(), 1000);
 }

@@ -14,7 +14,7 @@ use dust_emulator::{Emulator, Fault, Route};
 use dust_orm::realtime::SyncClient;
 use dust_orm::transport::{HttpTransport, RealtimeTransport};
 use dust_orm::{DustConfig, DustErr, ErrKind, Transport};
-use dust_protocol::{Op, Path, RawJson, Write};
+use dust_protocol::{Op, Path, RawJson};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -136,8 +136,8 @@ pub async fn run(options: Options) -> Result<Figures, String> {
     Ok(std::mem::take(&mut *shared.figures.lock().unwrap_or_else(PoisonError::into_inner)))
 }
 
-fn set(path: &str) -> Result<Write, String> {
-    Ok(Write::new(Path::parse(path).map_err(|error| error.to_string())?, Op::Set(RawJson::null())))
+fn set(path: &str) -> Result<Op, String> {
+    Ok(Op::set(Path::parse(path).map_err(|error| error.to_string())?, RawJson::null()))
 }
 
 async fn write(transport: Arc<RealtimeTransport>, writer: usize, shared: Arc<Shared>) -> Result<(), String> {
@@ -146,7 +146,7 @@ async fn write(transport: Arc<RealtimeTransport>, writer: usize, shared: Arc<Sha
         number += 1;
         let write = set(&format!("w{writer}/{number}"))?;
         let began = Instant::now();
-        let result = transport.write(write).await;
+        let result = transport.write(vec![write], None).await;
         let took = began.elapsed();
         shared.note(|figures| {
             figures.writes.push(took);
@@ -167,7 +167,8 @@ async fn write_beside(http: HttpTransport, client: SyncClient, rate: u32, shared
     while shared.goes_on() {
         next.tick().await;
         number += 1;
-        let receipt = http.write(set(&format!("beside/{number}"))?).await.map_err(|error| error.to_string())?;
+        let receipt =
+            http.write(vec![set(&format!("beside/{number}"))?], None).await.map_err(|error| error.to_string())?;
         let (began, seq) = (Instant::now(), receipt.store_seq.unwrap_or_default());
         let (client, shared) = (client.clone(), Arc::clone(&shared));
         watchers.push(tokio::spawn(async move {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::sim::{self, Counts, Mutation, Report};
+use crate::sim::{self, Counts, Defect, Report};
 
 /// Maximum number of recorded failures.
 const KEPT: usize = 3;
@@ -20,7 +20,7 @@ pub struct Summary {
 }
 
 /// Runs seeds from `from` on, until `count` are done or a few have failed.
-pub fn run(from: u64, count: u64, mutation: Option<Mutation>) -> Summary {
+pub fn run(from: u64, count: u64, mutation: Option<Defect>) -> Summary {
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let summary = Mutex::new(Summary::default());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -13,8 +13,8 @@ use chaos::child::{self, Child};
 use chaos::dice::Dice;
 use chaos::ledger::{self, Shown};
 use dust_protocol::{
-    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafKind, ListItem, ListRequest, Op, Path, Pattern, Precondition,
-    RawJson, Write, content_hash,
+    CommittedOp, Entry, Fence, FileUpload, LeafKind, ListItem, ListRequest, Mutation, Op, Path, Pattern, Precondition,
+    RawJson, content_hash,
 };
 use dust_store::{Compaction, ManualClock, Origin, Snapshot, Store, StoreBuilder, StoreError};
 
@@ -50,7 +50,7 @@ fn do_round(store: &Store, round: u64) -> Result<(), StoreError> {
     // Paths that overlap, in other case too.
     let folder = ["links", "Links", "LINKS", "other"][dice.index(4)];
     let at = path(&format!("{folder}/k{}", dice.below(12)));
-    let write = |op| Write::new(at.clone(), op);
+    let write = |op| Op::new(at.clone(), op);
     let write = match dice.pick(&[
         (20, 'o'),
         (10, 's'),
@@ -63,30 +63,29 @@ fn do_round(store: &Store, round: u64) -> Result<(), StoreError> {
         (10, 'f'),
         (4, 'c'),
     ]) {
-        Some('s') => write(Op::Set(raw(&format!("\"v{round}\"")))),
-        Some('m') => write(Op::Merge(raw(&format!(r#"{{"title":{round},"Nested":{{"m":{round}}}}}"#)))),
+        Some('s') => write(Mutation::Set(raw(&format!("\"v{round}\"")))),
+        Some('m') => write(Mutation::Merge(raw(&format!(r#"{{"title":{round},"Nested":{{"m":{round}}}}}"#)))),
         Some('d') => match dice.below(4) {
-            0 => Write::new(path(folder), Op::Delete),
-            _ => write(Op::Delete),
+            0 => Op::delete(path(folder)),
+            _ => write(Mutation::Delete),
         },
-        Some('i') => Write::new(path(&format!("counters/{}", dice.below(3))), Op::Increment(raw("3"))),
+        Some('i') => Op::new(path(&format!("counters/{}", dice.below(3))), Mutation::Increment(raw("3"))),
         Some('a') => {
             let member = raw(&dice.below(5).to_string());
-            let op = if dice.percent(60) { Op::Add(member) } else { Op::Remove(member) };
-            Write::new(path("sets/s"), op)
+            let op = if dice.percent(60) { Mutation::Add(member) } else { Mutation::Remove(member) };
+            Op::new(path("sets/s"), op)
         }
         Some('l') => {
-            let op = Op::Lease { holder: Some(format!("h{round}")), ttl_ms: 1_000 };
-            Write::new(path(&format!("leases/{}", dice.below(4))), op)
+            let op = Mutation::Lease { holder: Some(format!("h{round}")), ttl_ms: 1_000 };
+            Op::new(path(&format!("leases/{}", dice.below(4))), op)
         }
         Some('b') => {
             let count = 1 + dice.below(300);
-            let mut ops: Vec<BatchOp> = (0..count)
-                .map(|number| BatchOp::set(path(&format!("Batch/{number}/n")), raw(&round.to_string())))
-                .collect();
+            let mut ops: Vec<Op> =
+                (0..count).map(|number| Op::set(path(&format!("Batch/{number}/n")), raw(&round.to_string()))).collect();
             // Some are refused at their last op.
             if dice.percent(20) {
-                ops.push(BatchOp::set(at, raw("1")).on(Some(Precondition::IfMatch(u64::MAX))));
+                ops.push(Op::set(at, raw("1")).on(Some(Precondition::IfMatch(u64::MAX))));
             }
             let fence = dice.percent(5).then(|| Fence { key: path("leases/1"), token: 1 });
             return store.batch_write(ops, fence, &origin).map(|_| ());
@@ -98,9 +97,11 @@ fn do_round(store: &Store, round: u64) -> Result<(), StoreError> {
             return store.put_file(file, None, &origin).map(|_| ());
         }
         Some('c') => return store.compact().map(|_| ()),
-        _ => write(Op::Set(raw(&format!(r#"{{"title":"t{round}","Nested":{{"n":{round},"N":1}},"tags":["a"]}}"#)))),
+        _ => {
+            write(Mutation::Set(raw(&format!(r#"{{"title":"t{round}","Nested":{{"n":{round},"N":1}},"tags":["a"]}}"#))))
+        }
     };
-    store.write(write, &origin).map(|_| ())
+    store.write(write, None, &origin).map(|_| ())
 }
 
 /// The whole content of a store.

@@ -1,6 +1,6 @@
 //! Runs of seeds, and runs with mutations that the checks have to detect.
 
-use chaos::sim::{self, Mutation};
+use chaos::sim::{self, Defect};
 use chaos::violation::Promise;
 use chaos::{seeds, sim::Report};
 
@@ -83,26 +83,26 @@ fn same_seed_gives_same_run() {
 /// Every mutation is detected within a few seeds, as the promise that it breaks, with a trace.
 #[test]
 fn mutations_are_detected() {
-    for mutation in Mutation::ALL {
+    for mutation in Defect::ALL {
         let expected: &[Promise] = match mutation {
-            Mutation::ServerForgetsWrite => &[Promise::AcknowledgedIsKept],
-            Mutation::ServerWritesTwice => &[Promise::WrittenOnce],
-            Mutation::ClientSendsAgain | Mutation::FailoverSendsAgain => &[Promise::SentOnce],
-            Mutation::ServerRefusesWhatItWrote | Mutation::ClientDeniesWrite => &[Promise::FailedIsAbsent],
-            Mutation::ServerIgnoresFences => &[Promise::FencesHold],
-            Mutation::ClientLosesOp
-            | Mutation::ClientDeliversTwice
-            | Mutation::ClientSwapsOps
-            | Mutation::HubLosesOp
-            | Mutation::HubForgetsReplace => &[Promise::OnceAndInOrder],
-            Mutation::ClientLosesLeaf => &[Promise::MirrorIsExact, Promise::ReadsAreStates],
-            Mutation::ClientForgetsCaller | Mutation::ClientAnswersTwice => &[Promise::EveryCallIsAnswered],
-            Mutation::ClientAnswersEarly => &[Promise::OrderOfCalls],
+            Defect::ServerForgetsWrite => &[Promise::AcknowledgedIsKept],
+            Defect::ServerWritesTwice => &[Promise::WrittenOnce],
+            Defect::ClientSendsAgain | Defect::FailoverSendsAgain => &[Promise::SentOnce],
+            Defect::ServerRefusesWhatItWrote | Defect::ClientDeniesWrite => &[Promise::FailedIsAbsent],
+            Defect::ServerIgnoresFences => &[Promise::FencesHold],
+            Defect::ClientLosesOp
+            | Defect::ClientDeliversTwice
+            | Defect::ClientSwapsOps
+            | Defect::HubLosesOp
+            | Defect::HubForgetsReplace => &[Promise::OnceAndInOrder],
+            Defect::ClientLosesLeaf => &[Promise::MirrorIsExact, Promise::ReadsAreStates],
+            Defect::ClientForgetsCaller | Defect::ClientAnswersTwice => &[Promise::EveryCallIsAnswered],
+            Defect::ClientAnswersEarly => &[Promise::OrderOfCalls],
             // Ops follow lost ones, reads show lost ones, or lost ones stay.
-            Mutation::OpsShareTheirIds => {
+            Defect::OpsShareTheirIds => {
                 &[Promise::OnceAndInOrder, Promise::ReadsAreStates, Promise::MirrorIsExact, Promise::ComesToRest]
             }
-            Mutation::ClientShowsUncommitted => &[Promise::ReadsAreStates, Promise::MirrorIsExact],
+            Defect::ClientShowsUncommitted => &[Promise::ReadsAreStates, Promise::MirrorIsExact],
         };
         let found: Vec<Report> = seeds::run(1, 300, Some(mutation)).failures;
         assert!(!found.is_empty(), "{mutation:?} is not noticed");

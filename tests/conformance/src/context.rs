@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dust_orm::{Capabilities, DustErr, DustRepo, Transport};
-use dust_protocol::{BatchOp, Entry, ListRequest, Op, Path, RawJson, Write};
+use dust_protocol::{Entry, ListRequest, Op, Path, RawJson};
 use serde_json::Value;
 
 use crate::backend::{Backend, unique};
@@ -36,7 +36,7 @@ impl Context {
 
     /// Removes what the test has written.
     pub(crate) async fn clean_up(&self) {
-        self.outer.write(Write::new(self.scope.clone(), Op::Delete)).await.unwrap();
+        self.outer.write(vec![Op::delete(self.scope.clone())], None).await.unwrap();
     }
 
     /// A repo over the same store, and a probe for its requests.
@@ -59,18 +59,18 @@ impl Context {
 
     /// Writes several values at once, as another client would.
     pub(crate) async fn set_all<'a>(&self, values: impl IntoIterator<Item = (&'a str, Value)>) {
-        let ops = values.into_iter().map(|(at, value)| BatchOp::set(path(at), RawJson::from(value))).collect();
-        self.transport.batch_write(ops, None).await.unwrap();
+        let ops = values.into_iter().map(|(at, value)| Op::set(path(at), RawJson::from(value))).collect();
+        self.transport.write(ops, None).await.unwrap();
     }
 
     /// Deletes as another client would.
     pub(crate) async fn delete(&self, at: &str) -> u64 {
-        self.write(Write::new(path(at), Op::Delete)).await.unwrap()
+        self.write(Op::delete(path(at))).await.unwrap()
     }
 
     /// Makes a write that commits an op, and returns its number.
-    pub(crate) async fn write(&self, write: Write) -> Result<u64, DustErr> {
-        Ok(self.transport.write(write).await?.store_seq.unwrap())
+    pub(crate) async fn write(&self, write: Op) -> Result<u64, DustErr> {
+        Ok(self.transport.write(vec![write], None).await?.store_seq.unwrap())
     }
 
     /// The value at a path.
@@ -114,6 +114,6 @@ pub(crate) fn path(rendered: &str) -> Path {
 }
 
 /// A `set` without conditions.
-pub(crate) fn set(at: &str, value: Value) -> Write {
-    Write::new(path(at), Op::Set(RawJson::from(value)))
+pub(crate) fn set(at: &str, value: Value) -> Op {
+    Op::set(path(at), RawJson::from(value))
 }

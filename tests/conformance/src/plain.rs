@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dust_orm::transport::{EmbeddedTransport, Receipt};
 use dust_orm::{Capabilities, DustErr, Transport};
-use dust_protocol::{BatchOp, Fence, Op, Precondition, Write};
+use dust_protocol::{Fence, Mutation, Op, Precondition};
 use dust_store::Store;
 
 use crate::backend::Backend;
@@ -52,21 +52,20 @@ impl Transport for Plain {
         capabilities
     }
 
-    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
-        if write.fence.is_some() || write.precondition == Some(Precondition::IfSubtreeAbsent) {
+    async fn write(&self, ops: Vec<Op>, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        let is_known = |op: &Op| match op.precondition {
+            None | Some(Precondition::IfMatch(_)) => true,
+            Some(Precondition::IfLeafAbsent) => ops.len() == 1,
+            Some(_) => false,
+        };
+        if fence.is_some() || !ops.iter().all(is_known) {
             return self.refuse("this condition");
         }
-        if !matches!(write.op, Op::Set(_) | Op::Delete) {
+        if let [op] = ops.as_slice()
+            && !matches!(op.mutation, Mutation::Set(_) | Mutation::Delete)
+        {
             return self.refuse("this op");
         }
-        self.0.write(write).await
-    }
-
-    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
-        let is_known = |op: &BatchOp| matches!(op.precondition, None | Some(Precondition::IfMatch(_)));
-        if fence.is_some() || !ops.iter().all(is_known) {
-            return self.refuse("this condition in a batch");
-        }
-        self.0.batch_write(ops, fence).await
+        self.0.write(ops, fence).await
     }
 }

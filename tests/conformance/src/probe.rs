@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, Transport};
-use dust_protocol::{BatchOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Page, Path, Write};
+use dust_protocol::{Entry, Fence, FileUpload, LeafPage, ListRequest, Op, Page, Path};
 
 /// Records requests, and fails the selected ones before they are sent.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ struct State {
     calls: Vec<Call>,
     failures: Vec<Failure>,
     /// The number of writes before it.
-    intruder: Option<(usize, Write)>,
+    intruder: Option<(usize, Op)>,
 }
 
 /// Fails the n-th request of a kind.
@@ -72,12 +72,12 @@ impl Probe {
     }
 
     /// Makes this write just before the next one, as another client.
-    pub(crate) fn intrude(&self, write: Write) {
+    pub(crate) fn intrude(&self, write: Op) {
         self.intrude_at(0, write);
     }
 
     /// Makes this write just before the `nth` one from now on, counted from 0.
-    pub(crate) fn intrude_at(&self, nth: usize, write: Write) {
+    pub(crate) fn intrude_at(&self, nth: usize, write: Op) {
         self.state().intruder = Some((nth, write));
     }
 
@@ -111,7 +111,7 @@ impl Probe {
             }
         };
         if let Some((_, write)) = intruder {
-            self.inner.write(write).await?;
+            self.inner.write(vec![write], None).await?;
         }
         Ok(())
     }
@@ -150,14 +150,9 @@ impl Transport for Probe {
         self.inner.exists(path).await
     }
 
-    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
-        self.pass(Call::Write).await?;
-        self.inner.write(write).await
-    }
-
-    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
-        self.pass(Call::Batch(ops.len())).await?;
-        self.inner.batch_write(ops, fence).await
+    async fn write(&self, ops: Vec<Op>, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        self.pass(if ops.len() == 1 { Call::Write } else { Call::Batch(ops.len()) }).await?;
+        self.inner.write(ops, fence).await
     }
 
     async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use dust_orm::realtime::SyncClient;
 use dust_orm::transport::{HttpTransport, RealtimeTransport, Receipt};
 use dust_orm::{DustConfig, DustErr, Transport};
-use dust_protocol::{BatchOp, Entry, Fence, FileUpload, LeafPage, ListRequest, Page, Path, Write};
+use dust_protocol::{Entry, Fence, FileUpload, LeafPage, ListRequest, Op, Page, Path};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::OnceCell;
@@ -204,12 +204,8 @@ impl Transport for Patient {
         patiently(|| self.0.exists(path)).await
     }
 
-    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
-        patiently(|| self.0.write(write.clone())).await
-    }
-
-    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
-        patiently(|| self.0.batch_write(ops.clone(), fence.clone())).await
+    async fn write(&self, ops: Vec<Op>, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        patiently(|| self.0.write(ops.clone(), fence.clone())).await
     }
 
     async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {

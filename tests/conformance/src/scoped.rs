@@ -7,8 +7,7 @@ use dust_orm::feed::{Hub, HubEvent, Listener};
 use dust_orm::transport::Receipt;
 use dust_orm::{DustErr, Transport};
 use dust_protocol::{
-    BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafChange, ListItem, ListRequest, Page, Path, Pattern, Selector,
-    Write,
+    CommittedOp, Entry, Fence, FileUpload, LeafChange, ListItem, ListRequest, Op, Page, Path, Pattern, Selector,
 };
 
 /// Puts a segment before every path on the way in and takes it away on the way out.
@@ -126,15 +125,9 @@ impl Transport for Scoped {
         self.inner.exists(&self.enter(path)).await.map_err(|error| self.leave_error(error))
     }
 
-    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
-        let path = self.enter(&write.path);
-        let fence = self.enter_fence(write.fence);
-        self.inner.write(Write { path, fence, ..write }).await.map_err(|error| self.leave_error(error))
-    }
-
-    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
-        let ops = ops.into_iter().map(|op| BatchOp { path: self.enter(&op.path), ..op }).collect();
-        self.inner.batch_write(ops, self.enter_fence(fence)).await.map_err(|error| self.leave_error(error))
+    async fn write(&self, ops: Vec<Op>, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        let ops = ops.into_iter().map(|op| Op { path: self.enter(&op.path), ..op }).collect();
+        self.inner.write(ops, self.enter_fence(fence)).await.map_err(|error| self.leave_error(error))
     }
 
     async fn put_file(&self, mut file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {

@@ -9,7 +9,7 @@ use dust_emulator::{Emulator, Fault, Route};
 use dust_orm::realtime::session::Timing;
 use dust_orm::realtime::{StoreState, SyncClient, SyncClientBuilder};
 use dust_orm::{DustConfig, DustRepo, ErrKind, Transport};
-use dust_protocol::{BatchOp, FileUpload, Op, Path, RawJson, Write};
+use dust_protocol::{FileUpload, Op, Path, RawJson};
 use dust_store::Origin;
 use futures_util::StreamExt;
 
@@ -43,14 +43,14 @@ fn way(repo: &DustRepo) -> &'static str {
     repo.transport().name()
 }
 
-fn set(path: &str, value: &str) -> Write {
-    Write::new(Path::parse(path).unwrap(), Op::Set(RawJson::parse(value).unwrap()))
+fn set(path: &str, value: &str) -> Op {
+    Op::set(Path::parse(path).unwrap(), RawJson::parse(value).unwrap())
 }
 
 /// Writes on the server itself: no event is pushed over a socket.
 fn commit(emulator: &Emulator, path: &str, value: &str) {
     let store = emulator.store_handle(&emulator.store()).unwrap();
-    store.write(set(path, value), &Origin::new("another", "op")).unwrap();
+    store.write(set(path, value), None, &Origin::new("another", "op")).unwrap();
 }
 
 /// Waits until a repo reads the mirror, and reads it.
@@ -110,14 +110,14 @@ async fn joins_that_are_not_answered_and_catch_ups_that_stall_hold_nobody_up_for
         assert!(emulator.faults().pending().is_empty());
         let repo = repo(&emulator);
         assert_eq!((way(&repo), read(&repo, "a").await.as_deref()), ("realtime", Some("1")));
-        repo.transport().write(set("b", "2")).await.unwrap();
+        repo.transport().write(vec![set("b", "2")], None).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_write_of_unknown_outcome_is_not_sent_again_over_http() {
     let record = |value: &str| {
-        let op = |field: &str| BatchOp::set(Path::parse(field).unwrap(), RawJson::parse(value).unwrap());
+        let op = |field: &str| Op::set(Path::parse(field).unwrap(), RawJson::parse(value).unwrap());
         vec![op("r/a"), op("r/b")]
     };
     for fault in [Fault::hang(), Fault::crash(), Fault::crash().applied(), Fault::close(), Fault::close().applied()] {
@@ -134,8 +134,8 @@ async fn a_write_of_unknown_outcome_is_not_sent_again_over_http() {
             // The following ops hide its outcome.
             emulator.faults().add(Fault::status(503).route(Route::Socket));
             let result = match is_batch {
-                true => transport.batch_write(record("1"), None).await.map(drop),
-                false => transport.write(set("a", "1")).await.map(drop),
+                true => transport.write(record("1"), None).await.map(drop),
+                false => transport.write(vec![set("a", "1")], None).await.map(drop),
             };
             let writes: Vec<String> = emulator
                 .requests()
@@ -165,7 +165,7 @@ async fn a_file_whose_channel_crashes_over_it_is_told_as_that() {
     let error = transport.put_file(file("f/b"), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::Timeout);
     assert!(error.to_string().contains("put_file of `f/b` (the channel crashed before its answer came"), "{error}");
-    transport.write(set("after", "1")).await.unwrap();
+    transport.write(vec![set("after", "1")], None).await.unwrap();
 }
 
 #[tokio::test]
@@ -179,19 +179,19 @@ async fn a_promoted_repo_comes_back_to_realtime_after_the_store_was_restored_fro
         });
         let (client, repo) = (client(&emulator, timing.clone()).start().await.unwrap(), repo(&emulator));
         for value in 1..=3 {
-            repo.transport().write(set("a", &value.to_string())).await.unwrap();
+            repo.transport().write(vec![set("a", &value.to_string())], None).await.unwrap();
         }
         assert_eq!((way(&repo), client.status()[0].seq), ("realtime", 3));
         emulator.faults().add(Fault::status(503).route(Route::Socket).forever());
         emulator.disconnect_all();
         state(&client, |state| matches!(state, StoreState::Offline)).await;
         for value in 4..=6 {
-            repo.transport().write(set("a", &value.to_string())).await.unwrap();
+            repo.transport().write(vec![set("a", &value.to_string())], None).await.unwrap();
         }
         assert_eq!(way(&repo), "http");
         assert!(emulator.restore(&emulator.store(), through).unwrap());
         for value in 0..grown {
-            repo.transport().write(set("b", &value.to_string())).await.unwrap();
+            repo.transport().write(vec![set("b", &value.to_string())], None).await.unwrap();
         }
         emulator.faults().clear();
         state(&client, StoreState::is_live).await;
@@ -202,7 +202,7 @@ async fn a_promoted_repo_comes_back_to_realtime_after_the_store_was_restored_fro
         assert!(late.status()[0].state.is_live());
         client.shutdown().await;
         assert_eq!(way(&repo), "realtime");
-        repo.transport().write(set("c", "1")).await.unwrap();
+        repo.transport().write(vec![set("c", "1")], None).await.unwrap();
         assert_eq!(read(&repo, "c").await.as_deref(), Some("1"));
     }
 }

@@ -11,7 +11,7 @@ use dust_orm::repo::Subscription;
 use dust_orm::tests_cfg::link;
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustRepo, ErrKind, Event};
-use dust_protocol::{Op, Path, RawJson, Write};
+use dust_protocol::{Op, Path, RawJson};
 use dust_store::{Origin, Store};
 use serde_json::json;
 
@@ -23,7 +23,7 @@ fn model(slug: &str, title: &str) -> link::Model {
 fn commit(store: &Store, slug: &str, title: &str) {
     let path = Path::parse(&format!("links/{slug}")).unwrap();
     let value = RawJson::from(json!({"title": title, "url": "u"}));
-    store.write(Write::new(path, Op::Set(value)), &Origin::new("another", "op")).unwrap();
+    store.write(Op::set(path, value), None, &Origin::new("another", "op")).unwrap();
 }
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {

@@ -11,7 +11,7 @@ use dust_orm::realtime::{StoreState, SyncClient, Timing};
 use dust_orm::tests_cfg::link;
 use dust_orm::transport::{HttpTransport, RealtimeTransport};
 use dust_orm::{DustConfig, DustErr, DustRepo, ErrKind, RetryPolicy, Transport};
-use dust_protocol::{Op, Path, Write};
+use dust_protocol::{Op, Path};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -87,7 +87,7 @@ async fn a_server_that_nobody_vouches_for_is_told_nothing() {
     let builder = SyncClient::builder().store("acme/main").token(TOKEN).base_url(&url).timing(timing());
     let client = soon(builder.start()).await.unwrap();
     let realtime = RealtimeTransport::new(&client, "acme/main").unwrap();
-    let error = realtime.write(Write::new(Path::parse("links/dust").unwrap(), Op::Delete)).await.unwrap_err();
+    let error = realtime.write(vec![Op::delete(Path::parse("links/dust").unwrap())], None).await.unwrap_err();
     assert!(error.to_string().contains("certificate"), "{error}");
     assert!(matches!(client.status()[0].state, StoreState::Offline));
     client.shutdown().await;

@@ -4,7 +4,7 @@
 
 use conformance::{Backend, RealServerRealtime, Server};
 use dust_emulator::{Emulator, Fault, Route, Token};
-use dust_protocol::{BatchOp, Op, Path, RawJson, Write};
+use dust_protocol::{Op, Path, RawJson};
 
 fn server(emulator: &Emulator, token: &str) -> RealServerRealtime {
     RealServerRealtime::new(Server { url: emulator.url(), token: token.to_owned(), store: emulator.store() })
@@ -21,7 +21,7 @@ async fn each_module_has_a_store_of_its_own() {
 
     let (transport, _client) = server.connect("crud").await;
     let path = Path::parse("conformance-1/a").unwrap();
-    transport.write(Write::new(path, Op::Set(RawJson::parse("1").unwrap()))).await.unwrap();
+    transport.write(vec![Op::set(path, RawJson::parse("1").unwrap())], None).await.unwrap();
     let filled = |name: &str| emulator.store_handle(name).unwrap().entry_count().unwrap();
     assert_eq!((filled(&stores.0), filled(&stores.1), filled(&emulator.store())), (1, 0, 0));
 }
@@ -59,8 +59,8 @@ fn the_trials_of_a_store_share_one_client() {
             runtime().block_on(async {
                 let (transport, _keep) = server.connect(module).await;
                 let path = Path::parse("conformance-1/a").unwrap();
-                transport.write(Write::new(path.clone(), Op::Set(RawJson::parse("1").unwrap()))).await.unwrap();
-                transport.batch_write(vec![BatchOp::delete(path.clone())], None).await.unwrap();
+                transport.write(vec![Op::set(path.clone(), RawJson::parse("1").unwrap())], None).await.unwrap();
+                transport.write(vec![Op::delete(path.clone())], None).await.unwrap();
                 assert_eq!(transport.get(&path).await.unwrap(), None);
             });
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use dust_orm::protocol::{BatchOp, Entry, Fence, ListRequest, OpKind, Page, Path, Write};
+use dust_orm::protocol::{Entry, Fence, ListRequest, Op, Page, Path};
 use dust_orm::store::{Origin, Store};
 use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, Transport};
@@ -62,17 +62,8 @@ impl Transport for QuotaTransport {
         Ok(self.store.exists(path)?)
     }
 
-    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
-        let operation = write.op.kind();
-        if !matches!(operation, OpKind::Set | OpKind::Delete) {
-            return Err(self.capabilities().refuse(self.name(), operation.name()));
-        }
-        let committed = self.store.write_async(write, self.origin()?).await?;
-        Ok(Receipt::new(committed.map(|op| op.store_seq)))
-    }
-
-    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
+    async fn write(&self, ops: Vec<Op>, fence: Option<Fence>) -> Result<Receipt, DustErr> {
         let committed = self.store.batch_write_async(ops, fence, self.origin()?).await?;
-        Ok(committed.last().map(|op| op.store_seq).unwrap_or_default())
+        Ok(Receipt::new(committed.last().map(|op| op.store_seq)))
     }
 }

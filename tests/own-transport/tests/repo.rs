@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dust_orm::entity::prelude::*;
-use dust_orm::protocol::{Op, Path, RawJson, Write};
+use dust_orm::protocol::{Mutation, Op, Path, RawJson};
 use dust_orm::store::Store;
 use dust_orm::{DustErr, DustRepo, ErrKind, Transport};
 use own_transport::QuotaTransport;
@@ -88,9 +88,9 @@ async fn operation_that_the_capabilities_lack_is_not_supported() {
     assert_eq!((operation.as_str(), *transport), ("subscribe", "quota"));
     let error = repo.lease("locks/a", Duration::from_secs(1)).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::NotSupported);
-    let increment = Write::new(Path::parse("hits").unwrap(), Op::Increment(RawJson::parse("1").unwrap()));
+    let increment = Op::new(Path::parse("hits").unwrap(), Mutation::Increment(RawJson::parse("1").unwrap()));
     let transport = QuotaTransport::new(Store::in_memory().unwrap(), 1);
-    assert_eq!(transport.write(increment).await.unwrap_err().kind(), ErrKind::NotSupported);
+    assert_eq!(transport.write(vec![increment], None).await.unwrap_err().kind(), ErrKind::NotSupported);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 #![cfg(feature = "embedded")]
 
 use dust_protocol::testing::{near_op, near_path};
-use dust_protocol::{LeafKind, OpKind, Order, Pattern, RawJson, Select, Selector, Write};
+use dust_protocol::{LeafKind, Op, OpKind, Order, Pattern, RawJson, Select, Selector};
 use dust_store::{Origin, Store};
 use proptest::prelude::*;
 
@@ -86,7 +86,7 @@ proptest! {
         let origin = Origin::new("d", "c");
         for (path, op) in &writes {
             // The log does not contain the ops that the store refuses.
-            let _ = store.write(Write::new(path.clone(), op.clone()), &origin);
+            let _ = store.write(Op::new(path.clone(), op.clone()), None, &origin);
         }
         for op in store.ops_since(0, usize::MAX).unwrap() {
             mirror.apply(&op);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dust_protocol::channel::{FileUpload, Written};
-use dust_protocol::{OpKind, Path, Write};
+use dust_protocol::{Fence, Op, OpKind, Path};
 
 use super::StoreId;
 use super::pending::CommandState;
@@ -28,7 +28,12 @@ pub struct Command {
 #[non_exhaustive]
 pub enum CommandKind {
     /// Writes, and is answered when the mirror has the op.
-    Write(Write),
+    Write {
+        /// The op.
+        op: Op,
+        /// The lease that must be held.
+        fence: Option<Fence>,
+    },
     /// Stores a file, and is answered when the mirror has its reference.
     PutFile(FileUpload),
     /// Is answered when the mirror has the op of this `store_seq`, which is known to be committed.
@@ -41,7 +46,7 @@ impl CommandKind {
     /// The path and the kind of the op that it writes.
     pub(super) fn target(&self) -> Option<(&Path, OpKind)> {
         match self {
-            CommandKind::Write(write) => Some((&write.path, write.op.kind())),
+            CommandKind::Write { op, .. } => Some((&op.path, op.kind())),
             CommandKind::PutFile(file) => Some((&file.path, OpKind::PutFile)),
             CommandKind::CatchUp(_) | CommandKind::Refresh => None,
         }

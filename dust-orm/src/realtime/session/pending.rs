@@ -160,7 +160,7 @@ impl Session {
         push_number(pending.op, &mut client_op_id);
         let client_op_id = client_op_id.as_str();
         let request = match &pending.kind {
-            CommandKind::Write(write) => Request::Write { write, client_op_id },
+            CommandKind::Write { op, fence } => Request::Write { op, fence: fence.as_ref(), client_op_id },
             CommandKind::PutFile(file) => Request::PutFile { file, client_op_id },
             CommandKind::Refresh | CommandKind::CatchUp(_) => Request::Status,
         };
@@ -202,7 +202,7 @@ impl Session {
             Err(refusal) => {
                 let Some((path, op)) = pending.target() else { return };
                 let fence = match &pending.kind {
-                    CommandKind::Write(write) => write.fence.as_ref().map(|fence| &fence.key),
+                    CommandKind::Write { fence, .. } => fence.as_ref().map(|fence| &fence.key),
                     _ => None,
                 };
                 let error = Attempt { path, op, fence, current: None }.refused(&refusal);

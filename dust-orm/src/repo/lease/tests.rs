@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use dust_protocol::ListRequest;
+use dust_protocol::{Fence, ListRequest, Op, OpKind};
 use dust_store::Store;
 use futures_util::future::join;
 
@@ -199,7 +199,7 @@ async fn scope_with_lost_lease_fails_at_next_write() {
     let lease = bench.take("me").await.unwrap();
     let successor = async {
         world.pause(TTL / 2).await;
-        bench.repo.active().write(Write::new(lease.key().clone(), Op::Delete)).await.unwrap();
+        bench.repo.active().write(vec![Op::delete(lease.key().clone())], None).await.unwrap();
         bench.take("successor").await.unwrap()
     };
     let token = lease.token();
@@ -245,15 +245,15 @@ impl Transport for LossyTransport {
         "lossy"
     }
 
-    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
-        let is_renewal = matches!(write.op, Op::Renew { .. });
+    async fn write(&self, ops: Vec<Op>, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        let is_renewal = ops[0].kind() == OpKind::Renew;
         if is_renewal && !(self.is_answered)(self.renewals.fetch_add(1, Ordering::SeqCst)) {
             if self.applies_lost {
-                self.inner.write(write).await?;
+                self.inner.write(ops, fence).await?;
             }
             return pending().await;
         }
-        self.inner.write(write).await
+        self.inner.write(ops, fence).await
     }
 }
 

@@ -119,8 +119,8 @@ async fn lease_of_dead_holder_is_taken_over() {
     assert_eq!((flight.value, flight.source), (7, Source::Computed));
     let now = bench.world.now();
     assert!((TTL..TTL + Duration::from_millis(500)).contains(&now), "{now:?}");
-    let late = Write { fence: Some(dead.fence()), ..Write::new("reports/daily".parse().unwrap(), Op::Delete) };
-    assert_eq!(bench.repo.active().write(late).await.unwrap_err().kind(), ErrKind::Fenced);
+    let late = Op::delete("reports/daily".parse().unwrap());
+    assert_eq!(bench.repo.active().write(vec![late], Some(dead.fence())).await.unwrap_err().kind(), ErrKind::Fenced);
     assert_eq!(bench.stored().as_deref(), Some("7"));
 }
 
@@ -130,8 +130,8 @@ async fn holder_with_expired_lease_publishes_nothing() {
     let (wake, asleep) = oneshot::channel::<()>();
     let mut first = Box::pin(bench.repo.single_flight("reports/daily", bench.options(), async |repo: DustRepo| {
         let _ = asleep.await;
-        let note = Write::new("reports/note".parse().unwrap(), Op::Delete);
-        assert_eq!(repo.active().write(note).await.unwrap_err().kind(), ErrKind::Fenced);
+        let note = Op::delete("reports/note".parse().unwrap());
+        assert_eq!(repo.active().write(vec![note], None).await.unwrap_err().kind(), ErrKind::Fenced);
         Ok::<_, DustErr>(1)
     }));
     // It begins its work and is not polled again until later.
@@ -233,8 +233,8 @@ async fn wait_without_value_ends_with_lease_held() {
 async fn unreadable_text_counts_as_absent() {
     let bench = bench();
     for text in ["\"not JSON\"", r#""{\"a\":1}""#] {
-        let op = Op::Set(RawJson::parse(text).unwrap());
-        bench.repo.active().write(Write::new("reports/daily".parse().unwrap(), op)).await.unwrap();
+        let op = Op::set("reports/daily".parse().unwrap(), RawJson::parse(text).unwrap());
+        bench.repo.active().write(vec![op], None).await.unwrap();
         let flight = bench.world.run(bench.fly(bench.options(), 7, Duration::ZERO)).await.unwrap();
         assert_eq!((flight.value, flight.source), (7, Source::Computed));
     }
@@ -244,8 +244,8 @@ async fn unreadable_text_counts_as_absent() {
 async fn value_of_other_origin_is_refused() {
     let bench = bench();
     for (at, value) in [("reports/daily", "[1]"), ("reports/daily", "5"), ("reports", r#"{"daily":{"a":1}}"#)] {
-        let op = Op::Set(RawJson::parse(value).unwrap());
-        bench.repo.active().write(Write::new(at.parse().unwrap(), op)).await.unwrap();
+        let op = Op::set(at.parse().unwrap(), RawJson::parse(value).unwrap());
+        bench.repo.active().write(vec![op], None).await.unwrap();
         let error = bench.fly(bench.options(), 7, Duration::ZERO).await.unwrap_err();
         assert!(
             matches!(&error, DustErr::InvalidParams { message, .. } if message.contains("`reports/daily`")),

@@ -166,7 +166,7 @@ mod tests {
             let prefix = Path::parse("a").unwrap();
             let mut store = Store::new();
             let mut seq = 0;
-            let mut commit = |store: &mut Store, steps: Vec<(Path, dust_protocol::Op)>| {
+            let mut commit = |store: &mut Store, steps: Vec<(Path, dust_protocol::Mutation)>| {
                 let mut changes = Vec::new();
                 for (path, op) in steps {
                     seq += 1;

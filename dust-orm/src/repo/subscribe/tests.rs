@@ -10,7 +10,7 @@ mod slow;
 
 use std::sync::Arc;
 
-use dust_protocol::{Op, Path, RawJson, Write};
+use dust_protocol::{Mutation, Op, Path, RawJson};
 use dust_store::{Origin, Store};
 use futures_util::FutureExt;
 use serde_json::json;
@@ -48,13 +48,13 @@ fn waiting(links: &mut Links) -> Vec<Event<link::Model>> {
 }
 
 /// Writes as another client.
-fn emit(store: &Store, path: &str, op: Op) -> u64 {
-    let write = Write::new(Path::parse(path).unwrap(), op);
-    store.write(write, &Origin::new("phone", "1")).unwrap().unwrap().store_seq
+fn emit(store: &Store, path: &str, op: Mutation) -> u64 {
+    let write = Op::new(Path::parse(path).unwrap(), op);
+    store.write(write, None, &Origin::new("phone", "1")).unwrap().unwrap().store_seq
 }
 
 fn set(store: &Store, path: &str, value: serde_json::Value) -> u64 {
-    emit(store, path, Op::Set(RawJson::from(value)))
+    emit(store, path, Mutation::Set(RawJson::from(value)))
 }
 
 /// Writes a whole record in one op.

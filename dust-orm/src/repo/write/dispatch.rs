@@ -1,6 +1,6 @@
 //! Sending ops to a transport.
 
-use dust_protocol::{BatchOp, Fence, Op, Path, Precondition, Write};
+use dust_protocol::{Fence, Op, Path, Precondition};
 
 use super::insert_if_absent::{claim_absent, release_claims};
 use super::ops::check_size;
@@ -30,7 +30,7 @@ pub(in crate::repo) fn check(options: &Options, transport: &dyn Transport) -> Re
 /// Ops to send to a transport.
 #[derive(Debug, Default)]
 pub(in crate::repo) struct WriteBatch {
-    pub(in crate::repo) ops: Vec<BatchOp>,
+    pub(in crate::repo) ops: Vec<Op>,
     /// The paths that were absent when they were read and must still be absent. A leaf there is a conflict, and not
     /// `Exists` as for an insert that requires absence.
     absent_when_read: Vec<Path>,
@@ -120,24 +120,9 @@ impl WriteBatch {
     }
 }
 
-async fn send_once(
-    mut ops: Vec<BatchOp>,
-    fence: Option<Fence>,
-    transport: &dyn Transport,
-) -> Result<Option<u64>, DustErr> {
+async fn send_once(ops: Vec<Op>, fence: Option<Fence>, transport: &dyn Transport) -> Result<Option<u64>, DustErr> {
     check_size(&ops)?;
-    match (ops.len(), ops.pop()) {
-        (1, Some(op)) => {
-            let BatchOp { path, value, precondition } = op;
-            let write = Write { path, op: value.map_or(Op::Delete, Op::Set), precondition, fence };
-            Ok(transport.write(write).await?.store_seq)
-        }
-        (_, Some(op)) => {
-            ops.push(op);
-            transport.batch_write(ops, fence).await.map(Some)
-        }
-        (_, None) => Ok(None),
-    }
+    if ops.is_empty() { Ok(None) } else { Ok(transport.write(ops, fence).await?.store_seq) }
 }
 
 /// Sends the ops of one record.

@@ -5,7 +5,7 @@
 //! has written there.
 
 use dust_protocol::flatten::flatten;
-use dust_protocol::{BatchOp, Fence, Op, Path, Precondition, RawJson, Write, value};
+use dust_protocol::{Fence, Op, Path, Precondition, RawJson, value};
 use sea_orm::EntityTrait;
 
 use super::dispatch::{self, WriteBatch};
@@ -83,10 +83,8 @@ fn claim_of<E: DustEntity>(active: &E::ActiveModel, record: &Path) -> Result<Pat
 
 /// Claims a leaf if it is absent, and returns its revision; `None` if something is there.
 async fn set_if_absent(path: &Path, fence: Option<&Fence>, transport: &dyn Transport) -> Result<Option<u64>, DustErr> {
-    let mut write = Write::new(path.clone(), Op::Set(RawJson::from_trusted(value::CLAIM)));
-    write.precondition = Some(Precondition::IfLeafAbsent);
-    write.fence = fence.cloned();
-    match transport.write(write).await {
+    let claim = Op::set(path.clone(), RawJson::from_trusted(value::CLAIM)).on(Precondition::IfLeafAbsent);
+    match transport.write(vec![claim], fence.cloned()).await {
         Ok(receipt) => Ok(receipt.store_seq),
         Err(DustErr::Exists { .. }) => Ok(None),
         Err(error) => Err(error),
@@ -124,8 +122,8 @@ pub(in crate::repo) async fn claim_absent(
             };
             claims.push((op.path.clone(), revision));
             let guard = Precondition::IfMatch(revision);
-            if op.value.as_ref().is_some_and(value::is_subtree) {
-                claimed.push(BatchOp::delete(op.path.clone()).on(guard));
+            if op.value().is_some_and(value::is_subtree) {
+                claimed.push(Op::delete(op.path.clone()).on(guard));
                 op.precondition = None;
             } else {
                 op.precondition = Some(guard);
@@ -141,9 +139,8 @@ pub(in crate::repo) async fn claim_absent(
 /// there since. If this fails, the claim stays, invisible to readers.
 pub(in crate::repo) async fn release_claims(claims: Vec<(Path, u64)>, transport: &dyn Transport) {
     for (path, revision) in claims {
-        let mut delete = Write::new(path, Op::Delete);
-        delete.precondition = Some(Precondition::IfMatch(revision));
-        if let Err(error) = transport.write(delete).await {
+        let delete = Op::delete(path).on(Precondition::IfMatch(revision));
+        if let Err(error) = transport.write(vec![delete], None).await {
             tracing::debug!(target: "dust_orm", %error, "what was written could not be taken back");
         }
     }

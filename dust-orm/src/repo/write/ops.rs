@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use dust_protocol::flatten::flatten;
 use dust_protocol::list::MAX_BATCH_OPS;
 use dust_protocol::value::is_envelope;
-use dust_protocol::{BatchOp, Path, Precondition, RawJson};
+use dust_protocol::{Op, Path, Precondition, RawJson};
 
 use super::limits::{Kept, check_limits, check_object};
 use super::options::Condition;
@@ -97,7 +97,7 @@ pub(in crate::repo) fn insert<E: DustEntity>(
     guard: &Guard,
     stored: Option<&PackedRecord<'_>>,
     old_names: OldNames,
-) -> Result<Vec<BatchOp>, DustErr> {
+) -> Result<Vec<Op>, DustErr> {
     match guard {
         // A record that must be absent can be written as one object, so that its absence is one condition.
         Guard::Absent => replace::<E>(active, record, guard),
@@ -113,7 +113,7 @@ pub(in crate::repo) fn update<E: DustEntity>(
     guard: &Guard,
     stored: Option<&PackedRecord<'_>>,
     old_names: OldNames,
-) -> Result<Vec<BatchOp>, DustErr> {
+) -> Result<Vec<Op>, DustErr> {
     if E::MODE == StorageMode::Flat {
         return fields::<E>(active, record, FieldSelection::Changed, guard, stored, old_names);
     }
@@ -141,7 +141,7 @@ pub(in crate::repo) fn replace<E: DustEntity>(
     active: &E::ActiveModel,
     record: &Path,
     guard: &Guard,
-) -> Result<Vec<BatchOp>, DustErr> {
+) -> Result<Vec<Op>, DustErr> {
     let object = encode_object(active)?;
     if object.as_str() == "{}" {
         return Err(nothing_to_write(record));
@@ -161,13 +161,13 @@ pub(in crate::repo) fn replace<E: DustEntity>(
 }
 
 /// The ops that delete a record. Under a guard they first delete every leaf that was read, on its own revision.
-pub(in crate::repo) fn delete(record: &Path, guard: &Guard) -> Vec<BatchOp> {
-    let mut ops: Vec<BatchOp> = guard
+pub(in crate::repo) fn delete(record: &Path, guard: &Guard) -> Vec<Op> {
+    let mut ops: Vec<Op> = guard
         .at(record)
         .into_iter()
-        .map(|(leaf, revision)| BatchOp::delete(leaf.clone()).on(Precondition::IfMatch(*revision)))
+        .map(|(leaf, revision)| Op::delete(leaf.clone()).on(Precondition::IfMatch(*revision)))
         .collect();
-    ops.push(BatchOp::delete(record.clone()));
+    ops.push(Op::delete(record.clone()));
     ops
 }
 
@@ -178,7 +178,7 @@ fn fields<E: DustEntity>(
     guard: &Guard,
     stored: Option<&PackedRecord<'_>>,
     old_names: OldNames,
-) -> Result<Vec<BatchOp>, DustErr> {
+) -> Result<Vec<Op>, DustErr> {
     let values = encode_fields(active, take)?;
     let name = |position: usize| E::ActiveModel::FIELDS[position].name;
     let texts = values.iter().map(|(position, value)| (name(*position), value.as_str()));
@@ -202,16 +202,10 @@ fn fields<E: DustEntity>(
 
 /// Adds the ops that delete the leaves under the old names of a field that is written. Under a guard they delete the
 /// leaves that were read, on condition that these have not changed.
-fn delete_old(
-    path: Path,
-    guard: &Guard,
-    stored: Option<&PackedRecord<'_>>,
-    old_names: OldNames,
-    ops: &mut Vec<BatchOp>,
-) {
+fn delete_old(path: Path, guard: &Guard, stored: Option<&PackedRecord<'_>>, old_names: OldNames, ops: &mut Vec<Op>) {
     if let Guard::Leaves(_) = guard {
         let read = guard.at(&path).into_iter();
-        ops.extend(read.map(|(leaf, revision)| BatchOp::delete(leaf.clone()).on(Precondition::IfMatch(*revision))));
+        ops.extend(read.map(|(leaf, revision)| Op::delete(leaf.clone()).on(Precondition::IfMatch(*revision))));
         return;
     }
     let deletes = match old_names {
@@ -222,7 +216,7 @@ fn delete_old(
         }
     };
     if deletes {
-        ops.push(BatchOp::delete(path));
+        ops.push(Op::delete(path));
     }
 }
 
@@ -231,14 +225,14 @@ fn delete_old(
 /// A store compares single leaves. A leaf that stays one leaf is one guarded op. An object has no revision, so each
 /// leaf that was read is guarded by an op of its own, which already gives it its new value, and the value as a whole
 /// follows: it removes the leaves that are no longer part of it, and all its leaves share one revision.
-fn set(path: Path, value: RawJson, guard: &Guard, ops: &mut Vec<BatchOp>) -> Result<(), DustErr> {
+fn set(path: Path, value: RawJson, guard: &Guard, ops: &mut Vec<Op>) -> Result<(), DustErr> {
     if let Guard::None = guard {
-        ops.push(BatchOp::set(path, value));
+        ops.push(Op::set(path, value));
         return Ok(());
     }
     let known = guard.at(&path);
     let leaves = flatten(&path, &value)?;
-    let op = BatchOp::set(path, value);
+    let op = Op::set(path, value);
     match (known.as_slice(), leaves.as_slice()) {
         ([], _) => ops.push(op.on(Precondition::IfSubtreeAbsent)),
         ([(leaf, revision)], [(only, _)]) if *leaf == op.path && *only == op.path => {
@@ -247,8 +241,8 @@ fn set(path: Path, value: RawJson, guard: &Guard, ops: &mut Vec<BatchOp>) -> Res
         _ => {
             ops.extend(known.into_iter().map(|(leaf, revision)| {
                 let op = match leaves.iter().find(|(new, _)| new == leaf) {
-                    Some((_, value)) => BatchOp::set(leaf.clone(), value.clone()),
-                    None => BatchOp::delete(leaf.clone()),
+                    Some((_, value)) => Op::set(leaf.clone(), value.clone()),
+                    None => Op::delete(leaf.clone()),
                 };
                 op.on(Precondition::IfMatch(*revision))
             }));
@@ -266,7 +260,7 @@ pub(in crate::repo) fn nothing_to_write(record: &Path) -> DustErr {
 }
 
 /// Rejects a guarded write of one record that takes more ops than a batch may hold.
-pub(in crate::repo) fn check_guarded(record: &Path, ops: &[BatchOp], leaves: usize) -> Result<(), DustErr> {
+pub(in crate::repo) fn check_guarded(record: &Path, ops: &[Op], leaves: usize) -> Result<(), DustErr> {
     if ops.len() <= MAX_BATCH_OPS {
         return Ok(());
     }
@@ -278,7 +272,7 @@ pub(in crate::repo) fn check_guarded(record: &Path, ops: &[BatchOp], leaves: usi
 }
 
 /// Rejects more ops than one batch may hold.
-pub(in crate::repo) fn check_size(ops: &[BatchOp]) -> Result<(), DustErr> {
+pub(in crate::repo) fn check_size(ops: &[Op]) -> Result<(), DustErr> {
     if ops.len() > MAX_BATCH_OPS {
         return Err(DustErr::invalid_params(format!(
             "{} ops are too many for one atomic batch, which holds {MAX_BATCH_OPS}: split it, or use \

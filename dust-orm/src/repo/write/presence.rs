@@ -20,7 +20,7 @@
 use std::collections::HashSet;
 
 use dust_protocol::value::is_subtree;
-use dust_protocol::{BatchOp, Path, Precondition};
+use dust_protocol::{Op, Path, Precondition};
 
 use super::insert_if_absent::release_claims;
 use crate::entity::PackedRecord;
@@ -54,7 +54,7 @@ enum Proof {
 impl Presence {
     /// Guards one of the ops of an update by a revision of `stored`, if `guards` is true and an op allows it; otherwise
     /// notes the leaves to look for after the write. Returns `None` if the update replaces all stored leaves.
-    pub(super) fn require(ops: &mut Vec<BatchOp>, stored: &PackedRecord<'_>, guards: bool) -> Option<Presence> {
+    pub(super) fn require(ops: &mut Vec<Op>, stored: &PackedRecord<'_>, guards: bool) -> Option<Presence> {
         if ops.is_empty() {
             return None;
         }
@@ -71,7 +71,7 @@ impl Presence {
     pub(super) async fn refused(
         &mut self,
         error: DustErr,
-        ops: &mut Vec<BatchOp>,
+        ops: &mut Vec<Op>,
         transport: &dyn Transport,
     ) -> Result<(), DustErr> {
         let Proof::Guarded { leaf } = &self.proof else { return Err(error) };
@@ -97,10 +97,10 @@ impl Presence {
     }
 
     /// Removes the guard from the ops.
-    fn remove_guard(&self, ops: &mut Vec<BatchOp>) {
+    fn remove_guard(&self, ops: &mut Vec<Op>) {
         let Proof::Guarded { leaf } = &self.proof else { return };
         // The guard of an object is a separate delete.
-        ops.retain(|op| !(op.path == *leaf && op.value.is_none() && !self.written.contains(leaf)));
+        ops.retain(|op| !(op.path == *leaf && op.value().is_none() && !self.written.contains(leaf)));
         for op in ops.iter_mut().filter(|op| op.path == *leaf) {
             op.precondition = None;
         }
@@ -127,13 +127,11 @@ impl Presence {
 }
 
 /// Guards one of the ops on the `written` paths by the revision of a stored leaf, and returns that leaf.
-fn guard_among(ops: &mut Vec<BatchOp>, written: &[Path], stored: &PackedRecord<'_>) -> Option<Path> {
+fn guard_among(ops: &mut Vec<Op>, written: &[Path], stored: &PackedRecord<'_>) -> Option<Path> {
     let is_alone = |path: &Path| !stored.leaves.iter().any(|leaf| path.is_above(leaf.path));
     for op in ops.iter_mut().filter(|op| written.contains(&op.path) && op.precondition.is_none()) {
         let leaf = stored.leaves.iter().find(|leaf| leaf.path == op.path.as_str());
-        if let Some(leaf) =
-            leaf.filter(|_| op.value.as_ref().is_none_or(|value| !is_subtree(value)) && is_alone(&op.path))
-        {
+        if let Some(leaf) = leaf.filter(|_| op.value().is_none_or(|value| !is_subtree(value)) && is_alone(&op.path)) {
             op.precondition = Some(Precondition::IfMatch(leaf.revision));
             return Some(op.path.clone());
         }
@@ -145,7 +143,7 @@ fn guard_among(ops: &mut Vec<BatchOp>, written: &[Path], stored: &PackedRecord<'
         needs_delete.then(|| (at, (Path::from_trusted(leaf.path), leaf.revision)))
     })?;
     let (leaf, revision) = leaf;
-    ops.insert(at, BatchOp::delete(leaf.clone()).on(Precondition::IfMatch(revision)));
+    ops.insert(at, Op::delete(leaf.clone()).on(Precondition::IfMatch(revision)));
     Some(leaf)
 }
 

@@ -8,7 +8,7 @@
 //! that may fail without a write, reads included, come before the ops are sent: a later error is one of the write or of
 //! an after-hook.
 
-use dust_protocol::{BatchOp, PackedLeaves, Path};
+use dust_protocol::{Op, PackedLeaves, Path};
 use sea_orm::{ActiveModelTrait, EntityTrait, TryIntoModel};
 
 use super::ops::{self, Guard, OldNames};
@@ -45,13 +45,13 @@ enum Verb {
 /// The ops of one record, before they are sent.
 #[derive(Debug, Default)]
 pub(in crate::repo) struct Planned {
-    pub(in crate::repo) ops: Vec<BatchOp>,
+    pub(in crate::repo) ops: Vec<Op>,
     /// For an update: the requirement that the record still exists.
     pub(super) presence: Option<Presence>,
 }
 
-impl From<Vec<BatchOp>> for Planned {
-    fn from(ops: Vec<BatchOp>) -> Planned {
+impl From<Vec<Op>> for Planned {
+    fn from(ops: Vec<Op>) -> Planned {
         Planned { ops, presence: None }
     }
 }

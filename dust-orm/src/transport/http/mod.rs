@@ -19,9 +19,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use dust_protocol::file::is_content_hash;
-use dust_protocol::http::{self as wire, Condition};
+use dust_protocol::http::{self as wire};
 use dust_protocol::list::MAX_PAGE_LEAVES;
-use dust_protocol::{BatchOp, Entry, Fence, LeafPage, ListRequest, Op, Page, Path, Precondition, Write};
+use dust_protocol::{Entry, Fence, LeafPage, ListRequest, Op, Page, Path};
 use reqwest::Url;
 
 use super::{Capabilities, Receipt, Transport, nul};
@@ -36,7 +36,6 @@ use call::Begun;
 use clients::Clients;
 use pacer::Pacer;
 use request::{Request, Root};
-use writes::is_empty_object;
 
 /// HTTP transport to one store of a Dust server. A clone is cheap, and any number of calls may run concurrently. Needs
 /// a tokio runtime, and keeps a pool of connections for each runtime that uses it.
@@ -261,53 +260,17 @@ impl Transport for HttpTransport {
         self.has_leaf_below(path, self.deadline()).await
     }
 
-    async fn write(&self, write: Write) -> Result<Receipt, DustErr> {
-        nul::check_write(&write)?;
-        let Write { path, op, precondition, fence } = write;
+    async fn write(&self, ops: Vec<Op>, fence: Option<Fence>) -> Result<Receipt, DustErr> {
         if fence.is_some() {
             return Err(self.refuse("a fenced write"));
         }
-        let condition = match precondition {
-            None => None,
-            Some(Precondition::IfMatch(revision)) => Some(Condition::IfMatch(revision)),
-            Some(Precondition::IfLeafAbsent) => Some(Condition::IfLeafAbsent),
-            Some(Precondition::IfSubtreeAbsent) => {
-                return Err(self.refuse("a condition on the absence of a whole subtree"));
-            }
-            Some(_) => return Err(self.refuse("this condition")),
-        };
-        let store_seq = match (op, condition) {
-            (Op::Set(value), Some(Condition::IfLeafAbsent)) if is_empty_object(&value) => {
-                return Err(DustErr::invalid_params(format!(
-                    "set of `{path}`: an empty object leaves nothing behind, so there is nothing to write if absent"
-                )));
-            }
-            // A server treats an empty object that is the whole body as a missing body.
-            (Op::Set(value), _) if is_empty_object(&value) => {
-                self.batch(&[BatchOp::set(path, value).on(precondition)]).await?
-            }
-            (Op::Set(value), condition) => self.set(&path, &value, condition, self.deadline()).await?,
-            (Op::Delete, None) => self.delete(&path, None, self.deadline()).await?,
-            (Op::Delete, Some(Condition::IfMatch(revision))) => {
-                self.delete(&path, Some(revision), self.deadline()).await?
-            }
-            (Op::Delete, Some(Condition::IfLeafAbsent)) => {
-                return Err(DustErr::invalid_params(format!("delete of `{path}`: it cannot ask for absence")));
-            }
-            (op, _) => return Err(self.refuse(op.kind().name())),
+        nul::check_write(&ops, None)?;
+        let store_seq = match ops.as_slice() {
+            [op] => self.single(op).await?,
+            ops => self.batch(ops).await?,
         };
         self.notify_write(store_seq);
-        Ok(Receipt { store_seq: Some(store_seq), value: None })
-    }
-
-    async fn batch_write(&self, ops: Vec<BatchOp>, fence: Option<Fence>) -> Result<u64, DustErr> {
-        if fence.is_some() {
-            return Err(self.refuse("a fenced batch"));
-        }
-        nul::check_batch(&ops, None)?;
-        let store_seq = self.batch(&ops).await?;
-        self.notify_write(store_seq);
-        Ok(store_seq)
+        Ok(Receipt::new(Some(store_seq)))
     }
 
     async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use dust_protocol::http::{Condition, MAX_BODY, batch_body, batch_write_body, delete_body, put_body};
 use dust_protocol::path::percent_encode_into;
-use dust_protocol::{BatchOp, ListRequest, Order, Path, RawJson, Select, Selector};
+use dust_protocol::{ListRequest, Op, Order, Path, RawJson, Select, Selector};
 use reqwest::Method;
 
 use super::window::Window;
@@ -123,7 +123,7 @@ impl Request {
         }
     }
 
-    pub(super) fn batch_write(ops: &[BatchOp]) -> Request {
+    pub(super) fn batch_write(ops: &[Op]) -> Request {
         Request::post("/batch_write", batch_write_body(ops))
     }
 

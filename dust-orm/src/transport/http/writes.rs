@@ -3,8 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use dust_protocol::http::{self as wire, Condition};
-use dust_protocol::list::MAX_BATCH_OPS;
-use dust_protocol::{BatchOp, Path, Precondition, RawJson};
+use dust_protocol::{Mutation, Op, Path, Precondition, RawJson, check_batch};
 
 use super::HttpTransport;
 use super::call::Deadline;
@@ -13,7 +12,39 @@ use crate::error::DustErr;
 use crate::error::http::{About, Call, Operation};
 
 impl HttpTransport {
-    pub(super) async fn set(
+    /// Sends one op as its own request.
+    pub(super) async fn single(&self, op: &Op) -> Result<u64, DustErr> {
+        let condition = match op.precondition {
+            None => None,
+            Some(Precondition::IfMatch(revision)) => Some(Condition::IfMatch(revision)),
+            Some(Precondition::IfLeafAbsent) => Some(Condition::IfLeafAbsent),
+            Some(Precondition::IfSubtreeAbsent) => {
+                return Err(self.refuse("a condition on the absence of a whole subtree"));
+            }
+            Some(_) => return Err(self.refuse("this condition")),
+        };
+        let path = &op.path;
+        match (&op.mutation, condition) {
+            (Mutation::Set(value), Some(Condition::IfLeafAbsent)) if is_empty_object(value) => {
+                Err(DustErr::invalid_params(format!(
+                    "set of `{path}`: an empty object leaves nothing behind, so there is nothing to write if absent"
+                )))
+            }
+            // A server treats an empty object that is the whole body as a missing body.
+            (Mutation::Set(value), _) if is_empty_object(value) => self.batch(std::slice::from_ref(op)).await,
+            (Mutation::Set(value), condition) => self.set(path, value, condition, self.deadline()).await,
+            (Mutation::Delete, None) => self.delete(path, None, self.deadline()).await,
+            (Mutation::Delete, Some(Condition::IfMatch(revision))) => {
+                self.delete(path, Some(revision), self.deadline()).await
+            }
+            (Mutation::Delete, Some(Condition::IfLeafAbsent)) => {
+                Err(DustErr::invalid_params(format!("delete of `{path}`: it cannot ask for absence")))
+            }
+            (mutation, _) => Err(self.refuse(mutation.kind().name())),
+        }
+    }
+
+    async fn set(
         &self,
         path: &Path,
         value: &RawJson,
@@ -24,16 +55,14 @@ impl HttpTransport {
         self.call(call, deadline, Request::set(path, value, condition), wire::store_seq).await
     }
 
-    pub(super) async fn delete(&self, path: &Path, if_match: Option<u64>, deadline: Deadline) -> Result<u64, DustErr> {
+    async fn delete(&self, path: &Path, if_match: Option<u64>, deadline: Deadline) -> Result<u64, DustErr> {
         let call = self.about(Operation::Delete, About::Path(path));
         self.call(call, deadline, Request::delete(path, if_match), wire::store_seq).await
     }
 
-    pub(super) async fn batch(&self, ops: &[BatchOp]) -> Result<u64, DustErr> {
+    pub(super) async fn batch(&self, ops: &[Op]) -> Result<u64, DustErr> {
         let call = self.about(Operation::BatchWrite, About::Ops(ops.len()));
-        if ops.is_empty() || ops.len() > MAX_BATCH_OPS {
-            return Err(call.invalid(&format!("a batch holds 1 to {MAX_BATCH_OPS} ops")));
-        }
+        check_batch(ops).map_err(|error| call.invalid(&error.to_string()))?;
         if ops.iter().any(|op| !matches!(op.precondition, None | Some(Precondition::IfMatch(_)))) {
             return Err(self.refuse("a condition on absence in a batch"));
         }
@@ -59,10 +88,10 @@ impl HttpTransport {
     }
 
     /// Sends each op of a batch as its own request.
-    async fn one_by_one(&self, call: &Call<'_>, ops: &[BatchOp], deadline: Deadline) -> Result<u64, DustErr> {
+    async fn one_by_one(&self, call: &Call<'_>, ops: &[Op], deadline: Deadline) -> Result<u64, DustErr> {
         let mut last = 0;
         for (done, op) in ops.iter().enumerate() {
-            let written = match &op.value {
+            let written = match op.value() {
                 // Setting an empty object is a deletion.
                 Some(value) if !is_empty_object(value) => self.set(&op.path, value, None, deadline).await,
                 _ => self.delete(&op.path, None, deadline).await,
@@ -81,7 +110,7 @@ impl HttpTransport {
 }
 
 /// True if a batch consists only of fields of one record, without conditions.
-fn is_plain_record(ops: &[BatchOp]) -> bool {
+fn is_plain_record(ops: &[Op]) -> bool {
     let parent = ops.first().map(|op| op.path.parent());
     let mut paths: Vec<&Path> = ops.iter().map(|op| &op.path).collect();
     paths.sort_unstable();
@@ -89,6 +118,6 @@ fn is_plain_record(ops: &[BatchOp]) -> bool {
     paths.len() == ops.len() && ops.iter().all(|op| op.precondition.is_none() && Some(op.path.parent()) == parent)
 }
 
-pub(super) fn is_empty_object(value: &RawJson) -> bool {
+fn is_empty_object(value: &RawJson) -> bool {
     value.as_str().strip_prefix('{').is_some_and(|rest| rest.trim_start() == "}")
 }

@@ -93,7 +93,7 @@ impl Remote {
     /// Writes as another client; `push` is true if the write is over a WebSocket.
     fn other_writes(&self, at: &str, value: &str, push: bool) -> u64 {
         let mut server = self.server.lock().unwrap();
-        let seq = server.commit(&path(at), &Op::Set(raw(value)), None, "other").unwrap();
+        let seq = server.commit(&path(at), &Mutation::Set(raw(value)), None, "other").unwrap();
         if push {
             server.push_last();
             self.changed.notify_one();
@@ -116,8 +116,8 @@ fn raw(text: &str) -> RawJson {
     RawJson::parse(text).unwrap()
 }
 
-fn set(at: &str, value: &str) -> BatchOp {
-    BatchOp::set(path(at), raw(value))
+fn set(at: &str, value: &str) -> Op {
+    Op::set(path(at), raw(value))
 }
 
 fn glob(text: &str) -> Pattern {
@@ -153,7 +153,7 @@ async fn reads_are_local_and_writes_are_readable_when_they_return() {
     assert_eq!(value(&transport, "links/a").await.unwrap(), r#"{"n":1,"title":"A"}"#);
 
     let mut changes = transport.op_hub().await.unwrap().subscribe(&glob("links/**"), 10);
-    let receipt = transport.write(Write::new(path("links/b"), Op::Set(raw(r#"{"title":"B"}"#)))).await.unwrap();
+    let receipt = transport.write(vec![Op::set(path("links/b"), raw(r#"{"title":"B"}"#))], None).await.unwrap();
     assert_eq!(receipt.store_seq, Some(2));
     assert_eq!(value(&transport, "links/b/title").await.unwrap(), "\"B\"");
     assert!(transport.exists(&path("links/b")).await.unwrap());
@@ -175,7 +175,7 @@ async fn reads_are_local_and_writes_are_readable_when_they_return() {
     client.shutdown().await;
     assert!(changes.next().await.is_none());
     assert_eq!(value(&transport, "links/c").await.unwrap(), "true");
-    let late = transport.write(Write::new(path("p"), Op::Delete)).await.unwrap_err();
+    let late = transport.write(vec![Op::delete(path("p"))], None).await.unwrap_err();
     assert_eq!(late.kind(), ErrKind::Network);
     client.shutdown().await;
 }
@@ -186,14 +186,13 @@ async fn the_fields_of_a_record_are_one_merge() {
     let client = builder.start().await.unwrap();
     let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
     let ops = vec![set("links/a/title", "\"A\""), set("links/a/a~1b", "1.50"), set("links/a/tags", "[1]")];
-    assert_eq!(transport.batch_write(ops, None).await.unwrap(), 1);
+    assert_eq!(transport.write(ops, None).await.unwrap(), Receipt::new(Some(1)));
     let merged = r#"{"a/b":1.5,"tags":[1],"title":"A"}"#;
     assert_eq!(remote.last_op(), (OpKind::Merge, "links/a".to_owned(), merged.to_owned()));
     assert_eq!(value(&transport, "links/a/a~1b").await.unwrap(), "1.5");
 
-    let conflict =
-        Write { precondition: Some(Precondition::IfMatch(99)), ..Write::new(path("links/a/title"), Op::Set(raw("1"))) };
-    let error = transport.write(conflict).await.unwrap_err();
+    let conflict = Op::set(path("links/a/title"), raw("1")).on(Precondition::IfMatch(99));
+    let error = transport.write(vec![conflict], None).await.unwrap_err();
     assert!(matches!(error, DustErr::Conflict { current: Some(1), .. }), "{error:?}");
 }
 
@@ -205,7 +204,12 @@ fn a_batch_is_a_merge_only_where_that_is_the_same() {
     };
     mirror.apply(&op(1, "r/deep/X", "1"));
     mirror.apply(&op(2, "r/flat", "1"));
-    let merged = |ops: &[BatchOp]| as_merge(ops, &mirror).map(|(path, object)| (path.to_string(), object.to_string()));
+    let merged = |ops: &[Op]| {
+        as_merge(ops, &mirror).map(|op| {
+            assert_eq!(op.kind(), OpKind::Merge);
+            (op.path.to_string(), op.value().unwrap().to_string())
+        })
+    };
     let yes = |object: &str| Some(("r".to_owned(), object.to_owned()));
     assert_eq!(merged(&[set("r/flat", "2"), set("r/new", "null")]), yes(r#"{"flat":2,"new":null}"#));
     let record = [set("r/deep", r#"{"y":1}"#), set("r/flat", "2")];
@@ -216,7 +220,7 @@ fn a_batch_is_a_merge_only_where_that_is_the_same() {
     assert_eq!(merged(&[set("r/deep", r#"{"_type":"file"}"#)]), None, "an envelope is one leaf");
     assert_eq!(merged(&[set("r/a", "1"), set("s/b", "1")]), None);
     assert_eq!(merged(&[set("r/a", "1"), set("r/a", "2")]), None, "the last of two wins");
-    assert_eq!(merged(&[set("r/a", "1"), BatchOp::delete(path("r/b"))]), None);
+    assert_eq!(merged(&[set("r/a", "1"), Op::delete(path("r/b"))]), None);
     assert_eq!(merged(&[set("r/a", "1").on(Precondition::IfMatch(3))]), None);
     assert_eq!(merged(&[set("r", "1")]), None, "it has no parent");
     assert_eq!(merged(&[]), None);
@@ -234,7 +238,7 @@ async fn a_broken_connection_heals_and_what_was_missed_comes() {
     }
     let mut states = client.watch("acme/main").unwrap();
     soon(states.wait_for(StoreState::is_live)).await.unwrap();
-    transport.write(Write::new(path("p"), Op::Set(raw("1")))).await.unwrap();
+    transport.write(vec![Op::set(path("p"), raw("1"))], None).await.unwrap();
     assert_eq!(value(&transport, "p").await.unwrap(), "1");
 }
 
@@ -320,12 +324,12 @@ async fn a_batch_goes_over_http_and_is_caught_up_with() {
     .await;
     let client = builder.base_url(url).start().await.unwrap();
     let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
-    let ops = vec![set("a", "1"), BatchOp::delete(path("b/c"))];
-    assert_eq!(transport.batch_write(ops, None).await.unwrap(), 1);
+    let ops = vec![set("a", "1"), Op::delete(path("b/c"))];
+    assert_eq!(transport.write(ops, None).await.unwrap(), Receipt::new(Some(1)));
     assert_eq!(value(&transport, "a").await.unwrap(), "1");
     assert!(asked.lock().unwrap()[0].starts_with("POST /api/stores/acme/main/entries/batch_write "));
     let fence = Fence { key: path("lock"), token: 1 };
-    let fenced = transport.batch_write(vec![set("a", "1")], Some(fence)).await.unwrap_err();
+    let fenced = transport.write(vec![set("a", "1"), set("b/c", "1")], Some(fence)).await.unwrap_err();
     assert_eq!(fenced.kind(), ErrKind::NotSupported);
 }
 
@@ -347,17 +351,14 @@ async fn a_guard_on_a_leaf_of_a_snapshot_asks_for_its_revision() {
     let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
     let read = transport.get(&path("p")).await.unwrap().unwrap();
     assert_eq!(read.revision, 3, "the most it can be");
-    let guarded = |at: &str, revision| Write {
-        precondition: Some(Precondition::IfMatch(revision)),
-        ..Write::new(path(at), Op::Set(raw("2")))
-    };
-    assert_eq!(transport.write(guarded("p", read.revision)).await.unwrap().store_seq, Some(4));
+    let guarded = |at: &str, revision| set(at, "2").on(Precondition::IfMatch(revision));
+    assert_eq!(transport.write(vec![guarded("p", read.revision)], None).await.unwrap().store_seq, Some(4));
     assert_eq!(asked.lock().unwrap().len(), 1);
     // The revision of the leaf is exact now, and no request is necessary.
-    assert_eq!(transport.write(guarded("p", 4)).await.unwrap().store_seq, Some(5));
+    assert_eq!(transport.write(vec![guarded("p", 4)], None).await.unwrap().store_seq, Some(5));
     assert_eq!(asked.lock().unwrap().len(), 1);
     remote.other_writes("q", "9", false);
-    let conflict = transport.write(guarded("q", 3)).await.unwrap_err();
+    let conflict = transport.write(vec![guarded("q", 3)], None).await.unwrap_err();
     assert!(matches!(conflict, DustErr::Conflict { current: Some(6), op_index: None, .. }), "{conflict:?}");
     assert_eq!(value(&transport, "q").await.unwrap(), "9", "whoever lost can read what won");
 }
@@ -400,7 +401,7 @@ async fn a_server_that_is_not_there_is_waited_for() {
         cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::ConnectionRefused)
     };
     assert!(is_refused(&error), "{error:?}");
-    let error = transport.write(Write::new(path("p"), Op::Delete)).await.unwrap_err();
+    let error = transport.write(vec![Op::delete(path("p"))], None).await.unwrap_err();
     assert!(error.kind() == ErrKind::Network && is_refused(&error), "{error:?}");
     let unknown = RealtimeTransport::new(&client, "acme/other").unwrap_err();
     assert!(unknown.to_string().contains("only `acme/main`"), "{unknown}");

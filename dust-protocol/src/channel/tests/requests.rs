@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::channel::{FileUpload, MAX_OUTGOING, Request, RequestError};
-use crate::{Fence, Op, Path, Precondition, RawJson, Write};
+use crate::{Fence, Mutation, Op, Path, Precondition, RawJson};
 
 fn path(text: &str) -> Path {
     Path::parse(text).unwrap()
@@ -13,8 +13,8 @@ fn raw(text: &str) -> RawJson {
     RawJson::parse(text).unwrap()
 }
 
-fn sent(write: &Write) -> Value {
-    let frame = Request::Write { write, client_op_id: "c" }.encode(Some(1), 2, "store:a/b").unwrap();
+fn sent(op: &Op, fence: Option<&Fence>) -> Value {
+    let frame = Request::Write { op, fence, client_op_id: "c" }.encode(Some(1), 2, "store:a/b").unwrap();
     let frame: Value = serde_json::from_str(&frame).unwrap();
     assert_eq!(frame.as_array().unwrap()[..4], [json!("1"), json!("2"), json!("store:a/b"), json!("write")]);
     frame[4].clone()
@@ -36,37 +36,36 @@ fn small_requests_equal_recorded_ones() {
 
 #[test]
 fn op_is_encoded_in_its_form() {
-    let at = |op: Op| sent(&Write::new(path("p/a~1b"), op));
+    let at = |mutation: Mutation| sent(&Op::new(path("p/a~1b"), mutation), None);
     let base = |op: &str| json!({"op": op, "path": "p/a~1b", "client_op_id": "c"});
     let with = |op: &str, more: Value| {
         let mut payload = base(op);
         payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         payload
     };
-    assert_eq!(at(Op::Set(raw(r#"{"n":1.50}"#))), with("set", json!({"value": {"n": 1.50}})));
-    assert_eq!(at(Op::Delete), base("delete"));
-    assert_eq!(at(Op::Merge(raw("{}"))), with("merge", json!({"value": {}})));
-    assert_eq!(at(Op::Increment(raw("2"))), with("increment", json!({"value": 2})));
-    assert_eq!(at(Op::Add(raw("\"x\""))), with("add", json!({"value": "x"})));
-    assert_eq!(at(Op::Remove(raw("\"x\""))), with("remove", json!({"value": "x"})));
-    let lease = Op::Lease { holder: Some("me".into()), ttl_ms: 60_000 };
+    assert_eq!(at(Mutation::Set(raw(r#"{"n":1.50}"#))), with("set", json!({"value": {"n": 1.50}})));
+    assert_eq!(at(Mutation::Delete), base("delete"));
+    assert_eq!(at(Mutation::Merge(raw("{}"))), with("merge", json!({"value": {}})));
+    assert_eq!(at(Mutation::Increment(raw("2"))), with("increment", json!({"value": 2})));
+    assert_eq!(at(Mutation::Add(raw("\"x\""))), with("add", json!({"value": "x"})));
+    assert_eq!(at(Mutation::Remove(raw("\"x\""))), with("remove", json!({"value": "x"})));
+    let lease = Mutation::Lease { holder: Some("me".into()), ttl_ms: 60_000 };
     assert_eq!(at(lease), with("lease", json!({"holder": "me", "ttl_ms": 60_000})));
-    assert_eq!(at(Op::Lease { holder: None, ttl_ms: 5 }), with("lease", json!({"ttl_ms": 5})));
-    assert_eq!(at(Op::Renew { token: 4, ttl_ms: 5 }), with("renew", json!({"token": 4, "ttl_ms": 5})));
-    assert_eq!(at(Op::Release { token: 4 }), with("release", json!({"token": 4})));
+    assert_eq!(at(Mutation::Lease { holder: None, ttl_ms: 5 }), with("lease", json!({"ttl_ms": 5})));
+    assert_eq!(at(Mutation::Renew { token: 4, ttl_ms: 5 }), with("renew", json!({"token": 4, "ttl_ms": 5})));
+    assert_eq!(at(Mutation::Release { token: 4 }), with("release", json!({"token": 4})));
 }
 
 #[test]
 fn condition_and_fence_are_encoded() {
-    let mut write = Write::new(path("p"), Op::Set(raw("123456789012345678901234567890")));
-    write.precondition = Some(Precondition::IfMatch(34));
-    write.fence = Some(Fence { key: path("lock"), token: 40 });
-    let frame = Request::Write { write: &write, client_op_id: "c" }.encode(Some(1), 2, "t").unwrap();
+    let mut op = Op::set(path("p"), raw("123456789012345678901234567890")).on(Precondition::IfMatch(34));
+    let fence = Fence { key: path("lock"), token: 40 };
+    let frame = Request::Write { op: &op, fence: Some(&fence), client_op_id: "c" }.encode(Some(1), 2, "t").unwrap();
     assert!(frame.contains("\"value\":123456789012345678901234567890"), "{frame}");
-    let payload = sent(&write);
+    let payload = sent(&op, Some(&fence));
     assert_eq!((&payload["if_match"], &payload["fence"]), (&json!(34), &json!({"key": "lock", "token": 40})));
-    write.precondition = Some(Precondition::IfLeafAbsent);
-    assert_eq!(sent(&write)["if_absent"], json!(true));
+    op.precondition = Some(Precondition::IfLeafAbsent);
+    assert_eq!(sent(&op, None)["if_absent"], json!(true));
 }
 
 #[test]
@@ -87,11 +86,10 @@ fn file_is_encoded_as_base64() {
 
 #[test]
 fn request_without_a_form_is_refused_by_encode() {
-    let refused = |write: &Write| Request::Write { write, client_op_id: "c" }.encode(Some(1), 2, "t").unwrap_err();
-    let mut vacant = Write::new(path("p"), Op::Set(raw("1")));
-    vacant.precondition = Some(Precondition::IfSubtreeAbsent);
+    let refused = |op: &Op| Request::Write { op, fence: None, client_op_id: "c" }.encode(Some(1), 2, "t").unwrap_err();
+    let vacant = Op::set(path("p"), raw("1")).on(Precondition::IfSubtreeAbsent);
     assert_eq!(refused(&vacant), RequestError::IfSubtreeAbsent);
-    assert_eq!(refused(&Write::new(path("p"), Op::PutFile(raw("{}")))), RequestError::FileReference);
+    assert_eq!(refused(&Op::new(path("p"), Mutation::PutFile(raw("{}")))), RequestError::FileReference);
     let long = RawJson::from_serialize(&"x".repeat(MAX_OUTGOING)).unwrap();
-    assert!(matches!(refused(&Write::new(path("p"), Op::Set(long))), RequestError::TooLarge { .. }));
+    assert!(matches!(refused(&Op::set(path("p"), long)), RequestError::TooLarge { .. }));
 }

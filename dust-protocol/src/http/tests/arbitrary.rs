@@ -67,7 +67,7 @@ proptest! {
         let body = batch_body(std::slice::from_ref(&path));
         let read: serde_json::Value = serde_json::from_str(&body).unwrap();
         prop_assert_eq!(read["paths"][0].as_str(), Some(path.as_str()));
-        let body = batch_write_body(&[BatchOp::delete(path.clone())]);
+        let body = batch_write_body(&[Op::delete(path.clone())]);
         let read: serde_json::Value = serde_json::from_str(&body).unwrap();
         prop_assert_eq!(read["ops"][0]["path"].as_str(), Some(path.as_str()));
     }

@@ -1,7 +1,7 @@
 //! A minimal client: it sends prepared frames, and waits for their replies and events.
 
 use dust_protocol::channel::{CAPVER, Request, SOCKET_PATH, VSN, topic};
-use dust_protocol::{Op, Path, RawJson, Write};
+use dust_protocol::{Mutation, Op, Path, RawJson};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -47,19 +47,19 @@ impl Socket {
     /// The frame that inserts a record.
     pub fn insert(&mut self, page: &Model) -> Result<Frame> {
         let fields = json!({"title": page.title, "url": page.url, "note": page.note, "visits": page.visits});
-        self.frame(&format!("pages/{}", page.slug), Op::Merge(RawJson::from(fields)))
+        self.frame(&format!("pages/{}", page.slug), Mutation::Merge(RawJson::from(fields)))
     }
 
     /// The frame that sets one field.
     pub fn set_title(&mut self, slug: &str, title: &str) -> Result<Frame> {
-        self.frame(&format!("pages/{slug}/title"), Op::Set(RawJson::from(json!(title))))
+        self.frame(&format!("pages/{slug}/title"), Mutation::Set(RawJson::from(json!(title))))
     }
 
-    fn frame(&mut self, path: &str, op: Op) -> Result<Frame> {
+    fn frame(&mut self, path: &str, mutation: Mutation) -> Result<Frame> {
         self.last += 1;
         let client_op_id = format!("{:016x}-{}", u64::MAX, self.last);
-        let write = Write::new(Path::parse(path)?, op);
-        let request = Request::Write { write: &write, client_op_id: &client_op_id };
+        let op = Op::new(Path::parse(path)?, mutation);
+        let request = Request::Write { op: &op, fence: None, client_op_id: &client_op_id };
         Ok(Frame {
             text: request.encode(Some(JOIN), self.last, &self.topic)?,
             in_event: format!("\"client_op_id\":\"{client_op_id}\""),

@@ -1,7 +1,7 @@
 //! Concurrent writes of many tasks over one WebSocket.
 
 use dust_orm::transport::{RealtimeTransport, Transport};
-use dust_protocol::{Op, Path, RawJson, Write};
+use dust_protocol::{Op, Path, RawJson};
 use tokio::task::JoinSet;
 
 use crate::Result;
@@ -64,7 +64,7 @@ impl Writer {
             let path = Path::parse(&format!("load/{task}"))?;
             writers.spawn(async move {
                 for _ in 0..times {
-                    transport.write(Write::new(path.clone(), Op::Set(value.clone()))).await?;
+                    transport.write(vec![Op::set(path.clone(), value.clone())], None).await?;
                 }
                 Ok::<_, dust_orm::DustErr>(())
             });

@@ -3,7 +3,7 @@
 use dust_orm::DustRepo;
 use dust_orm::entity::prelude::*;
 use dust_orm::transport::{RealtimeTransport, Transport};
-use dust_protocol::{Op, Path, RawJson, Write};
+use dust_protocol::{Op, Path, RawJson};
 use serde_json::json;
 
 use crate::Result;
@@ -46,16 +46,16 @@ pub async fn rows(plan: &mut Plan) -> Result<()> {
     };
 
     let mut frames = sets(&mut socket)?;
-    let write = |n| -> Result<Write> {
+    let write = |n| -> Result<Op> {
         let path = Path::parse(&format!("pages/{}/title", old(n).slug))?;
-        Ok(Write::new(path, Op::Set(RawJson::from(json!(title(n))))))
+        Ok(Op::set(path, RawJson::from(json!(title(n)))))
     };
     let mut writes = (0..all).map(write).collect::<Result<Vec<_>>>()?.into_iter();
     plan.compare(
         case(SET),
         async |_| socket.write(frames.next().ok_or(NONE_LEFT)?).await,
         async |_| {
-            transport.write(writes.next().ok_or(NONE_LEFT)?).await?;
+            transport.write(vec![writes.next().ok_or(NONE_LEFT)?], None).await?;
             Ok(())
         },
     )

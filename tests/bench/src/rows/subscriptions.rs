@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dust_orm::feed::Ops;
 use dust_orm::repo::Subscription;
 use dust_orm::{DustRepo, Event};
-use dust_protocol::{Op, Path, Pattern, RawJson, Write};
+use dust_protocol::{Op, Path, Pattern, RawJson};
 use dust_store::{Origin, Store};
 use serde_json::json;
 use tokio::sync::{Notify, broadcast};
@@ -112,7 +112,7 @@ async fn untouched(plan: &mut Plan) -> Result<()> {
 fn write(store: &Store, number: usize) -> Result<()> {
     let page::Model { title, url, note, visits, .. } = page(number);
     let record = json!({"title": title, "url": url, "note": note, "visits": visits});
-    let write = Write::new(Path::parse("pages/dust")?, Op::Set(RawJson::from(record)));
-    store.write(write, &Origin::new("bench", "1"))?;
+    let write = Op::set(Path::parse("pages/dust")?, RawJson::from(record));
+    store.write(write, None, &Origin::new("bench", "1"))?;
     Ok(())
 }

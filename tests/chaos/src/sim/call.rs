@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dust_orm::realtime::session::CommandKind;
-use dust_protocol::{Fence, Op, OpKind, Path, PathError, Precondition, RawJson, Write};
+use dust_protocol::{Fence, Mutation, Op, OpKind, Path, PathError, Precondition, RawJson};
 
 use crate::dice::Dice;
 
@@ -38,7 +38,7 @@ pub(super) struct Call {
     /// Its write, if it is one.
     pub(super) target: Option<(Path, OpKind, Option<Fence>)>,
     /// The write, if HTTP supports it as well.
-    pub(super) plain: Option<Write>,
+    pub(super) plain: Option<Op>,
     /// The op of the store at its beginning.
     pub(super) since: u64,
     /// Its deadline, on the clock of its client.
@@ -58,7 +58,7 @@ pub(super) enum Step {
     /// Reads the mirror.
     Read(&'static str),
     /// Writes over HTTP, and waits until the mirror has it.
-    Http(Vec<Write>),
+    Http(Vec<Op>),
 }
 
 /// Values of earlier answers that a caller uses for its next step.
@@ -81,7 +81,10 @@ pub(super) fn step(dice: &mut Dice, knowledge: &Knowledge, number: usize) -> Res
             let writes = dice.within(1, 4);
             Step::Http((0..writes).map(|_| plain_write(dice, number)).collect::<Result<_, _>>()?)
         }
-        _ => Step::Ask(CommandKind::Write(write(dice, knowledge, number)?)),
+        _ => {
+            let (op, fence) = write(dice, knowledge, number)?;
+            Step::Ask(CommandKind::Write { op, fence })
+        }
     })
 }
 
@@ -94,57 +97,59 @@ fn raw(text: &str) -> Result<RawJson, String> {
 }
 
 /// A `set` or `delete` without conditions.
-pub(super) fn plain_write(dice: &mut Dice, number: usize) -> Result<Write, String> {
+pub(super) fn plain_write(dice: &mut Dice, number: usize) -> Result<Op, String> {
     let op = match dice.below(5) {
-        0 => Op::Delete,
-        1 => Op::Set(raw(&format!(r#"{{"x":"v{number}","y":{{"z":{number}}}}}"#))?),
-        2 => Op::Set(raw([
+        0 => Mutation::Delete,
+        1 => Mutation::Set(raw(&format!(r#"{{"x":"v{number}","y":{{"z":{number}}}}}"#))?),
+        2 => Mutation::Set(raw([
             r#"{"_type":"datetime","_typed":"2026-01-02T03:04:05+02:00"}"#,
             r#"{"_type":"decimal","_typed":"1.20"}"#,
             "[1,{}]",
             "null",
         ][dice.index(4)])?),
-        _ => Op::Set(raw(&format!(r#""v{number}""#))?),
+        _ => Mutation::Set(raw(&format!(r#""v{number}""#))?),
     };
-    Ok(Write::new(path(dice, &PATHS)?, op))
+    Ok(Op::new(path(dice, &PATHS)?, op))
 }
 
-fn write(dice: &mut Dice, knowledge: &Knowledge, number: usize) -> Result<Write, String> {
+fn write(dice: &mut Dice, knowledge: &Knowledge, number: usize) -> Result<(Op, Option<Fence>), String> {
     let mut write = match dice.pick(&[(50, 'p'), (14, 'm'), (10, 'i'), (10, 's'), (16, 'l')]) {
         Some('m') => {
             let object = raw(&format!(r#"{{"x":"m{number}","y":{{"w":{number}}}}}"#))?;
-            Write::new(path(dice, &PATHS)?, Op::Merge(object))
+            Op::new(path(dice, &PATHS)?, Mutation::Merge(object))
         }
-        Some('i') => Write::new(path(dice, &COUNTERS)?, Op::Increment(raw(&dice.within(1, 9).to_string())?)),
+        Some('i') => Op::new(path(dice, &COUNTERS)?, Mutation::Increment(raw(&dice.within(1, 9).to_string())?)),
         Some('s') => {
             let member = raw(&dice.below(3).to_string())?;
-            let op = if dice.percent(70) { Op::Add(member) } else { Op::Remove(member) };
-            Write::new(path(dice, &SETS)?, op)
+            let op = if dice.percent(70) { Mutation::Add(member) } else { Mutation::Remove(member) };
+            Op::new(path(dice, &SETS)?, op)
         }
         Some('l') => lease(dice, knowledge, number)?,
         _ => plain_write(dice, number)?,
     };
-    let is_lease_op = matches!(write.op.kind(), OpKind::Lease | OpKind::Renew | OpKind::Release);
-    if matches!(write.op, Op::Set(_) | Op::Delete) && dice.percent(25) {
+    let is_lease_op = write.kind().is_of_lease();
+    if matches!(write.mutation, Mutation::Set(_) | Mutation::Delete) && dice.percent(25) {
         let seen = knowledge.revisions.len();
         write.precondition = match dice.below(3) {
-            0 if matches!(write.op, Op::Set(_)) => Some(Precondition::IfLeafAbsent),
+            0 if matches!(write.mutation, Mutation::Set(_)) => Some(Precondition::IfLeafAbsent),
             _ if seen > 0 => Some(Precondition::IfMatch(knowledge.revisions[dice.index(seen)])),
             _ => Some(Precondition::IfMatch(1)),
         };
     }
     if !is_lease_op && !knowledge.leases.is_empty() && dice.percent(40) {
-        write.fence = Some(knowledge.leases[dice.index(knowledge.leases.len())].clone());
+        return Ok((write, Some(knowledge.leases[dice.index(knowledge.leases.len())].clone())));
     }
-    Ok(write)
+    Ok((write, None))
 }
 
-fn lease(dice: &mut Dice, knowledge: &Knowledge, number: usize) -> Result<Write, String> {
+fn lease(dice: &mut Dice, knowledge: &Knowledge, number: usize) -> Result<Op, String> {
     let ttl_ms = dice.pick(&[(3, 30_000), (2, 400), (1, 20)]).unwrap_or(400);
     let held = knowledge.leases.last().filter(|_| dice.percent(50));
     Ok(match held {
-        Some(Fence { key, token }) if dice.percent(50) => Write::new(key.clone(), Op::Renew { token: *token, ttl_ms }),
-        Some(Fence { key, token }) => Write::new(key.clone(), Op::Release { token: *token }),
-        None => Write::new(path(dice, &LEASES)?, Op::Lease { holder: Some(format!("h{number}")), ttl_ms }),
+        Some(Fence { key, token }) if dice.percent(50) => {
+            Op::new(key.clone(), Mutation::Renew { token: *token, ttl_ms })
+        }
+        Some(Fence { key, token }) => Op::new(key.clone(), Mutation::Release { token: *token }),
+        None => Op::new(path(dice, &LEASES)?, Mutation::Lease { holder: Some(format!("h{number}")), ttl_ms }),
     })
 }

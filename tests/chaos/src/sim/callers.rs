@@ -5,11 +5,11 @@ use std::time::Duration;
 use dust_orm::realtime::session::{Command, CommandId, CommandKind, StoreId, Timing};
 use dust_orm::{DustErr, ErrKind};
 use dust_protocol::channel::Written;
-use dust_protocol::{CommittedOp, Fence, Op, OpKind, Pattern, Write};
+use dust_protocol::{CommittedOp, Fence, Mutation, Op, OpKind, Pattern};
 
 use super::call::{self, Call, Outcome, Step};
 use super::client::Client;
-use super::mutation::Mutation;
+use super::mutation::Defect;
 use super::world::{Caller, Checked, Event, World, broken};
 use crate::ledger;
 use crate::violation::{Promise, Violation};
@@ -88,12 +88,12 @@ impl World {
         let index = self.calls.len();
         self.tell(|| format!("caller {caller} asks client {client}, s{store}: call {index}: {kind:?}"));
         let target = match &kind {
-            CommandKind::Write(write) => Some((write.path.clone(), write.op.kind(), write.fence.clone())),
+            CommandKind::Write { op, fence } => Some((op.path.clone(), op.kind(), fence.clone())),
             _ => None,
         };
         let plain = match &kind {
-            CommandKind::Write(write) if write.fence.is_none() && matches!(write.op, Op::Set(_) | Op::Delete) => {
-                Some(write.clone())
+            CommandKind::Write { op, fence: None } if matches!(op.mutation, Mutation::Set(_) | Mutation::Delete) => {
+                Some(op.clone())
             }
             _ => None,
         };
@@ -120,8 +120,8 @@ impl World {
             found_era: 0,
         });
         self.callers[caller].waits_for = Some(index);
-        if let (CommandKind::Write(write), true) = (&kind, self.mutation == Some(Mutation::ClientShowsUncommitted)) {
-            show_uncommitted(&mut self.clients[client], store, write);
+        if let (CommandKind::Write { op, .. }, true) = (&kind, self.mutation == Some(Defect::ClientShowsUncommitted)) {
+            show_uncommitted(&mut self.clients[client], store, op);
         }
         let wait = if self.dice.percent(50) { Duration::MAX } else { Duration::ZERO };
         self.clients[client].session.command(time, id, Command { store: StoreId(store), kind, wait });
@@ -201,7 +201,7 @@ impl World {
             self.learn(index, written)?;
         }
         let was_not_sent = matches!(result, Err(DustErr::Network { .. }));
-        let is_unknown = outcome == Outcome::Unknown && self.mutation == Some(Mutation::FailoverSendsAgain);
+        let is_unknown = outcome == Outcome::Unknown && self.mutation == Some(Defect::FailoverSendsAgain);
         self.calls[index].outcome = Some(outcome);
         if was_not_sent || is_unknown {
             self.fail_over(index)?;
@@ -254,8 +254,8 @@ impl World {
 }
 
 /// Puts an uncommitted value into a mirror.
-fn show_uncommitted(client: &mut Client, store: usize, write: &Write) {
-    let Op::Set(value) = &write.op else { return };
+fn show_uncommitted(client: &mut Client, store: usize, write: &Op) {
+    let Mutation::Set(value) = &write.mutation else { return };
     let mirror = &mut client.stores[store].mirror;
     mirror.apply(
         &CommittedOp::new(mirror.seq(), OpKind::Set, write.path.clone(), value.clone())

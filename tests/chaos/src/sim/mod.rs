@@ -21,7 +21,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-pub use mutation::Mutation;
+pub use mutation::Defect;
 
 use crate::violation::{Promise, Violation};
 use world::World;
@@ -89,7 +89,7 @@ pub fn run(seed: u64) -> Report {
 }
 
 /// Runs a seed, with a mutation if one is given, and records a trace on request.
-pub fn run_with(seed: u64, mutation: Option<Mutation>, traced: bool) -> Report {
+pub fn run_with(seed: u64, mutation: Option<Defect>, traced: bool) -> Report {
     let trace = Trace(traced.then(Rc::default));
     let mut counts = Counts::default();
     let outcome = catch_unwind(AssertUnwindSafe(|| {

@@ -2,7 +2,7 @@
 
 /// A deliberate fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutation {
+pub enum Defect {
     /// The server acknowledges a write and does not apply it.
     ServerForgetsWrite,
     /// The server applies a write twice.
@@ -41,26 +41,26 @@ pub enum Mutation {
     OpsShareTheirIds,
 }
 
-impl Mutation {
-    /// All mutations.
-    pub const ALL: [Mutation; 18] = [
-        Mutation::ServerForgetsWrite,
-        Mutation::ServerWritesTwice,
-        Mutation::ServerRefusesWhatItWrote,
-        Mutation::ServerIgnoresFences,
-        Mutation::ClientSendsAgain,
-        Mutation::FailoverSendsAgain,
-        Mutation::ClientLosesOp,
-        Mutation::ClientDeliversTwice,
-        Mutation::ClientSwapsOps,
-        Mutation::ClientLosesLeaf,
-        Mutation::ClientDeniesWrite,
-        Mutation::ClientForgetsCaller,
-        Mutation::ClientAnswersTwice,
-        Mutation::ClientAnswersEarly,
-        Mutation::ClientShowsUncommitted,
-        Mutation::HubLosesOp,
-        Mutation::HubForgetsReplace,
-        Mutation::OpsShareTheirIds,
+impl Defect {
+    /// All defects.
+    pub const ALL: [Defect; 18] = [
+        Defect::ServerForgetsWrite,
+        Defect::ServerWritesTwice,
+        Defect::ServerRefusesWhatItWrote,
+        Defect::ServerIgnoresFences,
+        Defect::ClientSendsAgain,
+        Defect::FailoverSendsAgain,
+        Defect::ClientLosesOp,
+        Defect::ClientDeliversTwice,
+        Defect::ClientSwapsOps,
+        Defect::ClientLosesLeaf,
+        Defect::ClientDeniesWrite,
+        Defect::ClientForgetsCaller,
+        Defect::ClientAnswersTwice,
+        Defect::ClientAnswersEarly,
+        Defect::ClientShowsUncommitted,
+        Defect::HubLosesOp,
+        Defect::HubForgetsReplace,
+        Defect::OpsShareTheirIds,
     ];
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::mutation::Mutation;
+use super::mutation::Defect;
 use super::wire::Wire;
 use super::world::{Checked, Event, World};
 
@@ -51,7 +51,7 @@ impl World {
         self.clients[client].wire = Some(wire);
         self.clients[client].session.connected(time);
         self.drain(client)?;
-        if self.is(Mutation::ClientSendsAgain, 100)
+        if self.is(Defect::ClientSendsAgain, 100)
             && let Some(frame) = self.clients[client].last_write.take()
         {
             self.push_up(wire, frame);

@@ -4,7 +4,7 @@ use dust_orm::DustErr;
 use dust_orm::realtime::session::Output;
 use dust_protocol::PackedLeaves;
 
-use super::mutation::Mutation;
+use super::mutation::Defect;
 use super::service::op_number;
 use super::world::{Checked, Event, World, broken};
 use crate::violation::{Promise, Violation};
@@ -40,7 +40,7 @@ impl World {
         while let Some(output) = self.clients[client].session.next_output() {
             outputs.push(output);
         }
-        if self.is(Mutation::ClientAnswersEarly, 50) {
+        if self.is(Defect::ClientAnswersEarly, 50) {
             outputs.sort_by_key(|output| !matches!(output, Output::Answer { .. }));
         }
         for output in outputs {
@@ -85,13 +85,13 @@ impl World {
                 }
             }
             Output::Apply { store, mut ops } => {
-                if self.is(Mutation::ClientLosesOp, 20) {
+                if self.is(Defect::ClientLosesOp, 20) {
                     ops.pop();
                 }
-                if self.is(Mutation::ClientDeliversTwice, 20) {
+                if self.is(Defect::ClientDeliversTwice, 20) {
                     ops.extend(ops.last().cloned());
                 }
-                if self.is(Mutation::ClientSwapsOps, 100) {
+                if self.is(Defect::ClientSwapsOps, 100) {
                     ops.reverse();
                 }
                 for op in &ops {
@@ -100,7 +100,7 @@ impl World {
                     let taken = self.clients[client].stores[store.0].apply(op, original);
                     taken.map_err(|what| self.violation(Promise::OnceAndInOrder, client, store.0, what))?;
                 }
-                if self.is(Mutation::HubLosesOp, 20) {
+                if self.is(Defect::HubLosesOp, 20) {
                     ops.pop();
                 }
                 let heard = self.clients[client].stores[store.0].publish(&ops, &mut self.dice);
@@ -123,12 +123,12 @@ impl World {
                     seen.told = 0;
                     self.counts.add(if is_rewound { "restore noticed" } else { "restore passed over by a snapshot" });
                 }
-                if self.is(Mutation::ClientLosesLeaf, 100) {
+                if self.is(Defect::ClientLosesLeaf, 100) {
                     let mut rest = PackedLeaves::default();
                     leaves.iter().take(leaves.len().saturating_sub(1)).for_each(|leaf| rest.push(leaf));
                     leaves = rest;
                 }
-                let forgets = self.is(Mutation::HubForgetsReplace, 100);
+                let forgets = self.is(Defect::HubForgetsReplace, 100);
                 let seen = &mut self.clients[client].stores[store.0];
                 seen.mirror.replace(seq, inexact_through, leaves);
                 (seen.heard, seen.era) = (seq, era);
@@ -138,14 +138,12 @@ impl World {
                 }
             }
             Output::Answer { id, result } => {
-                if self.is(Mutation::ClientForgetsCaller, 10) {
+                if self.is(Defect::ClientForgetsCaller, 10) {
                     return Ok(());
                 }
-                let is_double = self.is(Mutation::ClientAnswersTwice, 10);
+                let is_double = self.is(Defect::ClientAnswersTwice, 10);
                 let result = match result {
-                    Ok(_) if self.is(Mutation::ClientDeniesWrite, 10) => {
-                        Err(DustErr::network("the write was not sent"))
-                    }
+                    Ok(_) if self.is(Defect::ClientDeniesWrite, 10) => Err(DustErr::network("the write was not sent")),
                     result => result,
                 };
                 self.answered(client, id, result.clone())?;

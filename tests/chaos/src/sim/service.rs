@@ -2,10 +2,10 @@
 
 use dust_emulator::ReplyFault;
 use dust_orm::realtime::session::StoreId;
-use dust_protocol::{BatchOp, CommittedOp, Op, Write};
+use dust_protocol::{CommittedOp, Op};
 
 use super::call::{self, Call, Outcome};
-use super::mutation::Mutation;
+use super::mutation::Defect;
 use super::server::http_origin;
 use super::wire::Wire;
 use super::world::{Checked, Event, World, broken};
@@ -50,16 +50,16 @@ impl World {
         let mut refusal = None;
         let mut changed = None;
         if is_write {
-            if self.is(Mutation::ServerForgetsWrite, 30) {
+            if self.is(Defect::ServerForgetsWrite, 30) {
                 let seq = self.server.stores.iter().map(|kept| kept.ledger.seq()).min().unwrap_or_default();
                 refusal = Some(format!(r#"{{"status":"ok","response":{{"store_seq":{seq}}}}}"#));
                 times = 0;
-            } else if self.is(Mutation::ServerWritesTwice, 30) {
+            } else if self.is(Defect::ServerWritesTwice, 30) {
                 times = 2;
-            } else if self.is(Mutation::ServerRefusesWhatItWrote, 30) {
+            } else if self.is(Defect::ServerRefusesWhatItWrote, 30) {
                 twist = ReplyFault { no_reply: true, no_event: true, ..ReplyFault::default() };
                 refusal = Some(r#"{"status":"error","response":{"reason":"conflict"}}"#.to_owned());
-            } else if self.is(Mutation::ServerIgnoresFences, 100) {
+            } else if self.is(Defect::ServerIgnoresFences, 100) {
                 changed = Some(frame.replace(r#""fence":"#, r#""fences":"#));
             }
         }
@@ -265,7 +265,7 @@ impl World {
     }
 
     /// Writes over HTTP, one write or a batch, and returns the number of the last op.
-    pub(super) fn write_http(&mut self, store: usize, writes: Vec<Write>) -> Result<Option<u64>, Violation> {
+    pub(super) fn write_http(&mut self, store: usize, writes: Vec<Op>) -> Result<Option<u64>, Violation> {
         self.write_http_for(None, store, writes)
     }
 
@@ -274,22 +274,18 @@ impl World {
         &mut self,
         call: Option<usize>,
         store: usize,
-        writes: Vec<Write>,
+        writes: Vec<Op>,
     ) -> Result<Option<u64>, Violation> {
         self.counts.add("HTTP write");
         if let Some(call) = call {
             self.sent_again(call)?;
         }
         // Each request has an id of its own, except under the mutation of equal ids.
-        let anonymous = self.mutation == Some(Mutation::OpsShareTheirIds);
+        let anonymous = self.mutation == Some(Defect::OpsShareTheirIds);
         let request =
             if anonymous { "request".to_owned() } else { format!("request-{}", self.counts.of("HTTP write")) };
         let handle = &self.server.stores[store].handle;
-        let ops = writes.into_iter().map(|Write { path, op, precondition, .. }| {
-            let value = if let Op::Set(value) = op { Some(value) } else { None };
-            BatchOp { path, value, precondition }
-        });
-        let written = handle.batch_write(ops.collect(), None, &http_origin(&request));
+        let written = handle.batch_write(writes, None, &http_origin(&request));
         let seq = written.ok().and_then(|ops| ops.last().map(|op| op.store_seq));
         self.look()?;
         Ok(seq)

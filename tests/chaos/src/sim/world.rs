@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::call::{Call, Knowledge, Outcome};
 use super::client::Client;
-use super::mutation::Mutation;
+use super::mutation::Defect;
 use super::plan::Plan;
 use super::server::Server;
 use super::wire::Wire;
@@ -76,7 +76,7 @@ pub(super) struct World {
     /// The writes of these that the server received.
     pub(super) writes_arrived: BTreeSet<(usize, u64, u64)>,
     pub(super) faults_left: u64,
-    pub(super) mutation: Option<Mutation>,
+    pub(super) mutation: Option<Defect>,
     pub(super) counts: Counts,
     pub(super) trace: Trace,
 }
@@ -89,7 +89,7 @@ pub(super) fn broken(what: impl Into<String>) -> Violation {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, mutation: Option<Mutation>, trace: Trace) -> Result<World, Violation> {
+    pub(super) fn new(seed: u64, mutation: Option<Defect>, trace: Trace) -> Result<World, Violation> {
         let mut dice = Dice::new(seed);
         let plan = Plan::new(&mut dice);
         trace.add(|| format!("seed {seed}: {plan:?}"));
@@ -198,7 +198,7 @@ impl World {
         self.trace.add(|| format!("{:>10.3} ms  {}", self.now.as_secs_f64() * 1000.0, line()));
     }
 
-    pub(super) fn is(&mut self, mutation: Mutation, percent: u64) -> bool {
+    pub(super) fn is(&mut self, mutation: Defect, percent: u64) -> bool {
         self.mutation == Some(mutation) && self.dice.percent(percent)
     }
 

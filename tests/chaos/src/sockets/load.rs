@@ -8,7 +8,7 @@ use dust_orm::feed::{Delivery, QUEUE};
 use dust_orm::realtime::SyncClient;
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustErr, ErrKind, Transport};
-use dust_protocol::{BatchOp, Op, Path, Pattern, RawJson, Write};
+use dust_protocol::{Mutation, Op, Path, Pattern, RawJson};
 use futures_util::StreamExt;
 
 use crate::dice::Dice;
@@ -111,34 +111,31 @@ pub(super) async fn write(subject: Subject, history: Arc<History>, name: String,
         number += 1;
         let marker = format!("{name}.{number}");
         let kind = dice.pick(&[(60, 's'), (15, 'o'), (12, 'c'), (13, 'b')]);
-        let (marker, ops, call) = match kind {
+        let (marker, ops) = match kind {
             Some('b') => {
                 let ops = (0..3).map(|at| {
-                    Ok(BatchOp {
-                        path: path(&mut dice)?,
-                        value: Some(raw(&format!(r#""{marker}:{at}""#))?),
-                        precondition: None,
-                    })
+                    let value = raw(&format!(r#""{marker}:{at}""#))?;
+                    Ok(Op::set(path(&mut dice)?, value))
                 });
-                let ops: Vec<BatchOp> = ops.collect::<Result<_, String>>()?;
-                (Some(marker), 3, Call::Batch(ops))
+                let ops: Vec<Op> = ops.collect::<Result<_, String>>()?;
+                (Some(marker), ops)
             }
             Some('c') => {
                 let counter = Path::parse(COUNTER).map_err(|error| error.to_string())?;
-                (None, 1, Call::Write(Write::new(counter, Op::Increment(raw("1")?))))
+                (None, vec![Op::new(counter, Mutation::Increment(raw("1")?))])
             }
             Some('o') => {
                 let value = raw(&format!(r#"{{"x":"{marker}:0","z":{{"y":1}}}}"#))?;
-                (Some(marker), 1, Call::Write(Write::new(path(&mut dice)?, Op::Set(value))))
+                (Some(marker), vec![Op::set(path(&mut dice)?, value)])
             }
             _ => {
                 let value = raw(&format!(r#""{marker}:0""#))?;
-                (Some(marker), 1, Call::Write(Write::new(path(&mut dice)?, Op::Set(value))))
+                (Some(marker), vec![Op::set(path(&mut dice)?, value)])
             }
         };
         // Some callers give up, at any point.
         let gives_up = dice.percent(5).then(|| dice.time(0, 20));
-        let result = answer(&subject, &history, ops, marker, call, gives_up).await;
+        let result = answer(&subject, &history, ops, marker, gives_up).await;
         // A caller without a connection pauses before its next call.
         if result.is_err() {
             tokio::time::sleep(Duration::from_millis(dice.below(20))).await;
@@ -147,27 +144,17 @@ pub(super) async fn write(subject: Subject, history: Arc<History>, name: String,
     Ok(())
 }
 
-enum Call {
-    Write(Write),
-    Batch(Vec<BatchOp>),
-}
-
 /// Makes a call, and records its answer.
 async fn answer(
     subject: &Subject,
     history: &History,
-    ops: u64,
+    ops: Vec<Op>,
     marker: Option<String>,
-    call: Call,
     gives_up: Option<Duration>,
 ) -> Result<u64, DustErr> {
     let floor = history.told.load(Ordering::SeqCst);
-    let call = async {
-        match call {
-            Call::Write(write) => subject.transport.write(write).await.map(|receipt| receipt.store_seq.unwrap_or(0)),
-            Call::Batch(ops) => subject.transport.batch_write(ops, None).await,
-        }
-    };
+    let count = ops.len() as u64;
+    let call = async { Ok(subject.transport.write(ops, None).await?.store_seq.unwrap_or(0)) };
     let result = tokio::time::timeout(gives_up.unwrap_or(PATIENCE), call).await.unwrap_or_else(|_| {
         match gives_up {
             Some(_) => _ = history.cancelled.fetch_add(1, Ordering::SeqCst),
@@ -178,12 +165,12 @@ async fn answer(
     let outcome = match &result {
         Ok(seq) => {
             // Over HTTP without a connection of the socket the mirror cannot have it.
-            if subject.is_live() && subject.seq() < *seq && ops == 1 {
+            if subject.is_live() && subject.seq() < *seq && count == 1 {
                 let what =
                     format!("client {} has the answer op {seq}, its mirror has {}", subject.index, subject.seq());
                 history.violate(Promise::OrderOfCalls, what);
             }
-            if ops == 1 {
+            if count == 1 {
                 subject.told.fetch_max(*seq, Ordering::SeqCst);
             }
             history.told.fetch_max(*seq, Ordering::SeqCst);
@@ -192,7 +179,7 @@ async fn answer(
         Err(error) if error.kind() == ErrKind::Timeout => Outcome::Unknown,
         Err(error) => Outcome::Failed(error.to_string()),
     };
-    lock(&history.written).push(Written { marker, ops, floor, outcome });
+    lock(&history.written).push(Written { marker, ops: count, floor, outcome });
     result
 }
 

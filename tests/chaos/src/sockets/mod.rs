@@ -19,7 +19,7 @@ use dust_orm::Transport;
 use dust_orm::realtime::SyncClient;
 use dust_orm::realtime::session::Timing;
 use dust_orm::transport::RealtimeTransport;
-use dust_protocol::{CommittedOp, ListRequest, Op, Pattern, RawJson, Write};
+use dust_protocol::{CommittedOp, ListRequest, Op, Pattern, RawJson};
 use dust_store::Store;
 use tokio::time::Instant;
 
@@ -248,7 +248,7 @@ async fn settle(subjects: &[Subject]) -> Result<(), Violation> {
     for Subject { index, transport, .. } in subjects {
         loop {
             let path = dust_protocol::Path::parse("last").map_err(|error| violation(error.to_string()))?;
-            match transport.write(Write::new(path, Op::Set(RawJson::null()))).await {
+            match transport.write(vec![Op::set(path, RawJson::null())], None).await {
                 Ok(receipt) => break last = receipt.store_seq.unwrap_or(last),
                 Err(error) if Instant::now() >= until => {
                     return Err(violation(format!("client {index} cannot write any more: {error}")));

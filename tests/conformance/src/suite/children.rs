@@ -51,8 +51,8 @@ async fn a_leaf_in_place_of_a_record_is_no_record(cx: &Context) {
 async fn a_leaf_with_older_children_counts(cx: &Context) {
     cx.repo.put(docs::flat::doc("a", &json!({"x": 1}))).await.unwrap();
     // A merge is the only op that writes a leaf and keeps the leaves below it; other ops remove them.
-    let merge = dust_protocol::Op::Merge(json!({"value": "newer"}).into());
-    let write = dust_protocol::Write::new(crate::context::path("flat-docs/a"), merge);
+    let merge = dust_protocol::Mutation::Merge(json!({"value": "newer"}).into());
+    let write = dust_protocol::Op::new(crate::context::path("flat-docs/a"), merge);
     if cx.transport.capabilities().typed_ops {
         cx.write(write).await.unwrap();
         assert_eq!(cx.leaves("flat-docs/a/value").await.len(), 1);
@@ -80,8 +80,8 @@ async fn with_children(cx: &Context) {
         // The text is the newer one, if the transport has merges.
         if cx.transport.capabilities().typed_ops {
             let (parent, name) = below.rsplit_once('/').unwrap();
-            let merge = dust_protocol::Op::Merge(json!({name: "text"}).into());
-            cx.write(dust_protocol::Write::new(crate::context::path(parent), merge)).await.unwrap();
+            let merge = dust_protocol::Mutation::Merge(json!({name: "text"}).into());
+            cx.write(dust_protocol::Op::new(crate::context::path(parent), merge)).await.unwrap();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Updates of records that are deleted at the same time: no leaf of the record reappears.
 
 use dust_orm::{BatchEntry, ErrKind};
-use dust_protocol::{Op, Write};
+use dust_protocol::Op;
 use serde_json::json;
 
 use crate::context::{Context, path, set};
@@ -19,8 +19,8 @@ super::tests![
     updates_and_deletes_at_the_same_time_leave_no_ghost,
 ];
 
-fn delete(at: &str) -> Write {
-    Write::new(path(at), Op::Delete)
+fn delete(at: &str) -> Op {
+    Op::delete(path(at))
 }
 
 /// Checks that no verb finds the record.

@@ -1,7 +1,7 @@
 //! NUL characters in paths: a server loses leaves with them, so no transport sends one.
 
 use dust_orm::{DustErr, ErrKind};
-use dust_protocol::{BatchOp, Fence, FileUpload, ListRequest, Op, Pattern, RawJson, Selector, Write};
+use dust_protocol::{Fence, FileUpload, ListRequest, Mutation, Op, Pattern, RawJson, Selector};
 use serde_json::{Value, json};
 
 use crate::context::{Context, path};
@@ -73,25 +73,25 @@ async fn a_path_with_a_nul_is_refused_by_every_call(cx: &Context) {
     assert_names(transport.list(&pattern).await, "x\\0y");
     let selector = Selector::Range { from: fine.clone(), to: odd.clone() };
     assert_names(transport.list(&ListRequest::new(selector)).await, "x\\0y");
-    let write = |at: &dust_protocol::Path, op: Op| Write::new(at.clone(), op);
-    assert_names(transport.write(write(&odd, Op::Set(one.clone()))).await, "x\\0y");
-    assert_names(transport.write(write(&odd, Op::Delete)).await, "x\\0y");
-    assert_names(transport.batch_write(vec![BatchOp::set(odd.clone(), one.clone())], None).await, "x\\0y");
-    assert_names(transport.batch_write(vec![BatchOp::delete(odd.clone())], None).await, "x\\0y");
+    let write = |at: &dust_protocol::Path, op: Mutation| Op::new(at.clone(), op);
+    assert_names(transport.write(vec![write(&odd, Mutation::Set(one.clone()))], None).await, "x\\0y");
+    assert_names(transport.write(vec![write(&odd, Mutation::Delete)], None).await, "x\\0y");
+    assert_names(transport.write(vec![Op::set(odd.clone(), one.clone())], None).await, "x\\0y");
+    assert_names(transport.write(vec![Op::delete(odd.clone())], None).await, "x\\0y");
     let object = RawJson::parse(r#"{"k":{"n\u0000":1}}"#).unwrap();
-    assert_names(transport.write(write(&fine, Op::Set(object.clone()))).await, "`a/b`");
-    assert_names(transport.batch_write(vec![BatchOp::set(fine.clone(), object.clone())], None).await, "`a/b`");
+    assert_names(transport.write(vec![write(&fine, Mutation::Set(object.clone()))], None).await, "`a/b`");
+    assert_names(transport.write(vec![Op::set(fine.clone(), object.clone())], None).await, "`a/b`");
     if cx.transport.capabilities().typed_ops {
-        assert_names(transport.write(write(&fine, Op::Merge(object))).await, "`a/b`");
+        assert_names(transport.write(vec![write(&fine, Mutation::Merge(object))], None).await, "`a/b`");
         let looks_whole = RawJson::parse(r#"{"_type":"file","n\u0000":1}"#).unwrap();
-        assert_names(transport.write(write(&fine, Op::Merge(looks_whole))).await, "`a/b`");
-        assert_names(transport.write(write(&odd, Op::Increment(one.clone()))).await, "x\\0y");
+        assert_names(transport.write(vec![write(&fine, Mutation::Merge(looks_whole))], None).await, "`a/b`");
+        assert_names(transport.write(vec![write(&odd, Mutation::Increment(one.clone()))], None).await, "x\\0y");
         let file = FileUpload::new(odd.clone(), b"x".to_vec());
         assert_names(transport.put_file(file, None).await, "x\\0y");
     }
     if cx.transport.capabilities().fences {
         let fence = Some(Fence { key: odd, token: 1 });
-        assert_names(transport.write(Write { fence, ..write(&fine, Op::Set(one)) }).await, "x\\0y");
+        assert_names(transport.write(vec![Op::set(fine, one)], fence).await, "x\\0y");
     }
     assert_eq!(cx.leaves_of_all().await, []);
 }

@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use dust_protocol::{BatchOp, ListRequest, RawJson, Select};
+use dust_protocol::{ListRequest, Op, RawJson, Select};
 use futures_util::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
@@ -74,8 +74,8 @@ async fn a_record_of_more_than_a_page(cx: &Context) {
 
 async fn pages_of_any_size_give_the_same_leaves(cx: &Context) {
     let names: Vec<String> = (0..60).map(|n| format!("p/r{:02}/f{}", n / 3, n % 3)).collect();
-    let ops = names.iter().map(|name| BatchOp::set(path(name), RawJson::null())).collect();
-    cx.transport.batch_write(ops, None).await.unwrap();
+    let ops = names.iter().map(|name| Op::set(path(name), RawJson::null())).collect();
+    cx.transport.write(ops, None).await.unwrap();
     for limit in [7, 30, 59, 60] {
         let pattern = "p/**".parse().unwrap();
         let mut request = ListRequest::pattern(pattern).limit(limit).select(Select::Keys);

@@ -1,7 +1,7 @@
 //! Records of any size: every verb reads back an accepted record, and a record that is too large hides no other.
 
 use dust_orm::{BatchEntry, DustErr, ErrKind};
-use dust_protocol::{Op, RawJson, Write};
+use dust_protocol::{Op, RawJson};
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 
@@ -88,7 +88,7 @@ async fn a_leaf_more_than_is_read_is_refused(cx: &Context) {
     }
     // Beside `value`, `maybe` stays absent.
     for (at, leaves) in [("flat-docs/a/value/x", 50_000), ("flat-docs/a/value/y", 50_000)] {
-        cx.transport.write(Write::new(path(at), Op::Set(RawJson::from(&object(leaves))))).await.unwrap();
+        cx.transport.write(vec![Op::set(path(at), RawJson::from(&object(leaves)))], None).await.unwrap();
     }
     let before = cx.repo.get::<docs::flat::Entity>("a").await.unwrap();
     assert_eq!(before.maybe, None);
@@ -126,7 +126,7 @@ async fn a_record_that_is_too_large_is_left_out_of_lists(cx: &Context) {
     // As another client writes it, in two ops as one would be too large for a request.
     for (at, leaves) in [("flat-docs/b/value/x", 50_001), ("flat-docs/b/value/y", 50_000)] {
         let value = RawJson::from(&object(leaves));
-        cx.transport.write(Write::new(path(at), Op::Set(value))).await.unwrap();
+        cx.transport.write(vec![Op::set(path(at), value)], None).await.unwrap();
     }
     assert_eq!(cx.repo.all::<docs::flat::Entity>().await.unwrap(), others);
     let streamed: Vec<_> = cx.repo.stream::<docs::flat::Entity>().try_collect().await.unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dust_orm::repo::{RawEvent, Subscription};
 use dust_orm::{BatchEntry, DustErr, ErrKind, Event};
-use dust_protocol::Op;
+use dust_protocol::Mutation;
 use serde_json::json;
 
 use crate::context::Context;
@@ -208,8 +208,8 @@ async fn raw_ops_come_as_they_were_committed(cx: &Context) {
     cx.set("other/a", json!(1)).await;
     let second = cx.delete("LINKS/a").await;
     for (op, path, value, store_seq) in [
-        (Op::Set(json!("A").into()).kind(), "links/a/title", "\"A\"", first),
-        (Op::Delete.kind(), "LINKS/a", "null", second),
+        (Mutation::Set(json!("A").into()).kind(), "links/a/title", "\"A\"", first),
+        (Mutation::Delete.kind(), "LINKS/a", "null", second),
     ] {
         let Some(RawEvent::Op(heard)) = ops.next().await else { panic!("an op") };
         assert_eq!((heard.op, heard.path.as_str(), heard.value.as_str()), (op, path, value));

@@ -1,7 +1,7 @@
 //! Counters, sets and files on transports with typed ops; other transports send nothing.
 
 use dust_orm::{Changeset, DustErr, ErrKind};
-use dust_protocol::{Fence, LeafKind, Op, RawJson, Write};
+use dust_protocol::{Fence, LeafKind, Mutation, Op, RawJson};
 use futures_util::future::join3;
 use serde_json::json;
 
@@ -156,14 +156,14 @@ async fn a_count_that_others_carry_out_of_its_type_is_taken_back(cx: &Context) {
     }
     cx.repo.put(flat::Model { stock: Some(5), ..flat::page("home") }).await.unwrap();
     let (repo, probe) = cx.probe();
-    let by = |by: i64| Op::Increment(RawJson::from(json!(by)));
-    probe.intrude(Write::new(path("flat-pages/home/stock"), by(-3)));
+    let by = |by: i64| Mutation::Increment(RawJson::from(json!(by)));
+    probe.intrude(Op::new(path("flat-pages/home/stock"), by(-3)));
     let error = repo.increment("home", flat::Column::Stock, -4).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
     assert!(error.to_string().contains("-2") && error.to_string().contains("undone"), "{error}");
     assert_eq!(cx.repo.get::<flat::Entity>("home").await.unwrap().stock, Some(2));
     // If the revert fails, the error has the stored number.
-    probe.intrude(Write::new(path("flat-pages/home/stock"), by(-1)));
+    probe.intrude(Op::new(path("flat-pages/home/stock"), by(-1)));
     probe.fail_write(1, DustErr::network("gone"));
     let error = repo.increment("home", flat::Column::Stock, -2).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::Decode, "{error}");
@@ -401,7 +401,7 @@ async fn a_file_that_nothing_refers_to_is_gone(cx: &Context) {
         uploaded_at: String::new(),
     };
     assert_gone(cx, &nobody).await;
-    let unique = format!("{:?}", cx.write(Write::new(path("unique"), Op::Delete)).await.unwrap());
+    let unique = format!("{:?}", cx.write(Op::delete(path("unique"))).await.unwrap());
     let file = cx.repo.put_file("home", flat::Column::Cover, unique).await.unwrap();
     assert_eq!(file.content_type.as_deref(), Some("application/octet-stream"));
     cx.repo.delete_by_id::<flat::Entity>("home").await.unwrap();
@@ -412,7 +412,7 @@ async fn a_file_is_kept_while_one_leaf_refers_to_it(cx: &Context) {
     if lacks_typed_ops(cx) {
         return;
     }
-    let content = format!("shared {:?}", cx.write(Write::new(path("unique"), Op::Delete)).await.unwrap());
+    let content = format!("shared {:?}", cx.write(Op::delete(path("unique"))).await.unwrap());
     let file = cx.repo.put_file("one", flat::Column::Cover, content.clone()).await.unwrap();
     let again = cx.repo.put_file("two", flat::Column::Cover, content.clone()).await.unwrap();
     assert_eq!(file.hash, again.hash);
@@ -443,8 +443,8 @@ async fn fenced_writes_need_the_lease(cx: &Context) {
         assert_eq!(error.unwrap_err().kind(), ErrKind::Fenced);
     }
     assert_eq!(cx.leaves_of_all().await, []);
-    let lease = Op::Lease { holder: None, ttl_ms: 600_000 };
-    let token = cx.write(Write::new(path("locks/pages"), lease)).await.unwrap();
+    let lease = Mutation::Lease { holder: None, ttl_ms: 600_000 };
+    let token = cx.write(Op::new(path("locks/pages"), lease)).await.unwrap();
     let held = Fence { token, ..lost() };
     assert_eq!(cx.repo.increment("home", flat::Column::Hits, 1).fence(held).await.unwrap(), 1);
 }

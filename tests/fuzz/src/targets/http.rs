@@ -9,7 +9,7 @@ use dust_orm::entity::prelude::{NotSet, Set};
 use dust_orm::tests_cfg::link;
 use dust_orm::transport::HttpTransport;
 use dust_orm::{DustConfig, DustErr, DustRepo, RetryPolicy, Transport};
-use dust_protocol::{BatchOp, ListRequest, Op, Pattern, RawJson, Select, Write};
+use dust_protocol::{ListRequest, Op, Pattern, RawJson, Select};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -81,7 +81,7 @@ async fn calls(server: Arc<Server>, mut dice: Dice) -> Result<(), String> {
     // The time-out closes connections that still receive bad answers.
     let read = tokio::time::timeout(HANG, understood(&transport)).await;
     read.map_err(|_| "no read works after the server has recovered".to_owned())??;
-    let written = transport.write(Write::new(super::path("links/dust/title")?, Op::Delete)).await;
+    let written = transport.write(vec![Op::delete(super::path("links/dust/title")?)], None).await;
     written.map(|_| ()).map_err(|error| format!("no write works after the server has recovered: {error}"))
 }
 
@@ -103,9 +103,9 @@ async fn one(transport: &Arc<HttpTransport>, dice: &mut Dice) -> Result<(), Dust
         0 => transport.get(&at).await.map(|_| ()),
         1 => transport.get_many(&[at, path("links/x")?]).await.map(|_| ()),
         2 => transport.exists(&at).await.map(|_| ()),
-        3 => transport.write(Write::new(at, Op::Set(value))).await.map(|_| ()),
-        4 => transport.write(Write::new(at, Op::Delete)).await.map(|_| ()),
-        5 => transport.batch_write(vec![BatchOp::set(at, value)], None).await.map(|_| ()),
+        3 => transport.write(vec![Op::set(at, value)], None).await.map(|_| ()),
+        4 => transport.write(vec![Op::delete(at)], None).await.map(|_| ()),
+        5 => transport.write(vec![Op::set(at, value)], None).await.map(|_| ()),
         6 => transport.fetch_file(&format!("sha256:{}", "a".repeat(64))).await.map(|_| ()),
         7 => {
             let pattern = Pattern::parse(["**", "links/*", "items/**"][dice.index(3)])

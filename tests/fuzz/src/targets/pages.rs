@@ -8,7 +8,7 @@ use chaos::dice::Dice;
 use dust_orm::tests_cfg::{link, page, setting};
 use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, DustRepo, Transport};
-use dust_protocol::{BatchOp, Entry, Fence, LeafKind, ListItem, ListRequest, Page, Path, RawJson, Select, Write};
+use dust_protocol::{Entry, Fence, LeafKind, ListItem, ListRequest, Op, Page, Path, RawJson, Select};
 use futures_util::TryStreamExt;
 
 use crate::mutate::mutate_text;
@@ -85,12 +85,9 @@ impl Transport for Pages {
         Ok(true)
     }
 
-    async fn write(&self, _: Write) -> Result<Receipt, DustErr> {
-        Ok(self.values.first().cloned().map_or(Receipt::new(None), |value| Receipt::new(None).with_value(value)))
-    }
-
-    async fn batch_write(&self, _: Vec<BatchOp>, _: Option<Fence>) -> Result<u64, DustErr> {
-        Ok(u64::MAX)
+    async fn write(&self, ops: Vec<Op>, _: Option<Fence>) -> Result<Receipt, DustErr> {
+        let receipt = Receipt::new((ops.len() > 1).then_some(u64::MAX));
+        Ok(self.values.first().cloned().map_or(receipt.clone(), |value| receipt.with_value(value)))
     }
 
     async fn fetch_file(&self, _: &str) -> Result<Vec<u8>, DustErr> {

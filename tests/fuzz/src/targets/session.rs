@@ -8,7 +8,7 @@ use dust_emulator::{Emulator, ReplyFault};
 use dust_orm::realtime::Mirror;
 use dust_orm::realtime::session::{Command, CommandId, CommandKind, Output, Session, StoreId, Timing};
 use dust_protocol::channel::{FileUpload, Frame};
-use dust_protocol::{BatchOp, Op, RawJson, Write};
+use dust_protocol::{Mutation, Op, RawJson};
 use dust_store::Origin;
 
 use crate::mutate::{mutate_text, noise};
@@ -104,10 +104,10 @@ impl World {
             0 => CommandKind::Refresh,
             1 => CommandKind::CatchUp(dice.below(30)),
             2 => CommandKind::PutFile(FileUpload::new(at, vec![1, 2, 3])),
-            3 => CommandKind::Write(Write::new(at, Op::Delete)),
-            4 => CommandKind::Write(Write::new(at, Op::Lease { holder: None, ttl_ms: 1_000 })),
-            5 => CommandKind::Write(Write::new(at, Op::Merge(value))),
-            _ => CommandKind::Write(Write::new(at, Op::Set(value))),
+            3 => CommandKind::Write { op: Op::delete(at), fence: None },
+            4 => CommandKind::Write { op: Op::new(at, Mutation::Lease { holder: None, ttl_ms: 1_000 }), fence: None },
+            5 => CommandKind::Write { op: Op::new(at, Mutation::Merge(value)), fence: None },
+            _ => CommandKind::Write { op: Op::set(at, value), fence: None },
         };
         self.asked += 1;
         self.open.insert(self.asked);
@@ -204,7 +204,7 @@ fn get_well(mut world: World, dice: &mut Dice) -> Result<(), String> {
     let store = server.store_handle(STORE).map_err(|error| error.to_string())?;
     for number in 0..dice.within(1, 20) {
         let value = RawJson::parse(&number.to_string()).map_err(|error| error.to_string())?;
-        let op = BatchOp::set(super::path(&format!("well/{number}"))?, value);
+        let op = Op::set(super::path(&format!("well/{number}"))?, value);
         store.batch_write(vec![op], None, &Origin::new("other", "x")).map_err(|error| error.to_string())?;
     }
     world.session.lost(world.now, "cut");
@@ -244,10 +244,14 @@ fn get_well(mut world: World, dice: &mut Dice) -> Result<(), String> {
             // A call from now on succeeds.
             is_asked = true;
             let before = store.current_seq();
-            let write = Write::new(super::path("well/0")?, Op::Delete);
+            let write = Op::delete(super::path("well/0")?);
             world.asked += 1;
             world.open.insert(world.asked);
-            let command = Command { store: StoreId(0), kind: CommandKind::Write(write), wait: Duration::ZERO };
+            let command = Command {
+                store: StoreId(0),
+                kind: CommandKind::Write { op: write, fence: None },
+                wait: Duration::ZERO,
+            };
             world.session.command(world.now, CommandId(world.asked), command);
             world.drain()?;
             if store.current_seq() != before {

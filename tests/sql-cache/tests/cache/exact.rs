@@ -2,7 +2,7 @@
 
 use dust_emulator::Emulator;
 use dust_orm::realtime::cache::{Cache, Cursor};
-use dust_protocol::{Entry, LeafKind, Op, Path};
+use dust_protocol::{Entry, LeafKind, Mutation, Path};
 
 use crate::support::*;
 
@@ -113,13 +113,13 @@ async fn subtree_is_removed_in_any_case() {
         let cache = db.cache().await;
         assert_eq!(kept(&cache, &emulator.store()).await, (6, stored(&emulator).await));
         let steps = [
-            ("links/aBc", Op::Delete),
-            ("a", Op::Set(raw(r#"{"B":{"d":1},"e":{"_type":"decimal","_typed":"1.5"}}"#))),
-            ("a/b", Op::Merge(raw(r#"{"x":{},"y":[1]}"#))),
-            ("n", Op::Increment(raw("2"))),
-            ("s", Op::Add(raw("\"m\""))),
-            ("absent", Op::Delete),
-            ("links", Op::Set(raw("{}"))),
+            ("links/aBc", Mutation::Delete),
+            ("a", Mutation::Set(raw(r#"{"B":{"d":1},"e":{"_type":"decimal","_typed":"1.5"}}"#))),
+            ("a/b", Mutation::Merge(raw(r#"{"x":{},"y":[1]}"#))),
+            ("n", Mutation::Increment(raw("2"))),
+            ("s", Mutation::Add(raw("\"m\""))),
+            ("absent", Mutation::Delete),
+            ("links", Mutation::Set(raw("{}"))),
         ];
         for (at, op) in steps {
             let seq = write(&emulator, at, op);

@@ -3,7 +3,7 @@
 use dust_emulator::Emulator;
 use dust_orm::Transport;
 use dust_orm::transport::RealtimeTransport;
-use dust_protocol::{Op, Write};
+use dust_protocol::Op;
 
 use crate::support::*;
 
@@ -21,14 +21,14 @@ async fn client_works_while_database_fails_and_saves_later() {
             let before = client.status()[0].cached_seq;
             db.execute(&format!("ALTER TABLE {name} RENAME TO {table}_away")).await;
             for number in 0..50 {
-                let write = Write::new(path(&format!("k/{}", number % 7)), Op::Set(raw(&number.to_string())));
-                transport.write(write).await.unwrap();
+                let write = Op::set(path(&format!("k/{}", number % 7)), raw(&number.to_string()));
+                transport.write(vec![write], None).await.unwrap();
             }
-            transport.write(Write::new(path("k/3"), Op::Delete)).await.unwrap();
+            transport.write(vec![Op::delete(path("k/3"))], None).await.unwrap();
             assert!(client.flush_cache().await.is_err());
-            transport.write(Write::new(path("k/4"), Op::Delete)).await.unwrap();
+            transport.write(vec![Op::delete(path("k/4"))], None).await.unwrap();
             assert!(client.flush_cache().await.is_err());
-            let last = transport.write(Write::new(path("k/5/x"), Op::Set(raw("1")))).await.unwrap().store_seq;
+            let last = transport.write(vec![Op::set(path("k/5/x"), raw("1"))], None).await.unwrap().store_seq;
             assert_eq!(mirrored(&client).await, stored(&emulator).await);
             assert_eq!(client.status()[0].cached_seq, before);
             db.execute(&format!("ALTER TABLE {table}_away RENAME TO {name}")).await;

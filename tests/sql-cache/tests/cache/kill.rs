@@ -8,7 +8,7 @@ use chaos::dice::Dice;
 use dust_emulator::Emulator;
 use dust_orm::realtime::cache::SqlCache;
 use dust_orm::realtime::{Mirror, SyncClient, Timing};
-use dust_protocol::{BatchOp, CommittedOp, Op, Write};
+use dust_protocol::{CommittedOp, Mutation, Op};
 use dust_store::{Origin, Store};
 use sea_orm::Database;
 
@@ -52,19 +52,19 @@ impl World {
         let origin = Origin::new("parent", "1");
         let at = path(&format!("{}/k{}", if dice.below(2) == 0 { "links" } else { "Links" }, dice.below(40)));
         let op = match dice.below(12) {
-            0..6 => Op::Set(raw(&format!(r#"{{"title":"t{}","tags":["a"],"n":{{"m":1}}}}"#, self.ops.len()))),
-            6 => Op::Delete,
-            7 => Op::Merge(raw(r#"{"title":null}"#)),
-            8 => Op::Set(raw("1.5")),
+            0..6 => Mutation::Set(raw(&format!(r#"{{"title":"t{}","tags":["a"],"n":{{"m":1}}}}"#, self.ops.len()))),
+            6 => Mutation::Delete,
+            7 => Mutation::Merge(raw(r#"{"title":null}"#)),
+            8 => Mutation::Set(raw("1.5")),
             _ => {
                 let count = 1 + dice.below(800);
                 let value = raw(&self.ops.len().to_string());
-                let ops = (0..count).map(|number| BatchOp::set(path(&format!("batch/{number}")), value.clone()));
+                let ops = (0..count).map(|number| Op::set(path(&format!("batch/{number}")), value.clone()));
                 self.ops.extend(self.store.batch_write(ops.collect(), None, &origin).unwrap());
                 return;
             }
         };
-        self.ops.extend(self.store.write(Write::new(at, op), &origin).unwrap());
+        self.ops.extend(self.store.write(Op::new(at, op), None, &origin).unwrap());
     }
 
     /// Every leaf as of an op, which must not be before the op of an earlier call.

@@ -1,7 +1,7 @@
 //! The table is the mirror as of the cursor, for any writes and any moment of a save.
 
 use dust_emulator::Emulator;
-use dust_protocol::{Op, RawJson};
+use dust_protocol::{Mutation, RawJson};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::support::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Write(String, Op),
+    Write(String, Mutation),
     /// Waits for the mirror, and writes it to the cache.
     Flush,
     /// Gives the mirror and the cache time to catch up.
@@ -39,11 +39,11 @@ fn value() -> impl Strategy<Value = Value> {
 fn step() -> impl Strategy<Value = Step> {
     let raw = |value: Value| RawJson::from(&value);
     let op = prop_oneof![
-        4 => value().prop_map(move |value| Op::Set(raw(value))),
-        2 => Just(Op::Delete),
-        2 => value().prop_map(move |value| Op::Merge(raw(json!({"b": value})))),
-        1 => Just(Op::Increment(raw(json!(1)))),
-        1 => Just(Op::Add(raw(json!("x")))),
+        4 => value().prop_map(move |value| Mutation::Set(raw(value))),
+        2 => Just(Mutation::Delete),
+        2 => value().prop_map(move |value| Mutation::Merge(raw(json!({"b": value})))),
+        1 => Just(Mutation::Increment(raw(json!(1)))),
+        1 => Just(Mutation::Add(raw(json!("x")))),
     ];
     prop_oneof![
         16 => (at(), op).prop_map(|(at, op)| Step::Write(at, op)),
@@ -64,8 +64,8 @@ async fn run(db: &Db, steps: Vec<Step>) {
         match step {
             // An op that conflicts with the existing leaves is refused.
             Step::Write(at, op) => {
-                let write = dust_protocol::Write::new(path(&at), op);
-                let _ = store.write(write, &dust_store::Origin::new("other", "1"));
+                let write = dust_protocol::Op::new(path(&at), op);
+                let _ = store.write(write, None, &dust_store::Origin::new("other", "1"));
             }
             Step::Flush => {
                 caught_up(&running, store.current_seq()).await;

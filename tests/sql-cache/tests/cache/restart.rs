@@ -6,7 +6,7 @@ use dust_orm::realtime::StoreState;
 use dust_orm::tests_cfg::link;
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustRepo, Transport};
-use dust_protocol::{Op, Write};
+use dust_protocol::{Mutation, Op};
 
 use crate::support::*;
 
@@ -27,7 +27,7 @@ async fn restart_resumes_from_cache() {
         assert_eq!(kept(&db.cache().await, &emulator.store()).await, (second, stored(&emulator).await));
 
         let third = set(&emulator, "links/c", "1");
-        write(&emulator, "links/b", Op::Delete);
+        write(&emulator, "links/b", Mutation::Delete);
         let again = client(&emulator).cache(db.cache().await).start().await.unwrap();
         let leaves = mirrored(&again).await;
         assert_eq!(leaves, stored(&emulator).await);
@@ -81,7 +81,7 @@ async fn cache_is_read_without_server() {
         let found = repo.find_by_id::<link::Entity>("dust").await.unwrap().unwrap();
         assert_eq!(found.title, "Dust");
         assert_eq!(repo.find_by_id::<link::Entity>("missing").await.unwrap(), None);
-        let refused = transport.write(Write::new(path("p"), Op::Delete)).await.unwrap_err();
+        let refused = transport.write(vec![Op::delete(path("p"))], None).await.unwrap_err();
         assert_eq!(refused.kind(), ErrKind::Network);
 
         set(&emulator, "links/dust/title", "\"Dust, again\"");
@@ -90,7 +90,7 @@ async fn cache_is_read_without_server() {
         assert_eq!(repo.find_by_id::<link::Entity>("dust").await.unwrap().unwrap().title, "Dust, again");
         // An acknowledged write is in the mirror after the next restart.
         restarted.watch(&emulator.store()).unwrap().wait_for(StoreState::is_live).await.unwrap();
-        transport.write(Write::new(path("links/dust/note"), Op::Set(raw("\"mine\"")))).await.unwrap();
+        transport.write(vec![Op::set(path("links/dust/note"), raw("\"mine\""))], None).await.unwrap();
         restarted.shutdown().await;
         emulator.go_down().await;
         let offline = client(&emulator).cache(db.cache().await).start().await.unwrap();
@@ -127,7 +127,7 @@ async fn snapshot_replaces_cache() {
         }
         set(&emulator, "stays", "1");
         client(&emulator).cache(db.cache().await).start().await.unwrap().shutdown().await;
-        write(&emulator, "old", Op::Delete);
+        write(&emulator, "old", Mutation::Delete);
         for number in 0..1500 {
             set(&emulator, &format!("new/{number:04}"), "2");
         }
@@ -146,8 +146,8 @@ async fn snapshot_replaces_cache() {
         let transport = RealtimeTransport::new(&third, &emulator.store()).unwrap();
         let read = transport.get(&path("stays")).await.unwrap().unwrap();
         let precondition = Some(dust_protocol::Precondition::IfMatch(read.revision));
-        let guarded = Write { precondition, ..Write::new(path("stays"), Op::Set(raw("9"))) };
-        assert_eq!(transport.write(guarded).await.unwrap().store_seq, Some(last + 1));
+        let guarded = Op::set(path("stays"), raw("9")).on(precondition);
+        assert_eq!(transport.write(vec![guarded], None).await.unwrap().store_seq, Some(last + 1));
     })
     .await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dust_emulator::Emulator;
 use dust_orm::realtime::cache::Cache;
-use dust_protocol::Op;
+use dust_protocol::Mutation;
 
 use crate::support::*;
 
@@ -18,7 +18,7 @@ async fn two_clients_share_cache_of_one_store() {
         let two = client(&emulator).cache(db.cache().await).start().await.unwrap();
         for round in 0..12_u64 {
             let seq = set(&emulator, &format!("k/{}", round % 5), &round.to_string());
-            write(&emulator, &format!("k/{}", (round + 2) % 5), Op::Delete);
+            write(&emulator, &format!("k/{}", (round + 2) % 5), Mutation::Delete);
             // The second client finds the leaves in the cache.
             let (first, second) = if round % 3 == 0 { (&one, &two) } else { (&two, &one) };
             caught_up(first, seq + 1).await;
@@ -99,7 +99,7 @@ async fn restored_or_emptied_cache_is_written_again() {
             }
         }
         cache.clear(&emulator.store()).await.unwrap();
-        let seq = write(&emulator, "k/1", Op::Delete);
+        let seq = write(&emulator, "k/1", Mutation::Delete);
         caught_up(&client, seq).await;
         assert_eq!(kept(&cache, &emulator.store()).await, (seq, stored(&emulator).await));
     })

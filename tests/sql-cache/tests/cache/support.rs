@@ -8,7 +8,7 @@ use dust_orm::realtime::cache::{Cache, Cursor, SqlCache};
 use dust_orm::realtime::{Mirror, SyncClient, SyncClientBuilder, Timing};
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustErr, Transport};
-use dust_protocol::{Entry, Leaf, LeafKind, ListItem, ListRequest, Op, Path, Pattern, RawJson, Write, read};
+use dust_protocol::{Entry, Leaf, LeafKind, ListItem, ListRequest, Mutation, Op, Path, Pattern, RawJson, read};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 
 /// The tables of one test in one database.
@@ -85,13 +85,13 @@ pub(crate) fn client(emulator: &Emulator) -> SyncClientBuilder {
 }
 
 /// Writes as another program.
-pub(crate) fn write(emulator: &Emulator, at: &str, op: Op) -> u64 {
+pub(crate) fn write(emulator: &Emulator, at: &str, op: Mutation) -> u64 {
     let store = emulator.store_handle(&emulator.store()).unwrap();
-    store.write(Write::new(path(at), op), &dust_store::Origin::new("other", "1")).unwrap().unwrap().store_seq
+    store.write(Op::new(path(at), op), None, &dust_store::Origin::new("other", "1")).unwrap().unwrap().store_seq
 }
 
 pub(crate) fn set(emulator: &Emulator, at: &str, value: &str) -> u64 {
-    write(emulator, at, Op::Set(raw(value)))
+    write(emulator, at, Mutation::Set(raw(value)))
 }
 
 pub(crate) fn compact(emulator: &Emulator) -> u64 {

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use dust_protocol::apply::{Stamp, apply, outcome};
 use dust_protocol::channel::Frame;
 use dust_protocol::value::is_subtree;
-use dust_protocol::{CommittedOp, Leaves, Op, OpKind, Path, Precondition, RawJson, envelope};
+use dust_protocol::{CommittedOp, Leaves, Mutation, OpKind, Path, Precondition, RawJson, envelope};
 use serde_json::{Value, json};
 
 use crate::realtime::Mirror;
@@ -80,14 +80,14 @@ impl Server {
     pub(crate) fn commit(
         &mut self,
         path: &Path,
-        op: &Op,
+        op: &Mutation,
         on: Option<Precondition>,
         id: &str,
     ) -> Result<u64, &'static str> {
         let store_seq = self.seq() + 1;
         let current = self.leaves.leaf(path).unwrap();
         match (on, op) {
-            (Some(_), Op::Set(value)) if is_subtree(value) => return Err("if_match_multi_leaf"),
+            (Some(_), Mutation::Set(value)) if is_subtree(value) => return Err("if_match_multi_leaf"),
             (Some(Precondition::IfMatch(revision)), _) if current.is_none_or(|leaf| leaf.revision != revision) => {
                 return Err("conflict");
             }
@@ -260,9 +260,9 @@ impl Server {
             ("write", Some(join_ref)) => {
                 let raw = RawJson::from(&payload["value"]);
                 let op = match payload["op"].as_str().unwrap() {
-                    "set" => Op::Set(raw),
-                    "merge" => Op::Merge(raw),
-                    "delete" => Op::Delete,
+                    "set" => Mutation::Set(raw),
+                    "merge" => Mutation::Merge(raw),
+                    "delete" => Mutation::Delete,
                     other => panic!("the tests do not write {other}"),
                 };
                 let path = Path::parse(payload["path"].as_str().unwrap()).unwrap();

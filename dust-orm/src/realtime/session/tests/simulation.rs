@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dust_protocol::channel::Written;
 use dust_protocol::testing::{near_op, near_path};
-use dust_protocol::{Op, Path, Precondition, RawJson, Write};
+use dust_protocol::{Mutation, Op, Path, Precondition, RawJson};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -39,8 +39,8 @@ enum Event {
         read: usize,
     },
     Pass(u64),
-    Pushed(Path, Op),
-    Unpushed(Path, Op),
+    Pushed(Path, Mutation),
+    Unpushed(Path, Mutation),
     Write {
         path: Path,
         shape: u8,
@@ -178,7 +178,7 @@ impl World {
         }
     }
 
-    fn other_writes(&mut self, path: &Path, op: &Op, push: bool) {
+    fn other_writes(&mut self, path: &Path, op: &Mutation, push: bool) {
         if self.is_frozen {
             return;
         }
@@ -281,13 +281,13 @@ impl World {
                 let marker = format!("\"command {}\"", self.commands.len());
                 let raw = |text: String| RawJson::parse(&text).unwrap();
                 let op = match shape {
-                    0 => Op::Set(raw(format!("{{\"a\":{marker}}}"))),
-                    1 => Op::Merge(raw(format!("{{\"b\":{marker}}}"))),
-                    _ => Op::Set(raw(marker.clone())),
+                    0 => Mutation::Set(raw(format!("{{\"a\":{marker}}}"))),
+                    1 => Mutation::Merge(raw(format!("{{\"b\":{marker}}}"))),
+                    _ => Mutation::Set(raw(marker.clone())),
                 };
                 let precondition = on.map(Precondition::IfMatch).filter(|_| shape > 1);
-                let write = Write { precondition, ..Write::new(path, op) };
-                self.command(CommandKind::Write(write), wait, marker);
+                let write = Op::new(path, op).on(precondition);
+                self.command(CommandKind::Write { op: write, fence: None }, wait, marker);
             }
             Event::AwaitAll => self.command(CommandKind::CatchUp(self.server.seq()), true, String::new()),
             Event::Refresh => self.command(CommandKind::Refresh, false, format!("at least {}", self.server.seq())),
@@ -378,14 +378,14 @@ fn session_reads_a_long_store_with_one_join() {
     let mut world = World::new(1);
     for index in 0..2_500 {
         let path = Path::from_segments(["k", &index.to_string()]).unwrap();
-        world.other_writes(&path, &Op::Set(RawJson::from(json!(index))), false);
+        world.other_writes(&path, &Mutation::Set(RawJson::from(json!(index))), false);
     }
     world.session.start();
     world.drain();
     world.happen(Event::Accept);
     world.happen(Event::ToServer);
     // A live write in the middle of the catch-up, as it was recorded.
-    world.happen(Event::Pushed(Path::parse("live").unwrap(), Op::Set(RawJson::null())));
+    world.happen(Event::Pushed(Path::parse("live").unwrap(), Mutation::Set(RawJson::null())));
     world.settle();
     assert_eq!(world.server.joins, 1);
     assert_eq!(world.mirror.seq(), 2_501);

@@ -36,7 +36,7 @@ async fn callback_is_called_for_each_event_in_order() {
         .await
         .unwrap();
     put(&store, "a", "one");
-    emit(&store, "links/a", Op::Delete);
+    emit(&store, "links/a", Mutation::Delete);
     let events = [upserted("old", "x"), upserted("a", "one"), deleted("a")];
     for (number, event) in (1..).zip(events) {
         assert_eq!(receiver.recv().await, Some((number, event)));

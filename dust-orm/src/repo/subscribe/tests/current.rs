@@ -72,17 +72,17 @@ impl History {
                 self.commit(|state| drop(state.insert(slug.into(), title)));
             }
             Step::Delete(slug) => {
-                emit(store, &format!("links/{slug}"), Op::Delete);
+                emit(store, &format!("links/{slug}"), Mutation::Delete);
                 self.commit(|state| drop(state.remove(slug)));
             }
             Step::DeleteAll => {
-                emit(store, "links", Op::Delete);
+                emit(store, "links", Mutation::Delete);
                 self.commit(State::clear);
             }
             Step::Batch(slug) => {
                 let op = |name: &str, value: &str| {
                     let path = Path::parse(&format!("links/{slug}/{name}")).unwrap();
-                    dust_protocol::BatchOp::set(path, RawJson::from(json!(value)))
+                    dust_protocol::Op::set(path, RawJson::from(json!(value)))
                 };
                 store.batch_write(vec![op("title", &title), op("url", "u")], None, &Origin::new("d", "b")).unwrap();
                 self.commit(|state| drop(state.insert(slug.into(), title)));

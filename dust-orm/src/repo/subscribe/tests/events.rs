@@ -55,11 +55,11 @@ async fn an_op_above_the_records_is_told_of_for_each() {
     let mut links = repo.subscribe::<link::Entity>().await.unwrap();
     set(&store, "links", json!({"b": {"title": "two", "url": "u"}, "d": {"title": "two", "url": "u"}}));
     assert_eq!(waiting(&mut links), [deleted("a"), deleted("c"), upserted("b", "two"), upserted("d", "two")]);
-    emit(&store, "links", Op::Merge(json!({"e": {"title": "three", "url": "u"}, "f": 1}).into()));
+    emit(&store, "links", Mutation::Merge(json!({"e": {"title": "three", "url": "u"}, "f": 1}).into()));
     assert_eq!(waiting(&mut links), [upserted("e", "three")]);
     repo.delete_all::<link::Entity>().await.unwrap();
     assert_eq!(waiting(&mut links), [deleted("b"), deleted("d"), deleted("e")]);
-    emit(&store, "links", Op::Delete);
+    emit(&store, "links", Mutation::Delete);
     assert_eq!(waiting(&mut links), []);
 }
 
@@ -73,11 +73,11 @@ async fn a_removal_is_heard_of_whatever_its_case() {
     // The second of these ops has removed the first record.
     let events = [upserted("a", "one"), upserted("b", "one"), deleted("b"), upserted("B", "one"), upserted("c", "one")];
     assert_eq!(waiting(&mut links), events);
-    emit(&store, "links/A", Op::Delete);
+    emit(&store, "links/A", Mutation::Delete);
     assert_eq!(waiting(&mut links), [deleted("a")]);
     set(&store, "LINKS/c", json!(1));
     assert_eq!(waiting(&mut links), [deleted("c")]);
-    emit(&store, "Links", Op::Delete);
+    emit(&store, "Links", Mutation::Delete);
     assert_eq!(waiting(&mut links), [deleted("B")]);
 }
 
@@ -89,9 +89,9 @@ async fn what_is_no_record_of_the_entity_is_not_told_of() {
     assert_eq!(waiting(&mut links), [upserted("a", "one")]);
     set(&store, "links-2/a", json!({"title": "x", "url": "u"}));
     set(&store, "LINKS/b", json!({"title": "x", "url": "u"}));
-    emit(&store, "links/a", Op::Increment(json!(1).into()));
-    emit(&store, "links/nobody", Op::Delete);
-    emit(&store, "linksx", Op::Delete);
+    emit(&store, "links/a", Mutation::Increment(json!(1).into()));
+    emit(&store, "links/nobody", Mutation::Delete);
+    emit(&store, "linksx", Mutation::Delete);
     assert_eq!(waiting(&mut links), []);
 }
 
@@ -103,21 +103,21 @@ async fn a_record_is_there_for_subscribers_while_it_fits_its_entity() {
     // Half a record, which no subscriber knows.
     set(&store, "links/a/title", json!("one"));
     set(&store, "links/b/note", json!("still no url"));
-    emit(&store, "links/b", Op::Delete);
+    emit(&store, "links/b", Mutation::Delete);
     assert_eq!(waiting(&mut links), []);
     set(&store, "links/a/url", json!("u"));
     assert_eq!(waiting(&mut links), [upserted("a", "one")]);
     // An optional field, and a leaf that is not a field.
     set(&store, "links/a/note", json!("n"));
-    emit(&store, "links/a/note", Op::Delete);
+    emit(&store, "links/a/note", Mutation::Delete);
     set(&store, "links/a/colour", json!("red"));
     let with_note = Event::Upserted(link::Model { note: Some("n".into()), ..link("a", "one") });
     assert_eq!(waiting(&mut links), [with_note, upserted("a", "one"), upserted("a", "one")]);
     // A required field.
-    emit(&store, "links/a/url", Op::Delete);
+    emit(&store, "links/a/url", Mutation::Delete);
     assert_eq!(waiting(&mut links), [deleted("a")]);
     set(&store, "links/a/url", json!({"no": "text"}));
-    emit(&store, "links/a", Op::Delete);
+    emit(&store, "links/a", Mutation::Delete);
     assert_eq!(waiting(&mut links), []);
 }
 
@@ -129,7 +129,7 @@ async fn a_record_that_does_not_fit_is_warned_of_once() {
         all.push(repo.subscribe::<link::Entity>().await.unwrap());
     }
     put(&store, "a", "one");
-    emit(&store, "links/a/url", Op::Delete);
+    emit(&store, "links/a/url", Mutation::Delete);
     let warnings = Warnings::default();
     tracing::subscriber::with_default(warnings.clone(), || {
         for links in &mut all {
@@ -155,8 +155,8 @@ async fn a_claim_is_neither_an_event_nor_warned_of() {
         // A claim on a record that exists.
         set(&store, "links/a/note", json!(["$claim"]));
         assert_eq!(waiting(&mut links), []);
-        emit(&store, "links/a/note", Op::Delete);
-        emit(&store, "links/old", Op::Delete);
+        emit(&store, "links/a/note", Mutation::Delete);
+        emit(&store, "links/old", Mutation::Delete);
         assert!(!waiting(&mut links).iter().any(|event| matches!(event, Event::Deleted(_))));
     });
     assert_eq!(*warnings.0.lock().unwrap(), [""; 0]);

@@ -24,7 +24,7 @@ async fn what_is_there_and_what_is_written_can_be_read_at_once() {
     assert_eq!((links.len(), links.is_empty()), (2, false));
     repo.delete_by_id::<link::Entity>("old").await.unwrap();
     assert_eq!(titles(&links), ["new 2"]);
-    emit(&store, "LINKS", Op::Delete);
+    emit(&store, "LINKS", Mutation::Delete);
     assert!(links.is_empty() && links.get("new").is_none());
 }
 
@@ -63,7 +63,7 @@ async fn a_record_that_does_not_fit_is_not_there() {
     let links = repo.live::<link::Entity>().await.unwrap();
     assert_eq!((titles(&links), links.len()), (vec!["a 1".to_owned()], 1));
     assert!(!links.contains_key("half"));
-    emit(&store, "links/a/url", Op::Delete);
+    emit(&store, "links/a/url", Mutation::Delete);
     assert!(links.get("a").is_none());
     set(&store, "links/half/url", json!("u"));
     set(&store, "links/a/url", json!("u"));
@@ -116,7 +116,7 @@ async fn while_the_records_are_read_again_the_last_known_are_shown() {
     }
     // The next op tries again, and each read advances it: two pages, each in two steps.
     gated.fails.store(false, Ordering::SeqCst);
-    emit(&store, "links/b", Op::Delete);
+    emit(&store, "links/b", Mutation::Delete);
     let polls = (0..20).position(|_| links.get("b").is_none()).unwrap();
     assert!((1..20).contains(&polls), "{polls}");
     assert_eq!(titles(&links), ["a 2", "c 1", "d 1"]);
@@ -163,10 +163,10 @@ proptest! {
         start in prop::collection::vec((near_path(), near_op()), 0..8),
         later in prop::collection::vec((near_path(), near_op()), 0..12),
     ) {
-        let write = |store: &Store, (path, op): (Path, Op)| {
+        let write = |store: &Store, (path, op): (Path, Mutation)| {
             // The keys of these links are also at the prefix and above it; some ops are refused, as by a server.
             let path = Path::parse(&format!("links/{path}")).unwrap();
-            let _ = store.write(Write::new(path, op), &Origin::new("phone", "1"));
+            let _ = store.write(Op::new(path, op), None, &Origin::new("phone", "1"));
         };
         let (repo, store) = memory();
         for slug in ["a", "b"] {

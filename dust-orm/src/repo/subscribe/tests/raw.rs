@@ -14,7 +14,7 @@ async fn ops_come_as_they_were_committed() {
     let mut ops = repo.subscribe::<link::Entity>().raw().await.unwrap();
     repo.insert(draft("a", "one")).await.unwrap();
     set(&store, "other/a", json!(1));
-    let last = emit(&store, "LINKS", Op::Delete);
+    let last = emit(&store, "LINKS", Mutation::Delete);
 
     // One op per field, in one batch.
     let mut paths = Vec::new();

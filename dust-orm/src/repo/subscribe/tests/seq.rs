@@ -97,7 +97,7 @@ async fn the_current_state_ends_with_its_last_record() {
     }
     assert_eq!(current, [upserted("a", "one"), upserted("b", "one")]);
     assert_eq!(waiting(&mut links), [upserted("a", "two")]);
-    emit(&store, "links", Op::Delete);
+    emit(&store, "links", Mutation::Delete);
     let empty = repo.subscribe::<link::Entity>().with_current().await.unwrap();
     assert!(empty.is_current() && empty.begins_with_current());
     assert_eq!(empty.resume_after(), Some(store.current_seq()));
@@ -109,7 +109,7 @@ async fn who_comes_back_to_an_empty_store_lets_go_of_what_it_had() {
     let (repo, store) = memory();
     let first = put(&store, "a", "one");
     let links = repo.broadcast::<link::Entity>().await.unwrap();
-    emit(&store, "links", Op::Delete);
+    emit(&store, "links", Mutation::Delete);
     let back = links.receiver_after(first).await.unwrap();
     assert!(back.begins_with_current() && back.is_current());
     for nothing in [None, Some(0)] {
@@ -161,7 +161,7 @@ proptest! {
             let title = number.to_string();
             match step {
                 Step::Put(slug) => drop(put(&store, &slug.to_string(), &title)),
-                Step::Delete(slug) => drop(emit(&store, &format!("links/{slug}"), Op::Delete)),
+                Step::Delete(slug) => drop(emit(&store, &format!("links/{slug}"), Mutation::Delete)),
                 Step::Batch(one, other) => {
                     let records = [one, other].map(|slug| BatchEntry::insert(draft(&slug.to_string(), &title)));
                     // A batch with the same record twice is refused, which has no effect.

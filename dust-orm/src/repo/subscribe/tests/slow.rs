@@ -11,7 +11,7 @@ async fn older_events_of_a_record_give_way_to_its_newest() {
         put(&store, "b", &number.to_string());
     }
     // The record was there before these commits, though not before the last one.
-    emit(&store, "links/gone", Op::Delete);
+    emit(&store, "links/gone", Mutation::Delete);
     set(&store, "links/gone/title", json!("half a record"));
     set(&store, "links/gone/note", json!("still"));
     assert_eq!(waiting(&mut slow), [upserted("a", "4"), upserted("b", "4"), deleted("gone")]);
@@ -23,7 +23,7 @@ async fn what_came_and_went_unseen_is_deleted() {
     let (repo, store) = memory();
     let mut slow = repo.subscribe::<link::Entity>().queue(1).await.unwrap();
     put(&store, "a", "one");
-    emit(&store, "links/a", Op::Delete);
+    emit(&store, "links/a", Mutation::Delete);
     assert_eq!(waiting(&mut slow), [deleted("a")]);
 }
 

@@ -1,6 +1,6 @@
 //! One deadline for all requests of a call.
 
-use dust_protocol::{Op, Write};
+use dust_protocol::{Mutation, Op};
 
 use super::peer::{Step, bytes, json};
 use super::*;
@@ -87,8 +87,8 @@ async fn a_write_whose_time_is_up_is_not_sent() {
     let (peer, transport, world) = configured(steps, |config| config.deadline(Duration::from_secs(1))).await;
     let call = transport.begin();
     assert!(call.exists(&path("a")).await.is_err() || world.now() >= Duration::from_secs(1));
-    for write in [Op::Delete, Op::Set(value("1"))] {
-        let error = call.write(Write::new(path("a"), write)).await.unwrap_err();
+    for write in [Mutation::Delete, Mutation::Set(value("1"))] {
+        let error = call.write(vec![Op::new(path("a"), write)], None).await.unwrap_err();
         assert_eq!(error.kind(), ErrKind::Network, "{error}");
     }
     assert_eq!(peer.received().len(), 1);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dust_protocol::{BatchOp, Op, Write};
+use dust_protocol::Op;
 
 use super::peer::{answer, bytes, json};
 use super::*;
@@ -34,7 +34,7 @@ async fn an_answer_without_an_end_is_read_up_to_the_limit() {
     let (_, transport, _) = configured([endless(200, &blank)], |config| config.max_answer(5_000_000)).await;
     assert_eq!(transport.fetch_file(&hash).await.unwrap_err().kind(), ErrKind::TooLarge);
     let (_, transport, _) = configured([endless(200, &blank)], |config| config.max_answer(5_000_000)).await;
-    let written = transport.write(Write::new(path("a"), Op::Delete)).await;
+    let written = transport.write(vec![Op::delete(path("a"))], None).await;
     assert_eq!(written.unwrap_err().kind(), ErrKind::Timeout, "a write may have been applied");
 }
 
@@ -210,7 +210,7 @@ async fn a_redirect_takes_the_token_nowhere() {
     for status in [301, 302, 303, 307, 308, 300, 304] {
         let redirect = answer(status, &[("location", &location), ("refresh", &format!("0; url={location}"))], "");
         let (peer, transport, _) = scripted([redirect.clone(), redirect]).await;
-        let written = transport.write(Write::new(path("a"), Op::Delete)).await.unwrap_err();
+        let written = transport.write(vec![Op::delete(path("a"))], None).await.unwrap_err();
         assert_eq!(written.kind(), ErrKind::Http, "{status}");
         assert_eq!(transport.get(&path("a")).await.unwrap_err().kind(), ErrKind::Http, "{status}");
         assert_eq!(peer.received().len(), 2);
@@ -223,7 +223,7 @@ async fn a_pause_that_is_absurd_is_neither_made_nor_handed_on() {
     for said in ["18446744073709551615", "99999999999999999999999", "-1", "Fri, 31 Dec 9999 23:59:59 GMT", ""] {
         let limited = answer(429, &[("retry-after", said), ("x-ratelimit-remaining", "-5")], "{}");
         let (_, transport, world) = configured(vec![limited; 200], |config| config.pace_writes(true)).await;
-        let error = transport.write(Write::new(path("a"), Op::Delete)).await.unwrap_err();
+        let error = transport.write(vec![Op::delete(path("a"))], None).await.unwrap_err();
         let retry_after = error.retry_after().unwrap();
         assert!(
             (Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&retry_after),
@@ -248,7 +248,8 @@ async fn answers_about_other_paths_are_errors_or_change_nothing() {
     // A write goes to its own path independent of the answer, and is not sent again.
     let conflict = r#"{"error":"conflict","path":"elsewhere","current_revision":9}"#;
     let (peer, transport, _) = scripted([json(412, conflict)]).await;
-    let error = transport.batch_write(vec![BatchOp::set(path("a"), value("1"))], None).await.unwrap_err();
+    let ops = vec![Op::set(path("a"), value("1")), Op::delete(path("b"))];
+    let error = transport.write(ops, None).await.unwrap_err();
     assert!(matches!(error, DustErr::Conflict { .. }));
     assert_eq!(peer.lines(), ["POST /api/stores/acme/reading/entries/batch_write HTTP/1.1"]);
 }

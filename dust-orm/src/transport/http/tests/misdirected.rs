@@ -1,6 +1,6 @@
 //! A base URL with the wrong scheme or path: the error names the setting.
 
-use dust_protocol::{Op, Write};
+use dust_protocol::Op;
 
 use super::*;
 use crate::config::RetryPolicy;
@@ -21,7 +21,7 @@ async fn errors(scheme: &str, answer: &'static [u8]) -> Option<[DustErr; 2]> {
     // A machine without any root certificate cannot use https at all.
     let transport = HttpTransport::in_world(config, TestWorld::new()).ok()?;
     let read = transport.get(&path("a")).await.unwrap_err();
-    let write = transport.write(Write::new(path("a"), Op::Set(value("1")))).await.unwrap_err();
+    let write = transport.write(vec![Op::set(path("a"), value("1"))], None).await.unwrap_err();
     Some([read, write])
 }
 

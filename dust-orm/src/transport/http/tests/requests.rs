@@ -1,7 +1,7 @@
 //! Requests as they are sent, and the reading of answers.
 
 use dust_protocol::{
-    BatchOp, Fence, LeafPage, ListItem, ListRequest, Op, Order, Pattern, Precondition, Select, Selector, Write,
+    Fence, LeafPage, ListItem, ListRequest, Mutation, Op, Order, Pattern, Precondition, Select, Selector,
 };
 
 use super::peer::{Step, answer, bytes, json};
@@ -12,8 +12,8 @@ use crate::transport::Transport;
 const WRITTEN: &str = r#"{"revision":7,"store_seq":7}"#;
 const EMPTY_PAGE: &str = r#"{"items":[],"next_cursor":null}"#;
 
-fn set(at: &str, text: &str) -> Write {
-    Write::new(path(at), Op::Set(value(text)))
+fn set(at: &str, text: &str) -> Op {
+    Op::set(path(at), value(text))
 }
 
 #[tokio::test]
@@ -56,8 +56,8 @@ async fn every_odd_path_is_asked_for_as_it_is() {
         let (peer, transport, _) =
             scripted([json(404, r#"{"error":"not_found"}"#), json(200, WRITTEN), json(200, WRITTEN)]).await;
         assert_eq!(transport.get(&odd).await.unwrap(), None);
-        transport.write(Write::new(odd.clone(), Op::Set(value("1")))).await.unwrap();
-        transport.write(Write::new(odd, Op::Delete)).await.unwrap();
+        transport.write(vec![Op::set(odd.clone(), value("1"))], None).await.unwrap();
+        transport.write(vec![Op::delete(odd)], None).await.unwrap();
         let expected = ["GET", "PUT", "DELETE"]
             .map(|method| format!("{method} /api/stores/acme/reading/entries/{target} HTTP/1.1"));
         assert_eq!(peer.lines(), expected, "{segments:?}");
@@ -73,11 +73,10 @@ async fn a_path_that_no_url_can_hold_goes_another_way() {
         let leaf = format!(r#"{{"entries":{{"{odd}":{{"revision":3,"type":"integer","value":1}}}},"missing":[]}}"#);
         let (peer, transport, _) = scripted([json(200, &leaf), json(200, WRITTEN), json(200, WRITTEN)]).await;
         assert_eq!(transport.get(&odd).await.unwrap().unwrap().revision, 3);
-        let if_absent =
-            Write { precondition: Some(Precondition::IfLeafAbsent), ..Write::new(odd.clone(), Op::Set(value("1"))) };
-        transport.write(if_absent).await.unwrap();
-        let if_match = Write { precondition: Some(Precondition::IfMatch(7)), ..Write::new(odd.clone(), Op::Delete) };
-        transport.write(if_match).await.unwrap();
+        let if_absent = Op::set(odd.clone(), value("1")).on(Precondition::IfLeafAbsent);
+        transport.write(vec![if_absent], None).await.unwrap();
+        let if_match = Op::delete(odd.clone()).on(Precondition::IfMatch(7));
+        transport.write(vec![if_match], None).await.unwrap();
         let expected = ["POST /entries/batch", "POST /entries", "DELETE /entries"]
             .map(|line| line.replace("/entries", "/api/stores/acme/reading/entries") + " HTTP/1.1");
         assert_eq!(peer.lines(), expected);
@@ -114,10 +113,10 @@ async fn an_object_at_such_a_path_is_put_together_from_its_leaves() {
 async fn headers_say_who_asks_and_on_what_condition() {
     let (peer, transport, _) =
         scripted([json(200, WRITTEN), json(200, WRITTEN), json(200, WRITTEN), json(200, EMPTY_PAGE)]).await;
-    transport.write(Write { precondition: Some(Precondition::IfMatch(41)), ..set("a", "1.50") }).await.unwrap();
-    transport.write(Write { precondition: Some(Precondition::IfLeafAbsent), ..set("a", "[]") }).await.unwrap();
-    let delete = Write::new(path("a"), Op::Delete);
-    transport.write(Write { precondition: Some(Precondition::IfMatch(42)), ..delete }).await.unwrap();
+    transport.write(vec![set("a", "1.50").on(Precondition::IfMatch(41))], None).await.unwrap();
+    transport.write(vec![set("a", "[]").on(Precondition::IfLeafAbsent)], None).await.unwrap();
+    let delete = Op::delete(path("a"));
+    transport.write(vec![delete.on(Precondition::IfMatch(42))], None).await.unwrap();
     transport.list(&ListRequest::pattern(Pattern::parse("**").unwrap())).await.unwrap();
 
     let received = peer.received();
@@ -248,12 +247,12 @@ async fn many_leaves_are_read_a_thousand_at_a_time_in_order() {
 #[tokio::test]
 async fn an_empty_object_is_set_by_a_batch() {
     let (peer, transport, _) = scripted([json(200, r#"{"ops":[],"store_seq":9}"#)]).await;
-    let receipt = transport.write(set("a", "{ }")).await.unwrap();
+    let receipt = transport.write(vec![set("a", "{ }")], None).await.unwrap();
     assert_eq!(receipt.store_seq, Some(9));
     assert!(peer.lines()[0].contains("/entries/batch_write "), "{:?}", peer.lines());
     assert_eq!(peer.received()[0].body, r#"{"ops":[{"op":"set","path":"a","value":{ }}]}"#);
-    let if_absent = Write { precondition: Some(Precondition::IfLeafAbsent), ..set("a", "{}") };
-    assert_eq!(transport.write(if_absent).await.unwrap_err().kind(), ErrKind::InvalidParams);
+    let if_absent = Op { precondition: Some(Precondition::IfLeafAbsent), ..set("a", "{}") };
+    assert_eq!(transport.write(vec![if_absent], None).await.unwrap_err().kind(), ErrKind::InvalidParams);
 }
 
 #[tokio::test]
@@ -261,33 +260,26 @@ async fn what_http_cannot_do_is_refused_before_it_is_sent() {
     let (peer, transport, _) = scripted([]).await;
     let fence = Fence { key: path("locks/a"), token: 1 };
     let refused = [
-        transport.write(Write { fence: Some(fence.clone()), ..set("a", "1") }).await.unwrap_err(),
-        transport.write(Write::new(path("a"), Op::Increment(value("1")))).await.unwrap_err(),
-        transport.write(Write::new(path("a"), Op::Release { token: 1 })).await.unwrap_err(),
-        transport.batch_write(vec![BatchOp::delete(path("a"))], Some(fence)).await.unwrap_err(),
-        transport
-            .batch_write(vec![BatchOp::set(path("a"), value("1")).on(Precondition::IfLeafAbsent)], None)
-            .await
-            .unwrap_err(),
-        transport
-            .write(Write { precondition: Some(Precondition::IfSubtreeAbsent), ..set("a", "1") })
-            .await
-            .unwrap_err(),
-        transport
-            .batch_write(vec![BatchOp::set(path("a"), value("1")).on(Precondition::IfSubtreeAbsent)], None)
-            .await
-            .unwrap_err(),
+        transport.write(vec![set("a", "1")], Some(fence.clone())).await.unwrap_err(),
+        transport.write(vec![Op::new(path("a"), Mutation::Increment(value("1")))], None).await.unwrap_err(),
+        transport.write(vec![Op::new(path("a"), Mutation::Release { token: 1 })], None).await.unwrap_err(),
+        transport.write(vec![set("a", "1"), set("b", "1")], Some(fence)).await.unwrap_err(),
+        transport.write(vec![set("a", "1").on(Precondition::IfSubtreeAbsent)], None).await.unwrap_err(),
+        transport.write(vec![set("b", "1"), set("a", "1").on(Precondition::IfLeafAbsent)], None).await.unwrap_err(),
+        transport.write(vec![set("b", "1"), set("a", "1").on(Precondition::IfSubtreeAbsent)], None).await.unwrap_err(),
         transport.op_hub().await.unwrap_err(),
     ];
     for error in refused {
         assert_eq!(error.kind(), ErrKind::NotSupported, "{error}");
     }
-    let absent = Write { precondition: Some(Precondition::IfLeafAbsent), ..Write::new(path("a"), Op::Delete) };
-    let too_many = (0..1001).map(|n| BatchOp::delete(path(&n.to_string()))).collect();
+    let absent = Op::delete(path("a")).on(Precondition::IfLeafAbsent);
+    let too_many = (0..1001).map(|n| Op::delete(path(&n.to_string()))).collect();
+    let with_merge = vec![set("a", "1"), Op::new(path("b"), Mutation::Merge(value("{}")))];
     let wrong = [
-        transport.write(absent).await.unwrap_err(),
-        transport.batch_write(Vec::new(), None).await.unwrap_err(),
-        transport.batch_write(too_many, None).await.unwrap_err(),
+        transport.write(vec![absent], None).await.unwrap_err(),
+        transport.write(Vec::new(), None).await.unwrap_err(),
+        transport.write(too_many, None).await.unwrap_err(),
+        transport.write(with_merge, None).await.unwrap_err(),
     ];
     for error in wrong {
         assert_eq!(error.kind(), ErrKind::InvalidParams, "{error}");
@@ -299,11 +291,11 @@ async fn what_http_cannot_do_is_refused_before_it_is_sent() {
 async fn a_body_over_the_servers_limit_is_refused_with_its_size() {
     let (peer, transport, _) = scripted([json(200, WRITTEN)]).await;
     let text = |length: usize| format!("\"{}\"", "x".repeat(length - 2));
-    let error = transport.write(set("a", &text(8_000_001))).await.unwrap_err();
+    let error = transport.write(vec![set("a", &text(8_000_001))], None).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::InvalidParams);
     assert!(error.to_string().contains("8000001 bytes"), "{error}");
     assert!(peer.received().is_empty());
-    transport.write(set("a", &text(8_000_000))).await.unwrap();
+    transport.write(vec![set("a", &text(8_000_000))], None).await.unwrap();
     assert_eq!(peer.received()[0].body.len(), 8_000_000);
 }
 
@@ -376,7 +368,7 @@ async fn a_token_that_the_server_repeats_is_not_in_the_error() {
     ])
     .await;
     for _ in 0..5 {
-        let error = transport.write(set("a", "1")).await.unwrap_err();
+        let error = transport.write(vec![set("a", "1")], None).await.unwrap_err();
         assert!(!format!("{error} {error:?}").contains(TOKEN), "{error:?}");
     }
     assert!(!format!("{transport:?}").contains(TOKEN));
@@ -391,11 +383,11 @@ async fn answers_that_are_no_http_are_errors() {
         b"{}",
     ] {
         let (_, transport, _) = scripted([Step::AnswerAndClose(garbage.to_vec())]).await;
-        assert_eq!(transport.write(set("a", "1")).await.unwrap_err().kind(), ErrKind::Timeout);
+        assert_eq!(transport.write(vec![set("a", "1")], None).await.unwrap_err().kind(), ErrKind::Timeout);
     }
     for (status, body) in [(200, "<html>"), (200, ""), (204, ""), (201, "[]"), (200, r#"{"store_seq":-1}"#)] {
         let (_, transport, _) = scripted([answer(status, &[], body), answer(status, &[], body)]).await;
-        assert_eq!(transport.write(set("a", "1")).await.unwrap_err().kind(), ErrKind::Timeout, "{body}");
+        assert_eq!(transport.write(vec![set("a", "1")], None).await.unwrap_err().kind(), ErrKind::Timeout, "{body}");
         assert_eq!(transport.get(&path("a")).await.unwrap_err().kind(), ErrKind::Http, "{body}");
     }
 }
@@ -434,7 +426,7 @@ async fn a_base_url_keeps_its_path() {
 async fn an_object_that_a_server_would_misread_is_sent_inside_another() {
     for text in [r#"{"_json":5}"#, r#"{"a":1,"\u005fjson":2}"#] {
         let (peer, transport, _) = scripted([json(200, WRITTEN)]).await;
-        transport.write(set("mm", text)).await.unwrap();
+        transport.write(vec![set("mm", text)], None).await.unwrap();
         assert_eq!(peer.lines(), ["POST /api/stores/acme/reading/entries HTTP/1.1"]);
         assert_eq!(peer.received()[0].body, format!(r#"{{"path":"mm","value":{text}}}"#));
     }
@@ -443,11 +435,11 @@ async fn an_object_that_a_server_would_misread_is_sent_inside_another() {
 mod without_batch_write {
     use super::*;
 
-    fn fields() -> Vec<BatchOp> {
+    fn fields() -> Vec<Op> {
         vec![
-            BatchOp::set(path("links/dust/title"), value(r#""Dust""#)),
-            BatchOp::delete(path("links/dust/note")),
-            BatchOp::set(path("links/dust/more"), value("{}")),
+            Op::set(path("links/dust/title"), value(r#""Dust""#)),
+            Op::delete(path("links/dust/note")),
+            Op::set(path("links/dust/more"), value("{}")),
         ]
     }
 
@@ -456,8 +448,8 @@ mod without_batch_write {
         let missing = answer(404, &[], "Not Found");
         let written = |seq: u64| json(200, &format!(r#"{{"revision":{seq},"store_seq":{seq}}}"#));
         let (peer, transport, _) = scripted([missing].into_iter().chain((1..=6).map(written))).await;
-        assert_eq!(transport.batch_write(fields(), None).await.unwrap(), 3);
-        assert_eq!(transport.clone().batch_write(fields(), None).await.unwrap(), 6);
+        assert_eq!(transport.write(fields(), None).await.unwrap().store_seq, Some(3));
+        assert_eq!(transport.clone().write(fields(), None).await.unwrap().store_seq, Some(6));
         let fields = ["PUT title", "DELETE note", "DELETE more"]
             .map(|line| line.replace(' ', " /api/stores/acme/reading/entries/links/dust/") + " HTTP/1.1");
         assert_eq!(peer.lines()[1..], [&fields[..], &fields[..]].concat());
@@ -466,12 +458,12 @@ mod without_batch_write {
 
     #[tokio::test]
     async fn other_batches_are_not_implemented() {
-        let guarded = vec![BatchOp::set(path("a/b"), value("1")).on(Precondition::IfMatch(1))];
-        let two_records = vec![BatchOp::delete(path("a/b")), BatchOp::delete(path("c/d"))];
-        let same_path = vec![BatchOp::delete(path("a/b")), BatchOp::set(path("a/b"), value("1"))];
+        let guarded = vec![Op::delete(path("a/c")), Op::set(path("a/b"), value("1")).on(Precondition::IfMatch(1))];
+        let two_records = vec![Op::delete(path("a/b")), Op::delete(path("c/d"))];
+        let same_path = vec![Op::delete(path("a/b")), Op::set(path("a/b"), value("1"))];
         let (peer, transport, _) = scripted([answer(405, &[], "Method Not Allowed")]).await;
         for ops in [guarded, two_records, same_path] {
-            let error = transport.batch_write(ops, None).await.unwrap_err();
+            let error = transport.write(ops, None).await.unwrap_err();
             let text = error.to_string();
             assert!(text.starts_with("this Dust server does not implement batch_write: "), "{text}");
             assert!(text.contains("the path of its address (`base_url`, DUST_BASE_URL) is wrong"), "{text}");
@@ -483,12 +475,12 @@ mod without_batch_write {
     async fn a_write_that_stops_half_way_has_an_unknown_outcome() {
         let (peer, transport, _) =
             scripted([answer(404, &[], "Not Found"), json(200, WRITTEN), json(403, r#"{"error":"forbidden"}"#)]).await;
-        let error = transport.batch_write(fields(), None).await.unwrap_err();
+        let error = transport.write(fields(), None).await.unwrap_err();
         assert_eq!(error.kind(), ErrKind::Timeout);
         assert!(error.to_string().contains("1 of 3 ops were applied"), "{error}");
         assert_eq!(peer.received().len(), 3);
         let (_, transport, _) = scripted([answer(404, &[], "Not Found"), json(403, r#"{"error":"forbidden"}"#)]).await;
-        assert_eq!(transport.batch_write(fields(), None).await.unwrap_err().kind(), ErrKind::Unauthorized);
+        assert_eq!(transport.write(fields(), None).await.unwrap_err().kind(), ErrKind::Unauthorized);
     }
 
     #[tokio::test]
@@ -496,7 +488,7 @@ mod without_batch_write {
         let missing = json(404, r#"{"error":"not_found"}"#);
         let (_, transport, _) = scripted([missing.clone(), missing]).await;
         for _ in 0..2 {
-            assert_eq!(transport.batch_write(fields(), None).await.unwrap_err().kind(), ErrKind::NotFound);
+            assert_eq!(transport.write(fields(), None).await.unwrap_err().kind(), ErrKind::NotFound);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use dust_protocol::{Op, Write};
+use dust_protocol::Op;
 
 use super::peer::{Step, answer, bytes, json};
 use super::*;
@@ -13,12 +13,12 @@ use crate::transport::Transport;
 const WRITTEN: &str = r#"{"revision":7,"store_seq":7}"#;
 const FOUND: &str = r#"{"path":"a","revision":1,"type":"integer","value":1}"#;
 
-fn set() -> Write {
-    Write::new(path("a"), Op::Set(value("1")))
+fn set() -> Op {
+    Op::set(path("a"), value("1"))
 }
 
-fn delete() -> Write {
-    Write::new(path("a"), Op::Delete)
+fn delete() -> Op {
+    Op::delete(path("a"))
 }
 
 fn limited(retry_after: &str) -> Step {
@@ -108,7 +108,7 @@ async fn a_write_whose_answer_was_lost_is_not_tried_again() {
     for step in lost {
         for write in [set(), delete()] {
             let (peer, transport, world) = scripted([step.clone(), json(200, WRITTEN)]).await;
-            let error = transport.write(write).await.unwrap_err();
+            let error = transport.write(vec![write], None).await.unwrap_err();
             assert!(matches!(error, DustErr::Timeout { .. }) && !error.is_retryable(), "{step:?}: {error}");
             assert_eq!(peer.received().len(), 1, "{step:?}");
             assert!(world.pauses().is_empty());
@@ -123,7 +123,7 @@ async fn lost_answer_keeps_the_error_of_the_client_as_cause() {
     assert_eq!(read.kind(), ErrKind::Network);
     assert!(read.source().unwrap().is::<reqwest::Error>(), "{read:?}");
     let (_, transport, _) = scripted([truncated(WRITTEN)]).await;
-    let write = transport.write(set()).await.unwrap_err();
+    let write = transport.write(vec![set()], None).await.unwrap_err();
     assert_eq!(write.kind(), ErrKind::Timeout);
     let cause = write.source().unwrap().downcast_ref::<reqwest::Error>().unwrap();
     assert_eq!(cause.url(), None);
@@ -137,7 +137,7 @@ async fn a_refusal_that_breaks_off_is_still_one() {
     let mut conflict = bytes(412, &[], br#"{"current_revision":2,"error":"conflict"}"#);
     conflict.truncate(conflict.len() - 3);
     let (_, transport, _) = scripted([Step::AnswerAndClose(conflict)]).await;
-    let error = transport.write(set()).await.unwrap_err();
+    let error = transport.write(vec![set()], None).await.unwrap_err();
     assert!(matches!(error, DustErr::Http { status: 412, .. }), "{error}");
 }
 
@@ -151,7 +151,7 @@ async fn a_write_that_found_no_server_is_tried_again() {
     let transport =
         HttpTransport::in_world(config(&format!("http://{address}")).build().unwrap(), world.clone()).unwrap();
     for write in [set(), delete()] {
-        let error = transport.write(write).await.unwrap_err();
+        let error = transport.write(vec![write], None).await.unwrap_err();
         assert_eq!((error.kind(), error.is_retryable()), (ErrKind::Network, true), "{error}");
         assert!(!error.to_string().contains(TOKEN));
     }
@@ -165,7 +165,7 @@ async fn limits_without_end_are_fine() {
         config.connect_timeout(ever).request_timeout(ever).deadline(ever)
     })
     .await;
-    transport.write(set()).await.unwrap();
+    transport.write(vec![set()], None).await.unwrap();
     transport.get(&path("a")).await.unwrap();
 }
 
@@ -179,7 +179,7 @@ async fn a_write_whose_connection_never_opened_is_tried_again() {
     let config = config(&https).deadline(Duration::from_secs(100)).build().unwrap();
     // A machine without any root certificate cannot use https at all.
     let Ok(transport) = HttpTransport::in_world(config, world.clone()) else { return };
-    let error = transport.write(set()).await.unwrap_err();
+    let error = transport.write(vec![set()], None).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::Network, "{error}");
     assert!(error.to_string().contains("no connection within 30s"), "{error}");
     assert_eq!(peer.received().len(), 3);
@@ -192,7 +192,7 @@ async fn a_write_whose_connection_never_opened_is_tried_again() {
 async fn a_pause_that_the_server_asks_for_is_made() {
     for (header, pause) in [("2", 2_500), ("0", 1_500), ("soon", 1_500)] {
         let (peer, transport, world) = scripted([limited(header), limited(header), json(200, WRITTEN)]).await;
-        assert_eq!(transport.write(set()).await.unwrap().store_seq, Some(7));
+        assert_eq!(transport.write(vec![set()], None).await.unwrap().store_seq, Some(7));
         assert_eq!(world.pauses(), [pause, pause], "{header}");
         assert_eq!(peer.received().len(), 3);
     }
@@ -204,7 +204,7 @@ async fn a_pause_that_the_server_asks_for_is_made() {
 #[tokio::test]
 async fn a_pause_beyond_the_deadline_is_the_callers() {
     let (peer, transport, world) = scripted([limited("56")]).await;
-    let error = transport.write(set()).await.unwrap_err();
+    let error = transport.write(vec![set()], None).await.unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(56)));
     assert!(error.is_retryable());
     assert_eq!(peer.received().len(), 1);
@@ -212,7 +212,7 @@ async fn a_pause_beyond_the_deadline_is_the_callers() {
 
     let two_minutes = |config: DustConfigBuilder| config.deadline(Duration::from_secs(120));
     let (_, transport, world) = configured([limited("56"), json(200, WRITTEN)], two_minutes).await;
-    transport.write(set()).await.unwrap();
+    transport.write(vec![set()], None).await.unwrap();
     assert_eq!(world.pauses(), [56_500]);
 }
 
@@ -288,7 +288,7 @@ mod paced {
         .await;
         world.advance(Duration::from_secs(20));
         for _ in 0..3 {
-            transport.write(set()).await.unwrap();
+            transport.write(vec![set()], None).await.unwrap();
         }
         assert_eq!(world.pauses(), [40_500]);
         assert_eq!(peer.received().len(), 3);
@@ -297,8 +297,8 @@ mod paced {
     #[tokio::test]
     async fn a_write_that_cannot_wait_so_long_is_not_sent() {
         let (peer, transport, _) = configured([written("0")], |config| config.pace_writes(true)).await;
-        transport.write(set()).await.unwrap();
-        let error = transport.write(set()).await.unwrap_err();
+        transport.write(vec![set()], None).await.unwrap();
+        let error = transport.write(vec![set()], None).await.unwrap_err();
         assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
         assert_eq!(peer.received().len(), 1);
     }
@@ -306,7 +306,7 @@ mod paced {
     #[tokio::test]
     async fn reads_do_not_wait_for_writes_but_batches_of_reads_do() {
         let (_, transport, _) = configured([written("0"), json(200, FOUND)], |config| config.pace_writes(true)).await;
-        transport.write(set()).await.unwrap();
+        transport.write(vec![set()], None).await.unwrap();
         transport.get(&path("a")).await.unwrap();
         assert_eq!(transport.get_many(&[path("a")]).await.unwrap_err().kind(), ErrKind::RateLimited);
     }
@@ -314,8 +314,8 @@ mod paced {
     #[tokio::test]
     async fn it_is_off_by_default() {
         let (_, transport, world) = scripted([written("0"), written("0")]).await;
-        transport.write(set()).await.unwrap();
-        transport.write(set()).await.unwrap();
+        transport.write(vec![set()], None).await.unwrap();
+        transport.write(vec![set()], None).await.unwrap();
         assert!(world.pauses().is_empty());
     }
 }

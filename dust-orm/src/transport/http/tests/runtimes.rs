@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dust_protocol::{Op, Write};
+use dust_protocol::{Mutation, Op};
 
 use super::peer::{Step, json};
 use super::*;
@@ -18,15 +18,15 @@ fn a_transport_that_was_used_on_a_runtime_at_rest_works_on_another() {
     let multi = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let serving = multi();
     let (peer, transport, _) = serving.block_on(scripted([(); 3].map(|()| json(200, WRITTEN))));
-    let write = |op: Op| transport.write(Write::new(path("a"), op));
+    let write = |op: Mutation| transport.write(vec![Op::new(path("a"), op)], None);
     // This runtime keeps its connection, and nothing drives it after `block_on` returns.
     let at_rest = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    at_rest.block_on(write(Op::Delete)).unwrap();
+    at_rest.block_on(write(Mutation::Delete)).unwrap();
     let other = multi();
-    let limited = |op: Op| async { tokio::time::timeout(LIMIT, write(op)).await };
-    other.block_on(limited(Op::Delete)).expect("the connection of another runtime was taken").unwrap();
+    let limited = |op: Mutation| async { tokio::time::timeout(LIMIT, write(op)).await };
+    other.block_on(limited(Mutation::Delete)).expect("the connection of another runtime was taken").unwrap();
     drop(at_rest);
-    other.block_on(limited(Op::Set(value("1")))).unwrap().unwrap();
+    other.block_on(limited(Mutation::Set(value("1")))).unwrap().unwrap();
     assert_eq!(peer.received().len(), 3);
 }
 
@@ -41,7 +41,7 @@ async fn a_delete_that_found_no_connection_was_not_sent() {
     let config = config(&https).deadline(Duration::from_secs(20)).retry(retry).build().unwrap();
     // A machine without any root certificate cannot use https at all.
     let Ok(transport) = HttpTransport::in_world(config, world.clone()) else { return };
-    let error = transport.write(Write::new(path("a"), Op::Delete)).await.unwrap_err();
+    let error = transport.write(vec![Op::delete(path("a"))], None).await.unwrap_err();
     assert_eq!(error.kind(), crate::error::ErrKind::Network, "{error}");
     assert!(error.to_string().contains("no connection"), "{error}");
     assert!(peer.received()[0].line.starts_with("\u{16}\u{3}"), "a TLS handshake");

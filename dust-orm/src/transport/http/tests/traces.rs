@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::task::{Context, Waker};
 
-use dust_protocol::{Op, Write};
+use dust_protocol::Op;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -65,8 +65,8 @@ impl Subscriber for Recorder {
     }
 }
 
-fn set() -> Write {
-    Write::new(path("links/dust/title"), Op::Set(value(r#""secret text""#)))
+fn set() -> Op {
+    Op::set(path("links/dust/title"), value(r#""secret text""#))
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn values_are_shown_only_when_asked_for_and_the_token_never() {
         let recorder = Recorder::default();
         let _guard = tracing::subscriber::set_default(recorder.clone());
         let (_, transport, _) = configured([conflict.clone()], |config| config.log_values(log_values)).await;
-        transport.write(set()).await.unwrap_err();
+        transport.write(vec![set()], None).await.unwrap_err();
         let events = recorder.events.lock().unwrap().clone();
         assert_eq!(events.len(), 1);
         assert_eq!(events[0].get("dust.value").map(String::as_str), shown);

@@ -82,7 +82,7 @@ async fn write_all(client: &SyncClient, count: usize, bytes: usize) -> usize {
         let transport = transport.clone();
         let value = raw(&format!("\"{}\"", "x".repeat(bytes)));
         tokio::spawn(async move {
-            transport.write(Write::new(path(&format!("links/{number}")), Op::Set(value))).await.map(drop)
+            transport.write(vec![Op::set(path(&format!("links/{number}")), value)], None).await.map(drop)
         })
     });
     let mut written = 0;

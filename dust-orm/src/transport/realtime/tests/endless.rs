@@ -35,7 +35,7 @@ async fn is_given_up(timing: Timing, first: &'static [u8], again: &'static [u8])
         soon(builder.timing(timing).start()).await.expect("a server that says nothing is one that is not reached");
     soon(given_up.wait_for(|times| *times >= 2)).await.unwrap();
     let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
-    let error = soon(transport.write(Write::new(path("p"), Op::Delete))).await.unwrap_err();
+    let error = soon(transport.write(vec![Op::delete(path("p"))], None)).await.unwrap_err();
     assert!(matches!(error.kind(), ErrKind::Network | ErrKind::Timeout), "{error}");
     soon(client.shutdown()).await;
 }

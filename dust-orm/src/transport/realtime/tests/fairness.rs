@@ -107,6 +107,6 @@ async fn a_large_snapshot_is_read_and_taken_on_a_thread_of_its_own() {
     let told_on = told_on.lock().unwrap().expect("it is told of");
     assert_ne!(told_on, std::thread::current().id());
     // Writes still succeed.
-    soon(transport.write(Write::new(path("p"), Op::Set(raw("1"))))).await.unwrap();
+    soon(transport.write(vec![Op::set(path("p"), raw("1"))], None)).await.unwrap();
     client.shutdown().await;
 }

@@ -34,13 +34,13 @@ async fn a_shutdown_and_a_disable_beside_a_shutdown_wait_for_the_writes_under_wa
     let client = one_at_a_time_after(gate).await.start().await.unwrap();
     let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
     let writer = transport.clone();
-    let write = tokio::spawn(async move { writer.write(Write::new(path("p"), Op::Delete)).await });
+    let write = tokio::spawn(async move { writer.write(vec![Op::delete(path("p"))], None).await });
     soon(seen.notified()).await;
 
     let mut first = client.shutdown().boxed();
     assert!((&mut first).now_or_never().is_none());
     soon(client.takes_no_more_calls()).await;
-    let late = soon(transport.write(Write::new(path("q"), Op::Delete))).await.unwrap_err();
+    let late = soon(transport.write(vec![Op::delete(path("q"))], None)).await.unwrap_err();
     assert_eq!(late.kind(), ErrKind::Network);
     let mut others = [client.shutdown().boxed(), client.disable().boxed()];
     for other in &mut others {
@@ -66,7 +66,7 @@ async fn write_begun_after_shutdown_is_never_sent() {
         let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
         let mut end = client.shutdown().boxed();
         assert!((&mut end).now_or_never().is_none(), "the task has not run");
-        let late = soon(transport.write(Write::new(path("q"), Op::Delete))).await.unwrap_err();
+        let late = soon(transport.write(vec![Op::delete(path("q"))], None)).await.unwrap_err();
         assert_eq!(late.kind(), ErrKind::Network, "round {round}: {late}");
         soon(end).await;
     }

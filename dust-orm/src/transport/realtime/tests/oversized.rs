@@ -63,12 +63,12 @@ async fn a_store_with_too_long_a_snapshot_is_refused_and_another_of_the_client_g
     soon(small.wait_for(StoreState::is_live)).await.unwrap();
     let transport = RealtimeTransport::new(&client, "acme/small").unwrap();
     for number in 0..20 {
-        soon(transport.write(Write::new(path("p"), Op::Set(raw(&number.to_string()))))).await.unwrap();
+        soon(transport.write(vec![Op::set(path("p"), raw(&number.to_string()))], None)).await.unwrap();
     }
     assert!(is_refused(&large.borrow()) && small.borrow().is_live());
     assert_eq!(snapshots.load(Ordering::SeqCst), 1);
     let transport = RealtimeTransport::new(&client, "acme/large").unwrap();
-    let error = transport.write(Write::new(path("p"), Op::Delete)).await.unwrap_err();
+    let error = transport.write(vec![Op::delete(path("p"))], None).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::TooLarge);
     client.shutdown().await;
 }

@@ -78,7 +78,7 @@ async fn a_batch_of_ones_own_is_heard_of_as_a_whole() {
         let ops = [("b/title", "\"B\""), ("b/url", "\"u\""), ("a/title", "\"A\""), ("a/url", "\"u\"")];
         for (place, (at, value)) in ops.into_iter().enumerate() {
             let id = format!("{id}:{place}");
-            server.commit(&path(&format!("links/{at}")), &Op::Set(raw(value)), None, &id).unwrap();
+            server.commit(&path(&format!("links/{at}")), &Mutation::Set(raw(value)), None, &id).unwrap();
         }
         ok(&format!(r#"{{"ops":[],"store_seq":{}}}"#, server.seq()))
     })

@@ -40,7 +40,7 @@ async fn a_call_on_a_client_that_nobody_drives_ends_at_the_deadline_of_its_calle
     let (client, _done) = undriven().await;
     let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
     let began = tokio::time::Instant::now();
-    let write = || transport.write(Write::new(path("p"), Op::Delete));
+    let write = || transport.write(vec![Op::delete(path("p"))], None);
     let error = write().await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::Timeout, "{error}");
     assert!(error.to_string().contains("is its runtime driven?"), "{error}");
@@ -56,7 +56,7 @@ async fn a_call_on_a_client_that_nobody_drives_ends_at_the_deadline_of_its_calle
 async fn a_call_that_the_runtime_of_its_client_never_took_up_was_not_sent() {
     let (client, done) = undriven().await;
     let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
-    let mut write = transport.write(Write::new(path("p"), Op::Delete)).boxed();
+    let mut write = transport.write(vec![Op::delete(path("p"))], None).boxed();
     assert!((&mut write).now_or_never().is_none(), "it waits in the queue");
     drop(done);
     let error = soon(write).await.unwrap_err();
@@ -156,7 +156,7 @@ async fn a_caller_without_a_runtime_has_an_end() {
     let timing = Timing { deadline: Duration::from_millis(50), ..Timing::default() };
     let (client, _done) = undriven_with(|builder| builder.timing(timing)).await;
     let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
-    let call = std::thread::spawn(move || block_on(transport.write(Write::new(path("p"), Op::Delete))));
+    let call = std::thread::spawn(move || block_on(transport.write(vec![Op::delete(path("p"))], None)));
     let answer = soon(tokio::task::spawn_blocking(move || call.join().unwrap())).await.unwrap();
     assert_eq!(answer.unwrap_err().kind(), ErrKind::Timeout);
 }

@@ -1,7 +1,7 @@
-//! `batch_write`.
+//! Batches of several ops.
 
 use dust_orm::{DustErr, ErrKind};
-use dust_protocol::{BatchOp, Precondition, RawJson};
+use dust_protocol::{Mutation, Op, Precondition, RawJson};
 use serde_json::{Value, json};
 
 use crate::context::{Context, path};
@@ -15,18 +15,18 @@ super::tests![
     a_guarded_delete_is_done,
     an_object_takes_no_guard,
     an_empty_object_deletes,
-    a_single_op_is_a_batch_too,
     a_thousand_ops_are_one_batch,
     more_than_a_thousand_ops_are_refused,
     no_ops_are_refused,
+    other_ops_are_refused,
 ];
 
-fn set(at: &str, value: Value) -> BatchOp {
-    BatchOp::set(path(at), RawJson::from(value))
+fn set(at: &str, value: Value) -> Op {
+    Op::set(path(at), RawJson::from(value))
 }
 
-async fn batch(cx: &Context, ops: Vec<BatchOp>) -> Result<u64, DustErr> {
-    cx.transport.batch_write(ops, None).await
+async fn batch(cx: &Context, ops: Vec<Op>) -> Result<u64, DustErr> {
+    Ok(cx.transport.write(ops, None).await?.store_seq.unwrap())
 }
 
 async fn each_op_has_a_place_of_its_own(cx: &Context) {
@@ -45,17 +45,9 @@ async fn later_ops_see_earlier_ones(cx: &Context) {
 
 async fn sets_and_deletes_are_done_in_order(cx: &Context) {
     cx.set("r", json!({"old": 1})).await;
-    batch(
-        cx,
-        vec![
-            BatchOp::delete(path("r")),
-            set("r/new", json!(2)),
-            set("r/gone", json!(3)),
-            BatchOp::delete(path("r/gone")),
-        ],
-    )
-    .await
-    .unwrap();
+    batch(cx, vec![Op::delete(path("r")), set("r/new", json!(2)), set("r/gone", json!(3)), Op::delete(path("r/gone"))])
+        .await
+        .unwrap();
     assert_eq!(cx.value("r").await, Some(json!({"new": 2})));
 }
 
@@ -63,7 +55,7 @@ async fn a_stale_guard_anywhere_writes_nothing(cx: &Context) {
     let stale = cx.set("r/b", json!(1)).await;
     let current = cx.set("r/b", json!(2)).await;
     let guarded = set("r/b", json!(3)).on(Precondition::IfMatch(stale));
-    let error = batch(cx, vec![set("r/a", json!(1)), BatchOp::delete(path("r")), guarded]).await.unwrap_err();
+    let error = batch(cx, vec![set("r/a", json!(1)), Op::delete(path("r")), guarded]).await.unwrap_err();
     match &error {
         // Readers see the revision before the batch, as the batch was undone.
         DustErr::Conflict { path, current: seen, op_index, .. } => {
@@ -88,7 +80,7 @@ async fn guards_that_hold_let_everything_through(cx: &Context) {
 
 async fn a_guarded_delete_is_done(cx: &Context) {
     let a = cx.set("r/a", json!(1)).await;
-    let ops = vec![BatchOp::delete(path("r/a")).on(Precondition::IfMatch(a)), set("r/b", json!(2))];
+    let ops = vec![Op::delete(path("r/a")).on(Precondition::IfMatch(a)), set("r/b", json!(2))];
     batch(cx, ops).await.unwrap();
     assert_eq!(cx.value("r").await, Some(json!({"b": 2})));
 }
@@ -107,13 +99,8 @@ async fn an_empty_object_deletes(cx: &Context) {
     assert_eq!(cx.value("r").await, None);
 }
 
-async fn a_single_op_is_a_batch_too(cx: &Context) {
-    let place = batch(cx, vec![set("r/a", json!(1))]).await.unwrap();
-    assert_eq!(cx.entries("r").await[0].revision, place);
-}
-
 async fn a_thousand_ops_are_one_batch(cx: &Context) {
-    let ops: Vec<BatchOp> = (0..1000).map(|n| set(&format!("r/{n:04}"), json!(n))).collect();
+    let ops: Vec<Op> = (0..1000).map(|n| set(&format!("r/{n:04}"), json!(n))).collect();
     let last = batch(cx, ops).await.unwrap();
     let leaves = cx.entries("r").await;
     assert_eq!(leaves.len(), 1000);
@@ -122,7 +109,7 @@ async fn a_thousand_ops_are_one_batch(cx: &Context) {
 }
 
 async fn more_than_a_thousand_ops_are_refused(cx: &Context) {
-    let ops: Vec<BatchOp> = (0..1001).map(|n| set(&format!("r/{n:04}"), json!(n))).collect();
+    let ops: Vec<Op> = (0..1001).map(|n| set(&format!("r/{n:04}"), json!(n))).collect();
     let error = batch(cx, ops).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::InvalidParams);
     assert!(error.to_string().contains("1001"), "{error}");
@@ -131,4 +118,12 @@ async fn more_than_a_thousand_ops_are_refused(cx: &Context) {
 
 async fn no_ops_are_refused(cx: &Context) {
     assert_eq!(batch(cx, vec![]).await.unwrap_err().kind(), ErrKind::InvalidParams);
+}
+
+async fn other_ops_are_refused(cx: &Context) {
+    let merge = Op::new(path("r"), Mutation::Merge(RawJson::from(json!({"b": 1}))));
+    let error = batch(cx, vec![set("r/a", json!(1)), merge]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrKind::InvalidParams);
+    assert!(error.to_string().contains("a batch takes only set and delete, and op 1 is merge"), "{error}");
+    assert_eq!(cx.leaves("r").await, []);
 }

@@ -1,7 +1,7 @@
 //! `if_match`, `if_absent`, `if_subtree_absent` and fences of single writes.
 
 use dust_orm::{DustErr, ErrKind};
-use dust_protocol::{Fence, Op, Precondition, RawJson, Write};
+use dust_protocol::{Fence, Op, Precondition, RawJson};
 use serde_json::{Value, json};
 
 use crate::context::{Context, path, set};
@@ -22,8 +22,8 @@ super::tests![
     a_fence_without_its_lease_refuses_the_write,
 ];
 
-fn on(precondition: Precondition, at: &str, value: Value) -> Write {
-    Write { precondition: Some(precondition), ..set(at, value) }
+fn on(precondition: Precondition, at: &str, value: Value) -> Op {
+    set(at, value).on(precondition)
 }
 
 fn assert_conflict(error: &DustErr, at: &str, revision: Option<u64>) {
@@ -65,7 +65,7 @@ async fn a_subtree_never_has_the_revision(cx: &Context) {
     let revision = cx.set("r", json!({"a": 1})).await;
     let error = cx.write(on(Precondition::IfMatch(revision), "r", json!("leaf"))).await.unwrap_err();
     assert_conflict(&error, "r", Some(revision));
-    let delete = Write { precondition: Some(Precondition::IfMatch(revision)), ..Write::new(path("r"), Op::Delete) };
+    let delete = Op::delete(path("r")).on(Precondition::IfMatch(revision));
     assert_conflict(&cx.write(delete).await.unwrap_err(), "r", Some(revision));
     assert_eq!(cx.value("r/a").await, Some(json!(1)));
 }
@@ -78,7 +78,7 @@ async fn a_null_has_a_revision(cx: &Context) {
 
 async fn a_delete_on_the_right_revision_is_applied(cx: &Context) {
     let revision = cx.set("r/a", json!(1)).await;
-    let delete = Write { precondition: Some(Precondition::IfMatch(revision)), ..Write::new(path("r/a"), Op::Delete) };
+    let delete = Op::delete(path("r/a")).on(Precondition::IfMatch(revision));
     cx.write(delete.clone()).await.unwrap();
     assert_eq!(cx.value("r/a").await, None);
     assert_conflict(&cx.write(delete).await.unwrap_err(), "r/a", None);
@@ -87,7 +87,7 @@ async fn a_delete_on_the_right_revision_is_applied(cx: &Context) {
 async fn a_delete_on_a_stale_revision_conflicts(cx: &Context) {
     let stale = cx.set("r/a", json!(1)).await;
     let current = cx.set("r/a", json!(2)).await;
-    let delete = Write { precondition: Some(Precondition::IfMatch(stale)), ..Write::new(path("r/a"), Op::Delete) };
+    let delete = Op::delete(path("r/a")).on(Precondition::IfMatch(stale));
     assert_conflict(&cx.write(delete).await.unwrap_err(), "r/a", Some(current));
     assert_eq!(cx.value("r/a").await, Some(json!(2)));
 }
@@ -133,14 +133,13 @@ async fn if_vacant_looks_below_too(cx: &Context) {
 
 async fn a_fence_without_its_lease_refuses_the_write(cx: &Context) {
     let fence = Fence { key: path("locks/r"), token: 1 };
-    let fenced = Write { fence: Some(fence), ..set("r/a", json!(1)) };
-    let error = cx.write(fenced).await.unwrap_err();
+    let error = cx.transport.write(vec![set("r/a", json!(1))], Some(fence)).await.unwrap_err();
     if cx.transport.capabilities().fences {
         assert!(matches!(&error, DustErr::Fenced { key, .. } if key == "locks/r"), "{error:?}");
     } else {
         assert_eq!(error.kind(), ErrKind::NotSupported, "{error}");
     }
     assert_eq!(cx.value("r").await, None);
-    let plain = Write::new(path("r/a"), Op::Set(RawJson::null()));
+    let plain = Op::set(path("r/a"), RawJson::null());
     cx.write(plain).await.unwrap();
 }

@@ -2,7 +2,7 @@
 
 use dust_orm::transport::Receipt;
 use dust_orm::{DustErr, ErrKind};
-use dust_protocol::{BatchOp, Fence, LeafKind, Op, RawJson, Write};
+use dust_protocol::{Fence, LeafKind, Mutation, Op, RawJson};
 use serde_json::{Value, json};
 
 use crate::context::{Context, path, set};
@@ -34,11 +34,11 @@ async fn take(cx: &Context) -> Option<u64> {
 }
 
 async fn lease(cx: &Context, holder: &str) -> Result<Receipt, DustErr> {
-    lock(cx, Op::Lease { holder: Some(holder.to_owned()), ttl_ms: LONG }).await
+    lock(cx, Mutation::Lease { holder: Some(holder.to_owned()), ttl_ms: LONG }).await
 }
 
-async fn lock(cx: &Context, op: Op) -> Result<Receipt, DustErr> {
-    cx.transport.write(Write::new(path("locks/r"), op)).await
+async fn lock(cx: &Context, op: Mutation) -> Result<Receipt, DustErr> {
+    cx.transport.write(vec![Op::new(path("locks/r"), op)], None).await
 }
 
 async fn a_lease_is_taken_once(cx: &Context) {
@@ -50,21 +50,21 @@ async fn a_lease_is_taken_once(cx: &Context) {
 
 async fn a_released_lease_is_free_again(cx: &Context) {
     let Some(token) = take(cx).await else { return };
-    assert!(lock(cx, Op::Release { token }).await.unwrap().store_seq.is_some());
+    assert!(lock(cx, Mutation::Release { token }).await.unwrap().store_seq.is_some());
     lease(cx, "you").await.unwrap();
 }
 
 async fn a_release_with_another_token_changes_nothing(cx: &Context) {
     let Some(token) = take(cx).await else { return };
-    assert_eq!(lock(cx, Op::Release { token: token + 1 }).await.unwrap().store_seq, None);
+    assert_eq!(lock(cx, Mutation::Release { token: token + 1 }).await.unwrap().store_seq, None);
     assert_eq!(lease(cx, "you").await.unwrap_err().kind(), ErrKind::LeaseHeld);
 }
 
 async fn only_the_holder_renews(cx: &Context) {
     let Some(token) = take(cx).await else { return };
-    let renewed = lock(cx, Op::Renew { token, ttl_ms: LONG }).await.unwrap();
+    let renewed = lock(cx, Mutation::Renew { token, ttl_ms: LONG }).await.unwrap();
     assert_eq!(renewed.value.unwrap().to::<Value>().unwrap()["token"], json!(token));
-    let error = lock(cx, Op::Renew { token: token + 1, ttl_ms: LONG }).await.unwrap_err();
+    let error = lock(cx, Mutation::Renew { token: token + 1, ttl_ms: LONG }).await.unwrap_err();
     assert!(matches!(&error, DustErr::LeaseLost { key, .. } if key == "locks/r"), "{error:?}");
 }
 
@@ -81,24 +81,24 @@ async fn a_value_that_is_no_lease_is_not_replaced(cx: &Context) {
 
 async fn a_fenced_write_is_applied_while_the_lease_is_held(cx: &Context) {
     let Some(token) = take(cx).await else { return };
-    let fenced = |value| Write { fence: Some(Fence { key: path("locks/r"), token }), ..set("r/a", value) };
-    cx.write(fenced(json!(1))).await.unwrap();
-    lock(cx, Op::Release { token }).await.unwrap();
-    let error = cx.write(fenced(json!(2))).await.unwrap_err();
+    let fence = || Some(Fence { key: path("locks/r"), token });
+    cx.transport.write(vec![set("r/a", json!(1))], fence()).await.unwrap();
+    lock(cx, Mutation::Release { token }).await.unwrap();
+    let error = cx.transport.write(vec![set("r/a", json!(2))], fence()).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::Fenced, "{error}");
     assert_eq!(cx.value("r/a").await, Some(json!(1)));
 }
 
 async fn a_fenced_batch_is_all_or_nothing(cx: &Context) {
-    let ops = || vec![BatchOp::set(path("r/a"), RawJson::null()), BatchOp::set(path("r/b"), RawJson::null())];
+    let ops = || vec![Op::set(path("r/a"), RawJson::null()), Op::set(path("r/b"), RawJson::null())];
     let lost = Some(Fence { key: path("locks/r"), token: 1 });
-    let error = cx.transport.batch_write(ops(), lost).await.unwrap_err();
+    let error = cx.transport.write(ops(), lost).await.unwrap_err();
     let fences = cx.transport.capabilities().fences;
     assert_eq!(error.kind(), if fences { ErrKind::Fenced } else { ErrKind::NotSupported }, "{error}");
     assert_eq!(cx.leaves("r").await, []);
     let Some(token) = take(cx).await else { return };
     let held = Some(Fence { key: path("locks/r"), token });
-    match cx.transport.batch_write(ops(), held).await {
+    match cx.transport.write(ops(), held).await {
         Ok(_) => assert_eq!(cx.leaves("r").await.len(), 2),
         // The realtime protocol has fences, and no batches.
         Err(error) => assert_eq!(error.kind(), ErrKind::NotSupported),

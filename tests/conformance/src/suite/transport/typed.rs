@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dust_orm::feed::Delivery;
 use dust_orm::{DustErr, ErrKind};
-use dust_protocol::{LeafKind, Op, OpKind, Pattern, RawJson, Write};
+use dust_protocol::{LeafKind, Mutation, Op, OpKind, Pattern, RawJson};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
@@ -25,9 +25,9 @@ fn raw(value: Value) -> RawJson {
 }
 
 /// Does the op where the transport has typed ops; otherwise checks that it is refused and writes nothing.
-async fn typed(cx: &Context, at: &str, op: Op) -> Option<Result<u64, DustErr>> {
+async fn typed(cx: &Context, at: &str, op: Mutation) -> Option<Result<u64, DustErr>> {
     let before = cx.leaves_of_all().await;
-    let outcome = cx.write(Write::new(path(at), op)).await;
+    let outcome = cx.write(Op::new(path(at), op)).await;
     if cx.transport.capabilities().typed_ops {
         return Some(outcome);
     }
@@ -39,7 +39,7 @@ async fn typed(cx: &Context, at: &str, op: Op) -> Option<Result<u64, DustErr>> {
 
 async fn merge_leaves_siblings_alone(cx: &Context) {
     cx.set("r", json!({"a": 1, "b": {"x": 1, "y": 2}})).await;
-    let merge = Op::Merge(raw(json!({"b": {"z": 3}, "c": [4]})));
+    let merge = Mutation::Merge(raw(json!({"b": {"z": 3}, "c": [4]})));
     if let Some(done) = typed(cx, "r", merge).await {
         let revision = done.unwrap();
         assert_eq!(cx.value("r").await, Some(json!({"a": 1, "b": {"z": 3}, "c": [4]})));
@@ -49,22 +49,22 @@ async fn merge_leaves_siblings_alone(cx: &Context) {
 }
 
 async fn merge_needs_an_object(cx: &Context) {
-    if let Some(done) = typed(cx, "r", Op::Merge(raw(json!(5)))).await {
+    if let Some(done) = typed(cx, "r", Mutation::Merge(raw(json!(5)))).await {
         assert_eq!(done.unwrap_err().kind(), ErrKind::InvalidParams);
     }
 }
 
 async fn a_counter_counts_from_nothing(cx: &Context) {
-    if let Some(done) = typed(cx, "r/n", Op::Increment(raw(json!(2)))).await {
+    if let Some(done) = typed(cx, "r/n", Mutation::Increment(raw(json!(2)))).await {
         done.unwrap();
-        typed(cx, "r/n", Op::Increment(raw(json!(-5)))).await.unwrap().unwrap();
+        typed(cx, "r/n", Mutation::Increment(raw(json!(-5)))).await.unwrap().unwrap();
         let leaf = cx.transport.get(&path("r/n")).await.unwrap().unwrap();
         assert_eq!((leaf.value.as_str(), leaf.kind), ("-3", LeafKind::Counter));
     }
 }
 
 async fn a_counter_needs_a_number(cx: &Context) {
-    if let Some(done) = typed(cx, "r/n", Op::Increment(raw(json!("2")))).await {
+    if let Some(done) = typed(cx, "r/n", Mutation::Increment(raw(json!("2")))).await {
         assert_eq!(done.unwrap_err().kind(), ErrKind::InvalidParams);
         assert_eq!(cx.value("r/n").await, None);
     }
@@ -72,11 +72,11 @@ async fn a_counter_needs_a_number(cx: &Context) {
 
 async fn a_set_holds_each_member_once(cx: &Context) {
     for member in ["a", "b", "a"] {
-        let Some(done) = typed(cx, "r/tags", Op::Add(raw(json!(member)))).await else { return };
+        let Some(done) = typed(cx, "r/tags", Mutation::Add(raw(json!(member)))).await else { return };
         done.unwrap();
     }
     assert_eq!(cx.value("r/tags").await, Some(json!(["a", "b"])));
-    typed(cx, "r/tags", Op::Remove(raw(json!("a")))).await.unwrap().unwrap();
+    typed(cx, "r/tags", Mutation::Remove(raw(json!("a")))).await.unwrap().unwrap();
     let leaf = cx.transport.get(&path("r/tags")).await.unwrap().unwrap();
     assert_eq!((leaf.value.as_str(), leaf.kind), (r#"["b"]"#, LeafKind::Set));
 }

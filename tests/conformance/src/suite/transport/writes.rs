@@ -1,6 +1,6 @@
 //! `set` and `delete`.
 
-use dust_protocol::{Op, RawJson, Write};
+use dust_protocol::{Op, RawJson};
 use serde_json::{Value, json};
 
 use crate::context::{Context, path};
@@ -70,7 +70,7 @@ async fn an_empty_object_inside_an_object_vanishes(cx: &Context) {
 
 async fn of_equal_keys_the_first_wins(cx: &Context) {
     let twice = RawJson::parse(r#"{"a":1,"a":2}"#).unwrap();
-    cx.write(Write::new(path("r"), Op::Set(twice))).await.unwrap();
+    cx.write(Op::set(path("r"), twice)).await.unwrap();
     assert_eq!(cx.value("r/a").await, Some(json!(1)));
 }
 
@@ -99,7 +99,7 @@ async fn integers_keep_every_digit(cx: &Context) {
     for number in ["123456789012345678901234567890", "9007199254740993", "-9223372036854775809", "18446744073709551615"]
     {
         let value = RawJson::parse(number).unwrap();
-        cx.write(Write::new(path("r/n"), Op::Set(value))).await.unwrap();
+        cx.write(Op::set(path("r/n"), value)).await.unwrap();
         assert_eq!(cx.entries("r").await[0].value.as_str(), number);
     }
 }

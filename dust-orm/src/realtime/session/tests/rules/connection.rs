@@ -18,7 +18,7 @@ fn revoked_token_refuses_stores_and_is_retried_every_half_minute() {
     let mut client = Client::live(0);
     let patient = {
         client.lose();
-        client.ask(CommandKind::Write(Write::new(path("p"), Op::Delete)), true)
+        client.ask(CommandKind::Write { op: Op::delete(path("p")), fence: None }, true)
     };
     let revoked = DustErr::Unauthorized { scope: None, message: "revoked".to_owned() };
     client.session.refused(client.now, &revoked);

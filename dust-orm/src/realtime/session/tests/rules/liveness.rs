@@ -238,7 +238,7 @@ fn hanging_channel_keeps_the_socket_of_other_stores_the_first_time() {
     client.raw(json!([null, "2", OTHER, "phx_reply", {"status": "ok", "response": response}]));
     client.raw(json!(["2", null, OTHER, "catch_up_complete", {"through_seq": 0}]));
     client.sent.clear();
-    let kind = CommandKind::Write(Write::new(path("p"), Op::Set(RawJson::null())));
+    let kind = CommandKind::Write { op: Op::set(path("p"), RawJson::null()), fence: None };
     client.session.command(client.now, CommandId(50), Command { store: StoreId(1), kind, wait: ms(0) });
     client.drain();
     let reference = client.last_sent("write")[1].clone();
@@ -264,7 +264,7 @@ fn hanging_channel_keeps_the_socket_of_other_stores_the_first_time() {
 fn large_message_extends_the_wait_for_its_answer_by_its_upload() {
     let mut client = Client::unasking(0);
     let megabytes = RawJson::parse(&format!("\"{}\"", "x".repeat(4 << 20))).unwrap();
-    client.ask(CommandKind::Write(Write::new(path("p"), Op::Set(megabytes))), false);
+    client.ask(CommandKind::Write { op: Op::set(path("p"), megabytes), fence: None }, false);
     client.sent.clear();
     client.pass(ms(26_000));
     assert_eq!(count(&client, "phx_join"), 0);

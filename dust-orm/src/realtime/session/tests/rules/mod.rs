@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dust_protocol::channel::{FileUpload, FrameError, Written};
-use dust_protocol::{CommittedOp, Op, OpKind, Path, Precondition, RawJson, Write};
+use dust_protocol::{CommittedOp, Mutation, Op, OpKind, Path, Precondition, RawJson};
 use serde_json::{Value, json};
 
 use super::super::{Command, CommandId, CommandKind, Output, Session, StoreId, StoreState, Timing};
@@ -170,7 +170,7 @@ impl Client {
     }
 
     fn write(&mut self) -> u64 {
-        self.ask(CommandKind::Write(Write::new(path("p"), Op::Set(RawJson::null()))), false)
+        self.ask(CommandKind::Write { op: Op::set(path("p"), RawJson::null()), fence: None }, false)
     }
 
     /// The last frame that was sent; its event has to be `event`.

@@ -35,7 +35,7 @@ fn store_with_too_long_a_frame_is_refused_alone_and_not_joined_on_the_next_conne
     client.connect();
     assert_eq!(joined(&mut client), ["acme/main"]);
     // A write to it says why at once.
-    let write = CommandKind::Write(Write::new(path("p"), Op::Delete));
+    let write = CommandKind::Write { op: Op::delete(path("p")), fence: None };
     let command = Command { store: StoreId(1), kind: write, wait: Duration::MAX };
     client.session.command(client.now, CommandId(70), command);
     client.drain();

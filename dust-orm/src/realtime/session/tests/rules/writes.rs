@@ -38,29 +38,28 @@ fn write_behind_a_hole_waits_until_it_is_filled() {
 #[test]
 fn refused_write_has_its_reason_and_release_of_nothing_succeeds() {
     let mut client = Client::live(0);
-    let write =
-        Write { precondition: Some(Precondition::IfMatch(3)), ..Write::new(path("p"), Op::Set(RawJson::null())) };
-    let id = client.ask(CommandKind::Write(write), false);
+    let write = Op::set(path("p"), RawJson::null()).on(Precondition::IfMatch(3));
+    let id = client.ask(CommandKind::Write { op: write, fence: None }, false);
     let reference = client.last_sent("write")[1].clone();
     client.replies(&reference, "error", json!({"reason": "conflict"}));
     assert_eq!(client.error(id), ErrKind::Conflict);
 
-    let id = client.ask(CommandKind::Write(Write::new(path("lock"), Op::Release { token: 4 })), false);
+    let id = client
+        .ask(CommandKind::Write { op: Op::new(path("lock"), Mutation::Release { token: 4 }), fence: None }, false);
     let reference = client.last_sent("write")[1].clone();
     client.replies(&reference, "ok", json!({"released": false}));
     assert_eq!(client.answer(id).unwrap().as_ref().unwrap().store_seq, None);
 
-    let vacant =
-        Write { precondition: Some(Precondition::IfSubtreeAbsent), ..Write::new(path("p"), Op::Set(RawJson::null())) };
-    let id = client.ask(CommandKind::Write(vacant), false);
+    let vacant = Op::set(path("p"), RawJson::null()).on(Precondition::IfSubtreeAbsent);
+    let id = client.ask(CommandKind::Write { op: vacant, fence: None }, false);
     assert_eq!(client.error(id), ErrKind::NotSupported);
 }
 
 #[test]
 fn leases_and_files_are_answered_with_a_value() {
     let mut client = Client::live(0);
-    let lease = Op::Lease { holder: Some("me".into()), ttl_ms: 1_000 };
-    let id = client.ask(CommandKind::Write(Write::new(path("lock"), lease)), false);
+    let lease = Mutation::Lease { holder: Some("me".into()), ttl_ms: 1_000 };
+    let id = client.ask(CommandKind::Write { op: Op::new(path("lock"), lease), fence: None }, false);
     let op_id = client.op_id();
     let value = json!({"_type": "lease", "expires_at": 5, "holder": "me", "token": 1});
     let payload = json!({"store_seq": 1, "op": "lease", "path": "lock", "value": value, "client_op_id": op_id});
@@ -86,7 +85,7 @@ fn write_without_connection_fails_at_once_or_waits_as_requested() {
     client.lose();
     let impatient = client.write();
     assert_eq!(client.error(impatient), ErrKind::Network);
-    let patient = client.ask(CommandKind::Write(Write::new(path("p"), Op::Delete)), true);
+    let patient = client.ask(CommandKind::Write { op: Op::delete(path("p")), fence: None }, true);
     client.sent.clear();
     client.pass(ms(10));
     client.connect();
@@ -98,13 +97,13 @@ fn write_without_connection_fails_at_once_or_waits_as_requested() {
     assert!(client.answer(patient).unwrap().is_ok());
 
     client.lose();
-    let patient = client.ask(CommandKind::Write(Write::new(path("p"), Op::Delete)), true);
+    let patient = client.ask(CommandKind::Write { op: Op::delete(path("p")), fence: None }, true);
     client.pass(ms(30_000));
     assert_eq!(client.error(patient), ErrKind::Network, "it was never sent");
 
     let mut client = Client::live(0);
     client.lose();
-    let patient = client.ask_within(CommandKind::Write(Write::new(path("p"), Op::Delete)), ms(500));
+    let patient = client.ask_within(CommandKind::Write { op: Op::delete(path("p")), fence: None }, ms(500));
     client.pass(ms(499));
     assert!(client.answer(patient).is_none());
     client.pass(ms(1));
@@ -235,7 +234,7 @@ fn op_ids_differ_between_sessions() {
             Duration::ZERO,
             r#"["1","1","store:acme/main","phx_reply",{"status":"ok","response":{"store_seq":0}}]"#,
         );
-        let kind = CommandKind::Write(Write::new(path("p"), Op::Delete));
+        let kind = CommandKind::Write { op: Op::delete(path("p")), fence: None };
         session.command(Duration::ZERO, CommandId(1), Command { store: StoreId(0), kind, wait: Duration::ZERO });
         let sent: Vec<String> = std::iter::from_fn(|| session.next_output())
             .filter_map(|output| if let Output::Send(frame) = output { Some(frame) } else { None })
@@ -272,7 +271,7 @@ fn large_writes_are_sent_until_four_megabytes_are_unanswered() {
     let mut client = Client::live(0);
     let value = RawJson::parse(&format!("{:?}", "x".repeat(1 << 20))).unwrap();
     for _ in 0..6 {
-        client.ask(CommandKind::Write(Write::new(path("p"), Op::Set(value.clone()))), false);
+        client.ask(CommandKind::Write { op: Op::set(path("p"), value.clone()), fence: None }, false);
     }
     assert_eq!(client.sent.len(), 4);
     assert!(client.session.has_room());
@@ -304,7 +303,7 @@ fn deadline_counts_from_the_time_of_the_caller() {
     client.is_alive();
     let command = Command {
         store: StoreId(0),
-        kind: CommandKind::Write(Write::new(path("p"), Op::Delete)),
+        kind: CommandKind::Write { op: Op::delete(path("p")), fence: None },
         wait: Duration::ZERO,
     };
     client.session.command_since(client.now, ms(5_000), CommandId(7), command);
@@ -321,7 +320,7 @@ fn write_past_its_deadline_is_not_sent() {
     client.now = ms(60_000);
     let command = Command {
         store: StoreId(0),
-        kind: CommandKind::Write(Write::new(path("p"), Op::Delete)),
+        kind: CommandKind::Write { op: Op::delete(path("p")), fence: None },
         wait: Duration::ZERO,
     };
     client.session.command_since(client.now, ms(1_000), CommandId(7), command);
