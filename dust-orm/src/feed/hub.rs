@@ -12,7 +12,6 @@ use dust_protocol::{CommittedOp, LeafChange, Path, Pattern};
 
 use super::affected_paths::{AffectedPaths, affected_paths};
 use super::index::Index;
-use super::ops::Ops;
 
 /// An event that a listener receives.
 #[derive(Clone, Copy, Debug)]
@@ -177,15 +176,6 @@ impl Hub {
             }
         })
         .await;
-    }
-
-    /// Subscribes to the ops that concern a pattern, from now on. The queue holds `capacity` ops (at least 1; the usual
-    /// number is [`QUEUE`](super::QUEUE)).
-    ///
-    /// After waiting for [`Transport::op_hub`](crate::Transport::op_hub), the stream has no op that could be read
-    /// before.
-    pub fn subscribe(self: &Arc<Hub>, pattern: &Pattern, capacity: usize) -> Ops {
-        Ops::new(self, pattern, capacity)
     }
 
     /// Calls a function for the ops that concern a pattern, from now on, until the [`Listener`] is dropped.

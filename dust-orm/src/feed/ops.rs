@@ -33,8 +33,19 @@ pub struct Ops {
     _listener: Listener,
 }
 
+impl Hub {
+    /// Subscribes to the ops that concern a pattern, from now on. The queue holds `capacity` ops (at least 1; the usual
+    /// number is [`QUEUE`](super::QUEUE)).
+    ///
+    /// After waiting for [`Transport::op_hub`](crate::Transport::op_hub), the stream has no op that could be read
+    /// before.
+    pub fn subscribe(self: &Arc<Hub>, pattern: &Pattern, capacity: usize) -> Ops {
+        Ops::new(self, pattern, capacity)
+    }
+}
+
 impl Ops {
-    pub(super) fn new(hub: &Arc<Hub>, pattern: &Pattern, capacity: usize) -> Ops {
+    fn new(hub: &Arc<Hub>, pattern: &Pattern, capacity: usize) -> Ops {
         let queue = Arc::new(Queue::new(capacity));
         let into = Arc::clone(&queue);
         let listener = hub.listen_to_ops(pattern, move |news| {

@@ -53,6 +53,21 @@ impl fmt::Debug for SecretText {
     }
 }
 
+impl SyncClient {
+    /// Builds a client.
+    ///
+    /// ```no_run
+    /// # use dust_orm::realtime::SyncClient;
+    /// # async fn example() -> Result<(), dust_orm::DustErr> {
+    /// let client = SyncClient::builder().store("acme/reading").token("dust_tok_…").start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> SyncClientBuilder {
+        SyncClientBuilder::default()
+    }
+}
+
 impl SyncClientBuilder {
     /// Adds a store, `org/name`, of which the client keeps a mirror.
     pub fn store(mut self, store: impl Into<String>) -> Self {

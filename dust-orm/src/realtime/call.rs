@@ -5,7 +5,6 @@ use std::time::Instant;
 use dust_protocol::channel::Written;
 use tokio::sync::oneshot;
 
-use super::client::shut_down_error;
 use super::session::Command;
 use crate::error::DustErr;
 
@@ -44,4 +43,9 @@ impl Drop for Unsent {
             let _ = answer.send(Err(shut_down_error()));
         }
     }
+}
+
+/// The error of a call to a client that has ended.
+pub(super) fn shut_down_error() -> DustErr {
+    DustErr::network("the realtime client was shut down")
 }

@@ -13,7 +13,6 @@ use futures_core::Stream;
 use futures_util::stream;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::builder::SyncClientBuilder;
 use super::call::Call;
 use super::connection_task::{SHUTDOWN_GRACE, TaskMessage};
 use super::registry::{ClientHandle, StoreRegistration};
@@ -23,10 +22,9 @@ use super::write_behind::{FlushHandle, STOP_GRACE};
 use crate::config::DustConfig;
 use crate::error::DustErr;
 use crate::patience::within;
-pub(super) use calls::shut_down_error;
 pub use stores::StoreStatus;
 
-/// Time for which [`start`](SyncClientBuilder::start) waits for the first catch-up. After it the catch-up continues in
+/// Time for which [`start`](crate::realtime::SyncClientBuilder::start) waits for the first catch-up. After it the catch-up continues in
 /// the background.
 pub(super) const START_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -70,7 +68,7 @@ const SLACK: Duration = Duration::from_secs(1);
 /// writes need the socket, and fail with [`Network`](DustErr::Network) meanwhile.
 ///
 /// A repo that was opened [with the client](crate::DustRepo::with_client) always reads from the mirror. It uses HTTP
-/// only while the client is not [enabled](SyncClientBuilder::enabled).
+/// only while the client is not [enabled](crate::realtime::SyncClientBuilder::enabled).
 ///
 /// ```no_run
 /// use dust_orm::{DustRepo, realtime::SyncClient};
@@ -126,19 +124,6 @@ impl Inner {
 }
 
 impl SyncClient {
-    /// Builds a client.
-    ///
-    /// ```no_run
-    /// # use dust_orm::realtime::SyncClient;
-    /// # async fn example() -> Result<(), dust_orm::DustErr> {
-    /// let client = SyncClient::builder().store("acme/reading").token("dust_tok_…").start().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn builder() -> SyncClientBuilder {
-        SyncClientBuilder::default()
-    }
-
     /// The status of every store.
     pub fn status(&self) -> Vec<StoreStatus> {
         self.inner.stores.iter().map(|store| StoreStatus::of(store)).collect()
@@ -189,7 +174,7 @@ impl SyncClient {
         self.inner.stores.iter().any(|store| !matches!(*store.state(), StoreState::Dormant))
     }
 
-    /// Enables a client that is not [enabled](SyncClientBuilder::enabled): it connects, and its mirrors continue from
+    /// Enables a client that is not [enabled](crate::realtime::SyncClientBuilder::enabled): it connects, and its mirrors continue from
     /// their last op. Does not wait for them.
     pub async fn enable(&self) {
         self.set_enabled(true).await;

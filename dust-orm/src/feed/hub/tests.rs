@@ -8,7 +8,7 @@ use dust_protocol::{Leaf, OpKind, Path, RawJson};
 use futures_util::{FutureExt, StreamExt};
 use proptest::prelude::*;
 
-use super::super::Delivery as Delivered;
+use super::super::{Delivery as Delivered, Ops};
 use super::*;
 
 fn parsed(pattern: &str) -> Pattern {

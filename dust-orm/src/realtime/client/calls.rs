@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::{SLACK, SyncClient};
 use crate::error::DustErr;
 use crate::patience::within;
-use crate::realtime::call::{Call, Unsent};
+use crate::realtime::call::{Call, Unsent, shut_down_error};
 use crate::realtime::session::{Command, CommandKind, StoreId};
 
 impl SyncClient {
@@ -42,9 +42,4 @@ impl SyncClient {
             None => Err(cut_off("does not run (is its runtime driven?)")),
         }
     }
-}
-
-/// The error of a call to a client that has ended.
-pub(in crate::realtime) fn shut_down_error() -> DustErr {
-    DustErr::network("the realtime client was shut down")
 }

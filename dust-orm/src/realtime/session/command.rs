@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use dust_protocol::channel::{FileUpload, Written};
+use dust_protocol::channel::FileUpload;
 use dust_protocol::{Fence, Op, OpKind, Path};
 
-use super::StoreId;
-use super::pending::CommandState;
+/// A store of a session: its index in the list of stores given to [`Session::new`](super::Session::new).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StoreId(pub usize);
 
 /// The driver's number of a command. Later commands have larger numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,16 +59,6 @@ impl CommandKind {
             (Some((path, op)), _) => format!("{} of `{path}`", op.name()),
             (None, CommandKind::CatchUp(through)) => format!("waiting for the op {through}"),
             (None, _) => "requesting the position of the store".to_owned(),
-        }
-    }
-
-    /// The state of a command that is not processed yet.
-    pub(super) fn initial_state(&self) -> CommandState {
-        match self {
-            CommandKind::CatchUp(through) => {
-                CommandState::Committed(Written { store_seq: Some(*through), ..Written::default() })
-            }
-            _ => CommandState::Queued,
         }
     }
 }

@@ -66,9 +66,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use command::{Command, CommandId, CommandKind};
+pub use command::{Command, CommandId, CommandKind, StoreId};
 use dust_protocol::channel::{Incoming, Message, Refusal, Request, Response};
-pub use output::{Output, StoreId, StoreState};
+pub use output::{Output, StoreState};
 pub use timing::Timing;
 
 use crate::config::Token;

@@ -5,12 +5,8 @@ use std::time::Duration;
 use dust_protocol::channel::{Permissions, Written};
 use dust_protocol::{CommittedOp, PackedLeaves};
 
-use super::CommandId;
+use super::{CommandId, StoreId};
 use crate::error::DustErr;
-
-/// A store of a session: its index in the list of stores given to [`Session::new`](super::Session::new).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StoreId(pub usize);
 
 /// An action that a session requests from its driver.
 #[derive(Clone, Debug)]

@@ -58,6 +58,18 @@ pub(super) enum CommandState {
     },
 }
 
+impl CommandKind {
+    /// The state of a command that is not processed yet.
+    pub(super) fn initial_state(&self) -> CommandState {
+        match self {
+            CommandKind::CatchUp(through) => {
+                CommandState::Committed(Written { store_seq: Some(*through), ..Written::default() })
+            }
+            _ => CommandState::Queued,
+        }
+    }
+}
+
 impl PendingCommand {
     /// The time at which it is given up.
     pub(super) fn due(&self) -> Duration {

@@ -2,11 +2,10 @@
 
 use dust_protocol::{Fence, Op, Path, Precondition};
 
-use super::insert_if_absent::{claim_absent, release_claims};
+use super::claims::{claim_absent, release_claims};
 use super::ops::check_size;
 use super::options::{Condition, Options};
 use super::presence::Presence;
-use super::save::Planned;
 use crate::error::DustErr;
 use crate::transport::Transport;
 
@@ -25,6 +24,20 @@ pub(in crate::repo) fn check(options: &Options, transport: &dyn Transport) -> Re
         });
     }
     Ok(())
+}
+
+/// The ops of one record, before they are sent.
+#[derive(Debug, Default)]
+pub(in crate::repo) struct Planned {
+    pub(in crate::repo) ops: Vec<Op>,
+    /// For an update: the requirement that the record still exists.
+    pub(super) presence: Option<Presence>,
+}
+
+impl From<Vec<Op>> for Planned {
+    fn from(ops: Vec<Op>) -> Planned {
+        Planned { ops, presence: None }
+    }
 }
 
 /// Ops to send to a transport.
@@ -68,7 +81,7 @@ impl WriteBatch {
         let claims = if self.absent_when_read.is_empty() || transport.capabilities().if_subtree_absent {
             Vec::new()
         } else {
-            claim_absent(&mut self, fence.as_ref(), transport).await?
+            claim_absent(&mut self.ops, fence.as_ref(), transport).await?
         };
         let sent = self.send_while_present(fence, transport).await;
         if sent.is_err() {

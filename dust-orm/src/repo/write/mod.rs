@@ -23,6 +23,7 @@
 //! [`batch_write`](DustRepo::batch_write) and [`insert_many`](DustRepo::insert_many) make several drafts, read what
 //! they need together, and send the ops of all of them as one `WriteBatch` or in chunks.
 
+mod claims;
 pub(super) mod dispatch;
 pub(super) mod hooks;
 pub(super) mod insert_if_absent;

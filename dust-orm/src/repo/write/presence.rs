@@ -22,7 +22,7 @@ use std::collections::HashSet;
 use dust_protocol::value::is_subtree;
 use dust_protocol::{Op, Path, Precondition};
 
-use super::insert_if_absent::release_claims;
+use super::claims::release_claims;
 use crate::entity::PackedRecord;
 use crate::error::DustErr;
 use crate::repo::read::not_found;

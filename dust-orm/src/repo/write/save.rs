@@ -8,13 +8,14 @@
 //! that may fail without a write, reads included, come before the ops are sent: a later error is one of the write or of
 //! an after-hook.
 
-use dust_protocol::{Op, PackedLeaves, Path};
+use dust_protocol::{PackedLeaves, Path};
 use sea_orm::{ActiveModelTrait, EntityTrait, TryIntoModel};
 
+use super::dispatch::{self, Planned};
+use super::hooks;
 use super::ops::{self, Guard, OldNames};
 use super::options::{Condition, Options};
 use super::presence::Presence;
-use super::{dispatch, hooks};
 use crate::entity::{
     DustEntity, FieldSelection, FieldState, Fields, PackedRecord, Revision, StorageMode, active_path, check_required,
     check_size, fill, is_leaf,
@@ -40,20 +41,6 @@ enum Verb {
     Update,
     Put,
     Delete,
-}
-
-/// The ops of one record, before they are sent.
-#[derive(Debug, Default)]
-pub(in crate::repo) struct Planned {
-    pub(in crate::repo) ops: Vec<Op>,
-    /// For an update: the requirement that the record still exists.
-    pub(super) presence: Option<Presence>,
-}
-
-impl From<Vec<Op>> for Planned {
-    fn from(ops: Vec<Op>) -> Planned {
-        Planned { ops, presence: None }
-    }
 }
 
 /// The rest of a write: its after-hook, and the Model to return.

@@ -8,7 +8,7 @@ use dust_protocol::path::percent_encode_into;
 use dust_protocol::{ListRequest, Op, Order, Path, RawJson, Select, Selector};
 use reqwest::Method;
 
-use super::window::Window;
+use super::window::{LONG_TARGET, Window};
 use crate::error::DustErr;
 use crate::error::http::Call;
 
@@ -31,9 +31,6 @@ pub(super) enum Root {
     /// The files of all stores.
     Files,
 }
-
-/// Length in bytes from which a path goes into the body: servers and proxies limit the request line to 8 or 10 kB.
-pub(super) const LONG_TARGET: usize = 7_000;
 
 /// Maximum bytes of a URL after the root: HTTP clients refuse a URL of 65,535 bytes.
 const MAX_TARGET: usize = 60_000;

@@ -5,8 +5,8 @@ use std::ops::Bound;
 use dust_protocol::path::{check, percent_encoded_len};
 use dust_protocol::{LeafPage, ListItem, PackedLeaves, Page};
 
-use super::request::LONG_TARGET;
-
+/// Length in bytes from which a path is not part of a URL: servers and proxies limit the request line to 8 or 10 kB.
+pub(super) const LONG_TARGET: usize = 7_000;
 /// Maximum bytes of a bound that is cut, percent-encoded.
 const CUT: usize = 500;
 /// Maximum bytes of a cursor beside two such bounds, percent-encoded.
