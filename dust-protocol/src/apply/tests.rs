@@ -3,6 +3,7 @@ use serde_json::Value;
 
 use super::super::testing::{Model, near_op, near_path};
 use super::*;
+use crate::Mutation;
 
 type Set = BTreeMap<Path, Leaf>;
 
