@@ -1,6 +1,7 @@
 //! Functions and traits for the code that the derives generate. Not part of the public interface: they change with the
 //! derives.
 
+use std::any::Any;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -24,9 +25,9 @@ pub use crate::entity::{DustEntity, Field, FieldState, Fields, KeyCase, KeyFrom,
 /// The generated code reaches every function of a field through `<T as ColumnField<_>>::Field` or `<T as
 /// StoredField<_>>::Field`, at the place of the type. A type that lacks something is then one error, since the compiler
 /// shows the same words about the same place once. For that, no other bound may fail beside it: the traits have no
-/// supertraits, and the functions take `Self::Active`, which is unknown where `Field` is. The second impl, for
-/// [`Never`], makes the compiler report the trait itself and not the bounds of the only impl; the derive leaves the
-/// choice to it.
+/// supertraits, and the functions take the field as `dyn Any`, because an argument of the type `ActiveValue<T>` makes
+/// the compiler report SeaORM's bounds of `T` once more. The second impl, for [`Never`], makes the compiler report the
+/// trait itself and not the bounds of the only impl; the derive leaves the choice to it.
 #[diagnostic::on_unimplemented(
     message = "the field type `{Self}` is no type of a column",
     label = "lacks what SeaORM requires of a column",
@@ -64,7 +65,7 @@ pub enum Never {}
 pub trait Impossible {}
 
 #[diagnostic::do_not_recommend]
-impl<V: Into<Value> + Clone + PartialEq> ColumnField<Bounds> for V {
+impl<V: Into<Value> + Clone + PartialEq + 'static> ColumnField<Bounds> for V {
     type Field = V;
 }
 
@@ -74,7 +75,7 @@ impl<V: Impossible> ColumnField<Never> for V {
 }
 
 #[diagnostic::do_not_recommend]
-impl<V: Into<Value> + Clone + PartialEq + Serialize + DeserializeOwned> StoredField<Bounds> for V {
+impl<V: Into<Value> + Clone + PartialEq + Serialize + DeserializeOwned + 'static> StoredField<Bounds> for V {
     type Field = V;
 }
 
@@ -96,7 +97,7 @@ pub trait KeyField<By> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<K: Into<Value> + Display + FromStr<Err: Display>> KeyField<Bounds> for K {
+impl<K: Into<Value> + Display + FromStr<Err: Display> + 'static> KeyField<Bounds> for K {
     type Field = K;
 }
 
@@ -110,48 +111,44 @@ pub trait KeyAccess {
     /// `Self`
     type Key;
 
-    /// `ActiveValue<Self>`
-    type Active;
-
     /// The key as a path segment.
     fn to_segment(key: &Self::Key) -> Cow<'_, str>;
 
     /// The key of an ActiveModel as a path segment.
-    fn segment(key: &Self::Active) -> Option<Cow<'_, str>>;
+    fn segment(key: &dyn Any) -> Option<Cow<'_, str>>;
 
     /// Reads a key. A segment that the key itself would write otherwise is refused: `007` is the number 7, but not the
     /// path of the record 7, which a later write would create beside it.
-    fn set(key: &mut Self::Active, segment: &str) -> Result<(), String>;
+    fn set(key: &mut dyn Any, segment: &str) -> Result<(), String>;
 
     /// Moves the key out of an ActiveModel.
-    fn take(key: &mut Self::Active) -> Option<Self::Key>;
+    fn take(key: &mut dyn Any) -> Option<Self::Key>;
 }
 
 impl<K: Into<Value> + Display + FromStr<Err: Display> + 'static> KeyAccess for K {
     type Key = K;
-    type Active = ActiveValue<K>;
 
     fn to_segment(key: &K) -> Cow<'_, str> {
         key_text(key)
     }
 
-    fn segment(key: &ActiveValue<K>) -> Option<Cow<'_, str>> {
-        key.try_as_ref().map(key_text)
+    fn segment(key: &dyn Any) -> Option<Cow<'_, str>> {
+        value_of(key).map(key_text::<K>)
     }
 
-    fn set(key: &mut ActiveValue<K>, segment: &str) -> Result<(), String> {
+    fn set(key: &mut dyn Any, segment: &str) -> Result<(), String> {
         let value = segment.parse::<K>().map_err(|error| error.to_string())?;
         let written = K::to_segment(&value);
         if written != segment {
             return Err(format!("this key is written {written:?}"));
         }
         drop(written);
-        *key = ActiveValue::Unchanged(value);
+        assign(key, ActiveValue::Unchanged(value));
         Ok(())
     }
 
-    fn take(key: &mut ActiveValue<K>) -> Option<K> {
-        key.take()
+    fn take(key: &mut dyn Any) -> Option<K> {
+        key.downcast_mut::<ActiveValue<K>>()?.take()
     }
 }
 
@@ -160,40 +157,36 @@ pub fn no_such_part(part: usize) -> String {
     format!("the key has no part at position {part}")
 }
 
-/// The functions of a field that need no serde.
+/// The functions of a field that need no serde. A field is an `ActiveValue<Self>` of an ActiveModel.
 pub trait ColumnAccess: Sized {
-    /// `ActiveValue<Self>`
-    type Active;
+    fn state(field: &dyn Any) -> FieldState;
 
-    fn state(field: &Self::Active) -> FieldState;
+    fn set_state(field: &mut dyn Any, state: FieldState);
 
-    fn set_state(field: &mut Self::Active, state: FieldState);
+    fn same_value(one: &dyn Any, other: &dyn Any) -> bool;
 
-    fn same_value(one: &Self::Active, other: &Self::Active) -> bool;
+    fn copy(field: &mut dyn Any, from: &dyn Any);
 
-    fn copy(field: &mut Self::Active, from: &Self::Active);
-
-    fn value<E: ser::Error>(field: &Self::Active) -> Result<&Self, E>;
+    fn value<E: ser::Error>(field: &dyn Any) -> Result<&Self, E>;
 
     /// Stores the value that the function of `#[serde(deserialize_with)]` has read.
-    fn set<E>(field: &mut Self::Active, value: Self) -> Result<(), E>;
+    fn set<E>(field: &mut dyn Any, value: Self) -> Result<(), E>;
 
     /// Sets the value. Always returns true.
-    fn set_to(field: &mut Self::Active, value: Self) -> bool;
+    fn set_to(field: &mut dyn Any, value: Self) -> bool;
 }
 
-impl<V: Into<Value> + Clone + PartialEq> ColumnAccess for V {
-    type Active = ActiveValue<V>;
-
-    fn state(field: &ActiveValue<V>) -> FieldState {
-        match field {
-            ActiveValue::Set(_) => FieldState::Set,
-            ActiveValue::Unchanged(_) => FieldState::Unchanged,
-            ActiveValue::NotSet => FieldState::NotSet,
+impl<V: Into<Value> + Clone + PartialEq + 'static> ColumnAccess for V {
+    fn state(field: &dyn Any) -> FieldState {
+        match field.downcast_ref::<ActiveValue<V>>() {
+            Some(ActiveValue::Set(_)) => FieldState::Set,
+            Some(ActiveValue::Unchanged(_)) => FieldState::Unchanged,
+            Some(ActiveValue::NotSet) | None => FieldState::NotSet,
         }
     }
 
-    fn set_state(field: &mut ActiveValue<V>, state: FieldState) {
+    fn set_state(field: &mut dyn Any, state: FieldState) {
+        let Some(field) = field.downcast_mut::<ActiveValue<V>>() else { return };
         let value = std::mem::replace(field, ActiveValue::NotSet);
         *field = match (state, value) {
             (FieldState::Set, ActiveValue::Set(value) | ActiveValue::Unchanged(value)) => ActiveValue::Set(value),
@@ -204,52 +197,61 @@ impl<V: Into<Value> + Clone + PartialEq> ColumnAccess for V {
         };
     }
 
-    fn same_value(one: &ActiveValue<V>, other: &ActiveValue<V>) -> bool {
-        match (one.try_as_ref(), other.try_as_ref()) {
+    fn same_value(one: &dyn Any, other: &dyn Any) -> bool {
+        match (value_of::<V>(one), value_of::<V>(other)) {
             (Some(one), Some(other)) => one == other,
             _ => false,
         }
     }
 
-    fn copy(field: &mut ActiveValue<V>, from: &ActiveValue<V>) {
-        *field = from.clone();
+    fn copy(field: &mut dyn Any, from: &dyn Any) {
+        if let Some(from) = from.downcast_ref::<ActiveValue<V>>() {
+            assign(field, from.clone());
+        }
     }
 
-    fn value<E: ser::Error>(field: &ActiveValue<V>) -> Result<&V, E> {
-        field.try_as_ref().ok_or_else(|| E::custom("the field is not set"))
+    fn value<E: ser::Error>(field: &dyn Any) -> Result<&V, E> {
+        value_of(field).ok_or_else(|| E::custom("the field is not set"))
     }
 
-    fn set<E>(field: &mut ActiveValue<V>, value: V) -> Result<(), E> {
-        *field = ActiveValue::Set(value);
+    fn set<E>(field: &mut dyn Any, value: V) -> Result<(), E> {
+        assign(field, ActiveValue::Set(value));
         Ok(())
     }
 
-    fn set_to(field: &mut ActiveValue<V>, value: V) -> bool {
-        *field = ActiveValue::Set(value);
+    fn set_to(field: &mut dyn Any, value: V) -> bool {
+        assign(field, ActiveValue::Set(value));
         true
     }
 }
 
 /// The functions of a field that serde itself writes and reads.
 pub trait SerdeAccess {
-    /// `ActiveValue<Self>`
-    type Active;
+    fn serialize<S: Serializer>(field: &dyn Any, serializer: S) -> Result<S::Ok, S::Error>;
 
-    fn serialize<S: Serializer>(field: &Self::Active, serializer: S) -> Result<S::Ok, S::Error>;
-
-    fn deserialize<'de, D: Deserializer<'de>>(field: &mut Self::Active, deserializer: D) -> Result<(), D::Error>;
+    fn deserialize<'de, D: Deserializer<'de>>(field: &mut dyn Any, deserializer: D) -> Result<(), D::Error>;
 }
 
-impl<V: Into<Value> + Clone + PartialEq + Serialize + DeserializeOwned> SerdeAccess for V {
-    type Active = ActiveValue<V>;
-
-    fn serialize<S: Serializer>(field: &ActiveValue<V>, serializer: S) -> Result<S::Ok, S::Error> {
+impl<V: Into<Value> + Clone + PartialEq + Serialize + DeserializeOwned + 'static> SerdeAccess for V {
+    fn serialize<S: Serializer>(field: &dyn Any, serializer: S) -> Result<S::Ok, S::Error> {
         V::value::<S::Error>(field)?.serialize(serializer)
     }
 
-    fn deserialize<'de, D: Deserializer<'de>>(field: &mut ActiveValue<V>, deserializer: D) -> Result<(), D::Error> {
-        *field = ActiveValue::Set(V::deserialize(deserializer)?);
+    fn deserialize<'de, D: Deserializer<'de>>(field: &mut dyn Any, deserializer: D) -> Result<(), D::Error> {
+        assign(field, ActiveValue::Set(V::deserialize(deserializer)?));
         Ok(())
+    }
+}
+
+/// The value of a field, if it has one.
+fn value_of<V: Into<Value> + 'static>(field: &dyn Any) -> Option<&V> {
+    field.downcast_ref::<ActiveValue<V>>().and_then(ActiveValue::try_as_ref)
+}
+
+/// Replaces a field. The derive passes no field of another type.
+fn assign<V: Into<Value> + 'static>(field: &mut dyn Any, value: ActiveValue<V>) {
+    if let Some(field) = field.downcast_mut() {
+        *field = value;
     }
 }
 

@@ -3,6 +3,8 @@
 mod address;
 mod builder;
 #[cfg(feature = "http")]
+mod no_proxy;
+#[cfg(feature = "http")]
 pub(crate) mod proxy;
 mod retry;
 #[cfg(all(feature = "rustls", not(feature = "native-tls")))]

@@ -32,8 +32,9 @@ pub(super) async fn open(stream: &mut dyn Wire, proxy: &Proxy, host: &str, port:
         }
         answer.push(stream.read_u8().await.map_err(failed)?);
     }
-    let status = answer.split(|byte| *byte == b' ').nth(1).and_then(|status| std::str::from_utf8(status).ok());
-    match status.and_then(|status| status.trim().parse::<u16>().ok()) {
+    let line = answer.split(|byte| *byte == b'\r').next().and_then(|line| std::str::from_utf8(line).ok());
+    let mut words = line.filter(|line| line.starts_with("HTTP/")).unwrap_or_default().split_ascii_whitespace();
+    match words.nth(1).and_then(|status| status.parse::<u16>().ok()) {
         Some(200..300) => Ok(()),
         Some(407) => Err("the proxy requires a user and a password, or others (status 407)".into()),
         Some(status) => Err(format!("the proxy refuses the connection with status {status}").into()),

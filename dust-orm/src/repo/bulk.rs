@@ -10,12 +10,11 @@ use sea_orm::EntityTrait;
 use super::DustRepo;
 use super::chunks::ChunkSize;
 use super::many::fetch_many;
-use super::write::IntoDustActiveModel;
-use super::write::dispatch::Planned;
-use super::write::dispatch::send;
+use super::write::dispatch::{Planned, send};
 use super::write::ops::check_size;
 use super::write::options::Options;
 use super::write::save::Draft;
+use super::write::{IntoDustActiveModel, Sent};
 use crate::changeset::Action;
 use crate::entity::DustEntity;
 use crate::error::DustErr;
@@ -43,14 +42,15 @@ impl DustRepo {
     /// # }
     /// ```
     #[must_use = "a write happens when it is awaited"]
-    pub fn insert_many<I: IntoDustActiveModel>(
-        &self,
-        inputs: impl IntoIterator<Item = I>,
-    ) -> InsertMany<'_, I::Entity> {
+    pub fn insert_many<I: IntoDustActiveModel>(&self, inputs: impl IntoIterator<Item = I>) -> InsertMany<'_, I::Entity>
+    where
+        I::Entity: DustEntity,
+    {
         InsertMany {
             repo: self,
             actives: inputs.into_iter().map(|input| input.into_dust_active_model(Action::Insert)).collect(),
             fence: None,
+            send: InsertMany::send,
         }
     }
 }
@@ -58,13 +58,14 @@ impl DustRepo {
 /// An insert of many records. [`DustRepo::insert_many`] makes it; `.await` sends it.
 #[must_use = "a write happens when it is awaited"]
 #[derive(Debug)]
-pub struct InsertMany<'r, E: DustEntity> {
+pub struct InsertMany<'r, E: EntityTrait> {
     repo: &'r DustRepo,
     actives: Vec<Result<<E as EntityTrait>::ActiveModel, DustErr>>,
     fence: Option<Fence>,
+    send: fn(Self) -> Sent<'r, Vec<E::Model>>,
 }
 
-impl<E: DustEntity> InsertMany<'_, E> {
+impl<E: EntityTrait> InsertMany<'_, E> {
     /// Applies each chunk only while the lease at `fence.key` is held with `fence.token`; otherwise it fails with
     /// [`Fenced`](DustErr::Fenced).
     pub fn fence(mut self, fence: Fence) -> Self {
@@ -73,11 +74,18 @@ impl<E: DustEntity> InsertMany<'_, E> {
     }
 }
 
-impl<'r, E: DustEntity> IntoFuture for InsertMany<'r, E> {
+// For any entity, as the other verbs: see `write/mod.rs`.
+impl<'r, E: EntityTrait> IntoFuture for InsertMany<'r, E> {
     type Output = Result<Vec<E::Model>, DustErr>;
     type IntoFuture = BoxFuture<'r, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
+        (self.send)(self)
+    }
+}
+
+impl<'r, E: DustEntity> InsertMany<'r, E> {
+    fn send(self) -> Sent<'r, Vec<E::Model>> {
         Box::pin(async move {
             let transport = &*self.repo.active_for::<E>();
             let options = Options { fence: self.fence, ..Options::default() };

@@ -9,7 +9,7 @@ use sea_orm::EntityTrait;
 use super::DustRepo;
 use super::field::check_typed_op;
 use super::record_pages::{fetch, model_or_warning};
-use super::write::{IntoDustActiveModel, hooks, limits};
+use super::write::{IntoDustActiveModel, Sent, hooks, limits};
 use crate::changeset::Action;
 use crate::entity::{DustEntity, FieldSelection, Fields, active_path, check_required, encode_set, is_leaf};
 use crate::error::DustErr;
@@ -40,21 +40,26 @@ impl DustRepo {
     /// # }
     /// ```
     #[must_use = "a write happens when it is awaited"]
-    pub fn merge<I: IntoDustActiveModel>(&self, input: I) -> Merge<'_, I::Entity> {
-        Merge { repo: self, active: input.into_dust_active_model(Action::Update), fence: None }
+    pub fn merge<I: IntoDustActiveModel>(&self, input: I) -> Merge<'_, I::Entity>
+    where
+        I::Entity: DustEntity,
+    {
+        let active = input.into_dust_active_model(Action::Update);
+        Merge { repo: self, active, fence: None, send: Merge::send }
     }
 }
 
 /// A merge. [`DustRepo::merge`] makes it; `.await` sends it.
 #[must_use = "a write happens when it is awaited"]
 #[derive(Debug)]
-pub struct Merge<'r, E: DustEntity> {
+pub struct Merge<'r, E: EntityTrait> {
     repo: &'r DustRepo,
     active: Result<<E as EntityTrait>::ActiveModel, DustErr>,
     fence: Option<Fence>,
+    send: fn(Self) -> Sent<'r, Option<E::Model>>,
 }
 
-impl<E: DustEntity> Merge<'_, E> {
+impl<E: EntityTrait> Merge<'_, E> {
     /// Applies the write only while the lease at `fence.key` is held with `fence.token`; otherwise it fails with
     /// [`Fenced`](DustErr::Fenced).
     pub fn fence(mut self, fence: Fence) -> Self {
@@ -63,11 +68,18 @@ impl<E: DustEntity> Merge<'_, E> {
     }
 }
 
-impl<'r, E: DustEntity> IntoFuture for Merge<'r, E> {
+// For any entity, as the other verbs: see `write/mod.rs`.
+impl<'r, E: EntityTrait> IntoFuture for Merge<'r, E> {
     type Output = Result<Option<E::Model>, DustErr>;
     type IntoFuture = BoxFuture<'r, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
+        (self.send)(self)
+    }
+}
+
+impl<'r, E: DustEntity> Merge<'r, E> {
+    fn send(self) -> Sent<'r, Option<E::Model>> {
         Box::pin(async move {
             let transport = &*self.repo.active_for::<E>();
             check_typed_op("merge", self.fence.as_ref(), transport)?;

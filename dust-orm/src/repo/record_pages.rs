@@ -6,6 +6,7 @@ use dust_protocol::list::EmptyPages;
 use dust_protocol::{LeafPage, ListRequest, Order, PackedLeaves, Path, Pattern, Select, Selector};
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
+use tokio::task::coop::unconstrained;
 
 use crate::entity::{
     DustEntity, PackedRecord, RecordRef, StoredRecord, check_size, cursor_after, cursor_before, decode, first_record,
@@ -49,6 +50,23 @@ pub(super) async fn fetch_to_limit<'p>(
         empty.check(page.leaves.is_empty(), page.next_cursor.as_deref())?;
         leaves.append(&page.leaves, 0..page.leaves.len());
         next_cursor = page.next_cursor;
+    }
+    Ok(if leaves.is_empty() { None } else { Some(PackedRecord { path, leaves }) })
+}
+
+/// The same from a transport with its leaves in memory; `None` from any other.
+pub(super) fn fetch_in_memory<'p>(
+    transport: &dyn Transport,
+    path: &'p Path,
+) -> Result<Option<PackedRecord<'p>>, DustErr> {
+    check_nameable(path)?;
+    // A used-up budget of the task is no reason to return nothing.
+    let read = |after: Option<&str>| unconstrained(async { transport.try_list_subtree(path, after) }).now_or_never()?;
+    let Some(LeafPage { mut leaves, mut next_cursor, .. }) = read(None) else { return Ok(None) };
+    while let Some(cursor) = next_cursor.filter(|_| check_size(path.as_str(), &leaves).is_ok()) {
+        let Some(page) = read(Some(&cursor)) else { break };
+        leaves.append(&page.leaves, 0..page.leaves.len());
+        next_cursor = page.next_cursor.filter(|next| *next > cursor);
     }
     Ok(if leaves.is_empty() { None } else { Some(PackedRecord { path, leaves }) })
 }

@@ -6,11 +6,11 @@
 //!
 //! | event | id | the page |
 //! |---|---|---|
-//! | `replay` | unchanged | marks its links as unconfirmed |
-//! | `upserted`, for each link | unchanged; with the last link that of the state | shows the link, and removes its mark |
+//! | `replay` | 0 | marks its links as unconfirmed |
+//! | `upserted`, for each link | 0; with the last link that of the state | shows the link, and removes its mark |
 //! | `current` | that of the state | removes the links that still have the mark |
 //!
-//! A browser whose connection breaks in the middle reconnects with the unchanged id, and receives every link again. As
+//! A browser whose connection breaks in the middle reconnects with the id 0, and receives every link again. As
 //! `store_seq` is the op number of the store, this holds across restarts of the site, and for a reconnect to another of
 //! its processes.
 
@@ -51,7 +51,9 @@ async fn events(
     Query(since): Query<Since>,
     headers: HeaderMap,
 ) -> Sse<impl Stream<Item = Result<Message, Infallible>>> {
-    let last_event_id = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    // An id that is no number is not one of this site: the browser receives every link.
+    let last_event_id =
+        headers.get("last-event-id").map(|id| id.to_str().ok().and_then(|id| id.parse().ok()).unwrap_or(0));
     let mut state = site.state.clone();
     state.mark_changed();
     let after = last_event_id.or(since.after);

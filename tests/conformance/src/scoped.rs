@@ -7,7 +7,8 @@ use dust_orm::feed::{Hub, HubEvent, Listener};
 use dust_orm::transport::Receipt;
 use dust_orm::{DustErr, Transport};
 use dust_protocol::{
-    CommittedOp, Entry, Fence, FileUpload, LeafChange, ListItem, ListRequest, Op, Page, Path, Pattern, Selector,
+    CommittedOp, Entry, Fence, FileUpload, LeafChange, LeafPage, LeafRef, ListItem, ListRequest, Op, PackedLeaves,
+    Page, Path, Pattern, Selector,
 };
 
 /// Puts a segment before every path on the way in and takes it away on the way out.
@@ -108,6 +109,18 @@ impl Transport for Scoped {
         });
         let next_cursor = page.next_cursor.map(|cursor| leave(&self.scope, &Path::parse(&cursor).unwrap()).to_string());
         Ok(Page::new(items.collect(), next_cursor))
+    }
+
+    fn try_list_subtree(&self, path: &Path, after: Option<&str>) -> Option<LeafPage> {
+        let after = after.map(|after| format!("{}/{after}", self.scope));
+        let page = self.inner.try_list_subtree(&self.enter(path), after.as_deref())?;
+        let inside = format!("{}/", self.scope);
+        let leave = |path: &str| path.strip_prefix(&inside).unwrap().to_owned();
+        let mut leaves = PackedLeaves::default();
+        for leaf in page.leaves.iter() {
+            leaves.push(LeafRef { path: &leave(leaf.path), ..leaf });
+        }
+        Some(LeafPage::new(leaves, page.next_cursor.as_deref().map(leave)))
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Entry>, DustErr> {

@@ -73,7 +73,9 @@ async fn proxy_that_opens_no_connection_is_named_in_the_error() {
     for (answer, expected) in [
         ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n".to_owned(), "requires a user and a password"),
         ("HTTP/1.1 503 No\r\n\r\n".to_owned(), "status 503"),
+        ("HTTP/1.1 502\r\nVia: p\r\n\r\n".to_owned(), "status 502"),
         ("SSH-2.0\r\n\r\n".to_owned(), "no HTTP"),
+        ("ICY 200 OK\r\n\r\n".to_owned(), "no HTTP"),
         ("HTTP/1.1 200".to_owned(), "broke the connection off"),
         (format!("HTTP/1.1 200 {}", "x".repeat(20_000)), "has no end"),
     ] {

@@ -33,7 +33,9 @@ pub(super) async fn each<E: DustEntity>(
         let mut complete = Vec::new();
         for item in &items {
             let leaf = item.path().as_str();
-            let Some(record) = record_of(&within, E::KEY_PARTS, leaf).filter(|record| range.contains(record)) else { continue };
+            let Some(record) = record_of(&within, E::KEY_PARTS, leaf).filter(|record| range.contains(record)) else {
+                continue;
+            };
             match &mut open {
                 Some(open) if open.record == record => open.add(leaf),
                 _ => complete.extend(open.replace(StoredKey::new(record, leaf))),

@@ -139,7 +139,7 @@ impl<'r, E: DustEntity> IntoFuture for Subscribe<'r, E> {
         Box::pin(async move {
             let view = EntityView::on(self.repo.source_for::<E>()).await?;
             let joined = view.join(self.capacity, |_| self.current).await?;
-            Ok(Subscription::new(view, joined, None))
+            Ok(Subscription::new(view, joined))
         })
     }
 }
@@ -171,16 +171,16 @@ struct Place {
 }
 
 impl<E: DustEntity> Subscription<E> {
-    /// Creates a subscription that delivers the current records of `joined` first, for a reader that has everything up
-    /// to `after`.
-    fn new(view: Arc<EntityView<E>>, joined: NewSubscriber<E>, after: Option<u64>) -> Subscription<E> {
+    /// Creates a subscription that delivers the current records of `joined` first.
+    fn new(view: Arc<EntityView<E>>, joined: NewSubscriber<E>) -> Subscription<E> {
         let NewSubscriber { subscriber, current, replays, seq } = joined;
         let mut current = current.into_iter();
         // The last record that is delivered ends the current state, so it must be known before the delivery.
         while current.as_slice().last().is_some_and(|stored| stored.model_or_warning().is_none()) {
             current.next_back();
         }
-        let place = Place { after, next: Some(seq) };
+        // A reader of current records has discarded those of its previous place, which is no place of it any more.
+        let place = Place { after: None, next: Some(seq) };
         let mut begun = Subscription { view, subscriber, current, replays, reading: None, place };
         begun.settle();
         begun
@@ -197,8 +197,8 @@ impl<E: DustEntity> Subscription<E> {
     /// is never past the delivered events. A reader that reconnects, such as a browser that sends `Last-Event-ID`,
     /// passes it to [`Broadcast::receiver_after`].
     ///
-    /// - Until the current state is delivered (see [`is_current`](Subscription::is_current)) it is the place that was
-    ///   [resumed from](Broadcast::receiver_after), or `None`: a reconnect begins with the current state again.
+    /// - Until the current state is delivered (see [`is_current`](Subscription::is_current)) it is `None`: a reconnect
+    ///   begins with the current state again.
     /// - A batch is reached with the last of its events.
     /// - [`Resync`](Event::Resync) is reached when the next event is requested, which is after everything was read
     ///   again.

@@ -59,14 +59,16 @@ impl DustRepo {
     /// Accepts an `ActiveModel`, SeaORM's builder or a `Changeset`, and returns the whole `Model`. Fields that are
     /// `Set` or `Unchanged` are written in one atomic request; `NotSet` is never written, and `Set(None)` writes
     /// `null`. If an optional field is `NotSet`, the stored record is read first, so that the returned Model is whole.
+    /// Over HTTP an insert with a value for every field reads nothing, and does not count the leaves of the record that
+    /// belong to no field when it checks the size of the result.
     ///
     /// [`if_absent`](Insert::if_absent) makes it insert-or-fail. Over HTTP that takes three requests instead of one,
     /// because a server compares single leaves only.
     ///
     /// # Errors
-    /// [`Invalid`](DustErr::Invalid) with the names of required fields that are `NotSet`, or with the errors of the
-    /// changeset; [`InvalidParams`](DustErr::InvalidParams) if the key is `NotSet`, or if the record would be too large
-    /// to be read back; [`NothingToWrite`](DustErr::NothingToWrite) if no field has a value; the error of a hook;
+    /// [`Invalid`](DustErr::Invalid) with the names of required fields that are `NotSet`, the key among them, or with
+    /// the errors of the changeset; [`InvalidParams`](DustErr::InvalidParams) if the key has a form that no path can
+    /// hold, or if the record would be too large to be read back; [`NothingToWrite`](DustErr::NothingToWrite) if no field has a value; the error of a hook;
     /// errors of the [transport](crate::Transport::write).
     ///
     /// ```
@@ -85,8 +87,16 @@ impl DustRepo {
     /// # }
     /// ```
     #[must_use = "a write happens when it is awaited"]
-    pub fn insert<I: IntoDustActiveModel>(&self, input: I) -> Insert<'_, I::Entity> {
-        Insert { repo: self, active: input.into_dust_active_model(Action::Insert), options: Options::default() }
+    pub fn insert<I: IntoDustActiveModel>(&self, input: I) -> Insert<'_, I::Entity>
+    where
+        I::Entity: DustEntity,
+    {
+        Insert {
+            repo: self,
+            active: input.into_dust_active_model(Action::Insert),
+            options: Options::default(),
+            send: Insert::send,
+        }
     }
 
     /// Writes the changed fields of an existing record: those that are `Set`, never the key.
@@ -118,8 +128,16 @@ impl DustRepo {
     /// # }
     /// ```
     #[must_use = "a write happens when it is awaited"]
-    pub fn update<I: IntoDustActiveModel>(&self, input: I) -> Update<'_, I::Entity> {
-        Update { repo: self, active: input.into_dust_active_model(Action::Update), options: Options::default() }
+    pub fn update<I: IntoDustActiveModel>(&self, input: I) -> Update<'_, I::Entity>
+    where
+        I::Entity: DustEntity,
+    {
+        Update {
+            repo: self,
+            active: input.into_dust_active_model(Action::Update),
+            options: Options::default(),
+            send: Update::send,
+        }
     }
 
     /// Replaces a record by a whole `Model`, in one op and in both storage modes. Stored leaves that belong to no field
@@ -141,7 +159,7 @@ impl DustRepo {
         M: ModelTrait,
         M::Entity: DustEntity<Model = M>,
     {
-        Put { repo: self, model, options: Options::default() }
+        Put { repo: self, model, options: Options::default(), send: Put::send }
     }
 
     /// Deletes the record whose key an `ActiveModel`, builder or `Changeset` has. If there is none, it succeeds as
@@ -159,11 +177,15 @@ impl DustRepo {
     /// # }
     /// ```
     #[must_use = "a write happens when it is awaited"]
-    pub fn delete<I: IntoDustActiveModel>(&self, input: I) -> Delete<'_, I::Entity> {
+    pub fn delete<I: IntoDustActiveModel>(&self, input: I) -> Delete<'_, I::Entity>
+    where
+        I::Entity: DustEntity,
+    {
         Delete {
             repo: self,
             target: input.into_dust_active_model(Action::Delete).map(|active| Target::Active(Box::new(active))),
             options: Options::default(),
+            send: Delete::send,
         }
     }
 
@@ -183,7 +205,8 @@ impl DustRepo {
     /// ```
     #[must_use = "a write happens when it is awaited"]
     pub fn delete_by_id<E: DustEntity>(&self, key: impl IntoKey<E>) -> Delete<'_, E> {
-        Delete { repo: self, target: Ok(Target::Key(key.into_key())), options: Options::default() }
+        let target = Ok(Target::Key(key.into_key()));
+        Delete { repo: self, target, options: Options::default(), send: Delete::send }
     }
 }
 
@@ -195,45 +218,52 @@ pub struct DeleteResult {
     pub store_seq: u64,
 }
 
+/// The outcome of a write that is under way.
+pub(super) type Sent<'r, T> = BoxFuture<'r, Result<T, DustErr>>;
+
 /// An insert. [`DustRepo::insert`] makes it; `.await` sends it.
 #[must_use = "a write happens when it is awaited"]
 #[derive(Debug)]
-pub struct Insert<'r, E: DustEntity> {
+pub struct Insert<'r, E: EntityTrait> {
     repo: &'r DustRepo,
     active: Result<<E as EntityTrait>::ActiveModel, DustErr>,
     options: Options,
+    send: fn(Self) -> Sent<'r, E::Model>,
 }
 
 /// An update. [`DustRepo::update`] makes it; `.await` sends it.
 #[must_use = "a write happens when it is awaited"]
 #[derive(Debug)]
-pub struct Update<'r, E: DustEntity> {
+pub struct Update<'r, E: EntityTrait> {
     repo: &'r DustRepo,
     active: Result<<E as EntityTrait>::ActiveModel, DustErr>,
     options: Options,
+    send: fn(Self) -> Sent<'r, E::Model>,
 }
 
 /// A write of a whole Model. [`DustRepo::put`] makes it; `.await` sends it.
 #[must_use = "a write happens when it is awaited"]
 #[derive(Debug)]
-pub struct Put<'r, E: DustEntity> {
+pub struct Put<'r, E: EntityTrait> {
     repo: &'r DustRepo,
     model: E::Model,
     options: Options,
+    send: fn(Self) -> Sent<'r, E::Model>,
 }
 
 /// A delete. [`DustRepo::delete`] and [`DustRepo::delete_by_id`] make it; `.await` sends it.
 #[must_use = "a write happens when it is awaited"]
 #[derive(Debug)]
-pub struct Delete<'r, E: DustEntity> {
+pub struct Delete<'r, E: EntityTrait> {
     repo: &'r DustRepo,
     target: Result<Target<E>, DustErr>,
     options: Options,
+    send: fn(Self) -> Sent<'r, DeleteResult>,
 }
 
 /// The record to delete.
 #[derive(Debug)]
-enum Target<E: DustEntity> {
+enum Target<E: EntityTrait> {
     Active(Box<<E as EntityTrait>::ActiveModel>),
     /// Its key.
     Key(KeyOf<E>),
@@ -241,7 +271,7 @@ enum Target<E: DustEntity> {
 
 macro_rules! options {
     ($verb:ident: $($option:ident)*) => {
-        impl<'r, E: DustEntity> $verb<'r, E> {
+        impl<'r, E: EntityTrait> $verb<'r, E> {
             $(options!(@$option);)*
 
             /// Applies the write only while the lease at `fence.key` is held with `fence.token`; otherwise it fails
@@ -278,13 +308,21 @@ options!(Update: if_match);
 options!(Put: if_match if_absent);
 options!(Delete: if_match);
 
+// A verb is a future for any entity. Only the method that makes it requires `DustEntity`, and passes the function that
+// does: an entity without the derive is then one compile error, not one for each part of `repo.insert(active).await`.
 macro_rules! into_future {
     ($verb:ident -> $output:ty, |$this:ident, $transport:ident| $body:block) => {
-        impl<'r, E: DustEntity> IntoFuture for $verb<'r, E> {
+        impl<'r, E: EntityTrait> IntoFuture for $verb<'r, E> {
             type Output = Result<$output, DustErr>;
             type IntoFuture = BoxFuture<'r, Self::Output>;
 
             fn into_future(self) -> Self::IntoFuture {
+                (self.send)(self)
+            }
+        }
+
+        impl<'r, E: DustEntity> $verb<'r, E> {
+            fn send(self) -> Sent<'r, $output> {
                 let $this = self;
                 Box::pin(async move {
                     let $transport = &*$this.repo.active_for::<E>();

@@ -23,7 +23,7 @@ use crate::entity::{
 use crate::error::DustErr;
 use crate::repo::many::{Wanted, scalar_fields};
 use crate::repo::read::not_found;
-use crate::repo::record_pages::fetch;
+use crate::repo::record_pages::{fetch, fetch_in_memory};
 use crate::transport::Transport;
 
 /// A record to write, whose before-hook has run and whose fields are checked.
@@ -196,7 +196,13 @@ impl<E: DustEntity> Draft<E> {
         let mut presence = None;
         let (ops, pending) = match self.verb {
             Verb::Insert => {
-                let ops = ops::insert::<E>(&self.active, path, &guard, stored, old_names)?;
+                // Leaves in memory are read for the size of the record.
+                let in_memory = match stored {
+                    None if !self.needs_stored && merges::<E>(options) => fetch_in_memory(transport, path)?,
+                    _ => None,
+                };
+                let merged = stored.or(in_memory.as_ref());
+                let ops = ops::insert::<E>(&self.active, path, &guard, merged, old_names)?;
                 set_known(&mut self.active);
                 // The fields that are not written keep their stored values.
                 let model = complete::<E>(self.active, stored.filter(|_| merges::<E>(options)))?;

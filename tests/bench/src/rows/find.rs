@@ -51,7 +51,9 @@ fn before(plan: &Plan) -> impl Fn(usize) -> String + use<> {
 async fn over_http(plan: &mut Plan, server: &Server) -> Result<()> {
     let (by_hand, repo) = (ByHand::new(server, STORE)?, server.repo(STORE)?);
     let (rounds, calls, before) = (plan.scale.rounds, plan.scale.calls(100), before(plan));
-    if by_hand.page_after(&before(1), PAGE).await? != repo.find::<page::Entity>().after(before(1)).first(50).all().await? {
+    if by_hand.page_after(&before(1), PAGE).await?
+        != repo.find::<page::Entity>().after(before(1)).first(50).all().await?
+    {
         return Err("dust-orm and its peer have not read the same".into());
     }
     plan.compare(

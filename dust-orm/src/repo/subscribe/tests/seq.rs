@@ -69,6 +69,24 @@ async fn a_replayed_record_is_not_past_what_was_handed_out() {
     }
 }
 
+/// Another process, which is behind this one, may have the state of the number that the reader came with, or reach it
+/// later: it must not continue from there with a part of the records.
+#[tokio::test]
+async fn reader_cut_off_in_a_replay_begins_again_at_any_process() {
+    let (repo, store) = memory();
+    let first = put(&store, "a", "one");
+    put(&store, "b", "one");
+    let links = repo.broadcast::<link::Entity>().await.unwrap();
+    for before in [1, first, store.current_seq() + 1, u64::MAX] {
+        let mut replay = links.receiver_after(before).await.unwrap();
+        assert_eq!((replay.resume_after(), replay.store_seq()), (None, 0), "{before}");
+        assert_eq!(replay.next().await, Some(upserted("a", "one")));
+        assert_eq!((replay.resume_after(), replay.store_seq()), (None, 0), "{before}");
+        assert_eq!(replay.next().await, Some(upserted("b", "one")));
+        assert_eq!(replay.resume_after(), Some(store.current_seq()), "{before}");
+    }
+}
+
 #[tokio::test]
 async fn an_event_that_overtakes_a_dropped_one_is_not_past_it() {
     let (repo, store) = memory();
