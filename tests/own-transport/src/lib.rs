@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use dust_orm::protocol::{Entry, Fence, ListRequest, Op, Page, Path};
+use dust_orm::protocol::{Entry, Fence, ListRequest, Op, OpKind, Page, Path};
 use dust_orm::store::{Origin, Store};
 use dust_orm::transport::Receipt;
 use dust_orm::{Capabilities, DustErr, Transport};
@@ -63,6 +63,9 @@ impl Transport for QuotaTransport {
     }
 
     async fn write(&self, ops: Vec<Op>, fence: Option<Fence>) -> Result<Receipt, DustErr> {
+        if let Some(op) = ops.iter().find(|op| !matches!(op.kind(), OpKind::Set | OpKind::Delete)) {
+            return Err(self.capabilities().refuse(self.name(), op.kind().name()));
+        }
         let committed = self.store.batch_write_async(ops, fence, self.origin()?).await?;
         Ok(Receipt::new(committed.last().map(|op| op.store_seq)))
     }
