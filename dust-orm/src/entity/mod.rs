@@ -6,7 +6,7 @@ mod decode;
 mod derives;
 mod encode;
 mod escape;
-pub mod fields;
+pub(crate) mod fields;
 mod file_ref;
 mod finite;
 mod json_column;
@@ -27,7 +27,9 @@ pub(crate) use decode::{decode, fill};
 #[cfg(feature = "macros")]
 pub use derives::{DeriveChangeset, DeriveDustEntity};
 pub(crate) use encode::{FieldSelection, check_required, encode_fields, encode_object, encode_set, is_leaf};
-pub use fields::{Field, FieldState, Fields};
+pub use fields::Fields;
+#[doc(hidden)]
+pub use fields::{Field, FieldState};
 pub use file_ref::FileRef;
 pub(crate) use finite::Finite;
 pub(crate) use key::{KeyFault, active_path, lookup_path, record_path, writable_prefix};
@@ -63,14 +65,18 @@ pub trait DustEntity:
     /// The path segments below which all records of this entity are stored.
     const PREFIX: &'static [&'static str];
     /// The form in which a record is written.
+    #[doc(hidden)]
     const MODE: StorageMode;
     /// The rule for the case of keys.
+    #[doc(hidden)]
     const KEY_CASE: KeyCase;
 
     /// Converts a key to the path segment that names its record.
+    #[doc(hidden)]
     fn key_to_segment(key: &KeyOf<Self>) -> Cow<'_, str>;
 
     /// The key of an ActiveModel as a path segment; `None` when it is `NotSet`.
+    #[doc(hidden)]
     fn key_segment(model: &Self::ActiveModel) -> Option<String>;
 
     /// Parses the key from a path segment into the ActiveModel, as `Unchanged`.
@@ -78,6 +84,7 @@ pub trait DustEntity:
     /// # Errors
     ///
     /// The reason why the segment is not a key of this entity.
+    #[doc(hidden)]
     fn set_key(model: &mut Self::ActiveModel, segment: &str) -> Result<(), String>;
 
     /// The columns that every record must have: those that neither are an `Option` nor have a default of serde, and
@@ -91,6 +98,7 @@ pub trait DustEntity:
     /// # Errors
     ///
     /// [`PREFIX`](DustEntity::PREFIX) is not a valid path.
+    #[doc(hidden)]
     fn prefix_path() -> Result<Path, PathError> {
         Path::from_segments(Self::PREFIX)
     }

@@ -21,6 +21,7 @@ use dust_protocol::{
     BatchOp, CommittedOp, Entry, Fence, FileUpload, LeafPage, ListItem, ListRequest, Page, Path, RawJson, Write,
 };
 
+pub use crate::feed::hub::Hub;
 pub use capabilities::Capabilities;
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedTransport;
@@ -32,7 +33,6 @@ pub use http::HttpTransport;
 pub use realtime::RealtimeTransport;
 
 use crate::error::DustErr;
-use crate::feed::Hub;
 
 /// A way to one Dust store: embedded, HTTP or realtime.
 ///

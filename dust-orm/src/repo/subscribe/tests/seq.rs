@@ -100,7 +100,7 @@ async fn the_current_state_ends_with_its_last_record() {
     emit(&store, "links", Op::Delete);
     let empty = repo.subscribe::<link::Entity>().with_current().await.unwrap();
     assert!(empty.is_current() && empty.begins_with_current());
-    assert_eq!(empty.resume_after(), Some(store.current_seq()));
+    assert_eq!(empty.store_seq(), store.current_seq());
     assert!(!repo.subscribe::<link::Entity>().await.unwrap().begins_with_current());
 }
 
