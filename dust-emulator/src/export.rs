@@ -1,10 +1,9 @@
 //! Stores as text, in the two forms that [`import`](super::import) reads.
 
-use dust_protocol::{Entry, ListItem, ListRequest, Pattern};
+use dust_protocol::{Entry, ListItem, ListRequest, Pattern, envelope};
 use dust_store::{Store, StoreError};
 
 use crate::json::{self, Object};
-use crate::time;
 
 /// The supported version of the server's export.
 const PATH_SCHEMA_VERSION: u64 = 3;
@@ -32,7 +31,7 @@ pub(crate) fn export_lines(name: &str, store: &Store, now_ms: i64) -> Result<Str
     let mut text = Object::new()
         .raw("_header", "true")
         .number("entry_count", leaves.len() as u64)
-        .string("exported_at", &time::iso(now_ms, 6))
+        .string("exported_at", &envelope::iso(now_ms, 6))
         .number("path_schema_version", PATH_SCHEMA_VERSION)
         .number("seq", seq)
         .string("store", name)

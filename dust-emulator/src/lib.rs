@@ -119,7 +119,6 @@ mod server;
 mod socket;
 mod state;
 mod stores;
-mod time;
 mod uri;
 
 pub use auth::{SCOPES, Token};

@@ -64,7 +64,7 @@
 //! | write many | [`batch_write`](DustRepo::batch_write) (all or nothing), [`insert_many`](DustRepo::insert_many), [`delete_all`](DustRepo::delete_all) |
 //! | keep the writes of others | [`get_versioned`](DustRepo::get_versioned), [`Revision`], [`if_match`](repo::Update::if_match), [`if_absent`](repo::Insert::if_absent) |
 //! | count, collect, upload | [`Counter`](entity::Counter), [`DustSet`](entity::DustSet), [`FileRef`](entity::FileRef); [`increment`](DustRepo::increment), [`add_to_set`](DustRepo::add_to_set), [`remove_from_set`](DustRepo::remove_from_set), [`put_file`](DustRepo::put_file), [`fetch_file`](DustRepo::fetch_file), [`download`](DustRepo::download) |
-//! | receive changes | [`subscribe`](DustRepo::subscribe), [`broadcast`](DustRepo::broadcast), [`on_change`](DustRepo::on_change), [`Event`] |
+//! | receive changes | [`subscribe`](DustRepo::subscribe), [`broadcast`](DustRepo::broadcast), [`on_change`](repo::Subscribe::on_change), [`Event`] |
 //! | coordinate processes | [`lease`](DustRepo::lease), [`single_flight`](DustRepo::single_flight) |
 //! | read from a live local mirror | [`realtime::SyncClient`]; [`realtime::cache`] keeps it across restarts |
 //! | handle errors | [`DustErr`], [`ErrKind`], [`http_status`](DustErr::http_status), [`RetryPolicy`] |
@@ -80,7 +80,6 @@
 //! | [`config`] | [`DustConfig`]: which store on which server, with which token |
 //! | [`realtime`] | the realtime client: a local mirror of a store, kept by a WebSocket |
 //! | [`realtime::cache`] | keeping that mirror across restarts |
-//! | [`feed`] | committed ops on their way to subscribers |
 //! | [`transport`] | the ways to a store; implement [`Transport`] for another one |
 //! | [`store`] | the embedded store |
 //! | [`testing`] | a repo for the tests of applications |
@@ -112,7 +111,10 @@ pub mod changeset;
 pub mod config;
 pub mod entity;
 pub mod error;
-pub mod feed;
+mod feed;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod pace;
 mod patience;
 pub mod prelude;

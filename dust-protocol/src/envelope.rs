@@ -134,10 +134,18 @@ fn parse_exponent(text: &str) -> Option<i64> {
     text.parse().ok().filter(|exponent: &i64| exponent.abs() <= MAX_EXPONENT)
 }
 
-/// The seconds from 1970 to an ISO 8601 date and time with an offset.
-pub fn unix_seconds(text: &str) -> Option<i64> {
-    let Timestamp { minutes, second, .. } = moment(text)?;
-    Some(minutes * 60 + second)
+/// The seconds from 1970 to an ISO 8601 date and time with an offset, and the nanoseconds of its fraction, of which
+/// microseconds are kept.
+///
+/// ```
+/// use dust_protocol::envelope::unix_time;
+///
+/// assert_eq!(unix_time("1970-01-01T01:00:01.12+01:00"), Some((1, 120_000_000)));
+/// assert_eq!(unix_time("1970-01-01"), None);
+/// ```
+pub fn unix_time(text: &str) -> Option<(i64, u32)> {
+    let Timestamp { minutes, second, fraction } = moment(text)?;
+    Some((minutes * 60 + second, format!("{fraction:0<9}").parse().ok()?))
 }
 
 /// A date and time in UTC.

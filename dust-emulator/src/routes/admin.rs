@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use dust_protocol::envelope;
 use hyper::Method;
 
 use super::Call;
@@ -9,7 +10,6 @@ use crate::auth::{Access, Token};
 use crate::http::{Answer, Reply};
 use crate::json::{self, Object};
 use crate::stores::{Held, StoreName};
-use crate::time;
 use crate::uri::{self, Params};
 
 pub(super) fn stores(call: &Call<'_>) -> Reply {
@@ -42,7 +42,7 @@ fn store_object(held: &Held) -> String {
         .raw("expires_at", "null")
         .string("full_name", &held.name.to_string())
         .string("id", &held.id)
-        .string("inserted_at", &time::iso(held.since_ms, 6))
+        .string("inserted_at", &envelope::iso(held.since_ms, 6))
         .string("name", held.name.name())
         .string("status", "active")
         .end()
@@ -60,7 +60,8 @@ fn list_tokens(call: &Call<'_>) -> Reply {
     require(call, "tokens:read")?;
     let tokens = call.state.tokens.all();
     let tokens = tokens.iter().filter(|token| call.token.org.is_none() || token.org == call.token.org).map(|token| {
-        let expires_at = token.expires_at_ms.map_or_else(|| "null".to_owned(), |ms| json::string(&time::iso(ms, 6)));
+        let expires_at =
+            token.expires_at_ms.map_or_else(|| "null".to_owned(), |ms| json::string(&envelope::iso(ms, 6)));
         described(call, token, Object::new().raw("expires_at", &expires_at), None).end()
     });
     Ok(Answer::ok(Object::new().raw("tokens", &json::array(tokens)).end()))

@@ -10,7 +10,6 @@ use super::entries::refused;
 use crate::history::History;
 use crate::http::{Answer, Reply};
 use crate::json::{self, Object};
-use crate::time;
 use crate::uri::{self, Params, positive};
 
 const DEFAULT_LIMIT: u64 = 50;
@@ -46,7 +45,7 @@ fn rendered(store: &Store, op: &CommittedOp) -> Result<String, StoreError> {
     let value = if op.value.is_null() { RawJson::null() } else { envelope::to_snapshot_leaf(&op.value) };
     Ok(Object::new()
         .string("device_id", &op.device_id)
-        .string("inserted_at", &time::iso(at, 3))
+        .string("inserted_at", &envelope::iso(at, 3))
         .string("op", op.op.name())
         .string("path", op.path.as_str())
         .number("store_seq", op.store_seq)

@@ -16,7 +16,6 @@ use super::status::Capabilities;
 use crate::json::{self, Object};
 use crate::state::State;
 use crate::stores::Held;
-use crate::time;
 use crate::uri::Params;
 
 /// The number of ops that a catch-up sends at a time.
@@ -166,7 +165,7 @@ impl Channel {
         let mut event = message_context::event(&self.topic, Some(self.join_ref.clone()), op, &client_op_id, &value);
         let is_envelope = op.value.is_object() && value != op.value && op.op == OpKind::Set;
         if is_envelope && vsn == Vsn::MessagePack {
-            let moment = value.to::<String>().ok().and_then(|text| time::moment(&text));
+            let moment = value.to::<String>().ok().and_then(|text| envelope::unix_time(&text));
             event.moment = Some(moment.ok_or_else(|| {
                 Crash(format!(
                     "a decimal envelope crashes a catch-up in MessagePack: `{}` at op {}",

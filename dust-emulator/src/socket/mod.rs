@@ -5,7 +5,6 @@
 //! are written on a WebSocket reach the channels of their topic through the [`Hub`]; ops that are written over HTTP are
 //! not pushed.
 
-mod base64;
 mod channel;
 mod client_channels;
 mod connection;

@@ -1,11 +1,21 @@
 //! The message `put_file`: the bytes of a file and the path of its reference.
 
+use std::sync::LazyLock;
+
+use data_encoding::Encoding;
 use dust_protocol::{FileUpload, OpKind, Path, RawJson, content_hash};
 
 use super::message_context::{Crash, Failure, MessageContext, Refused};
-use super::{base64, status, write};
+use super::{status, write};
 use crate::json::Object;
 use crate::uri::{self, Params};
+
+/// Standard base64 with padding. The bits of the last digit that belong to no byte are ignored.
+static BASE64: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut lenient = data_encoding::BASE64.specification();
+    lenient.check_trailing_bits = false;
+    lenient.encoding().unwrap_or(data_encoding::BASE64)
+});
 
 pub(super) fn put_file(context: &MessageContext, payload: &Params) -> Result<(), Failure> {
     let member = |name: &str| {
@@ -18,7 +28,7 @@ pub(super) fn put_file(context: &MessageContext, payload: &Params) -> Result<(),
     let path = file_path(path)?;
     let content: String =
         content.to().map_err(|_| Crash("put_file whose content is no string crashes the channel".to_owned()))?;
-    let content = base64::decode(&content).ok_or_else(|| Refused::because("invalid_base64"))?;
+    let content = BASE64.decode(content.as_bytes()).map_err(|_| Refused::because("invalid_base64"))?;
     let stored = status::files(&context.held.store).map_err(|error| write::refused(OpKind::PutFile, &error))?;
     if context.reply_fault.one_file && stored.is_some_and(|files| files.count > 0) {
         return Err(Crash("the second put_file of a store crashes the channel, by a fault".to_owned()).into());
@@ -47,4 +57,25 @@ fn file_path(path: &RawJson) -> Result<Path, Refused> {
     }
     let path: String = path.to().map_err(|_| Refused::because("invalid_path"))?;
     Path::parse(&path).map_err(|error| Refused::because(error.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::BASE64;
+
+    #[test]
+    fn base64_is_decoded() {
+        let table = [("", ""), ("Zg==", "f"), ("Zh==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("aGVsbG8=", "hello")];
+        for (text, expected) in table {
+            assert_eq!(BASE64.decode(text.as_bytes()).unwrap(), expected.as_bytes(), "{text}");
+        }
+        assert_eq!(BASE64.decode(b"+//+").unwrap(), [0xfb, 0xff, 0xfe]);
+    }
+
+    #[test]
+    fn invalid_base64_is_refused() {
+        for text in ["!!!", "Zg", "Zg=", "Zg=x", "Z===", "====", "Zm9v\n", "Zm-_", "=Zg="] {
+            assert!(BASE64.decode(text.as_bytes()).is_err(), "{text}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The members of answers about a store and a token.
 
-use dust_protocol::{JsonObject, LeafKind, ListRequest, Pattern};
+use dust_protocol::{JsonObject, LeafKind, ListRequest, Pattern, envelope};
 use dust_store::{Store, StoreError};
 
 use super::message_context::MessageContext;
@@ -8,7 +8,6 @@ use crate::auth::{Access, Token};
 use crate::json::{self, Object};
 use crate::state::State;
 use crate::stores::Held;
-use crate::time;
 
 /// The number of ops in `status`.
 const RECENT: usize = 5;
@@ -51,7 +50,7 @@ pub(super) fn status(context: &MessageContext) -> Result<String, StoreError> {
     let recent = recent.iter().map(|op| {
         let at = store.committed_at(op.store_seq)?.unwrap_or_default();
         let shown = Object::new()
-            .string("inserted_at", &time::iso(at, 3))
+            .string("inserted_at", &envelope::iso(at, 3))
             .string("op", op.op.name())
             .string("path", op.path.as_str())
             .number("store_seq", op.store_seq);

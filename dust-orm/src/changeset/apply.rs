@@ -97,7 +97,7 @@ impl<A: Fields> Changeset<A> {
         let Changeset { mut data, changes, emptied, mut errors, .. } = self;
         for field in emptied.into_iter().map(name::<A>) {
             if errors.get(field).is_empty() {
-                errors.push(field, blank_error());
+                errors.add(field, blank_error());
             }
         }
         let changed = |position: &usize| changes.state(*position) == FieldState::Set;
@@ -105,7 +105,7 @@ impl<A: Fields> Changeset<A> {
             key_fields::<A>().map(|(position, _)| position).filter(|position| is_kept(data.state(*position))).collect();
         for position in kept.iter().copied().filter(changed) {
             if !changes.same_value(&data, position) {
-                errors.push(name::<A>(position), FieldError::new("cannot be changed", "key"));
+                errors.add(name::<A>(position), FieldError::new("cannot be changed", "key"));
             }
         }
         if !errors.is_empty() {
@@ -148,7 +148,7 @@ impl<A: Fields> Changeset<A> {
         for (field, errors) in other.errors {
             for error in errors {
                 if !self.errors.get(&field).contains(&error) {
-                    self.errors.push(field.clone(), error);
+                    self.errors.add(field.clone(), error);
                 }
             }
         }

@@ -167,6 +167,7 @@ pub trait IntoChangeset {
     type ActiveModel: Fields;
 
     /// Converts into the changeset.
+    #[doc(hidden)]
     fn into_changeset(self) -> Changeset<Self::ActiveModel>;
 }
 
@@ -235,7 +236,7 @@ impl<A: Fields> Changeset<A> {
     fn fail(&mut self, field: impl Into<Cow<'static, str>>, error: FieldError) {
         let field = field.into();
         self.fresh.push((field.clone(), self.errors.get(&field).len()));
-        self.errors.push(field, error);
+        self.errors.add(field, error);
     }
 
     fn is_changed(&self, position: usize) -> bool {

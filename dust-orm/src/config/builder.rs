@@ -122,7 +122,7 @@ impl DustConfigBuilder {
         self
     }
 
-    /// The server, such as `http://127.0.0.1:7755` (default: [`DEFAULT_BASE_URL`]).
+    /// The server, such as `http://127.0.0.1:7755` (default: `https://dustlayer.io`).
     ///
     /// A path in it is kept, for a server behind a proxy. [`build`](DustConfigBuilder::build) refuses an address of a
     /// WebSocket (`wss://`), the paths of the socket and of the API, and a path on the hosted server.

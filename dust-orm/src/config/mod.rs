@@ -23,7 +23,7 @@ pub(crate) use token::Token;
 use crate::error::DustErr;
 
 /// The hosted Dust server: the default base URL of a [`DustConfig`].
-pub const DEFAULT_BASE_URL: &str = "https://dustlayer.io";
+pub(crate) const DEFAULT_BASE_URL: &str = "https://dustlayer.io";
 
 /// The configuration of a client of one store on a Dust server. [`build`](DustConfigBuilder::build) checks that it is
 /// well-formed.
@@ -32,7 +32,7 @@ pub const DEFAULT_BASE_URL: &str = "https://dustlayer.io";
 /// |---|---|---|---|
 /// | [`store`](DustConfigBuilder::store) | `DUST_STORE` | required | the store, `org/name` |
 /// | [`token`](DustConfigBuilder::token) | `DUST_TOKEN` | required | the access token; never printed |
-/// | [`base_url`](DustConfigBuilder::base_url) | `DUST_BASE_URL` | [`DEFAULT_BASE_URL`] | the server |
+/// | [`base_url`](DustConfigBuilder::base_url) | `DUST_BASE_URL` | `https://dustlayer.io` | the server |
 /// | [`connect_timeout`](DustConfigBuilder::connect_timeout) | | 30 s | the longest time to open a connection |
 /// | [`request_timeout`](DustConfigBuilder::request_timeout) | | 15 s | the longest time for one request |
 /// | [`deadline`](DustConfigBuilder::deadline) | | 45 s | the longest time for a call, retries included |
@@ -102,47 +102,47 @@ impl DustConfig {
     }
 
     /// The longest time to open a connection.
-    pub fn connect_timeout(&self) -> Duration {
+    pub(crate) fn connect_timeout(&self) -> Duration {
         self.connect_timeout
     }
 
     /// The longest time for one request and its response.
-    pub fn request_timeout(&self) -> Duration {
+    pub(crate) fn request_timeout(&self) -> Duration {
         self.request_timeout
     }
 
     /// The longest time for a call, retries and waits included.
-    pub fn deadline(&self) -> Duration {
+    pub(crate) fn deadline(&self) -> Duration {
         self.deadline
     }
 
     /// The number of tries, the pauses between them, and the budget of all retries.
-    pub fn retry(&self) -> RetryPolicy {
+    pub(crate) fn retry(&self) -> RetryPolicy {
         self.retry
     }
 
     /// True if HTTP/2 is never used.
-    pub fn http1_only(&self) -> bool {
+    pub(crate) fn http1_only(&self) -> bool {
         self.http1_only
     }
 
     /// The number of idle connections that are kept open.
-    pub fn pool_size(&self) -> usize {
+    pub(crate) fn pool_size(&self) -> usize {
         self.pool_size
     }
 
     /// The size of the largest response that is read, in bytes after decompression.
-    pub fn max_answer(&self) -> usize {
+    pub(crate) fn max_answer(&self) -> usize {
         self.max_answer
     }
 
     /// True if writes wait for the next minute when the rate limit is reached.
-    pub fn pace_writes(&self) -> bool {
+    pub(crate) fn pace_writes(&self) -> bool {
         self.pace_writes
     }
 
     /// True if traces show written values.
-    pub fn log_values(&self) -> bool {
+    pub(crate) fn log_values(&self) -> bool {
         self.log_values
     }
 

@@ -8,7 +8,7 @@ use super::escape::escape_from;
 use super::finite::Finite;
 use super::read_back::text_round_trips;
 use super::{Field, FieldState, Fields};
-use crate::error::{DustErr, Errors};
+use crate::error::{DustErr, Errors, FieldError};
 
 /// Initial capacity for the text of one field, in bytes.
 const FIELD_CAPACITY: usize = 64;
@@ -141,7 +141,7 @@ pub(crate) fn check_required<A: Fields>(model: &A, selection: FieldSelection) ->
             _ => false,
         };
         if field.required && is_blank {
-            errors.add(field.name, "can't be blank", "required");
+            errors.add(field.name, FieldError::new("can't be blank", "required"));
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(errors.into()) }

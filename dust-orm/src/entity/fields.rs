@@ -50,14 +50,13 @@ pub enum FieldState {
     Set,
 }
 
-/// Typed access to the fields of an `ActiveModel`, by their position in [`FIELDS`](Fields::FIELDS).
+/// An `ActiveModel` with typed access to its fields.
 ///
 /// `#[derive(DeriveDustEntity)]` implements it, and so does `#[derive(DeriveChangeset)]` for an entity that is stored
 /// only in SQL. Every value passes through serde as its own type (with attributes such as `#[serde(with)]`), never
 /// through [`sea_orm::Value`], which differs from serde on enums, dates, decimals and bytes.
 ///
-/// With a position past the end the serde methods return an error; the other methods change nothing and return
-/// `NotSet` or `false`.
+/// Do not implement it by hand: its items are for the derives, and change with them.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an `ActiveModel` with a derive of dust-orm",
     label = "its `Model` needs a derive",
@@ -65,13 +64,19 @@ pub enum FieldState {
             one that lives in SQL only, beside `DeriveEntityModel`"
 )]
 pub trait Fields: ActiveModelTrait {
+    // A position is an index into `FIELDS`. With one past the end the serde methods return an error; the other methods
+    // change nothing and return `NotSet` or `false`.
+
     /// The fields, in the order in which the model declares them.
+    #[doc(hidden)]
     const FIELDS: &'static [Field<<Self::Entity as EntityTrait>::Column>];
 
     /// The position of a column in [`FIELDS`](Fields::FIELDS).
+    #[doc(hidden)]
     fn position(column: <Self::Entity as EntityTrait>::Column) -> usize;
 
     /// The state of a field.
+    #[doc(hidden)]
     fn state(&self, position: usize) -> FieldState;
 
     /// Serializes a field's value.
@@ -79,6 +84,7 @@ pub trait Fields: ActiveModelTrait {
     /// # Errors
     ///
     /// The field is `NotSet`, or its value cannot be serialized.
+    #[doc(hidden)]
     fn serialize_field<S: Serializer>(&self, position: usize, serializer: S) -> Result<S::Ok, S::Error>;
 
     /// Deserializes a field's value and stores it as `Set`.
@@ -86,6 +92,7 @@ pub trait Fields: ActiveModelTrait {
     /// # Errors
     ///
     /// The input is not a value of the field's type.
+    #[doc(hidden)]
     fn deserialize_field<'de, D: Deserializer<'de>>(
         &mut self,
         position: usize,
@@ -94,15 +101,19 @@ pub trait Fields: ActiveModelTrait {
 
     /// Sets a field to its value for an absent leaf, as `Set`: `None` for an `Option`, the default of
     /// `#[serde(default)]` or `#[serde(skip)]`. Returns `false` and changes nothing if the field has no such value.
+    #[doc(hidden)]
     fn set_absent(&mut self, position: usize) -> bool;
 
     /// True if both models have a value for the field and the values are equal.
+    #[doc(hidden)]
     fn same_value(&self, other: &Self, position: usize) -> bool;
 
     /// Clones the value and the state of a field from another model.
+    #[doc(hidden)]
     fn copy_field(&mut self, from: &Self, position: usize);
 
     /// Changes the state of a field that has a value. `NotSet` drops the value. A field that is `NotSet` stays so.
+    #[doc(hidden)]
     fn set_state(&mut self, position: usize, state: FieldState);
 }
 

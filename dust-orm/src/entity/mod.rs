@@ -6,7 +6,7 @@ mod decode;
 mod derives;
 mod encode;
 mod escape;
-pub mod fields;
+pub(crate) mod fields;
 mod file_ref;
 mod finite;
 mod into_key;
@@ -30,7 +30,9 @@ pub(crate) use decode::{decode, fill};
 pub use derives::{DeriveChangeset, DeriveDustEntity};
 pub(crate) use encode::{FieldSelection, check_required, encode_fields, encode_object, encode_set, is_leaf};
 pub(crate) use fields::key_fields;
-pub use fields::{Field, FieldState, Fields};
+pub use fields::Fields;
+#[doc(hidden)]
+pub use fields::{Field, FieldState};
 pub use file_ref::FileRef;
 pub(crate) use finite::Finite;
 pub use into_key::IntoKey;
@@ -75,16 +77,21 @@ pub trait DustEntity:
     /// The path segments below which all records of this entity are stored.
     const PREFIX: &'static [&'static str];
     /// The form in which a record is written.
+    #[doc(hidden)]
     const MODE: StorageMode;
     /// The rule for the case of keys.
+    #[doc(hidden)]
     const KEY_CASE: KeyCase;
     /// The number of fields of the primary key: each is one path segment.
+    #[doc(hidden)]
     const KEY_PARTS: usize;
 
     /// The path segments of a key, one for each part, not escaped.
+    #[doc(hidden)]
     fn key_segments(key: &KeyOf<Self>) -> impl AsRef<[Cow<'_, str>]>;
 
     /// The path segments of the key of an ActiveModel, not escaped; `None` for each part that is `NotSet`.
+    #[doc(hidden)]
     fn active_key_segments(model: &Self::ActiveModel) -> impl AsRef<[Option<Cow<'_, str>>]>;
 
     /// Parses one part of the key from a path segment, which is not escaped, into the ActiveModel, as `Unchanged`.
@@ -92,9 +99,11 @@ pub trait DustEntity:
     /// # Errors
     ///
     /// The reason why the segment is not this part of a key of this entity.
+    #[doc(hidden)]
     fn set_key_part(model: &mut Self::ActiveModel, part: usize, segment: &str) -> Result<(), String>;
 
     /// Moves the key out of an ActiveModel; `None` if a part is `NotSet`.
+    #[doc(hidden)]
     fn take_key(model: &mut Self::ActiveModel) -> Option<KeyOf<Self>>;
 
     /// The columns that every record must have: those that neither are an `Option` nor have a default of serde, and
@@ -108,6 +117,7 @@ pub trait DustEntity:
     /// # Errors
     ///
     /// [`PREFIX`](DustEntity::PREFIX) is not a valid path.
+    #[doc(hidden)]
     fn prefix_path() -> Result<Path, PathError> {
         Path::from_segments(Self::PREFIX)
     }

@@ -40,9 +40,11 @@ impl DustErr {
     }
 
     /// [`NotSupported`](DustErr::NotSupported): `transport` cannot do `operation`; `hint` names the way out.
-    ///
-    /// [`Capabilities::refuse`](crate::Capabilities::refuse) makes one with a hint that fits most transports.
-    pub fn not_supported(operation: impl Into<String>, transport: &'static str, hint: impl Into<String>) -> DustErr {
+    pub(crate) fn not_supported(
+        operation: impl Into<String>,
+        transport: &'static str,
+        hint: impl Into<String>,
+    ) -> DustErr {
         DustErr::NotSupported { operation: operation.into(), transport, hint: hint.into() }
     }
 

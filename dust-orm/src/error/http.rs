@@ -353,7 +353,8 @@ fn http_date(text: &str) -> Option<Duration> {
     let century = if year.len() == 2 { "20" } else { "" };
     let month = MONTHS.iter().position(|name| *name == month)? + 1;
     let rfc3339 = format!("{century}{year}-{month:02}-{day:0>2}T{time}Z");
-    envelope::unix_seconds(&rfc3339).and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs)
+    let (seconds, _) = envelope::unix_time(&rfc3339)?;
+    u64::try_from(seconds).ok().map(Duration::from_secs)
 }
 
 /// The body on one line, shortened.

@@ -312,10 +312,10 @@ impl DustErr {
     /// The validation errors of a refused changeset.
     ///
     /// ```
-    /// use dust_orm::{DustErr, Errors};
+    /// use dust_orm::{DustErr, Errors, FieldError};
     ///
     /// let mut errors = Errors::default();
-    /// errors.add("title", "can't be blank", "required");
+    /// errors.add("title", FieldError::new("can't be blank", "required"));
     /// let error = DustErr::from(errors);
     /// assert_eq!(error.errors().unwrap().get("title")[0].message(), "can't be blank");
     /// ```

@@ -57,7 +57,7 @@ impl InvalidRecord {
     }
 
     /// True if the record cannot be read. Unrecognised leaves alone do not make it invalid.
-    pub fn is_invalid(&self) -> bool {
+    pub(crate) fn is_invalid(&self) -> bool {
         !self.missing.is_empty() || !self.undecodable.is_empty()
     }
 

@@ -26,10 +26,10 @@ impl DustErr {
     /// Precondition Required: a handler that insists on `If-Match` answers it before it calls the repo.
     ///
     /// ```
-    /// use dust_orm::{DustErr, Errors};
+    /// use dust_orm::{DustErr, Errors, FieldError};
     ///
     /// let mut errors = Errors::default();
-    /// errors.add("title", "can't be blank", "required");
+    /// errors.add("title", FieldError::new("can't be blank", "required"));
     /// assert_eq!(DustErr::from(errors).http_status(), 422);
     /// assert_eq!(DustErr::conflict("links/dust/title", Some(7)).http_status(), 412);
     /// assert_eq!(DustErr::network("connection refused").http_status(), 503);

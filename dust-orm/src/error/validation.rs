@@ -8,10 +8,10 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 /// Serializes as `{"title":["can't be blank"]}`, displays as one line, and is a [`std::error::Error`].
 ///
 /// ```
-/// use dust_orm::Errors;
+/// use dust_orm::{Errors, FieldError};
 ///
 /// let mut errors = Errors::default();
-/// errors.add("title", "should be at least %{count} character(s)", "length").param("count", 3);
+/// errors.add("title", FieldError::new("should be at least %{count} character(s)", "length").with("count", 3));
 /// assert_eq!(serde_json::to_string(&errors).unwrap(), r#"{"title":["should be at least 3 character(s)"]}"#);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,23 +47,8 @@ impl Errors {
         self.fields.is_empty()
     }
 
-    /// The number of errors of all fields.
-    pub fn len(&self) -> usize {
-        self.fields.iter().map(|(_, errors)| errors.len()).sum()
-    }
-
-    /// Adds an error to a field, after those it has. `code` names the rule: `required`, `cast`, `length`, …
-    pub fn add(
-        &mut self,
-        field: impl Into<Cow<'static, str>>,
-        template: impl Into<Cow<'static, str>>,
-        code: impl Into<Cow<'static, str>>,
-    ) -> &mut FieldError {
-        self.push(field, FieldError::new(template, code))
-    }
-
-    /// Adds a ready error to a field.
-    pub fn push(&mut self, field: impl Into<Cow<'static, str>>, error: FieldError) -> &mut FieldError {
+    /// Adds an error to a field, after those it has: a message, or a [`FieldError`] with code and parameters.
+    pub fn add(&mut self, field: impl Into<Cow<'static, str>>, error: impl Into<FieldError>) {
         let field = field.into();
         let at = match self.fields.iter().position(|(name, _)| *name == field) {
             Some(at) => at,
@@ -72,10 +57,7 @@ impl Errors {
                 self.fields.len() - 1
             }
         };
-        let errors = &mut self.fields[at].1;
-        errors.push(error);
-        let last = errors.len() - 1;
-        &mut errors[last]
+        self.fields[at].1.push(error.into());
     }
 
     /// The errors of one field, in the order in which they were added.
@@ -84,7 +66,7 @@ impl Errors {
     }
 
     /// The errors of one field, for changes.
-    pub fn get_mut(&mut self, field: &str) -> &mut [FieldError] {
+    pub(crate) fn get_mut(&mut self, field: &str) -> &mut [FieldError] {
         self.fields.iter_mut().find(|(name, _)| name == field).map_or(&mut [], |(_, errors)| errors)
     }
 
@@ -93,21 +75,12 @@ impl Errors {
         self.fields.iter().map(|(name, errors)| (&**name, &**errors))
     }
 
-    /// Adds all errors of another set.
-    pub fn merge(&mut self, other: Errors) {
-        for (field, errors) in other {
-            for error in errors {
-                self.push(field.clone(), error);
-            }
-        }
-    }
-
     /// The messages by field, as `translate` returns them, such as from gettext or fluent. Ecto's `traverse_errors`.
     ///
     /// ```
-    /// # use dust_orm::Errors;
+    /// # use dust_orm::{Errors, FieldError};
     /// let mut errors = Errors::default();
-    /// errors.add("title", "can't be blank", "required");
+    /// errors.add("title", FieldError::new("can't be blank", "required"));
     /// let german = errors.traverse(|_field, error| match error.code() {
     ///     "required" => "darf nicht leer sein".to_owned(),
     ///     _ => error.message(),
@@ -131,9 +104,8 @@ impl FieldError {
     }
 
     /// Adds a parameter.
-    pub fn param(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Param>) -> &mut FieldError {
+    pub(crate) fn param(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Param>) {
         self.params.push((name.into(), value.into()));
-        self
     }
 
     /// The same error with one more parameter.
@@ -159,7 +131,7 @@ impl FieldError {
     }
 
     /// Replaces the message template.
-    pub fn set_template(&mut self, template: impl Into<Cow<'static, str>>) {
+    pub(crate) fn set_template(&mut self, template: impl Into<Cow<'static, str>>) {
         self.template = template.into();
     }
 

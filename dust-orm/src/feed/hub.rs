@@ -33,11 +33,44 @@ pub enum HubEvent<'n> {
 
 type Call = dyn Fn(HubEvent<'_>) + Send + Sync;
 
-/// Delivers the committed ops of one store to the listeners that they concern.
+/// Delivers the committed ops of one store to the subscriptions that they concern.
 ///
-/// A transport owns one and publishes in it; see the [module](super). An op concerns a pattern if it may change a leaf
-/// that the pattern matches: an op at a matching path, and one that replaces or removes a subtree above it. The case of
-/// ASCII letters does not count above, as a store ignores it when it removes.
+/// A transport that can be subscribed to owns one hub and [publishes](Hub::publish) in it what its store has committed:
+/// the ops, and the leaves that they changed if a subscription wants them. Publishing never waits for a subscriber.
+///
+/// An op concerns a subscription if it may change one of its records: an op at or below the path of the record, and one
+/// that replaces or removes a subtree above it. The case of ASCII letters does not count above, as a store ignores it
+/// when it removes.
+///
+/// # Changes of leaves
+///
+/// An op is applied once, to the leaves of the store or of the mirror. The transport decides before that whether to
+/// record the changes, so that they cost nothing without a subscription that wants them:
+///
+/// ```text
+/// the transport                              a subscription
+///   1 lock the leaves                          a listen
+///   2 hub.wants_changes(path of each op)?      b transport.op_hub().await: passes the lock, then waits
+///   3 apply the ops, recording if so             until everything that can be read is published
+///   4 unlock: the ops can be read              c read the leaves
+///   5 hub.publish(ops, changes)                d patch them with the changes published since a
+/// ```
+///
+/// If `a` comes before 2, the commit has changes. If it comes after 2, then `b` waits for 4 and 5, and `c` reads what
+/// the ops did. Before `b` ends the subscription may receive the commit without changes, and then reads its records
+/// again. A transport that has no leaves may publish every commit without changes: then subscriptions read all records
+/// again after each.
+///
+/// ```
+/// use dust_orm::protocol::{CommittedOp, OpKind, Path, RawJson};
+/// use dust_orm::transport::Hub;
+///
+/// let hub = Hub::new(0);
+/// let path = Path::parse("links/dust/title")?;
+/// assert!(!hub.wants_changes(&path), "without a subscription the changes are not recorded");
+/// hub.publish(&[CommittedOp::new(1, OpKind::Set, path, RawJson::parse("\"Dust\"")?)], None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Hub {
     state: Mutex<State>,
     /// Values that listeners of one kind share, by their type.
@@ -78,13 +111,13 @@ impl Hub {
     }
 
     /// The `store_seq` of the last published op or, if no op was published, of the last op before the hub began.
-    pub fn seq(&self) -> u64 {
+    pub(crate) fn seq(&self) -> u64 {
         self.lock().seq
     }
 
     /// Delivers ops in the order of `store_seq`, after readers of the store can see them. Calls must not overlap.
     ///
-    /// Ops that are one batch by their `client_op_id` (`id:0`, `id:1`, …) are one [`Commit`](HubEvent::Commit).
+    /// Ops that are one batch by their `client_op_id` (`id:0`, `id:1`, …) are one commit.
     ///
     /// `changes` are the leaves that all these ops changed, in order. They may be `None` if
     /// [`wants_changes`](Hub::wants_changes) was false for the path of each op before the ops were applied.
@@ -101,8 +134,8 @@ impl Hub {
         }
     }
 
-    /// True if a listener needs to know the leaves that an op at this path changes. Call it before the op is applied,
-    /// and so that no later listener reads the leaves before that: see the [module](super).
+    /// True if a subscription needs to know the leaves that an op at this path changes. Call it before the op is
+    /// applied, and so that no later subscription reads the leaves before that.
     pub fn wants_changes(&self, path: &Path) -> bool {
         let state = self.lock();
         if state.groups.is_empty() {
@@ -116,7 +149,7 @@ impl Hub {
     }
 
     /// Declares the ops up to `seq` published: they came before the hub, or were part of a [`resync`](Hub::resync).
-    pub fn advance(&self, seq: u64) {
+    pub(crate) fn advance(&self, seq: u64) {
         let mut state = self.lock();
         state.seq = state.seq.max(seq);
         let reached = state.seq;
@@ -126,8 +159,9 @@ impl Hub {
         ready.into_iter().for_each(Waker::wake);
     }
 
-    /// Sends [`Resync`](HubEvent::Resync) to all listeners: anything may have changed, and readers see the store as of
-    /// `seq`, which is lower than before if the store was restored from a backup.
+    /// Makes all subscriptions read their records again: anything may have changed, and readers see the store as of
+    /// `seq`, which is lower than before if the store was restored from a backup. A hub without subscriptions continues
+    /// after `seq`.
     pub fn resync(&self, seq: u64) {
         {
             let mut state = self.lock();
@@ -182,7 +216,11 @@ impl Hub {
     ///
     /// It is called on the thread that publishes, which may be that of a writer, under no lock, and should be quick,
     /// such as sending the event to a queue. It should not panic, as other listeners then miss the op.
-    pub fn listen(self: &Arc<Hub>, pattern: &Pattern, call: impl Fn(HubEvent<'_>) + Send + Sync + 'static) -> Listener {
+    pub(crate) fn listen(
+        self: &Arc<Hub>,
+        pattern: &Pattern,
+        call: impl Fn(HubEvent<'_>) + Send + Sync + 'static,
+    ) -> Listener {
         self.add(pattern, true, Arc::new(call))
     }
 

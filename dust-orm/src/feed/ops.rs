@@ -13,6 +13,9 @@ use super::coalescing_queue::{Coalesce, Received};
 use super::hub::{Hub, HubEvent, Listener};
 use super::queue::Queue;
 
+/// Default length of the queue of one subscriber, in events.
+pub const QUEUE: usize = 1000;
+
 /// An item of a subscription to ops.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -22,7 +22,7 @@ pub(super) use journal::{Changes, Unsaved, What};
 use leaf_map::LeafMap;
 
 /// Default maximum size of a mirror, in bytes of paths and values: 1 GiB.
-pub const MAX_MIRROR: usize = 1 << 30;
+pub(crate) const MAX_MIRROR: usize = 1 << 30;
 
 /// The leaves of one store as of one op, read as a Dust server reads them.
 ///
@@ -31,7 +31,7 @@ pub const MAX_MIRROR: usize = 1 << 30;
 ///
 /// ```
 /// use dust_protocol::{CommittedOp, OpKind, Path, RawJson};
-/// use dust_orm::realtime::Mirror;
+/// use dust_orm::internals::Mirror;
 ///
 /// let mut mirror = Mirror::default();
 /// let path = Path::parse("links/dust")?;

@@ -1,10 +1,8 @@
 //! The realtime client: an exact local mirror of a store, kept by one WebSocket.
 //!
 //! [`SyncClient`] is the handle: it runs one task that owns the socket, and its
-//! [`RealtimeTransport`](crate::transport::RealtimeTransport) makes a repo of a store. [`Mirror`] holds the leaves of a
-//! store as of one op, and publishes its ops to subscribers through a [`Hub`](crate::feed::Hub). [`Session`] is the
-//! protocol: a state machine without I/O and without a clock of its own. Its inputs are frames, commands and the time;
-//! its outputs are frames to send, ops for the mirror and answers to commands.
+//! [`RealtimeTransport`](crate::transport::RealtimeTransport) makes a repo of a store. The mirror holds the leaves of a
+//! store as of one op, and publishes its ops to subscribers through a [`Hub`](crate::transport::Hub).
 
 mod builder;
 pub mod cache;
@@ -14,11 +12,14 @@ mod connect;
 mod connection_task;
 mod counted_stream;
 mod message_start;
-mod mirror;
+// The items that only `internals` exports are unreachable without that feature.
+#[cfg_attr(not(feature = "internals"), allow(dead_code, unreachable_pub))]
+pub(crate) mod mirror;
 mod outgoing;
 mod race;
 mod registry;
-pub mod session;
+#[cfg_attr(not(feature = "internals"), allow(dead_code, unreachable_pub))]
+pub(crate) mod session;
 mod store;
 mod tls;
 mod tunnel;
@@ -27,6 +28,6 @@ mod write_behind;
 pub use builder::SyncClientBuilder;
 pub use client::{StoreStatus, SyncClient};
 pub use dust_protocol::channel::Permissions;
-pub use mirror::{MAX_MIRROR, Mirror};
+pub(crate) use mirror::{MAX_MIRROR, Mirror};
 pub(crate) use registry::{ClientHandle, StoreRegistration};
-pub use session::{Session, StoreState, Timing};
+pub use session::{StoreState, Timing};

@@ -125,12 +125,6 @@ impl Lease {
         &self.key
     }
 
-    /// The number of this lease. Earlier leases of the same key have smaller numbers, later ones larger. A renewal
-    /// keeps it.
-    pub fn token(&self) -> u64 {
-        self.token
-    }
-
     /// The name of the holder, if it was [given](TakeLease::holder).
     pub fn holder(&self) -> Option<&str> {
         self.holder.as_deref()
@@ -143,6 +137,9 @@ impl Lease {
     }
 
     /// The condition that this lease is held, for any write: `repo.update(edit).fence(lease.fence())`.
+    ///
+    /// Its `token` is the number of this lease: earlier leases of the same key have smaller numbers, later ones larger.
+    /// A renewal keeps it.
     pub fn fence(&self) -> Fence {
         Fence { key: self.key.clone(), token: self.token }
     }

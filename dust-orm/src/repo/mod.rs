@@ -1,7 +1,6 @@
 //! [`DustRepo`] and its verbs, one file per family.
 
 mod batch;
-mod builder;
 mod bulk;
 mod chunks;
 mod countable;
@@ -14,6 +13,7 @@ mod find;
 mod lease;
 mod many;
 mod merge;
+mod open;
 mod prefixes;
 mod read;
 mod record_pages;
@@ -26,7 +26,6 @@ mod write;
 use std::sync::Arc;
 
 pub use batch::{BatchEntry, BatchResult, BatchWrite};
-pub use builder::DustRepoBuilder;
 pub use bulk::InsertMany;
 pub use countable::Countable;
 pub use delete_all::DeleteAll;
@@ -36,9 +35,7 @@ pub use find::{Find, RestOfKey, WholeKey};
 pub use lease::{Lease, TakeLease};
 pub use merge::Merge;
 pub use single_flight::{Flight, FlightOptions, OnUnavailable, Source};
-pub use subscribe::{
-    Broadcast, Callback, Event, Live, RawEvent, RawOp, RawSubscription, Subscribe, SubscribeRaw, Subscription,
-};
+pub use subscribe::{Broadcast, Callback, Event, Live, RawEvent, RawOp, RawSubscription, Subscribe, Subscription};
 pub use write::{Delete, DeleteResult, Insert, IntoDustActiveModel, Put, Update};
 
 use crate::entity::DustEntity;
@@ -64,7 +61,7 @@ use prefixes::Prefixes;
 /// | a transaction | [`repo.batch_write(..)`](DustRepo::batch_write) |
 /// | `UPDATE .. SET hits = hits + 1` | [`repo.increment(key, column, by)`](DustRepo::increment), [`add_to_set`](DustRepo::add_to_set), [`remove_from_set`](DustRepo::remove_from_set) |
 /// | an advisory lock | [`repo.lease(key, ttl)`](DustRepo::lease), [`single_flight`](DustRepo::single_flight) |
-/// | (none) | [`repo.subscribe::<Entity>()`](DustRepo::subscribe), [`on_change`](DustRepo::on_change), [`broadcast`](DustRepo::broadcast), [`live`](DustRepo::live) |
+/// | (none) | [`repo.subscribe::<Entity>()`](DustRepo::subscribe), [`on_change`](Subscribe::on_change), [`broadcast`](DustRepo::broadcast), [`live`](DustRepo::live) |
 /// | a version column | [`find_versioned`](DustRepo::find_versioned) and `.if_match(&revision)` |
 #[derive(Clone, Debug)]
 pub struct DustRepo {

@@ -1,9 +1,12 @@
 //! Constructors of a repo on a Dust server.
 
-#[cfg(not(feature = "realtime"))]
 use std::sync::Arc;
+#[cfg(feature = "realtime")]
+use std::time::Duration;
 
 use super::DustRepo;
+#[cfg(feature = "realtime")]
+use super::TransportSource;
 use crate::config::DustConfig;
 use crate::error::DustErr;
 #[cfg(not(feature = "realtime"))]
@@ -52,7 +55,7 @@ impl DustRepo {
     /// Makes a repo on one of the stores of a realtime client, `org/name`.
     ///
     /// The repo uses this client only: without a connection reads come from the mirror, and writes fail or
-    /// [wait](super::DustRepoBuilder::wait_for_connection). While the client is
+    /// [wait](DustRepo::wait_for_connection). While the client is
     /// [not enabled](crate::realtime::SyncClientBuilder::enabled), the repo uses HTTP.
     ///
     /// # Errors
@@ -69,11 +72,37 @@ impl DustRepo {
     /// ```
     #[cfg(feature = "realtime")]
     pub fn with_client(client: &SyncClient, store: &str) -> Result<DustRepo, DustErr> {
-        DustRepo::builder().client(client, store).build()
+        Ok(DustRepo::with_failover(Failover::with_client(client, store)?))
+    }
+
+    /// Sets the time for which a write waits for a connection of the client with which the repo was
+    /// [made](DustRepo::with_client) (default: 0, a write without a connection fails with
+    /// [`Network`](DustErr::Network)). A write takes at most 30 s in all. Writes that use HTTP, such as a batch of
+    /// several records, do not wait. A repo without a client of its own does not change.
+    ///
+    /// ```no_run
+    /// # use dust_orm::{DustRepo, realtime::SyncClient};
+    /// # fn example(client: SyncClient) -> Result<(), dust_orm::DustErr> {
+    /// use std::time::Duration;
+    ///
+    /// let repo = DustRepo::with_client(&client, "acme/reading")?.wait_for_connection(Duration::from_secs(5));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "realtime")]
+    #[must_use]
+    pub fn wait_for_connection(self, wait: Duration) -> DustRepo {
+        match self.source {
+            TransportSource::Failover(failover) => {
+                let source = TransportSource::Failover(Arc::new(failover.waiting(wait)));
+                DustRepo { source, prefixes: self.prefixes }
+            }
+            TransportSource::Given(_) => self,
+        }
     }
 
     #[cfg(feature = "realtime")]
-    pub(super) fn with_failover(failover: Failover) -> DustRepo {
-        DustRepo::from_source(super::TransportSource::Failover(std::sync::Arc::new(failover)))
+    fn with_failover(failover: Failover) -> DustRepo {
+        DustRepo::from_source(TransportSource::Failover(Arc::new(failover)))
     }
 }

@@ -143,7 +143,7 @@ macro_rules! delegate_transport {
         $crate::delegate_transport!(@async $self $inner, fetch_file<'b>(hash: &'b str) -> ::std::vec::Vec<u8>);
     };
     (@op_hub [] $self:ident $inner:expr) => {
-        $crate::delegate_transport!(@async $self $inner, op_hub<>() -> ::std::sync::Arc<$crate::feed::Hub>);
+        $crate::delegate_transport!(@async $self $inner, op_hub<>() -> ::std::sync::Arc<$crate::transport::Hub>);
     };
 
     // The signature that `async_trait` makes of an async method: the attribute does not see what a macro writes.

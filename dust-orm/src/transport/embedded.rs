@@ -68,11 +68,6 @@ impl EmbeddedTransport {
         EmbeddedTransport { store, device_id: device_id.into(), ops: Arc::default(), live: Arc::default() }
     }
 
-    /// The store of the transport.
-    pub fn store(&self) -> &Store {
-        &self.store
-    }
-
     fn origin(&self) -> Origin {
         let op = self.ops.fetch_add(1, Ordering::Relaxed);
         Origin::new(Arc::clone(&self.device_id), format!("embedded-{op}"))
@@ -299,8 +294,8 @@ mod tests {
             may_go.lock().unwrap().recv().unwrap();
             false
         };
-        let listening = transport.store().on_changes(in_commit, |_, _| {});
-        let (writer, origin) = (transport.store().clone(), transport.origin());
+        let listening = transport.store.on_changes(in_commit, |_, _| {});
+        let (writer, origin) = (transport.store.clone(), transport.origin());
         let writing = std::thread::spawn(move || writer.write(set("a/x"), None, &origin).unwrap());
         has_begun.recv().unwrap();
 

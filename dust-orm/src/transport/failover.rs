@@ -14,7 +14,7 @@ use crate::error::DustErr;
 use crate::realtime::{ClientHandle, Mirror, StoreRegistration, SyncClient};
 
 /// The transports to one store on a server: HTTP, and any realtime client that exists at the time of a call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failover {
     /// The transport for the HTTP requests of realtime clients.
     http: Arc<HttpTransport>,
@@ -33,12 +33,19 @@ impl Failover {
     }
 
     /// The transports to a store of a client.
-    pub(crate) fn with_client(client: &SyncClient, store: &str, wait: Duration) -> Result<Failover, DustErr> {
-        let realtime = RealtimeTransport::new(client, store)?.wait_for_connection(wait);
+    pub(crate) fn with_client(client: &SyncClient, store: &str) -> Result<Failover, DustErr> {
+        let realtime = RealtimeTransport::new(client, store)?;
         let store = client.find(store)?;
         let handle = ClientHandle { client: client.clone(), store };
         let registration = StoreRegistration::apart(client.config(store), handle.clone());
         Ok(Failover::over(realtime.http(), registration, Some((handle, Arc::new(realtime)))))
+    }
+
+    /// The same transports; a write waits up to `wait` for a connection of the given client, if any.
+    pub(crate) fn waiting(&self, wait: Duration) -> Failover {
+        let given = self.given.clone();
+        let given = given.map(|(handle, realtime)| (handle, Arc::new(realtime.waiting(wait))));
+        Failover { given, ..self.clone() }
     }
 
     fn over(

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dust_protocol::{CommittedOp, Entry, Fence, FileUpload, LeafPage, ListItem, ListRequest, Op, Page, Path, RawJson};
 
+pub use crate::feed::hub::Hub;
 pub use capabilities::Capabilities;
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedTransport;
@@ -30,7 +31,6 @@ pub use http::HttpTransport;
 pub use realtime::RealtimeTransport;
 
 use crate::error::DustErr;
-use crate::feed::Hub;
 
 /// A way to one Dust store: embedded, HTTP or realtime.
 ///

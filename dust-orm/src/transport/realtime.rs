@@ -31,7 +31,7 @@ const WRITE: &str = "entries:write";
 /// A WebSocket has no batch. A batch that sets several fields of one record without conditions is sent as one `merge`;
 /// any other batch goes over HTTP, and also returns when the mirror has it. While there is no connection, reads return
 /// the content of the mirror, and writes fail at once with [`Network`](DustErr::Network), unless they may
-/// [wait](RealtimeTransport::wait_for_connection) for a connection. A write that the token is known not to allow fails
+/// [wait](crate::DustRepo::wait_for_connection) for a connection. A write that the token is known not to allow fails
 /// with [`Unauthorized`](DustErr::Unauthorized) before it is sent.
 ///
 /// Subscribers receive an op when the mirror has it, and ops that were missed without a connection once the connection
@@ -63,15 +63,11 @@ impl RealtimeTransport {
         RealtimeTransport { client, store, http, wait: Duration::ZERO }
     }
 
-    /// Lets writes wait up to `wait` for a connection where there is none, instead of failing at once.
-    ///
-    /// The wait is no longer than a command may take, which is 30 s unless the client's
-    /// [`Timing`](crate::realtime::Timing) sets another duration. A write that was not sent by then fails with
-    /// [`Network`](DustErr::Network).
-    #[must_use]
-    pub fn wait_for_connection(mut self, wait: Duration) -> RealtimeTransport {
-        self.wait = wait;
-        self
+    /// The same transport; its writes wait up to `wait` for a connection where there is none, instead of failing at
+    /// once. The wait is no longer than a command may take (default: 30 s). A write that was not sent by then fails
+    /// with [`Network`](DustErr::Network).
+    pub(super) fn waiting(&self, wait: Duration) -> RealtimeTransport {
+        RealtimeTransport { wait, ..self.clone() }
     }
 
     pub(super) fn http(&self) -> Arc<HttpTransport> {
@@ -81,11 +77,6 @@ impl RealtimeTransport {
     /// The same transport for one call, whose requests over HTTP share one deadline.
     pub(super) fn begin(&self) -> RealtimeTransport {
         RealtimeTransport { http: Arc::new(self.http.begin()), ..self.clone() }
-    }
-
-    /// The client of the transport.
-    pub fn client(&self) -> &SyncClient {
-        &self.client
     }
 
     async fn write_through(&self, kind: CommandKind) -> Result<Receipt, DustErr> {

@@ -1,5 +1,7 @@
 use std::fmt::{self, Write as _};
 
+use data_encoding::BASE64;
+
 use super::MAX_OUTGOING;
 use crate::value::{push_number, push_string};
 use crate::{Fence, FileUpload, Mutation, Op, Precondition};
@@ -204,41 +206,6 @@ fn file_payload(file: &FileUpload, client_op_id: &str, members: &mut Members<'_>
     members.text("client_op_id", client_op_id);
     let content = members.key("content");
     content.push('"');
-    push_base64(&file.content, content);
+    BASE64.encode_append(&file.content, content);
     content.push('"');
-}
-
-/// Appends bytes in standard base64 with padding.
-fn push_base64(bytes: &[u8], out: &mut String) {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
-        let word = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            if place <= chunk.len() {
-                out.push(ALPHABET[(word >> (18 - 6 * place) & 63) as usize].into());
-            } else {
-                out.push('=');
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::push_base64;
-
-    #[test]
-    fn base64_is_padded() {
-        let base64 = |bytes: &[u8]| {
-            let mut text = String::new();
-            push_base64(bytes, &mut text);
-            text
-        };
-        let table = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("hello", "aGVsbG8="), ("hi", "aGk=")];
-        for (plain, encoded) in table {
-            assert_eq!(base64(plain.as_bytes()), encoded);
-        }
-        assert_eq!(base64(&[0xfb, 0xff, 0xfe]), "+//+");
-    }
 }

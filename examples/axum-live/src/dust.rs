@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dust_emulator::Emulator;
 use dust_orm::realtime::SyncClient;
-use dust_orm::realtime::session::{StoreState, Timing};
+use dust_orm::realtime::{StoreState, Timing};
 use dust_orm::{DustErr, DustRepo};
 use tokio::sync::watch;
 

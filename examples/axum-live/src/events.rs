@@ -24,7 +24,7 @@ use axum::response::Sse;
 use axum::response::sse::{Event as Message, KeepAlive};
 use axum::routing::get;
 use dust_orm::Event;
-use dust_orm::realtime::session::StoreState;
+use dust_orm::realtime::StoreState;
 use dust_orm::repo::Subscription;
 use futures_util::{Stream, stream};
 use serde::Deserialize;

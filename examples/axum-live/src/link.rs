@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use dust_orm::Errors;
 use dust_orm::changeset::Regex;
 use dust_orm::entity::prelude::*;
+use dust_orm::{Errors, FieldError};
 use serde_json::Value;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveDustEntity, Serialize, Deserialize)]
@@ -67,6 +67,6 @@ pub fn is_web(url: &str) -> bool {
 /// The error for a name that another link has.
 pub fn taken() -> Errors {
     let mut errors = Errors::default();
-    errors.add("slug", "has already been taken", "unique");
+    errors.add("slug", FieldError::new("has already been taken", "unique"));
     errors
 }

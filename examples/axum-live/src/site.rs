@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use dust_orm::realtime::session::StoreState;
+use dust_orm::realtime::StoreState;
 use dust_orm::{Broadcast, DustErr, DustRepo, Revision};
 use serde_json::Value;
 use tokio::sync::watch;

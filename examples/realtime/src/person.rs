@@ -15,7 +15,7 @@ use crate::{Failure, note};
 pub async fn run(name: &str, url: &str) -> Result<(), Failure> {
     let client = SyncClient::builder().base_url(url).store(STORE).token(TOKEN).start().await?;
     // Without `wait_for_connection` a write fails at once while the server is unreachable.
-    let repo = DustRepo::builder().client(&client, STORE).wait_for_connection(Duration::from_secs(30)).build()?;
+    let repo = DustRepo::with_client(&client, STORE)?.wait_for_connection(Duration::from_secs(30));
     let mut changes = repo.subscribe::<note::Entity>().with_current().await?;
     let mut states = std::pin::pin!(client.states(STORE)?);
     let mut orders = BufReader::new(stdin()).lines();

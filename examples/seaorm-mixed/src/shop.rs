@@ -2,7 +2,7 @@
 //! both.
 
 use dust_orm::changeset::Action;
-use dust_orm::{DustErr, DustRepo, ErrKind, Errors};
+use dust_orm::{DustErr, DustRepo, ErrKind, Errors, FieldError};
 use sea_orm::{
     ActiveModelTrait, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait, QueryOrder, SqlErr, TransactionTrait,
 };
@@ -121,7 +121,7 @@ fn taken(error: DbErr) -> DustErr {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => {
             let mut errors = Errors::default();
-            errors.add("reference", "has already been taken", "unique");
+            errors.add("reference", FieldError::new("has already been taken", "unique"));
             errors.into()
         }
         _ => error.into(),

@@ -1,6 +1,6 @@
 //! The committed ops of a store, which have a total order, and the state after each op.
 
-use dust_orm::realtime::Mirror;
+use dust_orm::internals::Mirror;
 use dust_protocol::{CommittedOp, Entry, ListItem, ListRequest, Page, Pattern, RawJson};
 use dust_store::Store;
 

@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use dust_orm::feed::{Hub, HubEvent, Listener};
-use dust_orm::transport::Receipt;
+use dust_orm::internals::{HubEvent, Listener, listen, seq};
+use dust_orm::transport::{Hub, Receipt};
 use dust_orm::{DustErr, Transport};
 use dust_protocol::{
     CommittedOp, Entry, Fence, FileUpload, LeafChange, LeafPage, LeafRef, ListItem, ListRequest, Op, PackedLeaves,
@@ -39,10 +39,10 @@ impl Scoped {
     }
 
     fn relay(&self, inner: &Arc<Hub>) -> (Arc<Hub>, Listener) {
-        let hub = Hub::new(inner.seq());
+        let hub = Hub::new(seq(inner));
         let (to, below) = (Arc::clone(&hub), format!("{}/", self.scope));
         let everything = Pattern::parse(&format!("{below}**")).unwrap();
-        let listener = inner.listen(&everything, move |news| match news {
+        let listener = listen(inner, &everything, move |news| match news {
             HubEvent::Commit { ops, changes } => {
                 // The scope itself is removed only when its test is over.
                 let inside = |path: &Path| Path::parse(path.as_str().strip_prefix(&below)?).ok();
@@ -59,7 +59,7 @@ impl Scoped {
                 });
                 to.publish(&ops.collect::<Vec<_>>(), changes.as_deref());
             }
-            HubEvent::Resync => to.resync(to.seq()),
+            HubEvent::Resync => to.resync(seq(&to)),
             _ => to.close(),
         });
         (hub, listener)

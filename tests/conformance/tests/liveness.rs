@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use dust_emulator::{Emulator, Fault, Route};
-use dust_orm::realtime::session::Timing;
+use dust_orm::realtime::Timing;
 use dust_orm::realtime::{StoreState, SyncClient, SyncClientBuilder};
 use dust_orm::{DustConfig, DustRepo, ErrKind, Transport};
 use dust_protocol::{FileUpload, Op, Path, RawJson};

@@ -19,7 +19,7 @@ fn config(emulator: &Emulator, token: &str) -> DustConfig {
 }
 
 fn repo(emulator: &Emulator) -> DustRepo {
-    DustRepo::builder().config(config(emulator, emulator.token())).build().unwrap()
+    DustRepo::connect(config(emulator, emulator.token())).unwrap()
 }
 
 fn client(emulator: &Emulator) -> SyncClientBuilder {
@@ -244,8 +244,7 @@ async fn a_write_waits_for_a_connection_if_it_is_told_to() {
     let emulator = builder().start().await.unwrap();
     let client = client(&emulator).start().await.unwrap();
     let hasty = DustRepo::with_client(&client, "acme/main").unwrap();
-    let patient = DustRepo::builder().client(&client, "acme/main").wait_for_connection(Duration::from_secs(300));
-    let patient = patient.build().unwrap();
+    let patient = hasty.clone().wait_for_connection(Duration::from_secs(300));
     let address = emulator.address();
     emulator.stop().await;
     state(&client, |state| matches!(state, StoreState::Offline)).await;

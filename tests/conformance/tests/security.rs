@@ -120,8 +120,8 @@ async fn a_token_that_is_revoked_while_a_client_runs_is_told_of() {
     emulator.add_token(Token::new(TOKEN));
     let builder = SyncClient::builder().store(emulator.store()).token(TOKEN).base_url(emulator.url()).timing(timing());
     let client = soon(builder.start()).await.unwrap();
-    let transport = RealtimeTransport::new(&client, &emulator.store()).unwrap();
-    let repo = DustRepo::with_transport(Arc::new(transport.wait_for_connection(Duration::from_secs(30))));
+    let repo = DustRepo::with_client(&client, &emulator.store()).unwrap();
+    let repo = repo.wait_for_connection(Duration::from_secs(30));
     let mut states = client.watch(&emulator.store()).unwrap();
     repo.insert(new_link("before")).await.unwrap();
 

@@ -15,6 +15,7 @@ type Line = (&'static str, String);
 pub(crate) fn list(tree: &Tree) -> String {
     let mut listing = Listing { tree, shown: BTreeMap::new(), lines: BTreeSet::new() };
     listing.module(&[], &[]);
+    listing.exports(&[], &[]);
     listing.methods();
     listing.macros();
     let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
@@ -55,27 +56,35 @@ impl Listing<'_> {
         self.lines.insert((kind, text.into()));
     }
 
-    /// Lists the public items of a module, which users reach by the path `public`.
+    /// Lists the public items that a module and its public submodules define, which users reach by the path `public`.
     ///
-    /// Its own items come first, then its submodules, then its `use`, so that an item that is exported twice stands
-    /// once, where it is defined if that is public.
+    /// [`exports`](Listing::exports) follows, so that an item that is exported twice stands once, where it is defined
+    /// if that is public.
     fn module(&mut self, module: &[String], public: &[String]) {
         let tree = self.tree;
         let items = tree.get(module).map_or(&[][..], |module| &module.items);
-        let (inner, own): (Vec<&Item>, Vec<&Item>) =
-            items.iter().filter(|item| is_public(visibility(item))).partition(|item| matches!(item, Item::Mod(_)));
-        for item in own.into_iter().chain(inner) {
+        for item in items.iter().filter(|item| is_public(visibility(item))) {
             if let Some(name) = item_name(item) {
                 self.item(item, module, &[public, &[name]].concat());
             }
         }
-        for item in items {
-            if let Item::Use(item) = item
-                && is_public(&item.vis)
-            {
-                for import in imports(&item.tree) {
-                    self.import(module, public, import.name, &import.path);
+    }
+
+    /// Lists the public `use` of a module and its public submodules.
+    fn exports(&mut self, module: &[String], public: &[String]) {
+        let tree = self.tree;
+        for item in tree.get(module).map_or(&[][..], |module| &module.items) {
+            match item {
+                Item::Use(item) if is_public(&item.vis) => {
+                    for import in imports(&item.tree) {
+                        self.import(module, public, import.name, &import.path);
+                    }
                 }
+                Item::Mod(item) if is_public(&item.vis) => {
+                    let name = [item.ident.to_string()];
+                    self.exports(&[module, &name].concat(), &[public, &name].concat());
+                }
+                _ => {}
             }
         }
     }
@@ -83,15 +92,15 @@ impl Listing<'_> {
     fn import(&mut self, module: &[String], public: &[String], name: Option<String>, path: &[String]) {
         let found = resolve(self.tree, module, path);
         match (found, name) {
-            (Some(found), None) => self.module(&found, public),
+            (Some(found), None) => {
+                self.module(&found, public);
+                self.exports(&found, public);
+            }
             (Some(found), Some(name)) => {
                 let at = [public, &[name]].concat();
                 let Some((last, parent)) = found.split_last() else { return };
                 let items = self.tree.get(parent).map_or(&[][..], |module| &module.items);
-                if let Some(shown) = self.shown.get(&found) {
-                    let text = format!("{} = {shown}", at.join("::"));
-                    self.line("use", text);
-                } else if let Some(item) = items.iter().find(|item| item_name(item).as_ref() == Some(last)) {
+                if let Some(item) = items.iter().find(|item| item_name(item).as_ref() == Some(last)) {
                     self.item(item, parent, &at);
                 }
             }
@@ -109,6 +118,10 @@ impl Listing<'_> {
         if let Item::Mod(_) = item {
             self.line("mod", path);
             return self.module(&defined, public);
+        }
+        if let Some(shown) = self.shown.get(&defined) {
+            let text = format!("{path} = {shown}");
+            return self.line("use", text);
         }
         self.shown.insert(defined, path.clone());
         match item {

@@ -83,6 +83,16 @@ fn item_that_submodule_exports_again_stands_where_it_is_defined() {
 }
 
 #[test]
+fn item_that_earlier_module_exports_again_is_counted_once() {
+    let files = [
+        ("lib.rs", "pub mod prelude; pub mod repo;"),
+        ("prelude.rs", "pub use crate::repo::A;"),
+        ("repo.rs", "pub struct A;"),
+    ];
+    assert_eq!(items("earlier", &files), ["mod prelude", "use prelude::A = repo::A", "mod repo", "struct repo::A"]);
+}
+
+#[test]
 fn types_of_one_name_keep_their_own_methods() {
     let files = [
         ("lib.rs", "pub mod a; pub mod b;"),

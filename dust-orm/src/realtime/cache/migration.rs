@@ -11,7 +11,7 @@ use crate::realtime::cache::SqlCache;
 /// Add it to the application's own migrations, anywhere in their order; it depends on none of them.
 ///
 /// ```
-/// use dust_orm::realtime::cache::migration::Migration;
+/// use dust_orm::realtime::cache::Migration;
 /// use sea_orm_migration::{MigrationTrait, MigratorTrait};
 ///
 /// struct Migrator;

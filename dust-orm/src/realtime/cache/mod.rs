@@ -15,7 +15,7 @@
 //! `SqlCache` (feature `cache-sql`) keeps a mirror in the application's own database.
 
 #[cfg(feature = "cache-sql-migration")]
-pub mod migration;
+mod migration;
 #[cfg(feature = "cache-sql")]
 mod sql;
 
@@ -27,6 +27,8 @@ use dust_protocol::{Entry, Path};
 
 use crate::error::DustErr;
 
+#[cfg(feature = "cache-sql-migration")]
+pub use migration::Migration;
 #[cfg(feature = "cache-sql")]
 pub use sql::SqlCache;
 
@@ -92,8 +94,7 @@ pub struct Cursor {
     /// The `client_op_id` of that op, if it is known. A client compares it with the store's when it connects: a store
     /// that was restored from a backup and has grown since has another op with that number.
     pub last_op_id: Option<Arc<str>>,
-    /// The largest revision that may be higher than the server's; see
-    /// [`Mirror::inexact_through`](crate::realtime::Mirror::inexact_through).
+    /// The largest revision that may be higher than the server's.
     pub inexact_through: u64,
     /// The mark of a client that writes the leaves in several transactions and has not committed the last one: the
     /// leaves are not the state of the store at any op, and no client reads them. `None` if they are complete.

@@ -95,7 +95,7 @@ const LARGE_COPY: usize = 10_000;
 ///
 /// ```
 /// use std::time::Duration;
-/// use dust_orm::realtime::session::{Output, Session, Timing};
+/// use dust_orm::{internals::{Output, Session}, realtime::Timing};
 ///
 /// let mut session = Session::new(Timing::default(), [("acme/main".to_owned(), 0)], 42);
 /// session.start();

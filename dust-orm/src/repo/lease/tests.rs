@@ -50,7 +50,7 @@ fn link(slug: &str) -> link::ActiveModel {
 async fn lease_has_one_holder_at_a_time() {
     let bench = bench();
     let mut first = bench.take("first").await.unwrap();
-    assert_eq!((first.key().as_str(), first.holder(), first.token()), ("locks/a", Some("first"), 1));
+    assert_eq!((first.key().as_str(), first.holder(), first.fence().token), ("locks/a", Some("first"), 1));
     assert_eq!(first.expires_at(), 1_001_000);
     let held = bench.take("second").await.unwrap_err();
     assert!(matches!(&held, DustErr::LeaseHeld { key } if key == "locks/a"), "{held}");
@@ -58,13 +58,13 @@ async fn lease_has_one_holder_at_a_time() {
 
     bench.world.advance(600);
     first.renew(TTL).await.unwrap();
-    assert_eq!((first.expires_at(), first.token()), (1_001_600, 1));
+    assert_eq!((first.expires_at(), first.fence().token), (1_001_600, 1));
     bench.world.advance(600);
     assert_eq!(bench.take("second").await.unwrap_err().kind(), ErrKind::LeaseHeld);
 
     bench.world.advance(400);
     let second = bench.take("second").await.unwrap();
-    assert!(second.token() > first.token());
+    assert!(second.fence().token > first.fence().token);
     assert!(matches!(first.renew(TTL).await.unwrap_err(), DustErr::LeaseLost { key } if key == "locks/a"));
     assert!(!first.release().await.unwrap());
     assert!(second.release().await.unwrap());
@@ -202,7 +202,7 @@ async fn scope_with_lost_lease_fails_at_next_write() {
         bench.repo.active().write(vec![Op::delete(lease.key().clone())], None).await.unwrap();
         bench.take("successor").await.unwrap()
     };
-    let token = lease.token();
+    let token = lease.fence().token;
     let fence = lease.fence();
     let successor = world.run(successor).await;
     let done = lease.scope_in(world, async |repo| {
@@ -210,7 +210,7 @@ async fn scope_with_lost_lease_fails_at_next_write() {
         repo.insert(link("a")).await
     });
     assert_eq!(world.run(done).await.unwrap_err().kind(), ErrKind::Fenced);
-    assert!(successor.token() > token && fence.token == token);
+    assert!(successor.fence().token > token && fence.token == token);
     assert_eq!(bench.leaves(), Vec::<String>::new());
 }
 

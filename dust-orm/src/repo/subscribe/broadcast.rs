@@ -68,7 +68,7 @@ impl<E: DustEntity> Broadcast<E> {
         self.receiver_after(None).await
     }
 
-    /// Creates a receiver for a reader that reconnects: `seq` is the [`resume_after`](Subscription::resume_after) of
+    /// Creates a receiver for a reader that reconnects: `seq` is the [`store_seq`](Subscription::store_seq) of
     /// the previous receiver, such as the `Last-Event-ID` of a browser.
     ///
     /// If the records have not changed since, it yields the changes from now on. Otherwise, and for `None` and 0, it

@@ -9,14 +9,16 @@ use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
 use super::{Event, Subscribe, Subscription};
-use crate::DustRepo;
 use crate::entity::DustEntity;
 use crate::error::DustErr;
 
-impl DustRepo {
-    /// Calls a function for every change to the records of an entity, in a task of the current tokio runtime, until the
-    /// [`Callback`] is dropped. [`Subscribe::on_change`] does the same with another queue length, or beginning with the
-    /// current records.
+impl<E: DustEntity> Subscribe<'_, E> {
+    /// Calls a function for every event, one call after the other, in a task of the current tokio runtime, until the
+    /// [`Callback`] is dropped.
+    ///
+    /// The next call begins after the future of the previous one has ended. Meanwhile events wait in the queue of the
+    /// subscription. A call that panics is logged, and the next event is delivered. The subscribers of a
+    /// [`Broadcast`](super::Broadcast) share one decoded record, so it suits many tasks better.
     ///
     /// ```
     /// # use dust_orm::{DustRepo, Event, entity::prelude::*, tests_cfg::link};
@@ -27,7 +29,8 @@ impl DustRepo {
     /// # let draft = link::ActiveModel { slug, title, url, note: NotSet };
     /// let (sender, mut receiver) = tokio::sync::mpsc::channel(8);
     /// let callback = repo
-    ///     .on_change::<link::Entity, _>(move |event| {
+    ///     .subscribe::<link::Entity>()
+    ///     .on_change(move |event| {
     ///         let sender = sender.clone();
     ///         async move { drop(sender.send(event).await) }
     ///     })
@@ -42,29 +45,7 @@ impl DustRepo {
     /// # Errors
     ///
     /// `NotSupported` if the transport has no subscriptions, or outside of a tokio runtime. Otherwise the errors of
-    /// [`subscribe`](DustRepo::subscribe).
-    pub async fn on_change<E: DustEntity, F>(
-        &self,
-        callback: impl FnMut(Event<E::Model>) -> F + Send + 'static,
-    ) -> Result<Callback, DustErr>
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        self.subscribe::<E>().on_change(callback).await
-    }
-}
-
-impl<E: DustEntity> Subscribe<'_, E> {
-    /// Calls a function for every event, one call after the other, in a task of the current tokio runtime, until the
-    /// [`Callback`] is dropped.
-    ///
-    /// The next call begins after the future of the previous one has ended. Meanwhile events wait in the queue of the
-    /// subscription. A call that panics is logged, and the next event is delivered. The subscribers of a
-    /// [`Broadcast`](super::Broadcast) share one decoded record, so it suits many tasks better.
-    ///
-    /// # Errors
-    ///
-    /// The same as those of [`DustRepo::on_change`].
+    /// [`subscribe`](crate::DustRepo::subscribe).
     pub async fn on_change<F>(
         self,
         callback: impl FnMut(Event<E::Model>) -> F + Send + 'static,
@@ -113,8 +94,8 @@ async fn call<E: DustEntity, F: Future<Output = ()>>(
     }
 }
 
-/// The registration of a function of [`DustRepo::on_change`]. Dropping it unsubscribes without waiting: a call that has
-/// begun runs to its end.
+/// The registration of a function of [`Subscribe::on_change`]. Dropping it unsubscribes without waiting: a call that
+/// has begun runs to its end.
 #[must_use = "dropping the callback ends it"]
 pub struct Callback {
     stop: Option<Box<dyn FnOnce() + Send + Sync>>,

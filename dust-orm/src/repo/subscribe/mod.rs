@@ -26,7 +26,7 @@ pub use broadcast::Broadcast;
 pub use callback::Callback;
 pub use event::Event;
 pub use live::Live;
-pub use raw::{RawEvent, RawOp, RawSubscription, SubscribeRaw};
+pub use raw::{RawEvent, RawOp, RawSubscription};
 
 use cached_record::CachedRecord;
 use entity_view::{EntityView, NewSubscriber, Reading};
@@ -124,11 +124,6 @@ impl<'r, E: DustEntity> Subscribe<'r, E> {
         self.capacity = events;
         self
     }
-
-    /// Delivers the ops themselves instead of the records that they make; see [`RawSubscription`].
-    pub fn raw(self) -> SubscribeRaw<'r, E> {
-        SubscribeRaw::new(self.repo, self.capacity)
-    }
 }
 
 impl<'r, E: DustEntity> IntoFuture for Subscribe<'r, E> {
@@ -197,7 +192,7 @@ impl<E: DustEntity> Subscription<E> {
     /// is never past the delivered events. A reader that reconnects, such as a browser that sends `Last-Event-ID`,
     /// passes it to [`Broadcast::receiver_after`].
     ///
-    /// - Until the current state is delivered (see [`is_current`](Subscription::is_current)) it is `None`: a reconnect
+    /// - Until the current state is delivered (see [`is_current`](Subscription::is_current)) it is 0: a reconnect
     ///   begins with the current state again.
     /// - A batch is reached with the last of its events.
     /// - [`Resync`](Event::Resync) is reached when the next event is requested, which is after everything was read
@@ -217,36 +212,11 @@ impl<E: DustEntity> Subscription<E> {
     /// # };
     /// repo.insert_many([draft("dust"), draft("rust")]).await?;
     /// let mut links = repo.subscribe::<link::Entity>().with_current().await?;
-    /// assert_eq!(links.resume_after(), None);
+    /// assert_eq!(links.store_seq(), 0);
     /// links.next().await;
-    /// assert_eq!(links.resume_after(), None, "`rust` is still to come");
+    /// assert_eq!(links.store_seq(), 0, "`rust` is still to come");
     /// links.next().await;
-    /// assert!(links.is_current() && links.resume_after().is_some());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn resume_after(&self) -> Option<u64> {
-        self.place.after
-    }
-
-    /// [`resume_after`](Subscription::resume_after) as a number: 0 for `None`.
-    ///
-    /// ```
-    /// # use dust_orm::{DustRepo, entity::prelude::*, tests_cfg::link};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), dust_orm::DustErr> {
-    /// # let repo = DustRepo::embedded();
-    /// # let (slug, title, url) = (Set("dust".into()), Set("Dust".into()), Set("u".into()));
-    /// # let draft = link::ActiveModel { slug, title, url, note: NotSet };
-    /// let links = repo.broadcast::<link::Entity>().await?;
-    /// let mut browser = links.receiver();
-    /// repo.insert(draft).await?;
-    /// browser.next().await;
-    /// let last_event_id = browser.store_seq();
-    /// drop(browser);
-    ///
-    /// let browser = links.receiver_after(last_event_id).await?;
-    /// assert!(!browser.begins_with_current(), "nothing was missed");
+    /// assert!(links.is_current() && links.store_seq() > 0);
     /// # Ok(())
     /// # }
     /// ```

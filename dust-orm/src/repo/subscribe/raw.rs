@@ -1,8 +1,7 @@
 //! Subscriptions to ops instead of records.
 
 use std::fmt;
-use std::future::{IntoFuture, poll_fn};
-use std::marker::PhantomData;
+use std::future::poll_fn;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,10 +10,9 @@ use std::task::{Context, Poll, ready};
 use dust_protocol::value::is_claim;
 use dust_protocol::{CommittedOp, OpKind, Pattern};
 use futures_core::Stream;
-use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
 
-use crate::DustRepo;
+use super::Subscribe;
 use crate::entity::DustEntity;
 use crate::error::DustErr;
 use crate::feed::{Delivery, Ops};
@@ -36,16 +34,10 @@ pub enum RawEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RawOp {
-    committed: Arc<CommittedOp>,
+    /// The op, shared with the other subscribers.
+    pub committed: Arc<CommittedOp>,
     /// True if it was written through the transport of this repo.
     pub own: bool,
-}
-
-impl RawOp {
-    /// The op, shared with the other subscribers.
-    pub fn committed(&self) -> &Arc<CommittedOp> {
-        &self.committed
-    }
 }
 
 impl Deref for RawOp {
@@ -56,43 +48,17 @@ impl Deref for RawOp {
     }
 }
 
-/// A subscription to ops about to begin, made by [`Subscribe::raw`](super::Subscribe::raw): `.await` it.
-#[must_use = "a subscription begins when it is awaited"]
-pub struct SubscribeRaw<'r, E: DustEntity> {
-    repo: &'r DustRepo,
-    capacity: usize,
-    entity: PhantomData<fn() -> E>,
-}
-
-impl<'r, E: DustEntity> SubscribeRaw<'r, E> {
-    pub(super) fn new(repo: &'r DustRepo, capacity: usize) -> SubscribeRaw<'r, E> {
-        SubscribeRaw { repo, capacity, entity: PhantomData }
-    }
-
-    /// Sets the maximum number of ops that wait for the subscriber (default: 1000; at least 1).
-    pub fn queue(mut self, ops: usize) -> Self {
-        self.capacity = ops;
-        self
-    }
-}
-
-impl<'r, E: DustEntity> IntoFuture for SubscribeRaw<'r, E> {
-    type Output = Result<RawSubscription, DustErr>;
-    type IntoFuture = BoxFuture<'r, Self::Output>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let transport = self.repo.source_for::<E>();
-            let pattern = Pattern::subtree(&E::prefix_path()?)?;
-            let ops = transport.op_hub().await?.subscribe(&pattern, self.capacity);
-            Ok(RawSubscription { ops, transport })
-        })
-    }
-}
-
-impl<E: DustEntity> fmt::Debug for SubscribeRaw<'_, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SubscribeRaw").field("queue", &self.capacity).finish()
+impl<E: DustEntity> Subscribe<'_, E> {
+    /// Subscribes to the ops themselves instead of the records that they make; see [`RawSubscription`].
+    ///
+    /// # Errors
+    ///
+    /// The same as those of [`subscribe`](crate::DustRepo::subscribe).
+    pub async fn raw(self) -> Result<RawSubscription, DustErr> {
+        let transport = self.repo.source_for::<E>();
+        let pattern = Pattern::subtree(&E::prefix_path()?)?;
+        let ops = transport.op_hub().await?.subscribe(&pattern, self.capacity);
+        Ok(RawSubscription { ops, transport })
     }
 }
 

@@ -27,6 +27,7 @@ pub trait IntoDustActiveModel: Send {
     /// # Errors
     /// [`Invalid`](DustErr::Invalid) if a changeset has errors, or would update or delete another record than the one
     /// it was made from; [`InvalidParams`](DustErr::InvalidParams) if a builder holds related models.
+    #[doc(hidden)]
     fn into_dust_active_model(self, action: Action) -> Result<<Self::Entity as EntityTrait>::ActiveModel, DustErr>;
 }
 

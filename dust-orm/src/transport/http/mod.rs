@@ -186,11 +186,6 @@ impl HttpTransport {
         op.client_op_id.starts_with(&*self.ids)
     }
 
-    /// The configuration of the transport.
-    pub fn config(&self) -> &DustConfig {
-        &self.config
-    }
-
     /// The URL of a request. Parses only the part that the request adds, not the host each time.
     fn url(&self, request: &Request) -> Url {
         let mut url = match request.root {

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dust_orm::feed::Ops;
+use dust_orm::internals::{Ops, subscribe};
 use dust_orm::repo::Subscription;
 use dust_orm::{DustRepo, Event};
 use dust_protocol::{Op, Path, Pattern, RawJson};
@@ -97,9 +97,9 @@ async fn untouched(plan: &mut Plan) -> Result<()> {
     let hub = DustRepo::with_store(among.clone()).transport().op_hub().await?;
     let pattern = |number: usize| Pattern::parse(&format!("entity-{number}/**"));
     // One subscriber, so that the hub has work to do.
-    let _one = quiet.subscribe(&pattern(0)?, 1000);
+    let _one = subscribe(&quiet, &pattern(0)?, 1000);
     let _many = (0..scale.subscribers)
-        .map(|number| Ok(hub.subscribe(&pattern(number)?, 1000)))
+        .map(|number| Ok(subscribe(&hub, &pattern(number)?, 1000)))
         .collect::<Result<Vec<Ops>>>()?;
     plan.compare(
         Case::new(UNTOUCHED, "the same past one subscriber", scale.rounds, scale.calls(1000)).aims(&[Aim::Ratio(1.1)]),

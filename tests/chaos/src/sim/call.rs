@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dust_orm::realtime::session::CommandKind;
+use dust_orm::internals::CommandKind;
 use dust_protocol::{Fence, Mutation, Op, OpKind, Path, PathError, Precondition, RawJson};
 
 use crate::dice::Dice;

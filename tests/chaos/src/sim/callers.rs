@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use dust_orm::realtime::session::{Command, CommandId, CommandKind, StoreId, Timing};
+use dust_orm::internals::{Command, CommandId, CommandKind, StoreId};
+use dust_orm::realtime::Timing;
 use dust_orm::{DustErr, ErrKind};
 use dust_protocol::channel::Written;
 use dust_protocol::{CommittedOp, Fence, Mutation, Op, OpKind, Pattern};

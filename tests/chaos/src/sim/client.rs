@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dust_orm::feed::Hub;
-use dust_orm::realtime::Mirror;
-use dust_orm::realtime::session::{Session, StoreId, StoreState, Timing};
+use dust_orm::internals::{Mirror, Session, StoreId};
+use dust_orm::realtime::{StoreState, Timing};
+use dust_orm::transport::Hub;
 use dust_protocol::CommittedOp;
 
 use super::followers::{Follower, followers};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use dust_orm::feed::{Delivery, Hub, Ops, QUEUE};
-use dust_orm::realtime::Mirror;
+use dust_orm::internals::{Delivery, Mirror, Ops, QUEUE, subscribe};
+use dust_orm::transport::Hub;
 use dust_protocol::Pattern;
 use futures_util::{FutureExt, StreamExt};
 
@@ -29,7 +29,7 @@ pub(super) struct Follower {
 pub(super) fn followers(hub: &Arc<Hub>, mirror: &Mirror, era: usize, dice: &mut Dice) -> Result<Vec<Follower>, String> {
     let follower = |pattern: &str, room, listens| -> Result<Follower, String> {
         let pattern = Pattern::parse(pattern).map_err(|error| error.to_string())?;
-        let ops = hub.subscribe(&pattern, room);
+        let ops = subscribe(hub, &pattern, room);
         Ok(Follower { pattern, ops, copy: mirror.clone(), listens, last: mirror.seq(), era })
     };
     let slow = |dice: &mut Dice| {

@@ -1,7 +1,7 @@
 //! The outputs of sessions, handled like in the task that owns a socket.
 
 use dust_orm::DustErr;
-use dust_orm::realtime::session::Output;
+use dust_orm::internals::Output;
 use dust_protocol::PackedLeaves;
 
 use super::mutation::Defect;

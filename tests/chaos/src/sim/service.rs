@@ -1,7 +1,7 @@
 //! The operations of the server, and its committed ops.
 
 use dust_emulator::ReplyFault;
-use dust_orm::realtime::session::StoreId;
+use dust_orm::internals::StoreId;
 use dust_protocol::{CommittedOp, Op};
 
 use super::call::{self, Call, Outcome};

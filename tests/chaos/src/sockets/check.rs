@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use dust_orm::realtime::Mirror;
+use dust_orm::internals::Mirror;
 use dust_protocol::{CommittedOp, OpKind};
 
 use super::load::{COUNTER, History, Outcome, Read, Written, lock};

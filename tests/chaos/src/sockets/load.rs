@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dust_orm::feed::{Delivery, QUEUE};
+use dust_orm::internals::{Delivery, QUEUE, subscribe};
 use dust_orm::realtime::SyncClient;
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustErr, ErrKind, Transport};
@@ -214,7 +214,7 @@ fn list(pattern: &Pattern) -> dust_protocol::ListRequest {
 pub(super) async fn listen(subject: Subject, history: Arc<History>) -> Result<(), String> {
     let pattern = Pattern::parse("**").map_err(|error| error.to_string())?;
     let hub = subject.transport.op_hub().await.map_err(|error| error.to_string())?;
-    let mut ops = hub.subscribe(&pattern, QUEUE);
+    let mut ops = subscribe(&hub, &pattern, QUEUE);
     drop(hub);
     let mut heard = Vec::new();
     while let Some(delivery) = ops.next().await {

@@ -17,7 +17,7 @@ use std::time::Duration;
 pub use child::{ARGUMENT, serve};
 use dust_orm::Transport;
 use dust_orm::realtime::SyncClient;
-use dust_orm::realtime::session::Timing;
+use dust_orm::realtime::Timing;
 use dust_orm::transport::RealtimeTransport;
 use dust_protocol::{CommittedOp, ListRequest, Op, Pattern, RawJson};
 use dust_store::Store;

@@ -56,13 +56,13 @@ async fn a_lease_is_taken_renewed_and_given_back(cx: &Context) {
     assert_eq!((lease.key(), lease.holder()), (&path("locks/a"), Some("me")));
     let error = cx.repo.lease("locks/a", LONG).await.unwrap_err();
     assert!(matches!(&error, DustErr::LeaseHeld { key, .. } if key == "locks/a"), "{error}");
-    let (token, expires_at) = (lease.token(), lease.expires_at());
+    let (token, expires_at) = (lease.fence().token, lease.expires_at());
     lease.renew(LONG * 2).await.unwrap();
-    assert!(lease.token() == token && lease.expires_at() > expires_at);
+    assert!(lease.fence().token == token && lease.expires_at() > expires_at);
     assert!(lease.release().await.unwrap());
     assert!(!lease.release().await.unwrap());
     assert_eq!(lease.renew(LONG).await.unwrap_err().kind(), ErrKind::LeaseLost);
-    assert!(cx.repo.lease("locks/a", LONG).await.unwrap().token() > token);
+    assert!(cx.repo.lease("locks/a", LONG).await.unwrap().fence().token > token);
 }
 
 async fn a_lease_needs_a_place_of_its_own(cx: &Context) {

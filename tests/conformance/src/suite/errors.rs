@@ -22,7 +22,6 @@ super::tests![
     a_fence_is_refused_where_there_are_none,
     a_lost_fence_refuses_every_verb,
     errors_travel_through_sea_orm,
-    a_builder_without_a_store_says_what_to_do,
 ];
 
 /// Every error that a transport to a server can produce.
@@ -208,11 +207,4 @@ async fn errors_travel_through_sea_orm(cx: &Context) {
     let error = back(&cx.repo).await.unwrap_err();
     assert_eq!(error.kind(), ErrKind::Database);
     assert!(error.to_string().contains("title can't be blank"), "{error}");
-}
-
-async fn a_builder_without_a_store_says_what_to_do(cx: &Context) {
-    let error = DustRepo::builder().build().unwrap_err();
-    assert_eq!(error.kind(), ErrKind::InvalidParams);
-    let repo = DustRepo::builder().transport(std::sync::Arc::clone(&cx.transport)).build().unwrap();
-    assert_eq!(repo.all::<link::Entity>().await.unwrap(), []);
 }

@@ -59,7 +59,7 @@ async fn a_transport_without_subscriptions_says_so(cx: &Context) {
         repo.subscribe::<link::Entity>().await.err(),
         repo.subscribe::<link::Entity>().raw().await.err(),
         repo.broadcast::<link::Entity>().await.err(),
-        repo.on_change::<link::Entity, _>(|_| std::future::ready(())).await.err(),
+        repo.subscribe::<link::Entity>().on_change(|_| std::future::ready(())).await.err(),
     ];
     for answer in answers {
         let expected = (!can_subscribe(cx)).then_some(ErrKind::NotSupported);
@@ -242,7 +242,7 @@ async fn a_callback_is_called_for_each_event(cx: &Context) {
         sender.send(event).unwrap();
         std::future::ready(())
     };
-    let callback = cx.repo.on_change::<link::Entity, _>(pass_on).await.unwrap();
+    let callback = cx.repo.subscribe::<link::Entity>().on_change(pass_on).await.unwrap();
     cx.repo.insert(new_link("a")).await.unwrap();
     cx.repo.delete_by_id::<link::Entity>("a").await.unwrap();
     assert_eq!([receiver.recv().await, receiver.recv().await], [Some(upserted("a")), Some(deleted("a"))]);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chaos::dice::Dice;
 use dust_emulator::{Emulator, ReplyFault};
-use dust_orm::realtime::Mirror;
-use dust_orm::realtime::session::{Command, CommandId, CommandKind, Output, Session, StoreId, Timing};
+use dust_orm::internals::{Command, CommandId, CommandKind, Mirror, Output, Session, StoreId};
+use dust_orm::realtime::Timing;
 use dust_protocol::channel::{FileUpload, Frame};
 use dust_protocol::{Mutation, Op, RawJson};
 use dust_store::Origin;

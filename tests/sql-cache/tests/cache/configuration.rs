@@ -3,8 +3,7 @@
 use dust_emulator::Emulator;
 use dust_orm::DustErr;
 use dust_orm::error::ErrKind;
-use dust_orm::realtime::cache::SqlCache;
-use dust_orm::realtime::cache::migration::Migration;
+use dust_orm::realtime::cache::{Migration, SqlCache};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dust_emulator::Emulator;
+use dust_orm::internals::Mirror;
 use dust_orm::realtime::cache::{Cache, Cursor, SqlCache};
-use dust_orm::realtime::{Mirror, SyncClient, SyncClientBuilder, Timing};
+use dust_orm::realtime::{SyncClient, SyncClientBuilder, Timing};
 use dust_orm::transport::RealtimeTransport;
 use dust_orm::{DustErr, Transport};
 use dust_protocol::{Entry, Leaf, LeafKind, ListItem, ListRequest, Mutation, Op, Path, Pattern, RawJson, read};

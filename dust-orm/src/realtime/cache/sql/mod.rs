@@ -48,14 +48,14 @@ pub struct SqlCache {
 
 impl SqlCache {
     /// The default name of the table of leaves. The table of cursors has the same name with `_cursor` appended.
-    pub const TABLE: &'static str = "dust_cache";
+    pub(super) const TABLE: &'static str = "dust_cache";
 
     /// A cache in the tables `dust_cache` and `dust_cache_cursor` of a database.
     pub fn new(db: DatabaseConnection) -> SqlCache {
         SqlCache { db, tables: Tables::new(SqlCache::TABLE) }
     }
 
-    /// Sets the name of the table of leaves (default: [`TABLE`](SqlCache::TABLE)). The table of cursors has the same
+    /// Sets the name of the table of leaves (default: `dust_cache`). The table of cursors has the same
     /// name with `_cursor` appended.
     pub fn table(mut self, table: &str) -> SqlCache {
         self.tables = Tables::new(table);

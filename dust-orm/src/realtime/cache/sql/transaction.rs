@@ -57,7 +57,7 @@ impl CacheRead for Read {
             let Tables { leaves, cursors } = &self.tables;
             DustErr::invalid_params(format!(
                 "the SQL cache cannot read its tables `{leaves}` and `{cursors}`; add \
-                 `dust_orm::realtime::cache::migration::Migration` to the migrations and run them, or call \
+                 `dust_orm::realtime::cache::Migration` to the migrations and run them, or call \
                  `SqlCache::create_if_missing`: {error}"
             ))
             .with_source(error)

@@ -8,7 +8,8 @@ use crate::repo::Callback;
 async fn passing_on(repo: &DustRepo) -> (Callback, UnboundedReceiver<Event<link::Model>>) {
     let (sender, receiver) = unbounded_channel();
     let callback = repo
-        .on_change::<link::Entity, _>(move |event| {
+        .subscribe::<link::Entity>()
+        .on_change(move |event| {
             sender.send(event).unwrap();
             std::future::ready(())
         })
@@ -48,7 +49,8 @@ async fn panic_in_a_callback_does_not_end_it() {
     let (repo, store) = memory();
     let (sender, mut receiver) = unbounded_channel();
     let _links = repo
-        .on_change::<link::Entity, _>(move |event| {
+        .subscribe::<link::Entity>()
+        .on_change(move |event| {
             sender.send(event.clone()).unwrap();
             assert_ne!(event, upserted("a", "one"), "a panic of the function");
             async move { assert_ne!(event, upserted("a", "two"), "a panic of its future") }
@@ -90,6 +92,6 @@ async fn detached_callback_ends_with_its_transport() {
 #[test]
 fn callback_outside_of_a_runtime_is_refused() {
     let (repo, _store) = memory();
-    let answer = repo.on_change::<link::Entity, _>(|_| std::future::ready(())).now_or_never().unwrap();
+    let answer = repo.subscribe::<link::Entity>().on_change(|_| std::future::ready(())).now_or_never().unwrap();
     assert!(answer.unwrap_err().to_string().contains("in a tokio runtime"));
 }

@@ -56,7 +56,7 @@ async fn another_repo_on_the_same_store_is_another_writer() {
 #[tokio::test]
 async fn the_queue_is_bounded_and_dropping_unsubscribes() {
     let (repo, store) = memory();
-    let mut ops = repo.subscribe::<link::Entity>().queue(9).raw().queue(2).await.unwrap();
+    let mut ops = repo.subscribe::<link::Entity>().queue(2).raw().await.unwrap();
     for number in 0..3 {
         put(&store, &number.to_string(), "x");
     }
@@ -65,7 +65,7 @@ async fn the_queue_is_bounded_and_dropping_unsubscribes() {
     put(&store, "a", "two");
     put(&store, "a", "three");
     let newest = next_op(&mut ops).await;
-    assert_eq!(newest.committed().store_seq, 6);
+    assert_eq!(newest.committed.store_seq, 6);
     assert_eq!(listeners(&repo).await, 1);
     drop(ops);
     assert_eq!(listeners(&repo).await, 0);

@@ -61,7 +61,7 @@ async fn own_writes_are_heard_of_once_whether_event_or_reply_comes_first() {
     assert_eq!(next(&mut links).await, upserted("a", "Other"));
     assert!(matches!(soon(ops.next()).await, Some(RawEvent::Op(_))));
 
-    transport.client().shutdown().await;
+    transport.client.shutdown().await;
     assert_eq!(soon(links.next()).await, None);
     assert_eq!(soon(ops.next()).await, None);
 }
@@ -140,7 +140,7 @@ async fn a_snapshot_and_a_restore_are_a_resync() {
     assert_eq!(repo.all::<link::Entity>().await.unwrap(), [model("old", "1")]);
     // The same sequence number as before the restore, for another op.
     repo.insert(model("other", "4").into_active_model()).await.unwrap();
-    assert_eq!(transport.client().status()[0].seq, 2);
+    assert_eq!(transport.client.status()[0].seq, 2);
     assert_eq!(waiting(&mut links), [upserted("other", "4")]);
     repo.delete_by_id::<link::Entity>("old").await.unwrap();
     assert_eq!(waiting(&mut links), [Event::Deleted("old".into())]);
@@ -192,7 +192,7 @@ async fn a_slow_subscriber_loses_what_is_outdated_then_resyncs_and_holds_up_nobo
     assert_eq!(waiting(&mut slow), [Event::Resync]);
     hear("c", 101).await;
     assert_eq!(waiting(&mut slow), [upserted("c", "101")]);
-    assert!(matches!(transport.client().status()[0].state, StoreState::Live { .. }));
+    assert!(matches!(transport.client.status()[0].state, StoreState::Live { .. }));
 }
 
 /// A subscriber that joins during a stream of writes has the records as of one op and receives every later op.

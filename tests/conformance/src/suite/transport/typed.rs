@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dust_orm::feed::Delivery;
+use dust_orm::internals::{Delivery, subscribe};
 use dust_orm::{DustErr, ErrKind};
 use dust_protocol::{LeafKind, Mutation, Op, OpKind, Pattern, RawJson};
 use futures_util::StreamExt;
@@ -93,7 +93,7 @@ async fn a_subscription_hears_what_is_committed(cx: &Context) {
         assert_eq!(hub.err().map(|error| error.kind()), Some(ErrKind::NotSupported));
         return;
     }
-    let mut ops = hub.unwrap().subscribe(&Pattern::parse("r/**").unwrap(), 10);
+    let mut ops = subscribe(&hub.unwrap(), &Pattern::parse("r/**").unwrap(), 10);
     cx.set("elsewhere", json!(0)).await;
     let store_seq = cx.set("r/a", json!(1)).await;
     let heard = tokio::time::timeout(Duration::from_secs(60), ops.next()).await.unwrap();
