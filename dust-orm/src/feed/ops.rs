@@ -42,7 +42,7 @@ impl Hub {
     ///
     /// After waiting for [`Transport::op_hub`](crate::Transport::op_hub), the stream has no op that could be read
     /// before.
-    pub fn subscribe(self: &Arc<Hub>, pattern: &Pattern, capacity: usize) -> Ops {
+    pub(crate) fn subscribe(self: &Arc<Hub>, pattern: &Pattern, capacity: usize) -> Ops {
         Ops::new(self, pattern, capacity)
     }
 }
