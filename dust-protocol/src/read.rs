@@ -256,8 +256,8 @@ pub fn prefix_end(prefix: &str) -> String {
     end
 }
 
-/// A path behind every path that begins with a text: the text with a higher last character. Few paths are between it and
-/// those that begin with the text, as some characters cannot follow. `None` if no character is higher.
+/// A path behind every path that begins with a text: the text with a higher last character. Few paths are between it
+/// and those that begin with the text, as some characters cannot follow. `None` if no character is higher.
 pub fn text_end(text: &str) -> Option<String> {
     let mut end = text.to_owned();
     while let Some(last) = end.pop() {

@@ -16,8 +16,8 @@ pub trait KeyFrom<T>: EntityTrait {
     fn key_from(given: T) -> KeyOf<Self>;
 }
 
-/// A key of the entity `E`, as verbs accept it: anything that converts to the type of the key. For a composite key it is
-/// a tuple with one such value for each part, in the order of the fields.
+/// A key of the entity `E`, as verbs accept it: anything that converts to the type of the key. For a composite key it
+/// is a tuple with one such value for each part, in the order of the fields.
 ///
 /// ```
 /// use dust_orm::entity::IntoKey;

@@ -29,9 +29,9 @@ impl DustRepo {
     /// [`desc`](Find::desc) reverses it. A store is asked for that part only, so a page costs the same in a store of
     /// any size.
     ///
-    /// The order is that of the bytes of the records' paths, each followed by `/`: `a-1`, `a.b`, `a`, `a0`, `b`. Numbers
-    /// are ordered as texts: 1, 10, 2. Keys such as UUIDv7, or numbers padded with zeros, are in the order of time or
-    /// value.
+    /// The order is that of the bytes of the records' paths, each followed by `/`: `a-1`, `a.b`, `a`, `a0`, `b`.
+    /// Numbers are ordered as texts: 1, 10, 2. Keys such as UUIDv7, or numbers padded with zeros, are in the order of
+    /// time or value.
     ///
     /// ```
     /// # use dust_orm::{DustRepo, tests_cfg::link};
@@ -133,13 +133,13 @@ impl<E: DustEntity, K> Find<'_, E, K> {
         self
     }
 
-    /// Limits the list to its first records, so many that fit the entity. Replaces [`last`](Find::last).
+    /// Limits the list to its first `count` records that fit the entity. Replaces [`last`](Find::last).
     pub fn first(mut self, count: u64) -> Self {
         self.list.limit = Some(Limit::First(count));
         self
     }
 
-    /// Limits the list to its last records, in the same order. Replaces [`first`](Find::first).
+    /// Limits the list to its last `count` records that fit the entity, in the same order. Replaces [`first`](Find::first).
     pub fn last(mut self, count: u64) -> Self {
         self.list.limit = Some(Limit::Last(count));
         self
@@ -162,8 +162,8 @@ impl<E: DustEntity, K> Find<'_, E, K> {
     /// Reads the records. A record that does not fit the entity is left out with a warning, as in
     /// [`DustRepo::all`], and does not count for [`first`](Find::first) and [`last`](Find::last).
     ///
-    /// A page of `n` records with `f` leaves each takes `n * f / 1000` requests to a server, rounded up, and one more if
-    /// the last record is cut.
+    /// A page of `n` records with `f` leaves each takes `n * f / 1000` requests to a server, rounded up, and one more
+    /// if the last record is cut.
     ///
     /// # Errors
     /// Errors of the [transport](crate::Transport::list_leaves).
@@ -191,8 +191,8 @@ impl<E: DustEntity, K> Find<'_, E, K> {
         read::<E, _>(&self.list, self.repo.active_for::<E>(), UnknownLeaves::Needed, versioned::<E>).await
     }
 
-    /// Reads the keys of the records, without their values. A record without one of the required fields is left out; one
-    /// with a value that its field cannot hold is not detected.
+    /// Reads the keys of the records, without their values. A record without one of the required fields is left out;
+    /// one with a value that its field cannot hold is not detected.
     ///
     /// # Errors
     /// As [`all`](Find::all).
@@ -363,3 +363,7 @@ fn is_complete<E: DustEntity>(record: RecordRef<'_>) -> bool {
     let mut fields = E::ActiveModel::FIELDS.iter().filter(|field| is_leaf(field));
     fields.all(|field| record.leaves().any(|leaf| record.name(leaf) == field.name))
 }
+
+#[cfg(test)]
+#[cfg(all(feature = "embedded", feature = "macros"))]
+mod tests;

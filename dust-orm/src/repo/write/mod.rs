@@ -68,8 +68,8 @@ impl DustRepo {
     /// # Errors
     /// [`Invalid`](DustErr::Invalid) with the names of required fields that are `NotSet`, the key among them, or with
     /// the errors of the changeset; [`InvalidParams`](DustErr::InvalidParams) if the key has a form that no path can
-    /// hold, or if the record would be too large to be read back; [`NothingToWrite`](DustErr::NothingToWrite) if no field has a value; the error of a hook;
-    /// errors of the [transport](crate::Transport::write).
+    /// hold, or if the record would be too large to be read back; [`NothingToWrite`](DustErr::NothingToWrite) if no
+    /// field has a value; the error of a hook; errors of the [transport](crate::Transport::write).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, ErrKind, entity::prelude::*, tests_cfg::link};

@@ -81,7 +81,7 @@ impl ByHand {
         }
     }
 
-    /// So many pages behind a slug, by range.
+    /// The next `count` pages behind a slug, by range.
     pub async fn page_after(&self, slug: &str, count: usize) -> Result<Vec<Model>> {
         let mut url = reqwest::Url::parse(&self.entries)?;
         let limit = (count * LEAVES).to_string();

@@ -8,6 +8,8 @@ use futures_util::{StreamExt, TryStreamExt};
 use serde_json::json;
 
 use crate::context::{Context, path};
+use crate::entities::composite::entry::{self, entry};
+use crate::entities::composite::vote::{self, vote};
 use crate::entities::*;
 use crate::probe::Call;
 
@@ -23,6 +25,8 @@ super::tests![
     stream_reads_pages_as_it_goes,
     large_record_is_in_a_descending_list,
     empty_lists_are_empty,
+    parts_of_a_key_limit_a_list,
+    keys_of_three_parts_are_typed,
 ];
 
 type Links<'r> = Find<'r, link::Entity>;
@@ -282,4 +286,54 @@ async fn empty_lists_are_empty(cx: &Context) {
     assert!(!list().last(0).exists().await.unwrap());
     assert_eq!(probe.take_calls(), [], "no request for a list that is empty by its bounds");
     assert_eq!(list().after("").all().await.unwrap(), [link("a")]);
+}
+
+async fn parts_of_a_key_limit_a_list(cx: &Context) {
+    let owners = ["a", "a-1", "a/b", "ab", "b"];
+    let names = ["x", "x-1", "x/y", "title", "z"];
+    let all = owners.iter().flat_map(|owner| names.iter().map(|name| entry(owner, name)));
+    cx.repo.insert_many(all.map(|entry| entry.into_active_model().reset_all())).await.unwrap();
+    let of =
+        |entries: Vec<entry::Model>| entries.into_iter().map(|entry| (entry.owner, entry.name)).collect::<Vec<_>>();
+    let expected = |owner: &str, names: &[&str]| -> Vec<(String, String)> {
+        names.iter().map(|name| (owner.to_owned(), (*name).to_owned())).collect()
+    };
+    let sorted_names = sorted(names.to_vec());
+    for owner in owners {
+        let list = || cx.repo.find::<entry::Entity>().within(owner);
+        assert_eq!(of(list().all().await.unwrap()), expected(owner, &sorted_names));
+        assert_eq!(list().keys().await.unwrap(), expected(owner, &sorted_names));
+        assert_eq!(list().count().await.unwrap(), 5);
+        assert_eq!(of(list().after("x").first(2).all().await.unwrap()), expected(owner, &["x/y", "z"]));
+        assert_eq!(of(list().before("x").last(1).all().await.unwrap()), expected(owner, &["x-1"]));
+        assert_eq!(of(list().starts_with("x").desc().all().await.unwrap()), expected(owner, &["x/y", "x", "x-1"]));
+    }
+    let list = || cx.repo.find::<entry::Entity>();
+    assert_eq!(list().count().await.unwrap(), 25);
+    assert_eq!(list().starts_with("a").count().await.unwrap(), 20);
+    assert_eq!(of(list().after(("a", "z")).first(1).all().await.unwrap()), expected("a/b", &["title"]));
+    let end = of(list().before(("a", "x-1")).last(2).all().await.unwrap());
+    assert_eq!(end, [expected("a-1", &["z"]), expected("a", &["title"])].concat());
+    assert!(!list().within("nobody").exists().await.unwrap());
+    assert!(!list().within("").exists().await.unwrap());
+    let error = list().within("a\0").all().await.unwrap_err();
+    assert_eq!(error.kind(), dust_orm::ErrKind::InvalidParams, "{error}");
+    cx.repo.delete_all::<entry::Entity>().within("a").await.unwrap();
+    assert_eq!(list().count().await.unwrap(), 20);
+    assert!(!list().within("a").exists().await.unwrap());
+}
+
+async fn keys_of_three_parts_are_typed(cx: &Context) {
+    let votes = [(1, 2, "ada"), (1, 10, "ada"), (1, 10, "bob"), (2, 1, "ada")]
+        .map(|(poll, round, voter)| vote(poll, round, voter));
+    cx.repo.insert_many(votes.clone().map(|vote| vote.into_active_model().reset_all())).await.unwrap();
+    let list = || cx.repo.find::<vote::Entity>();
+    // Numbers are ordered as texts: 10 before 2.
+    let [two, ten_ada, ten_bob, other] = votes;
+    assert_eq!(list().within(two.poll).all().await.unwrap(), [ten_ada.clone(), ten_bob.clone(), two.clone()]);
+    assert_eq!(list().within((two.poll, 10)).all().await.unwrap(), [ten_ada, ten_bob.clone()]);
+    assert_eq!(list().within((two.poll, 10)).after("ada").one().await.unwrap(), Some(ten_bob.clone()));
+    assert_eq!(list().within(two.poll).after((10, "bob")).one().await.unwrap(), Some(two.clone()));
+    assert_eq!(list().last(1).keys().await.unwrap(), [(other.poll, 1, "ada".to_owned())]);
+    assert_eq!(list().within(two.poll).desc().first(1).versioned().await.unwrap()[0].model, two);
 }
