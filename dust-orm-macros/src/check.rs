@@ -49,8 +49,8 @@ pub(crate) fn entity(model: &Model) -> Result<Vec<&Field>> {
         return Err(Error::new(
             span,
             format!(
-                "a primary key of {} fields: SeaORM supports at most {MAX_KEY_PARTS}. Remove `primary_key` from `{}`, or \
-                 make several fields one newtype that implements `Display` and `FromStr`",
+                "a primary key of {} fields: SeaORM supports at most {MAX_KEY_PARTS}. Remove `primary_key` from `{}`, \
+                 or make several fields one newtype that implements `Display` and `FromStr`",
                 keys.len(),
                 excess.ident
             ),

@@ -62,7 +62,8 @@
 ///
 /// The model need not derive serde's traits itself, unless it uses `#[serde(..)]`. An unsupported declaration is a
 /// compile error: `flatten`, `skip_serializing_if`, names that differ between reading and writing, attributes that
-/// change the shape of the whole struct, a key of more than 12 fields, fields whose names or aliases differ only in ASCII case.
+/// change the shape of the whole struct, a key of more than 12 fields, fields whose names or aliases differ only in
+/// ASCII case.
 pub use dust_orm_macros::DeriveDustEntity;
 
 /// Makes an entity that is stored only in SQL usable in changesets: derive it on `Model`, beside `DeriveEntityModel`.

@@ -70,8 +70,8 @@ impl<'r, E: DustEntity> IntoFuture for DeleteAll<'r, E> {
             let path = self.path?;
             if let Some(inner) = self.repo.prefixes.nested_in::<E>(&path) {
                 return Err(DustErr::invalid_params(format!(
-                    "`delete_all` of `{}` at `{path}` would also remove the records of `{}` at `{}`: delete the records \
-                     by their keys, or give the two entities prefixes that do not nest",
+                    "`delete_all` of `{}` at `{path}` would also remove the records of `{}` at `{}`: delete the \
+                     records by their keys, or give the two entities prefixes that do not nest",
                     std::any::type_name::<E>(),
                     inner.entity,
                     inner.prefix(),

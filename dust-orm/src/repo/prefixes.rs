@@ -1,7 +1,7 @@
 //! The prefixes of the entities that a repo has used, to notice those that nest.
 //!
-//! A record of `app` with the key `settings` would be the parent of every record of `app/settings`: a delete of one is a
-//! delete of the others. Two entities with the very same prefix do not nest: they are two views of the same records.
+//! A record of `app` with the key `settings` would be the parent of every record of `app/settings`: a delete of one is
+//! a delete of the others. Two entities with the very same prefix do not nest: they are two views of the same records.
 
 use std::any::TypeId;
 use std::sync::OnceLock;
@@ -10,8 +10,8 @@ use dust_protocol::Path;
 
 use crate::entity::DustEntity;
 
-/// A list to which each entity is added once, at its first use. Reads take no lock: they follow the links, so that a call
-/// costs about a nanosecond for each entity.
+/// A list to which each entity is added once, at its first use. Reads take no lock: they follow the links, one for each
+/// entity that was used before.
 #[derive(Debug, Default)]
 pub(super) struct Prefixes {
     first: OnceLock<Box<UsedPrefix>>,
