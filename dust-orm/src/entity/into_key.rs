@@ -6,12 +6,6 @@ use super::{DustEntity, KeyOf};
 
 /// The conversion of a `T` to a key of this entity, which the derive implements: `From` does not have it for tuples.
 #[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "`{T}` is not a key of `{Self}`",
-    label = "its key is made of the fields with `primary_key`, in their order",
-    note = "a key of one field takes anything that converts to its type: `\"dust\"` for a `String`",
-    note = "a key of several fields takes a tuple of them: `(\"ada\", \"dust\")`, or `(\"ada\", 7)`"
-)]
 pub trait KeyFrom<T>: EntityTrait {
     fn key_from(given: T) -> KeyOf<Self>;
 }
@@ -35,6 +29,12 @@ pub trait KeyFrom<T>: EntityTrait {
 /// ```
 ///
 /// Every [`KeyOf<E>`](KeyOf) implements it, also in code that is generic over the entity.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a key of `{E}`",
+    label = "must have a value for each field with `primary_key`, in their order",
+    note = "a key of one field takes anything that converts to its type: `\"dust\"` for a `String`",
+    note = "a key of several fields takes a tuple of such values: `(\"ada\", 7)` for a `String` and an `i64`"
+)]
 pub trait IntoKey<E: DustEntity> {
     /// Converts the value to a key.
     fn into_key(self) -> KeyOf<E>;

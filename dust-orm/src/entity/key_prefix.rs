@@ -177,3 +177,42 @@ macro_rules! rests {
 }
 
 rests!([A InA a] B InB b, C InC c, D InD d, E InE e, F InF f, G InG g, H InH h, I InI i, J InJ j, K InK k);
+
+#[cfg(test)]
+#[cfg(feature = "macros")]
+mod tests {
+    use super::*;
+    use crate::error::ErrKind;
+    use crate::tests_cfg::bookmark;
+
+    fn path(owner: &str) -> Result<String, DustErr> {
+        prefix_path_of::<bookmark::Entity, _>(owner).map(|path| path.to_string())
+    }
+
+    #[test]
+    fn prefix_is_path_above_records() {
+        for (owner, rendered) in [("ada", "bookmarks/ada"), ("a/b~", "bookmarks/a~1b~0"), ("*", "bookmarks/*")] {
+            assert_eq!(path(owner).unwrap(), rendered);
+        }
+    }
+
+    #[test]
+    fn invalid_part_is_refused_with_its_field() {
+        for owner in ["", "\\*", "\\**", "a\0", "Ada"] {
+            let error = path(owner).unwrap_err();
+            assert_eq!(error.kind(), ErrKind::InvalidParams);
+            assert!(error.to_string().contains("`owner` in a key under `bookmarks`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn prefix_of_longer_keys_takes_each_type_of_part() {
+        fn segments<K, Marker>(prefix: impl KeyPrefix<K, Marker>) -> Vec<String> {
+            prefix.segments()
+        }
+        type Key = (String, i64, u8, String);
+        assert_eq!(segments::<Key, _>("a"), ["a"]);
+        assert_eq!(segments::<Key, _>(("a".to_owned(), -7)), ["a", "-7"]);
+        assert_eq!(segments::<Key, _>(("a", 7_i32, 8)), ["a", "7", "8"]);
+    }
+}

@@ -259,6 +259,37 @@ mod tests {
     }
 
     #[test]
+    fn leaves_are_grouped_by_all_parts_of_key() {
+        let paths = [
+            "links/a-1/b/t",
+            "links/a/b",
+            "links/a/b-1/t",
+            "links/a/b/meta/x",
+            "links/a/b/t",
+            "links/a/t",
+            "links/a~1b/c/t",
+            "links/b",
+            "links/c/d",
+        ];
+        let leaves: PackedLeaves = paths.iter().map(|path| leaf(path)).collect();
+        let all: Vec<_> =
+            records("links/", 2, &leaves).map(|record| (record.key(2), record.leaves().count())).collect();
+        assert_eq!(all, [("a-1/b", 1), ("a/b-1", 1), ("a/b", 2), ("a~1b/c", 1)]);
+        assert_eq!(last_record("links/", 2, &leaves), leaves.len(), "the last leaf belongs to no record");
+        let without_stray: PackedLeaves = paths[..5].iter().map(|path| leaf(path)).collect();
+        assert_eq!(last_record("links/", 2, &without_stray), 3);
+        for (leaf, record) in [
+            ("links/a/b/c", Some("links/a/b")),
+            ("links/a/b/c/d", Some("links/a/b")),
+            ("links/a/b", None),
+            ("links/a", None),
+            ("linksx/a/b/c", None),
+        ] {
+            assert_eq!(record_of("links/", 2, leaf), record);
+        }
+    }
+
+    #[test]
     fn leaf_outside_prefix_belongs_to_no_record() {
         assert_eq!(regroup(&["lin/a/title", "linksx/a/title", "other/a/b"]), []);
     }

@@ -10,8 +10,8 @@ use dust_protocol::Path;
 
 use crate::entity::DustEntity;
 
-/// A list to which each entity is added once, at its first use. Reads take no lock: they follow the links, so that a
-/// call costs about a nanosecond for each entity.
+/// A list to which each entity is added once, at its first use. Reads take no lock: they follow the links, one for each
+/// entity that was used before.
 #[derive(Debug, Default)]
 pub(super) struct Prefixes {
     first: OnceLock<Box<UsedPrefix>>,

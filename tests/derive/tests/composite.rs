@@ -1,7 +1,6 @@
 //! Entities with composite keys.
 
-#![allow(unreachable_pub, reason = "entities are written as in an application")]
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "entities are written as in an application")]
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "entities are written as in an application")]
 
 use derive_tests::embedded;
 use dust_orm::DustRepo;

@@ -1,7 +1,6 @@
 //! One entity with a composite key, in SQL and in Dust.
 
-#![allow(unreachable_pub, reason = "entities are written as in an application")]
-#![allow(clippy::unwrap_used, missing_docs, reason = "an entity is written as in an application")]
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "an entity is written as in an application")]
 
 use dust_orm::DustRepo;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, Database, EntityTrait, IntoActiveModel, Schema, Set};

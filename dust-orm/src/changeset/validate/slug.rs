@@ -5,11 +5,12 @@ use crate::entity::{DustEntity, Fields, KeyFault, key_fields};
 use crate::error::FieldError;
 
 impl<A: Fields> Changeset<A> {
-    /// Requires that the primary key can name a record in Dust. It checks every part of a composite key: it is not
-    /// empty (`cannot be empty`), has no NUL characters, is neither of the two texts that no pattern can name (`\*` and
+    /// Requires that the primary key, or each part of a composite one, can name a record in Dust: it is not empty
+    /// (`cannot be empty`), has no NUL characters, is neither of the two texts that no pattern can name (`\*` and
     /// `\**`), and has no ASCII upper-case letters, unless the entity has `#[dust(key_case = "any")]`.
     ///
-    /// A key, or a part, that is `NotSet` gets no error here: [`validate_required`](Changeset::validate_required) checks that.
+    /// A key, or a part, that is `NotSet` gets no error here: [`validate_required`](Changeset::validate_required)
+    /// checks that.
     pub fn validate_slug<E>(mut self) -> Self
     where
         A: ActiveModelTrait<Entity = E>,

@@ -131,74 +131,86 @@ mod tests {
 
     use super::*;
     use crate::entity::{RecordRef, records};
-    use crate::tests_cfg::link;
+    use crate::tests_cfg::{bookmark, link};
 
     type Store = BTreeMap<Path, Leaf>;
     type Regrouped = BTreeMap<String, Vec<(String, String, u64)>>;
 
-    fn regrouped(records: impl IntoIterator<Item = StoredRecord>) -> Regrouped {
+    fn regrouped(key_parts: usize, records: impl IntoIterator<Item = StoredRecord>) -> Regrouped {
         let leaves = |record: &StoredRecord| {
             let leaf = |leaf: &Entry| (leaf.path.to_string(), leaf.value.to_string(), leaf.revision);
             record.leaves.iter().map(leaf).collect()
         };
-        records.into_iter().map(|record| (RecordRef::from(&record).key(1).to_owned(), leaves(&record))).collect()
+        records
+            .into_iter()
+            .map(|record| (RecordRef::from(&record).key(key_parts).to_owned(), leaves(&record)))
+            .collect()
     }
 
     /// The records of a store, from a list of all its leaves.
-    fn in_store(store: &Store, prefix: &Path) -> Vec<StoredRecord> {
+    fn in_store(key_parts: usize, store: &Store, prefix: &Path) -> Vec<StoredRecord> {
         let leaves: PackedLeaves = store
             .iter()
             .map(|(path, leaf)| Entry::new(path.clone(), leaf.value.clone(), leaf.kind, leaf.revision))
             .collect();
-        records(&prefix.descendant_prefix(), 1, &leaves).map(RecordRef::to_stored).collect()
+        records(&prefix.descendant_prefix(), key_parts, &leaves).map(RecordRef::to_stored).collect()
+    }
+
+    type Steps = Vec<(Path, dust_protocol::Mutation)>;
+
+    /// Checks that the records after each commit are those of the store, and that each record that has changed in the
+    /// store is returned once.
+    fn check<E: DustEntity>(start: Steps, commits: Vec<Steps>) -> Result<(), TestCaseError> {
+        let prefix = Path::parse("a").unwrap();
+        let mut store = Store::new();
+        let mut seq = 0;
+        let mut commit = |store: &mut Store, steps: Steps| {
+            let mut changes = Vec::new();
+            for (path, op) in steps {
+                seq += 1;
+                let stamp = Stamp { store_seq: seq, wall_ms: 0 };
+                let Ok(value) = outcome(store, &path, &op, stamp) else { continue };
+                let committed = CommittedOp::new(seq, op.kind(), path, value).written_by("d".into(), "c".into());
+                apply(store, &committed, Some(&mut changes)).unwrap();
+            }
+            changes
+        };
+        commit(&mut store, start);
+        let mut records = Records::<E>::new(prefix.clone(), in_store(E::KEY_PARTS, &store, &prefix));
+        for steps in commits {
+            let before = regrouped(E::KEY_PARTS, in_store(E::KEY_PARTS, &store, &prefix));
+            let leaf_changes = commit(&mut store, steps);
+            let after = regrouped(E::KEY_PARTS, in_store(E::KEY_PARTS, &store, &prefix));
+
+            let changes = records.apply(&leaf_changes);
+            let all = records.all().into_iter().map(|stored| stored.record.clone());
+            prop_assert_eq!(regrouped(E::KEY_PARTS, all), after.clone());
+            let told: Vec<&str> = changes.iter().map(|change| &*change.key).collect();
+            let distinct: BTreeSet<&str> = told.iter().copied().collect();
+            prop_assert_eq!(distinct.len(), told.len());
+            for key in before.keys().chain(after.keys()).filter(|key| before.get(*key) != after.get(*key)) {
+                prop_assert!(distinct.contains(key.as_str()), "{} has changed: {:?}", key, leaf_changes);
+            }
+            for change in &changes {
+                let of = |stored: &Option<Arc<CachedRecord<_>>>| {
+                    regrouped(E::KEY_PARTS, stored.iter().map(|stored| stored.record.clone())).into_values().next()
+                };
+                prop_assert_eq!(of(&change.before), before.get(&*change.key).cloned());
+                prop_assert_eq!(of(&change.after), after.get(&*change.key).cloned());
+            }
+        }
+        Ok(())
     }
 
     proptest! {
-        /// For any commits of one op or several: the records are those of the store, and a record that has changed in
-        /// the store is returned, once for each commit.
+        /// For any commits of one op or several, and for keys of one part and of two.
         #[test]
         fn are_those_of_the_store(
             start in prop::collection::vec((near_path(), near_op()), 0..10),
             commits in prop::collection::vec(prop::collection::vec((near_path(), near_op()), 1..4), 0..8),
         ) {
-            let prefix = Path::parse("a").unwrap();
-            let mut store = Store::new();
-            let mut seq = 0;
-            let mut commit = |store: &mut Store, steps: Vec<(Path, dust_protocol::Mutation)>| {
-                let mut changes = Vec::new();
-                for (path, op) in steps {
-                    seq += 1;
-                    let stamp = Stamp { store_seq: seq, wall_ms: 0 };
-                    let Ok(value) = outcome(store, &path, &op, stamp) else { continue };
-                    let committed = CommittedOp::new(seq, op.kind(), path, value).written_by("d".into(), "c".into());
-                    apply(store, &committed, Some(&mut changes)).unwrap();
-                }
-                changes
-            };
-            commit(&mut store, start);
-            let mut records = Records::<link::Entity>::new(prefix.clone(), in_store(&store, &prefix));
-            for steps in commits {
-                let before = regrouped(in_store(&store, &prefix));
-                let leaf_changes = commit(&mut store, steps);
-                let after = regrouped(in_store(&store, &prefix));
-
-                let changes = records.apply(&leaf_changes);
-                let all = records.all().into_iter().map(|stored| stored.record.clone());
-                prop_assert_eq!(regrouped(all), after.clone());
-                let told: Vec<&str> = changes.iter().map(|change| &*change.key).collect();
-                let distinct: BTreeSet<&str> = told.iter().copied().collect();
-                prop_assert_eq!(distinct.len(), told.len());
-                for key in before.keys().chain(after.keys()).filter(|key| before.get(*key) != after.get(*key)) {
-                    prop_assert!(distinct.contains(key.as_str()), "{} has changed: {:?}", key, leaf_changes);
-                }
-                for change in &changes {
-                    let of = |stored: &Option<Arc<CachedRecord<_>>>| {
-                        regrouped(stored.iter().map(|stored| stored.record.clone())).into_values().next()
-                    };
-                    prop_assert_eq!(of(&change.before), before.get(&*change.key).cloned());
-                    prop_assert_eq!(of(&change.after), after.get(&*change.key).cloned());
-                }
-            }
+            check::<link::Entity>(start.clone(), commits.clone())?;
+            check::<bookmark::Entity>(start, commits)?;
         }
     }
 

@@ -17,9 +17,9 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 async fn wrong(repo: dust_orm::DustRepo) {
-    let _ = repo.get::<Entity>("ada").await;
-    let _ = repo.get::<Entity>(("ada", "7")).await;
-    let _ = repo.get::<Entity>(("ada", 7, 7)).await;
+    // This is a key.
+    let _ = repo.get::<Entity>(("ada", 7));
+    let _ = repo.get::<Entity>("ada");
 }
 
 fn main() {}

@@ -15,7 +15,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 async fn wrong(repo: dust_orm::DustRepo) {
-    let _ = repo.delete_all::<Entity>().within("ada").await;
+    let _ = repo.delete_all::<Entity>().within("ada");
 }
 
 fn main() {}

@@ -20,9 +20,9 @@ impl ActiveModelBehavior for ActiveModel {}
 
 async fn wrong(repo: dust_orm::DustRepo) {
     // These are prefixes.
-    let _ = repo.delete_all::<Entity>().within("ada").await;
-    let _ = repo.delete_all::<Entity>().within(("ada", String::from("rust"))).await;
-    let _ = repo.delete_all::<Entity>().within(("ada", "rust", 7)).await;
+    let _ = repo.delete_all::<Entity>().within("ada");
+    let _ = repo.delete_all::<Entity>().within(("ada", String::from("rust")));
+    let _ = repo.delete_all::<Entity>().within(("ada", "rust", 7));
 }
 
 fn main() {}

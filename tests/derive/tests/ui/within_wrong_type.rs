@@ -19,8 +19,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 async fn wrong(repo: dust_orm::DustRepo) {
-    let _ = repo.delete_all::<Entity>().within(7).await;
-    let _ = repo.delete_all::<Entity>().within(("ada", 7)).await;
+    let _ = repo.delete_all::<Entity>().within(7);
 }
 
 fn main() {}
