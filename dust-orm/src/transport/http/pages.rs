@@ -56,6 +56,8 @@ impl HttpTransport {
     ) -> Result<P, DustErr> {
         let range = match &request.selector {
             _ if request.select == Select::Prefixes => None,
+            // The server refuses the limit, which a request for a wider range would not have.
+            _ if !(1..=MAX_PAGE_LEAVES).contains(&request.limit) => None,
             Selector::Range { .. } => Some(Cow::Borrowed(&request.selector)),
             Selector::Pattern(pattern) => pattern.base().map(|base| Cow::Owned(Selector::below(&base))),
         };
