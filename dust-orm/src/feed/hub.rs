@@ -348,7 +348,7 @@ impl fmt::Debug for Hub {
     }
 }
 
-/// The registration of a function of [`Hub::listen`]. Dropping it ends the calls.
+/// The registration of a function of `Hub::listen`. Dropping it ends the calls.
 ///
 /// A call that runs on another thread at that time still completes.
 #[must_use = "dropping the listener ends it"]

@@ -26,7 +26,7 @@ pub enum Delivery {
     Resync,
 }
 
-/// The stream of ops that concern a pattern, made by [`Hub::subscribe`]. Dropping it ends the subscription at once.
+/// The stream of ops that concern a pattern, made by `Hub::subscribe`. Dropping it ends the subscription at once.
 ///
 /// A subscriber that falls behind by more than its queue holds misses ops whose effect a later one replaces (an older
 /// `set` of the same path); when that is not enough, it receives [`Delivery::Resync`] in the place of all of them. The

@@ -44,7 +44,7 @@ use crate::transport::Failover;
 use crate::transport::{Transport, for_subscription};
 use prefixes::Prefixes;
 
-/// A Dust store with the verbs of SeaORM for [`DustEntity`](crate::DustEntity)s.
+/// A Dust store with the verbs of SeaORM for [`DustEntity`]s.
 ///
 /// It has no queries and no joins. Clones are cheap and share the store; tasks can use one at the same time.
 ///

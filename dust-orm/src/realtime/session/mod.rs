@@ -89,7 +89,7 @@ const STEADY: Duration = Duration::from_secs(1);
 /// Number of leaves above which delivering a copy of a store takes a millisecond or more.
 const LARGE_COPY: usize = 10_000;
 
-/// The state machine of one socket and its stores. See the [module](self).
+/// The state machine of one socket and its stores.
 ///
 /// Times are durations since any fixed moment, of a clock that never goes back.
 ///
