@@ -29,8 +29,8 @@ pub(crate) use decode::{decode, fill};
 #[cfg(feature = "macros")]
 pub use derives::{DeriveChangeset, DeriveDustEntity};
 pub(crate) use encode::{FieldSelection, check_required, encode_fields, encode_object, encode_set, is_leaf};
-pub(crate) use fields::key_fields;
 pub use fields::Fields;
+pub(crate) use fields::key_fields;
 #[doc(hidden)]
 pub use fields::{Field, FieldState};
 pub use file_ref::FileRef;
@@ -47,8 +47,8 @@ pub(crate) use key_prefix::{lookup_prefix, prefix_path_of};
 pub(crate) use read_back::{normalize_nulls, round_trips, written_bytes};
 pub(crate) use record::SizeLimit;
 pub(crate) use record::{
-    MAX_RECORD_BYTES, MAX_RECORD_LEAVES, PackedRecord, RecordRef, StoredRecord, check_size, cursor_after,
-    cursor_before, first_record, last_record, record_of, records,
+    MAX_RECORD_BYTES, MAX_RECORD_LEAVES, RecordRef, StoredRecord, check_size, cursor_after, cursor_before,
+    first_record, last_record, record_of, records,
 };
 pub use revision::{Revision, Versioned};
 pub use set::DustSet;

@@ -23,7 +23,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sea_orm::ActiveModelTrait;
 
 use super::record_pages::fetch_to_limit;
-use crate::entity::{DustEntity, Fields, PackedRecord, RecordRef, check_size, cursor_after, is_leaf};
+use crate::entity::{DustEntity, Fields, RecordRef, StoredRecord, check_size, cursor_after, is_leaf};
 use crate::error::DustErr;
 use crate::transport::Transport;
 
@@ -187,10 +187,9 @@ impl<'s> Span<'s> {
 
 /// The leaves of a record; `None` if it has none, or a claim only.
 fn unless_claim(path: Path, leaves: PackedLeaves) -> Option<(Path, PackedLeaves)> {
-    let record = PackedRecord { path: &path, leaves };
+    let record = StoredRecord { path, leaves };
     let exists = !record.leaves.is_empty() && !RecordRef::from(&record).is_claim();
-    let leaves = record.leaves;
-    exists.then_some((path, leaves))
+    exists.then_some((record.path, record.leaves))
 }
 
 /// Reads records by the exact paths of their leaves.

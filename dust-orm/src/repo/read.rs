@@ -6,7 +6,7 @@ use futures_core::Stream;
 use super::DustRepo;
 use super::many::{Wanted, fetch_many, scalar_fields};
 use super::record_pages::{fetch, model_or_warning};
-use crate::entity::{DustEntity, IntoKey, KeyOf, PackedRecord, Revision, Versioned, decode, lookup_path, render_key};
+use crate::entity::{DustEntity, IntoKey, KeyOf, Revision, StoredRecord, Versioned, decode, lookup_path, render_key};
 use crate::error::DustErr;
 
 impl DustRepo {
@@ -167,11 +167,11 @@ impl DustRepo {
             |path: &Option<Path>| Some(Wanted { path: path.clone()?, key_parts: E::KEY_PARTS, fields: fields.clone() });
         let wanted: Vec<Option<Wanted>> = paths.iter().map(wanted).collect();
         let records = fetch_many(&*self.active_for::<E>(), &wanted).await?;
-        let model = |(path, leaves): (&Option<Path>, Option<PackedLeaves>)| {
-            let record = PackedRecord { path: path.as_ref()?, leaves: leaves? };
+        let model = |(path, leaves): (Option<Path>, Option<PackedLeaves>)| {
+            let record = StoredRecord { path: path?, leaves: leaves? };
             model_or_warning::<E>(&record)
         };
-        Ok(paths.iter().zip(records).map(model).collect())
+        Ok(paths.into_iter().zip(records).map(model).collect())
     }
 
     /// True if a leaf is stored at or below the path of this key, even if the record does not fit the entity. No value
