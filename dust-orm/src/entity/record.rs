@@ -86,6 +86,11 @@ pub(crate) struct RecordRef<'a> {
 }
 
 impl<'a> RecordRef<'a> {
+    /// The record at a path with all of these leaves.
+    pub(crate) fn new(path: &'a Path, leaves: &'a PackedLeaves) -> RecordRef<'a> {
+        RecordRef { path: path.as_str(), among: leaves, start: 0, end: leaves.len() }
+    }
+
     /// The key in its rendered form, `ada/dust`: the last `key_parts` segments of the record's path.
     pub(crate) fn key(self, key_parts: usize) -> &'a str {
         let slash = self.path.rmatch_indices('/').nth(key_parts.saturating_sub(1));
@@ -124,7 +129,7 @@ impl<'a> RecordRef<'a> {
 
 impl<'a> From<&'a StoredRecord> for RecordRef<'a> {
     fn from(record: &'a StoredRecord) -> RecordRef<'a> {
-        RecordRef { path: record.path.as_str(), among: &record.leaves, start: 0, end: record.leaves.len() }
+        RecordRef::new(&record.path, &record.leaves)
     }
 }
 

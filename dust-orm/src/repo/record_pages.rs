@@ -15,23 +15,28 @@ use crate::entity::{
 use crate::error::{DustErr, InvalidRecord};
 use crate::transport::Transport;
 
-/// Reads the leaves of a record. Returns `None` if it has none, or only the claim of an unfinished insert.
+/// Reads a record. Returns `None` if it has no leaves, or only the claim of an unfinished insert.
 pub(super) async fn fetch(transport: &dyn Transport, path: &Path) -> Result<Option<StoredRecord>, DustErr> {
-    let record = fetch_or_claim(transport, path).await?;
-    Ok(record.filter(|record| !RecordRef::from(record).is_claim()))
+    Ok(fetch_leaves(transport, path).await?.map(|leaves| StoredRecord { path: path.clone(), leaves }))
+}
+
+/// Reads the leaves of a record. Returns `None` as [`fetch`] does.
+pub(super) async fn fetch_leaves(transport: &dyn Transport, path: &Path) -> Result<Option<PackedLeaves>, DustErr> {
+    let leaves = fetch_or_claim(transport, path).await?;
+    Ok(leaves.filter(|leaves| !RecordRef::new(path, leaves).is_claim()))
 }
 
 /// Reads the leaves of a record, a claim included.
-pub(super) async fn fetch_or_claim(transport: &dyn Transport, path: &Path) -> Result<Option<StoredRecord>, DustErr> {
-    let record = fetch_to_limit(transport, path).await?;
-    if let Some(record) = &record {
-        check_size(path.as_str(), &record.leaves)?;
+pub(super) async fn fetch_or_claim(transport: &dyn Transport, path: &Path) -> Result<Option<PackedLeaves>, DustErr> {
+    let leaves = fetch_to_limit(transport, path).await?;
+    if let Some(leaves) = &leaves {
+        check_size(path.as_str(), leaves)?;
     }
-    Ok(record)
+    Ok(leaves)
 }
 
 /// The same of a record of any size. Of one that is too large it has the first leaves, themselves too large.
-pub(super) async fn fetch_to_limit(transport: &dyn Transport, path: &Path) -> Result<Option<StoredRecord>, DustErr> {
+pub(super) async fn fetch_to_limit(transport: &dyn Transport, path: &Path) -> Result<Option<PackedLeaves>, DustErr> {
     check_nameable(path)?;
     let LeafPage { mut leaves, mut next_cursor, .. } = match transport.try_list_subtree(path, None) {
         Some(page) => page,
@@ -45,7 +50,7 @@ pub(super) async fn fetch_to_limit(transport: &dyn Transport, path: &Path) -> Re
         leaves.append(&page.leaves, 0..page.leaves.len());
         next_cursor = page.next_cursor;
     }
-    Ok((!leaves.is_empty()).then(|| StoredRecord { path: path.clone(), leaves }))
+    Ok(Some(leaves).filter(|leaves| !leaves.is_empty()))
 }
 
 /// The same from a transport with its leaves in memory; `None` from any other.

@@ -23,7 +23,7 @@ use crate::entity::{
 use crate::error::DustErr;
 use crate::repo::many::{Wanted, scalar_fields};
 use crate::repo::read::not_found;
-use crate::repo::record_pages::{fetch, fetch_in_memory};
+use crate::repo::record_pages::{fetch_in_memory, fetch_leaves};
 use crate::transport::Transport;
 
 /// A record to write, whose before-hook has run and whose fields are checked.
@@ -158,7 +158,7 @@ impl<E: DustEntity> Draft<E> {
         transport: &dyn Transport,
     ) -> Result<(Planned, PendingSave<E>), DustErr> {
         let stored = match self.needs_stored {
-            true => fetch(transport, &self.path).await?.map(|record| record.leaves),
+            true => fetch_leaves(transport, &self.path).await?,
             false => None,
         };
         self.plan(options, stored, false, transport)
