@@ -287,8 +287,8 @@ pub mod codec {
 
     /// A record with these leaves.
     pub fn stored(path: Path, leaves: impl IntoIterator<Item = (Path, RawJson)>) -> Stored {
-        let leaves = leaves.into_iter().map(|(path, value)| Entry::new(path, value, LeafKind::String, 1));
-        Stored(StoredRecord { path, leaves: leaves.collect() })
+        let leaves = leaves.into_iter().map(|(path, value)| Entry::new(path, value, LeafKind::String, 1)).collect();
+        Stored(StoredRecord { path, leaves })
     }
 
     /// Reads a record.

@@ -1,7 +1,8 @@
 //! Applies ops to leaves, for the embedded store and for the mirror of a server's store.
 //!
 //! There are two steps, because a committed op carries its outcome: [`outcome`] computes the value to commit from a
-//! writer's op, and [`apply`] applies a committed op to the leaves, at the commit and at each replay of the log.
+//! writer's op, and [`apply`] applies a committed op to the leaves, at the commit and at each replay of the log. A
+//! writer's op is refused by either of them: only [`apply`] flattens an object, and finds keys that are no segments.
 //! [`apply`] also answers which leaves it changed, so that no subscriber applies the op again.
 
 mod outcome;
@@ -147,8 +148,12 @@ impl OpError {
 
 /// Applies a committed op to the leaves. The log of a store, applied in order, gives its leaves.
 ///
-/// Appends what it changes to `changes`, in order. With `None` it computes nothing beyond the leaves. If it fails, the
-/// leaves may have a part of the op, and `changes` has that part.
+/// Appends what it changes to `changes`, in order. With `None` it computes nothing beyond the leaves.
+///
+/// # Errors
+///
+/// The value cannot become leaves: it has an empty key or is nested too deeply. Then nothing is changed. After an error
+/// of the leaves themselves they may have a part of the op, and `changes` has that part.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -172,6 +177,22 @@ pub fn apply<L: Leaves>(
     Application { leaves, store_seq: op.store_seq, changes }.run(op)
 }
 
+/// A value to write at a path, as leaves. An op is flattened before its first change, so that a value that does not fit
+/// changes nothing.
+struct Flattened {
+    path: Path,
+    /// True if the leaves are below the path; otherwise the only leaf is at the path.
+    is_subtree: bool,
+    leaves: Vec<(Path, RawJson)>,
+}
+
+impl Flattened {
+    fn new(path: Path, value: &RawJson) -> Result<Flattened, OpError> {
+        let leaves = flatten(&path, value)?;
+        Ok(Flattened { path, is_subtree: value::is_subtree(value), leaves })
+    }
+}
+
 /// An op that is being applied.
 struct Application<'a, L> {
     leaves: &'a mut L,
@@ -183,23 +204,25 @@ impl<L: Leaves> Application<'_, L> {
     fn run(mut self, op: &CommittedOp) -> Result<(), L::Error> {
         let path = &op.path;
         match op.op {
-            OpKind::Set => self.set(path, &op.value),
+            OpKind::Set => {
+                let value = Flattened::new(path.clone(), &op.value)?;
+                if !value.is_subtree {
+                    self.remove_below(path)?;
+                }
+                self.write(value)
+            }
             OpKind::Delete => {
                 self.remove(path)?;
                 self.remove_below(path)
             }
             OpKind::Merge => {
-                for (key, value) in value::members(op.value.as_str()).map_err(OpError::from)? {
+                let members = value::members(op.value.as_str()).map_err(OpError::from)?;
+                let children = members.into_iter().map(|(key, value)| {
                     let child = path.child(&key).map_err(|_| OpError::from(ValueError::EmptyKey(path.to_string())))?;
-                    let value = RawJson::from_trusted(value.get());
-                    if value::is_subtree(&value) {
-                        self.set(&child, &value)?;
-                    } else {
-                        let kind = LeafKind::of(&value);
-                        self.put(&child, value, kind)?;
-                    }
-                }
-                Ok(())
+                    Flattened::new(child, &RawJson::from_trusted(value.get()))
+                });
+                let children = children.collect::<Result<Vec<_>, OpError>>()?;
+                children.into_iter().try_for_each(|child| self.write(child))
             }
             OpKind::Increment => self.put(path, op.value.clone(), LeafKind::Counter),
             OpKind::Add | OpKind::Remove => self.put(path, op.value.clone(), LeafKind::Set),
@@ -212,17 +235,16 @@ impl<L: Leaves> Application<'_, L> {
         }
     }
 
-    /// Replaces a subtree. The leaf at the path itself is removed if the value becomes leaves below it.
-    fn set(&mut self, path: &Path, value: &RawJson) -> Result<(), L::Error> {
-        self.remove_below(path)?;
-        let is_subtree = value::is_subtree(value);
-        if is_subtree {
-            self.remove(path)?;
+    /// Writes a leaf, or replaces a subtree and removes the leaf at its path.
+    fn write(&mut self, value: Flattened) -> Result<(), L::Error> {
+        if value.is_subtree {
+            self.remove_below(&value.path)?;
+            self.remove(&value.path)?;
         }
-        for (path, value) in flatten(path, value).map_err(OpError::from)? {
-            let kind = LeafKind::of(&value);
+        for (path, leaf) in value.leaves {
+            let kind = LeafKind::of(&leaf);
             // After the removal, the leaves of a subtree replace none.
-            if is_subtree { self.replace(&path, None, value, kind)? } else { self.put(&path, value, kind)? }
+            if value.is_subtree { self.replace(&path, None, leaf, kind)? } else { self.put(&path, leaf, kind)? }
         }
         Ok(())
     }

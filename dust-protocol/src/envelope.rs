@@ -1,7 +1,5 @@
 //! Typed envelopes, which are decimals and datetimes written as objects, and the wrappers of values in snapshots.
 
-use serde_json::value::RawValue;
-
 use super::json::RawJson;
 use super::value::{self, Members, ValueError};
 
@@ -31,23 +29,6 @@ pub fn to_plain(value: &RawJson) -> RawJson {
         }
         _ => value.clone(),
     }
-}
-
-/// True if a value is a decimal envelope, valid or not.
-///
-/// ```
-/// use dust_protocol::{RawJson, envelope};
-///
-/// assert!(envelope::is_decimal(&RawJson::parse(r#"{"_type":"decimal","_typed":"1.20"}"#)?));
-/// assert!(!envelope::is_decimal(&RawJson::parse(r#""1.20""#)?));
-/// # Ok::<(), serde_json::Error>(())
-/// ```
-pub fn is_decimal(value: &RawJson) -> bool {
-    let is_kind = |kind: &RawValue| serde_json::from_str::<String>(kind.get()).is_ok_and(|kind| kind == "decimal");
-    value.is_object()
-        && value::members(value.as_str()).is_ok_and(|members| {
-            members.contains_key("_typed") && members.get("_type").is_some_and(|kind| is_kind(kind))
-        })
 }
 
 /// The wrapped form of a leaf's value in a snapshot: `{"_scalar": value}`, or the envelope as it is.

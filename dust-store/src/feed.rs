@@ -8,16 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dust_protocol::{CommittedOp, LeafChange, Op, Path};
 
-/// The callback of a listener.
-pub(super) enum Call {
-    /// Called for each op.
-    Op(Box<dyn Fn(&CommittedOp) + Send + Sync>),
-    /// Called for all ops of a commit at once, with what they changed if the listener wants the changes at a path.
-    Commit { wants: Box<WantsChanges>, call: Box<HearCommit> },
-}
-
 type WantsChanges = dyn Fn(&Path) -> bool + Send + Sync;
-type HearCommit = dyn Fn(&[CommittedOp], Option<&[LeafChange]>) + Send + Sync;
+type OnCommit = dyn Fn(&[CommittedOp], Option<&[LeafChange]>) + Send + Sync;
 
 /// The ops of one commit, and what they changed if it was recorded.
 struct Commit {
@@ -26,24 +18,20 @@ struct Commit {
 }
 
 struct Listener {
-    call: Call,
+    /// True for a path whose changes the listener needs.
+    wants: Box<WantsChanges>,
+    /// Called for all ops of a commit at once, with what they changed if that was recorded.
+    call: Box<OnCommit>,
     /// The last `store_seq` before it began to listen.
     since: u64,
     active: AtomicBool,
 }
 
 impl Listener {
-    fn hear(&self, commit: &Commit) {
-        let is_active = || self.active.load(Ordering::Acquire);
-        match &self.call {
-            Call::Op(call) => commit.ops.iter().take_while(|_| is_active()).for_each(call),
-            Call::Commit { call, .. } if is_active() => call(&commit.ops, commit.changes.as_deref()),
-            Call::Commit { .. } => {}
+    fn receive(&self, commit: &Commit) {
+        if self.active.load(Ordering::Acquire) {
+            (self.call)(&commit.ops, commit.changes.as_deref());
         }
-    }
-
-    fn wants(&self, path: &Path) -> bool {
-        matches!(&self.call, Call::Commit { wants, .. } if wants(path))
     }
 }
 
@@ -65,9 +53,9 @@ impl Feed {
         Feed(Mutex::new(State { last_seq, ..State::default() }))
     }
 
-    pub(super) fn listen(self: &Arc<Feed>, call: Call) -> Subscription {
+    pub(super) fn listen(self: &Arc<Feed>, wants: Box<WantsChanges>, call: Box<OnCommit>) -> Subscription {
         let mut state = self.lock();
-        let listener = Arc::new(Listener { call, since: state.last_seq, active: AtomicBool::new(true) });
+        let listener = Arc::new(Listener { wants, call, since: state.last_seq, active: AtomicBool::new(true) });
         state.listeners.push(Arc::clone(&listener));
         Subscription { feed: Arc::clone(self), listener }
     }
@@ -75,7 +63,7 @@ impl Feed {
     /// True if a listener wants the changes of these ops. The caller holds the writer's lock and applies them next.
     pub(super) fn wants(&self, ops: &[Op]) -> bool {
         let state = self.lock();
-        state.listeners.iter().any(|listener| ops.iter().any(|op| listener.wants(&op.path)))
+        state.listeners.iter().any(|listener| ops.iter().any(|op| (listener.wants)(&op.path)))
     }
 
     /// Queues committed ops. The caller holds the writer's lock, which keeps them in order.
@@ -100,7 +88,7 @@ impl Feed {
             let seq = commit.ops.first().map_or(0, |op| op.store_seq);
             for listener in listeners.iter().filter(|listener| seq > listener.since) {
                 // A panic leaves only the listener's own state inconsistent: a call changes nothing here.
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| listener.hear(&commit))) {
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| listener.receive(&commit))) {
                     panic.get_or_insert(payload);
                 }
             }

@@ -4,7 +4,7 @@ use dust_protocol::{CommittedOp, Entry, LeafChange, Path};
 
 use super::Store;
 use super::error::StoreError;
-use super::feed::{Call, Subscription};
+use super::feed::Subscription;
 use super::tables::{to_leaf, to_op, to_path};
 
 /// The leaves of a store after one op, by which a compaction replaces the log up to it.
@@ -65,23 +65,15 @@ impl Store {
         })
     }
 
-    /// Calls a listener for every op committed from now on: in the order of `store_seq`, once each, when the op is
-    /// durable and readable. Dropping the subscription ends the calls.
+    /// Calls a listener for every commit from now on, with all ops of a batch: in the order of `store_seq`, once each,
+    /// when the commit is durable and readable. Dropping the subscription ends the calls.
     ///
     /// The listener is called on a thread that writes, under no lock. It may read and write, but should be fast, such
-    /// as sending the op to a channel. A panic of the listener continues in the write on whose thread it runs; the
+    /// as sending the ops to a channel. A panic of the listener continues in the write on whose thread it runs; the
     /// store and the other listeners are unaffected.
-    pub fn on_commit(&self, listener: impl Fn(&CommittedOp) + Send + Sync + 'static) -> Subscription {
-        self.inner.feed.listen(Call::Op(Box::new(listener)))
-    }
-
-    /// As [`on_commit`](Store::on_commit), but called once for each commit, with all ops of a batch.
-    pub fn on_commits(&self, listener: impl Fn(&[CommittedOp]) + Send + Sync + 'static) -> Subscription {
-        self.on_changes(|_| false, move |ops, _| listener(ops))
-    }
-
-    /// As [`on_commits`](Store::on_commits), with the leaves that the commit changed. They are recorded if `wants` is
-    /// true for the path of one of its ops, otherwise they may be `None`.
+    ///
+    /// It receives the leaves that the commit changed if `wants` is true for the path of one of its ops; otherwise they
+    /// may be `None`.
     ///
     /// `wants` is called before the ops are applied, under locks of the store: it must not call the store. If its
     /// answer changes while a commit is in progress, that commit has no changes yet; every commit that begins after
@@ -110,6 +102,6 @@ impl Store {
         wants: impl Fn(&Path) -> bool + Send + Sync + 'static,
         listener: impl Fn(&[CommittedOp], Option<&[LeafChange]>) + Send + Sync + 'static,
     ) -> Subscription {
-        self.inner.feed.listen(Call::Commit { wants: Box::new(wants), call: Box::new(listener) })
+        self.inner.feed.listen(Box::new(wants), Box::new(listener))
     }
 }

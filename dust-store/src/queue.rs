@@ -8,8 +8,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Store;
-use super::error::{StoreError, StoreErrorKind};
-use super::feed::Feed;
 use super::transaction::{Answer, Job};
 
 /// The largest number of requests in one commit.
@@ -40,7 +38,7 @@ struct Waiter {
 }
 
 /// Receives the answer; returns true if a caller waits for it.
-type Reply = Box<dyn FnOnce(Answer) -> bool + Send>;
+pub(super) type Reply = Box<dyn FnOnce(Answer) -> bool + Send>;
 
 impl Queue {
     /// Ends the thread. Called when the store is closed, so that no request waits.
@@ -49,9 +47,10 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    fn push(self: &Arc<Queue>, waiter: Waiter) {
+    /// Adds a request, and starts the thread if there is none.
+    pub(super) fn push(self: &Arc<Queue>, store: Store, job: Job, reply: Reply) {
         let mut waiting = self.lock();
-        waiting.requests.push(waiter);
+        waiting.requests.push(Waiter { job, store, reply });
         if waiting.has_thread {
             drop(waiting);
             self.changed.notify_one();
@@ -116,64 +115,8 @@ fn commit(requests: Vec<Waiter>) {
     drop(stores);
     let heard = replies.into_iter().zip(answers).fold(true, |all, (reply, answer)| reply(answer) && all);
     if !heard {
-        // Callers call the listeners, see `Delivery`. One caller has dropped its future, and this thread must not do
+        // Callers call the listeners after the answer. One caller has dropped its future, and this thread must not do
         // it: a listener may wait for a write.
         let _ = std::thread::Builder::new().spawn(move || feed.deliver());
-    }
-}
-
-impl Store {
-    /// Commits a request and waits for the answer.
-    pub(super) fn submit(&self, job: Job) -> Answer {
-        let delivery = Delivery(Arc::clone(&self.inner.feed));
-        if !self.inner.storage.is_persistent() {
-            return delivery.after(self.inner.commit_one(job));
-        }
-        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        let reply = Box::new(move |answer| sender.send(answer).is_ok());
-        self.inner.queue.push(Waiter { job, store: self.clone(), reply });
-        delivery.after(receiver.recv().unwrap_or_else(|_| Err(gone())))
-    }
-
-    /// As [`submit`](Store::submit), without blocking the thread. Dropping the future does not stop the write.
-    pub(super) async fn submit_async(&self, job: Job) -> Answer {
-        let delivery = Delivery(Arc::clone(&self.inner.feed));
-        if !self.inner.storage.is_persistent() {
-            return delivery.after(self.inner.commit_one(job));
-        }
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let reply = Box::new(move |answer| sender.send(answer).is_ok());
-        self.inner.queue.push(Waiter { job, store: self.clone(), reply });
-        delivery.after(receiver.await.unwrap_or_else(|_| Err(gone())))
-    }
-
-    /// Waits until a commit that is in progress has ended, so that readers see it.
-    pub async fn wait_for_commit(&self) {
-        if self.is_persistent() {
-            // An empty request ends after those before it, without writing to the disk. An error ends it, too.
-            let _ = self.submit_async(Job::empty()).await;
-        } else {
-            drop(self.inner.writer());
-        }
-    }
-}
-
-fn gone() -> StoreError {
-    StoreErrorKind::Storage("the writer thread has ended; the write may have been applied".into()).into()
-}
-
-/// Calls the listeners on the caller's thread when it is dropped: after the answer, or with the caller's future.
-struct Delivery(Arc<Feed>);
-
-impl Delivery {
-    fn after(self, answer: Answer) -> Answer {
-        drop(self);
-        answer
-    }
-}
-
-impl Drop for Delivery {
-    fn drop(&mut self) {
-        self.0.deliver();
     }
 }

@@ -43,6 +43,7 @@ pub(super) trait Short {
     fn try_do(&self, write: Op) -> Result<Option<CommittedOp>, StoreError>;
     fn try_batch(&self, ops: Vec<Op>) -> Result<Vec<CommittedOp>, StoreError>;
     fn fetch(&self, at: &str) -> Option<Entry>;
+    fn on_each_op(&self, listener: impl Fn(&CommittedOp) + Send + Sync + 'static) -> Subscription;
 
     fn run(&self, at: &str, what: Mutation) -> CommittedOp {
         self.try_do(op(at, what)).unwrap().unwrap()
@@ -76,6 +77,10 @@ pub(super) trait Short {
 }
 
 impl Short for Store {
+    fn on_each_op(&self, listener: impl Fn(&CommittedOp) + Send + Sync + 'static) -> Subscription {
+        self.on_changes(|_| false, move |ops, _| ops.iter().for_each(&listener))
+    }
+
     fn try_do(&self, write: Op) -> Result<Option<CommittedOp>, StoreError> {
         self.write(write, None, &origin())
     }

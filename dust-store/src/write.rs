@@ -6,7 +6,8 @@ use dust_protocol::{CommittedOp, Fence, Mutation, Op, Precondition, check_batch,
 
 use super::Store;
 use super::error::{StoreError, StoreErrorKind};
-use super::transaction::Job;
+use super::feed::Feed;
+use super::transaction::{Answer, Job};
 
 /// The writer of an op, which the log keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +139,62 @@ impl Store {
         self.inner.feed.deliver();
         let mut answer = || answers.next().map_or(Ok(None), |answer| Ok(answer?.pop()));
         refused.into_iter().map(|refused| refused.map_or_else(&mut answer, Err)).collect()
+    }
+}
+
+impl Store {
+    /// Commits a request and waits for the answer.
+    pub(super) fn submit(&self, job: Job) -> Answer {
+        let delivery = Delivery(Arc::clone(&self.inner.feed));
+        if !self.inner.storage.is_persistent() {
+            return delivery.after(self.inner.commit_one(job));
+        }
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let reply = Box::new(move |answer| sender.send(answer).is_ok());
+        self.inner.queue.push(self.clone(), job, reply);
+        delivery.after(receiver.recv().unwrap_or_else(|_| Err(gone())))
+    }
+
+    /// As [`submit`](Store::submit), without blocking the thread. Dropping the future does not stop the write.
+    pub(super) async fn submit_async(&self, job: Job) -> Answer {
+        let delivery = Delivery(Arc::clone(&self.inner.feed));
+        if !self.inner.storage.is_persistent() {
+            return delivery.after(self.inner.commit_one(job));
+        }
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let reply = Box::new(move |answer| sender.send(answer).is_ok());
+        self.inner.queue.push(self.clone(), job, reply);
+        delivery.after(receiver.await.unwrap_or_else(|_| Err(gone())))
+    }
+
+    /// Waits until a commit that is in progress has ended, so that readers see it.
+    pub async fn wait_for_commit(&self) {
+        if self.is_persistent() {
+            // An empty request ends after those before it, without writing to the disk. An error ends it, too.
+            let _ = self.submit_async(Job::empty()).await;
+        } else {
+            drop(self.inner.writer());
+        }
+    }
+}
+
+fn gone() -> StoreError {
+    StoreErrorKind::Storage("the writer thread has ended; the write may have been applied".into()).into()
+}
+
+/// Calls the listeners on the caller's thread when it is dropped: after the answer, or with the caller's future.
+struct Delivery(Arc<Feed>);
+
+impl Delivery {
+    fn after(self, answer: Answer) -> Answer {
+        drop(self);
+        answer
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.0.deliver();
     }
 }
 

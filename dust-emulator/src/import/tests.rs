@@ -88,9 +88,12 @@ fn import_is_one_commit() {
     let store = fresh();
     let commits = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counting = std::sync::Arc::clone(&commits);
-    let subscription = store.on_commits(move |_| {
-        counting.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-    });
+    let subscription = store.on_changes(
+        |_| false,
+        move |_, _| {
+            counting.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        },
+    );
     let lines: String = (0..3_000).map(|n| format!("{{\"path\":\"r/{n}\",\"value\":1}}\n")).collect();
     assert_eq!(import(&store, &lines).unwrap(), 3_000);
     drop(subscription);

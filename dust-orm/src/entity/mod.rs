@@ -47,8 +47,8 @@ pub(crate) use key_prefix::{lookup_prefix, prefix_path_of};
 pub(crate) use read_back::{normalize_nulls, round_trips, written_bytes};
 pub(crate) use record::SizeLimit;
 pub(crate) use record::{
-    MAX_RECORD_BYTES, MAX_RECORD_LEAVES, PackedRecord, RecordRef, StoredRecord, check_size, cursor_after,
-    cursor_before, first_record, last_record, record_of, records,
+    MAX_RECORD_BYTES, MAX_RECORD_LEAVES, RecordRef, StoredRecord, check_size, cursor_after, cursor_before,
+    first_record, last_record, record_of, records,
 };
 pub use revision::{Revision, Versioned};
 pub use set::DustSet;

@@ -63,27 +63,11 @@ pub(crate) fn check_size(path: &str, leaves: &PackedLeaves) -> Result<(), DustEr
     SizeLimit { leaves: leaves.len(), bytes: leaves.size() }.check(path)
 }
 
-/// A record whose leaves are owned entries.
+/// A record in memory.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredRecord {
     /// The record's path, `<prefix>/<key>`.
     pub(crate) path: Path,
-    /// Its leaves, in the order of their paths.
-    pub(crate) leaves: Vec<Entry>,
-}
-
-impl StoredRecord {
-    /// The size of the leaves, paths and values together, in bytes.
-    pub(crate) fn bytes(&self) -> usize {
-        RecordRef::from(self).leaves().map(|leaf| leaf.size()).sum()
-    }
-}
-
-/// A record whose leaves are packed, as they were read.
-#[derive(Clone, Debug)]
-pub(crate) struct PackedRecord<'p> {
-    /// The record's path, `<prefix>/<key>`.
-    pub(crate) path: &'p Path,
     /// Its leaves.
     pub(crate) leaves: PackedLeaves,
 }
@@ -93,17 +77,20 @@ pub(crate) struct PackedRecord<'p> {
 pub(crate) struct RecordRef<'a> {
     /// The record's path, `<prefix>/<key>`.
     pub(crate) path: &'a str,
-    leaves: LeavesRef<'a>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum LeavesRef<'a> {
-    Entries(&'a [Entry]),
-    /// The leaves from the first index up to, but not including, the second.
-    Packed(&'a PackedLeaves, usize, usize),
+    /// The leaves among which its own are.
+    among: &'a PackedLeaves,
+    /// The index of its first leaf.
+    start: usize,
+    /// The index after its last leaf.
+    end: usize,
 }
 
 impl<'a> RecordRef<'a> {
+    /// The record at a path with all of these leaves.
+    pub(crate) fn new(path: &'a Path, leaves: &'a PackedLeaves) -> RecordRef<'a> {
+        RecordRef { path: path.as_str(), among: leaves, start: 0, end: leaves.len() }
+    }
+
     /// The key in its rendered form, `ada/dust`: the last `key_parts` segments of the record's path.
     pub(crate) fn key(self, key_parts: usize) -> &'a str {
         let slash = self.path.rmatch_indices('/').nth(key_parts.saturating_sub(1));
@@ -112,14 +99,7 @@ impl<'a> RecordRef<'a> {
 
     /// The leaves, in the order of their paths.
     pub(crate) fn leaves(self) -> impl Iterator<Item = LeafRef<'a>> {
-        let indices = match self.leaves {
-            LeavesRef::Entries(entries) => 0..entries.len(),
-            LeavesRef::Packed(_, start, end) => start..end,
-        };
-        indices.map(move |index| match self.leaves {
-            LeavesRef::Entries(entries) => LeafRef::from(&entries[index]),
-            LeavesRef::Packed(leaves, ..) => leaves.at(index),
-        })
+        (self.start..self.end).map(move |index| self.among.at(index))
     }
 
     /// The size of the record.
@@ -143,21 +123,13 @@ impl<'a> RecordRef<'a> {
 
     /// Copies the record.
     pub(crate) fn to_stored(self) -> StoredRecord {
-        let leaves = self.leaves().map(LeafRef::to_entry).collect();
-        StoredRecord { path: Path::from_trusted(self.path), leaves }
+        StoredRecord { path: Path::from_trusted(self.path), leaves: self.among.slice(self.start..self.end) }
     }
 }
 
 impl<'a> From<&'a StoredRecord> for RecordRef<'a> {
     fn from(record: &'a StoredRecord) -> RecordRef<'a> {
-        RecordRef { path: record.path.as_str(), leaves: LeavesRef::Entries(&record.leaves) }
-    }
-}
-
-impl<'a> From<&'a PackedRecord<'_>> for RecordRef<'a> {
-    fn from(record: &'a PackedRecord<'_>) -> RecordRef<'a> {
-        let leaves = LeavesRef::Packed(&record.leaves, 0, record.leaves.len());
-        RecordRef { path: record.path.as_str(), leaves }
+        RecordRef::new(&record.path, &record.leaves)
     }
 }
 
@@ -177,7 +149,7 @@ pub(crate) fn records<'a>(
             while next < leaves.len() && is_below(path, leaves.at(next).path) {
                 next += 1;
             }
-            return Some(RecordRef { path, leaves: LeavesRef::Packed(leaves, start, next) });
+            return Some(RecordRef { path, among: leaves, start, end: next });
         }
         None
     })

@@ -10,6 +10,7 @@ use super::client::{Inner, START_PATIENCE, SyncClient};
 use super::connect::Endpoint;
 use super::connection_task::{ConnectionTask, TaskInputs};
 use super::mirror::{MAX_MIRROR, Mirror};
+use super::registry::StoreRegistration;
 use super::session::{Session, StoreId, Timing};
 use super::store::StoreShared;
 use super::write_behind::{CacheTarget, WriteBehindHandle};
@@ -228,7 +229,7 @@ impl SyncClientBuilder {
             return Err(error);
         }
         // It is connected, or continues to try.
-        client.register();
+        StoreRegistration::register(&client);
         Ok(client)
     }
 

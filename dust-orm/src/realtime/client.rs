@@ -6,7 +6,7 @@ mod stores;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -15,7 +15,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::call::Call;
 use super::connection_task::{SHUTDOWN_GRACE, TaskMessage};
-use super::registry::{ClientHandle, StoreRegistration};
 use super::session::{StoreId, StoreState};
 use super::store::StoreShared;
 use super::write_behind::{FlushHandle, STOP_GRACE};
@@ -94,10 +93,13 @@ pub struct SyncClient {
 /// Ends the client when its last handle is dropped.
 struct Life {
     client: SyncClient,
-    registrations: Mutex<Vec<Arc<StoreRegistration>>>,
+    at_end: Mutex<Vec<AtEnd>>,
     /// Ends the client's task by being dropped.
     _held: oneshot::Sender<Infallible>,
 }
+
+/// Called once when the client ends.
+type AtEnd = Box<dyn FnOnce(&SyncClient) + Send>;
 
 pub(super) struct Inner {
     pub(super) configs: Vec<DustConfig>,
@@ -229,7 +231,7 @@ impl SyncClient {
     /// client is not driven, the call returns a second after these times, with a warning.
     pub async fn shutdown(&self) {
         if let Some(life) = &self.life {
-            life.unregister();
+            life.end();
         }
         self.inner.is_ending.store(true, Ordering::Relaxed);
         let end = async {
@@ -248,7 +250,7 @@ impl SyncClient {
     pub(super) fn new(inner: Inner, held: oneshot::Sender<Infallible>) -> SyncClient {
         let inner = Arc::new(inner);
         let client = SyncClient { inner: Arc::clone(&inner), life: None };
-        SyncClient { inner, life: Some(Arc::new(Life { client, registrations: Mutex::default(), _held: held })) }
+        SyncClient { inner, life: Some(Arc::new(Life { client, at_end: Mutex::default(), _held: held })) }
     }
 
     /// Waits until the client's task has begun to shut down.
@@ -262,13 +264,15 @@ impl SyncClient {
         SyncClient { inner: Arc::clone(&self.inner), life: None }
     }
 
-    /// Registers the client for the repos of its stores.
-    pub(super) fn register(&self) {
-        let Some(life) = &self.life else { return };
-        for (store, config) in self.inner.configs.iter().enumerate() {
-            let registration = StoreRegistration::of(config);
-            registration.add(ClientHandle { client: life.client.clone(), store: StoreId(store) });
-            life.registrations.lock().unwrap_or_else(PoisonError::into_inner).push(registration);
+    /// The configurations of its stores, by number.
+    pub(super) fn configs(&self) -> impl Iterator<Item = (StoreId, &DustConfig)> {
+        self.inner.configs.iter().enumerate().map(|(store, config)| (StoreId(store), config))
+    }
+
+    /// Has a function called when the client is shut down, or when its last handle is dropped.
+    pub(super) fn at_end(&self, call: impl FnOnce(&SyncClient) + Send + 'static) {
+        if let Some(life) = &self.life {
+            life.calls().push(Box::new(call));
         }
     }
 
@@ -278,17 +282,21 @@ impl SyncClient {
 }
 
 impl Life {
-    fn unregister(&self) {
-        let registrations = std::mem::take(&mut *self.registrations.lock().unwrap_or_else(PoisonError::into_inner));
-        for registration in registrations {
-            registration.remove(&self.client);
-        }
+    fn end(&self) {
+        // The lock is released before the calls.
+        let calls = std::mem::take(&mut *self.calls());
+        calls.into_iter().for_each(|call| call(&self.client));
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Vec<AtEnd>> {
+        // Nothing that can panic is called under this lock.
+        self.at_end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Life {
     fn drop(&mut self) {
-        self.unregister();
+        self.end();
     }
 }
 

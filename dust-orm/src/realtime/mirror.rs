@@ -13,7 +13,8 @@ use dust_protocol::apply::apply;
 use dust_protocol::list::{MAX_GET_MANY_PATHS, MAX_PAGE_LEAVES};
 use dust_protocol::read::{self, Listing, fold, prefix_end};
 use dust_protocol::{
-    CommittedOp, Entry, Leaf, LeafChange, LeafPage, LeafRef, Leaves, ListRequest, OpError, PackedLeaves, Page, Path,
+    CommittedOp, Entry, Leaf, LeafChange, LeafPage, LeafRef, Leaves, ListRequest, OpError, OpKind, PackedLeaves, Page,
+    Path, RawJson,
 };
 
 use crate::error::DustErr;
@@ -95,9 +96,12 @@ impl Mirror {
     }
 
     /// As [`apply`](Mirror::apply), and appends the changes of the leaves to `changes`.
-    pub(super) fn apply_recorded(&mut self, op: &CommittedOp, changes: Option<&mut Vec<LeafChange>>) {
-        if let Err(error) = apply(self, op, changes) {
+    pub(super) fn apply_recorded(&mut self, op: &CommittedOp, mut changes: Option<&mut Vec<LeafChange>>) {
+        if let Err(error) = apply(self, op, changes.as_deref_mut()) {
             tracing::warn!(path = %op.path, store_seq = op.store_seq, %error, "a committed op cannot be mirrored");
+            let removal = CommittedOp::new(op.store_seq, OpKind::Delete, op.path.clone(), RawJson::null());
+            // A deletion has no value that could be refused, and the leaves in memory do not fail.
+            let _ = apply(self, &removal, changes);
         }
         self.seq = op.store_seq;
         self.last_op_id = op.id().cloned();

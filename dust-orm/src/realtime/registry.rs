@@ -115,7 +115,16 @@ impl StoreRegistration {
         }
     }
 
-    pub(super) fn add(&self, handle: ClientHandle) {
+    /// Registers a client for the repos of its stores, until it ends.
+    pub(super) fn register(client: &SyncClient) {
+        for (store, config) in client.configs() {
+            let registration = StoreRegistration::of(config);
+            registration.add(ClientHandle { client: client.without_life(), store });
+            client.at_end(move |client| registration.remove(client));
+        }
+    }
+
+    fn add(&self, handle: ClientHandle) {
         let needed = self.written.needed();
         if needed > 0 {
             handle.client.advance_known_seq(handle.store, needed);
@@ -123,7 +132,7 @@ impl StoreRegistration {
         self.clients.write().unwrap_or_else(PoisonError::into_inner).push(handle);
     }
 
-    pub(super) fn remove(&self, client: &SyncClient) {
+    fn remove(&self, client: &SyncClient) {
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
         let removed: Vec<ClientHandle> = clients.extract_if(.., |handle| handle.client.is_same(client)).collect();
         drop(clients);

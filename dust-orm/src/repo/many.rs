@@ -23,7 +23,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sea_orm::ActiveModelTrait;
 
 use super::record_pages::fetch_to_limit;
-use crate::entity::{DustEntity, Fields, PackedRecord, RecordRef, check_size, cursor_after, is_leaf};
+use crate::entity::{DustEntity, Fields, RecordRef, check_size, cursor_after, is_leaf};
 use crate::error::DustErr;
 use crate::transport::Transport;
 
@@ -58,7 +58,7 @@ pub(super) async fn fetch_many(
         group.dedup_by(|one, other| one.path == other.path);
         if !transport.capabilities().remote || group.len() == 1 {
             for wanted in group {
-                let leaves = fetch_to_limit(transport, &wanted.path).await?.map(|record| record.leaves);
+                let leaves = fetch_to_limit(transport, &wanted.path).await?;
                 found.extend(leaves.and_then(|leaves| unless_claim(wanted.path, leaves)));
             }
         } else {
@@ -187,9 +187,7 @@ impl<'s> Span<'s> {
 
 /// The leaves of a record; `None` if it has none, or a claim only.
 fn unless_claim(path: Path, leaves: PackedLeaves) -> Option<(Path, PackedLeaves)> {
-    let record = PackedRecord { path: &path, leaves };
-    let exists = !record.leaves.is_empty() && !RecordRef::from(&record).is_claim();
-    let leaves = record.leaves;
+    let exists = !leaves.is_empty() && !RecordRef::new(&path, &leaves).is_claim();
     exists.then_some((path, leaves))
 }
 

@@ -5,8 +5,8 @@ use futures_core::Stream;
 
 use super::DustRepo;
 use super::many::{Wanted, fetch_many, scalar_fields};
-use super::record_pages::{fetch, model_or_warning};
-use crate::entity::{DustEntity, IntoKey, KeyOf, PackedRecord, Revision, Versioned, decode, lookup_path, render_key};
+use super::record_pages::{fetch_leaves, model_or_warning};
+use crate::entity::{DustEntity, IntoKey, KeyOf, RecordRef, Revision, Versioned, decode, lookup_path, render_key};
 use crate::error::DustErr;
 
 impl DustRepo {
@@ -66,8 +66,8 @@ impl DustRepo {
     /// ```
     pub async fn find_by_id<E: DustEntity>(&self, key: impl IntoKey<E>) -> Result<Option<E::Model>, DustErr> {
         let Some(path) = path_of::<E>(&key.into_key())? else { return Ok(None) };
-        let record = fetch(&*self.active_for::<E>(), &path).await?;
-        Ok(record.and_then(|record| model_or_warning::<E>(&record)))
+        let leaves = fetch_leaves(&*self.active_for::<E>(), &path).await?;
+        Ok(leaves.and_then(|leaves| model_or_warning::<E>(RecordRef::new(&path, &leaves))))
     }
 
     /// Reads the record with this key.
@@ -85,8 +85,8 @@ impl DustRepo {
     /// ```
     pub async fn get<E: DustEntity>(&self, key: impl IntoKey<E>) -> Result<E::Model, DustErr> {
         let path = named_path::<E>(&key.into_key())?;
-        match fetch(&*self.active_for::<E>(), &path).await? {
-            Some(record) => Ok(decode::<E>(&record)?),
+        match fetch_leaves(&*self.active_for::<E>(), &path).await? {
+            Some(leaves) => Ok(decode::<E>(RecordRef::new(&path, &leaves))?),
             None => Err(not_found(path.as_str())),
         }
     }
@@ -113,10 +113,11 @@ impl DustRepo {
         key: impl IntoKey<E>,
     ) -> Result<Option<Versioned<E::Model>>, DustErr> {
         let Some(path) = path_of::<E>(&key.into_key())? else { return Ok(None) };
-        let record = fetch(&*self.active_for::<E>(), &path).await?;
-        Ok(record.and_then(|record| {
-            let model = model_or_warning::<E>(&record)?;
-            Some(Versioned { model, revision: Revision::of(&record) })
+        let leaves = fetch_leaves(&*self.active_for::<E>(), &path).await?;
+        Ok(leaves.and_then(|leaves| {
+            let record = RecordRef::new(&path, &leaves);
+            let model = model_or_warning::<E>(record)?;
+            Some(Versioned { model, revision: Revision::of(record) })
         }))
     }
 
@@ -135,10 +136,10 @@ impl DustRepo {
     /// ```
     pub async fn get_versioned<E: DustEntity>(&self, key: impl IntoKey<E>) -> Result<Versioned<E::Model>, DustErr> {
         let path = named_path::<E>(&key.into_key())?;
-        match fetch(&*self.active_for::<E>(), &path).await? {
-            Some(record) => Ok(Versioned { model: decode::<E>(&record)?, revision: Revision::of(&record) }),
-            None => Err(not_found(path.as_str())),
-        }
+        let leaves = fetch_leaves(&*self.active_for::<E>(), &path).await?;
+        let leaves = leaves.ok_or_else(|| not_found(path.as_str()))?;
+        let record = RecordRef::new(&path, &leaves);
+        Ok(Versioned { model: decode::<E>(record)?, revision: Revision::of(record) })
     }
 
     /// Finds the records with these keys, in the same order, each as [`find_by_id`](DustRepo::find_by_id) does.
@@ -168,8 +169,7 @@ impl DustRepo {
         let wanted: Vec<Option<Wanted>> = paths.iter().map(wanted).collect();
         let records = fetch_many(&*self.active_for::<E>(), &wanted).await?;
         let model = |(path, leaves): (&Option<Path>, Option<PackedLeaves>)| {
-            let record = PackedRecord { path: path.as_ref()?, leaves: leaves? };
-            model_or_warning::<E>(&record)
+            model_or_warning::<E>(RecordRef::new(path.as_ref()?, &leaves?))
         };
         Ok(paths.iter().zip(records).map(model).collect())
     }

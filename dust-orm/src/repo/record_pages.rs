@@ -9,35 +9,34 @@ use futures_util::FutureExt;
 use tokio::task::coop::unconstrained;
 
 use crate::entity::{
-    DustEntity, PackedRecord, RecordRef, StoredRecord, check_size, cursor_after, cursor_before, decode, first_record,
-    last_record, record_of, records,
+    DustEntity, RecordRef, StoredRecord, check_size, cursor_after, cursor_before, decode, first_record, last_record,
+    record_of, records,
 };
 use crate::error::{DustErr, InvalidRecord};
 use crate::transport::Transport;
 
-/// Reads the leaves of a record. Returns `None` if it has none, or only the claim of an unfinished insert.
-pub(super) async fn fetch<'p>(transport: &dyn Transport, path: &'p Path) -> Result<Option<PackedRecord<'p>>, DustErr> {
-    let record = fetch_or_claim(transport, path).await?;
-    Ok(record.filter(|record| !RecordRef::from(record).is_claim()))
+/// Reads a record. Returns `None` if it has no leaves, or only the claim of an unfinished insert.
+pub(super) async fn fetch(transport: &dyn Transport, path: &Path) -> Result<Option<StoredRecord>, DustErr> {
+    Ok(fetch_leaves(transport, path).await?.map(|leaves| StoredRecord { path: path.clone(), leaves }))
+}
+
+/// Reads the leaves of a record. Returns `None` as [`fetch`] does.
+pub(super) async fn fetch_leaves(transport: &dyn Transport, path: &Path) -> Result<Option<PackedLeaves>, DustErr> {
+    let leaves = fetch_or_claim(transport, path).await?;
+    Ok(leaves.filter(|leaves| !RecordRef::new(path, leaves).is_claim()))
 }
 
 /// Reads the leaves of a record, a claim included.
-pub(super) async fn fetch_or_claim<'p>(
-    transport: &dyn Transport,
-    path: &'p Path,
-) -> Result<Option<PackedRecord<'p>>, DustErr> {
-    let record = fetch_to_limit(transport, path).await?;
-    if let Some(record) = &record {
-        check_size(path.as_str(), &record.leaves)?;
+pub(super) async fn fetch_or_claim(transport: &dyn Transport, path: &Path) -> Result<Option<PackedLeaves>, DustErr> {
+    let leaves = fetch_to_limit(transport, path).await?;
+    if let Some(leaves) = &leaves {
+        check_size(path.as_str(), leaves)?;
     }
-    Ok(record)
+    Ok(leaves)
 }
 
 /// The same of a record of any size. Of one that is too large it has the first leaves, themselves too large.
-pub(super) async fn fetch_to_limit<'p>(
-    transport: &dyn Transport,
-    path: &'p Path,
-) -> Result<Option<PackedRecord<'p>>, DustErr> {
+pub(super) async fn fetch_to_limit(transport: &dyn Transport, path: &Path) -> Result<Option<PackedLeaves>, DustErr> {
     check_nameable(path)?;
     let LeafPage { mut leaves, mut next_cursor, .. } = match transport.try_list_subtree(path, None) {
         Some(page) => page,
@@ -51,14 +50,11 @@ pub(super) async fn fetch_to_limit<'p>(
         leaves.append(&page.leaves, 0..page.leaves.len());
         next_cursor = page.next_cursor;
     }
-    Ok(if leaves.is_empty() { None } else { Some(PackedRecord { path, leaves }) })
+    Ok(Some(leaves).filter(|leaves| !leaves.is_empty()))
 }
 
 /// The same from a transport with its leaves in memory; `None` from any other.
-pub(super) fn fetch_in_memory<'p>(
-    transport: &dyn Transport,
-    path: &'p Path,
-) -> Result<Option<PackedRecord<'p>>, DustErr> {
+pub(super) fn fetch_in_memory(transport: &dyn Transport, path: &Path) -> Result<Option<StoredRecord>, DustErr> {
     check_nameable(path)?;
     // A used-up budget of the task is no reason to return nothing.
     let read = |after: Option<&str>| unconstrained(async { transport.try_list_subtree(path, after) }).now_or_never()?;
@@ -68,7 +64,7 @@ pub(super) fn fetch_in_memory<'p>(
         leaves.append(&page.leaves, 0..page.leaves.len());
         next_cursor = page.next_cursor.filter(|next| *next > cursor);
     }
-    Ok(if leaves.is_empty() { None } else { Some(PackedRecord { path, leaves }) })
+    Ok((!leaves.is_empty()).then(|| StoredRecord { path: path.clone(), leaves }))
 }
 
 /// Refuses a path that some transport cannot list.

@@ -4,11 +4,10 @@ use std::collections::HashSet;
 
 use super::{Leaf, Leaves, OpError};
 use crate::entry::LeafKind;
-use crate::flatten::flatten;
 use crate::json::RawJson;
 use crate::op::Mutation;
 use crate::path::Path;
-use crate::value::{self, ValueError};
+use crate::value;
 
 /// The sequence and time that a store writes into a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +22,11 @@ pub struct Stamp {
 /// `remove` the new value of the leaf, for `lease` and `renew` the lease, `null` for `delete` and `release`.
 ///
 /// The caller has checked that a lease may be taken, renewed or released, by the rules of [`Mutation`] and the store's
-/// clock.
+/// clock. [`apply`](super::apply) refuses an object that cannot become leaves.
 pub fn outcome<L: Leaves>(leaves: &L, path: &Path, mutation: &Mutation, stamp: Stamp) -> Result<RawJson, L::Error> {
     match mutation {
-        Mutation::Set(value) => Ok(settled(path, value)?),
-        Mutation::Merge(value) if value.is_object() => Ok(merged(path, value)?),
+        Mutation::Set(value) => Ok(value::normalise(value).map_err(OpError::from)?),
+        Mutation::Merge(value) if value.is_object() => Ok(value::normalise(value).map_err(OpError::from)?),
         Mutation::Merge(_) => Err(OpError::MergeRequiresMap.into()),
         Mutation::Increment(by) => Ok(incremented(leaves.leaf(path)?, by)?),
         Mutation::Add(member) if member.is_null() => Err(OpError::AddRequiresValue.into()),
@@ -46,24 +45,6 @@ pub fn outcome<L: Leaves>(leaves: &L, path: &Path, mutation: &Mutation, stamp: S
             Ok(lease(&holder, *token, stamp.wall_ms.saturating_add(*ttl_ms)))
         }
     }
-}
-
-fn settled(path: &Path, value: &RawJson) -> Result<RawJson, OpError> {
-    let value = value::normalise(value)?;
-    if value::is_subtree(&value) {
-        flatten(path, &value)?;
-    }
-    Ok(value)
-}
-
-/// Splits a merged object at its first level even if it has the form of an envelope.
-fn merged(path: &Path, value: &RawJson) -> Result<RawJson, OpError> {
-    let value = value::normalise(value)?;
-    for (key, value) in value::members(value.as_str())? {
-        let child = path.child(&key).map_err(|_| ValueError::EmptyKey(path.to_string()))?;
-        flatten(&child, &RawJson::from_trusted(value.get()))?;
-    }
-    Ok(value)
 }
 
 fn file_reference(file: &RawJson) -> Result<RawJson, OpError> {

@@ -70,6 +70,22 @@ fn committed_op_is_applied_without_checks() {
     assert_eq!(leaves.len(), 1);
 }
 
+#[test]
+fn refused_object_changes_nothing() {
+    let path: Path = "p".parse().unwrap();
+    let mut leaves = Set::new();
+    commit(&mut leaves, 1, &path, &Mutation::Set(raw(r#"{"a":1,"b":{"c":2}}"#))).unwrap();
+    let before = leaves.clone();
+    for kind in [OpKind::Set, OpKind::Merge] {
+        for value in [r#"{"a":3,"":1}"#, r#"{"b":{"d":1},"c":{"e":{"":1}}}"#] {
+            let op = CommittedOp::new(2, kind, path.clone(), raw(value));
+            let mut changes = Vec::new();
+            let error = apply(&mut leaves, &op, Some(&mut changes)).unwrap_err();
+            assert_eq!((error.name(), &changes[..], &leaves), ("empty_segment", &[][..], &before), "{kind:?} {value}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn ops_do_what_the_model_does(ops in prop::collection::vec((near_path(), near_op()), 1..25)) {

@@ -177,7 +177,7 @@ fn full_disk_refuses_writes_until_it_has_space() {
     let store = disk.store().unwrap();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let hear = Arc::clone(&heard);
-    let subscription = store.on_commit(move |op| hear.lock().unwrap().push(op.store_seq));
+    let subscription = store.on_each_op(move |op| hear.lock().unwrap().push(op.store_seq));
     store.set("small", "1");
     disk.set_room(Some(disk.len()));
     let large = raw(&format!("\"{}\"", "x".repeat(200_000)));

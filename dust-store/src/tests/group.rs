@@ -95,7 +95,7 @@ async fn write_with_dropped_future_is_applied_and_delivered() {
     let disk = FakeDisk::default();
     let store = disk.store().unwrap();
     let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
-    let subscription = store.on_commit(move |op| sender.send(op.store_seq).unwrap());
+    let subscription = store.on_each_op(move |op| sender.send(op.store_seq).unwrap());
     let writer = store.inner.writer();
     let mut write = Box::pin(store.write_async(op("a", Mutation::Set(raw("1"))), None, origin()));
     assert!(matches!(write.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
@@ -126,7 +126,7 @@ fn listener_may_wait_for_write_of_other_thread() {
     let disk = FakeDisk::default();
     let store = disk.store().unwrap();
     let inside = store.clone();
-    let subscription = store.on_commit(move |op| {
+    let subscription = store.on_each_op(move |op| {
         if op.path == path("a") {
             let writer = inside.clone();
             std::thread::spawn(move || writer.set("echo", "1")).join().unwrap();

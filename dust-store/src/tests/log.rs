@@ -106,7 +106,7 @@ fn compaction_keeps_leaves_and_sequence() {
 fn hear(store: &Store) -> (Subscription, Arc<Mutex<Vec<u64>>>) {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let into = heard.clone();
-    (store.on_commit(move |op| into.lock().unwrap().push(op.store_seq)), heard)
+    (store.on_each_op(move |op| into.lock().unwrap().push(op.store_seq)), heard)
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn listener_may_read_and_write() {
     let inside = store.clone();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let into = heard.clone();
-    let subscription = store.on_commit(move |op| {
+    let subscription = store.on_each_op(move |op| {
         // The listener can read the leaf.
         assert!(inside.current_seq() >= op.store_seq);
         into.lock().unwrap().push((op.store_seq, inside.value(op.path.as_str())));
@@ -152,7 +152,7 @@ fn listener_may_read_and_write() {
 #[test]
 fn panicking_listener_does_not_stop_the_feed() {
     let store = Store::in_memory().unwrap();
-    let bad = store.on_commit(|op| assert!(op.store_seq != 1, "on purpose"));
+    let bad = store.on_each_op(|op| assert!(op.store_seq != 1, "on purpose"));
     let (_good, heard) = hear(&store);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| store.set("a", "1")));
     assert!(panicked.is_err());
@@ -174,7 +174,7 @@ fn write_during_panic_is_delivered_without_abort() {
     }
 
     let store = Store::in_memory().unwrap();
-    let bad = store.on_commit(|_| panic!("on purpose"));
+    let bad = store.on_each_op(|_| panic!("on purpose"));
     let (_good, heard) = hear(&store);
     let writes = Writes(store.clone());
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
@@ -191,9 +191,12 @@ fn commit_listener_receives_batch_at_once() {
     let store = Store::in_memory().unwrap();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let into = heard.clone();
-    let subscription = store.on_commits(move |ops| {
-        into.lock().unwrap().push(ops.iter().map(|op| op.store_seq).collect::<Vec<_>>());
-    });
+    let subscription = store.on_changes(
+        |_| false,
+        move |ops, _| {
+            into.lock().unwrap().push(ops.iter().map(|op| op.store_seq).collect::<Vec<_>>());
+        },
+    );
     store.set("a", "1");
     store.try_batch(vec![Op::delete(path("a")), Op::delete(path("b"))]).unwrap();
     store.set("a", "2");

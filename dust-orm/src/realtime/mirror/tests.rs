@@ -117,12 +117,14 @@ fn a_snapshot_replaces_everything_and_blurs_revisions() {
 }
 
 #[test]
-fn an_op_that_cannot_be_mirrored_does_no_harm() {
+fn op_that_cannot_be_mirrored_removes_its_path() {
     let mut mirror = Mirror::default();
     let deep = RawJson::parse(&format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200))).unwrap();
     mirror.apply(&committed(1, "keep", RawJson::null()));
-    mirror.apply(&committed(2, "deep", deep));
-    assert_eq!((mirror.seq(), mirror.len()), (2, 1));
+    mirror.apply(&committed(2, "deep", RawJson::null()));
+    mirror.apply(&committed(3, "deep", deep));
+    assert_eq!((mirror.seq(), mirror.len()), (3, 1));
+    assert!(mirror.get(&path("deep")).is_none());
     let limit = vec![path("keep"); MAX_GET_MANY_PATHS + 1];
     assert!(mirror.get_many(&limit).unwrap_err().to_string().contains("maximum 1000 paths"));
 }

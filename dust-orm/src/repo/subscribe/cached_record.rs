@@ -19,7 +19,7 @@ pub(super) struct CachedRecord<E: DustEntity> {
 
 impl<E: DustEntity> CachedRecord<E> {
     pub(super) fn new(record: StoredRecord) -> CachedRecord<E> {
-        CachedRecord { bytes: record.bytes(), record, model: OnceLock::new(), warned: AtomicBool::new(false) }
+        CachedRecord { bytes: record.leaves.size(), record, model: OnceLock::new(), warned: AtomicBool::new(false) }
     }
 
     /// True if the record fits its entity.

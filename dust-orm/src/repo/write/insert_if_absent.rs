@@ -49,11 +49,11 @@ pub(in crate::repo) async fn insert_if_absent<E: DustEntity>(
     let model = complete_new::<E>(active.clone())?;
     for _ in 0..ATTEMPTS {
         let guard = match fetch_or_claim(transport, &record).await? {
-            Some(stored) if !RecordRef::from(&stored).is_claim() => {
-                let current = Some(Revision::of(&stored).number());
+            Some(leaves) if !RecordRef::new(&record, &leaves).is_claim() => {
+                let current = Some(Revision::of(RecordRef::new(&record, &leaves)).number());
                 return Err(DustErr::Exists { path: record.to_string(), current });
             }
-            Some(claimed) => claimed.leaves.iter().map(|leaf| (Path::from_trusted(leaf.path), leaf.revision)).collect(),
+            Some(claimed) => claimed.iter().map(|leaf| (Path::from_trusted(leaf.path), leaf.revision)).collect(),
             None => match set_if_absent(&claim, options.fence.as_ref(), transport).await? {
                 Some(revision) => vec![(claim.clone(), revision)],
                 None => continue,

@@ -3,14 +3,14 @@
 use dust_protocol::{Path, RawJson, flatten, value};
 
 use crate::entity::{
-    FieldState, Fields, MAX_RECORD_BYTES, MAX_RECORD_LEAVES, PackedRecord, SizeLimit, is_leaf, written_bytes,
+    FieldState, Fields, MAX_RECORD_BYTES, MAX_RECORD_LEAVES, SizeLimit, StoredRecord, is_leaf, written_bytes,
 };
 use crate::error::DustErr;
 
 /// The leaves of a record before a write, as far as they are known.
 pub(in crate::repo) enum Kept<'k> {
     /// The record that was read for the write.
-    Stored(Option<&'k PackedRecord<'k>>),
+    Stored(Option<&'k StoredRecord>),
     /// The leaves that the condition names, with the size of their paths and values, in bytes.
     Read(Vec<(&'k Path, usize)>),
 }
@@ -57,7 +57,7 @@ impl<'k> Kept<'k> {
 pub(in crate::repo) fn check_object(
     record: &Path,
     object: &RawJson,
-    stored: Option<&PackedRecord<'_>>,
+    stored: Option<&StoredRecord>,
 ) -> Result<(), DustErr> {
     let kept = Kept::Stored(stored);
     if is_small(record, object.as_str().len(), kept.size()) {
@@ -94,14 +94,14 @@ pub(in crate::repo) fn check_limits<'v>(
 }
 
 /// Rejects adding `bytes` bytes to a field, or the field to its record, if the result would be too large to read back.
-pub(in crate::repo) fn check_growth(record: &PackedRecord<'_>, field: &Path, bytes: usize) -> Result<(), DustErr> {
+pub(in crate::repo) fn check_growth(record: &StoredRecord, field: &Path, bytes: usize) -> Result<(), DustErr> {
     let mut total = SizeLimit::default();
     total.add(Kept::Stored(Some(record)).size());
     let is_there = record.leaves.search(field.as_str()).is_ok();
     total.add(if is_there { (0, bytes) } else { (1, bytes.saturating_add(field.as_str().len())) });
     match total.excess() {
         None => Ok(()),
-        Some(excess) => Err(too_large(record.path, &field.segments().next_back().unwrap_or_default(), &excess)),
+        Some(excess) => Err(too_large(&record.path, &field.segments().next_back().unwrap_or_default(), &excess)),
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
         format!("{{{}}}", members.join(","))
     }
 
-    fn refusal(fields: &[(&str, &str)], stored: Option<&PackedRecord<'_>>) -> Option<String> {
+    fn refusal(fields: &[(&str, &str)], stored: Option<&StoredRecord>) -> Option<String> {
         let record = Path::parse("docs/a").unwrap();
         check_limits(&record, fields.iter().copied(), &Kept::Stored(stored)).err().map(|error| error.to_string())
     }
@@ -155,7 +155,7 @@ mod tests {
             let path = format!("docs/a/value/k{n:05}");
             leaves.push(LeafRef { path: &path, value: "1", kind: LeafKind::Integer, revision: 1 });
         }
-        let stored = PackedRecord { path: &record, leaves };
+        let stored = StoredRecord { path: record, leaves };
         let half = object(60_000);
         assert!(refusal(&[("maybe", &half)], Some(&stored)).is_some_and(|text| text.contains("`maybe`")));
         assert_eq!(refusal(&[("value", &half)], Some(&stored)), None);
@@ -179,7 +179,7 @@ mod tests {
         for n in 0..MAX_RECORD_LEAVES {
             leaves.push(LeafRef { path: &format!("docs/a/k{n:06}"), value: "1", kind: LeafKind::Integer, revision: 1 });
         }
-        let record = PackedRecord { path: &path, leaves };
+        let record = StoredRecord { path: path.clone(), leaves };
         let grows = |field: &str, bytes| check_growth(&record, &path.child(field).unwrap(), bytes);
         assert!(grows("k000000", 20).is_ok());
         assert!(grows("other", 1).is_err_and(|error| error.to_string().contains("the field `other` of `docs/a`")));

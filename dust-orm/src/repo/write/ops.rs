@@ -10,7 +10,7 @@ use dust_protocol::{Op, Path, Precondition, RawJson};
 use super::limits::{Kept, check_limits, check_object};
 use super::options::Condition;
 use crate::entity::{
-    DustEntity, FieldSelection, FieldState, Fields, PackedRecord, Revision, StorageMode, encode_fields, encode_object,
+    DustEntity, FieldSelection, FieldState, Fields, Revision, StorageMode, StoredRecord, encode_fields, encode_object,
     is_leaf,
 };
 use crate::error::DustErr;
@@ -30,7 +30,7 @@ impl Guard {
         condition: &Condition,
         record: &Path,
         mode: StorageMode,
-        stored: Option<&PackedRecord<'_>>,
+        stored: Option<&StoredRecord>,
     ) -> Result<Guard, DustErr> {
         let revision = match condition {
             Condition::None => return Ok(Guard::None),
@@ -95,7 +95,7 @@ pub(in crate::repo) fn insert<E: DustEntity>(
     active: &E::ActiveModel,
     record: &Path,
     guard: &Guard,
-    stored: Option<&PackedRecord<'_>>,
+    stored: Option<&StoredRecord>,
     old_names: OldNames,
 ) -> Result<Vec<Op>, DustErr> {
     match guard {
@@ -111,7 +111,7 @@ pub(in crate::repo) fn update<E: DustEntity>(
     active: &E::ActiveModel,
     record: &Path,
     guard: &Guard,
-    stored: Option<&PackedRecord<'_>>,
+    stored: Option<&StoredRecord>,
     old_names: OldNames,
 ) -> Result<Vec<Op>, DustErr> {
     if E::MODE == StorageMode::Flat {
@@ -176,7 +176,7 @@ fn fields<E: DustEntity>(
     record: &Path,
     take: FieldSelection,
     guard: &Guard,
-    stored: Option<&PackedRecord<'_>>,
+    stored: Option<&StoredRecord>,
     old_names: OldNames,
 ) -> Result<Vec<Op>, DustErr> {
     let values = encode_fields(active, take)?;
@@ -202,7 +202,7 @@ fn fields<E: DustEntity>(
 
 /// Adds the ops that delete the leaves under the old names of a field that is written. Under a guard they delete the
 /// leaves that were read, on condition that these have not changed.
-fn delete_old(path: Path, guard: &Guard, stored: Option<&PackedRecord<'_>>, old_names: OldNames, ops: &mut Vec<Op>) {
+fn delete_old(path: Path, guard: &Guard, stored: Option<&StoredRecord>, old_names: OldNames, ops: &mut Vec<Op>) {
     if let Guard::Leaves(_) = guard {
         let read = guard.at(&path).into_iter();
         ops.extend(read.map(|(leaf, revision)| Op::delete(leaf.clone()).on(Precondition::IfMatch(*revision))));

@@ -23,7 +23,7 @@ use dust_protocol::value::is_subtree;
 use dust_protocol::{Op, Path, Precondition};
 
 use super::claims::release_claims;
-use crate::entity::PackedRecord;
+use crate::entity::StoredRecord;
 use crate::error::DustErr;
 use crate::repo::read::not_found;
 use crate::repo::record_pages::fetch;
@@ -54,7 +54,7 @@ enum Proof {
 impl Presence {
     /// Guards one of the ops of an update by a revision of `stored`, if `guards` is true and an op allows it; otherwise
     /// notes the leaves to look for after the write. Returns `None` if the update replaces all stored leaves.
-    pub(super) fn require(ops: &mut Vec<Op>, stored: &PackedRecord<'_>, guards: bool) -> Option<Presence> {
+    pub(super) fn require(ops: &mut Vec<Op>, stored: &StoredRecord, guards: bool) -> Option<Presence> {
         if ops.is_empty() {
             return None;
         }
@@ -127,7 +127,7 @@ impl Presence {
 }
 
 /// Guards one of the ops on the `written` paths by the revision of a stored leaf, and returns that leaf.
-fn guard_among(ops: &mut Vec<Op>, written: &[Path], stored: &PackedRecord<'_>) -> Option<Path> {
+fn guard_among(ops: &mut Vec<Op>, written: &[Path], stored: &StoredRecord) -> Option<Path> {
     let is_alone = |path: &Path| !stored.leaves.iter().any(|leaf| path.is_above(leaf.path));
     for op in ops.iter_mut().filter(|op| written.contains(&op.path) && op.precondition.is_none()) {
         let leaf = stored.leaves.iter().find(|leaf| leaf.path == op.path.as_str());
@@ -148,7 +148,7 @@ fn guard_among(ops: &mut Vec<Op>, written: &[Path], stored: &PackedRecord<'_>) -
 }
 
 /// The stored leaves that the update does not write; `None` if there are none.
-fn others(written: &[Path], stored: &PackedRecord<'_>) -> Option<Vec<Path>> {
+fn others(written: &[Path], stored: &StoredRecord) -> Option<Vec<Path>> {
     let is_written = |leaf: &str| written.iter().any(|path| path.is_at_or_above(leaf));
     let others: Vec<Path> =
         stored.leaves.iter().filter(|leaf| !is_written(leaf.path)).map(|leaf| Path::from_trusted(leaf.path)).collect();

@@ -17,13 +17,13 @@ use super::ops::{self, Guard, OldNames};
 use super::options::{Condition, Options};
 use super::presence::Presence;
 use crate::entity::{
-    DustEntity, FieldSelection, FieldState, Fields, KeyOf, PackedRecord, Revision, StorageMode, active_path,
+    DustEntity, FieldSelection, FieldState, Fields, KeyOf, Revision, StorageMode, StoredRecord, active_path,
     check_required, check_size, fill, is_leaf, set_whole_key,
 };
 use crate::error::DustErr;
 use crate::repo::many::{Wanted, scalar_fields};
 use crate::repo::read::not_found;
-use crate::repo::record_pages::{fetch, fetch_in_memory};
+use crate::repo::record_pages::{fetch_in_memory, fetch_leaves};
 use crate::transport::Transport;
 
 /// A record to write, whose before-hook has run and whose fields are checked.
@@ -158,7 +158,7 @@ impl<E: DustEntity> Draft<E> {
         transport: &dyn Transport,
     ) -> Result<(Planned, PendingSave<E>), DustErr> {
         let stored = match self.needs_stored {
-            true => fetch(transport, &self.path).await?.map(|record| record.leaves),
+            true => fetch_leaves(transport, &self.path).await?,
             false => None,
         };
         self.plan(options, stored, false, transport)
@@ -185,7 +185,7 @@ impl<E: DustEntity> Draft<E> {
         if let Some(leaves) = &stored {
             check_size(path.as_str(), leaves)?;
         }
-        let stored = stored.map(|leaves| PackedRecord { path, leaves });
+        let stored = stored.map(|leaves| StoredRecord { path: path.clone(), leaves });
         let stored = stored.as_ref();
         let guard = Guard::resolve(&options.condition, path, E::MODE, stored)?;
         let old_names = match &options.fence {
@@ -319,7 +319,7 @@ pub(in crate::repo) fn complete_new<E: DustEntity>(mut active: E::ActiveModel) -
 }
 
 /// Completes a Model: fields without a value are read from the stored record.
-fn complete<E: DustEntity>(mut active: E::ActiveModel, stored: Option<&PackedRecord<'_>>) -> Result<E::Model, DustErr> {
+fn complete<E: DustEntity>(mut active: E::ActiveModel, stored: Option<&StoredRecord>) -> Result<E::Model, DustErr> {
     let invalid = fill(&mut active, stored.map(Into::into));
     invalid.into_result()?;
     Ok(active.try_into_model()?)

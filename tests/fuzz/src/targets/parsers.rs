@@ -3,6 +3,7 @@
 use chaos::dice::Dice;
 use dust_protocol::channel::{Incoming, Message};
 use dust_protocol::http as wire;
+use dust_protocol::path::percent_encode_into;
 use dust_protocol::{ListRequest, Path, Pattern, RawJson, Select, envelope, flatten};
 
 use crate::mutate::{mutate, mutate_text, noise};
@@ -92,7 +93,9 @@ fn read_frame(text: &str) -> Result<(), String> {
 fn texts(text: &str) -> Result<(), String> {
     if let Ok(path) = Path::parse(text) {
         let again = Path::from_segments(path.segments()).map_err(|error| error.to_string())?;
-        if again != path || path.to_url().contains(['?', '#', ' ']) {
+        let mut url = String::new();
+        percent_encode_into(path.as_str(), &mut url);
+        if again != path || url.contains(['?', '#', ' ']) {
             return Err(format!("the path {text:?} does not read back"));
         }
     }

@@ -96,7 +96,7 @@ impl Server {
         let stamp = Stamp { store_seq, wall_ms: 0 };
         let value = outcome(&self.leaves, path, op, stamp).map_err(|_| "refused")?;
         let op = CommittedOp::new(store_seq, op.kind(), path.clone(), value).written_by("d".into(), id.into());
-        apply(&mut self.leaves, &op, None).unwrap();
+        apply(&mut self.leaves, &op, None).map_err(|_| "refused")?;
         self.log.push(op);
         Ok(store_seq)
     }
