@@ -1,10 +1,12 @@
 //! Entities: SeaORM models that are stored in Dust, and the conversion of their records to and from leaves.
 
+mod content_digest;
 mod counter;
 mod decode;
 #[cfg(feature = "macros")]
 mod derives;
 mod encode;
+mod entity_tag;
 mod escape;
 pub(crate) mod fields;
 mod file_ref;
@@ -29,8 +31,8 @@ pub(crate) use decode::{decode, fill};
 #[cfg(feature = "macros")]
 pub use derives::{DeriveChangeset, DeriveDustEntity};
 pub(crate) use encode::{FieldSelection, check_required, encode_fields, encode_object, encode_set, is_leaf};
-pub(crate) use fields::key_fields;
 pub use fields::Fields;
+pub(crate) use fields::key_fields;
 #[doc(hidden)]
 pub use fields::{Field, FieldState};
 pub use file_ref::FileRef;
