@@ -94,7 +94,11 @@ mod tests {
         }
 
         #[test]
-        fn tag_is_found_anywhere_in_a_list(before in "(\"[^\"]{0,3}\" ?, ?){0,3}", weak in "(W/)?", after in "( ?, ?\"[^\"]{0,3}\"){0,3}") {
+        fn tag_is_found_anywhere_in_a_list(
+            before in "(\"[^\"]{0,3}\" ?, ?){0,3}",
+            weak in "(W/)?",
+            after in "( ?, ?\"[^\"]{0,3}\"){0,3}",
+        ) {
             let header = format!("{before}{weak}{ETAG}{after}");
             prop_assert!(contains(&header, ETAG), "{}", header);
         }

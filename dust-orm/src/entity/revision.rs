@@ -169,9 +169,10 @@ impl Revision {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), dust_orm::DustErr> {
-    /// # use dust_orm::{DustRepo, Revision, entity::prelude::*, tests_cfg::link};
+    /// # use dust_orm::{DustRepo, Revision, tests_cfg::link};
     /// # let repo = DustRepo::embedded();
-    /// # repo.insert(link::ActiveModel { slug: Set("dust".into()), title: Set("Dust".into()), url: Set("u".into()), ..Default::default() }).await?;
+    /// # let dust = link::Model { slug: "dust".into(), title: "Dust".into(), url: "u".into(), note: None };
+    /// # repo.put(dust).await?;
     /// let seen = repo.get_versioned::<link::Entity>("dust").await?;
     /// let etag: String = seen.revision.etag();
     /// assert_eq!(etag.len(), 34);
@@ -199,9 +200,10 @@ impl Revision {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), dust_orm::DustErr> {
-    /// # use dust_orm::{DustRepo, entity::prelude::*, tests_cfg::link};
+    /// # use dust_orm::{DustRepo, tests_cfg::link};
     /// # let repo = DustRepo::embedded();
-    /// # repo.insert(link::ActiveModel { slug: Set("dust".into()), title: Set("Dust".into()), url: Set("u".into()), ..Default::default() }).await?;
+    /// # let dust = link::Model { slug: "dust".into(), title: "Dust".into(), url: "u".into(), note: None };
+    /// # repo.put(dust).await?;
     /// let seen = repo.get_versioned::<link::Entity>("dust").await?;
     /// let etag = seen.revision.etag();
     /// assert!(seen.revision.matches(&etag));

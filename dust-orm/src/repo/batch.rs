@@ -6,7 +6,7 @@ use std::future::IntoFuture;
 use async_trait::async_trait;
 use dust_protocol::{Fence, PackedLeaves};
 use futures_core::future::BoxFuture;
-use sea_orm::EntityTrait;
+use sea_orm::{ColumnTrait, EntityTrait};
 
 use super::DustRepo;
 use super::many::{Wanted, fetch_many};
@@ -14,7 +14,7 @@ use super::prefixes::Prefixes;
 use super::write::IntoDustActiveModel;
 use super::write::dispatch::Planned;
 use super::write::dispatch::WriteBatch;
-use super::write::options::{Condition, Options};
+use super::write::options::{Condition, ExceptedColumn, Options};
 use super::write::save::{Draft, PendingSave};
 use crate::changeset::Action;
 use crate::entity::{DustEntity, IntoKey, KeyOf, Revision};
@@ -106,6 +106,26 @@ impl BatchEntry {
     #[must_use]
     pub fn if_absent(mut self) -> BatchEntry {
         self.options.condition = Condition::IfAbsent;
+        self
+    }
+
+    /// Leaves a column out of [`if_match`](BatchEntry::if_match), as [`Update::except`](super::Update::except). For an
+    /// update only. The column is one of the entity of this entry; otherwise the batch fails with
+    /// [`InvalidParams`](DustErr::InvalidParams), and nothing is written.
+    ///
+    /// ```
+    /// # use dust_orm::{BatchEntry, Revision, tests_cfg::link};
+    /// # fn example(edit: link::ActiveModel, revision: &Revision) -> BatchEntry {
+    /// BatchEntry::update(edit).if_match(revision).except(link::Column::Note)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn except<C>(mut self, column: C) -> BatchEntry
+    where
+        C: ColumnTrait,
+        C::EntityName: DustEntity<Column = C>,
+    {
+        self.options.except.push(ExceptedColumn::new::<C::EntityName>(column));
         self
     }
 }

@@ -121,7 +121,10 @@ proptest! {
     /// The store itself is the model: what it has after the ops is what the ops are computed to leave.
     #[cfg(feature = "embedded")]
     #[test]
-    fn revision_after_ops_is_that_of_a_read(first in prop::collection::vec(op(), 0..5), then in prop::collection::vec(op(), 0..5)) {
+    fn revision_after_ops_is_that_of_a_read(
+        first in prop::collection::vec(op(), 0..5),
+        then in prop::collection::vec(op(), 0..5),
+    ) {
         let store = dust_store::Store::in_memory().unwrap();
         let record = path("links/dust");
         let read = || {

@@ -49,7 +49,7 @@ use crate::repo::DustRepo;
 use crate::transport::Transport;
 use dispatch::send;
 use insert_if_absent::insert_if_absent;
-use options::{Condition, Options};
+use options::{Condition, ExceptedColumn, Options};
 use save::Draft;
 
 impl DustRepo {
@@ -305,6 +305,35 @@ macro_rules! options {
 
 options!(Insert: if_match if_absent);
 options!(Update: if_match);
+
+impl<E: DustEntity> Update<'_, E> {
+    /// Leaves a column out of [`if_match`](Update::if_match): its field is written whatever its revision is. Several
+    /// calls add up. Without `if_match` it has no effect.
+    ///
+    /// It is for fields that every write sets and no user edits, such as an `updated_at` that a hook sets: otherwise
+    /// two edits of different fields of a record in flat mode would conflict in it. If every written field is left out,
+    /// the record is read first, because it still has to exist.
+    ///
+    /// In map mode the whole record is compared and written, and the update fails with
+    /// [`InvalidParams`](DustErr::InvalidParams), as for a column of the key.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, entity::prelude::*, tests_cfg::link};
+    /// # async fn example(repo: DustRepo) -> Result<(), dust_orm::DustErr> {
+    /// let seen = repo.get_versioned::<link::Entity>("dust").await?;
+    /// let mut edit = seen.model.into_active_model();
+    /// edit.title = Set("Dust, a reactive store".into());
+    /// edit.note = Set(Some("the title is edited".into()));
+    /// // Another writer's note is no conflict, another writer's title is.
+    /// repo.update(edit).if_match(&seen.revision).except(link::Column::Note).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn except(mut self, column: E::Column) -> Self {
+        self.options.except.push(ExceptedColumn::new::<E>(column));
+        self
+    }
+}
 options!(Put: if_match if_absent);
 options!(Delete: if_match);
 

@@ -8,7 +8,7 @@
 //! that may fail without a write, reads included, come before the ops are sent: a later error is one of the write or of
 //! an after-hook.
 
-use dust_protocol::{PackedLeaves, Path};
+use dust_protocol::{Op, PackedLeaves, Path, Precondition};
 use sea_orm::{ActiveModelTrait, EntityTrait, TryIntoModel};
 
 use super::dispatch::{self, Planned};
@@ -93,7 +93,10 @@ impl<E: DustEntity> Draft<E> {
             // The record has to exist.
             Condition::None => true,
             // The revision of a leaf proves that the record exists.
-            Condition::IfMatch(revision) => !(is_complete(&active) && proves_existence::<E>(&active, &path, revision)?),
+            Condition::IfMatch(revision) => {
+                let unguarded = options.excepted::<E>()?;
+                !(is_complete(&active) && proves_existence::<E>(&active, &path, revision, &unguarded)?)
+            }
         };
         Ok(Draft { verb: Verb::Update, active, path, needs_stored })
     }
@@ -209,8 +212,9 @@ impl<E: DustEntity> Draft<E> {
                 (ops, PendingSave::Saved { model, insert: Some(true) })
             }
             Verb::Update => {
-                let mut ops = ops::update::<E>(&self.active, path, &guard, stored, old_names)?;
-                if let (Condition::None, Some(stored)) = (&options.condition, stored) {
+                let unguarded = options.excepted::<E>()?;
+                let mut ops = ops::update::<E>(&self.active, path, &guard, &unguarded, stored, old_names)?;
+                if let (true, Some(stored)) = (lacks_guard(options, &ops), stored) {
                     // A transport that merges fields into one op would have to send a guarded batch in another way, and
                     // reads back what it has written at no cost.
                     let guards = is_in_batch || !transport.capabilities().merges_fields;
@@ -273,9 +277,10 @@ fn proves_existence<E: DustEntity>(
     active: &E::ActiveModel,
     record: &Path,
     revision: &Revision,
+    unguarded: &[usize],
 ) -> Result<bool, DustErr> {
     for (position, field) in E::ActiveModel::FIELDS.iter().enumerate() {
-        if !is_leaf(field) || active.state(position) != FieldState::Set {
+        if !is_leaf(field) || active.state(position) != FieldState::Set || unguarded.contains(&position) {
             continue;
         }
         let was_read = match E::MODE {
@@ -290,6 +295,16 @@ fn proves_existence<E: DustEntity>(
         }
     }
     Ok(false)
+}
+
+/// True if no guard of an update proves that the record exists: there is no condition, or every field that was read
+/// before is excepted from it.
+fn lacks_guard(options: &Options, ops: &[Op]) -> bool {
+    let is_guarded = |op: &Op| matches!(op.precondition, Some(Precondition::IfMatch(_)));
+    match options.condition {
+        Condition::None => true,
+        _ => !options.except.is_empty() && !ops.iter().any(is_guarded),
+    }
 }
 
 /// True if a field of the entity has an alias.
