@@ -217,6 +217,11 @@ impl Revision {
         entity_tag::contains(if_match, &self.etag())
     }
 
+    /// True if the record has a leaf.
+    pub(crate) fn has_leaves(&self) -> bool {
+        self.leaves.as_ref().is_some_and(|leaves| !leaves.is_empty())
+    }
+
     /// True if this is a bare number, without revisions of leaves.
     pub(crate) fn is_bare(&self) -> bool {
         self.leaves.is_none()

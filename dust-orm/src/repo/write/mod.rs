@@ -18,6 +18,7 @@
 //!   |              insert_if_absent.rs   claims of absent leaves, for servers that compare single leaves only
 //!   v
 //! PendingSave      save.rs               after_save or after_delete runs, the whole Model is returned
+//!                  record_before.rs      with `versioned`: its revision, from the leaves before and the ops
 //! ```
 //!
 //! [`batch_write`](DustRepo::batch_write) and [`insert_many`](DustRepo::insert_many) make several drafts, read what
@@ -32,7 +33,9 @@ pub(super) mod limits;
 pub(super) mod ops;
 pub(super) mod options;
 mod presence;
+pub(super) mod record_before;
 pub(super) mod save;
+mod versioned;
 
 use std::future::IntoFuture;
 
@@ -43,14 +46,15 @@ use sea_orm::{EntityTrait, ModelTrait};
 pub use into_active_model::IntoDustActiveModel;
 
 use crate::changeset::Action;
-use crate::entity::{DustEntity, IntoKey, KeyOf, Revision};
+use crate::entity::{DustEntity, IntoKey, KeyOf, Revision, Versioned};
 use crate::error::DustErr;
 use crate::repo::DustRepo;
 use crate::transport::Transport;
 use dispatch::send;
 use insert_if_absent::insert_if_absent;
 use options::{Condition, ExceptedColumn, Options};
-use save::Draft;
+use save::{Draft, Written};
+pub use versioned::VersionedWrite;
 
 impl DustRepo {
     /// Inserts a record or, if it exists, updates it: a validated upsert. In flat mode stored fields that are not
@@ -362,7 +366,50 @@ macro_rules! into_future {
     };
 }
 
-into_future!(Insert -> E::Model, |this, transport| {
+// The verbs that save a record: as `into_future`, and `versioned`.
+macro_rules! into_saved {
+    ($verb:ident, |$this:ident, $transport:ident| $body:block) => {
+        into_future!($verb -> E::Model, |this, transport| { this.write(transport).await?.pending.outcome.into_saved().await });
+
+        impl<'r, E: DustEntity> $verb<'r, E> {
+            /// Returns the record with its [`Revision`], for the `ETag` of the response, without another read. It is
+            /// the last option.
+            ///
+            /// The revision is what a read right after the write returns if no other writer has changed the record.
+            /// If one has, the returned revision is still that of the returned Model, so that a later `if_match`
+            /// conflicts and the tag does not match.
+            ///
+            /// It is computed from the answer of the store and from what was read before the write. Where an update
+            /// with `if_match` reads nothing, the revision of `if_match` supplies the leaves that are not written. Over
+            /// HTTP an insert with a value for every field reads nothing either: if leaves that belong to no field are
+            /// stored at the record, they are not in the revision, and its tag does not match that of a read.
+            ///
+            /// ```
+            /// # use dust_orm::{DustRepo, Versioned, entity::prelude::*, tests_cfg::link};
+            /// # async fn example(repo: DustRepo, link: link::Model) -> Result<(), dust_orm::DustErr> {
+            /// let saved: Versioned<link::Model> = repo.put(link).versioned().await?;
+            /// let etag = saved.revision.etag();
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub fn versioned(mut self) -> VersionedWrite<'r, Versioned<E::Model>> {
+                self.options.versioned = true;
+                VersionedWrite::new(async move {
+                    let transport = &*self.repo.active_for::<E>();
+                    self.write(transport).await?.into_versioned().await
+                })
+            }
+
+            /// Writes the record.
+            async fn write(self, $transport: &dyn Transport) -> Result<Written<E>, DustErr> {
+                let $this = self;
+                $body
+            }
+        }
+    };
+}
+
+into_saved!(Insert, |this, transport| {
     if matches!(this.options.condition, Condition::IfAbsent) && !transport.capabilities().if_subtree_absent {
         return insert_if_absent::<E>(this.active?, this.options, transport).await;
     }
@@ -370,12 +417,12 @@ into_future!(Insert -> E::Model, |this, transport| {
     save(draft, this.options, transport).await
 });
 
-into_future!(Update -> E::Model, |this, transport| {
+into_saved!(Update, |this, transport| {
     let draft = Draft::<E>::update(this.active?, &this.options, transport).await?;
     save(draft, this.options, transport).await
 });
 
-into_future!(Put -> E::Model, |this, transport| {
+into_saved!(Put, |this, transport| {
     let draft = Draft::<E>::put(this.model, &this.options, transport).await?;
     save(draft, this.options, transport).await
 });
@@ -386,18 +433,18 @@ into_future!(Delete -> DeleteResult, |this, transport| {
         Target::Key(key) => Draft::<E>::delete_by_key(key, &this.options, transport).await?,
     };
     let (planned, pending) = draft.prepare(&this.options, transport).await?;
-    let store_seq = send(planned, this.options, transport).await?.unwrap_or_default();
-    pending.run_after_hooks().await?;
+    let store_seq = send(planned, this.options, transport).await?.store_seq.unwrap_or_default();
+    pending.outcome.run_after_hooks().await?;
     Ok(DeleteResult { store_seq })
 });
 
-/// Writes a drafted record and returns its new Model.
+/// Writes a drafted record.
 async fn save<E: DustEntity>(
     draft: Draft<E>,
     options: Options,
     transport: &dyn Transport,
-) -> Result<E::Model, DustErr> {
+) -> Result<Written<E>, DustErr> {
     let (planned, pending) = draft.prepare(&options, transport).await?;
-    send(planned, options, transport).await?;
-    pending.into_saved().await
+    let committed = send(planned, options, transport).await?;
+    Ok(Written { pending, committed })
 }

@@ -15,6 +15,8 @@ pub(in crate::repo) struct Options {
     pub(in crate::repo) fence: Option<Fence>,
     /// The columns that `if_match` does not compare.
     pub(in crate::repo) except: Vec<ExceptedColumn>,
+    /// True if the revision of the record after the write is returned.
+    pub(in crate::repo) versioned: bool,
 }
 
 /// A column that `if_match` does not compare.

@@ -11,13 +11,14 @@
 use dust_protocol::{Op, PackedLeaves, Path, Precondition};
 use sea_orm::{ActiveModelTrait, EntityTrait, TryIntoModel};
 
-use super::dispatch::{self, Planned};
+use super::dispatch::{self, Committed, Planned};
 use super::hooks;
 use super::ops::{self, Guard, OldNames};
 use super::options::{Condition, Options};
 use super::presence::Presence;
+use super::record_before::{LeavesBefore, RecordBefore};
 use crate::entity::{
-    DustEntity, FieldSelection, FieldState, Fields, KeyOf, PackedRecord, Revision, StorageMode, active_path,
+    DustEntity, FieldSelection, FieldState, Fields, KeyOf, PackedRecord, Revision, StorageMode, Versioned, active_path,
     check_required, check_size, fill, is_leaf, set_whole_key,
 };
 use crate::error::DustErr;
@@ -43,8 +44,15 @@ enum Verb {
     Delete,
 }
 
-/// The rest of a write: its after-hook, and the Model to return.
-pub(in crate::repo) enum PendingSave<E: DustEntity> {
+/// The rest of a write: its after-hook, and what it returns.
+pub(in crate::repo) struct PendingSave<E: DustEntity> {
+    /// The record before the write.
+    pub(in crate::repo) before: RecordBefore,
+    pub(in crate::repo) outcome: Outcome<E>,
+}
+
+/// The outcome of a write, if it is applied.
+pub(in crate::repo) enum Outcome<E: DustEntity> {
     Saved {
         /// The whole record after the write.
         model: E::Model,
@@ -55,6 +63,20 @@ pub(in crate::repo) enum PendingSave<E: DustEntity> {
     Deleted {
         active: E::ActiveModel,
     },
+}
+
+/// A record that was written, before its after-hook has run.
+pub(in crate::repo) struct Written<E: DustEntity> {
+    pub(in crate::repo) pending: PendingSave<E>,
+    pub(in crate::repo) committed: Committed,
+}
+
+impl<E: DustEntity> Written<E> {
+    /// Runs the after-hook and returns the new Model with its revision.
+    pub(in crate::repo) async fn into_versioned(self) -> Result<Versioned<E::Model>, DustErr> {
+        let revision = self.pending.before.revision_after(&self.committed)?;
+        Ok(Versioned { model: self.pending.outcome.into_saved().await?, revision })
+    }
 }
 
 impl<E: DustEntity> Draft<E> {
@@ -68,10 +90,10 @@ impl<E: DustEntity> Draft<E> {
         check_required(&active, FieldSelection::All)?;
         let path = active_path::<E>(&active)?;
         // Without a network a read costs no request. It shows which values under old names exist, so that only these
-        // are deleted.
-        let reads_aliases = has_aliases::<E>() && !transport.capabilities().remote;
+        // are deleted, and the leaves that belong to no field, which are part of a revision.
+        let reads_all = (has_aliases::<E>() || options.versioned) && !transport.capabilities().remote;
         let needs_stored =
-            (merges::<E>(options) && (reads_aliases || !is_complete(&active))) || has_bare_revision::<E>(options);
+            (merges::<E>(options) && (reads_all || !is_complete(&active))) || has_bare_revision::<E>(options);
         Ok(Draft { verb: Verb::Insert, active, path, needs_stored })
     }
 
@@ -188,28 +210,27 @@ impl<E: DustEntity> Draft<E> {
         if let Some(leaves) = &stored {
             check_size(path.as_str(), leaves)?;
         }
-        let stored = stored.map(|leaves| PackedRecord { path, leaves });
-        let stored = stored.as_ref();
+        let read = stored.map(|leaves| PackedRecord { path, leaves });
+        let stored = read.as_ref();
         let guard = Guard::resolve(&options.condition, path, E::MODE, stored)?;
         let old_names = match &options.fence {
             Some(_) if !transport.capabilities().fenced_batches => OldNames::Keep,
             _ if self.needs_stored => OldNames::DeleteRead,
             _ => OldNames::DeleteAll,
         };
-        let mut presence = None;
-        let (ops, pending) = match self.verb {
+        let (mut presence, mut in_memory) = (None, None);
+        let (ops, outcome) = match self.verb {
             Verb::Insert => {
                 // Leaves in memory are read for the size of the record.
-                let in_memory = match stored {
-                    None if !self.needs_stored && merges::<E>(options) => fetch_in_memory(transport, path)?,
-                    _ => None,
-                };
+                if !self.needs_stored && merges::<E>(options) {
+                    in_memory = fetch_in_memory(transport, path)?;
+                }
                 let merged = stored.or(in_memory.as_ref());
                 let ops = ops::insert::<E>(&self.active, path, &guard, merged, old_names)?;
                 set_known(&mut self.active);
                 // The fields that are not written keep their stored values.
                 let model = complete::<E>(self.active, stored.filter(|_| merges::<E>(options)))?;
-                (ops, PendingSave::Saved { model, insert: Some(true) })
+                (ops, Outcome::Saved { model, insert: Some(true) })
             }
             Verb::Update => {
                 let unguarded = options.excepted::<E>()?;
@@ -225,28 +246,34 @@ impl<E: DustEntity> Draft<E> {
                     // The whole record is written, unchanged fields included.
                     set_known(&mut self.active);
                 }
-                (ops, PendingSave::Saved { model: complete::<E>(self.active, stored)?, insert })
+                (ops, Outcome::Saved { model: complete::<E>(self.active, stored)?, insert })
             }
             Verb::Put => {
                 let ops = ops::replace::<E>(&self.active, path, &guard)?;
-                (ops, PendingSave::Saved { model: complete::<E>(self.active, None)?, insert: Some(true) })
+                (ops, Outcome::Saved { model: complete::<E>(self.active, None)?, insert: Some(true) })
             }
-            Verb::Delete => (ops::delete(path, &guard), PendingSave::Deleted { active: self.active }),
+            Verb::Delete => (ops::delete(path, &guard), Outcome::Deleted { active: self.active }),
         };
         if let Guard::Leaves(leaves) = &guard {
             ops::check_guarded(path, &ops, leaves.len())?;
         }
-        Ok((Planned { ops, presence }, pending))
+        let leaves = match (read.or(in_memory), &options.condition) {
+            (Some(record), _) => LeavesBefore::Read(record.leaves),
+            (None, Condition::IfMatch(revision)) => LeavesBefore::Guarded(revision.clone()),
+            (None, _) => LeavesBefore::Unknown,
+        };
+        let before = RecordBefore { path: self.path, leaves };
+        Ok((Planned { ops, presence }, PendingSave { before, outcome }))
     }
 }
 
-impl<E: DustEntity> PendingSave<E> {
+impl<E: DustEntity> Outcome<E> {
     /// Runs the after-hook and returns the new Model, or `None` if the record was deleted.
     pub(in crate::repo) async fn run_after_hooks(self) -> Result<Option<E::Model>, DustErr> {
         match self {
-            PendingSave::Saved { model, insert: Some(insert) } => hooks::after_save::<E>(model, insert).await.map(Some),
-            PendingSave::Saved { model, insert: None } => Ok(Some(model)),
-            PendingSave::Deleted { active } => hooks::after_delete::<E>(active).await.map(|_| None),
+            Outcome::Saved { model, insert: Some(insert) } => hooks::after_save::<E>(model, insert).await.map(Some),
+            Outcome::Saved { model, insert: None } => Ok(Some(model)),
+            Outcome::Deleted { active } => hooks::after_delete::<E>(active).await.map(|_| None),
         }
     }
 
