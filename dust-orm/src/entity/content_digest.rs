@@ -23,8 +23,8 @@ const RECORD: u8 = b'R';
 impl ContentDigest {
     /// The digest of a leaf: its name relative to the record, and its value.
     ///
-    /// Equal values have one digest, in every form in which transports deliver them: with white space or escapes, `1.0` or
-    /// `1.00`, a decimal or datetime in its envelope or as the bare string.
+    /// Equal values have one digest, in every form in which transports deliver them: with white space or escapes, `1.0`
+    /// or `1.00`, a decimal or datetime in its envelope or as the bare string.
     pub(crate) fn of_value(name: &str, value: &str) -> ContentDigest {
         ContentDigest::of_leaf(VALUE, name, canonical(value).as_bytes())
     }

@@ -222,3 +222,18 @@ fn has_leaf(page: &Page) -> bool {
         leaves => !leaves.is_empty(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Receipt;
+
+    #[test]
+    fn receipt_without_revisions_counts_back_from_its_last_op() {
+        assert_eq!(Receipt::new(Some(9)).op_revisions(3), [7, 8, 9]);
+        assert_eq!(Receipt::new(Some(9)).with_revisions(vec![9; 3]).op_revisions(3), [9, 9, 9]);
+        // An answer that lists another number of ops.
+        assert_eq!(Receipt::new(Some(9)).with_revisions(vec![1]).op_revisions(2), [8, 9]);
+        assert_eq!(Receipt::new(None).op_revisions(0), []);
+        assert_eq!(Receipt::new(Some(1)).op_revisions(3), [0, 0, 1]);
+    }
+}
