@@ -197,7 +197,7 @@ impl<'r> IntoFuture for BatchWrite<'r> {
             let mut drafts = Vec::with_capacity(self.entries.len());
             for entry in self.entries {
                 entry.verb.note_entity(&self.repo.prefixes);
-                let options = Options { fence: self.fence.clone(), versioned: true, ..entry.options };
+                let options = Options { fence: self.fence.clone(), ..entry.options };
                 drafts.push((entry.verb.draft(&options, transport).await?, options));
             }
             let wanted: Vec<Option<Wanted>> = drafts.iter().map(|(draft, _)| draft.to_read()).collect();
