@@ -1,10 +1,12 @@
 //! Entities: SeaORM models that are stored in Dust, and the conversion of their records to and from leaves.
 
+mod content_digest;
 mod counter;
 mod decode;
 #[cfg(feature = "macros")]
 mod derives;
 mod encode;
+mod entity_tag;
 mod escape;
 pub(crate) mod fields;
 mod file_ref;

@@ -1,22 +1,34 @@
 //! Revisions of records, for compare-and-swap.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dust_protocol::{JsonObject, Path, PathError};
+use dust_protocol::flatten::flatten;
+use dust_protocol::value::ValueError;
+use dust_protocol::{JsonObject, LeafRef, Op, Path, PathError};
 use serde::{Deserialize, Serialize};
 
+use super::content_digest::ContentDigest;
+use super::entity_tag;
 use super::record::RecordRef;
 
-/// The revision of a record at the time it was read, for `if_match`.
+/// The revision of a record at the time it was read, for `if_match` and for `ETag` headers.
 ///
-/// It holds the revision of the record and of every leaf that was read, because a store compares leaves, not records.
-/// It is serializable, so that an HTML form can carry it. A bare number, such as another client's revision of the whole
-/// record, converts into a `Revision`; `if_match` accepts that one in map mode only.
+/// It holds the revision of the record, and the revision and a digest of the content of every leaf that was read,
+/// because a store compares leaves, not records. It has two text forms:
+///
+/// - [`etag`](Revision::etag), 34 bytes whatever the record: a browser sends it back, and
+///   [`matches`](Revision::matches) compares it with what the handler has just read.
+/// - The serialized form, some 60 bytes for each leaf: an HTML form can carry it, and `if_match` accepts it later.
+///   The form of earlier versions, without digests, is still read; its tag differs from that of every read.
+///
+/// A bare number, such as another client's revision of the whole record, converts into a `Revision`; `if_match`
+/// accepts that one in map mode only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "JsonObject<RevisionJson>")]
 pub struct Revision {
     record: u64,
-    /// The revisions of the leaves; `None` for a bare number.
+    /// The leaves; `None` for a bare number.
     #[serde(serialize_with = "as_list::serialize")]
     leaves: Option<LeafRevisions>,
 }
@@ -35,35 +47,179 @@ impl From<JsonObject<RevisionJson>> for Revision {
     }
 }
 
-/// The revision of each leaf by its path relative to the record, in rendered form. Every write that a revision guards
-/// shares them.
-type LeafRevisions = Arc<[(String, u64)]>;
+/// The leaves of a record. Every write that a revision guards shares them.
+type LeafRevisions = Arc<[LeafRevision]>;
 
-/// Serializes [`LeafRevisions`] as a list of pairs.
+/// The revision and the content of one leaf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct LeafRevision {
+    /// The path relative to the record, in rendered form.
+    name: String,
+    revision: u64,
+    /// A digest of the name and the value.
+    digest: ContentDigest,
+}
+
+/// Serializes [`LeafRevisions`] as a list of lists: name, revision, digest.
 mod as_list {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::LeafRevisions;
+    use super::{ContentDigest, LeafRevision, LeafRevisions};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum LeafJson {
+        WithDigest(String, u64, ContentDigest),
+        /// The form of earlier versions.
+        WithoutDigest(String, u64),
+    }
 
     pub(super) fn serialize<S: Serializer>(leaves: &Option<LeafRevisions>, serializer: S) -> Result<S::Ok, S::Error> {
-        leaves.as_deref().serialize(serializer)
+        let list = |leaves: &LeafRevisions| -> Vec<_> {
+            leaves.iter().map(|leaf| (leaf.name.clone(), leaf.revision, leaf.digest)).collect()
+        };
+        leaves.as_ref().map(list).serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<LeafRevisions>, D::Error> {
-        Ok(Option::<Vec<(String, u64)>>::deserialize(deserializer)?.map(Into::into))
+        let leaves = Option::<Vec<LeafJson>>::deserialize(deserializer)?;
+        let leaf = |leaf| match leaf {
+            LeafJson::WithDigest(name, revision, digest) => LeafRevision { name, revision, digest },
+            LeafJson::WithoutDigest(name, revision) => {
+                LeafRevision { digest: ContentDigest::of_revision(&name, revision), name, revision }
+            }
+        };
+        Ok(leaves.map(|leaves| leaves.into_iter().map(leaf).collect()))
     }
 }
 
 impl Revision {
     pub(crate) fn of<'a>(record: impl Into<RecordRef<'a>>) -> Revision {
         let record = record.into();
-        let leaves = record.leaves().map(|leaf| (record.name(leaf).to_owned(), leaf.revision)).collect();
-        Revision { record: record.leaves().map(|leaf| leaf.revision).max().unwrap_or(0), leaves: Some(leaves) }
+        let leaf = |leaf: LeafRef<'a>| {
+            let name = record.name(leaf);
+            LeafRevision {
+                name: name.to_owned(),
+                revision: leaf.revision,
+                digest: ContentDigest::of_value(name, leaf.value),
+            }
+        };
+        Revision::from_leaves(record.leaves().map(leaf).collect())
+    }
+
+    fn from_leaves(leaves: LeafRevisions) -> Revision {
+        Revision { record: leaves.iter().map(|leaf| leaf.revision).max().unwrap_or(0), leaves: Some(leaves) }
+    }
+
+    /// The revision of a record after a write, from its revision before and the ops in their order, each with its
+    /// `store_seq`. Ops of other records change nothing, as in a store.
+    ///
+    /// # Errors
+    ///
+    /// A value that no store accepts.
+    pub(crate) fn after<'o>(
+        before: Option<&Revision>,
+        record: &Path,
+        ops: impl IntoIterator<Item = (&'o Op, u64)>,
+    ) -> Result<Revision, ValueError> {
+        let before = before.and_then(|before| before.leaves.as_deref()).unwrap_or_default();
+        let mut leaves: BTreeMap<String, (u64, ContentDigest)> =
+            before.iter().map(|leaf| (leaf.name.clone(), (leaf.revision, leaf.digest))).collect();
+        for (op, revision) in ops {
+            let path = op.path.as_str();
+            if op.path == *record
+                || op.path.is_ancestor_ignoring_case(record)
+                || path.eq_ignore_ascii_case(record.as_str())
+            {
+                leaves.clear();
+            } else if record.is_ancestor_ignoring_case(&op.path) {
+                // A store removes the leaf at the path, exact in case, and those below it, in any case.
+                let inside = &path[record.as_str().len() + 1..];
+                let is_leaf = record.is_above(path);
+                leaves.retain(|name, _| !((is_leaf && name == inside) || is_below_ignoring_case(inside, name)));
+            }
+            let Some(value) = op.value() else { continue };
+            for (leaf, value) in flatten(&op.path, value)? {
+                if record.is_above(leaf.as_str()) {
+                    let name = &leaf.as_str()[record.as_str().len() + 1..];
+                    leaves.insert(name.to_owned(), (revision, ContentDigest::of_value(name, value.as_str())));
+                }
+            }
+        }
+        let leaf = |(name, (revision, digest))| LeafRevision { name, revision, digest };
+        Ok(Revision::from_leaves(leaves.into_iter().map(leaf).collect()))
     }
 
     /// The revision of the record: the largest revision of its leaves.
     pub fn number(&self) -> u64 {
         self.record
+    }
+
+    /// A strong entity tag for an `ETag` header, with its quotes: 34 bytes, the same if and only if the leaves of the
+    /// record are the same.
+    ///
+    /// It is made of the names and values of the leaves, not of their revisions: every process, transport and mirror
+    /// gives the same tag for the same content, and a write of the values that are already there does not change it.
+    /// Leaves that belong to no field of the entity count too.
+    ///
+    /// The tag of a bare number is that number in quotes, which is the `ETag` of a Dust server. The tag of a revision
+    /// that was serialized by an earlier version, without digests, is made of revisions and differs from that of every
+    /// read.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_orm::DustErr> {
+    /// # use dust_orm::{DustRepo, Revision, tests_cfg::link};
+    /// # let repo = DustRepo::embedded();
+    /// # let dust = link::Model { slug: "dust".into(), title: "Dust".into(), url: "u".into(), note: None };
+    /// # repo.put(dust).await?;
+    /// let seen = repo.get_versioned::<link::Entity>("dust").await?;
+    /// let etag: String = seen.revision.etag();
+    /// assert_eq!(etag.len(), 34);
+    /// assert_eq!(Revision::from(7).etag(), "\"7\"");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn etag(&self) -> String {
+        match &self.leaves {
+            Some(leaves) => format!("\"{}\"", ContentDigest::of_all(leaves.iter().map(|leaf| leaf.digest))),
+            None => format!("\"{}\"", self.record),
+        }
+    }
+
+    /// True if an `If-Match` header, a form field or the like names the content of this revision: the browser saw what
+    /// was just read.
+    ///
+    /// `if_match` is one [tag](Revision::etag) with its quotes, a list of tags separated by commas, or `*`, which
+    /// matches any record that exists. White space around tags is ignored. Anything else does not match.
+    ///
+    /// A weak tag, `W/"…"`, matches as the strong one does, unlike RFC 9110 says for `If-Match`: proxies make a tag
+    /// weak when they compress a response, and this tag identifies the content of the record, not the bytes of the
+    /// response.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), dust_orm::DustErr> {
+    /// # use dust_orm::{DustRepo, tests_cfg::link};
+    /// # let repo = DustRepo::embedded();
+    /// # let dust = link::Model { slug: "dust".into(), title: "Dust".into(), url: "u".into(), note: None };
+    /// # repo.put(dust).await?;
+    /// let seen = repo.get_versioned::<link::Entity>("dust").await?;
+    /// let etag = seen.revision.etag();
+    /// assert!(seen.revision.matches(&etag));
+    /// assert!(seen.revision.matches(&format!("\"other\", W/{etag}")));
+    /// assert!(seen.revision.matches("*"));
+    /// assert!(!seen.revision.matches("\"other\""));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn matches(&self, if_match: &str) -> bool {
+        entity_tag::contains(if_match, &self.etag())
+    }
+
+    /// True if the record has a leaf.
+    pub(crate) fn has_leaves(&self) -> bool {
+        self.leaves.as_ref().is_some_and(|leaves| !leaves.is_empty())
     }
 
     /// True if this is a bare number, without revisions of leaves.
@@ -75,8 +231,8 @@ impl Revision {
     pub(crate) fn has_read(&self, path: &Path, record: &Path) -> bool {
         let Some(inside) = path.as_str().strip_prefix(record.as_str()) else { return false };
         let inside = inside.strip_prefix('/').unwrap_or(inside);
-        self.leaves.iter().flat_map(|leaves| leaves.iter()).any(|(name, _)| {
-            let rest = name.strip_prefix(inside);
+        self.leaves.iter().flat_map(|leaves| leaves.iter()).any(|leaf| {
+            let rest = leaf.name.strip_prefix(inside);
             inside.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
     }
@@ -85,9 +241,14 @@ impl Revision {
     pub(crate) fn leaves(&self, record: &Path) -> Result<Option<Vec<(Path, u64)>>, PathError> {
         let Some(leaves) = &self.leaves else { return Ok(None) };
         let path = |name: &str| Path::try_from([record.as_str(), "/", name].concat());
-        let paths = leaves.iter().map(|(name, revision)| Ok((path(name)?, *revision)));
+        let paths = leaves.iter().map(|leaf| Ok((path(&leaf.name)?, leaf.revision)));
         paths.collect::<Result<_, _>>().map(Some)
     }
+}
+
+fn is_below_ignoring_case(above: &str, name: &str) -> bool {
+    let (above, name) = (above.as_bytes(), name.as_bytes());
+    name.get(above.len()) == Some(&b'/') && name[..above.len()].eq_ignore_ascii_case(above)
 }
 
 impl From<u64> for Revision {
@@ -112,28 +273,4 @@ pub struct Versioned<M> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn revision_round_trips_and_array_is_refused() {
-        let revision = Revision { record: 7, leaves: Some(vec![("title".to_owned(), 7)].into()) };
-        let text = serde_json::to_string(&revision).unwrap();
-        assert_eq!(text, r#"{"record":7,"leaves":[["title",7]]}"#);
-        assert_eq!(serde_json::from_str::<Revision>(&text).unwrap(), revision);
-        assert_eq!(serde_json::from_str::<Revision>(r#"{"record":7}"#).unwrap(), Revision::from(7));
-        assert!(serde_json::from_str::<Revision>(r#"[7,[["title",7]]]"#).is_err());
-        assert!(serde_json::from_str::<Revision>("[7,null]").is_err());
-    }
-
-    #[test]
-    fn has_read_compares_whole_segments() {
-        let path = |text: &str| Path::parse(text).unwrap();
-        let leaves = ["title", "tags/a", "titles"].map(|name| (name.to_owned(), 1)).to_vec();
-        let read = Revision { record: 1, leaves: Some(leaves.into()) };
-        let has_read = |at: &str| read.has_read(&path(at), &path("links/dust"));
-        assert!(has_read("links/dust") && has_read("links/dust/title") && has_read("links/dust/tags"));
-        assert!(!has_read("links/dust/ti") && !has_read("links/dust/tag") && !has_read("links/dust/title/x"));
-        assert!(!Revision::from(1).has_read(&path("links/dust"), &path("links/dust")));
-    }
-}
+mod tests;

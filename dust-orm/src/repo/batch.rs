@@ -6,15 +6,15 @@ use std::future::IntoFuture;
 use async_trait::async_trait;
 use dust_protocol::{Fence, PackedLeaves};
 use futures_core::future::BoxFuture;
-use sea_orm::EntityTrait;
+use sea_orm::{ColumnTrait, EntityTrait};
 
 use super::DustRepo;
 use super::many::{Wanted, fetch_many};
 use super::prefixes::Prefixes;
 use super::write::IntoDustActiveModel;
-use super::write::dispatch::Planned;
-use super::write::dispatch::WriteBatch;
-use super::write::options::{Condition, Options};
+use super::write::dispatch::{Committed, Planned, WriteBatch};
+use super::write::options::{Condition, ExceptedColumn, Options};
+use super::write::record_before::RecordBefore;
 use super::write::save::{Draft, PendingSave};
 use crate::changeset::Action;
 use crate::entity::{DustEntity, IntoKey, KeyOf, Revision};
@@ -108,6 +108,26 @@ impl BatchEntry {
         self.options.condition = Condition::IfAbsent;
         self
     }
+
+    /// Leaves a column out of [`if_match`](BatchEntry::if_match), as [`Update::except`](super::Update::except). For an
+    /// update only. The column is one of the entity of this entry; otherwise the batch fails with
+    /// [`InvalidParams`](DustErr::InvalidParams), and nothing is written.
+    ///
+    /// ```
+    /// # use dust_orm::{BatchEntry, Revision, tests_cfg::link};
+    /// # fn example(edit: link::ActiveModel, revision: &Revision) -> BatchEntry {
+    /// BatchEntry::update(edit).if_match(revision).except(link::Column::Note)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn except<C>(mut self, column: C) -> BatchEntry
+    where
+        C: ColumnTrait,
+        C::EntityName: DustEntity<Column = C>,
+    {
+        self.options.except.push(ExceptedColumn::new::<C::EntityName>(column));
+        self
+    }
 }
 
 impl fmt::Debug for BatchEntry {
@@ -135,7 +155,7 @@ impl BatchWrite<'_> {
 }
 
 /// The result of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BatchResult {
     /// The number of the last op in the order of the store's ops; `None` if there was nothing to write.
@@ -144,6 +164,27 @@ pub struct BatchResult {
     pub ops: usize,
     /// The number of HTTP requests of the batch, reads and retries included; 0 over a transport that sends none.
     pub requests: usize,
+    records: Vec<RecordBefore>,
+    committed: Committed,
+}
+
+impl BatchResult {
+    /// The revision of the record of an entry after the batch, as [`Insert::versioned`](super::Insert::versioned)
+    /// returns it. `None` for a deleted record, and for an index that no entry has. It is computed when it is called.
+    ///
+    /// ```
+    /// # use dust_orm::{BatchEntry, DustRepo, tests_cfg::link};
+    /// # async fn example(repo: DustRepo, new: link::ActiveModel) -> Result<(), dust_orm::DustErr> {
+    /// let written = repo.batch_write([BatchEntry::insert(new)]).await?;
+    /// let etag = written.revision(0).map(|revision| revision.etag());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn revision(&self, index: usize) -> Option<Revision> {
+        let record = self.records.get(index)?;
+        // The store has accepted every value.
+        record.revision_after(&self.committed).ok().filter(Revision::has_leaves)
+    }
 }
 
 impl<'r> IntoFuture for BatchWrite<'r> {
@@ -161,7 +202,7 @@ impl<'r> IntoFuture for BatchWrite<'r> {
             }
             let wanted: Vec<Option<Wanted>> = drafts.iter().map(|(draft, _)| draft.to_read()).collect();
             let mut stored = fetch_many(transport, &wanted).await?.into_iter();
-            let mut batch = WriteBatch::default();
+            let mut batch = WriteBatch::new(true);
             let mut pending = Vec::with_capacity(drafts.len());
             let is_in_batch = drafts.len() > 1;
             for (draft, options) in drafts {
@@ -170,11 +211,13 @@ impl<'r> IntoFuture for BatchWrite<'r> {
                 pending.push(save);
             }
             let ops = batch.len();
-            let store_seq = batch.send(self.fence, transport).await?;
+            let committed = batch.send(self.fence, transport).await?;
+            let mut records = Vec::with_capacity(pending.len());
             for save in pending {
-                save.run_after_hooks().await?;
+                records.push(save.run_after_hooks().await?);
             }
-            Ok(BatchResult { store_seq, ops, requests: transport.requests() })
+            let store_seq = committed.store_seq;
+            Ok(BatchResult { store_seq, ops, requests: transport.requests(), records, committed })
         })
     }
 }
@@ -209,7 +252,8 @@ trait UntypedDraft: Send + Sync {
 /// A [`PendingSave`] without the type of its entity.
 #[async_trait]
 trait UntypedPendingSave: Send {
-    async fn run_after_hooks(self: Box<Self>) -> Result<(), DustErr>;
+    /// Runs the after-hook and returns the record before the write.
+    async fn run_after_hooks(self: Box<Self>) -> Result<RecordBefore, DustErr>;
 }
 
 enum Verb<E: DustEntity> {
@@ -230,6 +274,12 @@ impl<E: DustEntity> UntypedVerb for Verb<E> {
         options: &Options,
         transport: &dyn Transport,
     ) -> Result<Box<dyn UntypedDraft>, DustErr> {
+        if !options.except.is_empty() && !matches!(*self, Verb::Update(_)) {
+            return Err(DustErr::invalid_params(format!(
+                "an insert or delete under `{}` cannot have `except`, which is for updates",
+                E::PREFIX.join("/")
+            )));
+        }
         Ok(Box::new(match *self {
             Verb::Insert(active) => Draft::<E>::insert(active?, options, transport).await?,
             Verb::Update(active) => Draft::<E>::update(active?, options, transport).await?,
@@ -258,7 +308,9 @@ impl<E: DustEntity> UntypedDraft for Draft<E> {
 
 #[async_trait]
 impl<E: DustEntity> UntypedPendingSave for PendingSave<E> {
-    async fn run_after_hooks(self: Box<Self>) -> Result<(), DustErr> {
-        PendingSave::run_after_hooks(*self).await.map(drop)
+    async fn run_after_hooks(self: Box<Self>) -> Result<RecordBefore, DustErr> {
+        let PendingSave { before, outcome } = *self;
+        outcome.run_after_hooks().await?;
+        Ok(before)
     }
 }

@@ -114,7 +114,9 @@ impl<'r, E: DustEntity> InsertMany<'r, E> {
                 size.adapt(started.elapsed());
                 written += pending.len();
                 for save in pending {
-                    models.push(save.into_saved().await.map_err(|cause| after_writes(written, cause, transport))?);
+                    models.push(
+                        save.outcome.into_saved().await.map_err(|cause| after_writes(written, cause, transport))?,
+                    );
                 }
             }
             Ok(models)

@@ -78,7 +78,7 @@ impl<'r, E: DustEntity> IntoFuture for DeleteAll<'r, E> {
                 )));
             }
             let ops = vec![Op::delete(path)];
-            let store_seq = send(ops.into(), Options::default(), transport).await?.unwrap_or_default();
+            let store_seq = send(ops.into(), Options::default(), transport).await?.store_seq.unwrap_or_default();
             Ok(DeleteResult { store_seq })
         })
     }

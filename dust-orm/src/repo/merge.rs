@@ -9,9 +9,11 @@ use sea_orm::EntityTrait;
 use super::DustRepo;
 use super::field::check_typed_op;
 use super::record_pages::{fetch, model_or_warning};
-use super::write::{IntoDustActiveModel, Sent, hooks, limits};
+use super::write::{IntoDustActiveModel, Sent, VersionedWrite, hooks, limits};
 use crate::changeset::Action;
-use crate::entity::{DustEntity, FieldSelection, Fields, active_path, check_required, encode_set, is_leaf};
+use crate::entity::{
+    DustEntity, FieldSelection, Fields, Revision, Versioned, active_path, check_required, encode_set, is_leaf,
+};
 use crate::error::DustErr;
 
 impl DustRepo {
@@ -80,30 +82,50 @@ impl<'r, E: EntityTrait> IntoFuture for Merge<'r, E> {
 
 impl<'r, E: DustEntity> Merge<'r, E> {
     fn send(self) -> Sent<'r, Option<E::Model>> {
-        Box::pin(async move {
-            let transport = &*self.repo.active_for::<E>();
-            check_typed_op("merge", self.fence.as_ref(), transport)?;
-            let active = hooks::before_save::<E>(self.active?, false).await?;
-            check_required(&active, FieldSelection::Changed)?;
-            let path = active_path::<E>(&active)?;
-            let fields = encode_set(&active)?;
-            let writes = fields.as_str() != "{}";
-            if writes {
-                if E::ActiveModel::FIELDS.iter().any(|field| is_leaf(field) && field.name == "_scalar") {
-                    return Err(DustErr::invalid_params(format!(
-                        "the record `{path}` cannot be merged: if an object has the key `_scalar`, a server sends that \
-                         member only to subscribers; give the field another name with `#[serde(rename)]`"
-                    )));
-                }
-                limits::check_object(&path, &fields, fetch(transport, &path).await?.as_ref())?;
-                let op = Op::new(path.clone(), Mutation::Merge(fields));
-                transport.write(vec![op], self.fence).await?;
+        Box::pin(async move { Ok(self.write().await?.map(|versioned| versioned.model)) })
+    }
+
+    /// Returns the record with its [`Revision`], both as one read right after the write finds them, or `None` while
+    /// required fields are missing. It is the last option.
+    ///
+    /// ```
+    /// # use dust_orm::{DustRepo, entity::prelude::*, tests_cfg::link};
+    /// # async fn example(repo: DustRepo) -> Result<(), dust_orm::DustErr> {
+    /// let part = link::ActiveModel { slug: Set("dust".into()), title: Set("Dust".into()), ..Default::default() };
+    /// if let Some(link) = repo.merge(part).versioned().await? {
+    ///     println!("{} {}", link.revision.etag(), link.model.title);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn versioned(self) -> VersionedWrite<'r, Option<Versioned<E::Model>>> {
+        VersionedWrite::new(self.write())
+    }
+
+    async fn write(self) -> Result<Option<Versioned<E::Model>>, DustErr> {
+        let transport = &*self.repo.active_for::<E>();
+        check_typed_op("merge", self.fence.as_ref(), transport)?;
+        let active = hooks::before_save::<E>(self.active?, false).await?;
+        check_required(&active, FieldSelection::Changed)?;
+        let path = active_path::<E>(&active)?;
+        let fields = encode_set(&active)?;
+        let writes = fields.as_str() != "{}";
+        if writes {
+            if E::ActiveModel::FIELDS.iter().any(|field| is_leaf(field) && field.name == "_scalar") {
+                return Err(DustErr::invalid_params(format!(
+                    "the record `{path}` cannot be merged: if an object has the key `_scalar`, a server sends that \
+                     member only to subscribers; give the field another name with `#[serde(rename)]`"
+                )));
             }
-            let record = fetch(transport, &path).await?;
-            match record.and_then(|record| model_or_warning::<E>(&record)) {
-                Some(model) if writes => hooks::after_save::<E>(model, false).await.map(Some),
-                model => Ok(model),
-            }
-        })
+            limits::check_object(&path, &fields, fetch(transport, &path).await?.as_ref())?;
+            let op = Op::new(path.clone(), Mutation::Merge(fields));
+            transport.write(vec![op], self.fence).await?;
+        }
+        let record = fetch(transport, &path).await?;
+        let Some(record) = record else { return Ok(None) };
+        let Some(model) = model_or_warning::<E>(&record) else { return Ok(None) };
+        let revision = Revision::of(&record);
+        let model = if writes { hooks::after_save::<E>(model, false).await? } else { model };
+        Ok(Some(Versioned { model, revision }))
     }
 }

@@ -36,7 +36,7 @@ pub use lease::{Lease, TakeLease};
 pub use merge::Merge;
 pub use single_flight::{Flight, FlightOptions, OnUnavailable, Source};
 pub use subscribe::{Broadcast, Callback, Event, Live, RawEvent, RawOp, RawSubscription, Subscribe, Subscription};
-pub use write::{Delete, DeleteResult, Insert, IntoDustActiveModel, Put, Update};
+pub use write::{Delete, DeleteResult, Insert, IntoDustActiveModel, Put, Update, VersionedWrite};
 
 use crate::entity::DustEntity;
 #[cfg(feature = "realtime")]

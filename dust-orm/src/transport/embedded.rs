@@ -142,14 +142,17 @@ impl Transport for EmbeddedTransport {
         nul::check_write(&ops, fence.as_ref())?;
         pace(WRITE_COST + ops.len()).await;
         let origin = self.origin();
+        let mut revisions = Vec::new();
         let committed = match ops.pop() {
             Some(op) if ops.is_empty() => self.store.write_async(op, fence, origin).await?,
             last => {
                 ops.extend(last);
-                self.store.batch_write_async(ops, fence, origin).await?.pop()
+                let mut committed = self.store.batch_write_async(ops, fence, origin).await?;
+                revisions = committed.iter().map(|op| op.store_seq).collect();
+                committed.pop()
             }
         };
-        Ok(committed.map_or(Receipt::new(None), receipt))
+        Ok(committed.map_or(Receipt::new(None), receipt).with_revisions(revisions))
     }
 
     async fn put_file(&self, file: FileUpload, fence: Option<Fence>) -> Result<Receipt, DustErr> {
@@ -184,7 +187,7 @@ impl Transport for EmbeddedTransport {
 
 fn receipt(op: CommittedOp) -> Receipt {
     let tells = !matches!(op.op, OpKind::Set | OpKind::Delete | OpKind::Merge | OpKind::Release);
-    Receipt { store_seq: Some(op.store_seq), value: tells.then_some(op.value) }
+    Receipt { value: tells.then_some(op.value), ..Receipt::new(Some(op.store_seq)) }
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
 
     /// Applies one op, or an atomic batch of several. Each op has its own `store_seq`, unless
     /// [`merges_fields`](Capabilities::merges_fields) is set. If there is a fence, its lease must be held. The receipt
-    /// is that of the last op.
+    /// is that of the last op, and has the [revisions](Receipt::revisions) of all, if they are known.
     ///
     /// # Errors
     ///
@@ -168,17 +168,42 @@ pub struct Receipt {
     /// The new value, for ops whose result only the store knows: for `increment`, `add` and `remove` the new value of
     /// the leaf, for `lease` and `renew` the lease, for `put_file` the reference. `None` for other ops.
     pub value: Option<RawJson>,
+    /// The revision of the leaves of each op, in the order of the ops. Empty if the transport does not know them: each
+    /// op then has its own `store_seq`, without gaps, of which [`store_seq`](Receipt::store_seq) is the last.
+    pub revisions: Vec<u64>,
 }
 
 impl Receipt {
     /// The receipt of the op that was committed as `store_seq`; `None` when nothing was committed.
     pub fn new(store_seq: Option<u64>) -> Receipt {
-        Receipt { store_seq, value: None }
+        Receipt { store_seq, value: None, revisions: Vec::new() }
     }
 
     /// Sets the value that the op has made.
     pub fn with_value(self, value: RawJson) -> Receipt {
         Receipt { value: Some(value), ..self }
+    }
+
+    /// Sets the revision of each op, in the order of the ops.
+    ///
+    /// ```
+    /// use dust_orm::transport::Receipt;
+    ///
+    /// assert_eq!(Receipt::new(Some(8)).with_revisions(vec![7, 8]).revisions, [7, 8]);
+    /// ```
+    pub fn with_revisions(self, revisions: Vec<u64>) -> Receipt {
+        Receipt { revisions, ..self }
+    }
+
+    /// The revision of each of the `ops` ops that were written.
+    pub(crate) fn op_revisions(self, ops: usize) -> Vec<u64> {
+        if self.revisions.len() == ops {
+            return self.revisions;
+        }
+        let last = self.store_seq.unwrap_or_default();
+        let mut revisions: Vec<u64> = (0..ops).zip(0..).map(|(_, before)| last.saturating_sub(before)).collect();
+        revisions.reverse();
+        revisions
     }
 }
 
@@ -195,5 +220,20 @@ fn has_leaf(page: &Page) -> bool {
     match page.items.as_slice() {
         [ListItem::Entry(leaf)] => !dust_protocol::value::is_claim(leaf.value.as_str()),
         leaves => !leaves.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Receipt;
+
+    #[test]
+    fn receipt_without_revisions_counts_back_from_its_last_op() {
+        assert_eq!(Receipt::new(Some(9)).op_revisions(3), [7, 8, 9]);
+        assert_eq!(Receipt::new(Some(9)).with_revisions(vec![9; 3]).op_revisions(3), [9, 9, 9]);
+        // An answer that lists another number of ops.
+        assert_eq!(Receipt::new(Some(9)).with_revisions(vec![1]).op_revisions(2), [8, 9]);
+        assert!(Receipt::new(None).op_revisions(0).is_empty());
+        assert_eq!(Receipt::new(Some(1)).op_revisions(3), [0, 0, 1]);
     }
 }

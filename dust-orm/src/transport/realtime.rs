@@ -94,9 +94,9 @@ impl RealtimeTransport {
                 // A snapshot replaced the op: it has the value, or a later one.
                 Some(path) if value.is_none() => {
                     let leaf = self.client.mirror(self.store).await?.get(&path);
-                    Ok(Receipt { store_seq, value: leaf.map(|leaf| leaf.value) })
+                    Ok(Receipt { value: leaf.map(|leaf| leaf.value), ..Receipt::new(store_seq) })
                 }
-                _ => Ok(Receipt { store_seq, value }),
+                _ => Ok(Receipt { value, ..Receipt::new(store_seq) }),
             },
             // In a future of its own, so that every other write needs no room for it.
             Err(error) => Err(Box::pin(self.read_up(error)).await),
@@ -255,7 +255,10 @@ impl Transport for RealtimeTransport {
         self.client.check_scope(self.store, WRITE, || "a batch".to_owned())?;
         let merge = as_merge(&ops, &*self.client.mirror(self.store).await?);
         if let Some(op) = merge {
-            return self.write_through(CommandKind::Write { op, fence }).await;
+            let receipt = self.write_through(CommandKind::Write { op, fence }).await?;
+            // One op has set all fields.
+            let revisions = receipt.store_seq.map_or(Vec::new(), |store_seq| vec![store_seq; ops.len()]);
+            return Ok(receipt.with_revisions(revisions));
         }
         if fence.is_some() {
             let operation = "a fence for more than the fields of one record";
@@ -263,7 +266,7 @@ impl Transport for RealtimeTransport {
         }
         self.resolve(&mut ops).await?;
         let receipt = match self.http.write(ops, None).await {
-            Ok(store_seq) => store_seq,
+            Ok(receipt) => receipt,
             Err(error) => return Err(self.read_up(error).await),
         };
         // Without a connection the mirror cannot have the batch, and readers can see that the mirror is behind.

@@ -159,6 +159,42 @@ pub fn store_seq(body: &[u8]) -> Result<u64, Unreadable> {
     Ok(read::<SeqBody>(body)?.store_seq)
 }
 
+/// The answer to a write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WriteAnswer {
+    /// The `store_seq` of the last op.
+    pub store_seq: u64,
+    /// The revision of each op of a batch, in their order; empty if the answer does not list them.
+    pub revisions: Vec<u64>,
+}
+
+#[derive(Deserialize)]
+struct WriteBody {
+    store_seq: u64,
+    #[serde(default)]
+    ops: Vec<JsonObject<WrittenOp>>,
+}
+
+#[derive(Deserialize)]
+struct WrittenOp {
+    revision: u64,
+}
+
+/// Parses the answer to a write.
+///
+/// ```
+/// use dust_protocol::http::write_answer;
+///
+/// let body = br#"{"ops":[{"path":"a","revision":1,"store_seq":1},{"path":"b","revision":2,"store_seq":2}],"store_seq":2}"#;
+/// assert_eq!(write_answer(body)?.revisions, [1, 2]);
+/// assert_eq!(write_answer(br#"{"revision":3,"store_seq":3}"#)?.store_seq, 3);
+/// # Ok::<(), dust_protocol::http::Unreadable>(())
+/// ```
+pub fn write_answer(body: &[u8]) -> Result<WriteAnswer, Unreadable> {
+    let WriteBody { store_seq, ops } = read(body)?;
+    Ok(WriteAnswer { store_seq, revisions: ops.into_iter().map(|JsonObject(op)| op.revision).collect() })
+}
+
 impl EntryBody<'_> {
     fn into_entry(self) -> Result<Entry, Unreadable> {
         Ok(leaf_entry(parse_path(&self.path)?, self.value, &self.kind, self.revision))

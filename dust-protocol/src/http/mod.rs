@@ -5,7 +5,7 @@
 mod answer;
 mod body;
 
-pub use answer::{Unreadable, entry, leaf_page, leaves, page, store_seq};
+pub use answer::{Unreadable, WriteAnswer, entry, leaf_page, leaves, page, store_seq, write_answer};
 pub use body::{Condition, batch_body, batch_write_body, delete_body, put_body};
 
 /// The largest body that a server accepts, in bytes.

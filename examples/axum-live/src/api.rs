@@ -1,7 +1,8 @@
 //! The site as JSON, for scripts and other programs.
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -24,18 +25,24 @@ async fn add(State(site): State<Site>, Json(params): Json<Value>) -> Result<(Sta
     Ok((StatusCode::CREATED, Json(site.add(&params).await?)))
 }
 
-/// Returns a link with its revision as a text. A change with this revision fails if others have changed the link since.
-async fn show(State(site): State<Site>, Path(slug): Path<String>) -> Result<Json<Value>, Failure> {
+/// Returns a link with its revision as a text, and an `ETag`. A change with this revision fails if others have changed
+/// the same fields since, a change with `If-Match` if they have changed the link.
+async fn show(State(site): State<Site>, Path(slug): Path<String>) -> Result<impl IntoResponse, Failure> {
     let seen = site.repo.get_versioned::<link::Entity>(&slug).await?;
-    Ok(Json(json!({"link": seen.model, "revision": json!(seen.revision).to_string()})))
+    let body = json!({"link": seen.model, "revision": json!(seen.revision).to_string()});
+    Ok(([(header::ETAG, seen.revision.etag())], Json(body)))
 }
 
 async fn save(
     State(site): State<Site>,
     Path(slug): Path<String>,
+    headers: HeaderMap,
     Json(params): Json<Value>,
-) -> Result<Json<link::Model>, Failure> {
-    Ok(Json(site.save(&slug, &params).await?))
+) -> Result<impl IntoResponse, Failure> {
+    // A header that is no text matches no tag.
+    let if_match = headers.get(header::IF_MATCH).map(|value| value.to_str().unwrap_or_default());
+    let saved = site.save(&slug, &params, if_match).await?;
+    Ok(([(header::ETAG, saved.revision.etag())], Json(saved.model)))
 }
 
 async fn remove(State(site): State<Site>, Path(slug): Path<String>) -> Result<StatusCode, Failure> {

@@ -53,7 +53,7 @@ async fn edit(State(site): State<Site>, Path(slug): Path<String>) -> Response {
 }
 
 async fn save(State(site): State<Site>, Path(slug): Path<String>, Form(params): Form<Value>) -> Response {
-    match site.save(&slug, &params).await {
+    match site.save(&slug, &params, None).await {
         Ok(_) => Redirect::to("/").into_response(),
         Err(error) => answer(Some(&error), html::edit(&slug, &params, Some(&error))),
     }

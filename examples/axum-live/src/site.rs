@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use dust_orm::realtime::StoreState;
-use dust_orm::{Broadcast, DustErr, DustRepo, Revision};
+use dust_orm::{Broadcast, DustErr, DustRepo, Revision, Versioned};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -53,10 +53,18 @@ impl Site {
         }
     }
 
-    /// Saves changes. If the parameters have the `revision` that the form had, a change of others since is a
-    /// [`Conflict`](DustErr::Conflict).
-    pub(crate) async fn save(&self, slug: &str, params: &Value) -> Result<link::Model, DustErr> {
+    /// Saves changes. If the parameters have the `revision` that the form had, a change of the same fields by others
+    /// since is a [`Conflict`](DustErr::Conflict). With the value of an `If-Match` header, any change is one.
+    pub(crate) async fn save(
+        &self,
+        slug: &str,
+        params: &Value,
+        if_match: Option<&str>,
+    ) -> Result<Versioned<link::Model>, DustErr> {
         let seen = self.repo.get_versioned::<link::Entity>(slug).await?;
+        if if_match.is_some_and(|if_match| !seen.revision.matches(if_match)) {
+            return Err(DustErr::conflict(slug, Some(seen.revision.number())));
+        }
         let revision: Revision = match params.get("revision").and_then(Value::as_str) {
             Some(text) => serde_json::from_str(text).map_err(|error| {
                 DustErr::invalid_params(format!("`revision` is not a revision of this site: {error}"))
@@ -64,7 +72,7 @@ impl Site {
             })?,
             None => seen.revision,
         };
-        self.repo.update(link::edit(seen.model, params)).if_match(revision).await
+        self.repo.update(link::edit(seen.model, params)).if_match(revision).versioned().await
     }
 
     pub(crate) async fn remove(&self, slug: &str) -> Result<(), DustErr> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use axum_live::{Dust, Site};
 use dust_emulator::Emulator;
 use http_body_util::BodyExt;
@@ -83,6 +83,26 @@ async fn api_update_with_stale_revision_conflicts() {
     assert_eq!(status, StatusCode::NO_CONTENT);
     let (status, all) = call(&router, "GET", "/api/links", &Value::Null).await;
     assert_eq!((status, all), (StatusCode::OK, json!([])));
+    dust.stop().await;
+}
+
+#[tokio::test]
+async fn api_update_with_etag_of_other_content_conflicts() {
+    let (dust, router) = start().await;
+    call(&router, "POST", "/api/links", &link("dust", "Dust")).await;
+    let show = || Request::get("/api/links/dust").body(Body::empty()).unwrap();
+    let save = |title: &str, if_match: &HeaderValue| {
+        let body = Body::from(json!({"title": title}).to_string());
+        let request = Request::patch("/api/links/dust").header(header::CONTENT_TYPE, "application/json");
+        request.header(header::IF_MATCH, if_match).body(body).unwrap()
+    };
+    let etag = send(&router, show()).await.headers()[header::ETAG].clone();
+    let saved = send(&router, save("One", &etag)).await;
+    assert_eq!(saved.status(), StatusCode::OK);
+    assert_eq!(send(&router, save("Two", &etag)).await.status(), StatusCode::PRECONDITION_FAILED);
+    let next = &saved.headers()[header::ETAG];
+    assert_eq!(send(&router, show()).await.headers()[header::ETAG], *next);
+    assert_eq!(send(&router, save("Two", next)).await.status(), StatusCode::OK);
     dust.stop().await;
 }
 

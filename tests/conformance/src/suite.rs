@@ -26,6 +26,7 @@ mod paging;
 mod prefixes;
 mod races;
 mod requests;
+mod revisions;
 mod rules;
 mod sizes;
 mod subscriptions;
@@ -94,6 +95,7 @@ const MODULES: &[(&str, &[Test])] = &[
     ("subscriptions", subscriptions::TESTS),
     ("live", live::TESTS),
     ("requests", requests::TESTS),
+    ("revisions", revisions::TESTS),
     ("errors", errors::TESTS),
     ("escape", escape::TESTS),
     ("dropped", dropped::TESTS),

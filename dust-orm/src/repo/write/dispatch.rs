@@ -7,7 +7,7 @@ use super::ops::check_size;
 use super::options::{Condition, Options};
 use super::presence::Presence;
 use crate::error::DustErr;
-use crate::transport::Transport;
+use crate::transport::{Receipt, Transport};
 
 /// Rejects options that the transport does not support, before anything is read or sent.
 pub(in crate::repo) fn check(options: &Options, transport: &dyn Transport) -> Result<(), DustErr> {
@@ -40,10 +40,35 @@ impl From<Vec<Op>> for Planned {
     }
 }
 
+/// Ops that were written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::repo) struct Committed {
+    /// The `store_seq` of the last op; `None` if there was nothing to write.
+    pub(in crate::repo) store_seq: Option<u64>,
+    /// The ops, if the batch [keeps](WriteBatch::new) them.
+    ops: Vec<Op>,
+    /// The revision of each op.
+    revisions: Vec<u64>,
+}
+
+impl Committed {
+    /// The ops in their order, each with its revision.
+    pub(in crate::repo) fn ops(&self) -> impl Iterator<Item = (&Op, u64)> {
+        self.ops.iter().zip(self.revisions.iter().copied())
+    }
+
+    fn of(receipt: Receipt, ops: Vec<Op>) -> Committed {
+        let store_seq = receipt.store_seq;
+        Committed { store_seq, revisions: receipt.op_revisions(ops.len()), ops }
+    }
+}
+
 /// Ops to send to a transport.
 #[derive(Debug, Default)]
 pub(in crate::repo) struct WriteBatch {
     pub(in crate::repo) ops: Vec<Op>,
+    /// True if the ops are returned with their revisions.
+    keeps_ops: bool,
     /// The paths that were absent when they were read and must still be absent. A leaf there is a conflict, and not
     /// `Exists` as for an insert that requires absence.
     absent_when_read: Vec<Path>,
@@ -52,6 +77,11 @@ pub(in crate::repo) struct WriteBatch {
 }
 
 impl WriteBatch {
+    /// An empty batch. `keeps_ops` is true if its ops are returned with their revisions.
+    pub(in crate::repo) fn new(keeps_ops: bool) -> WriteBatch {
+        WriteBatch { keeps_ops, ..WriteBatch::default() }
+    }
+
     /// Adds the ops of one record, which were made under a condition.
     pub(in crate::repo) fn add(&mut self, Planned { ops, presence }: Planned, condition: &Condition) {
         if let Condition::IfMatch(_) = condition {
@@ -70,13 +100,12 @@ impl WriteBatch {
         self.ops.len()
     }
 
-    /// Sends everything as one request: a single op as itself, several as one atomic batch. Returns the `store_seq` of
-    /// the last op, or `None` if there was nothing to send.
+    /// Sends everything as one request: a single op as itself, several as one atomic batch.
     pub(in crate::repo) async fn send(
         mut self,
         fence: Option<Fence>,
         transport: &dyn Transport,
-    ) -> Result<Option<u64>, DustErr> {
+    ) -> Result<Committed, DustErr> {
         check_size(&self.ops)?;
         let claims = if self.absent_when_read.is_empty() || transport.capabilities().if_subtree_absent {
             Vec::new()
@@ -93,7 +122,7 @@ impl WriteBatch {
             }
             other => other,
         })?;
-        if let Some(store_seq) = sent {
+        if let Some(store_seq) = sent.store_seq {
             for presence in &self.present {
                 presence.check(store_seq, self.ops.len(), transport).await?;
             }
@@ -106,15 +135,20 @@ impl WriteBatch {
         &mut self,
         fence: Option<Fence>,
         transport: &dyn Transport,
-    ) -> Result<Option<u64>, DustErr> {
+    ) -> Result<Committed, DustErr> {
         if self.present.is_empty() {
             let ops = std::mem::take(&mut self.ops);
-            return send_once(ops, fence, transport).await;
+            let kept = if self.keeps_ops { ops.clone() } else { Vec::new() };
+            return Ok(Committed::of(send_once(ops, fence, transport).await?, kept));
         }
         loop {
             let mut error = match send_once(self.ops.clone(), fence.clone(), transport).await {
                 Err(error @ (DustErr::Conflict { .. } | DustErr::NotImplemented { .. })) => error,
-                sent => return sent,
+                Err(error) => return Err(error),
+                Ok(receipt) => {
+                    let kept = if self.keeps_ops { self.ops.clone() } else { Vec::new() };
+                    return Ok(Committed::of(receipt, kept));
+                }
             };
             let mut goes_on = false;
             for presence in &mut self.present {
@@ -133,9 +167,9 @@ impl WriteBatch {
     }
 }
 
-async fn send_once(ops: Vec<Op>, fence: Option<Fence>, transport: &dyn Transport) -> Result<Option<u64>, DustErr> {
+async fn send_once(ops: Vec<Op>, fence: Option<Fence>, transport: &dyn Transport) -> Result<Receipt, DustErr> {
     check_size(&ops)?;
-    if ops.is_empty() { Ok(None) } else { Ok(transport.write(ops, fence).await?.store_seq) }
+    if ops.is_empty() { Ok(Receipt::new(None)) } else { transport.write(ops, fence).await }
 }
 
 /// Sends the ops of one record.
@@ -143,8 +177,8 @@ pub(in crate::repo) async fn send(
     planned: Planned,
     options: Options,
     transport: &dyn Transport,
-) -> Result<Option<u64>, DustErr> {
-    let mut outgoing = WriteBatch::default();
+) -> Result<Committed, DustErr> {
+    let mut outgoing = WriteBatch::new(options.versioned);
     outgoing.add(planned, &options.condition);
     outgoing.send(options.fence, transport).await
 }

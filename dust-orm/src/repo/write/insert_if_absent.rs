@@ -11,7 +11,8 @@ use sea_orm::EntityTrait;
 use super::claims::set_if_absent;
 use super::ops::{self, Guard};
 use super::options::{Condition, Options};
-use super::save::complete_new;
+use super::record_before::{LeavesBefore, RecordBefore};
+use super::save::{Outcome, PendingSave, Written, complete_new};
 use super::{dispatch, hooks};
 use crate::entity::{
     DustEntity, FieldSelection, Fields, RecordRef, Revision, active_path, check_required, encode_object, is_leaf,
@@ -37,7 +38,7 @@ pub(in crate::repo) async fn insert_if_absent<E: DustEntity>(
     active: <E as EntityTrait>::ActiveModel,
     options: Options,
     transport: &dyn Transport,
-) -> Result<E::Model, DustErr> {
+) -> Result<Written<E>, DustErr> {
     let options = Options { condition: Condition::None, ..options };
     dispatch::check(&options, transport)?;
     let active = hooks::before_save::<E>(active, true).await?;
@@ -61,7 +62,11 @@ pub(in crate::repo) async fn insert_if_absent<E: DustEntity>(
         };
         let ops = ops::replace::<E>(&active, &record, &Guard::Leaves(guard))?;
         match dispatch::send(ops.into(), options.clone(), transport).await {
-            Ok(_) => return hooks::after_save::<E>(model, true).await,
+            Ok(committed) => {
+                let before = RecordBefore { path: record, leaves: LeavesBefore::Unknown };
+                let outcome = Outcome::Saved { model, insert: Some(true) };
+                return Ok(Written { pending: PendingSave { before, outcome }, committed });
+            }
             Err(error) if error.kind() == ErrKind::Conflict => {}
             Err(error) => return Err(error),
         }

@@ -3,7 +3,8 @@
 //! A write passes the files of this folder from top to bottom:
 //!
 //! ```text
-//! verb             mod.rs                Insert, Update, Put, Delete: the input and its options
+//! verb             mod.rs                DustRepo::{insert, update, put, delete}
+//!   |              verb.rs               Insert, Update, Put, Delete: the input and its options
 //!   |              into_active_model.rs  Changeset or ActiveModel -> ActiveModel, or the errors of the changeset
 //!   |              options.rs            if_match, if_absent, fence
 //!   v
@@ -18,6 +19,7 @@
 //!   |              insert_if_absent.rs   claims of absent leaves, for servers that compare single leaves only
 //!   v
 //! PendingSave      save.rs               after_save or after_delete runs, the whole Model is returned
+//!                  record_before.rs      with `versioned`: its revision, from the leaves before and the ops
 //! ```
 //!
 //! [`batch_write`](DustRepo::batch_write) and [`insert_many`](DustRepo::insert_many) make several drafts, read what
@@ -32,25 +34,25 @@ pub(super) mod limits;
 pub(super) mod ops;
 pub(super) mod options;
 mod presence;
+pub(super) mod record_before;
 pub(super) mod save;
+mod verb;
+mod versioned;
 
-use std::future::IntoFuture;
-
-use dust_protocol::Fence;
-use futures_core::future::BoxFuture;
-use sea_orm::{EntityTrait, ModelTrait};
+use sea_orm::ModelTrait;
 
 pub use into_active_model::IntoDustActiveModel;
+pub(in crate::repo) use verb::Sent;
+pub use verb::{Delete, DeleteResult, Insert, Put, Update};
+pub use versioned::VersionedWrite;
 
 use crate::changeset::Action;
-use crate::entity::{DustEntity, IntoKey, KeyOf, Revision};
+use crate::entity::{DustEntity, IntoKey};
+#[cfg(doc)]
 use crate::error::DustErr;
 use crate::repo::DustRepo;
-use crate::transport::Transport;
-use dispatch::send;
-use insert_if_absent::insert_if_absent;
-use options::{Condition, Options};
-use save::Draft;
+use options::Options;
+use verb::Target;
 
 impl DustRepo {
     /// Inserts a record or, if it exists, updates it: a validated upsert. In flat mode stored fields that are not
@@ -208,167 +210,4 @@ impl DustRepo {
         let target = Ok(Target::Key(key.into_key()));
         Delete { repo: self, target, options: Options::default(), send: Delete::send }
     }
-}
-
-/// The result of a delete. SeaORM's has the number of rows, this one the number of the op.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DeleteResult {
-    /// The number of the op in the order of the store's ops.
-    pub store_seq: u64,
-}
-
-/// The outcome of a write that is under way.
-pub(super) type Sent<'r, T> = BoxFuture<'r, Result<T, DustErr>>;
-
-/// An insert. [`DustRepo::insert`] makes it; `.await` sends it.
-#[must_use = "a write happens when it is awaited"]
-#[derive(Debug)]
-pub struct Insert<'r, E: EntityTrait> {
-    repo: &'r DustRepo,
-    active: Result<<E as EntityTrait>::ActiveModel, DustErr>,
-    options: Options,
-    send: fn(Self) -> Sent<'r, E::Model>,
-}
-
-/// An update. [`DustRepo::update`] makes it; `.await` sends it.
-#[must_use = "a write happens when it is awaited"]
-#[derive(Debug)]
-pub struct Update<'r, E: EntityTrait> {
-    repo: &'r DustRepo,
-    active: Result<<E as EntityTrait>::ActiveModel, DustErr>,
-    options: Options,
-    send: fn(Self) -> Sent<'r, E::Model>,
-}
-
-/// A write of a whole Model. [`DustRepo::put`] makes it; `.await` sends it.
-#[must_use = "a write happens when it is awaited"]
-#[derive(Debug)]
-pub struct Put<'r, E: EntityTrait> {
-    repo: &'r DustRepo,
-    model: E::Model,
-    options: Options,
-    send: fn(Self) -> Sent<'r, E::Model>,
-}
-
-/// A delete. [`DustRepo::delete`] and [`DustRepo::delete_by_id`] make it; `.await` sends it.
-#[must_use = "a write happens when it is awaited"]
-#[derive(Debug)]
-pub struct Delete<'r, E: EntityTrait> {
-    repo: &'r DustRepo,
-    target: Result<Target<E>, DustErr>,
-    options: Options,
-    send: fn(Self) -> Sent<'r, DeleteResult>,
-}
-
-/// The record to delete.
-#[derive(Debug)]
-enum Target<E: EntityTrait> {
-    Active(Box<<E as EntityTrait>::ActiveModel>),
-    /// Its key.
-    Key(KeyOf<E>),
-}
-
-macro_rules! options {
-    ($verb:ident: $($option:ident)*) => {
-        impl<'r, E: EntityTrait> $verb<'r, E> {
-            $(options!(@$option);)*
-
-            /// Applies the write only while the lease at `fence.key` is held with `fence.token`; otherwise it fails
-            /// with [`Fenced`](DustErr::Fenced).
-            pub fn fence(mut self, fence: Fence) -> Self {
-                self.options.fence = Some(fence);
-                self
-            }
-        }
-    };
-    (@if_match) => {
-        /// Applies the write only if the fields it writes have not changed since `revision` was read; otherwise it
-        /// fails with a [`Conflict`](DustErr::Conflict) that has the current revision.
-        ///
-        /// In map mode, and for a delete or put, the whole record is compared. Dust compares leaves, so a leaf that
-        /// another writer has added beside those that were read is not detected. A bare number, the revision of the
-        /// whole record, works in map mode only.
-        pub fn if_match(mut self, revision: impl Into<Revision>) -> Self {
-            self.options.condition = Condition::IfMatch(revision.into());
-            self
-        }
-    };
-    (@if_absent) => {
-        /// Applies the write only if the record does not exist; otherwise it fails with [`Exists`](DustErr::Exists).
-        pub fn if_absent(mut self) -> Self {
-            self.options.condition = Condition::IfAbsent;
-            self
-        }
-    };
-}
-
-options!(Insert: if_match if_absent);
-options!(Update: if_match);
-options!(Put: if_match if_absent);
-options!(Delete: if_match);
-
-// A verb is a future for any entity. Only the method that makes it requires `DustEntity`, and passes the function that
-// does: an entity without the derive is then one compile error, not one for each part of `repo.insert(active).await`.
-macro_rules! into_future {
-    ($verb:ident -> $output:ty, |$this:ident, $transport:ident| $body:block) => {
-        impl<'r, E: EntityTrait> IntoFuture for $verb<'r, E> {
-            type Output = Result<$output, DustErr>;
-            type IntoFuture = BoxFuture<'r, Self::Output>;
-
-            fn into_future(self) -> Self::IntoFuture {
-                (self.send)(self)
-            }
-        }
-
-        impl<'r, E: DustEntity> $verb<'r, E> {
-            fn send(self) -> Sent<'r, $output> {
-                let $this = self;
-                Box::pin(async move {
-                    let $transport = &*$this.repo.active_for::<E>();
-                    $body
-                })
-            }
-        }
-    };
-}
-
-into_future!(Insert -> E::Model, |this, transport| {
-    if matches!(this.options.condition, Condition::IfAbsent) && !transport.capabilities().if_subtree_absent {
-        return insert_if_absent::<E>(this.active?, this.options, transport).await;
-    }
-    let draft = Draft::<E>::insert(this.active?, &this.options, transport).await?;
-    save(draft, this.options, transport).await
-});
-
-into_future!(Update -> E::Model, |this, transport| {
-    let draft = Draft::<E>::update(this.active?, &this.options, transport).await?;
-    save(draft, this.options, transport).await
-});
-
-into_future!(Put -> E::Model, |this, transport| {
-    let draft = Draft::<E>::put(this.model, &this.options, transport).await?;
-    save(draft, this.options, transport).await
-});
-
-into_future!(Delete -> DeleteResult, |this, transport| {
-    let draft = match this.target? {
-        Target::Active(active) => Draft::<E>::delete(*active, &this.options, transport).await?,
-        Target::Key(key) => Draft::<E>::delete_by_key(key, &this.options, transport).await?,
-    };
-    let (planned, pending) = draft.prepare(&this.options, transport).await?;
-    let store_seq = send(planned, this.options, transport).await?.unwrap_or_default();
-    pending.run_after_hooks().await?;
-    Ok(DeleteResult { store_seq })
-});
-
-/// Writes a drafted record and returns its new Model.
-async fn save<E: DustEntity>(
-    draft: Draft<E>,
-    options: Options,
-    transport: &dyn Transport,
-) -> Result<E::Model, DustErr> {
-    let (planned, pending) = draft.prepare(&options, transport).await?;
-    send(planned, options, transport).await?;
-    pending.into_saved().await
 }

@@ -102,20 +102,26 @@ pub(in crate::repo) fn insert<E: DustEntity>(
         // A record that must be absent can be written as one object, so that its absence is one condition.
         Guard::Absent => replace::<E>(active, record, guard),
         _ if E::MODE == StorageMode::Map => replace::<E>(active, record, guard),
-        _ => fields::<E>(active, record, FieldSelection::All, guard, stored, old_names),
+        _ => {
+            let selection = Selection { fields: FieldSelection::All, unguarded: &[] };
+            fields::<E>(active, record, selection, guard, stored, old_names)
+        }
     }
 }
 
-/// The ops that update a record; none when nothing is set.
+/// The ops that update a record; none when nothing is set. The fields at the `unguarded` positions are written without
+/// the guard, in flat mode.
 pub(in crate::repo) fn update<E: DustEntity>(
     active: &E::ActiveModel,
     record: &Path,
     guard: &Guard,
+    unguarded: &[usize],
     stored: Option<&StoredRecord>,
     old_names: OldNames,
 ) -> Result<Vec<Op>, DustErr> {
     if E::MODE == StorageMode::Flat {
-        return fields::<E>(active, record, FieldSelection::Changed, guard, stored, old_names);
+        let selection = Selection { fields: FieldSelection::Changed, unguarded };
+        return fields::<E>(active, record, selection, guard, stored, old_names);
     }
     let names = |wanted: FieldState| {
         let fields = E::ActiveModel::FIELDS.iter().enumerate();
@@ -171,15 +177,23 @@ pub(in crate::repo) fn delete(record: &Path, guard: &Guard) -> Vec<Op> {
     ops
 }
 
+/// The fields that a write in flat mode sets.
+#[derive(Clone, Copy)]
+struct Selection<'a> {
+    fields: FieldSelection,
+    /// The positions of those that the guard does not concern.
+    unguarded: &'a [usize],
+}
+
 fn fields<E: DustEntity>(
     active: &E::ActiveModel,
     record: &Path,
-    take: FieldSelection,
+    selection: Selection<'_>,
     guard: &Guard,
     stored: Option<&StoredRecord>,
     old_names: OldNames,
 ) -> Result<Vec<Op>, DustErr> {
-    let values = encode_fields(active, take)?;
+    let values = encode_fields(active, selection.fields)?;
     let name = |position: usize| E::ActiveModel::FIELDS[position].name;
     let texts = values.iter().map(|(position, value)| (name(*position), value.as_str()));
     let kept = match (stored, guard) {
@@ -189,12 +203,13 @@ fn fields<E: DustEntity>(
     check_limits(record, texts, &kept)?;
     let mut ops = Vec::with_capacity(values.len());
     for (position, value) in values {
+        let guard = if selection.unguarded.contains(&position) { &Guard::None } else { guard };
         set(record.child(name(position))?, value, guard, &mut ops)?;
         for alias in E::ActiveModel::FIELDS[position].aliases {
             delete_old(record.child(alias)?, guard, stored, old_names, &mut ops);
         }
     }
-    if ops.is_empty() && take == FieldSelection::All {
+    if ops.is_empty() && selection.fields == FieldSelection::All {
         return Err(nothing_to_write(record));
     }
     Ok(ops)

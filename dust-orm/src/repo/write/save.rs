@@ -8,16 +8,17 @@
 //! that may fail without a write, reads included, come before the ops are sent: a later error is one of the write or of
 //! an after-hook.
 
-use dust_protocol::{PackedLeaves, Path};
+use dust_protocol::{Op, PackedLeaves, Path, Precondition};
 use sea_orm::{ActiveModelTrait, EntityTrait, TryIntoModel};
 
-use super::dispatch::{self, Planned};
+use super::dispatch::{self, Committed, Planned};
 use super::hooks;
 use super::ops::{self, Guard, OldNames};
 use super::options::{Condition, Options};
 use super::presence::Presence;
+use super::record_before::{LeavesBefore, RecordBefore};
 use crate::entity::{
-    DustEntity, FieldSelection, FieldState, Fields, KeyOf, Revision, StorageMode, StoredRecord, active_path,
+    DustEntity, FieldSelection, FieldState, Fields, KeyOf, Revision, StorageMode, StoredRecord, Versioned, active_path,
     check_required, check_size, fill, is_leaf, set_whole_key,
 };
 use crate::error::DustErr;
@@ -43,8 +44,15 @@ enum Verb {
     Delete,
 }
 
-/// The rest of a write: its after-hook, and the Model to return.
-pub(in crate::repo) enum PendingSave<E: DustEntity> {
+/// The rest of a write: its after-hook, and what it returns.
+pub(in crate::repo) struct PendingSave<E: DustEntity> {
+    /// The record before the write.
+    pub(in crate::repo) before: RecordBefore,
+    pub(in crate::repo) outcome: Outcome<E>,
+}
+
+/// The outcome of a write, if it is applied.
+pub(in crate::repo) enum Outcome<E: DustEntity> {
     Saved {
         /// The whole record after the write.
         model: E::Model,
@@ -55,6 +63,20 @@ pub(in crate::repo) enum PendingSave<E: DustEntity> {
     Deleted {
         active: E::ActiveModel,
     },
+}
+
+/// A record that was written, before its after-hook has run.
+pub(in crate::repo) struct Written<E: DustEntity> {
+    pub(in crate::repo) pending: PendingSave<E>,
+    pub(in crate::repo) committed: Committed,
+}
+
+impl<E: DustEntity> Written<E> {
+    /// Runs the after-hook and returns the new Model with its revision.
+    pub(in crate::repo) async fn into_versioned(self) -> Result<Versioned<E::Model>, DustErr> {
+        let revision = self.pending.before.revision_after(&self.committed)?;
+        Ok(Versioned { model: self.pending.outcome.into_saved().await?, revision })
+    }
 }
 
 impl<E: DustEntity> Draft<E> {
@@ -68,10 +90,10 @@ impl<E: DustEntity> Draft<E> {
         check_required(&active, FieldSelection::All)?;
         let path = active_path::<E>(&active)?;
         // Without a network a read costs no request. It shows which values under old names exist, so that only these
-        // are deleted.
-        let reads_aliases = has_aliases::<E>() && !transport.capabilities().remote;
+        // are deleted, and the leaves that belong to no field, which are part of a revision.
+        let reads_all = (has_aliases::<E>() || options.versioned) && !transport.capabilities().remote;
         let needs_stored =
-            (merges::<E>(options) && (reads_aliases || !is_complete(&active))) || has_bare_revision::<E>(options);
+            (merges::<E>(options) && (reads_all || !is_complete(&active))) || has_bare_revision::<E>(options);
         Ok(Draft { verb: Verb::Insert, active, path, needs_stored })
     }
 
@@ -93,7 +115,10 @@ impl<E: DustEntity> Draft<E> {
             // The record has to exist.
             Condition::None => true,
             // The revision of a leaf proves that the record exists.
-            Condition::IfMatch(revision) => !(is_complete(&active) && proves_existence::<E>(&active, &path, revision)?),
+            Condition::IfMatch(revision) => {
+                let unguarded = options.excepted::<E>()?;
+                !(is_complete(&active) && proves_existence::<E>(&active, &path, revision, &unguarded)?)
+            }
         };
         Ok(Draft { verb: Verb::Update, active, path, needs_stored })
     }
@@ -185,32 +210,32 @@ impl<E: DustEntity> Draft<E> {
         if let Some(leaves) = &stored {
             check_size(path.as_str(), leaves)?;
         }
-        let stored = stored.map(|leaves| StoredRecord { path: path.clone(), leaves });
-        let stored = stored.as_ref();
+        let read = stored.map(|leaves| StoredRecord { path: path.clone(), leaves });
+        let stored = read.as_ref();
         let guard = Guard::resolve(&options.condition, path, E::MODE, stored)?;
         let old_names = match &options.fence {
             Some(_) if !transport.capabilities().fenced_batches => OldNames::Keep,
             _ if self.needs_stored => OldNames::DeleteRead,
             _ => OldNames::DeleteAll,
         };
-        let mut presence = None;
-        let (ops, pending) = match self.verb {
+        let (mut presence, mut in_memory) = (None, None);
+        let (ops, outcome) = match self.verb {
             Verb::Insert => {
                 // Leaves in memory are read for the size of the record.
-                let in_memory = match stored {
-                    None if !self.needs_stored && merges::<E>(options) => fetch_in_memory(transport, path)?,
-                    _ => None,
-                };
+                if !self.needs_stored && merges::<E>(options) {
+                    in_memory = fetch_in_memory(transport, path)?;
+                }
                 let merged = stored.or(in_memory.as_ref());
                 let ops = ops::insert::<E>(&self.active, path, &guard, merged, old_names)?;
                 set_known(&mut self.active);
                 // The fields that are not written keep their stored values.
                 let model = complete::<E>(self.active, stored.filter(|_| merges::<E>(options)))?;
-                (ops, PendingSave::Saved { model, insert: Some(true) })
+                (ops, Outcome::Saved { model, insert: Some(true) })
             }
             Verb::Update => {
-                let mut ops = ops::update::<E>(&self.active, path, &guard, stored, old_names)?;
-                if let (Condition::None, Some(stored)) = (&options.condition, stored) {
+                let unguarded = options.excepted::<E>()?;
+                let mut ops = ops::update::<E>(&self.active, path, &guard, &unguarded, stored, old_names)?;
+                if let (true, Some(stored)) = (lacks_guard(options, &ops), stored) {
                     // A transport that merges fields into one op would have to send a guarded batch in another way, and
                     // reads back what it has written at no cost.
                     let guards = is_in_batch || !transport.capabilities().merges_fields;
@@ -221,28 +246,34 @@ impl<E: DustEntity> Draft<E> {
                     // The whole record is written, unchanged fields included.
                     set_known(&mut self.active);
                 }
-                (ops, PendingSave::Saved { model: complete::<E>(self.active, stored)?, insert })
+                (ops, Outcome::Saved { model: complete::<E>(self.active, stored)?, insert })
             }
             Verb::Put => {
                 let ops = ops::replace::<E>(&self.active, path, &guard)?;
-                (ops, PendingSave::Saved { model: complete::<E>(self.active, None)?, insert: Some(true) })
+                (ops, Outcome::Saved { model: complete::<E>(self.active, None)?, insert: Some(true) })
             }
-            Verb::Delete => (ops::delete(path, &guard), PendingSave::Deleted { active: self.active }),
+            Verb::Delete => (ops::delete(path, &guard), Outcome::Deleted { active: self.active }),
         };
         if let Guard::Leaves(leaves) = &guard {
             ops::check_guarded(path, &ops, leaves.len())?;
         }
-        Ok((Planned { ops, presence }, pending))
+        let leaves = match (read.or(in_memory), &options.condition) {
+            (Some(record), _) => LeavesBefore::Read(record.leaves),
+            (None, Condition::IfMatch(revision)) => LeavesBefore::Guarded(revision.clone()),
+            (None, _) => LeavesBefore::Unknown,
+        };
+        let before = RecordBefore { path: self.path, leaves };
+        Ok((Planned { ops, presence }, PendingSave { before, outcome }))
     }
 }
 
-impl<E: DustEntity> PendingSave<E> {
+impl<E: DustEntity> Outcome<E> {
     /// Runs the after-hook and returns the new Model, or `None` if the record was deleted.
     pub(in crate::repo) async fn run_after_hooks(self) -> Result<Option<E::Model>, DustErr> {
         match self {
-            PendingSave::Saved { model, insert: Some(insert) } => hooks::after_save::<E>(model, insert).await.map(Some),
-            PendingSave::Saved { model, insert: None } => Ok(Some(model)),
-            PendingSave::Deleted { active } => hooks::after_delete::<E>(active).await.map(|_| None),
+            Outcome::Saved { model, insert: Some(insert) } => hooks::after_save::<E>(model, insert).await.map(Some),
+            Outcome::Saved { model, insert: None } => Ok(Some(model)),
+            Outcome::Deleted { active } => hooks::after_delete::<E>(active).await.map(|_| None),
         }
     }
 
@@ -273,9 +304,10 @@ fn proves_existence<E: DustEntity>(
     active: &E::ActiveModel,
     record: &Path,
     revision: &Revision,
+    unguarded: &[usize],
 ) -> Result<bool, DustErr> {
     for (position, field) in E::ActiveModel::FIELDS.iter().enumerate() {
-        if !is_leaf(field) || active.state(position) != FieldState::Set {
+        if !is_leaf(field) || active.state(position) != FieldState::Set || unguarded.contains(&position) {
             continue;
         }
         let was_read = match E::MODE {
@@ -290,6 +322,16 @@ fn proves_existence<E: DustEntity>(
         }
     }
     Ok(false)
+}
+
+/// True if no guard of an update proves that the record exists: there is no condition, or every field that was read
+/// before is excepted from it.
+fn lacks_guard(options: &Options, ops: &[Op]) -> bool {
+    let is_guarded = |op: &Op| matches!(op.precondition, Some(Precondition::IfMatch(_)));
+    match options.condition {
+        Condition::None => true,
+        _ => !options.except.is_empty() && !ops.iter().any(is_guarded),
+    }
 }
 
 /// True if a field of the entity has an alias.

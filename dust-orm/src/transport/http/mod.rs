@@ -267,12 +267,12 @@ impl Transport for HttpTransport {
             return Err(self.refuse("a fenced write"));
         }
         nul::check_write(&ops, None)?;
-        let store_seq = match ops.as_slice() {
+        let answer = match ops.as_slice() {
             [op] => self.single(op).await?,
             ops => self.batch(ops).await?,
         };
-        self.notify_write(store_seq);
-        Ok(Receipt::new(Some(store_seq)))
+        self.notify_write(answer.store_seq);
+        Ok(Receipt::new(Some(answer.store_seq)).with_revisions(answer.revisions))
     }
 
     async fn fetch_file(&self, hash: &str) -> Result<Vec<u8>, DustErr> {

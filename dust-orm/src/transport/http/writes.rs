@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use dust_protocol::http::{self as wire, Condition};
+use dust_protocol::http::{self as wire, Condition, WriteAnswer};
 use dust_protocol::{Mutation, Op, Path, Precondition, RawJson, check_batch};
 
 use super::HttpTransport;
@@ -13,7 +13,7 @@ use crate::error::http::{About, Call, Operation};
 
 impl HttpTransport {
     /// Sends one op as its own request.
-    pub(super) async fn single(&self, op: &Op) -> Result<u64, DustErr> {
+    pub(super) async fn single(&self, op: &Op) -> Result<WriteAnswer, DustErr> {
         let condition = match op.precondition {
             None => None,
             Some(Precondition::IfMatch(revision)) => Some(Condition::IfMatch(revision)),
@@ -50,17 +50,17 @@ impl HttpTransport {
         value: &RawJson,
         condition: Option<Condition>,
         deadline: Deadline,
-    ) -> Result<u64, DustErr> {
+    ) -> Result<WriteAnswer, DustErr> {
         let call = self.about(Operation::Set, About::Path(path));
-        self.call(call, deadline, Request::set(path, value, condition), wire::store_seq).await
+        self.call(call, deadline, Request::set(path, value, condition), wire::write_answer).await
     }
 
-    async fn delete(&self, path: &Path, if_match: Option<u64>, deadline: Deadline) -> Result<u64, DustErr> {
+    async fn delete(&self, path: &Path, if_match: Option<u64>, deadline: Deadline) -> Result<WriteAnswer, DustErr> {
         let call = self.about(Operation::Delete, About::Path(path));
-        self.call(call, deadline, Request::delete(path, if_match), wire::store_seq).await
+        self.call(call, deadline, Request::delete(path, if_match), wire::write_answer).await
     }
 
-    pub(super) async fn batch(&self, ops: &[Op]) -> Result<u64, DustErr> {
+    pub(super) async fn batch(&self, ops: &[Op]) -> Result<WriteAnswer, DustErr> {
         let call = self.about(Operation::BatchWrite, About::Ops(ops.len()));
         check_batch(ops).map_err(|error| call.invalid(&error.to_string()))?;
         if ops.iter().any(|op| !matches!(op.precondition, None | Some(Precondition::IfMatch(_)))) {
@@ -68,7 +68,7 @@ impl HttpTransport {
         }
         let deadline = self.deadline();
         if !self.server.lacks_batch_write.load(Ordering::Relaxed) {
-            match self.call(call, deadline, Request::batch_write(ops), wire::store_seq).await {
+            match self.call(call, deadline, Request::batch_write(ops), wire::write_answer).await {
                 Err(DustErr::NotImplemented { .. }) => {
                     tracing::warn!(
                         store = &*self.store,
@@ -88,24 +88,27 @@ impl HttpTransport {
     }
 
     /// Sends each op of a batch as its own request.
-    async fn one_by_one(&self, call: &Call<'_>, ops: &[Op], deadline: Deadline) -> Result<u64, DustErr> {
-        let mut last = 0;
+    async fn one_by_one(&self, call: &Call<'_>, ops: &[Op], deadline: Deadline) -> Result<WriteAnswer, DustErr> {
+        let mut all = WriteAnswer::default();
         for (done, op) in ops.iter().enumerate() {
             let written = match op.value() {
                 // Setting an empty object is a deletion.
                 Some(value) if !is_empty_object(value) => self.set(&op.path, value, None, deadline).await,
                 _ => self.delete(&op.path, None, deadline).await,
             };
-            last = match written {
-                Ok(store_seq) => store_seq,
+            match written {
+                Ok(answer) => {
+                    all.store_seq = answer.store_seq;
+                    all.revisions.push(answer.store_seq);
+                }
                 Err(error) if done == 0 => return Err(error),
                 Err(error) => {
                     let applied = format!("{done} of {} ops were applied one by one, then: {error}", ops.len());
                     return Err(call.unknown_outcome(&applied));
                 }
-            };
+            }
         }
-        Ok(last)
+        Ok(all)
     }
 }
 

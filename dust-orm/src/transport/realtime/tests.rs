@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::*;
+use crate::entity::{Revision, StoredRecord};
 use crate::error::ErrKind;
 use crate::feed::Delivery;
 use crate::realtime::session::StoreState;
@@ -186,7 +187,7 @@ async fn the_fields_of_a_record_are_one_merge() {
     let client = builder.start().await.unwrap();
     let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
     let ops = vec![set("links/a/title", "\"A\""), set("links/a/a~1b", "1.50"), set("links/a/tags", "[1]")];
-    assert_eq!(transport.write(ops, None).await.unwrap(), Receipt::new(Some(1)));
+    assert_eq!(transport.write(ops, None).await.unwrap(), Receipt::new(Some(1)).with_revisions(vec![1; 3]));
     let merged = r#"{"a/b":1.5,"tags":[1],"title":"A"}"#;
     assert_eq!(remote.last_op(), (OpKind::Merge, "links/a".to_owned(), merged.to_owned()));
     assert_eq!(value(&transport, "links/a/a~1b").await.unwrap(), "1.5");
@@ -361,6 +362,29 @@ async fn a_guard_on_a_leaf_of_a_snapshot_asks_for_its_revision() {
     let conflict = transport.write(vec![guarded("q", 3)], None).await.unwrap_err();
     assert!(matches!(conflict, DustErr::Conflict { current: Some(6), op_index: None, .. }), "{conflict:?}");
     assert_eq!(value(&transport, "q").await.unwrap(), "9", "whoever lost can read what won");
+}
+
+#[tokio::test]
+async fn etag_after_a_snapshot_is_that_after_the_ops() {
+    let record = path("r");
+    let mut etags = Vec::new();
+    for is_compacted in [false, true] {
+        let (remote, builder) = Remote::start().await;
+        remote.other_writes("r/price", r#"{"_type":"decimal","_typed":"1E+3"}"#, false);
+        remote.other_writes("r/list", r#"[{"b":1,"a":2.50}]"#, false);
+        remote.other_writes("r/none", "null", false);
+        if is_compacted {
+            remote.server.lock().unwrap().compact();
+        }
+        let client = builder.start().await.unwrap();
+        let transport = RealtimeTransport::new(&client, "acme/main").unwrap();
+        let leaves = transport.list_subtree(&record, None).await.unwrap().leaves;
+        let revisions: Vec<u64> = leaves.iter().map(|leaf| leaf.revision).collect();
+        assert_eq!(revisions, if is_compacted { [3, 3, 3] } else { [2, 3, 1] });
+        etags.push(Revision::of(&StoredRecord { path: record.clone(), leaves }).etag());
+        client.shutdown().await;
+    }
+    assert_eq!(etags[0], etags[1]);
 }
 
 #[tokio::test]
