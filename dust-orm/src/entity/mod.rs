@@ -29,8 +29,8 @@ pub(crate) use decode::{decode, fill};
 #[cfg(feature = "macros")]
 pub use derives::{DeriveChangeset, DeriveDustEntity};
 pub(crate) use encode::{FieldSelection, check_required, encode_fields, encode_object, encode_set, is_leaf};
-pub(crate) use fields::key_fields;
 pub use fields::Fields;
+pub(crate) use fields::key_fields;
 #[doc(hidden)]
 pub use fields::{Field, FieldState};
 pub use file_ref::FileRef;
