@@ -110,10 +110,10 @@ async fn only_the_record_of_the_key_is_read() {
     assert_eq!(current.next().await, Some(upserted("a", "one")));
     assert!(current.is_current());
     put(&store, "a", "two");
-    for links in [&mut plain, &mut current] {
-        assert_eq!(links.next().await, Some(upserted("a", "two")));
-        assert_eq!(read(), ["links/a/title", "links/a/url"]);
-    }
+    assert_eq!(plain.next().await, Some(upserted("a", "two")));
+    assert_eq!(read(), ["links/a/title", "links/a/url"]);
+    assert_eq!(current.next().await, Some(upserted("a", "two")));
+    assert_eq!(read(), [""; 0], "it knows the record that it has just delivered");
     let live = repo.live::<link::Entity>().key("a").await.unwrap();
     assert_eq!((live.len(), live.get("a").unwrap().title.as_str(), live.get("b")), (1, "two", None));
     repo.broadcast::<link::Entity>().starts_with("a-").await.unwrap();
@@ -163,7 +163,6 @@ async fn resync_and_the_end_reach_subscriptions_to_a_part() {
     for links in &mut links {
         drop(waiting(links));
         let wakes = wait(links);
-        put(&store, "a", "two");
         hub.resync(hub.seq());
         assert!(wakes.0.load(Ordering::SeqCst) > 0);
         assert_eq!(links.next().await, Some(Event::Resync));

@@ -184,7 +184,7 @@ proptest! {
         let store = Store::in_memory().unwrap();
         let repo = DustRepo::with_transport(Gated::new(&store));
         let mut states: Vec<Option<String>> = vec![None];
-        let mut write = |number: usize, delete: bool, states: &mut Vec<Option<String>>| {
+        let write = |number: usize, delete: bool, states: &mut Vec<Option<String>>| {
             let title = number.to_string();
             if delete {
                 emit(&store, "links/a", Mutation::Delete);
