@@ -127,13 +127,13 @@ async fn watched_records(plan: &mut Plan) -> Result<()> {
     }
     let written = page(scale.many_records / 2).slug;
     let mut only = quiet.subscribe::<page::Entity>().key(&*written).await?;
-    receive_all(&mut only);
+    begin_to_wait(&mut only)?;
 
     let before = alloc::live();
     let mut all = Vec::with_capacity(scale.many_records);
     for number in 0..scale.many_records {
         let mut pages = repo.subscribe::<page::Entity>().key(page(number).slug).await?;
-        receive_all(&mut pages);
+        begin_to_wait(&mut pages)?;
         all.push(pages);
     }
     let taken = (alloc::live() - before) as f64 / scale.many_records as f64;
@@ -148,23 +148,26 @@ async fn watched_records(plan: &mut Plan) -> Result<()> {
             .aims(&[Aim::Cpu(5.0)]),
         async |n| {
             write_to(&alone, &written, n)?;
-            expect_one(receive_all(&mut only))
+            receive_one(&mut only).await
         },
         async |n| {
             write_to(&among, &written, n)?;
-            expect_one(receive_all(one))
+            receive_one(one).await
         },
     )
     .await
 }
 
-/// Takes the events that wait, until the subscription waits for the next. Returns their number.
-fn receive_all(pages: &mut Subscription<page::Entity>) -> usize {
-    std::iter::from_fn(|| pages.next().now_or_never()).map(black_box).count()
+/// Waits for the next event, without a task.
+fn begin_to_wait(pages: &mut Subscription<page::Entity>) -> Result<()> {
+    if pages.next().now_or_never().is_some() { Err("a write is one event".into()) } else { Ok(()) }
 }
 
-fn expect_one(events: usize) -> Result<()> {
-    if events == 1 { Ok(()) } else { Err("a write is one event".into()) }
+/// Takes the event of a write, and waits for the next.
+async fn receive_one(pages: &mut Subscription<page::Entity>) -> Result<()> {
+    let Some(Event::Upserted(page)) = pages.next().await else { return Err("a page was written".into()) };
+    black_box(page);
+    begin_to_wait(pages)
 }
 
 /// The memory of a channel for each of a number of keys, and of a receiver of each.

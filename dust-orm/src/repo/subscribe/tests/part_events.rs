@@ -87,14 +87,16 @@ where
     }
 }
 
+type Events<E> = Vec<Event<<E as EntityTrait>::Model>>;
+
 /// Runs the steps, and returns the events of a subscription to the whole, and those of subscriptions to parts.
 fn run<E: DustEntity>(
     store: &Store,
     steps: Vec<Step>,
     whole: &mut Subscription<E>,
     parts: &mut [Subscription<E>],
-) -> (Vec<Event<E::Model>>, Vec<Vec<Event<E::Model>>>) {
-    let mut events: Vec<Vec<Event<E::Model>>> = parts.iter().map(|_| Vec::new()).collect();
+) -> (Events<E>, Vec<Events<E>>) {
+    let mut events: Vec<Events<E>> = parts.iter().map(|_| Vec::new()).collect();
     let mut take = |count: usize| {
         for (part, events) in parts.iter_mut().zip(&mut events) {
             events.extend(std::iter::from_fn(|| part.next().now_or_never().flatten()).take(count));
