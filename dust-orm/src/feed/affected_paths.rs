@@ -19,6 +19,18 @@ impl AffectedPaths<'_> {
     }
 }
 
+/// True if an op may change a leaf below a path that begins with a text: `links/ru` is the beginning of `links/rust`.
+pub(super) fn may_change_below(op: &CommittedOp, start: &str) -> bool {
+    let begins = |text: &str, with: &str| {
+        text.as_bytes().get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with.as_bytes()))
+    };
+    affected_paths(op).iter().any(|affected| {
+        let path = affected.path.as_str();
+        let is_above = || begins(start, path) && start.as_bytes().get(path.len()) == Some(&b'/');
+        path.starts_with(start) || (affected.below && (begins(path, start) || is_above()))
+    })
+}
+
 /// The parts of a store that an op may change.
 pub(super) fn affected_paths(op: &CommittedOp) -> Vec<AffectedPaths<'_>> {
     let whole = |below| vec![AffectedPaths { path: Cow::Borrowed(&op.path), below }];

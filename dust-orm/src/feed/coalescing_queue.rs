@@ -114,6 +114,16 @@ impl<T: Coalesce> CoalescingQueue<T> {
         None
     }
 
+    /// True if the next item is Resync.
+    pub(super) fn is_resync(&self) -> bool {
+        self.resync
+    }
+
+    /// The items that wait, in their order.
+    pub(super) fn items(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().flatten()
+    }
+
     /// Adds an item in the place of an older one that it replaces. Afterwards the queue may hold one item too many.
     fn coalesce(&mut self, item: T) {
         if self.newest.is_none() {

@@ -103,11 +103,15 @@ impl<T: Coalesce + Clone> Fanout<T> {
         left.waker
     }
 
-    /// Publishes items to all subscribers. The caller wakes the returned wakers while it holds no lock.
+    /// Publishes items to all subscribers; without an item none is woken. The caller wakes the returned wakers while it holds no lock.
     #[must_use]
     pub(crate) fn publish(&self, items: impl IntoIterator<Item = T>) -> Vec<Waker> {
         let mut state = self.lock();
-        items.into_iter().for_each(|item| state.push(item));
+        let mut items = items.into_iter().peekable();
+        if items.peek().is_none() {
+            return Vec::new();
+        }
+        items.for_each(|item| state.push(item));
         state.wakers()
     }
 

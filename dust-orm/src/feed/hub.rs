@@ -73,8 +73,8 @@ type Call = dyn Fn(HubEvent<'_>) + Send + Sync;
 /// ```
 pub struct Hub {
     state: Mutex<State>,
-    /// Values that listeners of one kind share, by their type.
-    shared: Mutex<HashMap<TypeId, Weak<dyn Any + Send + Sync>>>,
+    /// Values that listeners of one kind share, by their type and name.
+    shared: Mutex<HashMap<(TypeId, String), Weak<dyn Any + Send + Sync>>>,
 }
 
 #[derive(Default)]
@@ -257,17 +257,23 @@ impl Hub {
         Listener { hub: Arc::clone(self), group, id, wants_changes }
     }
 
-    /// Returns the value that listeners of one kind share while one of them holds it; makes it if there is none.
-    pub(crate) fn shared<T: Any + Send + Sync>(&self, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
+    /// Returns the value of a type and a name that listeners share while one of them holds it; makes it if there is
+    /// none.
+    pub(crate) fn shared<T: Any + Send + Sync>(&self, name: String, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
         // A panic under the lock leaves the map unchanged.
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = shared.get(&TypeId::of::<T>()).and_then(Weak::upgrade);
+        let id = (TypeId::of::<T>(), name);
+        let found = shared.get(&id).and_then(Weak::upgrade);
         if let Some(found) = found.and_then(|any| any.downcast::<T>().ok()) {
             return found;
         }
         let made = make();
         let weak = Arc::downgrade(&made);
-        shared.insert(TypeId::of::<T>(), weak);
+        // The entries that nothing holds any more are removed each time their number doubles.
+        if shared.len().is_power_of_two() {
+            shared.retain(|_, weak| weak.strong_count() > 0);
+        }
+        shared.insert(id, weak);
         made
     }
 

@@ -18,3 +18,4 @@ pub(crate) use coalescing_queue::{Coalesce, MAX_QUEUE_BYTES, Received};
 pub(crate) use fanout::{Fanout, SubscriberId};
 pub(crate) use hub::{Hub, HubEvent, Listener};
 pub(crate) use ops::{Delivery, Ops, QUEUE};
+pub(crate) use queue::Queue;

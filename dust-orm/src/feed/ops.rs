@@ -9,6 +9,7 @@ use futures_core::Stream;
 
 use dust_protocol::{CommittedOp, OpKind, Path, Pattern};
 
+use super::affected_paths::may_change_below;
 use super::coalescing_queue::{Coalesce, Received};
 use super::hub::{Hub, HubEvent, Listener};
 use super::queue::Queue;
@@ -43,18 +44,31 @@ impl Hub {
     /// After waiting for [`Transport::op_hub`](crate::Transport::op_hub), the stream has no op that could be read
     /// before.
     pub(crate) fn subscribe(self: &Arc<Hub>, pattern: &Pattern, capacity: usize) -> Ops {
-        Ops::new(self, pattern, capacity)
+        Ops::new(self, pattern, capacity, |_| true)
+    }
+
+    /// Subscribes to the ops that concern a pattern, and of these to those that may change a leaf below a path that
+    /// begins with a text. Otherwise as [`subscribe`](Hub::subscribe).
+    pub(crate) fn subscribe_below(self: &Arc<Hub>, pattern: &Pattern, start: String, capacity: usize) -> Ops {
+        Ops::new(self, pattern, capacity, move |op| may_change_below(op, &start))
     }
 }
 
 impl Ops {
-    fn new(hub: &Arc<Hub>, pattern: &Pattern, capacity: usize) -> Ops {
+    fn new(
+        hub: &Arc<Hub>,
+        pattern: &Pattern,
+        capacity: usize,
+        concerns: impl Fn(&CommittedOp) -> bool + Send + Sync + 'static,
+    ) -> Ops {
         let queue = Arc::new(Queue::new(capacity));
         let into = Arc::clone(&queue);
         let listener = hub.listen_to_ops(pattern, move |news| {
             let wake = |waker: Option<Waker>| waker.into_iter().for_each(Waker::wake);
             match news {
-                HubEvent::Commit { ops, .. } => ops.iter().for_each(|op| wake(into.push(Arc::clone(op)))),
+                HubEvent::Commit { ops, .. } => {
+                    ops.iter().filter(|op| concerns(op)).for_each(|op| wake(into.push(Arc::clone(op))));
+                }
                 HubEvent::Resync => wake(into.resync()),
                 HubEvent::Closed => wake(into.close()),
             }

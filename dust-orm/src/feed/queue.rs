@@ -5,11 +5,14 @@ use std::task::{Context, Poll, Waker};
 
 use super::coalescing_queue::{Coalesce, CoalescingQueue, Received};
 
-/// A [`CoalescingQueue`] with one subscriber that waits for its items. Adding an item never waits.
+/// A [`CoalescingQueue`] with one subscriber that waits for its items. Adding an item never waits. An empty one takes
+/// little memory.
 pub(crate) struct Queue<T: Coalesce>(Mutex<State<T>>);
 
 struct State<T: Coalesce> {
-    backlog: CoalescingQueue<T>,
+    capacity: usize,
+    /// The items that wait; `None` if there are none.
+    backlog: Option<Box<CoalescingQueue<T>>>,
     closed: bool,
     waker: Option<Waker>,
 }
@@ -17,7 +20,7 @@ struct State<T: Coalesce> {
 impl<T: Coalesce> Queue<T> {
     /// Creates a queue of `capacity` items (at least 1).
     pub(crate) fn new(capacity: usize) -> Queue<T> {
-        Queue(Mutex::new(State { backlog: CoalescingQueue::new(capacity), closed: false, waker: None }))
+        Queue(Mutex::new(State { capacity, backlog: None, closed: false, waker: None }))
     }
 
     /// Adds an item. The caller wakes the returned waker while it holds no lock.
@@ -27,7 +30,7 @@ impl<T: Coalesce> Queue<T> {
         if state.closed {
             return None;
         }
-        state.backlog.push(item);
+        state.backlog().push(item);
         state.waker.take()
     }
 
@@ -35,7 +38,7 @@ impl<T: Coalesce> Queue<T> {
     #[must_use]
     pub(crate) fn resync(&self) -> Option<Waker> {
         let mut state = self.lock();
-        state.backlog.resync();
+        state.backlog().resync();
         state.waker.take()
     }
 
@@ -50,22 +53,61 @@ impl<T: Coalesce> Queue<T> {
     /// Takes the next item. `None` is the end.
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Option<Received<T>>> {
         let mut state = self.lock();
-        if let Some(taken) = state.backlog.take() {
+        if let Some(taken) = state.backlog.as_mut().and_then(|backlog| backlog.take()) {
             return Poll::Ready(Some(taken));
         }
-        if state.closed {
-            return Poll::Ready(None);
+        state.backlog = None;
+        state.wait(context).map(|()| None)
+    }
+
+    /// Waits until there is something to take: true for an item, false for Resync and for the end.
+    pub(crate) fn poll_item(&self, context: &Context<'_>) -> Poll<bool> {
+        let mut state = self.lock();
+        match &state.backlog {
+            Some(backlog) if backlog.is_resync() => Poll::Ready(false),
+            Some(backlog) if backlog.items().next().is_some() => Poll::Ready(true),
+            _ => state.wait(context).map(|()| false),
         }
-        match &mut state.waker {
-            Some(waker) => waker.clone_from(context.waker()),
-            waker => *waker = Some(context.waker().clone()),
+    }
+
+    /// Removes all items, and Resync.
+    pub(crate) fn clear(&self) {
+        self.lock().backlog = None;
+    }
+
+    /// The items that wait, in their order. Returns `None` if Resync stands before them.
+    pub(crate) fn items(&self) -> Option<Vec<T>>
+    where
+        T: Clone,
+    {
+        match &self.lock().backlog {
+            Some(backlog) if backlog.is_resync() => None,
+            Some(backlog) => Some(backlog.items().cloned().collect()),
+            None => Some(Vec::new()),
         }
-        Poll::Pending
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         // The calls under the lock (hashing a key, replacing an item) do not panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Coalesce> State<T> {
+    fn backlog(&mut self) -> &mut CoalescingQueue<T> {
+        self.backlog.get_or_insert_with(|| Box::new(CoalescingQueue::new(self.capacity)))
+    }
+
+    /// Waits for the next item; ready at the end.
+    fn wait(&mut self, context: &Context<'_>) -> Poll<()> {
+        if self.closed {
+            return Poll::Ready(());
+        }
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            waker => *waker = Some(context.waker().clone()),
+        }
+        Poll::Pending
     }
 }
 

@@ -127,11 +127,6 @@ struct NextPage {
 }
 
 impl RecordPages {
-    /// The pages of all records of an entity.
-    pub(super) fn of<E: DustEntity>(transport: Arc<dyn Transport>) -> Result<RecordPages, DustErr> {
-        RecordPages::within::<E>(transport, Selector::below(&E::prefix_path()?), Order::Ascending)
-    }
-
     /// The pages of the records of an entity whose leaves a range selects.
     pub(super) fn within<E: DustEntity>(
         transport: Arc<dyn Transport>,

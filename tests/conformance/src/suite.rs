@@ -23,6 +23,7 @@ mod lossy;
 mod nul;
 mod objects;
 mod paging;
+mod parts;
 mod prefixes;
 mod races;
 mod requests;
@@ -94,6 +95,7 @@ const MODULES: &[(&str, &[Test])] = &[
     ("changesets", changesets::TESTS),
     ("subscriptions", subscriptions::TESTS),
     ("live", live::TESTS),
+    ("parts", parts::TESTS),
     ("requests", requests::TESTS),
     ("revisions", revisions::TESTS),
     ("errors", errors::TESTS),

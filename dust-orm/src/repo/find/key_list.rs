@@ -8,7 +8,7 @@ use crate::error::DustErr;
 
 /// A list of records: a range of keys, the part of it to read, and an order.
 #[derive(Clone, Debug)]
-pub(super) struct KeyList {
+pub(in crate::repo) struct KeyList {
     /// The keys; `None` for a list that is empty.
     range: Result<Option<KeyRange>, DustErr>,
     pub(super) limit: Option<Limit>,
@@ -31,13 +31,13 @@ impl Limit {
 }
 
 impl KeyList {
-    pub(super) fn all<E: DustEntity>() -> KeyList {
+    pub(in crate::repo) fn all<E: DustEntity>() -> KeyList {
         let range = E::prefix_path().map(|base| Some(KeyRange::all_below(base)));
         KeyList { range: range.map_err(Into::into), limit: None, desc: false }
     }
 
     /// Limits the list to what is below a path; to nothing for `None`.
-    pub(super) fn within(&mut self, path: Result<Option<Path>, DustErr>) {
+    pub(in crate::repo) fn within(&mut self, path: Result<Option<Path>, DustErr>) {
         match path {
             Ok(Some(base)) => self.change(|range| range.base = base),
             Ok(None) if self.range.is_ok() => self.range = Ok(None),
@@ -46,7 +46,7 @@ impl KeyList {
         }
     }
 
-    pub(super) fn starts_with(&mut self, text: String) {
+    pub(in crate::repo) fn starts_with(&mut self, text: String) {
         self.change(|range| range.starts_with = Some(text));
     }
 
@@ -67,7 +67,7 @@ impl KeyList {
     }
 
     /// The range of the keys and that of the leaves of their records; `None` if it is empty.
-    pub(super) fn selected(&self) -> Result<Option<(KeyRange, Selector)>, DustErr> {
+    pub(in crate::repo) fn selected(&self) -> Result<Option<(KeyRange, Selector)>, DustErr> {
         let order = if self.desc { Order::Descending } else { Order::Ascending };
         let Some(range) = self.range.clone()? else { return Ok(None) };
         let selector = range.selector(order);

@@ -10,10 +10,10 @@ use dust_protocol::{Order, Path, Selector};
 /// Records are in the order of their leaves, which is that of their paths followed by `/`. A record is therefore behind
 /// all records of which the key begins with its own key and a character below `/`, such as `-` or `.`.
 #[derive(Clone, Debug)]
-pub(super) struct KeyRange {
+pub(in crate::repo) struct KeyRange {
     /// The path of the prefix of the entity and of the first parts of the keys.
-    pub(super) base: Path,
-    pub(super) starts_with: Option<String>,
+    pub(in crate::repo) base: Path,
+    pub(in crate::repo) starts_with: Option<String>,
     /// The position to begin after, in the order of the list.
     pub(super) after: Option<Position>,
     /// The position to end before, in the order of the list.
@@ -47,16 +47,14 @@ impl Position {
 }
 
 impl KeyRange {
-    pub(super) fn all_below(base: Path) -> KeyRange {
+    pub(in crate::repo) fn all_below(base: Path) -> KeyRange {
         KeyRange { base, starts_with: None, after: None, before: None }
     }
 
     /// The range of the leaves of the selected records; `None` if it is empty.
     pub(super) fn selector(&self, order: Order) -> Option<Selector> {
         let (mut from, mut to) = (lowest_below(self.base.as_str()), behind(self.base.as_str()));
-        if let Some(text) = self.starts_with.as_deref().filter(|text| !text.is_empty()) {
-            let mut start = self.base.descendant_prefix();
-            escape_into(text, &mut start);
+        if let Some(start) = self.text_start() {
             to = text_end(&start).map_or(to.clone(), |end| end.min(to));
             from = start;
         }
@@ -73,7 +71,22 @@ impl KeyRange {
         (from < to).then(|| Selector::Range { from: Path::from_trusted(&from), to: Path::from_trusted(&to) })
     }
 
-    /// True if the record at a path is selected: the range may have records at its end whose key begins otherwise.
+    /// The beginning of the paths of the selected records; `None` if no text limits them.
+    pub(in crate::repo) fn text_start(&self) -> Option<String> {
+        let text = self.starts_with.as_deref().filter(|text| !text.is_empty())?;
+        let mut start = self.base.descendant_prefix();
+        escape_into(text, &mut start);
+        Some(start)
+    }
+
+    /// True if the record at any path is selected. The positions that the list begins after and ends before do not
+    /// count.
+    pub(in crate::repo) fn covers(&self, record: &str) -> bool {
+        let rest = record.strip_prefix(self.base.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) && self.contains(record)
+    }
+
+    /// True if the record at a path of the range is selected: the range may have records at its end whose key begins otherwise.
     pub(super) fn contains(&self, record: &str) -> bool {
         let Some(text) = &self.starts_with else { return true };
         let next = record.strip_prefix(self.base.as_str()).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();

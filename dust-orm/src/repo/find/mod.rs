@@ -18,8 +18,9 @@ use crate::entity::{
 };
 use crate::error::DustErr;
 use crate::transport::Transport;
-use key_list::{KeyList, Limit};
-use key_range::KeyRange;
+pub(super) use key_list::KeyList;
+use key_list::Limit;
+pub(super) use key_range::KeyRange;
 
 impl DustRepo {
     /// Lists records of an entity in the order of their keys, in the words of SeaORM's cursors.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::entity_view::EntityView;
-use super::{DustRepo, Subscription};
+use super::{DustRepo, Subscribe, Subscription};
 use crate::entity::DustEntity;
 use crate::error::DustErr;
 use crate::feed::QUEUE;
@@ -38,14 +38,19 @@ impl DustRepo {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn broadcast<E: DustEntity>(&self) -> Result<Broadcast<E>, DustErr> {
-        let view = EntityView::on(self.source_for::<E>()).await?;
-        view.ready().await?;
-        Ok(Broadcast { view, capacity: QUEUE })
+    #[must_use = "a subscription begins when it is awaited"]
+    pub fn broadcast<E: DustEntity>(&self) -> Subscribe<'_, E, Broadcast<E>> {
+        Subscribe::new(self)
     }
 }
 
 impl<E: DustEntity> Broadcast<E> {
+    /// Creates a broadcast of the changes of a view, once its records are read.
+    pub(super) async fn of_view(view: Arc<EntityView<E>>) -> Result<Broadcast<E>, DustErr> {
+        view.ready().await?;
+        Ok(Broadcast { view, capacity: QUEUE })
+    }
+
     /// Sets the maximum number of events that wait for each receiver made after this (default: 1000; at least 1).
     #[must_use]
     pub fn queue(mut self, events: usize) -> Broadcast<E> {
@@ -55,7 +60,7 @@ impl<E: DustEntity> Broadcast<E> {
 
     /// Creates a receiver of the commits from now on. Dropping it ends it.
     pub fn receiver(&self) -> Subscription<E> {
-        Subscription::new(Arc::clone(&self.view), self.view.join_now(self.capacity))
+        Subscription::of_view(Arc::clone(&self.view), self.view.join_now(self.capacity))
     }
 
     /// Creates a receiver of every record that exists, and then of the changes, as
@@ -112,7 +117,7 @@ impl<E: DustEntity> Broadcast<E> {
     pub async fn receiver_after(&self, seq: impl Into<Option<u64>>) -> Result<Subscription<E>, DustErr> {
         let seq = seq.into().filter(|seq| *seq > 0);
         let joined = self.view.join(self.capacity, |current| Some(current) != seq).await?;
-        Ok(Subscription::new(Arc::clone(&self.view), joined))
+        Ok(Subscription::of_view(Arc::clone(&self.view), joined))
     }
 }
 

@@ -62,10 +62,10 @@ impl<E: DustEntity> Subscribe<'_, E> {
         let subscription = self.await?;
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = {
-            let (stopped, view, id) = (Arc::clone(&stopped), Arc::clone(&subscription.view), subscription.subscriber);
+            let (stopped, end) = (Arc::clone(&stopped), subscription.source.ender());
             move || {
                 stopped.store(true, Ordering::SeqCst);
-                view.leave(id);
+                end();
             }
         };
         runtime.spawn(call(subscription, callback, stopped));

@@ -1,33 +1,31 @@
-//! The state that all subscribers of one entity share.
+//! The state that all subscribers of one entity, or of the same part of it, share.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 
-use dust_protocol::{LeafChange, Path, Pattern};
+use dust_protocol::{LeafChange, Order, Pattern};
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 
 use super::cached_record::CachedRecord;
 use super::event::{Change, PendingEvent};
+use super::meanwhile::Meanwhile;
 use super::model_index::ModelIndex;
+use super::part::SelectedPart;
 use super::records::{Records, sort_by_path};
 use crate::entity::DustEntity;
 use crate::error::DustErr;
-use crate::feed::{Fanout, Hub, HubEvent, Listener, MAX_QUEUE_BYTES, SubscriberId};
+use crate::feed::{Fanout, Hub, HubEvent, Listener, SubscriberId};
 use crate::repo::record_pages::RecordPages;
 use crate::transport::Transport;
-
-/// Maximum size of the changes that are stored while the records are being read, in bytes. If it is exceeded, the
-/// records are read again.
-const BYTES_MEANWHILE: usize = MAX_QUEUE_BYTES;
 
 /// The future that reads all records. The subscribers that wait for it poll it; it needs no task of its own.
 pub(super) type Reading = Shared<BoxFuture<'static, Result<(), DustErr>>>;
 
-/// The records of one entity and its subscribers: one view for each entity and hub. A change is applied and a record
+/// The records of a part of an entity and their subscribers: one view for each part and hub. A change is applied and a record
 /// decoded once, for any number of subscribers.
 ///
 /// It listens before it reads the records, so that it misses no commit. It applies the changes of commits during the
@@ -44,7 +42,7 @@ pub(super) type Reading = Shared<BoxFuture<'static, Result<(), DustErr>>>;
 /// ```
 pub(super) struct EntityView<E: DustEntity> {
     pub(super) transport: Arc<dyn Transport>,
-    prefix: Path,
+    part: SelectedPart,
     state: Mutex<State<E>>,
     /// The queues of the subscribers. Their lock is taken under the lock of `state`, so changes are published in their
     /// order.
@@ -76,37 +74,6 @@ enum Phase {
     Unread,
 }
 
-/// The changes that are committed while the records are being read.
-#[derive(Default)]
-struct Meanwhile {
-    changes: Vec<LeafChange>,
-    /// The last op of these commits.
-    seq: u64,
-    bytes: usize,
-    /// True if the records must be read once more. Until then no change is stored: the pages will contain it.
-    again: bool,
-}
-
-impl Meanwhile {
-    fn push(&mut self, seq: u64, changes: impl Iterator<Item = LeafChange>) {
-        if self.again {
-            return;
-        }
-        self.seq = seq;
-        for change in changes {
-            self.bytes += change.footprint();
-            if self.bytes > BYTES_MEANWHILE {
-                return self.read_again();
-            }
-            self.changes.push(change);
-        }
-    }
-
-    fn read_again(&mut self) {
-        *self = Meanwhile { again: true, ..Meanwhile::default() };
-    }
-}
-
 /// A new subscriber, from the side of the shared state.
 pub(super) struct NewSubscriber<E: DustEntity> {
     pub(super) subscriber: SubscriberId,
@@ -119,16 +86,17 @@ pub(super) struct NewSubscriber<E: DustEntity> {
 }
 
 impl<E: DustEntity> EntityView<E> {
-    /// Returns the view of an entity on a transport; all holders share it.
-    pub(super) async fn on(transport: Arc<dyn Transport>) -> Result<Arc<EntityView<E>>, DustErr> {
+    /// Returns the view of a part of an entity on a transport; all holders share it.
+    pub(super) async fn on(transport: Arc<dyn Transport>, part: SelectedPart) -> Result<Arc<EntityView<E>>, DustErr> {
         let prefix = E::prefix_path()?;
-        let pattern = Pattern::subtree(&prefix)?;
+        let pattern = Pattern::subtree(&part.range.base)?;
         let hub = transport.op_hub().await?;
-        Ok(hub.shared(|| {
-            let state = State { phase: Phase::Unread, records: Records::new(prefix.clone(), Vec::new()), seq: 0 };
+        Ok(hub.shared(part.name(), || {
+            let records = Records::new(prefix, part.range.clone(), Vec::new());
+            let state = State { phase: Phase::Unread, records, seq: 0 };
             let view = Arc::new(EntityView {
                 transport,
-                prefix,
+                part,
                 state: Mutex::new(state),
                 fanout: Fanout::new(),
                 is_behind: AtomicBool::new(true),
@@ -240,8 +208,12 @@ impl<E: DustEntity> EntityView<E> {
     fn commit(self: &Arc<EntityView<E>>, state: &mut State<E>, seq: u64, changes: &[LeafChange]) -> Vec<Waker> {
         match &mut state.phase {
             Phase::Current => {
-                let before = std::mem::replace(&mut state.seq, seq);
                 let changes = state.records.apply(changes);
+                if changes.is_empty() && !self.part.is_subtree() {
+                    // The ops concern other records of the subtree.
+                    return Vec::new();
+                }
+                let before = std::mem::replace(&mut state.seq, seq);
                 let changes: Vec<Arc<Change<E>>> = changes.into_iter().map(Arc::new).collect();
                 if let Some(index) = self.index.get() {
                     index.take(&changes);
@@ -254,7 +226,8 @@ impl<E: DustEntity> EntityView<E> {
                 )
             }
             Phase::Reading { meanwhile, .. } => {
-                let inside = changes.iter().filter(|change| self.prefix.is_ancestor_of(&change.path));
+                let base = &self.part.range.base;
+                let inside = changes.iter().filter(|change| base.is_ancestor_of(&change.path));
                 meanwhile.push(seq, inside.cloned());
                 Vec::new()
             }
@@ -279,7 +252,7 @@ impl<E: DustEntity> EntityView<E> {
     /// Begins to read the records.
     fn begin(self: &Arc<EntityView<E>>, state: &mut State<E>) -> Reading {
         let (view, transport) = (Arc::downgrade(self), Arc::clone(&self.transport));
-        let reading = read(view, transport).boxed().shared();
+        let reading = read(view, transport, self.part.clone()).boxed().shared();
         self.is_behind.store(true, Ordering::SeqCst);
         state.phase = Phase::Reading { reading: reading.clone(), meanwhile: Meanwhile::default() };
         reading
@@ -322,7 +295,7 @@ impl<E: DustEntity> EntityView<E> {
     fn fail(&self, error: &DustErr) {
         tracing::error!(
             target: "dust_orm",
-            prefix = %self.prefix,
+            prefix = %self.part.range.base,
             %error,
             "the records that subscribers are told of cannot be read"
         );
@@ -341,9 +314,13 @@ impl<E: DustEntity> EntityView<E> {
     }
 }
 
-async fn read<E: DustEntity>(view: Weak<EntityView<E>>, transport: Arc<dyn Transport>) -> Result<(), DustErr> {
+async fn read<E: DustEntity>(
+    view: Weak<EntityView<E>>,
+    transport: Arc<dyn Transport>,
+    part: SelectedPart,
+) -> Result<(), DustErr> {
     loop {
-        let read = read_all::<E>(&transport).await;
+        let read = read_all::<E>(&transport, &part).await;
         let Some(view) = view.upgrade() else { return Ok(()) };
         match read {
             Ok((records, seq)) => {
@@ -361,10 +338,14 @@ async fn read<E: DustEntity>(view: Weak<EntityView<E>>, transport: Arc<dyn Trans
 
 /// Returns the records, after the hub has published everything that these pages may show, and an op up to which they
 /// have all.
-async fn read_all<E: DustEntity>(transport: &Arc<dyn Transport>) -> Result<(Records<E>, u64), DustErr> {
+async fn read_all<E: DustEntity>(
+    transport: &Arc<dyn Transport>,
+    part: &SelectedPart,
+) -> Result<(Records<E>, u64), DustErr> {
     let seq = transport.op_hub().await?.seq();
-    let mut pages = RecordPages::of::<E>(Arc::clone(transport))?;
-    let mut records = Records::new(E::prefix_path()?, Vec::new());
+    let selector = part.selector.clone();
+    let mut pages = RecordPages::within::<E>(Arc::clone(transport), selector, Order::Ascending)?;
+    let mut records = Records::new(E::prefix_path()?, part.range.clone(), Vec::new());
     while let Some(page) = pages.next().await? {
         records.extend(page);
     }
@@ -374,32 +355,6 @@ async fn read_all<E: DustEntity>(transport: &Arc<dyn Transport>) -> Result<(Reco
 
 impl<E: DustEntity> fmt::Debug for EntityView<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EntityView").field("prefix", &self.prefix.as_str()).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use dust_protocol::{Leaf, LeafKind, RawJson};
-
-    use super::*;
-
-    #[test]
-    fn changes_kept_while_records_are_read_are_bounded_in_bytes() {
-        let value = RawJson::parse(&format!("{:?}", "x".repeat(1 << 20))).unwrap();
-        let change = |store_seq| LeafChange {
-            store_seq,
-            path: Path::parse("links/a").unwrap(),
-            before: None,
-            after: Some(Leaf { value: value.clone(), kind: LeafKind::String, revision: store_seq }),
-        };
-        let mut meanwhile = Meanwhile::default();
-        let mut most = 0;
-        for seq in 1..=500 {
-            meanwhile.push(seq, [change(seq)].into_iter());
-            most = most.max(meanwhile.changes.iter().map(LeafChange::footprint).sum());
-        }
-        assert!((BYTES_MEANWHILE / 2..=BYTES_MEANWHILE).contains(&most), "{most}");
-        assert!(meanwhile.again && meanwhile.changes.is_empty());
+        f.debug_struct("EntityView").field("part", &self.part.name()).finish_non_exhaustive()
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio::task::coop::unconstrained;
 
-use super::DustRepo;
 use super::entity_view::EntityView;
 use super::model_index::ModelIndex;
 use super::records::sort_by_path;
+use super::{DustRepo, Subscribe};
 use crate::entity::{DustEntity, IntoKey, render_key};
 use crate::error::DustErr;
 use crate::pace::pace;
@@ -59,8 +59,15 @@ impl DustRepo {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn live<E: DustEntity>(&self) -> Result<Live<E>, DustErr> {
-        let view = EntityView::on(self.source_for::<E>()).await?;
+    #[must_use = "a subscription begins when it is awaited"]
+    pub fn live<E: DustEntity>(&self) -> Subscribe<'_, E, Live<E>> {
+        Subscribe::new(self)
+    }
+}
+
+impl<E: DustEntity> Live<E> {
+    /// Creates a live copy of the records of a view, once they are read and decoded.
+    pub(super) async fn of_view(view: Arc<EntityView<E>>) -> Result<Live<E>, DustErr> {
         let index = view.index().await?;
         let live = Live { view, index };
         // Decodes the records that no reader has decoded yet.
@@ -70,9 +77,7 @@ impl DustRepo {
         }
         Ok(live)
     }
-}
 
-impl<E: DustEntity> Live<E> {
     /// The record with this key, shared with all readers; `None` if there is none, or if it does not fit the entity.
     ///
     /// The key is that of `find_by_id`: `get("dust")`, `get(7)`, `get(("ada", "dust"))`.

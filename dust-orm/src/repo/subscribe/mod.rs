@@ -1,40 +1,44 @@
 //! Subscriptions to the changes of the records of an entity.
 
 mod broadcast;
+mod builder;
 mod cached_record;
 mod callback;
 mod entity_view;
 mod event;
 mod live;
+mod meanwhile;
 mod model_index;
+mod part;
 mod raw;
 mod records;
+mod source;
+mod watched_record;
+mod watched_records;
 
 use std::fmt;
-use std::future::{IntoFuture, poll_fn};
-use std::marker::PhantomData;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
-use futures_core::future::BoxFuture;
-use futures_util::FutureExt;
 use tokio::task::coop::poll_proceed;
 
 pub use broadcast::Broadcast;
+pub use builder::Subscribe;
 pub use callback::Callback;
 pub use event::Event;
 pub use live::Live;
 pub use raw::{RawEvent, RawOp, RawSubscription};
 
 use cached_record::CachedRecord;
-use entity_view::{EntityView, NewSubscriber, Reading};
+use entity_view::{EntityView, NewSubscriber};
+use source::{Source, Start};
 
 use super::DustRepo;
 use crate::entity::DustEntity;
-use crate::error::DustErr;
-use crate::feed::{QUEUE, Received, SubscriberId};
+use crate::feed::Received;
 
 impl DustRepo {
     /// Subscribes to the records of an entity: a stream of [`Event`]s.
@@ -57,8 +61,9 @@ impl DustRepo {
     /// embedded store open, and ends with its realtime [client](crate::realtime::SyncClient#end). Dropping it
     /// unsubscribes.
     ///
-    /// The first subscription to an entity reads all its records, which are held in memory until the last subscription
-    /// is dropped; all others share them. Over plain HTTP it is [`NotSupported`](DustErr::NotSupported).
+    /// The first subscription to an entity, or to a part of it, reads all its records, which are held in memory until the
+    /// last subscription is dropped; all others share them. One that is limited to a [`key`](Subscribe::key) reads and
+    /// holds nothing. Over plain HTTP it is [`NotSupported`](DustErr::NotSupported).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, Event, entity::prelude::*, tests_cfg::link};
@@ -78,70 +83,7 @@ impl DustRepo {
     /// ```
     #[must_use = "a subscription begins when it is awaited"]
     pub fn subscribe<E: DustEntity>(&self) -> Subscribe<'_, E> {
-        Subscribe { repo: self, capacity: QUEUE, current: false, entity: PhantomData }
-    }
-}
-
-/// A subscription about to begin, made by [`DustRepo::subscribe`]: `.await` it.
-#[must_use = "a subscription begins when it is awaited"]
-pub struct Subscribe<'r, E: DustEntity> {
-    repo: &'r DustRepo,
-    capacity: usize,
-    current: bool,
-    entity: PhantomData<fn() -> E>,
-}
-
-impl<'r, E: DustEntity> Subscribe<'r, E> {
-    /// Delivers first every record that exists, as [`Upserted`](Event::Upserted), in the order of their paths; then the
-    /// changes, with no gap and no repeat between the two.
-    ///
-    /// ```
-    /// # use dust_orm::{DustRepo, Event, entity::prelude::*, tests_cfg::link};
-    /// # async fn example(repo: DustRepo) -> Result<(), dust_orm::DustErr> {
-    /// let mut links = std::collections::BTreeMap::new();
-    /// let mut changes = repo.subscribe::<link::Entity>().with_current().await?;
-    /// while let Some(event) = changes.next().await {
-    ///     match event {
-    ///         Event::Upserted(link) => drop(links.insert(link.slug.clone(), link)),
-    ///         Event::Deleted(slug) => drop(links.remove(&slug)),
-    ///         Event::Resync => {
-    ///             let all = repo.all::<link::Entity>().await?;
-    ///             links = all.into_iter().map(|link| (link.slug.clone(), link)).collect();
-    ///         }
-    ///     }
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn with_current(mut self) -> Self {
-        self.current = true;
-        self
-    }
-
-    /// Sets the maximum number of events that wait for the subscriber (default: 1000; at least 1). The records of
-    /// [`with_current`](Subscribe::with_current) do not count.
-    pub fn queue(mut self, events: usize) -> Self {
-        self.capacity = events;
-        self
-    }
-}
-
-impl<'r, E: DustEntity> IntoFuture for Subscribe<'r, E> {
-    type Output = Result<Subscription<E>, DustErr>;
-    type IntoFuture = BoxFuture<'r, Self::Output>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let view = EntityView::on(self.repo.source_for::<E>()).await?;
-            let joined = view.join(self.capacity, |_| self.current).await?;
-            Ok(Subscription::new(view, joined))
-        })
-    }
-}
-
-impl<E: DustEntity> fmt::Debug for Subscribe<'_, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscribe").field("queue", &self.capacity).field("with_current", &self.current).finish()
+        Subscribe::new(self)
     }
 }
 
@@ -149,12 +91,10 @@ impl<E: DustEntity> fmt::Debug for Subscribe<'_, E> {
 /// [`Event`]s. Dropping it unsubscribes at once.
 #[must_use = "dropping the subscription ends it"]
 pub struct Subscription<E: DustEntity> {
-    view: Arc<EntityView<E>>,
-    subscriber: SubscriberId,
+    source: Source<E>,
     /// The current records that are not delivered yet. The last one fits its entity.
     current: std::vec::IntoIter<Arc<CachedRecord<E>>>,
     replays: bool,
-    reading: Option<Reading>,
     place: Place,
 }
 
@@ -166,9 +106,16 @@ struct Place {
 }
 
 impl<E: DustEntity> Subscription<E> {
-    /// Creates a subscription that delivers the current records of `joined` first.
-    fn new(view: Arc<EntityView<E>>, joined: NewSubscriber<E>) -> Subscription<E> {
+    /// Creates the subscription of a subscriber of a view.
+    fn of_view(view: Arc<EntityView<E>>, joined: NewSubscriber<E>) -> Subscription<E> {
         let NewSubscriber { subscriber, current, replays, seq } = joined;
+        let source = Source::View { view, subscriber, reading: None };
+        Subscription::new(source, Start { current, replays, seq })
+    }
+
+    /// Creates a subscription that delivers the current records first.
+    fn new(source: Source<E>, start: Start<E>) -> Subscription<E> {
+        let Start { current, replays, seq } = start;
         let mut current = current.into_iter();
         // The last record that is delivered ends the current state, so it must be known before the delivery.
         while current.as_slice().last().is_some_and(|stored| stored.model_or_warning().is_none()) {
@@ -176,7 +123,7 @@ impl<E: DustEntity> Subscription<E> {
         }
         // A reader of current records has discarded those of its previous place, which is no place of it any more.
         let place = Place { after: None, next: Some(seq) };
-        let mut begun = Subscription { view, subscriber, current, replays, reading: None, place };
+        let mut begun = Subscription { source, current, replays, place };
         begun.settle();
         begun
     }
@@ -264,21 +211,6 @@ impl<E: DustEntity> Subscription<E> {
             self.place.after = Some(next);
         }
     }
-
-    /// Helps to read the records, if necessary. Returns true when the reading is done, so that the queue may have an
-    /// event.
-    fn help(&mut self, context: &mut Context<'_>) -> bool {
-        if self.reading.is_none() {
-            self.reading = self.view.reading();
-        }
-        let Some(reading) = &mut self.reading else { return false };
-        // The view has the result.
-        let is_done = reading.poll_unpin(context).is_ready();
-        if is_done {
-            self.reading = None;
-        }
-        is_done
-    }
 }
 
 impl<E: DustEntity> Stream for Subscription<E> {
@@ -300,20 +232,18 @@ impl<E: DustEntity> Stream for Subscription<E> {
         // The caller requests the next event, so it has read everything again after a `Resync`.
         this.settle();
         loop {
-            match this.view.fanout.poll(this.subscriber, context) {
-                Poll::Ready(Some(Received::Item(waiting))) => {
+            match ready!(this.source.poll(context)) {
+                Some(Received::Item(waiting)) => {
                     this.place.after = waiting.seq.or(this.place.after);
                     if let Some(event) = waiting.event() {
                         return Poll::Ready(Some(event));
                     }
                 }
-                Poll::Ready(Some(Received::Resync)) => {
-                    this.place.next = Some(this.view.seq());
+                Some(Received::Resync) => {
+                    this.place.next = Some(this.source.seq());
                     return Poll::Ready(Some(Event::Resync));
                 }
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending if this.help(context) => {}
-                Poll::Pending => return Poll::Pending,
+                None => return Poll::Ready(None),
             }
         }
     }
@@ -321,13 +251,13 @@ impl<E: DustEntity> Stream for Subscription<E> {
 
 impl<E: DustEntity> Drop for Subscription<E> {
     fn drop(&mut self) {
-        self.view.leave(self.subscriber);
+        self.source.leave();
     }
 }
 
 impl<E: DustEntity> fmt::Debug for Subscription<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription").field("view", &self.view).finish_non_exhaustive()
+        f.debug_struct("Subscription").field("prefix", &E::PREFIX.join("/")).finish_non_exhaustive()
     }
 }
 

@@ -56,8 +56,13 @@ impl<E: DustEntity> Subscribe<'_, E> {
     /// The same as those of [`subscribe`](crate::DustRepo::subscribe).
     pub async fn raw(self) -> Result<RawSubscription, DustErr> {
         let transport = self.repo.source_for::<E>();
-        let pattern = Pattern::subtree(&E::prefix_path()?)?;
-        let ops = transport.op_hub().await?.subscribe(&pattern, self.capacity);
+        let range = self.part.selected()?.range;
+        let pattern = Pattern::subtree(&range.base)?;
+        let hub = transport.op_hub().await?;
+        let ops = match range.text_start() {
+            Some(start) => hub.subscribe_below(&pattern, start, self.capacity),
+            None => hub.subscribe(&pattern, self.capacity),
+        };
         Ok(RawSubscription { ops, transport })
     }
 }

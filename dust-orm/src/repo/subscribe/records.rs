@@ -9,18 +9,22 @@ use dust_protocol::{Leaf, LeafChange, LeafRef, PackedLeaves, Path};
 use super::cached_record::CachedRecord;
 use super::event::Change;
 use crate::entity::{DustEntity, StoredRecord, record_of};
+use crate::repo::find::KeyRange;
 
-/// Every record of an entity. It applies no op: it patches the records with the leaves that the store or the mirror has
+/// Every record of a part of an entity. It applies no op: it patches the records with the leaves that the store or the mirror has
 /// changed, so that a changed leaf yields its whole record before and after.
 pub(super) struct Records<E: DustEntity> {
+    /// The prefix of the entity.
     prefix: Path,
+    range: KeyRange,
     /// The records by their key in its rendered form, `ada/dust`.
     by_key: BTreeMap<Box<str>, Arc<CachedRecord<E>>>,
 }
 
 impl<E: DustEntity> Records<E> {
-    pub(super) fn new(prefix: Path, records: Vec<StoredRecord>) -> Records<E> {
-        let mut all = Records { prefix, by_key: BTreeMap::new() };
+    /// The records that a range of keys selects, of `records` and of all later changes.
+    pub(super) fn new(prefix: Path, range: KeyRange, records: Vec<StoredRecord>) -> Records<E> {
+        let mut all = Records { prefix, range, by_key: BTreeMap::new() };
         all.extend(records);
         all
     }
@@ -32,7 +36,8 @@ impl<E: DustEntity> Records<E> {
             let key = record.path.as_str().get(within..)?;
             Some((key.into(), Arc::new(CachedRecord::new(record))))
         };
-        self.by_key.extend(records.into_iter().filter_map(keyed));
+        let selected = records.into_iter().filter(|record| self.range.covers(record.path.as_str()));
+        self.by_key.extend(selected.filter_map(keyed));
     }
 
     /// Every record, nearly in the order of their paths.
@@ -47,7 +52,9 @@ impl<E: DustEntity> Records<E> {
     pub(super) fn apply(&mut self, changes: &[LeafChange]) -> Vec<Change<E>> {
         let mut by_key: BTreeMap<&str, Vec<&LeafChange>> = BTreeMap::new();
         for change in changes {
-            if let Some(key) = key_of::<E>(&self.prefix, &change.path) {
+            if let Some(key) = key_of::<E>(&self.prefix, &change.path)
+                && self.range.covers(&change.path.as_str()[..self.prefix.as_str().len() + 1 + key.len()])
+            {
                 by_key.entry(key).or_default().push(change);
             }
         }
@@ -84,7 +91,7 @@ impl<E: DustEntity> Records<E> {
 
 /// The key of the record that a leaf belongs to, in its rendered form. A leaf at the prefix or at a record's own path,
 /// and one between them, belongs to no record.
-fn key_of<'l, E: DustEntity>(prefix: &Path, leaf: &'l Path) -> Option<&'l str> {
+pub(super) fn key_of<'l, E: DustEntity>(prefix: &Path, leaf: &'l Path) -> Option<&'l str> {
     let inside = leaf.as_str().strip_prefix(prefix.as_str())?.strip_prefix('/')?;
     record_of("", E::KEY_PARTS, inside)
 }
@@ -174,7 +181,8 @@ mod tests {
             changes
         };
         commit(&mut store, start);
-        let mut records = Records::<E>::new(prefix.clone(), in_store(E::KEY_PARTS, &store, &prefix));
+        let range = KeyRange::all_below(prefix.clone());
+        let mut records = Records::<E>::new(prefix.clone(), range, in_store(E::KEY_PARTS, &store, &prefix));
         for steps in commits {
             let before = regrouped(E::KEY_PARTS, in_store(E::KEY_PARTS, &store, &prefix));
             let leaf_changes = commit(&mut store, steps);
@@ -217,7 +225,9 @@ mod tests {
         let keys = ["b", "a-1", "a", "a~1b", "B", "é", "b10", "b2"];
         let path = |key: &str| Path::parse(&format!("a/{key}")).unwrap();
         let record = |key: &str| StoredRecord { path: path(key), leaves: PackedLeaves::default() };
-        let records = Records::<link::Entity>::new(Path::parse("a").unwrap(), keys.map(record).into());
+        let prefix = Path::parse("a").unwrap();
+        let range = KeyRange::all_below(prefix.clone());
+        let records = Records::<link::Entity>::new(prefix, range, keys.map(record).into());
         let mut all = records.all();
         sort_by_path(&mut all);
         let order: Vec<String> = all.iter().map(|stored| stored.record.path.to_string()).collect();
@@ -231,7 +241,8 @@ mod tests {
             CommittedOp::new(seq, op, Path::parse(path).unwrap(), value).written_by("d".into(), "c".into())
         };
         let mut store = Store::new();
-        let mut records = Records::<link::Entity>::new(Path::parse("a").unwrap(), Vec::new());
+        let prefix = Path::parse("a").unwrap();
+        let mut records = Records::<link::Entity>::new(prefix.clone(), KeyRange::all_below(prefix), Vec::new());
         let mut commit = |ops: &[CommittedOp]| {
             let mut changes = Vec::new();
             ops.iter().for_each(|op| apply(&mut store, op, Some(&mut changes)).unwrap());

@@ -4,6 +4,8 @@ mod current;
 mod events;
 mod gated;
 mod live;
+mod part;
+mod part_events;
 mod raw;
 mod seq;
 mod slow;
@@ -66,6 +68,14 @@ fn put(store: &Store, slug: &str, title: &str) -> u64 {
 fn memory() -> (DustRepo, Store) {
     let store = Store::in_memory().unwrap();
     (DustRepo::with_store(store.clone()), store)
+}
+
+/// The number of subscribers that share the records of a subscription.
+fn subscribers(links: &Links) -> usize {
+    match &links.source {
+        Source::View { view, .. } => view.subscribers(),
+        Source::Record(_) => panic!("a subscription to one record shares none"),
+    }
 }
 
 async fn listeners(repo: &DustRepo) -> usize {

@@ -205,7 +205,7 @@ async fn subscribers_share_one_listener_and_leave_no_trace() {
     put(&store, "a", "one");
     assert_eq!(waiting(&mut first), [upserted("a", "one")]);
     drop(first);
-    assert_eq!(second.view.subscribers(), 1);
+    assert_eq!(subscribers(&second), 1);
     put(&store, "a", "two");
     assert_eq!(waiting(&mut second), [upserted("a", "one"), upserted("a", "two")]);
     drop(second);

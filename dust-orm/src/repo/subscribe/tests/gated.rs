@@ -1,23 +1,27 @@
 //! A transport whose lists take several polls, come in small pages, and fail while `fails` is set.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use dust_protocol::{ListRequest, Page};
 
 use super::*;
+use crate::DustErr;
 
 #[derive(Debug)]
 pub(super) struct Gated {
     pub(super) inner: EmbeddedTransport,
     pub(super) fails: AtomicBool,
     pub(super) lists: AtomicUsize,
+    /// The paths of the leaves that were read.
+    pub(super) read: Mutex<Vec<String>>,
 }
 
 impl Gated {
     pub(super) fn new(store: &Store) -> Arc<Gated> {
         let inner = EmbeddedTransport::new(store.clone());
-        Arc::new(Gated { inner, fails: AtomicBool::new(false), lists: AtomicUsize::new(0) })
+        Arc::new(Gated { inner, fails: AtomicBool::new(false), lists: AtomicUsize::new(0), read: Mutex::default() })
     }
 }
 
@@ -48,6 +52,8 @@ impl Transport for Gated {
         if self.fails.load(Ordering::SeqCst) {
             return Err(DustErr::network("the gate is closed"));
         }
-        self.inner.list(&request.clone().limit(3)).await
+        let page = self.inner.list(&request.clone().limit(3)).await?;
+        self.read.lock().unwrap().extend(page.items.iter().map(|item| item.path().to_string()));
+        Ok(page)
     }
 }

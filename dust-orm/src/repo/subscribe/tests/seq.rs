@@ -169,7 +169,7 @@ proptest! {
     fn who_comes_back_ends_with_the_whole_state(steps in prop::collection::vec(step(), 0..60), queue in 1..4_usize) {
         let (repo, store) = memory();
         let now = |repo: &DustRepo| repo.all::<link::Entity>().now_or_never().unwrap().unwrap();
-        let links = repo.broadcast::<link::Entity>().now_or_never().unwrap().unwrap().queue(queue);
+        let links = repo.broadcast::<link::Entity>().into_future().now_or_never().unwrap().unwrap().queue(queue);
         let hub = repo.transport().op_hub().now_or_never().unwrap().unwrap();
         let mut known: BTreeMap<String, String> = BTreeMap::new();
         let mut place = 0;
