@@ -1,7 +1,10 @@
 //! One subscription for many receivers.
 
 use std::fmt;
+use std::future::IntoFuture;
 use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
 
 use super::entity_view::EntityView;
 use super::{DustRepo, Subscribe, Subscription};
@@ -44,13 +47,20 @@ impl DustRepo {
     }
 }
 
-impl<E: DustEntity> Broadcast<E> {
-    /// Creates a broadcast of the changes of a view, once its records are read.
-    pub(super) async fn of_view(view: Arc<EntityView<E>>) -> Result<Broadcast<E>, DustErr> {
-        view.ready().await?;
-        Ok(Broadcast { view, capacity: QUEUE })
-    }
+impl<'r, E: DustEntity> IntoFuture for Subscribe<'r, E, Broadcast<E>> {
+    type Output = Result<Broadcast<E>, DustErr>;
+    type IntoFuture = BoxFuture<'r, Self::Output>;
 
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let view = self.view().await?;
+            view.ready().await?;
+            Ok(Broadcast { view, capacity: QUEUE })
+        })
+    }
+}
+
+impl<E: DustEntity> Broadcast<E> {
     /// Sets the maximum number of events that wait for each receiver made after this (default: 1000; at least 1).
     #[must_use]
     pub fn queue(mut self, events: usize) -> Broadcast<E> {

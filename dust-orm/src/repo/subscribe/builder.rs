@@ -7,17 +7,18 @@ use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 
+use super::Subscription;
 use super::entity_view::EntityView;
 use super::part::Part;
 use super::source::Source;
-use super::{Broadcast, Live, Subscription};
 use crate::entity::{DustEntity, IntoKey, KeyOf, KeyPrefix};
 use crate::error::DustErr;
 use crate::feed::QUEUE;
 use crate::repo::DustRepo;
 
 /// A subscription about to begin: `.await` it. [`DustRepo::subscribe`], [`DustRepo::broadcast`] and [`DustRepo::live`]
-/// make it; `T` is the result, a [`Subscription`], a [`Broadcast`] or a [`Live`].
+/// make it; `T` is the result, a [`Subscription`], a
+/// [`Broadcast`](super::Broadcast) or a [`Live`](super::Live).
 ///
 /// It concerns every record of the entity, unless [`key`](Subscribe::key) limits it to one, or
 /// [`within`](Subscribe::within) and [`starts_with`](Subscribe::starts_with) to a part of the keys. Then the whole of it
@@ -133,7 +134,8 @@ impl<'r, E: DustEntity, T> Subscribe<'r, E, T> {
         self
     }
 
-    async fn view(&self) -> Result<Arc<EntityView<E>>, DustErr> {
+    /// The view of the part, which all subscriptions to it share.
+    pub(super) async fn view(&self) -> Result<Arc<EntityView<E>>, DustErr> {
         EntityView::on(self.repo.source_for::<E>(), self.part.selected()?).await
     }
 }
@@ -189,24 +191,6 @@ impl<'r, E: DustEntity> IntoFuture for Subscribe<'r, E> {
             let joined = view.join(self.capacity, |_| self.current).await?;
             Ok(Subscription::of_view(view, joined))
         })
-    }
-}
-
-impl<'r, E: DustEntity> IntoFuture for Subscribe<'r, E, Broadcast<E>> {
-    type Output = Result<Broadcast<E>, DustErr>;
-    type IntoFuture = BoxFuture<'r, Self::Output>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { Broadcast::of_view(self.view().await?).await })
-    }
-}
-
-impl<'r, E: DustEntity> IntoFuture for Subscribe<'r, E, Live<E>> {
-    type Output = Result<Live<E>, DustErr>;
-    type IntoFuture = BoxFuture<'r, Self::Output>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { Live::of_view(self.view().await?).await })
     }
 }
 

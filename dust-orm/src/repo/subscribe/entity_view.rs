@@ -25,8 +25,8 @@ use crate::transport::Transport;
 /// The future that reads all records. The subscribers that wait for it poll it; it needs no task of its own.
 pub(super) type Reading = Shared<BoxFuture<'static, Result<(), DustErr>>>;
 
-/// The records of a part of an entity and their subscribers: one view for each part and hub. A change is applied and a record
-/// decoded once, for any number of subscribers.
+/// The records of a part of an entity and their subscribers: one view for each part and hub. A change is applied and a
+/// record decoded once, for any number of subscribers.
 ///
 /// It listens before it reads the records, so that it misses no commit. It applies the changes of commits during the
 /// read afterwards, even if a page has shown them already: each gives a leaf its new state, and the last of them

@@ -1,8 +1,10 @@
 //! Every record of an entity, ready in memory.
 
 use std::fmt;
+use std::future::IntoFuture;
 use std::sync::Arc;
 
+use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use tokio::task::coop::unconstrained;
 
@@ -65,19 +67,26 @@ impl DustRepo {
     }
 }
 
-impl<E: DustEntity> Live<E> {
-    /// Creates a live copy of the records of a view, once they are read and decoded.
-    pub(super) async fn of_view(view: Arc<EntityView<E>>) -> Result<Live<E>, DustErr> {
-        let index = view.index().await?;
-        let live = Live { view, index };
-        // Decodes the records that no reader has decoded yet.
-        for stored in live.index.all() {
-            pace(stored.record.leaves.len()).await;
-            let _ = stored.model_or_warning();
-        }
-        Ok(live)
-    }
+impl<'r, E: DustEntity> IntoFuture for Subscribe<'r, E, Live<E>> {
+    type Output = Result<Live<E>, DustErr>;
+    type IntoFuture = BoxFuture<'r, Self::Output>;
 
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let view = self.view().await?;
+            let index = view.index().await?;
+            let live = Live { view, index };
+            // Decodes the records that no reader has decoded yet.
+            for stored in live.index.all() {
+                pace(stored.record.leaves.len()).await;
+                let _ = stored.model_or_warning();
+            }
+            Ok(live)
+        })
+    }
+}
+
+impl<E: DustEntity> Live<E> {
     /// The record with this key, shared with all readers; `None` if there is none, or if it does not fit the entity.
     ///
     /// The key is that of `find_by_id`: `get("dust")`, `get(7)`, `get(("ada", "dust"))`.

@@ -61,9 +61,9 @@ impl DustRepo {
     /// embedded store open, and ends with its realtime [client](crate::realtime::SyncClient#end). Dropping it
     /// unsubscribes.
     ///
-    /// The first subscription to an entity, or to a part of it, reads all its records, which are held in memory until the
-    /// last subscription is dropped; all others share them. One that is limited to a [`key`](Subscribe::key) reads and
-    /// holds nothing. Over plain HTTP it is [`NotSupported`](DustErr::NotSupported).
+    /// The first subscription to an entity, or to a part of it, reads all its records, which are held in memory until
+    /// the last subscription is dropped; all others share them. One that is limited to a [`key`](Subscribe::key) reads
+    /// no other record. Over plain HTTP it is [`NotSupported`](DustErr::NotSupported).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, Event, entity::prelude::*, tests_cfg::link};

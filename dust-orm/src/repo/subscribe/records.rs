@@ -11,8 +11,8 @@ use super::event::Change;
 use crate::entity::{DustEntity, StoredRecord, record_of};
 use crate::repo::find::KeyRange;
 
-/// Every record of a part of an entity. It applies no op: it patches the records with the leaves that the store or the mirror has
-/// changed, so that a changed leaf yields its whole record before and after.
+/// Every record of a part of an entity. It applies no op: it patches the records with the leaves that the store or the
+/// mirror has changed, so that a changed leaf yields its whole record before and after.
 pub(super) struct Records<E: DustEntity> {
     /// The prefix of the entity.
     prefix: Path,

@@ -1,7 +1,7 @@
 //! The queue of one subscription.
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use dust_protocol::Path;
 use futures_util::FutureExt;
@@ -105,9 +105,4 @@ fn help<E: DustEntity>(view: &EntityView<E>, reading: &mut Option<Reading>, cont
         *reading = None;
     }
     is_done
-}
-
-/// Wakes tasks; the caller holds no lock.
-pub(super) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
-    wakers.into_iter().for_each(Waker::wake);
 }

@@ -31,8 +31,8 @@ use crate::transport::Transport;
 /// delivered    title: B, url: u   title: B, note: x, url: u   title: C, note: x, url: u
 /// ```
 ///
-/// The read is complete only after the hub has published every op that it may show: then their changes wait too, and are
-/// undone. A leaf without a change in the queue is as it was.
+/// The read is complete only after the hub has published every op that it may show: then their changes wait too, and
+/// are undone. A leaf without a change in the queue is as it was.
 pub(super) struct WatchedRecord<E: DustEntity> {
     pub(super) place: RecordPlace<E>,
     /// The work on the changes that wait.

@@ -8,7 +8,6 @@ use std::task::Waker;
 use dust_protocol::{LeafChange, Path, Pattern};
 
 use super::records::key_of;
-use super::source::wake_all;
 use crate::entity::DustEntity;
 use crate::error::DustErr;
 use crate::feed::{Coalesce, Hub, HubEvent, Listener, Queue};
@@ -90,7 +89,7 @@ impl<E: DustEntity> WatchedRecords<E> {
         self.listener.get_or_init(|| {
             self.hub.listen(pattern, move |event| {
                 if let Some(records) = records.upgrade() {
-                    wake_all(records.receive(event));
+                    records.receive(event).into_iter().for_each(Waker::wake);
                 }
             })
         });
@@ -197,7 +196,7 @@ impl<E: DustEntity> RecordPlace<E> {
             }
         }
         drop(state);
-        wake_all(self.queue.close());
+        self.queue.close().into_iter().for_each(Waker::wake);
     }
 }
 

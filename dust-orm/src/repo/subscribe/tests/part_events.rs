@@ -175,8 +175,8 @@ proptest! {
         }
     }
 
-    /// For any order of commits and polls: a subscription to a record begins with one of its states, and has every event
-    /// after it.
+    /// For any order of commits and polls: a subscription to a record begins with one of its states, and has every
+    /// event after it.
     #[test]
     fn record_has_no_gap_and_no_repeat_between_current_state_and_changes(
         before in 0..4_u8,
