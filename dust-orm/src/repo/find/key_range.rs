@@ -86,7 +86,8 @@ impl KeyRange {
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) && self.contains(record)
     }
 
-    /// True if the record at a path of the range is selected: the range may have records at its end whose key begins otherwise.
+    /// True if the record at a path of the range is selected: the range may have records at its end whose key begins
+    /// otherwise.
     pub(super) fn contains(&self, record: &str) -> bool {
         let Some(text) = &self.starts_with else { return true };
         let next = record.strip_prefix(self.base.as_str()).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();

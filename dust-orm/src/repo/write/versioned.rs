@@ -5,13 +5,12 @@ use std::future::IntoFuture;
 
 use futures_core::future::BoxFuture;
 
-use super::Sent;
 use crate::error::DustErr;
 
 /// A write that returns the record with its [`Revision`](crate::Revision). The `versioned` of a verb, such as
 /// [`Insert::versioned`](super::Insert::versioned), makes it; `.await` sends it.
 #[must_use = "a write happens when it is awaited"]
-pub struct VersionedWrite<'r, T>(Sent<'r, T>);
+pub struct VersionedWrite<'r, T>(BoxFuture<'r, Result<T, DustErr>>);
 
 impl<'r, T> VersionedWrite<'r, T> {
     pub(in crate::repo) fn new(write: impl Future<Output = Result<T, DustErr>> + Send + 'r) -> VersionedWrite<'r, T> {
