@@ -40,6 +40,7 @@ pub(crate) use finite::Finite;
 pub use into_key::IntoKey;
 #[doc(hidden)]
 pub use into_key::KeyFrom;
+#[cfg(feature = "macros")]
 pub(crate) use key::key_text;
 pub(crate) use key::{
     KeyFault, active_path, lookup_path, parse_key, record_path, render_key, set_whole_key, writable_prefix,

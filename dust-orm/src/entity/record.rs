@@ -2,8 +2,10 @@
 
 use std::ops::Bound;
 
+#[cfg(feature = "http")]
+use dust_protocol::Entry;
 use dust_protocol::value::is_claim;
-use dust_protocol::{Entry, LeafRef, PackedLeaves, Path};
+use dust_protocol::{LeafRef, PackedLeaves, Path};
 
 use crate::error::DustErr;
 
@@ -197,7 +199,7 @@ fn is_below(record: &str, leaf: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use dust_protocol::{LeafKind, RawJson};
+    use dust_protocol::{Entry, LeafKind, RawJson};
     use proptest::prelude::*;
 
     use super::*;

@@ -18,6 +18,20 @@ if (list) {
   events.addEventListener("error", () => show("away", "The site does not answer. Trying again."));
 }
 
+const editing = document.querySelector("[data-events]");
+
+if (editing) {
+  const events = new EventSource(editing.dataset.events);
+  // The current state comes first. The form was rendered from it, unless the link has changed since.
+  events.addEventListener("upserted", ({ data }) => {
+    const link = JSON.parse(data);
+    const fields = [...editing.querySelectorAll("input:not([type=hidden])")];
+    if (fields.some(({ name, defaultValue }) => (link[name] ?? "") !== defaultValue))
+      tell("Someone else has changed this link meanwhile.", true);
+  });
+  events.addEventListener("deleted", () => tell("Someone else has deleted this link.", true));
+}
+
 function show(name, text) {
   state.dataset.state = name;
   state.textContent = text;

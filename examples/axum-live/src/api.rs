@@ -1,13 +1,15 @@
 //! The site as JSON, for scripts and other programs.
 
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::html::in_url;
 use crate::link;
 use crate::site::Site;
 
@@ -17,8 +19,24 @@ pub(crate) fn routes() -> Router<Site> {
         .route("/api/links/{slug}", get(show).patch(save).delete(remove))
 }
 
-async fn list(State(site): State<Site>) -> Result<Json<Vec<link::Model>>, Failure> {
-    Ok(Json(site.repo.all::<link::Entity>().await?))
+#[derive(Deserialize)]
+struct Page {
+    after: Option<String>,
+    limit: Option<u64>,
+}
+
+/// Returns links in the order of their slugs: `?limit=` of them, 100 unless given, at most 1000, behind `?after=`. A
+/// full page has the address of the next one in a `Link` header.
+async fn list(State(site): State<Site>, Query(page): Query<Page>) -> Result<Response, Failure> {
+    let limit = page.limit.unwrap_or(100).min(1000);
+    let links = site.repo.find::<link::Entity>().after(page.after.unwrap_or_default()).first(limit).all().await?;
+    let next = links.last().filter(|_| links.len() as u64 == limit);
+    let next = next.map(|last| format!(r#"</api/links?after={}&limit={limit}>; rel="next""#, in_url(&last.slug)));
+    let mut response = Json(links).into_response();
+    if let Some(Ok(next)) = next.map(HeaderValue::try_from) {
+        response.headers_mut().insert(header::LINK, next);
+    }
+    Ok(response)
 }
 
 async fn add(State(site): State<Site>, Json(params): Json<Value>) -> Result<(StatusCode, Json<link::Model>), Failure> {

@@ -18,7 +18,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event as Message, KeepAlive};
@@ -30,6 +30,7 @@ use futures_util::{Stream, stream};
 use serde::Deserialize;
 use tokio::sync::watch;
 
+use crate::failure::Failure;
 use crate::html;
 use crate::link;
 use crate::site::Site;
@@ -38,7 +39,30 @@ use crate::site::Site;
 const COME_BACK: Duration = Duration::from_millis(500);
 
 pub(crate) fn routes() -> Router<Site> {
-    Router::new().route("/events", get(events))
+    Router::new().route("/events", get(events)).route("/events/{slug}", get(events_of_link))
+}
+
+/// `GET /events/{slug}`: one link, for the page that edits it. `upserted` has the link as JSON: its current state first,
+/// if it exists, and then each change. Other links cause no work here.
+async fn events_of_link(
+    State(site): State<Site>,
+    Path(slug): Path<String>,
+) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, Failure> {
+    let changes = site.repo.subscribe::<link::Entity>().key(slug).with_current().await?;
+    let messages = stream::unfold((site, changes), async |(site, mut changes)| {
+        let event = tokio::select! {
+            () = site.closed() => return None,
+            event = changes.next() => event?,
+        };
+        let message = match event {
+            Event::Upserted(link) => Message::default().event("upserted").json_data(link).ok()?,
+            Event::Deleted(_) => Message::default().event("deleted").data(""),
+            // The browser reconnects, and receives the current state.
+            Event::Resync => return None,
+        };
+        Some((Ok(message.retry(COME_BACK)), (site, changes)))
+    });
+    Ok(Sse::new(messages).keep_alive(KeepAlive::default()))
 }
 
 #[derive(Deserialize)]

@@ -39,7 +39,11 @@ pub(crate) fn edit(slug: &str, params: &Value, refused: Option<&DustErr>) -> Str
     let form = form.render(&(fields + &hidden), r#" <a href="/">Back to the list</a>"#);
     page(
         "Edit a link",
-        &format!(r#"<section aria-labelledby="edit"><h2 id="edit">Edit {}</h2>{form}</section>"#, escape(slug)),
+        &format!(
+            r#"<section aria-labelledby="edit" data-events="/events/{}"><h2 id="edit">Edit {}</h2>{form}</section>"#,
+            in_url(slug),
+            escape(slug)
+        ),
     )
 }
 
@@ -153,7 +157,7 @@ fn page(title: &str, main: &str) -> String {
 }
 
 /// A slug as one segment of a URL's path.
-fn in_url(slug: &str) -> String {
+pub(crate) fn in_url(slug: &str) -> String {
     let mut segment = String::with_capacity(slug.len());
     for byte in slug.bytes() {
         match byte {

@@ -65,6 +65,44 @@ async fn api_returns_errors_by_field() {
 }
 
 #[tokio::test]
+async fn api_list_is_paged_in_the_order_of_slugs() {
+    let (dust, router) = start().await;
+    for slug in ["d", "b", "e", "a", "c"] {
+        call(&router, "POST", "/api/links", &link(slug, slug)).await;
+    }
+    let (mut pages, mut next) = (Vec::new(), Some("/api/links?limit=2".to_owned()));
+    while let Some(path) = next {
+        let response = send(&router, Request::get(path).body(Body::empty()).unwrap()).await;
+        let link = response.headers().get(header::LINK).map(|link| link.to_str().unwrap().to_owned());
+        next = link.map(|link| link.trim_start_matches('<').split_once(">; rel=\"next\"").unwrap().0.to_owned());
+        let links: Vec<Value> = serde_json::from_str(&text(response).await).unwrap();
+        pages.push(links.iter().map(|link| link["slug"].as_str().unwrap().to_owned()).collect::<String>());
+    }
+    assert_eq!(pages, ["ab", "cd", "e"]);
+    dust.stop().await;
+}
+
+#[tokio::test]
+async fn events_of_a_link_are_those_of_no_other() {
+    let (dust, router) = start().await;
+    call(&router, "POST", "/api/links", &link("dust", "Dust")).await;
+    call(&router, "POST", "/api/links", &link("rust", "Rust")).await;
+    let mut body = send(&router, Request::get("/events/dust").body(Body::empty()).unwrap()).await.into_body();
+    let mut next = async || {
+        let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        String::from_utf8(frame.to_vec()).unwrap()
+    };
+    assert!(next().await.contains(r#""title":"Dust""#));
+    call(&router, "PATCH", "/api/links/rust", &json!({"title": "Other"})).await;
+    call(&router, "PATCH", "/api/links/dust", &json!({"title": "New"})).await;
+    assert!(next().await.contains(r#""title":"New""#));
+    call(&router, "DELETE", "/api/links/rust", &Value::Null).await;
+    call(&router, "DELETE", "/api/links/dust", &Value::Null).await;
+    assert!(next().await.contains("event: deleted"));
+    dust.stop().await;
+}
+
+#[tokio::test]
 async fn api_update_with_stale_revision_conflicts() {
     let (dust, router) = start().await;
     call(&router, "POST", "/api/links", &link("dust", "Dust")).await;
