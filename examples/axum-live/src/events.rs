@@ -42,8 +42,8 @@ pub(crate) fn routes() -> Router<Site> {
     Router::new().route("/events", get(events)).route("/events/{slug}", get(events_of_link))
 }
 
-/// `GET /events/{slug}`: one link, for the page that edits it. `upserted` has the link as JSON: its current state first,
-/// if it exists, and then each change. Other links cause no work here.
+/// `GET /events/{slug}`: one link, for the page that edits it. `upserted` has the link as JSON: its current state
+/// first, if it exists, and then each change. Other links cause no work here.
 async fn events_of_link(
     State(site): State<Site>,
     Path(slug): Path<String>,
