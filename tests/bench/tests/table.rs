@@ -13,7 +13,7 @@ fn every_row_is_measured() {
     let names: BTreeSet<String> = plan.rows().iter().map(|row| format!("{}: {}", row.group, row.what)).collect();
     assert_eq!(names.len(), plan.rows().len(), "each has a name of its own");
     let groups: BTreeSet<&str> = plan.rows().iter().map(|row| row.group).collect();
-    let expected = ["cold start", "embedded", "http", "mirror", "realtime", "subscriptions", "values"];
+    let expected = ["cold start", "embedded", "find", "http", "mirror", "realtime", "subscriptions", "values"];
     assert_eq!(groups, BTreeSet::from(expected));
     for row in plan.rows() {
         for figure in [row.peer, row.dust] {
