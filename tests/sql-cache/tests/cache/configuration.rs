@@ -36,7 +36,7 @@ async fn missing_tables_are_error_of_start() {
         let emulator = Emulator::start().await.unwrap();
         let (kind, text) = refused(&emulator, db.bare_cache().await).await;
         assert_eq!(kind, ErrKind::InvalidParams);
-        for part in [&db.table, "create_if_missing", "migration::Migration"] {
+        for part in [&db.table, "create_if_missing", "realtime::cache::Migration"] {
             assert!(text.contains(part), "{text}");
         }
         db.cache().await;
