@@ -63,7 +63,7 @@ impl DustRepo {
     ///
     /// The first subscription to an entity, or to a part of it, reads all its records, which are held in memory until
     /// the last subscription is dropped; all others share them. One that is limited to a [`key`](Subscribe::key) reads
-    /// no other record. Over plain HTTP it is [`NotSupported`](DustErr::NotSupported).
+    /// no other record. Over plain HTTP it is [`NotSupported`](crate::DustErr::NotSupported).
     ///
     /// ```
     /// # use dust_orm::{DustRepo, Event, entity::prelude::*, tests_cfg::link};
