@@ -57,17 +57,19 @@
 //! | to | look at |
 //! |---|---|
 //! | declare an entity | [`DeriveDustEntity`], [`StorageMode`], [`entity::prelude`]; [`DeriveChangeset`] for SQL only |
-//! | open a repo | [`DustRepo::embedded`], [`open`](DustRepo::open), [`from_env`](DustRepo::from_env), [`connect`](DustRepo::connect) with a [`DustConfig`] |
+//! | open a repo | [`DustRepo::embedded`], [`open`], [`from_env`], [`connect`] with a [`DustConfig`] |
 //! | check input | [`Changeset`], [`Errors`] |
-//! | read | [`find_by_id`](DustRepo::find_by_id), [`get`](DustRepo::get), [`find_many`](DustRepo::find_many), [`find`](DustRepo::find), [`all`](DustRepo::all), [`stream`](DustRepo::stream), [`exists`](DustRepo::exists) |
-//! | write a record | [`insert`](DustRepo::insert), [`update`](DustRepo::update), [`put`](DustRepo::put), [`merge`](DustRepo::merge), [`delete`](DustRepo::delete), [`delete_by_id`](DustRepo::delete_by_id) |
-//! | write many | [`batch_write`](DustRepo::batch_write) (all or nothing), [`insert_many`](DustRepo::insert_many), [`delete_all`](DustRepo::delete_all) |
-//! | keep the writes of others | [`get_versioned`](DustRepo::get_versioned), [`Revision`], [`if_match`](repo::Update::if_match), [`if_absent`](repo::Insert::if_absent) |
-//! | count, collect, upload | [`Counter`](entity::Counter), [`DustSet`](entity::DustSet), [`FileRef`](entity::FileRef); [`increment`](DustRepo::increment), [`add_to_set`](DustRepo::add_to_set), [`remove_from_set`](DustRepo::remove_from_set), [`put_file`](DustRepo::put_file), [`fetch_file`](DustRepo::fetch_file), [`download`](DustRepo::download) |
-//! | receive changes | [`subscribe`](DustRepo::subscribe), [`broadcast`](DustRepo::broadcast), [`on_change`](repo::Subscribe::on_change), [`Event`] |
-//! | coordinate processes | [`lease`](DustRepo::lease), [`single_flight`](DustRepo::single_flight) |
+//! | read a record | [`find_by_id`], [`get`], [`exists`] |
+//! | read many | [`find`] (pages and ranges), [`find_many`], [`all`], [`stream`] |
+//! | write a record | [`insert`], [`update`], [`put`], [`merge`], [`delete`], [`delete_by_id`] |
+//! | write many | [`batch_write`] (all or nothing), [`insert_many`], [`delete_all`] |
+//! | keep the writes of others | [`get_versioned`], [`Revision`], [`if_match`], [`if_absent`] |
+//! | count, collect | [`Counter`], [`DustSet`]; [`increment`], [`add_to_set`], [`remove_from_set`] |
+//! | store files | [`FileRef`]; [`put_file`], [`fetch_file`], [`download`] |
+//! | receive changes | [`subscribe`], [`broadcast`], [`live`], [`on_change`], [`Event`] |
+//! | coordinate processes | [`lease`], [`single_flight`] |
 //! | read from a live local mirror | [`realtime::SyncClient`]; [`realtime::cache`] keeps it across restarts |
-//! | handle errors | [`DustErr`], [`ErrKind`], [`http_status`](DustErr::http_status), [`RetryPolicy`] |
+//! | handle errors | [`DustErr`], [`ErrKind`], [`http_status`], [`RetryPolicy`] |
 //! | test an application | [`testing::TestRepo`], and the crate `dust-emulator` for a whole server |
 //!
 //! | module | contents |
@@ -100,6 +102,45 @@
 //! | `cache-sql-migration` | no | its tables as a migration of `sea-orm-migration` |
 //! | `macros` | yes | the derives, SeaORM's included |
 //! | `with-chrono`, `with-time`, `with-uuid`, `with-rust_decimal` | no | SeaORM's support for these types, and serde's |
+//!
+//! [`open`]: DustRepo::open
+//! [`from_env`]: DustRepo::from_env
+//! [`connect`]: DustRepo::connect
+//! [`find_by_id`]: DustRepo::find_by_id
+//! [`get`]: DustRepo::get
+//! [`find_many`]: DustRepo::find_many
+//! [`find`]: DustRepo::find
+//! [`all`]: DustRepo::all
+//! [`stream`]: DustRepo::stream
+//! [`exists`]: DustRepo::exists
+//! [`insert`]: DustRepo::insert
+//! [`update`]: DustRepo::update
+//! [`put`]: DustRepo::put
+//! [`merge`]: DustRepo::merge
+//! [`delete`]: DustRepo::delete
+//! [`delete_by_id`]: DustRepo::delete_by_id
+//! [`batch_write`]: DustRepo::batch_write
+//! [`insert_many`]: DustRepo::insert_many
+//! [`delete_all`]: DustRepo::delete_all
+//! [`get_versioned`]: DustRepo::get_versioned
+//! [`if_match`]: repo::Update::if_match
+//! [`if_absent`]: repo::Insert::if_absent
+//! [`Counter`]: entity::Counter
+//! [`DustSet`]: entity::DustSet
+//! [`FileRef`]: entity::FileRef
+//! [`increment`]: DustRepo::increment
+//! [`add_to_set`]: DustRepo::add_to_set
+//! [`remove_from_set`]: DustRepo::remove_from_set
+//! [`put_file`]: DustRepo::put_file
+//! [`fetch_file`]: DustRepo::fetch_file
+//! [`download`]: DustRepo::download
+//! [`subscribe`]: DustRepo::subscribe
+//! [`broadcast`]: DustRepo::broadcast
+//! [`live`]: DustRepo::live
+//! [`on_change`]: repo::Subscribe::on_change
+//! [`lease`]: DustRepo::lease
+//! [`single_flight`]: DustRepo::single_flight
+//! [`http_status`]: DustErr::http_status
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
